@@ -1,0 +1,129 @@
+"""The contract of strategies: one class whose arrays lead with num_runs, or one generator function of one run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
+
+import numpy.typing as npt
+
+from nasbench_harness.arrays import Bools, Floats, Ints
+from nasbench_harness.engine.streams import RunStreams
+from nasbench_harness.evaluation.problem import Problem
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a strategy cannot do without; it is refused where a task does not offer it."""
+
+    num_objectives: int = 1
+    fidelities: bool = False
+    sources: bool = False
+    torch: bool = False
+    training_data: bool = False
+
+
+class Proposals(NamedTuple):
+    """What a strategy asks for.
+
+    Attributes:
+        architectures: Index to evaluate, −1 for nothing now, shape (num_runs,); read where idle only.
+        fidelities: Index on the task's fidelity axis, shape (num_runs,); None: the highest.
+        extra_cost_s: Seconds that the search itself spent, shape (num_runs,); None: none.
+    """
+
+    architectures: Ints
+    fidelities: Ints | None = None
+    extra_cost_s: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What became of proposals: at most one finished evaluation per run; all shapes (num_runs,) but ``values``.
+
+    Attributes:
+        ticket: Which of the run's own proposals this answers, from 0; −1 where nothing finished.
+        architectures: The architecture, −1 where nothing finished.
+        fidelities: Index on the task's fidelity axis.
+        values: Losses, smaller is better, in the metric's unit, shape (num_runs, num_objectives); +inf where there is
+            no value.
+        cost_s: Seconds charged.
+        finished_s: Simulated time when it finished.
+        status: See Status; NONE where nothing finished.
+    """
+
+    ticket: Ints
+    architectures: Ints
+    fidelities: Ints
+    values: Floats
+    cost_s: Floats
+    finished_s: Floats
+    status: npt.NDArray[Any]
+
+    @property
+    def losses(self) -> Floats:
+        """First objective, shape (num_runs,)."""
+        return self.values[:, 0]
+
+
+class Strategy(ABC):
+    """A search strategy that advances all runs of a batch together.
+
+    Hyperparameters are keyword arguments of the constructor, after ``problem`` and ``rng``. What a run does may depend
+    on its own stream and results only, never on the other runs of the batch.
+    """
+
+    needs: ClassVar[Needs] = Needs()
+    reproducible: ClassVar[Literal["exact", "platform"]] = "exact"
+    tile: ClassVar[int | None] = None
+
+    def __init__(self, problem: Problem, rng: RunStreams) -> None:
+        self.problem = problem
+        self.rng = rng
+
+    @abstractmethod
+    def ask(self, idle: Bools) -> Proposals:
+        """Propose for idle runs, shape (num_runs,); only they may draw from their streams."""
+
+    @abstractmethod
+    def tell(self, results: Results) -> None:
+        """Take what finished since the last call."""
+
+    def recommend(self) -> Ints | None:
+        """Architecture that each run would return now, −1 for the incumbent; None: the incumbent for all."""
+        return None
+
+
+class Evaluation(NamedTuple):
+    """One finished evaluation, as a generator receives it."""
+
+    architecture: int
+    loss: float
+    values: tuple[float, ...]
+    status: int
+    cost_s: float
+    finished_s: float
+    fidelity: int
+    ticket: int
+
+
+class Proposal(NamedTuple):
+    """What a generator may yield instead of a bare architecture."""
+
+    architecture: int
+    fidelity: int | None = None
+    extra_cost_s: float = 0.0
+    recommendation: int | None = None
+
+
+class Progress(NamedTuple):
+    """The search itself spent time: nothing is evaluated, the generator receives None."""
+
+    cost_s: float
+    recommendation: int | None = None
+
+
+# A generator of one run; what it returns, unless None, is its recommendation.
+SearchGenerator: TypeAlias = Generator["int | Proposal | Progress", "Evaluation | None", "int | None"]

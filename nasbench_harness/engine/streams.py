@@ -1,0 +1,150 @@
+"""One counter-based random stream per run, keyed by the run's identity alone.
+
+Draw k = 1, 2, … of a run is u = (mix(key + k · 0x9E3779B97F4A7C15) >> 11) · 2⁻⁵³ with SplitMix64's finalizer; integers
+are floor(u · high). There is no state but the counter, so the same algorithm has the same trace whether its runs
+advance together (RunStreams) or one at a time (RunStream).
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableSequence, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from nasbench_harness.arrays import Ints
+from nasbench_harness.evaluation.hashing import GOLDEN, Words, mix, name_hash, seed_sequence_keys, to_unit
+
+T = TypeVar("T")
+_BLOCK = 64  # draws that a RunStream computes at once
+_MASK = 2**64 - 1
+
+
+def stream_keys(study_seed: int, strategy: str, task: str, run_seeds: Ints) -> Words:
+    """Key of every run's stream, shape (num_runs,).
+
+    Args:
+        study_seed: Seed of the study.
+        strategy: Registered name or ``module:attribute``; hyperparameters and labels do not enter.
+        task: Name of the task.
+        run_seeds: Seed of each run, shape (num_runs,).
+    """
+    return seed_sequence_keys([study_seed, name_hash(strategy), name_hash(task)], run_seeds)
+
+
+class RunStreams:
+    """The streams of a batch of runs.
+
+    Every method takes ``runs``, the indices of the runs that draw (default: all of them); the others' streams do
+    not move.
+
+    Args:
+        keys: Key of each run's stream, shape (num_runs,).
+    """
+
+    def __init__(self, keys: Words) -> None:
+        self._positions = keys.copy()
+        self._offsets = np.arange(1, 65, dtype=np.uint64) * GOLDEN
+
+    @property
+    def num_runs(self) -> int:
+        """Number of runs in the batch."""
+        return len(self._positions)
+
+    def uniform(self, size: int | None = None, runs: Ints | None = None) -> Any:
+        """Draw from [0, 1): shape (len(runs),), or (len(runs), size)."""
+        count = 1 if size is None else size
+        if count > len(self._offsets):
+            self._offsets = np.arange(1, 2 * count + 1, dtype=np.uint64) * GOLDEN
+        offsets = self._offsets[:count]
+        if runs is None:
+            words = self._positions[:, None] + offsets
+            self._positions += np.uint64(count * int(GOLDEN) & _MASK)
+        else:
+            words = self._positions[runs][:, None] + offsets
+            self._positions[runs] += np.uint64(count * int(GOLDEN) & _MASK)
+        draws = to_unit(mix(words))
+        return draws[:, 0] if size is None else draws
+
+    def integers(self, high: int | Ints, size: int | None = None, runs: Ints | None = None) -> Ints:
+        """Draw from 0 … high − 1: shape (len(runs),), or (len(runs), size); ``high`` may differ per run."""
+        integers: Ints = (self.uniform(size, runs) * high).astype(np.int64)
+        return integers
+
+    def subsets(self, high: int, size: int, runs: Ints | None = None) -> Ints:
+        """Draw ``size`` distinct integers from 0 … high − 1, every ordered subset equally likely: (len(runs), size).
+
+        The first steps of a Fisher–Yates shuffle; one draw an integer.
+        """
+        draws = self.uniform(size, runs)
+        num_runs = len(draws)
+        columns = np.arange(num_runs)
+        partners = (draws * (high - np.arange(size))).astype(np.int64) + np.arange(size)
+        slots = np.ascontiguousarray(partners.T) * num_runs + columns
+        deck = np.repeat(np.arange(high), num_runs)  # (high, num_runs), flat
+        for position in range(size):
+            here = deck[position * num_runs : (position + 1) * num_runs]
+            drawn = deck[slots[position]]
+            deck[slots[position]] = here
+            here[:] = drawn
+        return deck[: size * num_runs].reshape(size, num_runs).T
+
+
+class RunStream:
+    """The stream of one run, for strategies written as generators.
+
+    Args:
+        key: Key of the run's stream.
+    """
+
+    def __init__(self, key: int) -> None:
+        self._key = int(key)
+        self._counter = 0
+        self._block: list[float] = []
+        self._block_start = 0
+        self._next_in_block = 0
+
+    def uniform(self, size: int | None = None, runs: None = None) -> Any:
+        """Draw a float from [0, 1), or an array (size,) of them."""
+        if runs is not None:
+            raise TypeError("the stream of one run takes no runs")
+        if size is not None:
+            return np.array([self._draw() for _ in range(size)])
+        return self._draw()
+
+    def integers(self, high: int, size: int | None = None, runs: None = None) -> Any:
+        """Draw an integer from 0 … high − 1, or an array (size,) of them."""
+        if size is not None or runs is not None:
+            return (self.uniform(size, runs) * high).astype(np.int64)
+        return int(self._draw() * high)
+
+    def subset(self, high: int, size: int) -> list[int]:
+        """Draw ``size`` distinct integers from 0 … high − 1, every ordered subset equally likely."""
+        deck = list(range(high))
+        for position in range(size):
+            partner = position + int(self._draw() * (high - position))
+            deck[position], deck[partner] = deck[partner], deck[position]
+        return deck[:size]
+
+    def choice(self, items: Sequence[T]) -> T:
+        """Draw one of the items, uniform."""
+        return items[self.integers(len(items))]
+
+    def shuffle(self, items: MutableSequence[Any]) -> None:
+        """Shuffle in place; one draw for each item but the last."""
+        items[:] = [items[index] for index in self.subset(len(items), len(items))]
+
+    def numpy_generator(self) -> np.random.Generator:
+        """A NumPy generator of its own stream, to wrap a library; takes one draw."""
+        return np.random.default_rng([self._key, int(self._draw() * 2**53)])
+
+    def _draw(self) -> float:
+        if self._next_in_block == len(self._block):
+            first = self._counter + 1
+            counters = np.arange(first, first + _BLOCK, dtype=np.uint64)
+            self._block = to_unit(mix(np.uint64(self._key) + counters * GOLDEN)).tolist()
+            self._counter += _BLOCK
+            self._next_in_block = 0
+        draw = self._block[self._next_in_block]
+        self._next_in_block += 1
+        return draw

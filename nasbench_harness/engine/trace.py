@@ -1,0 +1,58 @@
+"""What a batch of runs did, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nasbench_harness.arrays import AnyArray
+
+_TYPES = {
+    "architecture": np.int32,
+    "fidelity": np.int16,
+    "replicate": np.int16,
+    "training": np.int32,
+    "cost_s": np.float64,
+    "finished_s": np.float64,
+    "status": np.int8,
+}
+
+
+class Trace:
+    """Columns (num_rows, num_runs) that grow as the engine records; status 0 marks "no row for this run".
+
+    Args:
+        num_runs: Runs in the batch.
+        value_names: Names of the value columns, float64.
+        expected_rows: Rows to make room for at first.
+    """
+
+    def __init__(self, num_runs: int, value_names: Sequence[str], expected_rows: int) -> None:
+        self.num_rows = 0
+        types = {**_TYPES, **dict.fromkeys(value_names, np.float64)}
+        self._columns: dict[str, AnyArray] = {
+            name: np.zeros((expected_rows, num_runs), dtype=dtype) for name, dtype in types.items()
+        }
+
+    def append(self, **columns: AnyArray) -> None:
+        """Record one row of every run; columns that are not named stay 0."""
+        if self.num_rows == len(self._columns["status"]):
+            for name, column in self._columns.items():
+                self._columns[name] = np.concatenate([column, np.zeros_like(column)])
+        for name, values in columns.items():
+            if name not in self._columns:  # "recommended" exists from the first row that has it
+                self._columns[name] = np.full(self._columns["status"].shape, -1, dtype=np.int32)
+            self._columns[name][self.num_rows] = values
+        self.num_rows += 1
+
+    def rows(self, runs: slice) -> dict[str, AnyArray]:
+        """The rows of some runs as flat columns, by run, then in order; ``run`` and ``step`` count from 0."""
+        columns = {name: np.ascontiguousarray(column[: self.num_rows, runs].T) for name, column in self._columns.items()}
+        is_row = columns["status"] != 0
+        run, position = np.indices(is_row.shape, dtype=np.int32, sparse=True)
+        columns["run"], columns["step"] = np.broadcast_to(run, is_row.shape), np.broadcast_to(position, is_row.shape)
+        if is_row.all():
+            return {name: column.ravel() for name, column in columns.items()}
+        columns["step"] = np.cumsum(is_row, axis=1, dtype=np.int32) - 1
+        return {name: column[is_row] for name, column in columns.items()}

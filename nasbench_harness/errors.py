@@ -1,0 +1,52 @@
+"""Exceptions of the harness: one base class, so that callers can catch everything a user can mend.
+
+HarnessError                 a mistake that the message explains; the command line exits with 2
+├── InvalidInputError        a value, file or folder that cannot be used (also a ValueError)
+│   └── UnknownNameError     a task, strategy, key or choice that does not exist; suggests the nearest
+├── TableError               a table whose source or cache is damaged
+├── StoreError               a block of runs that is torn, foreign or incomplete
+├── StrategyError            a strategy that broke its contract
+└── MissingPackageError      an optional package that is needed here; names the install command
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HarnessError(Exception):
+    """Base of every error whose message tells the user what was wrong, where, and what to do."""
+
+
+class InvalidInputError(HarnessError, ValueError):
+    """A value, file or folder that cannot be used."""
+
+
+class UnknownNameError(InvalidInputError):
+    """A name that does not exist, with the nearest known one as a suggestion."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
+        super().__init__(f"unknown {kind} {name!r}{f' in {where}' if where else ''}: {hint}")
+
+
+class TableError(HarnessError):
+    """A table whose source or cache is damaged."""
+
+
+class StoreError(HarnessError):
+    """A block of runs that is torn, foreign or incomplete."""
+
+
+class StrategyError(HarnessError):
+    """A strategy that broke its contract."""
+
+
+class MissingPackageError(HarnessError):
+    """An optional package that is needed here."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {package}: pip install 'nasbench-harness[{extra}]'")

@@ -1,0 +1,65 @@
+"""Which replicate answers a query: a hash shared by all strategies (common random numbers)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nasbench_harness.arrays import Ints
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.evaluation.hashing import GOLDEN, mix, name_hash, seed_sequence_keys, to_unit
+from nasbench_harness.evaluation.oracle import Oracle
+from nasbench_harness.evaluation.protocol import Protocol
+
+_PURPOSE = name_hash("replicate")
+
+
+class Noise:
+    """Chooses replicates for a batch of runs.
+
+    The replicate of a query is floor(u · number of replicates of the row), u = hash(study seed, run seed,
+    architecture, training). Strategy and task do not enter: two strategies with the same run seed meet the same noise.
+
+    Args:
+        protocol: Its ``noise`` is used.
+        oracle: Tells the number of replicates of every architecture.
+        num_architectures: Size of the space.
+        study_seed: Seed of the study.
+        run_seeds: Seed of each run, shape (num_runs,).
+
+    Raises:
+        InvalidInputError: ``replicate=k`` where rows lack it; the message counts them.
+    """
+
+    def __init__(
+        self, protocol: Protocol, oracle: Oracle, num_architectures: int, study_seed: int, run_seeds: Ints
+    ) -> None:
+        self._kind = protocol.noise
+        self._fixed = protocol.replicate
+        self._counts = oracle.num_replicates(np.arange(num_architectures))
+        self._keys = seed_sequence_keys([study_seed, _PURPOSE], run_seeds)
+        if self._fixed is not None:
+            num_lacking = int((self._counts <= self._fixed).sum())
+            if num_lacking:
+                raise InvalidInputError(
+                    f"noise=replicate={self._fixed}: {num_lacking:,} of {num_architectures:,} architectures have no "
+                    f"replicate {self._fixed} (they count from 0); use per_query, per_run or mean"
+                )
+
+    def replicates(self, architectures: Ints, trainings: Ints) -> Ints:
+        """Replicate that answers each run's query, −1 for the mean; all shapes (num_runs,).
+
+        Args:
+            architectures: One architecture per run.
+            trainings: How many trainings of that architecture the run started before.
+        """
+        if self._kind == "mean":
+            return np.full(len(architectures), -1)
+        if self._fixed is not None:
+            return np.full(len(architectures), self._fixed)
+        words = self._keys + (architectures + 1).view(np.uint64) * GOLDEN
+        mix(words)
+        if self._kind == "per_query":
+            words += (trainings + 1).view(np.uint64) * GOLDEN
+        else:
+            words += GOLDEN
+        return (to_unit(mix(words)) * self._counts[architectures]).astype(np.int64)

@@ -1,0 +1,86 @@
+"""What every search space offers to strategies."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from nasbench_harness.arrays import Ints
+
+
+class RandomSource(Protocol):
+    """What a space draws from: the streams of many runs, or of one.
+
+    For many runs, ``runs`` (indices of runs) says who draws; results lead with ``len(runs)``. For one run the
+    results are plain numbers (``size`` omitted) or one-dimensional arrays.
+    """
+
+    def uniform(self, size: int | None = None, runs: Ints | None = None) -> Any:
+        """Draw from [0, 1)."""
+
+    def integers(self, high: int, size: int | None = None, runs: Ints | None = None) -> Any:
+        """Draw from 0 … high − 1."""
+
+
+class SearchSpace(ABC):
+    """A finite set of architectures, numbered 0 … num_architectures − 1.
+
+    The number (*index*) of an architecture is its row in every table over this space. Operators take and return
+    arrays of indices; with the stream of one run they take and return plain integers.
+    """
+
+    name: str
+    num_architectures: int
+
+    @property
+    @abstractmethod
+    def num_choices(self) -> Ints:
+        """Number of choices of each decision, shape (num_decisions,)."""
+
+    @property
+    def num_decisions(self) -> int:
+        """Number of decisions that describe an architecture."""
+        return len(self.num_choices)
+
+    @abstractmethod
+    def choices(self, architectures: Ints) -> Ints:
+        """Choice taken at each decision, shape (n, num_decisions)."""
+
+    @abstractmethod
+    def sample(self, rng: RandomSource, runs: Ints | None = None) -> Any:
+        """Draw architectures uniformly: (len(runs),), one draw each."""
+
+    @abstractmethod
+    def mutate(self, parents: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
+        """Change one decision, uniform, to one of its other choices, uniform: (len(runs),), two draws each."""
+
+    @abstractmethod
+    def crossover(self, first: Any, second: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
+        """Take each decision from either parent with probability ½: (len(runs),), num_decisions draws each."""
+
+    @abstractmethod
+    def neighbors(self, architectures: Ints) -> Ints:
+        """Architectures one decision away, ascending by decision, then choice; −1 pads: (n, num_neighbors)."""
+
+    @abstractmethod
+    def one_hot(self, architectures: Ints) -> npt.NDArray[Any]:
+        """Indicator of every choice of every decision, float32, shape (n, sum of num_choices)."""
+
+    @abstractmethod
+    def canonical(self, architectures: Ints) -> Ints:
+        """Smallest index that computes the same function (isomorphism class), shape (n,)."""
+
+    @abstractmethod
+    def to_string(self, architecture: int) -> str:
+        """The architecture as its space's literature writes it."""
+
+    @abstractmethod
+    def from_string(self, text: str) -> int:
+        """Inverse of ``to_string``; raises InvalidInputError on text that names no architecture."""
+
+    def to_strings(self, architectures: Sequence[int]) -> list[str]:
+        """``to_string`` of each."""
+        return [self.to_string(int(architecture)) for architecture in architectures]

@@ -1,0 +1,116 @@
+"""The cell of NAS-Bench-201: six edges of a four-node graph, five operations each.
+
+Dong and Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search", ICLR 2020.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from functools import cached_property
+
+import numpy as np
+
+from nasbench_harness.arrays import Floats, Ints
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.spaces.product import ProductSpace
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+# (input node, output node) of each edge, in the order of keys and official strings.
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+_STRING = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
+# The benchmark's authors numbered the 5⁶ combinations by shuffling them with this seed of Python's generator.
+_OFFICIAL_SHUFFLE_SEED = 88
+
+
+class NASBench201Space(ProductSpace):
+    """The 15,625 cells, indexed in the official order.
+
+    A *key* is six digits, the operation of each edge: 0 none, 1 skip_connect, 2 nor_conv_1x1, 3 nor_conv_3x3,
+    4 avg_pool_3x3. The official string reads ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
+
+    >>> NASBench201Space().to_key(0)
+    '421211'
+    """
+
+    def __init__(self) -> None:
+        order = list(range(len(OPERATIONS) ** len(EDGES)))
+        random.Random(_OFFICIAL_SHUFFLE_SEED).shuffle(order)
+        super().__init__("nasbench201", [OPERATIONS] * len(EDGES), np.array(order))
+
+    def to_key(self, architecture: int) -> str:
+        """The six-digit key."""
+        return "".join(map(str, self._all_choices[architecture]))
+
+    def from_key(self, key: str) -> int:
+        """Inverse of ``to_key``; raises InvalidInputError unless the key is six digits 0 … 4."""
+        if re.fullmatch("[0-4]{6}", key) is None:
+            raise InvalidInputError(f"{key!r} is no NAS-Bench-201 key: expected six digits 0 … 4, as text")
+        return int(self._index_of_code[int(key, base=5)])
+
+    def to_string(self, architecture: int) -> str:
+        """The official string."""
+        names = [OPERATIONS[choice] for choice in self._all_choices[architecture]]
+        return "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|".format(*names)
+
+    def from_string(self, text: str) -> int:
+        """Index of an official string; raises InvalidInputError on anything else."""
+        match = _STRING.fullmatch(text)
+        if match is None or not set(match.groups()) <= set(OPERATIONS):
+            raise InvalidInputError(
+                f"{text!r} is no NAS-Bench-201 cell: expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2| "
+                f"with op one of {', '.join(OPERATIONS)}"
+            )
+        return self.from_key("".join(str(OPERATIONS.index(name)) for name in match.groups()))
+
+    def canonical(self, architectures: Ints) -> Ints:
+        """Smallest index of the cells that compute the same function, shape (n,).
+
+        The benchmark's own rule: zeros and skip connections are folded into a string of sorted sums, and equal
+        strings are one class: 6,466 classes. Sums inside sums are not flattened, so the rule never merges different
+        functions but keeps some equal ones apart.
+        """
+        return self._classes[architectures]
+
+    @cached_property
+    def _classes(self) -> Ints:
+        first_of: dict[str, int] = {}
+        expressions = (_expression(tuple(row)) for row in self._all_choices.tolist())
+        return np.array([first_of.setdefault(text, index) for index, text in enumerate(expressions)])
+
+    def params_m(self, num_classes: int) -> Floats:
+        """Parameters in millions of the full network (16 channels, 5 cells a stage), shape (num_architectures,)."""
+        one, three = self._count("nor_conv_1x1"), self._count("nor_conv_3x3")
+        total = 464 + 128 + 65 * num_classes + np.zeros(self.num_architectures, dtype=np.int64)
+        for channels in (16, 32, 64):
+            total += 5 * (one * (channels**2 + 2 * channels) + three * (9 * channels**2 + 2 * channels))
+        for a, b in ((16, 32), (32, 64)):
+            total += 9 * a * b + 2 * b + 9 * b**2 + 2 * b + a * b
+        return total / 1e6
+
+    def flops_m(self, num_classes: int, side: int) -> Floats:
+        """Multiply-accumulates in millions for images of side × side pixels, shape (num_architectures,)."""
+        one, three = self._count("nor_conv_1x1"), self._count("nor_conv_3x3")
+        at_32_pixels = 7_782_400 + 3_932_160 * one + 35_389_440 * three
+        return (at_32_pixels * (side / 32) ** 2 + 65 * num_classes) / 1e6
+
+    def _count(self, operation: str) -> Ints:
+        return (self._all_choices == OPERATIONS.index(operation)).sum(axis=1)
+
+
+def _expression(operations: tuple[int, ...]) -> str:
+    """The cell's output as a sorted sum over nested operations; '#' is zero."""
+    nodes = ["0"]
+    for node in (1, 2, 3):
+        terms = []
+        for (source, target), operation in zip(EDGES, operations, strict=True):
+            if target != node:
+                continue
+            if operation == 0 or nodes[source] == "#":
+                terms.append("#")
+            elif operation == 1:
+                terms.append(nodes[source])
+            else:
+                terms.append(f"({nodes[source]})@{OPERATIONS[operation]}")
+        nodes.append("+".join(sorted(terms)))
+    return nodes[3]

@@ -1,0 +1,128 @@
+"""Spaces whose decisions are independent of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nasbench_harness.arrays import Ints
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.spaces.base import RandomSource, SearchSpace
+
+
+class ProductSpace(SearchSpace):
+    """Every combination of the choices of each decision.
+
+    Args:
+        name: Name of the space.
+        decisions: The names of the choices of each decision.
+        order: Mixed-radix code of the architecture at each index, shape (num_architectures,); the first decision is
+            the most significant digit. Default: ascending codes.
+
+    Raises:
+        InvalidInputError: A decision has fewer than two choices, or ``order`` is no permutation of the codes.
+    """
+
+    def __init__(self, name: str, decisions: Sequence[Sequence[str]], order: Ints | None = None) -> None:
+        self.name = name
+        self.decisions = tuple(tuple(names) for names in decisions)
+        if not self.decisions or min(map(len, self.decisions)) < 2:
+            raise InvalidInputError(f"space {name}: every decision needs at least two choices")
+        self._num_choices = np.array([len(names) for names in self.decisions], dtype=np.int64)
+        self.num_architectures = int(np.prod(self._num_choices))
+        self._weights = np.concatenate([np.cumprod(self._num_choices[:0:-1])[::-1], [1]]).astype(np.int64)
+        self._codes = np.arange(self.num_architectures) if order is None else np.asarray(order, dtype=np.int64)
+        self._index_of_code = np.full(self.num_architectures, -1, dtype=np.int64)
+        if len(self._codes) == self.num_architectures:
+            self._index_of_code[self._codes] = np.arange(self.num_architectures)
+        if (self._index_of_code < 0).any():
+            raise InvalidInputError(f"space {name}: order is no permutation of 0 … {self.num_architectures - 1}")
+        # Column of the neighbor table where each decision's other choices begin.
+        self._first_neighbor = np.concatenate([[0], np.cumsum(self._num_choices - 1)[:-1]])
+
+    @property
+    def num_choices(self) -> Ints:
+        """Number of choices of each decision, shape (num_decisions,)."""
+        return self._num_choices
+
+    @cached_property
+    def _all_choices(self) -> Ints:
+        return self._codes[:, None] // self._weights % self._num_choices
+
+    @cached_property
+    def _neighbor_table(self) -> Ints:
+        """Every neighbor of every architecture, shape (num_architectures, num_neighbors)."""
+        blocks = []
+        for decision, count in enumerate(self._num_choices):
+            taken = self._all_choices[:, decision, None]
+            others = np.arange(count - 1)[None, :]
+            others = others + (others >= taken)
+            codes = self._codes[:, None] + (others - taken) * self._weights[decision]
+            blocks.append(self._index_of_code[codes])
+        return np.concatenate(blocks, axis=1)
+
+    def choices(self, architectures: Ints) -> Ints:
+        """Choice taken at each decision, shape (n, num_decisions)."""
+        return self._all_choices[architectures]
+
+    def from_choices(self, choices: Ints) -> Ints:
+        """Architectures with these choices (n, num_decisions), shape (n,)."""
+        return self._index_of_code[np.asarray(choices) @ self._weights]
+
+    def sample(self, rng: RandomSource, runs: Ints | None = None) -> Any:
+        """Draw architectures uniformly: (len(runs),), one draw each."""
+        return rng.integers(self.num_architectures, None, runs)
+
+    def mutate(self, parents: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
+        """Change one decision, uniform, to one of its other choices, uniform: (len(runs),), two draws each."""
+        draws = rng.uniform(2, runs)
+        decisions = (draws[..., 0] * self.num_decisions).astype(np.int64)
+        offsets = (draws[..., 1] * (self._num_choices[decisions] - 1)).astype(np.int64)
+        children = self._neighbor_table[parents, self._first_neighbor[decisions] + offsets]
+        return children if np.ndim(children) else int(children)
+
+    def crossover(self, first: Any, second: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
+        """Take each decision from either parent with probability ½: (len(runs),), num_decisions draws each."""
+        from_first = rng.uniform(self.num_decisions, runs) < 0.5
+        choices = np.where(from_first, self._all_choices[first], self._all_choices[second])
+        children = self._index_of_code[choices @ self._weights]
+        return children if np.ndim(children) else int(children)
+
+    def neighbors(self, architectures: Ints) -> Ints:
+        """Architectures one decision away, ascending by decision, then choice: (n, num_neighbors)."""
+        return self._neighbor_table[architectures]
+
+    def one_hot(self, architectures: Ints) -> npt.NDArray[Any]:
+        """Indicator of every choice of every decision, float32, shape (n, sum of num_choices)."""
+        first = np.concatenate([[0], np.cumsum(self._num_choices)[:-1]])
+        hot = np.zeros((len(architectures), int(self._num_choices.sum())), dtype=np.float32)
+        np.put_along_axis(hot, self._all_choices[architectures] + first, 1.0, axis=1)
+        return hot
+
+    def canonical(self, architectures: Ints) -> Ints:
+        """Every architecture is its own class, shape (n,)."""
+        return np.asarray(architectures, dtype=np.int64)
+
+    def to_string(self, architecture: int) -> str:
+        """Names of the choices, joined by colons."""
+        taken = self._all_choices[architecture]
+        return ":".join(names[choice] for names, choice in zip(self.decisions, taken, strict=True))
+
+    def from_string(self, text: str) -> int:
+        """Inverse of ``to_string``; raises InvalidInputError on text that names no architecture."""
+        parts = text.split(":")
+        if len(parts) != self.num_decisions:
+            raise InvalidInputError(
+                f"{text!r} has {len(parts)} choices but space {self.name} has {self.num_decisions} decisions"
+            )
+        for decision, (part, names) in enumerate(zip(parts, self.decisions, strict=True)):
+            if part not in names:
+                raise InvalidInputError(
+                    f"{text!r}: {part!r} is no choice of decision {decision} of space {self.name} ({', '.join(names)})"
+                )
+        taken = [names.index(part) for part, names in zip(parts, self.decisions, strict=True)]
+        return int(self.from_choices(np.array([taken]))[0])

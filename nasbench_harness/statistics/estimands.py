@@ -1,0 +1,111 @@
+"""Point estimates: interquartile mean, integer grid codes, proportions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nasbench_harness.statistics._checks import FloatArray, IntArray, as_finite, check_confidence, refuse_where
+
+_GRID_TOLERANCE = 0.01
+_MAX_GRID_CODE = 2.0**45
+"""Beyond this a float64 is spaced wider than the tolerance allows."""
+
+
+@dataclass(frozen=True)
+class Proportion:
+    """A share with its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def iqm(values: ArrayLike, axis: int = -1) -> FloatArray:
+    """Returns the interquartile mean: the mean after dropping the int(N / 4) smallest and largest values.
+
+    As scipy's `trim_mean(.25)` and rliable (Agarwal et al. 2021). Pool runs and tasks by passing them on one axis.
+
+    Args:
+        values: finite numbers, shape (..., N) with N on `axis`.
+        axis: the axis to average over.
+
+    Raises:
+        ValueError: empty, or a value is NaN or infinite.
+
+    Example:
+        >>> float(iqm([0, 1, 2, 3, 100]))
+        2.0
+    """
+    moved = np.moveaxis(np.atleast_1d(np.asarray(values, dtype=np.float64)), axis, -1)
+    ordered = np.sort(as_finite(moved, "values", ("run",)), axis=-1)
+    trim = ordered.shape[-1] // 4
+    return np.asarray(ordered[..., trim : ordered.shape[-1] - trim].mean(axis=-1))
+
+
+def grid_codes(values: ArrayLike, step: float) -> IntArray:
+    """Returns values as integer multiples of `step`, so that equal scores are equal and ranks exact.
+
+    Means over two or three replicates lie on a sixth of the table's step. A value may be off the grid by 1 % of a
+    step: float64 noise is far below that, while values on another grid or rounded for print are caught.
+
+    Args:
+        values: finite numbers, any shape, in the unit of `step`.
+        step: spacing of the grid, positive.
+
+    Raises:
+        ValueError: step is not positive, or a value is NaN, infinite, off the grid, or over 2^45 steps (its position
+            is named).
+
+    Example:
+        >>> grid_codes([91.5, 91.504], 0.004)
+        array([22875, 22876])
+    """
+    if not (np.isfinite(step) and step > 0):
+        raise ValueError(f"step is {step}; pass the positive spacing of the grid")
+    steps = as_finite(values, "values", ()) / step
+    refuse_where(np.abs(steps) > _MAX_GRID_CODE, steps, "values / step", ())
+    codes = np.rint(steps)
+    is_off = np.abs(steps - codes) > _GRID_TOLERANCE
+    if is_off.any():
+        position = tuple(int(i) for i in np.argwhere(is_off)[0])
+        raise ValueError(
+            f"values at index {position} is {steps[position]} steps of {step}, not a whole number; "
+            "pass the step of the table's grid, or scores that were not rounded"
+        )
+    return codes.astype(np.int64)
+
+
+def proportion(successes: int, n: int, confidence: float = 0.95) -> Proportion:
+    """Returns a share and its interval: Wilson (1927), or Clopper-Pearson (1934) where successes is 0 or n.
+
+    Args:
+        successes: number of runs that did it, 0 .. n.
+        n: number of runs.
+        confidence: level of the two-sided interval.
+
+    Raises:
+        ValueError: not 0 <= successes <= n with n >= 1, or confidence outside (0, 1).
+
+    Example:
+        >>> round(proportion(20, 20).low, 3)
+        0.832
+    """
+    check_confidence(confidence)
+    if n < 1 or not 0 <= successes <= n:
+        raise ValueError(f"successes is {successes} of n = {n}; pass 0 <= successes <= n with n >= 1")
+    alpha = 1.0 - confidence
+    if successes == 0:
+        return Proportion(0.0, 0.0, 1.0 - (alpha / 2.0) ** (1.0 / n))
+    if successes == n:
+        return Proportion(1.0, (alpha / 2.0) ** (1.0 / n), 1.0)
+    from scipy.special import ndtri
+
+    z2 = float(ndtri(1.0 - alpha / 2.0)) ** 2
+    share = successes / n
+    center = (share + z2 / (2.0 * n)) / (1.0 + z2 / n)
+    half = sqrt(z2 * (share * (1.0 - share) / n + z2 / (4.0 * n * n))) / (1.0 + z2 / n)
+    return Proportion(share, center - half, center + half)

@@ -1,0 +1,147 @@
+"""The table: metric arrays over a search space, with their provenance."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from nasbench_harness.arrays import AnyArray, Floats
+from nasbench_harness.errors import TableError, UnknownNameError
+from nasbench_harness.spaces import NASBench201Space, SearchSpace
+
+Role = Literal["search", "report", "cost", "hardware", "proxy"]
+Direction = Literal["minimize", "maximize"]
+
+_SPACES: dict[str, type[SearchSpace]] = {"nasbench201": NASBench201Space}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What one metric means.
+
+    Attributes:
+        name: E.g. ``val_accuracy``; units stand in names where they are not percent.
+        unit: Unit of the values.
+        direction: Whether smaller or larger is better.
+        role: ``search`` is what strategies see; ``report`` is sealed from them; ``cost`` drives the simulated clock.
+        resolution: Grid step of one value, None where values lie on no grid.
+        free: Readable by strategies without a query.
+    """
+
+    name: str
+    unit: str
+    direction: Direction
+    role: Role
+    resolution: float | None = None
+    free: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric on one data set: values (num_architectures, num_replicates, num_fidelities), NaN where absent."""
+
+    metric: Metric
+    values: Floats
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The columns of one data set and the name that papers print."""
+
+    title: str
+    columns: Mapping[str, Column]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a table came from; stands in every result."""
+
+    source: str
+    version: str
+    license: str
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A space, its metric arrays on every data set, and their provenance.
+
+    Attributes:
+        digest: sha256 of the metadata, which holds the sha256 of every array; identifies the data.
+        folder: Where the arrays are cached; None for a table that lives in memory only.
+    """
+
+    name: str
+    space: SearchSpace
+    datasets: Mapping[str, Dataset]
+    provenance: Provenance
+    digest: str = ""
+    folder: Path | None = None
+
+    def column(self, dataset: str, metric: str) -> Column:
+        """One metric on one data set.
+
+        Raises:
+            UnknownNameError: The table has no such data set or metric.
+        """
+        if dataset not in self.datasets:
+            raise UnknownNameError("data set", dataset, self.datasets, f"table {self.name}")
+        columns = self.datasets[dataset].columns
+        if metric not in columns:
+            raise UnknownNameError("metric", metric, columns, f"{self.name}-{dataset}")
+        return columns[metric]
+
+    def metrics(self, dataset: str, role: Role) -> list[Column]:
+        """Columns of one data set with this role, in the table's order."""
+        return [column for column in self.datasets[dataset].columns.values() if column.metric.role == role]
+
+
+@cache
+def space_of(kind: str) -> SearchSpace:
+    """The search space that a table's metadata names."""
+    if kind not in _SPACES:
+        raise TableError(f"unknown kind of search space {kind!r}: the table was written by a newer version")
+    return _SPACES[kind]()
+
+
+def metadata_of(table: Table, files: Mapping[tuple[str, str], tuple[str, str]]) -> dict[str, Any]:
+    """JSON description of a table whose (data set, metric) arrays lie in files with (name, sha256)."""
+    return {
+        "name": table.name,
+        "space": table.space.name,
+        "provenance": asdict(table.provenance),
+        "datasets": {
+            name: {
+                "title": dataset.title,
+                "columns": [
+                    {**asdict(column.metric), "file": files[name, metric][0], "sha256": files[name, metric][1]}
+                    for metric, column in dataset.columns.items()
+                ],
+            }
+            for name, dataset in table.datasets.items()
+        },
+    }
+
+
+def table_from_metadata(text: str, digest: str, folder: Path) -> Table:
+    """Table whose arrays are memory-mapped from ``folder``."""
+    metadata = json.loads(text)
+    datasets = {
+        name: Dataset(entry["title"], {column["name"]: _open_column(column, folder) for column in entry["columns"]})
+        for name, entry in metadata["datasets"].items()
+    }
+    provenance = Provenance(**metadata["provenance"])
+    return Table(metadata["name"], space_of(metadata["space"]), datasets, provenance, digest, folder)
+
+
+def _open_column(entry: Mapping[str, Any], folder: Path) -> Column:
+    names = ("name", "unit", "direction", "role", "resolution", "free")
+    metric = Metric(**{name: entry[name] for name in names})
+    values: AnyArray = np.load(folder / entry["file"], mmap_mode="r", allow_pickle=False)
+    return Column(metric, values)

@@ -1,0 +1,40 @@
+"""Reading pickles that come from elsewhere without running what they contain."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+from nasbench_harness.errors import TableError
+
+
+class RestrictedUnpickler(pickle.Unpickler):
+    """An unpickler that resolves only the globals named in ``allowed``."""
+
+    allowed: frozenset[tuple[str, str]] = frozenset()
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Resolve an allowed global; anything else is refused before it is imported."""
+        if (module, name) not in self.allowed:
+            raise TableError(f"the pickle refers to {module}.{name}, which this kind of file may not contain")
+        return super().find_class(module, name)
+
+
+def restricted_load(path: Path, allowed: frozenset[tuple[str, str]] = frozenset()) -> Any:
+    """Load one pickle that may refer only to the ``allowed`` (module, name) pairs.
+
+    Raises:
+        TableError: The file is missing or torn, or refers to anything else.
+    """
+    try:
+        with path.open("rb") as file:
+            unpickler = RestrictedUnpickler(file)
+            unpickler.allowed = allowed
+            return unpickler.load()
+    except OSError as error:
+        raise TableError(f"cannot read {path}: {error.strerror}") from error
+    except TableError as error:
+        raise TableError(f"refused to read {path}: {error}") from error
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise TableError(f"{path} is no complete pickle ({type(error).__name__}): install its package again") from error
