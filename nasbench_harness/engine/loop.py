@@ -55,14 +55,15 @@ class _Loop:
         self.trace = Trace(self.num_runs, self.value_names, protocol.evaluations)
         self.tickets = np.zeros(self.num_runs, dtype=np.int64)
         self.no_fidelity = np.zeros(self.num_runs, dtype=np.int64)
+        self.nobody = np.zeros(self.num_runs, dtype=bool)
         self.seconds = 0.0
 
     def run(self) -> Batch:
         active = np.ones(self.num_runs, dtype=bool)
-        while active.any():
+        while np.count_nonzero(active):
             architectures, started = self.ask(active)
             active &= started
-            if started.any():
+            if np.count_nonzero(started):
                 self.advance(architectures, started)
                 active &= self.ledger.has_budget()
         close = getattr(self.strategy, "close", None)
@@ -75,7 +76,7 @@ class _Loop:
         architectures = np.zeros(self.num_runs, dtype=np.int64)
         started = np.zeros(self.num_runs, dtype=bool)
         idle = active
-        while idle.any():
+        while np.count_nonzero(idle):
             proposals = self.timed(self.strategy.ask, idle)
             proposed = self.checked(proposals, idle)
             proposes = idle & (proposed >= 0)
@@ -87,7 +88,7 @@ class _Loop:
     def spend(self, extra_cost_s: Floats | None, idle: Bools, proposes: Bools) -> Bools:
         """Charge declared search time; returns the runs that made progress only and are asked again."""
         if extra_cost_s is None:
-            return np.zeros(self.num_runs, dtype=bool)
+            return self.nobody
         seconds = np.where(idle, extra_cost_s, 0.0)
         if not (np.isfinite(seconds) & (seconds >= 0)).all():
             raise StrategyError(f"{self.name}: extra_cost_s must be finite and not negative")
@@ -106,7 +107,7 @@ class _Loop:
     def advance(self, architectures: Ints, started: Bools) -> None:
         """Evaluate what was proposed, tell the strategy, record the row."""
         entries = self.ledger.evaluate(architectures, started)
-        everyone = bool(started.all())
+        everyone = np.count_nonzero(started) == self.num_runs
         results = Results(
             ticket=self.tickets if everyone else np.where(started, self.tickets, -1),
             architectures=architectures if everyone else np.where(started, architectures, -1),
@@ -142,7 +143,7 @@ class _Loop:
                 f"{self.name}: ask() must return integer architectures of shape ({self.num_runs},) (num_runs), "
                 f"not {architectures.dtype} of shape {architectures.shape}"
             )
-        if not idle.all():
+        if np.count_nonzero(idle) < self.num_runs:
             architectures = np.where(idle, architectures, -1)
         self.check_range("ask()", architectures)
         if proposals.fidelities is not None and np.asarray(proposals.fidelities)[idle].any():
@@ -151,7 +152,9 @@ class _Loop:
 
     def check_range(self, call: str, architectures: Ints) -> None:
         size = self.task.space.num_architectures
-        if architectures.shape != (self.num_runs,) or architectures.min() < -1 or architectures.max() >= size:
+        # Seen as unsigned, a negative number is huge: one comparison covers both ends.
+        in_range = (architectures + 1).astype(np.int64, copy=False).view(np.uint64).max(initial=0) <= size
+        if architectures.shape != (self.num_runs,) or not in_range:
             raise StrategyError(
                 f"{self.name}: {call} must return one architecture per run, −1 … {size - 1}: "
                 f"got {architectures.min()} … {architectures.max()} in shape {architectures.shape}"

@@ -13,6 +13,10 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
 
+# Looking up a member of an enumeration costs more than a small array operation.
+_NONE, _OK, _DUPLICATE, _REJECTED = (
+    int(status) for status in (Status.NONE, Status.OK, Status.DUPLICATE, Status.REJECTED)
+)
 # A run ends after this many uncounted answers in a row: it has nothing new to propose.
 MAX_STREAK = {"charge": 0, "free": 1_000, "forbid": 100}
 
@@ -72,11 +76,11 @@ class Ledger:
             charged = started & (visits == 0)
             self._answer_repeats(visits > 0, losses, cost_s, status)
             self._streak = np.where(charged, 0, self._streak + started)
-        if not started.all():
-            status[~started] = Status.NONE
+        if np.count_nonzero(started) < len(started):
+            status[~started] = _NONE
             cost_s = np.where(started, cost_s, 0.0)
-        no_value = (status != Status.OK) & (status != Status.DUPLICATE)
-        if no_value.any():
+        if np.count_nonzero(status == _OK) < len(status):
+            no_value = (status != _OK) & (status != _DUPLICATE)
             losses[no_value] = np.inf
             values = np.where(no_value[:, None], np.nan, values)
         self._visits[slots] += charged
@@ -96,6 +100,8 @@ class Ledger:
         return within
 
     def _losses(self, values: Floats) -> Floats:
+        if len(self._task.objectives) == 1:
+            return self._task.objectives[0].loss(values) + 0.0  # a copy: the caller may overwrite it
         losses = np.empty_like(values)
         for position, objective in enumerate(self._task.objectives):
             losses[:, position] = objective.loss(values[:, position])
@@ -104,9 +110,9 @@ class Ledger:
     def _answer_repeats(self, repeated: Bools, losses: Floats, cost_s: Floats, status: npt.NDArray[np.int8]) -> None:
         cost_s[repeated] = 0.0
         if self._protocol.duplicates == "free":
-            status[repeated] = Status.DUPLICATE
+            status[repeated] = _DUPLICATE
         else:
-            status[repeated] = Status.REJECTED
+            status[repeated] = _REJECTED
             losses[repeated] = np.inf
 
 

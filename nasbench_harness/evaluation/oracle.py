@@ -13,6 +13,8 @@ from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.tables.table import Column
 
+_OK = int(Status.OK)
+
 
 class Answers(NamedTuple):
     """What an oracle answers.
@@ -88,7 +90,7 @@ class TableOracle(Oracle):
             rows = rows * self._num_fidelities + fidelities
         answers = self._table.take(rows, axis=0)
         values = answers[:, : self._num_objectives]
-        status = np.full(len(rows), Status.OK, dtype=np.int8)
+        status = np.full(len(rows), _OK, dtype=np.int8)
         if self._has_gaps:
             status[np.isnan(values).any(axis=1)] = Status.MISSING
         return Answers(values, answers[:, self._num_objectives], status)

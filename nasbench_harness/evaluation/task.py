@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -91,6 +92,7 @@ class Task:
         return Problem(self.space, self.objectives, Budget(protocol.evaluations), free)
 
 
+@cache
 def load_task(name: str) -> Task:
     """Load a task by name, converting its table on first use.
 

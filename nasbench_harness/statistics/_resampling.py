@@ -7,13 +7,12 @@ K = N - k, take their weighted sum, remove k of either end value, and correct fo
     sum = sum_r c_r clip(v_r, v_k, v_K) - k v_k - k v_K - cost(k) + cost(K)
     cost(m) = sum_{i < m} (v_{i+1} - v_i) max(C_i - m, 0) + sum_{i >= m} (v_{i+1} - v_i) max(m - C_i, 0)
 
-(summation by parts). The first part is one matrix product. The terms of a cost vanish between tied values and, as
-C_m - m is about sqrt(N), a few dozen ranks away from the cut; a walk away from the cut stops when all have vanished.
+(summation by parts). The first part is one matrix product. In a cost, C_m - m is about sqrt(N), so all terms vanish a
+few dozen ranks away from the cut; a walk away from the cut stops when that has happened in every resample.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +21,11 @@ from numpy.typing import NDArray
 
 from nasbench_harness.statistics._checks import FloatArray, IntArray
 
-_BLOCK = 12
-"""Boundaries between distinct values that a walk handles at once; the stop is checked once a block."""
+_TILE = 16
+"""Columns that walk together: enough to hide the cost of a call, few enough to stay in the cache."""
+
+_STRIDE = 4
+"""Ranks between two tests of whether a walk is over."""
 
 
 @dataclass(frozen=True)
@@ -31,21 +33,22 @@ class Resampler:
     """A count matrix (num_runs, num_resamples) in the number types that the kernel needs.
 
     Attributes:
-        rows: the signed counts of each run, num_runs arrays of shape (num_resamples,).
-        single: float32 counts, exact as long as they are summed below 2^24.
-        double: float64 counts.
+        signed: integers wide enough for sums up to num_runs of either sign.
+        single: float32, in which sums of counts are exact below 2^24.
+        double: float64, for products with values.
     """
 
-    rows: list[NDArray[Any]]
+    signed: NDArray[np.signedinteger[Any]]
     single: NDArray[np.float32]
     double: FloatArray
 
     @classmethod
     def of(cls, counts: NDArray[Any]) -> Resampler:
         """Returns the resampler of a checked count matrix."""
-        # Partial sums of counts reach num_runs, so the narrow type serves up to its maximum.
-        signed = counts.astype(np.int16 if len(counts) <= np.iinfo(np.int16).max else np.int32)
-        return cls(rows=list(signed), single=counts.astype(np.float32), double=counts.astype(np.float64))
+        signed = np.int16 if len(counts) <= np.iinfo(np.int16).max else np.int32
+        # Walks read whole rows, so the rows must be contiguous.
+        rows = np.ascontiguousarray(counts, dtype=signed)
+        return cls(signed=rows, single=rows.astype(np.float32), double=rows.astype(np.float64))
 
     def means(self, values: FloatArray) -> FloatArray:
         """Returns the mean of each resample, shape (num_columns, num_resamples), of values (num_columns, num_runs)."""
@@ -66,48 +69,40 @@ class Resampler:
         sums = np.clip(values - low, 0.0, high - low) @ self.double - trim * (high - low)
         gaps = np.diff(ordered, axis=1, prepend=ordered[:, :1])
         for cut, sign in ((trim, -1.0), (num_runs - trim, 1.0)):
-            base = self._counts_below(order, cut)
-            for column in range(len(values)):
-                sums[column] += sign * self._cost(order[column], gaps[column], cut, base[column])
+            excess = self._counts_below(order, cut) - cut
+            for first in range(0, len(values), _TILE):
+                tile = slice(first, first + _TILE)
+                sums[tile] += sign * self._cost(order[tile], gaps[tile], cut, excess[tile])
         return low + sums / (num_runs - 2 * trim)
 
     def _counts_below(self, order: IntArray, cut: int) -> NDArray[Any]:
         """Returns how many draws fall on the `cut` smallest values, shape (num_columns, num_resamples)."""
         is_below = np.zeros(order.shape, dtype=np.float32)
         np.put_along_axis(is_below, order[:, :cut], 1.0, axis=1)
-        return (is_below @ self.single).astype(self.rows[0].dtype)
+        return (is_below @ self.single).astype(self.signed.dtype)
 
-    def _cost(self, order: IntArray, gaps: FloatArray, cut: int, below: NDArray[Any]) -> FloatArray:
-        """Returns cost(cut) of one column; gaps[i] is the step from the i-th smallest value to the next."""
-        excess = below - cut
-        down = self._walk(excess, order[cut - 1 : 0 : -1], gaps[cut - 1 : 0 : -1])
-        up = self._walk(self.rows[order[cut - 1]] - excess, order[cut - 1 : -1], gaps[cut:])
+    def _cost(self, order: IntArray, gaps: FloatArray, cut: int, excess: NDArray[Any]) -> FloatArray:
+        """Returns cost(cut), shape (num_columns, num_resamples); gaps[:, i] is the step up to the i-th value from 0."""
+        down = self._walk(excess, order[:, cut - 1 : 0 : -1], gaps[:, cut - 1 : 0 : -1])
+        # The walk subtracts before it adds a term, so the upward one begins one rank early.
+        up = self._walk(self.signed[order[:, cut - 1]] - excess, order[:, cut - 1 : -1], gaps[:, cut:])
         return down + up
 
     def _walk(self, excess: NDArray[Any], runs: IntArray, gaps: FloatArray) -> FloatArray:
-        """Returns the sum of gaps times the positive part of what is left of `excess` after each run's counts."""
+        """Returns the sum over ranks of the gap times the positive part of what each run's counts leave of `excess`."""
+        num_columns, num_resamples = excess.shape
         total = np.zeros(excess.shape)
-        is_boundary = gaps > 0
-        block = np.empty((_BLOCK, excess.size), dtype=excess.dtype)
-        boundary_gaps = gaps[is_boundary]
-        for start, filled in self._blocks(excess, runs.tolist(), is_boundary.tolist(), block):
-            left = block[:filled]
-            total += boundary_gaps[start : start + filled] @ np.clip(left, 0, None).astype(np.float64)
-            if left[-1].max() <= 0:
+        left, drawn, zero = excess.copy(), np.empty_like(excess), np.zeros_like(excess)
+        for first in range(0, runs.shape[1], _STRIDE):
+            ranks = slice(first, min(first + _STRIDE, runs.shape[1]))
+            positive = np.empty((num_columns, ranks.stop - first, num_resamples), dtype=excess.dtype)
+            for i in range(first, ranks.stop):
+                self.signed.take(runs[:, i], axis=0, out=drawn, mode="clip")
+                np.subtract(left, drawn, out=left)
+                # An array of zeros, not a scalar: numpy vectorizes only the former.
+                np.maximum(left, zero, out=positive[:, i - first])
+            weights = np.ascontiguousarray(gaps[:, None, ranks])
+            total += (weights @ positive.astype(np.float64))[:, 0]
+            if left.max() <= 0:
                 break
         return total
-
-    def _blocks(
-        self, excess: NDArray[Any], runs: list[int], is_boundary: list[bool], block: NDArray[Any]
-    ) -> Iterator[tuple[int, int]]:
-        """Fills `block` with the excess left at successive boundaries; yields the first boundary and their number."""
-        start, filled, left = 0, 0, excess
-        for run, is_last_of_ties in zip(runs, is_boundary, strict=True):
-            left = np.subtract(left, self.rows[run], block[filled])
-            if is_last_of_ties:
-                filled += 1
-                if filled == _BLOCK:
-                    yield start, filled
-                    start, filled = start + filled, 0
-        if filled:
-            yield start, filled

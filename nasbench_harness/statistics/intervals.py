@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from nasbench_harness.statistics.estimands import iqm
 Counts = NDArray[np.unsignedinteger[Any]]
 
 _MIN_RUNS = 10
+_CHUNK = 1000
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,8 @@ def count_matrix(num_runs: int, num_resamples: int, seed: int | np.random.SeedSe
     if num_runs < 1 or num_resamples < 1:
         raise ValueError(f"num_runs is {num_runs} and num_resamples {num_resamples}; pass at least 1 of each")
     rng = np.random.Generator(np.random.PCG64(seed))
-    draws = rng.integers(num_runs, size=(num_resamples, num_runs), dtype=np.uint32)
-    cells = draws + np.arange(num_resamples)[:, None] * num_runs
-    counts = np.bincount(cells.ravel(), minlength=num_resamples * num_runs).reshape(num_resamples, num_runs).T
-    return np.ascontiguousarray(counts, dtype=np.uint8 if counts.max() <= 255 else np.uint16)
+    chunks = [_draw(rng, num_runs, stop - start) for start, stop in _chunks(num_resamples)]
+    return np.concatenate(chunks, axis=1)
 
 
 def resampled_iqm(values: ArrayLike, counts: ArrayLike) -> FloatArray:
@@ -75,9 +75,7 @@ def resampled_iqm(values: ArrayLike, counts: ArrayLike) -> FloatArray:
     """
     scores = as_finite(values, "values", ("run",))
     rows = scores.reshape(-1, scores.shape[-1])
-    resampler = Resampler.of(_checked_counts(counts, scores.shape[-1]))
-    # One row at a time: a matrix product over all rows may round differently with their number.
-    replicates = np.concatenate([resampler.interquartile_means(row[None]) for row in rows])
+    replicates = _replicates(rows, _checked_counts(counts, rows.shape[1]), Resampler.interquartile_means)
     return replicates.reshape(*scores.shape[:-1], -1)
 
 
@@ -131,8 +129,7 @@ def mean_interval(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95
     """Returns means over runs with percentile-bootstrap intervals; arguments and errors as `iqm_interval`."""
     scores = _enough_runs(values)
     rows = scores.reshape(-1, scores.shape[-1])
-    resampler = Resampler.of(_checked_counts(counts, scores.shape[-1]))
-    replicates = np.concatenate([resampler.means(row[None]) for row in rows])
+    replicates = _replicates(rows, _checked_counts(counts, rows.shape[1]), Resampler.means)
     return _interval(scores.mean(axis=-1), replicates.reshape(*scores.shape[:-1], -1), confidence)
 
 
@@ -169,6 +166,33 @@ def iqm_band(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95) -> 
         ends[:, use] = band.point, band.low, band.high
         is_degenerate[use] = band.is_degenerate
     return Interval(*ends, is_degenerate)
+
+
+def _draw(rng: np.random.Generator, num_runs: int, num_resamples: int) -> Counts:
+    """Returns the next (num_runs, num_resamples) counts from the generator."""
+    draws = rng.integers(num_runs, size=(num_resamples, num_runs), dtype=np.uint32)
+    cells = draws + np.arange(num_resamples)[:, None] * num_runs
+    counts = np.bincount(cells.ravel(), minlength=draws.size).reshape(draws.shape)
+    return np.ascontiguousarray(counts.T, dtype=np.uint8 if counts.max() <= 255 else np.uint16)
+
+
+def _chunks(num_resamples: int) -> Iterator[tuple[int, int]]:
+    """Yields (start, stop) of consecutive chunks: they bound the memory and keep the working set in the cache."""
+    for start in range(0, num_resamples, _CHUNK):
+        yield start, min(start + _CHUNK, num_resamples)
+
+
+def _replicates(
+    rows: FloatArray, counts: NDArray[Any], estimate: Callable[[Resampler, FloatArray], FloatArray]
+) -> FloatArray:
+    """Returns the estimate of every resample, shape (num_rows, num_resamples), of rows (num_rows, num_runs)."""
+    replicates = np.empty((len(rows), counts.shape[1]))
+    for start, stop in _chunks(counts.shape[1]):
+        resampler = Resampler.of(counts[:, start:stop])
+        # One row at a time: a matrix product over all rows may round differently with their number.
+        for row, target in zip(rows, replicates, strict=True):
+            target[start:stop] = estimate(resampler, row[None])[0]
+    return replicates
 
 
 def _interval(point: FloatArray, replicates: FloatArray, confidence: float) -> Interval:

@@ -1,0 +1,284 @@
+"""How strategies are written on the command line and in study files, and how the words become code."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
+from nasbench_harness.tables.registry import source_file
+
+GROUP = "nasbench_harness.strategies"
+_LABEL = re.compile(r"[A-Za-z0-9._\- ]+")
+_REGISTERED = re.compile(r"[a-z0-9-]+")
+_OPENING, _CLOSING = "([{", ")]}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A strategy as it was written: ``[label=]reference[(key=value, …)]``.
+
+    Attributes:
+        use: Registered name, ``module:attribute``, or the class or generator function itself.
+        label: Name in reports; None: made from the reference and the parameters that are not at their defaults.
+        parameters: Hyperparameters that were given.
+    """
+
+    use: str | Callable[..., Any]
+    label: str | None = None
+    parameters: Mapping[str, Any] = ()  # type: ignore[assignment]  # an immutable empty default
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", dict(self.parameters))
+        if self.label is not None and not _LABEL.fullmatch(self.label):
+            raise InvalidInputError(f"label {self.label!r}: use letters, digits, '.', '_', '-' and spaces only")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A strategy ready to run.
+
+    Attributes:
+        label: Name in reports.
+        reference: Registered name or ``module:attribute``; with the parameters, its identity.
+        parameters: All hyperparameters, defaults included.
+        target: The class or generator function.
+        code: Hash of the source that defines it, docstrings left out.
+    """
+
+    label: str
+    reference: str
+    parameters: Mapping[str, Any]
+    target: Callable[..., Any]
+    code: str
+
+    @property
+    def is_generator(self) -> bool:
+        """Whether one run is a generator, to be lifted."""
+        return inspect.isgeneratorfunction(self.target)
+
+
+def split_list(text: str) -> list[str]:
+    """Split at commas outside parentheses, brackets and quotes.
+
+    Raises:
+        InvalidInputError: A bracket or quote is left open.
+    """
+    parts, depth, quote = [""], 0, ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        elif character in _OPENING:
+            depth += 1
+        elif character in _CLOSING:
+            depth -= 1
+        elif character == "," and depth == 0:
+            parts.append("")
+            continue
+        parts[-1] += character
+    if quote or depth:
+        raise InvalidInputError(f"{text!r}: a {'quote' if quote else 'bracket'} is left open or closed too often")
+    return [part.strip() for part in parts if part.strip()]
+
+
+def parse_entry(text: str) -> Entry:
+    """Parse one ``[label=]reference[(key=value, …)]``; what stands in the parentheses is a TOML inline table.
+
+    Raises:
+        InvalidInputError: The text does not have this form.
+    """
+    head, parenthesis, rest = text.partition("(")
+    label, equals, reference = head.partition("=")
+    if not equals:
+        label, reference = "", head
+    parameters: dict[str, Any] = {}
+    if parenthesis:
+        inside, closed, behind = rest.rpartition(")")
+        if not closed or behind.strip():
+            raise InvalidInputError(f"strategy {text!r}: the parameters must end with ')'")
+        try:
+            parameters = tomllib.loads(f"parameters = {{{inside}}}")["parameters"]
+        except tomllib.TOMLDecodeError as error:
+            raise InvalidInputError(
+                f"strategy {text!r}: cannot read the parameters ({error}); write key=value, … as in TOML: "
+                "strings in quotes, true and false in lower case"
+            ) from None
+    if not reference.strip():
+        raise InvalidInputError(f"strategy {text!r}: no name before the parameters")
+    return Entry(reference.strip(), label.strip() if equals else None, parameters)
+
+
+def resolve(entry: Entry) -> Spec:
+    """Find the code of a strategy and complete its hyperparameters.
+
+    Raises:
+        UnknownNameError: No such strategy or hyperparameter.
+        InvalidInputError: The reference leads to no strategy, or a parameter has no value.
+    """
+    reference, target = _find(entry.use)
+    known = _hyperparameters(reference, target)
+    for key in entry.parameters:
+        if key not in known:
+            raise UnknownNameError("hyperparameter", key, known, f"strategy {reference}")
+    defaults = {name: value for name, value in known.items() if value is not inspect.Parameter.empty}
+    parameters = {**defaults, **entry.parameters}
+    missing = sorted(known.keys() - parameters.keys())
+    if missing:
+        raise InvalidInputError(f"strategy {reference}: hyperparameter {missing[0]} has no default: give it a value")
+    try:
+        json.dumps(parameters)
+    except TypeError as error:
+        raise InvalidInputError(f"strategy {reference}: hyperparameters must be JSON values: {error}") from None
+    changed = {name: value for name, value in entry.parameters.items() if value != defaults.get(name, _hyperparameters)}
+    label = entry.label or reference + (f"({_inline(changed)})" if changed else "")
+    return Spec(label, reference, parameters, target, code_hash(target))
+
+
+def resolve_all(entries: list[Entry]) -> list[Spec]:
+    """Resolve strategies that are to be compared.
+
+    Raises:
+        InvalidInputError: There are none, or two have the same label or the same identity.
+    """
+    if not entries:
+        raise InvalidInputError("no strategies given: name at least one")
+    specs = [resolve(entry) for entry in entries]
+    by_label: dict[str, Spec] = {}
+    by_identity: dict[str, Spec] = {}
+    for spec in specs:
+        identity = f"{spec.reference} {json.dumps(spec.parameters, sort_keys=True)}"
+        if identity in by_identity:
+            raise InvalidInputError(
+                f"strategies {by_identity[identity].label!r} and {spec.label!r} are the same ({spec.reference} with "
+                "equal hyperparameters): drop one or change a hyperparameter"
+            )
+        if spec.label in by_label:
+            raise InvalidInputError(f"two strategies have the label {spec.label!r}: give one another label=")
+        by_label[spec.label] = by_identity[identity] = spec
+    return specs
+
+
+@cache
+def strategy_entry_points() -> dict[str, EntryPoint]:
+    """Entry point of every registered strategy, by name."""
+    return {entry.name: entry for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)}
+
+
+def describe_strategy(name: str) -> str:
+    """Docstring of a registered strategy's module, read from the source without importing it.
+
+    Raises:
+        UnknownNameError: No such strategy.
+    """
+    if name not in strategy_entry_points():
+        raise UnknownNameError("strategy", name, strategy_entry_points())
+    return ast.get_docstring(ast.parse(source_file(strategy_entry_points()[name]).read_text(encoding="utf-8"))) or ""
+
+
+def code_hash(target: Callable[..., Any]) -> str:
+    """Hash of the file that defines a strategy, without comments and docstrings.
+
+    For ``__main__`` and notebooks it is the object's own source, else its bytecode with the Python version.
+    """
+    try:
+        file = inspect.getsourcefile(target)
+        in_session = target.__module__ == "__main__" or file is None or not Path(file).exists()
+        text = inspect.getsource(target) if in_session or file is None else Path(file).read_text(encoding="utf-8")
+        return sha256(_without_docstrings(dedent(text)).encode()).hexdigest()
+    except (OSError, TypeError, SyntaxError):
+        code = getattr(target, "__code__", None)
+        return sha256(f"{sys.version} {code.co_code if code else target!r}".encode()).hexdigest()
+
+
+def _find(use: str | Callable[..., Any]) -> tuple[str, Callable[..., Any]]:
+    if callable(use):
+        reference = f"{use.__module__}:{use.__qualname__}"
+        for name, entry in strategy_entry_points().items():
+            if entry.value == reference:
+                reference = name
+        return reference, _checked(reference, use)
+    if ":" in use:
+        return use, _checked(use, _import(use))
+    if use not in strategy_entry_points():
+        hint = "" if _REGISTERED.fullmatch(use) else " (code of your own is written module:attribute)"
+        raise UnknownNameError("strategy", use + hint, strategy_entry_points())
+    return use, _checked(use, strategy_entry_points()[use].load())
+
+
+def _import(reference: str) -> Any:
+    module_name, _, attribute = reference.partition(":")
+    if sys.path[:1] != [""] and str(Path.cwd()) not in sys.path[:1]:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        target: Any = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise HarnessError(f"strategy {reference}: importing {module_name} needs {error.name}: install it") from None
+        raise InvalidInputError(
+            f"strategy {reference}: no module {error.name!r} in {Path.cwd()} or among the installed packages"
+        ) from None
+    except Exception as error:
+        raise HarnessError(
+            f"strategy {reference}: importing {module_name} failed with {type(error).__name__}: {error}"
+        ) from error
+    for part in attribute.split("."):
+        if not hasattr(target, part):
+            raise UnknownNameError("attribute", part, [name for name in dir(target) if name[0] != "_"], module_name)
+        target = getattr(target, part)
+    return target
+
+
+def _checked(reference: str, target: Any) -> Callable[..., Any]:
+    from nasbench_harness.engine.strategy import Strategy
+
+    if inspect.isgeneratorfunction(target):
+        return target
+    if isinstance(target, type) and issubclass(target, Strategy):
+        if inspect.isabstract(target):
+            methods = ", ".join(sorted(target.__abstractmethods__))
+            raise InvalidInputError(f"strategy {reference}: the class does not define {methods}")
+        return target
+    raise InvalidInputError(
+        f"strategy {reference} is neither a Strategy class nor a generator function: a function of one run must "
+        "yield architectures, e.g. `evaluation = yield problem.space.sample(rng)`"
+    )
+
+
+def _hyperparameters(reference: str, target: Callable[..., Any]) -> dict[str, Any]:
+    """Default of every hyperparameter; Parameter.empty where there is none."""
+    parameters = list(inspect.signature(target).parameters.values())
+    if len(parameters) < 2:
+        raise InvalidInputError(f"strategy {reference} must take (problem, rng, *, hyperparameters)")
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return {parameter.name: parameter.default for parameter in parameters[2:] if parameter.kind not in kinds}
+
+
+def _inline(parameters: Mapping[str, Any]) -> str:
+    return ",".join(
+        f"{name}={json.dumps(value) if isinstance(value, bool) else value}" for name, value in parameters.items()
+    )
+
+
+def _without_docstrings(text: str) -> str:
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)

@@ -1,0 +1,36 @@
+"""Ranks of strategies across tasks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nasbench_harness.statistics._checks import FloatArray, as_finite
+
+
+def mean_ranks(estimates: ArrayLike) -> FloatArray:
+    """Returns each strategy's mean over tasks of its rank within the task; 1 is best, ties share mid-ranks.
+
+    Mean ranks depend on the set of competitors (Benavoli et al. 2016): show them beside tests on scores.
+
+    Args:
+        estimates: one loss or regret for each strategy and task (smaller is better), shape (num_strategies, num_tasks).
+            Equal estimates tie only if equal to the last bit, so pass codes or values computed alike.
+
+    Returns:
+        Mean ranks, shape (num_strategies,).
+
+    Raises:
+        ValueError: wrong shape, empty, or a value is NaN or infinite.
+
+    Example:
+        >>> mean_ranks([[0.1, 0.2], [0.1, 0.3]])
+        array([1.25, 1.75])
+    """
+    values = as_finite(estimates, "estimates", ("strategy", "task"))
+    if values.ndim != 2:
+        raise ValueError(f"estimates has shape {values.shape}; pass (num_strategies, num_tasks)")
+    is_better = values[None, :, :] < values[:, None, :]
+    is_equal = values[None, :, :] == values[:, None, :]
+    ranks = is_better.sum(axis=1) + (is_equal.sum(axis=1) + 1) / 2.0
+    return np.asarray(ranks.mean(axis=1))
