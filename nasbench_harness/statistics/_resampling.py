@@ -38,7 +38,7 @@ class Resampler:
         double: float64, for products with values.
     """
 
-    signed: NDArray[np.signedinteger[Any]]
+    signed: NDArray[Any]
     single: NDArray[np.float32]
     double: FloatArray
 
@@ -53,8 +53,7 @@ class Resampler:
     def means(self, values: FloatArray) -> FloatArray:
         """Returns the mean of each resample, shape (num_columns, num_resamples), of values (num_columns, num_runs)."""
         center = values[:, :1]
-        means: FloatArray = center + (values - center) @ self.double / values.shape[1]
-        return means
+        return np.asarray(center + (values - center) @ self.double / values.shape[1])
 
     def interquartile_means(self, values: FloatArray) -> FloatArray:
         """Returns the IQM of each resample, shape (num_columns, num_resamples), of values (num_columns, num_runs)."""
@@ -68,12 +67,14 @@ class Resampler:
         # Relative to the lower cut, so that equal values give exactly equal resamples.
         sums = np.clip(values - low, 0.0, high - low) @ self.double - trim * (high - low)
         gaps = np.diff(ordered, axis=1, prepend=ordered[:, :1])
-        for cut, sign in ((trim, -1.0), (num_runs - trim, 1.0)):
-            excess = self._counts_below(order, cut) - cut
+        # All matrix products come before the walks: idle BLAS threads go on spinning for a while after each.
+        cuts = (trim, num_runs - trim)
+        excesses = [self._counts_below(order, cut) - cut for cut in cuts]
+        for cut, excess, sign in zip(cuts, excesses, (-1.0, 1.0), strict=True):
             for first in range(0, len(values), _TILE):
                 tile = slice(first, first + _TILE)
                 sums[tile] += sign * self._cost(order[tile], gaps[tile], cut, excess[tile])
-        return low + sums / (num_runs - 2 * trim)
+        return np.asarray(low + sums / (num_runs - 2 * trim))
 
     def _counts_below(self, order: IntArray, cut: int) -> NDArray[Any]:
         """Returns how many draws fall on the `cut` smallest values, shape (num_columns, num_resamples)."""
@@ -101,6 +102,7 @@ class Resampler:
                 np.subtract(left, drawn, out=left)
                 # An array of zeros, not a scalar: numpy vectorizes only the former.
                 np.maximum(left, zero, out=positive[:, i - first])
+            # Contiguous, as numpy multiplies reversed views without BLAS.
             weights = np.ascontiguousarray(gaps[:, None, ranks])
             total += (weights @ positive.astype(np.float64))[:, 0]
             if left.max() <= 0:

@@ -43,7 +43,13 @@ def iqm(values: ArrayLike, axis: int = -1) -> FloatArray:
     moved = np.moveaxis(np.atleast_1d(np.asarray(values, dtype=np.float64)), axis, -1)
     ordered = np.sort(as_finite(moved, "values", ("run",)), axis=-1)
     trim = ordered.shape[-1] // 4
-    return np.asarray(ordered[..., trim : ordered.shape[-1] - trim].mean(axis=-1))
+    return centered_mean(ordered[..., trim : ordered.shape[-1] - trim])
+
+
+def centered_mean(values: FloatArray) -> FloatArray:
+    """Returns the mean over the last axis, taken relative to the first value: exact where all values are equal."""
+    first = values[..., :1]
+    return np.asarray(first[..., 0] + (values - first).mean(axis=-1))
 
 
 def grid_codes(values: ArrayLike, step: float) -> IntArray:

@@ -99,14 +99,14 @@ def _row_means(losses: FloatArray) -> FloatArray:
 
 def _curve(observed: FloatArray, mass: FloatArray, scores: FloatArray, num_evaluations: int) -> ExactCurve:
     """Returns the curve for atoms (num_atoms,) with observed loss, probability and noiseless score."""
-    levels, group = np.unique(observed, return_inverse=True)
+    group = np.unique(observed, return_inverse=True)[1]
     level_mass = np.bincount(group, mass)
     # Centering at the best level keeps the variance accurate when nearly every run has found it.
     center = scores[group == 0] @ mass[group == 0] / level_mass[0]
     shifted = scores - center
     given_level = np.stack([np.bincount(group, mass * shifted**power) / level_mass for power in (1, 2)])
     # Summed from the far end, so that small tails keep their relative accuracy; the last level has no tail.
-    survival = np.cumsum(level_mass[:0:-1])[::-1]
+    survival = np.cumsum(level_mass[:0:-1], dtype=np.float64)[::-1]
     moments = given_level[:, 0] + _power_sums(survival, np.diff(given_level), num_evaluations)
     variance = np.maximum(moments[:, 1] - moments[:, 0] ** 2, 0.0)
     return ExactCurve(mean=center + moments[:, 0], std=np.sqrt(variance))

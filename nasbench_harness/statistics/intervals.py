@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nasbench_harness.statistics._checks import BoolArray, FloatArray, as_finite, check_confidence, refuse_where
 from nasbench_harness.statistics._resampling import Resampler
-from nasbench_harness.statistics.estimands import iqm
+from nasbench_harness.statistics.estimands import centered_mean, iqm
 
 Counts = NDArray[np.unsignedinteger[Any]]
 
@@ -130,7 +130,7 @@ def mean_interval(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95
     scores = _enough_runs(values)
     rows = scores.reshape(-1, scores.shape[-1])
     replicates = _replicates(rows, _checked_counts(counts, rows.shape[1]), Resampler.means)
-    return _interval(scores.mean(axis=-1), replicates.reshape(*scores.shape[:-1], -1), confidence)
+    return _interval(centered_mean(scores), replicates.reshape(*scores.shape[:-1], -1), confidence)
 
 
 def iqm_band(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95) -> Interval:
@@ -165,7 +165,7 @@ def iqm_band(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95) -> 
         band = _interval(iqm(complete), resampler.interquartile_means(complete), confidence)
         ends[:, use] = band.point, band.low, band.high
         is_degenerate[use] = band.is_degenerate
-    return Interval(*ends, is_degenerate)
+    return Interval(ends[0], ends[1], ends[2], is_degenerate)
 
 
 def _draw(rng: np.random.Generator, num_runs: int, num_resamples: int) -> Counts:

@@ -84,11 +84,11 @@ def _bonferroni(p: FloatArray) -> FloatArray:
 
 
 def _holm(p: FloatArray) -> FloatArray:
-    return np.maximum.accumulate(p * np.arange(p.size, 0, -1))
+    return np.asarray(np.maximum.accumulate(p * np.arange(p.size, 0, -1)))
 
 
 def _step_up(weighted: FloatArray) -> FloatArray:
-    return np.minimum.accumulate(weighted[::-1])[::-1]
+    return np.asarray(np.minimum.accumulate(weighted[::-1])[::-1])
 
 
 def _hochberg(p: FloatArray) -> FloatArray:
@@ -115,7 +115,7 @@ def _hommel(p: FloatArray) -> FloatArray:
         simes[:split] = np.minimum(size * p[:split], bound)
         simes[split:] = simes[split - 1]
         best = np.maximum(best, simes)
-    return np.maximum(best, p)
+    return np.asarray(np.maximum(best, p))
 
 
 _ADJUSTMENTS: dict[str, Callable[[FloatArray], FloatArray]] = {

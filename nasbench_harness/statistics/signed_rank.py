@@ -15,7 +15,8 @@ Alternative = Literal["two-sided", "greater", "less"]
 Method = Literal["auto", "exact", "normal"]
 
 _MAX_RUNS_EXACT = 100
-_MAX_CODE = 2**62 - 1
+_MAX_CODE = 2**60
+"""Leaves room for a difference and the sign bit in an int64."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,7 @@ class AllPairs:
     p_holm: FloatArray
 
 
-def signed_rank(
-    differences: ArrayLike, alternative: Alternative = "two-sided", method: Method = "auto"
-) -> SignedRank:
+def signed_rank(differences: ArrayLike, alternative: Alternative = "two-sided", method: Method = "auto") -> SignedRank:
     """Tests whether paired differences are symmetric about zero (Wilcoxon 1945, zeros as in Pratt 1959).
 
     Zeros are ranked with the others, then take part in neither sum; ties share mid-ranks. "exact" enumerates all signs
@@ -93,7 +92,7 @@ def all_pairs(scores: ArrayLike) -> AllPairs:
     """Tests every pair of strategies on one task, paired by run, with Holm's correction over all pairs.
 
     Args:
-        scores: integer codes (see `grid_codes`), shape (num_strategies, num_runs); column r is the same seed throughout.
+        scores: integer codes (see `grid_codes`), shape (num_strategies, num_runs); a column is one seed.
 
     Raises:
         ValueError: scores are not integers or not of that shape with two strategies or more.
@@ -112,8 +111,8 @@ def _checked_codes(values: ArrayLike, name: str) -> IntArray:
         raise ValueError(f"{name} has dtype {array.dtype}; code scores as integers with grid_codes(values, step) first")
     if array.ndim == 0 or array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}; pass at least one run on the last axis, num_runs")
-    if int(array.max()) > _MAX_CODE // 2 or int(array.min()) < -(_MAX_CODE // 2):
-        raise ValueError(f"{name} exceeds 61 bits; use a coarser grid step")
+    if int(array.max()) > _MAX_CODE or int(array.min()) < -_MAX_CODE:
+        raise ValueError(f"{name} exceeds 2^60; use a coarser grid step")
     return array.astype(np.int64)
 
 

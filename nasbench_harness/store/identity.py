@@ -23,7 +23,8 @@ def identity_of(
     """The canonical identity of a strategy's runs on a task; seeds come on top."""
     return {
         "strategy": reference,
-        "parameters": dict(sorted(parameters.items())),
+        # None is the same as absent, so that a study file, which has no null, names the same runs.
+        "parameters": {name: value for name, value in sorted(parameters.items()) if value is not None},
         "task": task,
         "table": table_digest,
         "protocol": protocol.identity(),

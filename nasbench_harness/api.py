@@ -1,0 +1,384 @@
+"""What the command line and Python users call: run and compare strategies on tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nasbench_harness.engine.execution import BatchPlan, BatchReport, Rules, execute, make_strategy, plan_batches
+from nasbench_harness.engine.references import Entry, Spec, parse_entry, resolve_all, strategy_entry_points
+from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.task import Task, load_task
+from nasbench_harness.store.folder import Block, StudyFolder, missing_seeds
+from nasbench_harness.store.identity import identity_of, study_id
+from nasbench_harness.store.record import StrategyRecord, StudyRecord, read_study_file
+from nasbench_harness.tables.registry import task_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from nasbench_harness.report.analysis import Analysis
+    from nasbench_harness.report.tables import Table
+
+__all__ = ["Failures", "Plan", "Study", "compare", "load_task", "open_study", "run"]
+
+DEFAULT_SEEDS = 200
+RESAMPLES = 2_000
+_MAX_SEEDS = 1_000_000
+
+StrategyLike = str | Entry | Callable[..., Any]
+
+
+class Failures(HarnessError):
+    """Some batches failed; the others are stored. ``messages`` has one line for each."""
+
+    def __init__(self, messages: Sequence[str]) -> None:
+        self.messages = list(messages)
+        super().__init__("\n".join(self.messages))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command is about to do.
+
+    Attributes:
+        study: The study.
+        batches: What is still to be run.
+        num_done: Runs that are stored already.
+        notices: Lines that the user should read, e.g. about stale runs.
+    """
+
+    study: Study
+    batches: tuple[BatchPlan, ...]
+    num_done: int
+    notices: tuple[str, ...]
+
+    @property
+    def num_runs(self) -> int:
+        """Runs still to be done."""
+        return sum(len(batch.run_seeds) for batch in self.batches)
+
+
+class Study:
+    """A study on disk: strategies × tasks × seeds under one protocol."""
+
+    def __init__(self, folder: StudyFolder, record: StudyRecord, tasks: Sequence[Task]) -> None:
+        self.folder, self.record = folder, record
+        self._tasks = list(tasks)
+
+    @property
+    def path(self) -> Path:
+        """The study's folder."""
+        return self.folder.path
+
+    def frame(self) -> pd.DataFrame:
+        """One row per run: strategy, task, seed, final architecture, its noiseless value, regret."""
+        import pandas as pd
+
+        parts = []
+        for position, strategy in enumerate(self.record.strategies):
+            for task in self._tasks:
+                runs = self._read(position, task)
+                picks = runs.picks[:, -1]
+                parts.append(
+                    pd.DataFrame(
+                        {
+                            "strategy": strategy.label,
+                            "task": task.name,
+                            "seed": np.arange(len(picks)),
+                            "evaluations": runs.num_evaluations,
+                            "architecture": picks,
+                            task.report.metric.name: task.report.values[picks],
+                            "regret": task.report.regret(picks),
+                        }
+                    )
+                )
+        return pd.concat(parts, ignore_index=True)
+
+    def table(self, task: str | None = None) -> Table:
+        """The main table, or one task's table in detail.
+
+        Raises:
+            UnknownNameError: The study has no such task.
+        """
+        from nasbench_harness.report.tables import main_tables, task_table
+
+        if task is None:
+            return main_tables(self.analysis)[0]
+        entries = {entry.task.name: entry for entry in self.analysis.tasks}
+        if task not in entries:
+            raise UnknownNameError("task", task, entries, "this study")
+        return task_table(self.analysis, entries[task])
+
+    def figure(self) -> Figure:
+        """Regret after every evaluation, one panel per task."""
+        from nasbench_harness.report.figures import anytime_figure
+
+        return anytime_figure(self.analysis)
+
+    def write_report(self, formats: Sequence[str] | None = None) -> list[str]:
+        """Write the report's files to ``<folder>/report``; returns their names."""
+        from nasbench_harness.report.files import FORMATS, write_report
+
+        return write_report(self.folder, self.analysis, self.command, tuple(formats or FORMATS))
+
+    @cached_property
+    def analysis(self) -> Analysis:
+        """Every number of the report."""
+        from nasbench_harness.report.analysis import analyze
+
+        labels = [strategy.label for strategy in self.record.strategies]
+        record = self.record
+        return analyze(
+            labels, self._tasks, self._read, record.protocol, record.study_seed, record.num_seeds, RESAMPLES
+        )
+
+    @property
+    def command(self) -> str:
+        """The command line that repeats this study, without what changes no result."""
+        return canonical_command(self.record)
+
+    def missing(self) -> list[tuple[str, str, int]]:
+        """(strategy, task, number of runs) still missing."""
+        lacking = []
+        for strategy in self.record.strategies:
+            for task in self._tasks:
+                ranges = missing_seeds(self._blocks(strategy, task), self.record.num_seeds)
+                if ranges:
+                    lacking.append((strategy.label, task.name, sum(last - first + 1 for first, last in ranges)))
+        return lacking
+
+    def _blocks(self, strategy: StrategyRecord, task: Task) -> list[Block]:
+        return self.folder.blocks(self._identity(strategy, task))
+
+    def _identity(self, strategy: StrategyRecord, task: Task) -> dict[str, Any]:
+        record = self.record
+        return identity_of(
+            strategy.reference, strategy.parameters, task.name, task.table.digest, record.protocol, record.study_seed
+        )
+
+    def _read(self, position: int, task: Task) -> Any:
+        from nasbench_harness.report.runs import read_runs
+
+        blocks = self._blocks(self.record.strategies[position], task)
+        return read_runs(blocks, task, self.record.protocol, self.record.num_seeds)
+
+
+def compare(
+    strategies: Iterable[StrategyLike] | None = None,
+    tasks: Iterable[str] | None = None,
+    seeds: int = DEFAULT_SEEDS,
+    out: str | Path | None = None,
+    *,
+    study_seed: int = 0,
+    jobs: int = 1,
+    keep_stale: bool = False,
+    rerun: Iterable[str] = (),
+    **protocol: Any,
+) -> Study:
+    """Run what is missing, analyze, and write the report.
+
+    Args:
+        strategies: Registered names, ``[label=]reference[(key=value, …)]``, classes or generator functions; default:
+            all registered strategies.
+        tasks: Task names; default: all.
+        seeds: Runs of each strategy on each task, seeds 0 … seeds − 1.
+        out: Folder of the study; default ``nasbench-results/<study id>``.
+        study_seed: Seed of the whole study.
+        jobs: Worker processes.
+        keep_stale: Report runs of an older version of a strategy's code instead of running them again.
+        rerun: Labels whose runs are to be done again.
+        **protocol: Fields of Protocol, e.g. ``evaluations=300, noise="mean"``.
+
+    Raises:
+        HarnessError: Something is wrong with the input; nothing was run.
+        Failures: Some batches failed; the others are stored.
+    """
+    study = run(
+        strategies,
+        tasks,
+        seeds,
+        out,
+        study_seed=study_seed,
+        jobs=jobs,
+        keep_stale=keep_stale,
+        rerun=rerun,
+        **protocol,
+    )
+    study.write_report()
+    return study
+
+
+def run(
+    strategies: Iterable[StrategyLike] | None = None,
+    tasks: Iterable[str] | None = None,
+    seeds: int = DEFAULT_SEEDS,
+    out: str | Path | None = None,
+    *,
+    study_seed: int = 0,
+    jobs: int = 1,
+    keep_stale: bool = False,
+    rerun: Iterable[str] = (),
+    **protocol: Any,
+) -> Study:
+    """Run what is missing and store it, without a report (arguments as in ``compare``)."""
+    rules = Rules(Protocol.from_mapping(protocol, "the arguments"), study_seed)
+    plan = plan_study(strategies, tasks, seeds, out, rules, keep_stale=keep_stale, rerun=rerun)
+    failures = [report.failure for report in execute_plan(plan, rules, jobs) if report.failure]
+    if failures:
+        raise Failures(failures)
+    return plan.study
+
+
+def plan_study(
+    strategies: Iterable[StrategyLike] | None,
+    tasks: Iterable[str] | None,
+    seeds: int,
+    out: str | Path | None,
+    rules: Rules,
+    *,
+    keep_stale: bool = False,
+    rerun: Iterable[str] = (),
+) -> Plan:
+    """Check everything, write the study file, and find what is still to be run.
+
+    Raises:
+        HarnessError: Something is wrong with the input; nothing was changed on disk.
+    """
+    if not isinstance(seeds, int) or isinstance(seeds, bool) or not 1 <= seeds <= _MAX_SEEDS:
+        raise InvalidInputError(f"seeds must be a whole number in 1 … {_MAX_SEEDS:,}, not {seeds!r}")
+    if not isinstance(rules.study_seed, int) or not 0 <= rules.study_seed < 2**63:
+        raise InvalidInputError(f"study_seed must be a whole number of at least 0, not {rules.study_seed!r}")
+    names = _task_list(tasks)
+    specs = resolve_all(_entries(strategies))
+    unknown = [label for label in rerun if label not in {spec.label for spec in specs}]
+    if unknown:
+        raise UnknownNameError("label", unknown[0], [spec.label for spec in specs], "rerun")
+    loaded = [load_task(name) for name in names]
+    for task in loaded:
+        problem = task.problem(rules.protocol)
+        for spec in specs:
+            make_strategy(spec, problem, task.name, rules, np.arange(1))
+    folder = StudyFolder(_default_folder(rules) if out is None else Path(out))
+    record = StudyRecord(
+        tuple(StrategyRecord(spec.label, spec.reference, spec.parameters) for spec in specs),
+        tuple(names),
+        seeds,
+        rules.protocol,
+        rules.study_seed,
+    )
+    plan = _plan(Study(folder, record, loaded), specs, loaded, rules, keep_stale, set(rerun))
+    folder.write_text(folder.study_file, record.to_toml())
+    return plan
+
+
+def execute_plan(plan: Plan, rules: Rules, jobs: int = 1) -> Iterable[BatchReport]:
+    """Run a plan's batches; yields a report of each as it ends."""
+    if not isinstance(jobs, int) or jobs < 1:
+        raise InvalidInputError(f"jobs must be a whole number of at least 1, not {jobs!r}")
+    return execute(plan.batches, rules, plan.study.path, jobs)
+
+
+def open_study(path: str | Path) -> Study:
+    """The study that was last run in a folder.
+
+    Raises:
+        InvalidInputError: The folder holds no study.
+    """
+    folder = StudyFolder(Path(path))
+    if not folder.study_file.is_file():
+        raise InvalidInputError(f"{path} holds no study (no study.toml): name the folder that compare or run printed")
+    file = read_study_file(folder.study_file)
+    if file.seeds is None or file.tasks is None or file.strategies is None:
+        raise InvalidInputError(f"{folder.study_file} is no complete record: it needs seeds, tasks and strategies")
+    strategies = tuple(
+        StrategyRecord(entry["label"] or entry["use"], entry["use"], entry["parameters"]) for entry in file.strategies
+    )
+    protocol = Protocol.from_mapping(file.protocol, str(folder.study_file))
+    record = StudyRecord(strategies, file.tasks, file.seeds, protocol, file.study_seed or 0)
+    return Study(folder, record, [load_task(name) for name in file.tasks])
+
+
+def canonical_command(record: StudyRecord) -> str:
+    """``nasbench-harness compare …`` with everything that decides a result and differs from the defaults."""
+    import shlex
+
+    parts = ["nasbench-harness", "compare"]
+    references = [(entry.reference, entry.label) for entry in record.strategies]
+    if references != [(name, name) for name in strategy_entry_points()]:
+        parts += ["--strategies", shlex.quote(",".join(map(_written, record.strategies)))]
+    if list(record.tasks) != task_names():
+        parts += ["--tasks", shlex.quote(",".join(record.tasks))]
+    if record.num_seeds != DEFAULT_SEEDS:
+        parts += ["--seeds", str(record.num_seeds)]
+    if record.study_seed:
+        parts += ["--study-seed", str(record.study_seed)]
+    defaults = Protocol()
+    for name, value in vars(record.protocol).items():
+        if value != getattr(defaults, name):
+            parts += [f"--{name.replace('_', '-')}", shlex.quote(str(value))]
+    return " ".join(parts)
+
+
+def _written(strategy: StrategyRecord) -> str:
+    import json
+
+    arguments = ", ".join(f"{name}={json.dumps(value)}" for name, value in strategy.parameters.items() if value is not None)
+    written = strategy.reference + (f"({arguments})" if arguments else "")
+    return written if strategy.label == strategy.reference else f"{strategy.label}={written}"
+
+
+def _plan(
+    study: Study, specs: Sequence[Spec], tasks: Sequence[Task], rules: Rules, keep_stale: bool, rerun: set[str]
+) -> Plan:
+    batches: list[BatchPlan] = []
+    notices: list[str] = []
+    num_done = 0
+    # Task by task, so that a reader sees whole tasks finish.
+    for task in tasks:
+        for spec, strategy in zip(specs, study.record.strategies, strict=True):
+            blocks = study._blocks(strategy, task)
+            stale = blocks if spec.label in rerun else [] if keep_stale else study.folder.stale_blocks(blocks, spec.code)
+            for block in stale:
+                study.folder.supersede(block)
+            if stale:
+                why = "asked for" if spec.label in rerun else "its code changed"
+                notices.append(f"{spec.label} on {task.name}: runs again ({why}); old runs lie in superseded/")
+            kept = [block for block in blocks if block not in stale]
+            ranges = missing_seeds(kept, study.record.num_seeds)
+            num_done += study.record.num_seeds - sum(last - first + 1 for first, last in ranges)
+            batches += plan_batches(spec, task, ranges, rules.protocol)
+    return Plan(study, tuple(batches), num_done, tuple(notices))
+
+
+def _entries(strategies: Iterable[StrategyLike] | None) -> list[Entry]:
+    if strategies is None:
+        return [Entry(name) for name in strategy_entry_points()]
+    if isinstance(strategies, str):
+        raise InvalidInputError(f"strategies must be a list, not the text {strategies!r}")
+    return [parse_entry(item) if isinstance(item, str) else item if isinstance(item, Entry) else Entry(item) for item in strategies]
+
+
+def _task_list(tasks: Iterable[str] | None) -> list[str]:
+    if isinstance(tasks, str):
+        raise InvalidInputError(f"tasks must be a list, not the text {tasks!r}")
+    names = task_names() if tasks is None else list(tasks)
+    if not names:
+        raise InvalidInputError("no tasks given: name at least one")
+    for name in names:
+        if name not in task_names():
+            raise UnknownNameError("task", name, task_names())
+        if names.count(name) > 1:
+            raise InvalidInputError(f"task {name} is named twice")
+    return names
+
+
+def _default_folder(rules: Rules) -> Path:
+    return Path("nasbench-results") / study_id(rules.protocol, rules.study_seed)

@@ -1,0 +1,1 @@
+"""Reports: the only place that joins stored runs with statistics."""

@@ -1,0 +1,81 @@
+"""Tables as LaTeX (booktabs and siunitx version 3), ready to be pasted."""
+
+from __future__ import annotations
+
+import re
+from itertools import groupby
+
+from nasbench_harness.report.tables import Cell, Column, Table
+
+_PREAMBLE = r"""% \usepackage{booktabs,siunitx}  (siunitx version 3)
+% \sisetup{separate-uncertainty=true, table-align-uncertainty=true, detect-weight=true, mode=text}
+"""
+_SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_SYMBOLS = {"±": r"$\pm$", "−": "$-$", "†": r"$\dagger$", "–": "--", "×": r"$\times$", "≥": r"$\geq$", "<": "$<$", "⁶": "$^6$"}
+_DAGGER = r"$^\dagger$"
+
+
+def to_latex(table: Table) -> str:
+    """A table environment with the caption above, one S column for every column of numbers."""
+    lines = [_PREAMBLE + r"\begin{table}\centering\small", rf"\caption{{{escape(table.caption)}}}"]
+    lines.append(rf"\begin{{tabular}}{{@{{}}{' '.join(_column(table, i) for i in range(len(table.columns)))}@{{}}}}")
+    lines.append(r"\toprule")
+    if any(column.group for column in table.columns):
+        lines.append(_groups(table.columns))
+    lines.append(_row([escape(column.header) if not column.is_number else f"{{{escape(column.header)}}}" for column in table.columns]))
+    for _, rows in groupby(table.rows, key=lambda row: row.block):
+        lines.append(r"\midrule")
+        for row in rows:
+            lines.append(_row([_cell(c, column) for c, column in zip(row.cells, table.columns, strict=True)]))
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text with LaTeX's special characters escaped."""
+    text = "".join(_SPECIAL.get(character, character) for character in text)
+    text = re.sub(r"([_%&#$])", r"\\\1", text)
+    return "".join(_SYMBOLS.get(character, character) for character in text)
+
+
+def _column(table: Table, position: int) -> str:
+    if not table.columns[position].is_number:
+        return "l"
+    cells = [row.cells[position] for row in table.rows if row.cells[position].latex is not None]
+    if not cells:
+        return "c"
+    numbers = [re.fullmatch(r"([+-]?\d+)(?:\.(\d+))?(?:\((\d+)\))?", str(cell.latex)) for cell in cells]
+    whole = max(len(match[1].lstrip("+-")) for match in numbers if match)
+    fraction = max(len(match[2] or "") for match in numbers if match)
+    uncertainty = max(len(match[3] or "") for match in numbers if match)
+    sign = "-" if any(match[1].startswith(("+", "-")) for match in numbers if match) else ""
+    form = f"{sign}{whole}.{fraction}" + (f"({uncertainty})" if uncertainty else "")
+    post = f",table-space-text-post={{{_DAGGER}}}" if any(cell.is_marked and not cell.is_bold for cell in cells) else ""
+    return f"S[table-format={form}{post}]"
+
+
+def _cell(cell: Cell, column: Column) -> str:
+    mark = _DAGGER if cell.is_marked and not cell.is_bold else ""
+    if not column.is_number:
+        return escape(cell.text)
+    if cell.latex is None:
+        text = escape(cell.text) + mark
+        return f"{{\\bfseries {text}}}" if cell.is_bold else f"{{{text}}}"
+    return (r"\bfseries " if cell.is_bold else "") + cell.latex + mark
+
+
+def _groups(columns: tuple[Column, ...]) -> str:
+    parts, rules, start = [], [], 1
+    for group, members in groupby(columns, key=lambda column: column.group):
+        width = len(list(members))
+        if not group:
+            parts += [""] * width
+        else:
+            parts.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(group)}}}")
+            rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
+        start += width
+    return _row(parts) + " " + " ".join(rules)
+
+
+def _row(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"

@@ -1,0 +1,75 @@
+"""Tables as Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from nasbench_harness.report.tables import Cell, Table
+
+MARK = "†"
+
+
+def to_markdown(table: Table) -> str:
+    """GitHub-flavored Markdown: caption, then the table."""
+    headers = [f"{column.group} {column.header}".strip() for column in table.columns]
+    lines = [table.caption, "", _line(headers)]
+    lines.append(_line(["--:" if column.is_number else ":--" for column in table.columns]))
+    lines += [_line([_markdown_cell(cell) for cell in row.cells]) for row in table.rows]
+    return "\n".join(lines) + "\n"
+
+
+def to_csv(table: Table) -> str:
+    """Full digits: one column for each number of a cell; empty where there is none."""
+    fields = _fields(table)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["block", *(key for key, _, _ in fields)])
+    for row in table.rows:
+        writer.writerow([row.block, *(_number(row.cells[position], suffix) for _, position, suffix in fields)])
+    return buffer.getvalue()
+
+
+def to_json(table: Table) -> dict[str, Any]:
+    """Caption and rows as dictionaries with full digits and marks."""
+    fields = _fields(table)
+    rows = []
+    for row in table.rows:
+        record: dict[str, Any] = {"block": row.block}
+        for key, position, suffix in fields:
+            number = _number(row.cells[position], suffix)
+            record[key] = None if number == "" else number
+        marks = {"bold": [], "not_significantly_worse": []}  # type: dict[str, list[str]]
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            if cell.is_bold:
+                marks["bold"].append(column.key)
+            if cell.is_marked:
+                marks["not_significantly_worse"].append(column.key)
+        rows.append(record | {name: keys for name, keys in marks.items() if keys})
+    return {"name": table.name, "caption": table.caption, "rows": rows}
+
+
+def _fields(table: Table) -> list[tuple[str, int, str | None]]:
+    """(key, position of the column, suffix of the number; None for text) of every field, in order."""
+    fields: list[tuple[str, int, str | None]] = []
+    for position, column in enumerate(table.columns):
+        if not column.is_number:
+            fields.append((column.key, position, None))
+            continue
+        suffixes = dict.fromkeys(suffix for row in table.rows for suffix in row.cells[position].numbers)
+        fields += [(f"{column.key}_{suffix}" if suffix else column.key, position, suffix) for suffix in suffixes]
+    return fields
+
+
+def _number(cell: Cell, suffix: str | None) -> Any:
+    return cell.text if suffix is None else cell.numbers.get(suffix, "")
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = cell.text.replace("|", "\\|")
+    return (f"**{text}**" if cell.is_bold else text) + (MARK if cell.is_marked and not cell.is_bold else "")
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,98 @@
+"""Speed bars of the statistics as ratios of CPU time within one process.
+
+Anytime curves are step functions with many ties across runs, so the data are running minima of random draws from a
+table of 15,625 losses on a grid; the final regrets are their last column.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nasbench_harness.statistics import adjust, all_pairs, count_matrix, iqm_band, stratified_iqm_interval
+
+NUM_STRATEGIES, NUM_TASKS, NUM_RUNS, NUM_STEPS = 20, 3, 500, 300
+NUM_RESAMPLES, NUM_RESAMPLES_BAND = 10_000, 2_000
+NUM_STRATEGIES_MEASURED = 2
+"""The slow sides grow linearly in the number of strategies, so two are measured and scaled up."""
+SCALE = NUM_STRATEGIES / NUM_STRATEGIES_MEASURED
+
+
+def cpu_s(function: Callable[[], Any], repeats: int = 3) -> float:
+    """Returns the least CPU time of a few calls."""
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        function()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+@pytest.fixture(scope="module")
+def curves() -> np.ndarray:
+    """Anytime losses, shape (num_strategies, num_tasks, num_runs, num_steps), on the grids of NAS-Bench-201's means."""
+    rng = np.random.default_rng(0)
+    steps = np.array([0.004, 0.02, 1 / 30])[:, None] / 6
+    table = np.rint(rng.gamma(2.5, 1.2, (NUM_TASKS, 15_625)) / steps) * steps
+    rows = rng.integers(15_625, size=(NUM_STRATEGIES, NUM_TASKS, NUM_RUNS, NUM_STEPS))
+    return np.minimum.accumulate(table[np.arange(NUM_TASKS)[:, None, None], rows], axis=-1)
+
+
+def intervals(final: np.ndarray) -> None:
+    seeds = np.random.SeedSequence(0).spawn(NUM_TASKS)
+    counts = np.stack([count_matrix(NUM_RUNS, NUM_RESAMPLES, seed) for seed in seeds])
+    stratified_iqm_interval(final, counts)
+
+
+def scipys_intervals(final: np.ndarray) -> None:
+    def pooled(*tasks: np.ndarray, axis: int) -> np.ndarray:
+        return stats.trim_mean(np.concatenate(tasks, axis=axis), 0.25, axis=axis)
+
+    for tasks in final:
+        stats.bootstrap(tuple(tasks), pooled, n_resamples=NUM_RESAMPLES, vectorized=True, method="percentile", rng=0)
+
+
+def bands(values: np.ndarray) -> None:
+    for task in range(NUM_TASKS):
+        counts = count_matrix(NUM_RUNS, NUM_RESAMPLES_BAND, task)
+        for strategy in values[:, task]:
+            iqm_band(strategy, counts)
+
+
+def test_iqm_intervals_against_scipy(benchmark, curves):
+    final = curves[..., -1]
+    ours = cpu_s(lambda: intervals(final))
+    scipys = SCALE * cpu_s(lambda: scipys_intervals(final[:NUM_STRATEGIES_MEASURED]), repeats=1)
+    benchmark.extra_info.update(scipy_cpu_s=scipys, ours_cpu_s=ours, ratio=ours / scipys, gate=1 / 8)
+    benchmark.pedantic(intervals, args=(final,), rounds=1)
+    assert ours <= scipys / 8
+
+
+def test_anytime_bands_against_intervals(benchmark, curves):
+    interval = cpu_s(lambda: intervals(curves[..., -1]))
+    band = SCALE * cpu_s(lambda: bands(curves[:NUM_STRATEGIES_MEASURED]), repeats=2)
+    benchmark.extra_info.update(intervals_cpu_s=interval, bands_cpu_s=band, ratio=band / interval, gate=20)
+    benchmark.pedantic(bands, args=(curves[:NUM_STRATEGIES_MEASURED],), rounds=1)
+    assert band <= 20 * interval
+
+
+def test_signed_rank_of_all_pairs_against_scipy(benchmark, curves):
+    codes = np.rint(curves[..., -1] * 9000).astype(np.int64)
+
+    def ours() -> None:
+        for task in range(NUM_TASKS):
+            all_pairs(codes[:, task])
+
+    def scipys() -> None:
+        for task in range(NUM_TASKS):
+            first, second = np.triu_indices(NUM_STRATEGIES, k=1)
+            pairs = codes[first, task] - codes[second, task]
+            adjust([stats.wilcoxon(d, zero_method="pratt", method="asymptotic").pvalue for d in pairs])
+
+    own, scipy_loop = cpu_s(ours), cpu_s(scipys, repeats=1)
+    benchmark.extra_info.update(scipy_cpu_s=scipy_loop, ours_cpu_s=own, ratio=own / scipy_loop, gate=1 / 4)
+    benchmark.pedantic(ours, rounds=1)
+    assert own <= scipy_loop / 4

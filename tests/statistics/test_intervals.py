@@ -1,0 +1,219 @@
+import tracemalloc
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from nasbench_harness.statistics import (
+    count_matrix,
+    iqm,
+    iqm_band,
+    iqm_interval,
+    mean_interval,
+    resampled_iqm,
+    stratified_iqm_interval,
+)
+
+TIED = st.lists(st.integers(-5, 5), min_size=1, max_size=40)
+
+
+def brute(values, counts):
+    return np.array([stats.trim_mean(np.repeat(values, column), 0.25) for column in counts.T])
+
+
+def curves(num_runs=20, num_steps=50, seed=0):
+    return np.minimum.accumulate(np.random.default_rng(seed).integers(0, 300, (num_runs, num_steps)) / 10.0, axis=1)
+
+
+def test_count_matrix_is_multinomial_and_deterministic():
+    counts = count_matrix(12, 2500, 7)
+    assert counts.dtype == np.uint8
+    assert counts.shape == (12, 2500)
+    assert (counts.sum(axis=0) == 12).all()
+    np.testing.assert_array_equal(counts, count_matrix(12, 2500, 7))
+    np.testing.assert_array_equal(counts, count_matrix(12, 2500, np.random.SeedSequence(7)))
+    assert (counts != count_matrix(12, 2500, 8)).any()
+    # A binomial(12, 1/12) count has mean 1 and variance 11/12; .08 is over four standard errors.
+    np.testing.assert_allclose(counts.mean(axis=1), 1.0, atol=0.08)
+    assert counts.var() == pytest.approx(11 / 12, abs=0.04)
+
+
+def test_count_matrix_leaves_the_global_generator_alone():
+    before = np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is what is checked
+    count_matrix(10, 10, 0)
+    np.testing.assert_array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+
+
+@given(TIED, st.integers(0, 2**32 - 1))
+@settings(deadline=None)
+def test_resampled_iqm_is_exact_with_ties(values, seed):
+    counts = count_matrix(len(values), 20, seed)
+    np.testing.assert_allclose(resampled_iqm(values, counts), brute(np.array(values, float), counts), atol=1e-12)
+
+
+@pytest.mark.parametrize("num_runs", [1, 3, 4, 5, 7, 10, 50, 333])
+def test_resampled_iqm_is_exact_without_ties(num_runs):
+    values = np.random.default_rng(num_runs).normal(size=num_runs)
+    counts = count_matrix(num_runs, 60, 1)
+    np.testing.assert_allclose(resampled_iqm(values, counts), brute(values, counts), atol=1e-12)
+
+
+def test_resampled_iqm_of_extreme_resamples():
+    values = np.arange(21.0)
+    counts = 21 * np.eye(21, dtype=np.uint8)
+    np.testing.assert_allclose(resampled_iqm(values, counts), values, atol=1e-12)
+
+
+def test_golden_given_indices(golden):
+    for case in golden("bootstrap_enumeration", "iqm"):
+        if "indices" not in case["inputs"]:
+            continue
+        scores = np.array(case["inputs"]["scores_runs_x_tasks"]).T
+        num_tasks, num_runs = scores.shape
+        drawn = np.array(case["inputs"]["indices"])
+        counts = np.array(
+            [[np.bincount(resample[:, task], minlength=num_runs) for resample in drawn] for task in range(num_tasks)]
+        ).transpose(0, 2, 1)
+        pooled = resampled_iqm(scores.ravel(), counts.reshape(num_tasks * num_runs, -1))
+        np.testing.assert_allclose(pooled, case["expected"]["iqm"], atol=1e-12)
+
+
+def test_golden_full_enumeration(golden):
+    for case in golden("bootstrap_enumeration", "bootstrap"):
+        scores = np.array(case["inputs"]["scores_runs_x_tasks"]).T
+        num_tasks, num_runs = scores.shape
+        draws = np.array(list(product(range(num_runs), repeat=num_runs)))
+        one_task = (draws[:, :, None] == np.arange(num_runs)).sum(axis=1).T
+        pairs = [
+            one_task[:, list(column)] for column in zip(*product(range(len(draws)), repeat=num_tasks), strict=True)
+        ]
+        replicates = resampled_iqm(scores.ravel(), np.concatenate(pairs))
+        expected = case["expected"]["bootstrap"]["iqm"]
+        assert iqm(scores.ravel()) == pytest.approx(case["expected"]["point"]["iqm"], abs=1e-12)
+        assert replicates.mean() == pytest.approx(expected["mean"], abs=1e-12)
+        assert replicates.std() == pytest.approx(expected["sd"], abs=1e-12)
+        low, high = np.quantile(replicates, [0.025, 0.975])
+        assert (low, high) == pytest.approx((expected["q025"], expected["q975"]), abs=1e-9)
+        sampled = np.concatenate([count_matrix(num_runs, 50_000, seed) for seed in range(num_tasks)])
+        monte_carlo = resampled_iqm(scores.ravel(), sampled)
+        assert monte_carlo.mean() == pytest.approx(expected["mean"], rel=0.02)
+        assert monte_carlo.std() == pytest.approx(expected["sd"], rel=0.02)
+
+
+@given(st.lists(st.integers(0, 6), min_size=10, max_size=40), st.sampled_from([0.01, 0.5, 0.95]))
+@settings(deadline=None)
+def test_intervals_contain_the_point(values, confidence):
+    counts = count_matrix(len(values), 25, 3)
+    for interval in (iqm_interval, mean_interval):
+        result = interval(values, counts, confidence)
+        assert result.low <= result.point <= result.high
+
+
+def test_mean_interval_is_the_percentile_bootstrap():
+    values = np.random.default_rng(5).normal(size=(2, 15))
+    counts = count_matrix(15, 400, 1)
+    result = mean_interval(values, counts, 0.9)
+    low, high = np.quantile(values @ counts / 15, [0.05, 0.95], axis=1)
+    np.testing.assert_allclose([result.low, result.high], [low, high], atol=1e-12)
+    np.testing.assert_allclose(result.point, values.mean(axis=1))
+
+
+def test_other_strategies_change_nothing_to_the_last_bit():
+    values = np.random.default_rng(2).normal(size=(5, 3, 40))
+    counts = np.stack([count_matrix(40, 1200, task) for task in range(3)])
+    for interval, data, matrix in (
+        (stratified_iqm_interval, values, counts),
+        (iqm_interval, values[:, 0], counts[0]),
+        (mean_interval, values[:, 0], counts[0]),
+    ):
+        together, reverse = interval(data, matrix), interval(data[::-1], matrix)
+        for i in range(5):
+            alone = interval(data[i], matrix)
+            for field in ("point", "low", "high"):
+                assert getattr(alone, field) == getattr(together, field)[i] == getattr(reverse, field)[4 - i]
+
+
+def test_stratified_interval_resamples_within_tasks():
+    values = np.stack([np.zeros(20), np.full(20, 10.0)])
+    counts = np.stack([count_matrix(20, 300, task) for task in range(2)])
+    result = stratified_iqm_interval(values, counts)
+    assert (result.point, result.low, result.high) == (5.0, 5.0, 5.0)
+    assert result.is_degenerate
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 91.607])
+def test_degenerate_is_flagged_exactly(value):
+    mostly = np.full(40, value)
+    mostly[0] += 1.0
+    counts = count_matrix(40, 500, 0)
+    for values in (np.full(40, value), mostly):
+        result = iqm_interval(values, counts)
+        assert result.is_degenerate
+        assert result.low == result.point == result.high
+    assert mean_interval(np.full(40, value), counts).is_degenerate
+    assert not mean_interval(mostly, counts).is_degenerate
+
+
+def test_band_is_the_interval_at_each_step():
+    values = curves()
+    counts = count_matrix(20, 500, 4)
+    band = iqm_band(values, counts)
+    each = iqm_interval(values.T, counts)
+    for field in ("point", "low", "high"):
+        np.testing.assert_allclose(getattr(band, field), getattr(each, field), atol=1e-12)
+    np.testing.assert_array_equal(band.is_degenerate, each.is_degenerate)
+
+
+def test_band_is_nan_until_every_run_has_a_result():
+    values = curves()
+    values[:, 0] = np.nan
+    values[3, 1] = np.nan
+    counts = count_matrix(20, 100, 4)
+    band = iqm_band(values, counts)
+    for end in (band.point, band.low, band.high):
+        np.testing.assert_array_equal(np.isnan(end), np.arange(50) < 2)
+    assert not band.is_degenerate[:2].any()
+    assert np.isnan(iqm_band(np.full((20, 2), np.nan), counts).point).all()
+
+
+def test_memory_is_bounded_in_the_number_of_resamples():
+    values = np.random.default_rng(0).normal(size=200)
+    counts = count_matrix(200, 20_000, 0)
+    tracemalloc.start()
+    resampled_iqm(values, counts)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * counts.size / 2
+
+
+def test_refusals():
+    counts = count_matrix(20, 50, 0)
+    with pytest.raises(ValueError, match="num_runs is 9, too few for an interval; print the points instead"):
+        iqm_interval(np.zeros(9), count_matrix(9, 50, 0))
+    with pytest.raises(ValueError, match="print the points"):
+        iqm_band(np.zeros((9, 4)), count_matrix(9, 50, 0))
+    with pytest.raises(ValueError, match="print the points"):
+        mean_interval(np.zeros(9), count_matrix(9, 50, 0))
+    with pytest.raises(ValueError, match="counts has shape"):
+        iqm_interval(np.zeros(21), counts)
+    with pytest.raises(ValueError, match="not 20 draws"):
+        iqm_interval(np.zeros(20), counts + 1)
+    with pytest.raises(ValueError, match="confidence is 95"):
+        iqm_interval(np.zeros(20), counts, 95)
+    with pytest.raises(ValueError, match="confidence is 0"):
+        iqm_band(np.zeros((20, 3)), counts, 0.0)
+    values = curves()
+    values[3, 7] = np.nan
+    with pytest.raises(ValueError, match="values is nan at run 3, step 7"):
+        iqm_band(values, counts)
+    with pytest.raises(ValueError, match="values is nan at index 0, run 2"):
+        iqm_interval([[0.0, 1.0, np.nan] + [0.0] * 17], counts)
+    with pytest.raises(ValueError, match=r"\(num_runs, num_steps\)"):
+        iqm_band(np.zeros(20), counts)
+    with pytest.raises(ValueError, match="num_tasks, num_runs, num_resamples"):
+        stratified_iqm_interval(np.zeros((2, 20)), counts)
+    with pytest.raises(ValueError, match="pass at least 1"):
+        count_matrix(0, 5, 0)

@@ -1,0 +1,76 @@
+"""What holds for the whole package: exports, imports, doctests, inputs left alone."""
+
+import doctest
+import importlib
+import pkgutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from nasbench_harness import statistics
+
+MODULES = sorted(module.name for module in pkgutil.iter_modules(statistics.__path__))
+
+
+def frozen(values):
+    array = np.array(values)
+    array.setflags(write=False)
+    return array
+
+
+LOSSES = frozen(np.random.default_rng(0).integers(0, 9, (4, 20)).astype(float))
+CODES = frozen(np.random.default_rng(0).integers(0, 9, (4, 20)))
+COUNTS = frozen(statistics.count_matrix(20, 50, 0))
+
+CALLS = {
+    "a12": (LOSSES[0], LOSSES[1]),
+    "a12_matrix": (LOSSES,),
+    "adjust": (frozen([0.3, 0.01, 0.2]),),
+    "all_pairs": (CODES,),
+    "at_times": (frozen([1.0, 2.0]), frozen([5.0, 6.0]), frozen([0.0, 1.5])),
+    "cliffs_delta": (LOSSES[0], LOSSES[1]),
+    "count_matrix": (20, 50, 0),
+    "exact_random_search": (LOSSES, 5, "per_query", LOSSES[:, 0]),
+    "grid_codes": (LOSSES, 0.5),
+    "incumbent_steps": (LOSSES,),
+    "iqm": (LOSSES,),
+    "iqm_band": (LOSSES.T, COUNTS),
+    "iqm_interval": (LOSSES, COUNTS),
+    "mean_interval": (LOSSES, COUNTS),
+    "mean_ranks": (LOSSES,),
+    "not_significantly_worse": (frozen([1.0, 2.0]), frozen([[np.nan, 0.1], [0.1, np.nan]])),
+    "proportion": (3, 20),
+    "resampled_iqm": (LOSSES, COUNTS),
+    "signed_rank": (CODES,),
+    "stratified_iqm_interval": (LOSSES, frozen(np.stack([COUNTS] * 4))),
+}
+
+
+def test_all_is_sorted_and_complete():
+    assert statistics.__all__ == sorted(statistics.__all__)
+    functions = {name for name in statistics.__all__ if name[0].islower()}
+    assert functions == set(CALLS)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_inputs_may_be_read_only_and_are_left_alone(name):
+    before = [np.copy(argument) for argument in CALLS[name]]
+    getattr(statistics, name)(*CALLS[name])
+    for old, new in zip(before, CALLS[name], strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_doctests(name):
+    module = importlib.import_module(f"nasbench_harness.statistics.{name}")
+    assert doctest.testmod(module).failed == 0
+
+
+def test_import_loads_numpy_only():
+    code = (
+        "import sys, nasbench_harness.statistics; print([m for m in ('scipy', 'pandas', 'torch') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
