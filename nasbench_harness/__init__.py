@@ -1,0 +1,84 @@
+"""Compare neural architecture search strategies fairly, on real tables, over hundreds of seeds.
+
+The names below are loaded on first use, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nasbench_harness.api import Failures, Study, compare, load_task, open_study, run
+    from nasbench_harness.engine.references import Entry
+    from nasbench_harness.engine.strategy import (
+        Evaluation,
+        Needs,
+        Progress,
+        Proposal,
+        Proposals,
+        Results,
+        Strategy,
+    )
+    from nasbench_harness.engine.streams import RunStream, RunStreams
+    from nasbench_harness.errors import HarnessError
+    from nasbench_harness.evaluation.problem import Problem
+    from nasbench_harness.evaluation.protocol import Protocol
+    from nasbench_harness.evaluation.status import Status
+
+_HOMES = {
+    "nasbench_harness.api": ("Failures", "Study", "compare", "load_task", "open_study", "run"),
+    "nasbench_harness.engine.references": ("Entry",),
+    "nasbench_harness.engine.strategy": (
+        "Evaluation",
+        "Needs",
+        "Progress",
+        "Proposal",
+        "Proposals",
+        "Results",
+        "Strategy",
+    ),
+    "nasbench_harness.engine.streams": ("RunStream", "RunStreams"),
+    "nasbench_harness.errors": ("HarnessError",),
+    "nasbench_harness.evaluation.problem": ("Problem",),
+    "nasbench_harness.evaluation.protocol": ("Protocol",),
+    "nasbench_harness.evaluation.status": ("Status",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Entry",
+    "Evaluation",
+    "Failures",
+    "HarnessError",
+    "Needs",
+    "Problem",
+    "Progress",
+    "Proposal",
+    "Proposals",
+    "Protocol",
+    "Results",
+    "RunStream",
+    "RunStreams",
+    "Status",
+    "Strategy",
+    "Study",
+    "compare",
+    "load_task",
+    "open_study",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("nasbench-harness")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -13,6 +13,7 @@ import numpy as np
 from nasbench_harness.engine.execution import BatchPlan, BatchReport, Rules, execute, make_strategy, plan_batches
 from nasbench_harness.engine.references import Entry, Spec, parse_entry, resolve_all, strategy_entry_points
 from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
+from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Task, load_task
 from nasbench_harness.store.folder import Block, StudyFolder, missing_seeds
@@ -53,12 +54,14 @@ class Plan:
         batches: What is still to be run.
         num_done: Runs that are stored already.
         notices: Lines that the user should read, e.g. about stale runs.
+        jobs: Worker processes.
     """
 
     study: Study
     batches: tuple[BatchPlan, ...]
     num_done: int
     notices: tuple[str, ...]
+    jobs: int = 1
 
     @property
     def num_runs(self) -> int:
@@ -136,9 +139,7 @@ class Study:
 
         labels = [strategy.label for strategy in self.record.strategies]
         record = self.record
-        return analyze(
-            labels, self._tasks, self._read, record.protocol, record.study_seed, record.num_seeds, RESAMPLES
-        )
+        return analyze(labels, self._tasks, self._read, record.protocol, record.study_seed, record.num_seeds, RESAMPLES)
 
     @property
     def command(self) -> str:
@@ -230,8 +231,8 @@ def run(
 ) -> Study:
     """Run what is missing and store it, without a report (arguments as in ``compare``)."""
     rules = Rules(Protocol.from_mapping(protocol, "the arguments"), study_seed)
-    plan = plan_study(strategies, tasks, seeds, out, rules, keep_stale=keep_stale, rerun=rerun)
-    failures = [report.failure for report in execute_plan(plan, rules, jobs) if report.failure]
+    plan = plan_study(strategies, tasks, seeds, out, rules, jobs=jobs, keep_stale=keep_stale, rerun=rerun)
+    failures = [report.failure for report in execute_plan(plan, rules) if report.failure]
     if failures:
         raise Failures(failures)
     return plan.study
@@ -244,6 +245,7 @@ def plan_study(
     out: str | Path | None,
     rules: Rules,
     *,
+    jobs: int = 1,
     keep_stale: bool = False,
     rerun: Iterable[str] = (),
 ) -> Plan:
@@ -256,13 +258,16 @@ def plan_study(
         raise InvalidInputError(f"seeds must be a whole number in 1 … {_MAX_SEEDS:,}, not {seeds!r}")
     if not isinstance(rules.study_seed, int) or not 0 <= rules.study_seed < 2**63:
         raise InvalidInputError(f"study_seed must be a whole number of at least 0, not {rules.study_seed!r}")
+    if not isinstance(jobs, int) or jobs < 1:
+        raise InvalidInputError(f"jobs must be a whole number of at least 1, not {jobs!r}")
     names = _task_list(tasks)
     specs = resolve_all(_entries(strategies))
     unknown = [label for label in rerun if label not in {spec.label for spec in specs}]
     if unknown:
         raise UnknownNameError("label", unknown[0], [spec.label for spec in specs], "rerun")
     loaded = [load_task(name) for name in names]
-    for task in loaded:
+    for task in loaded:  # what can be refused is refused before anything is written
+        Ledger(task, rules.protocol, rules.study_seed, np.arange(1))
         problem = task.problem(rules.protocol)
         for spec in specs:
             make_strategy(spec, problem, task.name, rules, np.arange(1))
@@ -274,16 +279,14 @@ def plan_study(
         rules.protocol,
         rules.study_seed,
     )
-    plan = _plan(Study(folder, record, loaded), specs, loaded, rules, keep_stale, set(rerun))
+    plan = _plan(Study(folder, record, loaded), specs, loaded, rules, keep_stale, set(rerun), jobs)
     folder.write_text(folder.study_file, record.to_toml())
     return plan
 
 
-def execute_plan(plan: Plan, rules: Rules, jobs: int = 1) -> Iterable[BatchReport]:
+def execute_plan(plan: Plan, rules: Rules) -> Iterable[BatchReport]:
     """Run a plan's batches; yields a report of each as it ends."""
-    if not isinstance(jobs, int) or jobs < 1:
-        raise InvalidInputError(f"jobs must be a whole number of at least 1, not {jobs!r}")
-    return execute(plan.batches, rules, plan.study.path, jobs)
+    return execute(plan.batches, rules, plan.study.path, plan.jobs)
 
 
 def open_study(path: str | Path) -> Study:
@@ -330,13 +333,21 @@ def canonical_command(record: StudyRecord) -> str:
 def _written(strategy: StrategyRecord) -> str:
     import json
 
-    arguments = ", ".join(f"{name}={json.dumps(value)}" for name, value in strategy.parameters.items() if value is not None)
+    arguments = ", ".join(
+        f"{name}={json.dumps(value)}" for name, value in strategy.parameters.items() if value is not None
+    )
     written = strategy.reference + (f"({arguments})" if arguments else "")
     return written if strategy.label == strategy.reference else f"{strategy.label}={written}"
 
 
 def _plan(
-    study: Study, specs: Sequence[Spec], tasks: Sequence[Task], rules: Rules, keep_stale: bool, rerun: set[str]
+    study: Study,
+    specs: Sequence[Spec],
+    tasks: Sequence[Task],
+    rules: Rules,
+    keep_stale: bool,
+    rerun: set[str],
+    jobs: int,
 ) -> Plan:
     batches: list[BatchPlan] = []
     notices: list[str] = []
@@ -345,7 +356,9 @@ def _plan(
     for task in tasks:
         for spec, strategy in zip(specs, study.record.strategies, strict=True):
             blocks = study._blocks(strategy, task)
-            stale = blocks if spec.label in rerun else [] if keep_stale else study.folder.stale_blocks(blocks, spec.code)
+            stale = (
+                blocks if spec.label in rerun else [] if keep_stale else study.folder.stale_blocks(blocks, spec.code)
+            )
             for block in stale:
                 study.folder.supersede(block)
             if stale:
@@ -355,7 +368,7 @@ def _plan(
             ranges = missing_seeds(kept, study.record.num_seeds)
             num_done += study.record.num_seeds - sum(last - first + 1 for first, last in ranges)
             batches += plan_batches(spec, task, ranges, rules.protocol)
-    return Plan(study, tuple(batches), num_done, tuple(notices))
+    return Plan(study, tuple(batches), num_done, tuple(notices), jobs)
 
 
 def _entries(strategies: Iterable[StrategyLike] | None) -> list[Entry]:
@@ -363,7 +376,10 @@ def _entries(strategies: Iterable[StrategyLike] | None) -> list[Entry]:
         return [Entry(name) for name in strategy_entry_points()]
     if isinstance(strategies, str):
         raise InvalidInputError(f"strategies must be a list, not the text {strategies!r}")
-    return [parse_entry(item) if isinstance(item, str) else item if isinstance(item, Entry) else Entry(item) for item in strategies]
+    return [
+        parse_entry(item) if isinstance(item, str) else item if isinstance(item, Entry) else Entry(item)
+        for item in strategies
+    ]
 
 
 def _task_list(tasks: Iterable[str] | None) -> list[str]:

@@ -72,9 +72,7 @@ Progress = Callable[[BatchReport], None]
 
 def identity(spec: Spec, task: Task, rules: Rules) -> dict[str, Any]:
     """Identity of a strategy's runs on a task."""
-    return identity_of(
-        spec.reference, spec.parameters, task.name, task.table.digest, rules.protocol, rules.study_seed
-    )
+    return identity_of(spec.reference, spec.parameters, task.name, task.table.digest, rules.protocol, rules.study_seed)
 
 
 def make_strategy(spec: Spec, problem: Problem, task: str, rules: Rules, run_seeds: Ints) -> Strategy:
@@ -109,7 +107,9 @@ def check_needs(spec: Spec, problem: Problem) -> None:
         )
     for need in ("fidelities", "sources", "torch", "training_data"):
         if getattr(needs, need):
-            raise InvalidInputError(f"strategy {spec.label} needs {need.replace('_', ' ')}, which the task does not offer")
+            raise InvalidInputError(
+                f"strategy {spec.label} needs {need.replace('_', ' ')}, which the task does not offer"
+            )
 
 
 def run_seeds(spec: Spec, task: Task, rules: Rules, seeds: Ints) -> Batch:

@@ -228,7 +228,9 @@ def _import(reference: str) -> Any:
         target: Any = import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise HarnessError(f"strategy {reference}: importing {module_name} needs {error.name}: install it") from None
+            raise HarnessError(
+                f"strategy {reference}: importing {module_name} needs {error.name}: install it"
+            ) from None
         raise InvalidInputError(
             f"strategy {reference}: no module {error.name!r} in {Path.cwd()} or among the installed packages"
         ) from None

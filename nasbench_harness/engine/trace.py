@@ -48,7 +48,9 @@ class Trace:
 
     def rows(self, runs: slice) -> dict[str, AnyArray]:
         """The rows of some runs as flat columns, by run, then in order; ``run`` and ``step`` count from 0."""
-        columns = {name: np.ascontiguousarray(column[: self.num_rows, runs].T) for name, column in self._columns.items()}
+        columns = {
+            name: np.ascontiguousarray(column[: self.num_rows, runs].T) for name, column in self._columns.items()
+        }
         is_row = columns["status"] != 0
         run, position = np.indices(is_row.shape, dtype=np.int32, sparse=True)
         columns["run"], columns["step"] = np.broadcast_to(run, is_row.shape), np.broadcast_to(position, is_row.shape)

@@ -20,7 +20,9 @@ from nasbench_harness.store.folder import StudyFolder
 FORMATS = ("markdown", "latex", "csv", "json", "pdf", "png")
 
 
-def write_report(folder: StudyFolder, analysis: Analysis, command: str, formats: tuple[str, ...] = FORMATS) -> list[str]:
+def write_report(
+    folder: StudyFolder, analysis: Analysis, command: str, formats: tuple[str, ...] = FORMATS
+) -> list[str]:
     """Write the report's files; returns their names.
 
     Args:
@@ -60,7 +62,9 @@ def _files(analysis: Analysis, command: str, formats: tuple[str, ...]) -> Iterat
 
 
 def _heading(table: Table) -> str:
-    return {"main": "All tasks", "pairs": "Pairs of strategies"}.get(table.name, table.name.replace("main_", "All tasks, part "))
+    return {"main": "All tasks", "pairs": "Pairs of strategies"}.get(
+        table.name, table.name.replace("main_", "All tasks, part ")
+    )
 
 
 def _as_json(analysis: Analysis, command: str, tables: list[Table]) -> dict[str, object]:

@@ -11,7 +11,16 @@ _PREAMBLE = r"""% \usepackage{booktabs,siunitx}  (siunitx version 3)
 % \sisetup{separate-uncertainty=true, table-align-uncertainty=true, detect-weight=true, mode=text}
 """
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-_SYMBOLS = {"±": r"$\pm$", "−": "$-$", "†": r"$\dagger$", "–": "--", "×": r"$\times$", "≥": r"$\geq$", "<": "$<$", "⁶": "$^6$"}
+_SYMBOLS = {
+    "±": r"$\pm$",
+    "−": "$-$",
+    "†": r"$\dagger$",
+    "–": "--",
+    "×": r"$\times$",
+    "≥": r"$\geq$",
+    "<": "$<$",
+    "⁶": "$^6$",
+}
 _DAGGER = r"$^\dagger$"
 
 
@@ -22,7 +31,14 @@ def to_latex(table: Table) -> str:
     lines.append(r"\toprule")
     if any(column.group for column in table.columns):
         lines.append(_groups(table.columns))
-    lines.append(_row([escape(column.header) if not column.is_number else f"{{{escape(column.header)}}}" for column in table.columns]))
+    lines.append(
+        _row(
+            [
+                escape(column.header) if not column.is_number else f"{{{escape(column.header)}}}"
+                for column in table.columns
+            ]
+        )
+    )
     for _, rows in groupby(table.rows, key=lambda row: row.block):
         lines.append(r"\midrule")
         for row in rows:

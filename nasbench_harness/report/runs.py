@@ -82,7 +82,11 @@ def _picks(rows: dict[str, AnyArray], task: Task, protocol: Protocol, recommends
 
 def _after_each_evaluation(picks: Ints, total: Ints, num_steps: int) -> Ints:
     """Picks after the last row that belongs to each number of counted evaluations."""
-    if picks.shape[1] == num_steps and np.array_equal(total[:, 0], np.ones(len(total))) and (total[:, -1] == num_steps).all():
+    if (
+        picks.shape[1] == num_steps
+        and np.array_equal(total[:, 0], np.ones(len(total)))
+        and (total[:, -1] == num_steps).all()
+    ):
         return picks
     num_runs, num_rows = picks.shape
     last_row = np.zeros((num_runs, num_steps + 1), dtype=np.int64)

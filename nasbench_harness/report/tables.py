@@ -158,7 +158,12 @@ def caption_text(analysis: Analysis) -> str:
     first = analysis.tasks[0]
     num_pairs = math.comb(len(analysis.labels), 2)
     choosers = sorted(
-        {label for entry in analysis.tasks for label, own in zip(analysis.labels, entry.chooses_itself, strict=True) if own}
+        {
+            label
+            for entry in analysis.tasks
+            for label, own in zip(analysis.labels, entry.chooses_itself, strict=True)
+            if own
+        }
     )
     parts = [
         f"Mean ± standard deviation (ddof 1) over N = {analysis.num_seeds:,} seeds after "
@@ -212,7 +217,9 @@ def _main_table(analysis: Analysis, part: Sequence[TaskAnalysis], position: int,
     optima = [_plain(_optimum(entry), places) for entry, places in zip(part, decimals, strict=True)]
     rows.append(Row((Cell("optimum (best mean)"), NOTHING, *optima, NOTHING), "optimum"))
     of = f" (part {position + 1} of {num_parts})" if num_parts > 1 else ""
-    caption = f"Value of the final choice{of}. {caption_text(analysis)} Mean rank: over all {len(analysis.tasks)} tasks."
+    caption = f"Value of the final choice{of}. {caption_text(analysis)}"
+    if len(analysis.tasks) > 1:
+        caption += f" Mean rank: of the mean regret, over {len(analysis.tasks)} tasks."
     return Table("main" if num_parts == 1 else f"main_{position + 1}", caption, tuple(columns), tuple(rows))
 
 

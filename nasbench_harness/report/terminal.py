@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from rich import box
@@ -29,16 +30,18 @@ def to_rich(table: Table, title: str) -> RichTable:
     """A rich table; the best is bold green, what is not significantly worse is marked."""
     rich = RichTable(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     shown = [position for position, column in enumerate(table.columns) if not column.is_extra]
+    marked = {position for position in shown if any(row.cells[position].is_marked for row in table.rows)}
     for column in (table.columns[position] for position in shown):
         justify: Literal["left", "right"] = "right" if column.is_number else "left"
-        rich.add_column(column.header, justify=justify, no_wrap=column.is_number, overflow="fold")
+        header = re.sub(r" (?=\[|\([^)]*\)$|optimum)", "\n", column.header, count=1)
+        rich.add_column(header, justify=justify, no_wrap=column.is_number, overflow="fold")
     for row in table.rows:
         style = "dim" if row.block == "reference" else ""
-        rich.add_row(*(_text(row.cells[position]) for position in shown), style=style)
+        rich.add_row(*(_text(row.cells[position], position in marked) for position in shown), style=style)
     return rich
 
 
-def _text(cell: Cell) -> Text:
-    # Every number gets a place for the mark, so that columns stay aligned.
-    mark = MARK if cell.is_marked and not cell.is_bold else " " if cell.numbers else ""
+def _text(cell: Cell, has_marks: bool) -> Text:
+    # In a column with marks every cell gets a place for one, so that numbers stay aligned.
+    mark = MARK if cell.is_marked and not cell.is_bold else " " if has_marks else ""
     return Text(cell.text + mark, style="bold green" if cell.is_bold else "")

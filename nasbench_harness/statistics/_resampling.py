@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from nasbench_harness.statistics._checks import FloatArray, IntArray
 
-_TILE = 16
+_TILE = 32
 """Columns that walk together: enough to hide the cost of a call, few enough to stay in the cache."""
 
-_STRIDE = 4
+_STRIDE = 8
 """Ranks between two tests of whether a walk is over."""
 
 

@@ -41,7 +41,9 @@ class StudyFolder:
         self.path = path
         for part in (path, *path.parents):
             if part.exists() and not part.is_dir():
-                raise InvalidInputError(f"{part} is a file, but the study's folder should be there: choose another --out")
+                raise InvalidInputError(
+                    f"{part} is a file, but the study's folder should be there: choose another --out"
+                )
 
     @property
     def study_file(self) -> Path:

@@ -36,9 +36,7 @@ class LocalSearch(Strategy):
         num_initial: Random architectures before the first walk.
     """
 
-    def __init__(
-        self, problem: Problem, rng: RunStreams, *, acceptance: str = "first", num_initial: int = 10
-    ) -> None:
+    def __init__(self, problem: Problem, rng: RunStreams, *, acceptance: str = "first", num_initial: int = 10) -> None:
         super().__init__(problem, rng)
         if acceptance not in ACCEPTANCES:
             raise UnknownNameError("acceptance", acceptance, ACCEPTANCES, "local-search")

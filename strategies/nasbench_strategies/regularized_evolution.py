@@ -32,9 +32,7 @@ class RegularizedEvolution(Strategy):
         sample_size: Members of a tournament.
     """
 
-    def __init__(
-        self, problem: Problem, rng: RunStreams, *, population_size: int = 30, sample_size: int = 10
-    ) -> None:
+    def __init__(self, problem: Problem, rng: RunStreams, *, population_size: int = 30, sample_size: int = 10) -> None:
         super().__init__(problem, rng)
         if not 1 <= sample_size <= population_size:
             raise InvalidInputError(

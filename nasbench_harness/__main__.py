@@ -1,0 +1,5 @@
+"""``python -m nasbench_harness``."""
+
+from nasbench_harness.cli import main
+
+main()

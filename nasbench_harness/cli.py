@@ -1,0 +1,368 @@
+"""The command line: one verb a command, heavy imports inside the verbs.
+
+Exit codes: 0 done · 1 some runs failed, or a fault of the harness · 2 a mistake in the input, explained in one line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nasbench_harness.errors import HarnessError, InvalidInputError
+
+if TYPE_CHECKING:
+    from nasbench_harness.api import Plan
+    from nasbench_harness.engine.execution import BatchReport, Rules
+
+_PROTOCOL_FLAGS = ("evaluations", "noise", "duplicates", "selection")
+_FORMATS = ("markdown", "latex", "csv", "json", "pdf", "png")
+
+
+class _Group(click.Group):
+    """Turns the harness's own errors into one line and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except HarnessError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("\nstopped; the same command goes on where it stopped", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="nasbench-harness")
+def main() -> None:
+    """Compare neural architecture search strategies fairly, on real tables, over hundreds of seeds.
+
+    \b
+    nasbench-harness compare                                    all strategies on all tasks, 200 seeds
+    nasbench-harness compare --strategies random-search,mine=my_file:my_search --tasks nb201-cifar100
+    nasbench-harness tables list                                what can be searched
+    """
+
+
+def _study_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of the verbs that run a study."""
+    options = [
+        click.option(
+            "--strategies",
+            metavar="A,B,…",
+            help="Strategies, each written [label=]reference[(key=value, …)]; a reference is a registered name or "
+            "module:attribute. Default: all registered ones.",
+        ),
+        click.option("--tasks", metavar="T1,T2,…", help="Tasks. Default: all."),
+        click.option("--config", type=click.Path(path_type=Path), help="Study file (TOML); flags override it."),
+        click.option("--seeds", type=int, help="Runs of each strategy on each task.  [default: 200]"),
+        click.option("--study-seed", type=int, help="Seed of the whole study.  [default: 0]"),
+        click.option("--evaluations", type=int, help="Budget of a run.  [default: 200]"),
+        click.option("--noise", help="per_query, per_run, replicate=k or mean.  [default: per_query]"),
+        click.option("--duplicates", help="charge, free or forbid.  [default: charge]"),
+        click.option("--selection", help="own or incumbent.  [default: own]"),
+        click.option("--jobs", type=int, default=1, help="Worker processes.  [default: 1]"),
+        click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: nasbench-results/<study id>]"),
+        click.option("--keep-stale", is_flag=True, help="Keep runs of older versions of a strategy's code."),
+        click.option("--rerun", metavar="LABEL", multiple=True, help="Run a strategy again; may be repeated."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+@main.command()
+@_study_options
+@_json_option
+def compare(as_json: bool, **options: Any) -> None:
+    """Run what is missing, compare, and write the report.
+
+    The same command again does nothing that is done already; with more seeds, tasks or strategies it runs only those.
+    """
+    plan, speed = _run(**options)
+    study = plan.study
+    names = study.write_report()
+    if as_json:
+        click.echo((study.folder.report_folder / "report.json").read_text(encoding="utf-8"), nl=False)
+    else:
+        _print_report(study)
+    click.echo(speed, err=as_json)
+    click.echo(f"report: {study.folder.report_folder} ({', '.join(names)})", err=as_json)
+
+
+@main.command()
+@_study_options
+@_json_option
+def run(as_json: bool, **options: Any) -> None:
+    """Run what is missing, without a report."""
+    plan, speed = _run(**options)
+    if as_json:
+        record = {"folder": str(plan.study.path), "runs": plan.num_runs, "already_done": plan.num_done}
+        click.echo(json.dumps(record))
+    click.echo(speed, err=as_json)
+    click.echo(f"study: {plan.study.path}", err=as_json)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@_json_option
+def status(folder: Path, as_json: bool) -> None:
+    """Show what a study has and what it lacks."""
+    from nasbench_harness.api import open_study
+
+    study = open_study(folder)
+    record, missing = study.record, study.missing()
+    total = len(record.strategies) * len(record.tasks) * record.num_seeds
+    lacking = sum(count for _, _, count in missing)
+    failures = sorted(str(path) for path in (study.path / "failures").glob("*.log"))
+    if as_json:
+        rows = [{"strategy": label, "task": task, "missing": count} for label, task, count in missing]
+        click.echo(json.dumps({"runs": total, "done": total - lacking, "missing": rows, "failures": failures}))
+        return
+    click.echo(
+        f"{total - lacking:,} of {total:,} runs done: {len(record.strategies)} strategies × {len(record.tasks)} tasks × "
+        f"{record.num_seeds} seeds, {record.protocol.describe()}"
+    )
+    for label, task, count in missing:
+        click.echo(f"  {task}  {label}: {count} of {record.num_seeds} missing")
+    for failure in failures:
+        click.echo(f"  failed before: {failure}")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--format", "formats", multiple=True, type=click.Choice(_FORMATS), help="May be repeated. Default: all.")
+@_json_option
+def report(folder: Path, formats: tuple[str, ...], as_json: bool) -> None:
+    """Write the report of a study again, from its stored runs."""
+    from nasbench_harness.api import open_study
+
+    study = open_study(folder)
+    missing = study.missing()
+    if missing:
+        label, task, count = missing[0]
+        raise InvalidInputError(
+            f"{folder} is not complete ({label} on {task} lacks {count} of {study.record.num_seeds} runs): "
+            "repeat the command that runs it"
+        )
+    names = study.write_report(formats or None)
+    if as_json:
+        click.echo(json.dumps({"folder": str(study.folder.report_folder), "files": names}))
+        return
+    _print_report(study)
+    click.echo(f"report: {study.folder.report_folder} ({', '.join(names)})")
+
+
+@main.group(cls=_Group)
+def tables() -> None:
+    """Tables and the tasks they offer."""
+
+
+@tables.command("list")
+@_json_option
+def list_tables(as_json: bool) -> None:
+    """List tables and tasks."""
+    from nasbench_harness.tables.registry import describe_table, table_entry_points
+
+    entries = {name: describe_table(name) for name in table_entry_points()}
+    if as_json:
+        rows = {
+            name: {"summary": summary, "tasks": [f"{name}-{dataset}" for dataset in datasets]}
+            for name, (summary, datasets) in entries.items()
+        }
+        click.echo(json.dumps(rows))
+        return
+    for name, (summary, datasets) in entries.items():
+        click.echo(f"{name}: {summary}")
+        for dataset, title in datasets.items():
+            click.echo(f"  {name}-{dataset}  ({title})")
+
+
+@tables.command("info")
+@click.argument("name")
+@_json_option
+def table_info(name: str, as_json: bool) -> None:
+    """Describe a table: space, metrics with roles and units, optima, provenance."""
+    from nasbench_harness.api import load_task
+    from nasbench_harness.tables.registry import load_table
+
+    table = load_table(name)
+    rows: dict[str, Any] = {}
+    for dataset, entry in table.datasets.items():
+        task = load_task(f"{name}-{dataset}")
+        best = task.report.optimum
+        rows[task.name] = {
+            "title": entry.title,
+            "optimum": round(float(task.report.values[best]), 6),
+            "optimum_architecture": table.space.to_string(best),
+            "metrics": [
+                {**vars(column.metric), "shape": list(column.values.shape)} for column in entry.columns.values()
+            ],
+        }
+    provenance = {key: value for key, value in vars(table.provenance).items() if value}
+    if as_json:
+        record = {"name": name, "architectures": table.space.num_architectures, "sha256": table.digest, "tasks": rows}
+        click.echo(json.dumps(record | {"provenance": provenance}))
+        return
+    click.echo(f"{name}: {table.space.num_architectures:,} architectures of the space {table.space.name}")
+    for key, value in {**provenance, "sha256": table.digest, "cache": table.folder}.items():
+        click.echo(f"  {key}: {value}")
+    for task_name, row in rows.items():
+        click.echo(f"{task_name} ({row['title']}): optimum {row['optimum']} at {row['optimum_architecture']}")
+        for metric in row["metrics"]:
+            replicates = f", {metric['shape'][1]} replicates" if metric["shape"][1] > 1 else ""
+            grid = f", grid {metric['resolution']:.4g}" if metric["resolution"] else ""
+            free = ", free" if metric["free"] else ""
+            click.echo(
+                f"  {metric['name']} ({metric['unit']}): {metric['role']}, {metric['direction']}{replicates}{grid}{free}"
+            )
+
+
+@main.group(cls=_Group)
+def strategies() -> None:
+    """Registered strategies."""
+
+
+@strategies.command("list")
+@_json_option
+def list_strategies(as_json: bool) -> None:
+    """List registered strategies."""
+    from nasbench_harness.engine.references import describe_strategy, strategy_entry_points
+
+    summaries = {name: describe_strategy(name).partition("\n")[0] for name in strategy_entry_points()}
+    if as_json:
+        click.echo(json.dumps(summaries))
+        return
+    for name, summary in summaries.items():
+        click.echo(f"{name}: {summary}")
+
+
+@strategies.command("info")
+@click.argument("name")
+@_json_option
+def strategy_info(name: str, as_json: bool) -> None:
+    """Describe a strategy: the paper, the algorithm, deviations, hyperparameters."""
+    from nasbench_harness.engine.references import Entry, describe_strategy, resolve
+
+    spec = resolve(Entry(name))
+    text = (sys.modules[spec.target.__module__].__doc__ or "").strip() if ":" in name else describe_strategy(name)
+    if as_json:
+        click.echo(json.dumps({"name": name, "description": text, "parameters": dict(spec.parameters)}))
+        return
+    click.echo(text)
+    click.echo("\nHyperparameters" if spec.parameters else "\nNo hyperparameters")
+    for key, value in spec.parameters.items():
+        click.echo(f"  {key} = {json.dumps(value)}")
+
+
+def _run(
+    strategies: str | None,
+    tasks: str | None,
+    config: Path | None,
+    seeds: int | None,
+    study_seed: int | None,
+    jobs: int,
+    out: Path | None,
+    keep_stale: bool,
+    rerun: tuple[str, ...],
+    **protocol: Any,
+) -> tuple[Plan, str]:
+    """Plan and run a study; returns the plan and a line that says how fast it went."""
+    from nasbench_harness.api import DEFAULT_SEEDS, Failures, execute_plan, plan_study
+    from nasbench_harness.engine.execution import Rules
+    from nasbench_harness.engine.references import Entry, parse_entry, split_list
+    from nasbench_harness.evaluation.protocol import Protocol
+    from nasbench_harness.store.record import StudyFile, read_study_file
+
+    file = read_study_file(config) if config is not None else StudyFile()
+    given = {name: value for name, value in protocol.items() if value is not None}
+    rules = Rules(
+        Protocol.from_mapping({**file.protocol, **given}, str(config)),
+        _first(study_seed, file.study_seed, 0),
+    )
+    entries: list[Entry] | None = None
+    if strategies is not None:
+        entries = [parse_entry(part) for part in split_list(strategies)]
+    elif file.strategies is not None:
+        entries = [Entry(**entry) for entry in file.strategies]
+    names = split_list(tasks) if tasks is not None else file.tasks
+    count = _first(seeds, file.seeds, DEFAULT_SEEDS)
+    plan = plan_study(entries, names, count, out, rules, jobs=jobs, keep_stale=keep_stale, rerun=rerun)
+    for notice in plan.notices:
+        click.echo(notice, err=True)
+    start = perf_counter()
+    reports = _with_progress(plan, rules, execute_plan)
+    failures = [entry.failure for entry in reports if entry.failure]
+    if failures:
+        for failure in failures:
+            click.echo(f"failed: {failure}", err=True)
+        done = sum(entry.num_runs for entry in reports if not entry.failure)
+        click.echo(f"{done:,} of {plan.num_runs:,} runs were stored in {plan.study.path}; the rest failed", err=True)
+        raise click.exceptions.Exit(1)
+    return plan, _speed(plan, sum(entry.num_evaluations for entry in reports), perf_counter() - start)
+
+
+def _with_progress(
+    plan: Plan, rules: Rules, execute: Callable[[Plan, Rules], Iterable[BatchReport]]
+) -> list[BatchReport]:
+    """Run a plan, showing a bar on a terminal and plain lines elsewhere (both on standard error)."""
+    reports = []
+    with _progress_bar(plan) as advance:
+        for entry in execute(plan, rules):
+            advance(entry)
+            reports.append(entry)
+    return reports
+
+
+@contextmanager
+def _progress_bar(plan: Plan) -> Iterator[Callable[[BatchReport], None]]:
+    if not plan.batches:
+        yield lambda entry: None
+        return
+    if not sys.stderr.isatty():
+        yield lambda entry: click.echo(
+            f"{entry.task}  {entry.label}: "
+            + ("failed" if entry.failure else f"{entry.num_runs} runs, {entry.seconds:.2f} s"),
+            err=True,
+        )
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("runs", total=plan.num_runs)
+
+        def advance(entry: BatchReport) -> None:
+            bar.update(task, advance=entry.num_runs, description=f"{entry.task} {entry.label}")
+
+        yield advance
+
+
+def _speed(plan: Plan, num_evaluations: int, seconds: float) -> str:
+    already = f"; {plan.num_done:,} runs were there already" if plan.num_done else ""
+    if not plan.batches:
+        return f"nothing to run{already}"
+    return f"{num_evaluations:,} evaluations in {seconds:.1f} s: {num_evaluations / seconds:,.0f} evaluations per second{already}"
+
+
+def _print_report(study: Any) -> None:
+    from rich.console import Console
+
+    from nasbench_harness.report.terminal import print_report
+
+    print_report(Console(), study.analysis)
+
+
+def _first(*values: Any) -> Any:
+    return next(value for value in values if value is not None)
