@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nasbench_harness.api import Failures, Study, compare, load_task, open_study, run
+    from nasbench_harness.api import Study, compare, load_task, open_study, run
+    from nasbench_harness.arrays import Bools, Floats, Ints
     from nasbench_harness.engine.references import Entry
     from nasbench_harness.engine.strategy import (
         Evaluation,
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
         Strategy,
     )
     from nasbench_harness.engine.streams import RunStream, RunStreams
-    from nasbench_harness.errors import HarnessError
+    from nasbench_harness.errors import HarnessError, InvalidInputError, RunsFailedError, UnknownNameError
     from nasbench_harness.evaluation.problem import Problem
     from nasbench_harness.evaluation.protocol import Protocol
     from nasbench_harness.evaluation.status import Status
 
 _HOMES = {
-    "nasbench_harness.api": ("Failures", "Study", "compare", "load_task", "open_study", "run"),
+    "nasbench_harness.arrays": ("Bools", "Floats", "Ints"),
+    "nasbench_harness.api": ("Study", "compare", "load_task", "open_study", "run"),
     "nasbench_harness.engine.references": ("Entry",),
     "nasbench_harness.engine.strategy": (
         "Evaluation",
@@ -39,7 +41,7 @@ _HOMES = {
         "Strategy",
     ),
     "nasbench_harness.engine.streams": ("RunStream", "RunStreams"),
-    "nasbench_harness.errors": ("HarnessError",),
+    "nasbench_harness.errors": ("HarnessError", "InvalidInputError", "RunsFailedError", "UnknownNameError"),
     "nasbench_harness.evaluation.problem": ("Problem",),
     "nasbench_harness.evaluation.protocol": ("Protocol",),
     "nasbench_harness.evaluation.status": ("Status",),
@@ -47,10 +49,13 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Bools",
     "Entry",
     "Evaluation",
-    "Failures",
+    "Floats",
     "HarnessError",
+    "Ints",
+    "InvalidInputError",
     "Needs",
     "Problem",
     "Progress",
@@ -60,9 +65,11 @@ __all__ = [
     "Results",
     "RunStream",
     "RunStreams",
+    "RunsFailedError",
     "Status",
     "Strategy",
     "Study",
+    "UnknownNameError",
     "compare",
     "load_task",
     "open_study",

@@ -12,7 +12,7 @@ import numpy as np
 
 from nasbench_harness.engine.execution import BatchPlan, BatchReport, Rules, execute, make_strategy, plan_batches
 from nasbench_harness.engine.references import Entry, Spec, parse_entry, resolve_all, strategy_entry_points
-from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
+from nasbench_harness.errors import InvalidInputError, RunsFailedError, UnknownNameError
 from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Task, load_task
@@ -28,21 +28,13 @@ if TYPE_CHECKING:
     from nasbench_harness.report.analysis import Analysis
     from nasbench_harness.report.tables import Table
 
-__all__ = ["Failures", "Plan", "Study", "compare", "load_task", "open_study", "run"]
+__all__ = ["Plan", "Study", "compare", "load_task", "open_study", "run"]
 
 DEFAULT_SEEDS = 200
 RESAMPLES = 2_000
 _MAX_SEEDS = 1_000_000
 
 StrategyLike = str | Entry | Callable[..., Any]
-
-
-class Failures(HarnessError):
-    """Some batches failed; the others are stored. ``messages`` has one line for each."""
-
-    def __init__(self, messages: Sequence[str]) -> None:
-        self.messages = list(messages)
-        super().__init__("\n".join(self.messages))
 
 
 @dataclass(frozen=True)
@@ -85,6 +77,8 @@ class Study:
         """One row per run: strategy, task, seed, final architecture, its noiseless value, regret."""
         import pandas as pd
 
+        from nasbench_harness.report.tables import regret_unit
+
         parts = []
         for position, strategy in enumerate(self.record.strategies):
             for task in self._tasks:
@@ -99,7 +93,7 @@ class Study:
                             "evaluations": runs.num_evaluations,
                             "architecture": picks,
                             task.report.metric.name: task.report.values[picks],
-                            "regret": task.report.regret(picks),
+                            f"regret_{regret_unit(task.report.metric)}": task.report.regret(picks),
                         }
                     )
                 )
@@ -200,7 +194,7 @@ def compare(
 
     Raises:
         HarnessError: Something is wrong with the input; nothing was run.
-        Failures: Some batches failed; the others are stored.
+        RunsFailedError: Some batches failed; the others are stored.
     """
     study = run(
         strategies,
@@ -234,7 +228,7 @@ def run(
     plan = plan_study(strategies, tasks, seeds, out, rules, jobs=jobs, keep_stale=keep_stale, rerun=rerun)
     failures = [report.failure for report in execute_plan(plan, rules) if report.failure]
     if failures:
-        raise Failures(failures)
+        raise RunsFailedError(failures)
     return plan.study
 
 

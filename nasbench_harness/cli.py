@@ -48,7 +48,7 @@ def main() -> None:
     nasbench-harness compare                                    all strategies on all tasks, 200 seeds
     nasbench-harness compare --strategies random-search,mine=my_file:my_search --tasks nb201-cifar100
     nasbench-harness tables list                                what can be searched
-    """
+    """  # noqa: D301 - click reads the backspace as "do not wrap"
 
 
 def _study_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -130,8 +130,8 @@ def status(folder: Path, as_json: bool) -> None:
         click.echo(json.dumps({"runs": total, "done": total - lacking, "missing": rows, "failures": failures}))
         return
     click.echo(
-        f"{total - lacking:,} of {total:,} runs done: {len(record.strategies)} strategies × {len(record.tasks)} tasks × "
-        f"{record.num_seeds} seeds, {record.protocol.describe()}"
+        f"{total - lacking:,} of {total:,} runs done: {len(record.strategies)} strategies × "
+        f"{len(record.tasks)} tasks × {record.num_seeds} seeds, {record.protocol.describe()}"
     )
     for label, task, count in missing:
         click.echo(f"  {task}  {label}: {count} of {record.num_seeds} missing")
@@ -223,9 +223,8 @@ def table_info(name: str, as_json: bool) -> None:
             replicates = f", {metric['shape'][1]} replicates" if metric["shape"][1] > 1 else ""
             grid = f", grid {metric['resolution']:.4g}" if metric["resolution"] else ""
             free = ", free" if metric["free"] else ""
-            click.echo(
-                f"  {metric['name']} ({metric['unit']}): {metric['role']}, {metric['direction']}{replicates}{grid}{free}"
-            )
+            kind = f"{metric['role']}, {metric['direction']}"
+            click.echo(f"  {metric['name']} ({metric['unit']}): {kind}{replicates}{grid}{free}")
 
 
 @main.group(cls=_Group)
@@ -278,7 +277,7 @@ def _run(
     **protocol: Any,
 ) -> tuple[Plan, str]:
     """Plan and run a study; returns the plan and a line that says how fast it went."""
-    from nasbench_harness.api import DEFAULT_SEEDS, Failures, execute_plan, plan_study
+    from nasbench_harness.api import DEFAULT_SEEDS, execute_plan, plan_study
     from nasbench_harness.engine.execution import Rules
     from nasbench_harness.engine.references import Entry, parse_entry, split_list
     from nasbench_harness.evaluation.protocol import Protocol
@@ -327,7 +326,7 @@ def _with_progress(
 @contextmanager
 def _progress_bar(plan: Plan) -> Iterator[Callable[[BatchReport], None]]:
     if not plan.batches:
-        yield lambda entry: None
+        yield lambda _: None
         return
     if not sys.stderr.isatty():
         yield lambda entry: click.echo(
@@ -353,7 +352,8 @@ def _speed(plan: Plan, num_evaluations: int, seconds: float) -> str:
     already = f"; {plan.num_done:,} runs were there already" if plan.num_done else ""
     if not plan.batches:
         return f"nothing to run{already}"
-    return f"{num_evaluations:,} evaluations in {seconds:.1f} s: {num_evaluations / seconds:,.0f} evaluations per second{already}"
+    rate = num_evaluations / seconds
+    return f"{num_evaluations:,} evaluations in {seconds:.1f} s: {rate:,.0f} evaluations per second{already}"
 
 
 def _print_report(study: Any) -> None:

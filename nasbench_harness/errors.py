@@ -6,6 +6,7 @@ HarnessError                 a mistake that the message explains; the command li
 ├── TableError               a table whose source or cache is damaged
 ├── StoreError               a block of runs that is torn, foreign or incomplete
 ├── StrategyError            a strategy that broke its contract
+├── RunsFailedError          some runs failed, the others are stored; the command line exits with 1
 └── MissingPackageError      an optional package that is needed here; names the install command
 """
 
@@ -43,6 +44,14 @@ class StoreError(HarnessError):
 
 class StrategyError(HarnessError):
     """A strategy that broke its contract."""
+
+
+class RunsFailedError(HarnessError):
+    """Some runs failed; the others are stored. ``messages`` has one line for each batch."""
+
+    def __init__(self, messages: Iterable[str]) -> None:
+        self.messages = list(messages)
+        super().__init__("\n".join(self.messages))
 
 
 class MissingPackageError(HarnessError):

@@ -249,7 +249,8 @@ def _checked(reference: str, target: Any) -> Callable[..., Any]:
     from nasbench_harness.engine.strategy import Strategy
 
     if inspect.isgeneratorfunction(target):
-        return target
+        search: Callable[..., Any] = target
+        return search
     if isinstance(target, type) and issubclass(target, Strategy):
         if inspect.isabstract(target):
             methods = ", ".join(sorted(target.__abstractmethods__))

@@ -128,7 +128,8 @@ class RunStream:
 
     def choice(self, items: Sequence[T]) -> T:
         """Draw one of the items, uniform."""
-        return items[self.integers(len(items))]
+        item: T = items[self.integers(len(items))]
+        return item
 
     def shuffle(self, items: MutableSequence[Any]) -> None:
         """Shuffle in place; one draw for each item but the last."""

@@ -78,7 +78,8 @@ class Tiles(Strategy):
         if all(architectures is None for architectures in recommended):
             return None
         none = np.full(self._tile, -1)
-        return np.concatenate([none if rows is None else rows for rows in recommended])[self._rows]
+        of_runs: Ints = np.concatenate([none if part is None else part for part in recommended])[self._rows]
+        return of_runs
 
     def _groups(self) -> list[slice]:
         return [slice(first, first + self._tile) for first in range(0, self._num_rows, self._tile)]

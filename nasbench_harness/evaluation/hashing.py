@@ -79,14 +79,14 @@ class _Constant:
     def hash(self, word: AnyArray) -> AnyArray:
         hashed = word ^ np.uint32(self.value)
         self.value = self.value * self.multiplier & 0xFFFFFFFF
-        hashed = hashed * np.uint32(self.value)
+        hashed *= np.uint32(self.value)
         return hashed ^ (hashed >> np.uint32(16))
 
 
 def _combine(first: AnyArray, second: AnyArray) -> AnyArray:
-    result = np.uint32(0xCA01F9DD) * first - np.uint32(0x4973F715) * second
-    combined: AnyArray = result ^ (result >> np.uint32(16))
-    return combined
+    result: AnyArray = np.uint32(0xCA01F9DD) * first - np.uint32(0x4973F715) * second
+    result ^= result >> np.uint32(16)
+    return result
 
 
 def _words_of(number: int) -> list[int]:

@@ -22,7 +22,7 @@ MAX_STREAK = {"charge": 0, "free": 1_000, "forbid": 100}
 
 
 class Entries(NamedTuple):
-    """One finished evaluation per run, all shapes (num_runs,); ``natural`` and ``losses`` (num_runs, num_objectives)."""
+    """One finished evaluation per run: shapes (num_runs,); ``natural`` and ``losses`` (num_runs, num_objectives)."""
 
     status: npt.NDArray[np.int8]
     replicates: Ints

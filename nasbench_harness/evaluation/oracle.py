@@ -113,4 +113,5 @@ def mean_over_replicates(values: npt.NDArray[Any]) -> Floats:
     exists = ~np.isnan(values)
     count = exists.sum(axis=1)
     total = np.where(exists, values, 0.0).sum(axis=1)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    mean: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return mean

@@ -195,5 +195,6 @@ def _exact(task: Task, protocol: Protocol) -> ExactCurve:
         return exact_random_search(losses[:, [protocol.replicate]], protocol.evaluations, "mean", regrets)
     if protocol.noise == "mean":  # by grid codes: means that are equal must tie
         return exact_random_search(regrets[:, None], protocol.evaluations, "mean", regrets)
-    noise = "per_run" if protocol.noise == "per_run" else "per_query"
-    return exact_random_search(losses, protocol.evaluations, noise, regrets)
+    return exact_random_search(
+        losses, protocol.evaluations, "per_run" if protocol.noise == "per_run" else "per_query", regrets
+    )

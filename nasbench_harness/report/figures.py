@@ -19,7 +19,7 @@ TEXT_WIDTH = 5.5  # inches, of a single-column paper
 # Okabe and Ito's palette: distinct under the common color deficiencies; dashes tell lines apart in print.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES: tuple[Any, ...] = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)), (0, (1, 1)), (0, (8, 2)))
-_STYLE = {
+_STYLE: Any = {
     "font.size": 8,
     "axes.labelsize": 8,
     "axes.titlesize": 8,
@@ -56,7 +56,7 @@ def anytime_figure(analysis: Analysis) -> Figure:
                 continue
             _draw(panel, analysis, analysis.tasks[position])
             if position % num_columns == 0:
-                panel.set_ylabel(f"regret ({regret_unit(analysis.tasks[position])})")
+                panel.set_ylabel(f"regret ({regret_unit(analysis.tasks[position].task.report.metric)})")
             if position >= num_tasks - num_columns:
                 panel.set_xlabel("evaluations")
         handles, labels = panels.flat[0].get_legend_handles_labels()

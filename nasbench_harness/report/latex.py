@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import groupby
 
 from nasbench_harness.report.tables import Cell, Column, Table
@@ -25,8 +26,9 @@ _DAGGER = r"$^\dagger$"
 
 
 def to_latex(table: Table) -> str:
-    """A table environment with the caption above, one S column for every column of numbers."""
-    lines = [_PREAMBLE + r"\begin{table}\centering\small", rf"\caption{{{escape(table.caption)}}}"]
+    """A table environment with the caption above, one S column for every column of numbers, extra columns left out."""
+    table = _without_extras(table)
+    lines = [_PREAMBLE + r"\begin{table}\centering\small\setlength{\tabcolsep}{4pt}", rf"\caption{{{escape(table.caption)}}}"]
     lines.append(rf"\begin{{tabular}}{{@{{}}{' '.join(_column(table, i) for i in range(len(table.columns)))}@{{}}}}")
     lines.append(r"\toprule")
     if any(column.group for column in table.columns):
@@ -45,6 +47,12 @@ def to_latex(table: Table) -> str:
             lines.append(_row([_cell(c, column) for c, column in zip(row.cells, table.columns, strict=True)]))
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
+
+
+def _without_extras(table: Table) -> Table:
+    shown = [position for position, column in enumerate(table.columns) if not column.is_extra]
+    rows = [replace(row, cells=tuple(row.cells[position] for position in shown)) for row in table.rows]
+    return replace(table, columns=tuple(table.columns[position] for position in shown), rows=tuple(rows))
 
 
 def escape(text: str) -> str:

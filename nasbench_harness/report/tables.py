@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nasbench_harness.report.analysis import ALPHA, Analysis, TaskAnalysis
+from nasbench_harness.tables.table import Metric
 
 MAX_TASKS_ABREAST = 4  # of the main table
 
@@ -61,6 +62,11 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
 
+    def __str__(self) -> str:
+        from nasbench_harness.report.text import to_markdown
+
+        return to_markdown(self)
+
 
 NOTHING = Cell("–")
 
@@ -76,7 +82,7 @@ def main_tables(analysis: Analysis) -> list[Table]:
 def task_table(analysis: Analysis, entry: TaskAnalysis) -> Table:
     """One task in detail: value, regret with interval, share at the optimum, A12 against the field."""
     unit, metric = entry.task.report.metric.unit, entry.task.report.metric.name
-    pp = regret_unit(entry)
+    pp = regret_unit(entry.task.report.metric)
     columns = (
         Column("strategy", "strategy", is_number=False),
         Column(metric, f"{metric.replace('_', ' ')} ({unit})"),
@@ -175,8 +181,8 @@ def caption_text(analysis: Analysis) -> str:
         parts.append(f"Choosing for themselves: {', '.join(choosers)}.")
     if num_pairs:
         parts.append(
-            "Bold: smallest mean regret; †: not significantly worse (Wilcoxon signed-rank on final regrets, zeros after "
-            f"Pratt, paired by seed, Holm over all {num_pairs} pairs of a task, alpha = {ALPHA})."
+            "Bold: smallest mean regret; †: not significantly worse (Wilcoxon signed-rank on final regrets, zeros "
+            f"after Pratt, paired by seed, Holm over all {num_pairs} pairs of a task, alpha = {ALPHA})."
         )
     if analysis.num_seeds >= 10:
         parts.append(f"Intervals: 95 % percentile bootstrap, {analysis.num_resamples:,} resamples of seeds.")
@@ -192,10 +198,9 @@ def caption_text(analysis: Analysis) -> str:
     return " ".join(parts)
 
 
-def regret_unit(entry: TaskAnalysis) -> str:
+def regret_unit(metric: Metric) -> str:
     """Percentage points for percents, else the metric's unit."""
-    unit = entry.task.report.metric.unit
-    return "pp" if unit == "%" else unit
+    return "pp" if metric.unit == "%" else metric.unit
 
 
 def _main_table(analysis: Analysis, part: Sequence[TaskAnalysis], position: int, num_parts: int) -> Table:

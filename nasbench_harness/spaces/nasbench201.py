@@ -95,7 +95,8 @@ class NASBench201Space(ProductSpace):
         return (at_32_pixels * (side / 32) ** 2 + 65 * num_classes) / 1e6
 
     def _count(self, operation: str) -> Ints:
-        return (self._all_choices == OPERATIONS.index(operation)).sum(axis=1)
+        counts: Ints = (self._all_choices == OPERATIONS.index(operation)).sum(axis=1)
+        return counts
 
 
 def _expression(operations: tuple[int, ...]) -> str:

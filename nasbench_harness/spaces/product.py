@@ -71,7 +71,8 @@ class ProductSpace(SearchSpace):
 
     def from_choices(self, choices: Ints) -> Ints:
         """Architectures with these choices (n, num_decisions), shape (n,)."""
-        return self._index_of_code[np.asarray(choices) @ self._weights]
+        architectures: Ints = self._index_of_code[np.asarray(choices) @ self._weights]
+        return architectures
 
     def sample(self, rng: RandomSource, runs: Ints | None = None) -> Any:
         """Draw architectures uniformly: (len(runs),), one draw each."""

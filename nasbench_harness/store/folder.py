@@ -58,7 +58,7 @@ class StudyFolder:
     def runs_folder(self, identity: Mapping[str, Any]) -> Path:
         """Folder of one strategy's blocks on one task."""
         strategy = re.sub(r"[^A-Za-z0-9.-]+", "-", identity["strategy"])
-        return self.path / "runs" / identity["task"] / f"{strategy}-{run_id(identity)}"
+        return self.path / "runs" / str(identity["task"]) / f"{strategy}-{run_id(identity)}"
 
     def blocks(self, identity: Mapping[str, Any]) -> list[Block]:
         """Blocks of one strategy on one task, by first seed; each one's footer is checked.

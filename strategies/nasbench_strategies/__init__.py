@@ -1,0 +1,1 @@
+"""The strategies that come with nasbench_harness: one file each, found through entry points."""

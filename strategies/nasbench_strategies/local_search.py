@@ -17,11 +17,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from nasbench_harness.arrays import Bools, Ints
-from nasbench_harness.engine.strategy import Proposals, Results, Strategy
-from nasbench_harness.engine.streams import RunStreams
-from nasbench_harness.errors import InvalidInputError, UnknownNameError
-from nasbench_harness.evaluation.problem import Problem
+from nasbench_harness import (
+    Bools,
+    Floats,
+    Ints,
+    InvalidInputError,
+    Problem,
+    Proposals,
+    Results,
+    RunStreams,
+    Strategy,
+    UnknownNameError,
+)
 
 ACCEPTANCES = ("first", "steepest")
 
@@ -76,7 +83,7 @@ class LocalSearch(Strategy):
         position = self._position[runs]
         remaining = self._num_neighbors[runs] - position
         partner = position + self.rng.integers(remaining, runs=runs)
-        neighbors = self._order[runs, partner]
+        neighbors: Ints = self._order[runs, partner]
         self._order[runs, partner] = self._order[runs, position]
         self._position[runs] += 1
         return neighbors
@@ -118,7 +125,7 @@ class LocalSearch(Strategy):
         self._best_neighbor_loss[runs[better]] = losses[better]
         self._best_neighbor[runs[better]] = results.architectures[runs[better]]
 
-    def _move(self, runs: Ints, centers: Ints, losses: np.ndarray) -> None:
+    def _move(self, runs: Ints, centers: Ints, losses: Floats) -> None:
         neighbors = self.problem.space.neighbors(centers)
         self._order[runs] = neighbors
         self._num_neighbors[runs] = (neighbors >= 0).sum(axis=1)

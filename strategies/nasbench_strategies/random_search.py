@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nasbench_harness.arrays import Bools
-from nasbench_harness.engine.strategy import Proposals, Results, Strategy
+from nasbench_harness import Bools, Proposals, Results, Strategy
 
 
 class RandomSearch(Strategy):

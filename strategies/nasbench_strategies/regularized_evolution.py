@@ -15,11 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nasbench_harness.arrays import Bools
-from nasbench_harness.engine.strategy import Proposals, Results, Strategy
-from nasbench_harness.engine.streams import RunStreams
-from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.evaluation.problem import Problem
+from nasbench_harness import Bools, InvalidInputError, Problem, Proposals, Results, RunStreams, Strategy
 
 
 class RegularizedEvolution(Strategy):
