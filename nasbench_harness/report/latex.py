@@ -28,7 +28,10 @@ _DAGGER = r"$^\dagger$"
 def to_latex(table: Table) -> str:
     """A table environment with the caption above, one S column for every column of numbers, extra columns left out."""
     table = _without_extras(table)
-    lines = [_PREAMBLE + r"\begin{table}\centering\small\setlength{\tabcolsep}{4pt}", rf"\caption{{{escape(table.caption)}}}"]
+    lines = [
+        _PREAMBLE + r"\begin{table}\centering\small\setlength{\tabcolsep}{4pt}",
+        rf"\caption{{{escape(table.caption)}}}",
+    ]
     lines.append(rf"\begin{{tabular}}{{@{{}}{' '.join(_column(table, i) for i in range(len(table.columns)))}@{{}}}}")
     lines.append(r"\toprule")
     if any(column.group for column in table.columns):

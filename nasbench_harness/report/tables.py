@@ -114,7 +114,7 @@ def task_table(analysis: Analysis, entry: TaskAnalysis) -> Table:
                 )
             )
         )
-    optimum = (_plain(_optimum(entry), decimals), _plain(0.0, decimals))
+    optimum = (_plain(_optimum(entry), decimals, "mean"), _plain(0.0, decimals, "mean"))
     rows.append(Row((Cell("optimum"), *optimum, NOTHING, NOTHING, NOTHING), "optimum"))
     caption = f"{entry.task.title} ({entry.task.name}). " + caption_text(analysis)
     return Table(entry.task.name, caption, columns, tuple(rows))
@@ -219,7 +219,7 @@ def _main_table(analysis: Analysis, part: Sequence[TaskAnalysis], position: int,
         values = [_value_cell(entry, strategy, places) for entry, places in zip(part, decimals, strict=True)]
         seeds = Cell(f"{analysis.num_seeds}", {"": analysis.num_seeds}, f"{analysis.num_seeds}")
         rows.append(Row((Cell(label), seeds, *values, _plain(float(analysis.mean_ranks[strategy]), 2))))
-    optima = [_plain(_optimum(entry), places) for entry, places in zip(part, decimals, strict=True)]
+    optima = [_plain(_optimum(entry), places, "mean") for entry, places in zip(part, decimals, strict=True)]
     rows.append(Row((Cell("optimum (best mean)"), NOTHING, *optima, NOTHING), "optimum"))
     of = f" (part {position + 1} of {num_parts})" if num_parts > 1 else ""
     caption = f"Value of the final choice{of}. {caption_text(analysis)}"
@@ -290,9 +290,9 @@ def _mean_std(mean: float, std: float, decimals: int) -> Cell:
     return Cell(f"{mean:.{decimals}f} ± {std:.{decimals}f}", numbers, f"{mean:.{decimals}f}({uncertainty})")
 
 
-def _plain(value: float, decimals: int, plus: bool = False) -> Cell:
+def _plain(value: float, decimals: int, key: str = "", plus: bool = False) -> Cell:
     text = f"{value:{'+' if plus else ''}.{decimals}f}"
-    return Cell(text.replace("-", "−"), {"": value}, text)
+    return Cell(text.replace("-", "−"), {key: value}, text)
 
 
 def _p_cell(p: float, is_marked: bool = False) -> Cell:
