@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -144,43 +145,80 @@ def execute(plans: Sequence[BatchPlan], rules: Rules, folder: Path, jobs: int) -
         for plan in plans:
             yield _run_and_store(plan, rules, folder, git)
         return
-    from loky import get_reusable_executor
+    yield from _execute_in_workers(plans, rules, folder, git, jobs)
 
-    executor = get_reusable_executor(max_workers=min(jobs, len(plans)))
-    for future in [executor.submit(_run_and_store, plan, rules, folder, git) for plan in plans]:
-        yield future.result()
+
+def _execute_in_workers(
+    plans: Sequence[BatchPlan], rules: Rules, folder: Path, git: str, jobs: int
+) -> Iterator[BatchReport]:
+    from loky import get_reusable_executor
+    from loky.process_executor import BrokenProcessPool
+
+    def submit(plan: BatchPlan, workers: int) -> Any:
+        # Workers that were started from another folder would not find the user's modules.
+        executor = get_reusable_executor(workers, initializer=_use_path, initargs=(list(sys.path),))
+        return executor.submit(_run_and_store, plan, rules, folder, git)
+
+    lost = []
+    for plan, future in [(plan, submit(plan, min(jobs, len(plans)))) for plan in plans]:
+        try:
+            yield future.result()
+        except BrokenProcessPool:
+            lost.append(plan)
+    # A worker that dies takes the others' batches with it: one at a time, only the culprit's fails.
+    for plan in lost:
+        try:
+            yield submit(plan, 1).result()
+        except BrokenProcessPool as error:
+            yield _failed(plan, rules, folder, error)
+
+
+def _use_path(path: list[str]) -> None:
+    sys.path[:] = path
 
 
 def _run_and_store(plan: BatchPlan, rules: Rules, folder: Path, git: str) -> BatchReport:
     study = StudyFolder(folder)
     first, last = plan.blocks[0][0], plan.blocks[-1][1]
-    name = f"{plan.task.name}--{run_id(identity(plan.spec, plan.task, rules))}--{first}-{last}"
     wall, cpu = perf_counter(), process_time()
     try:
         batch = run_seeds(plan.spec, plan.task, rules, plan.run_seeds)
-        num_evaluations = _store(plan, rules, study, batch, git)
+        _store(plan, rules, study, batch, git)
     except Exception as error:
-        log = study.path / "failures" / f"{name}.log"
-        study.write_text(log, f"strategy {plan.spec.label}\n{traceback.format_exc()}")
-        # Our own messages are written for users; anything else needs its type to be understood.
-        message = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
-        failure = f"{plan.spec.label} on {plan.task.name}, seeds {first}-{last}: {message} (log: {log})"
-        return BatchReport(plan.spec.label, plan.task.name, len(plan.run_seeds), failure=failure)
+        return _failed(plan, rules, folder, error)
     seconds = perf_counter() - wall
     timing = {
         "strategy": plan.spec.label,
         "task": plan.task.name,
         "seeds": [first, last],
-        "evaluations": num_evaluations,
+        "evaluations": batch.num_evaluations,
         "wall_s": seconds,
         "cpu_s": process_time() - cpu,
         "strategy_s": batch.strategy_seconds,
     }
-    study.write_json(study.path / "timings" / f"{name}.json", timing)
-    return BatchReport(plan.spec.label, plan.task.name, len(plan.run_seeds), num_evaluations, seconds)
+    study.write_json(study.path / "timings" / f"{_name(plan, rules)}.json", timing)
+    return BatchReport(plan.spec.label, plan.task.name, len(plan.run_seeds), batch.num_evaluations, seconds)
 
 
-def _store(plan: BatchPlan, rules: Rules, study: StudyFolder, batch: Batch, git: str) -> int:
+def _failed(plan: BatchPlan, rules: Rules, folder: Path, error: Exception) -> BatchReport:
+    study = StudyFolder(folder)
+    log = study.path / "failures" / f"{_name(plan, rules)}.log"
+    study.write_text(log, f"strategy {plan.spec.label}\n{''.join(traceback.format_exception(error))}")
+    # Our own messages are written for users; anything else needs its type to be understood.
+    message = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+    first_line = message.strip().partition("\n")[0]
+    seeds = f"seeds {plan.blocks[0][0]}-{plan.blocks[-1][1]}"
+    failure = f"{plan.spec.label} on {plan.task.name}, {seeds}: {first_line} (log: {log})"
+    return BatchReport(plan.spec.label, plan.task.name, len(plan.run_seeds), failure=failure)
+
+
+def _name(plan: BatchPlan, rules: Rules) -> str:
+    """Name of a batch's timing and log."""
+    runs = run_id(identity(plan.spec, plan.task, rules))
+    return f"{plan.task.name}--{runs}--{plan.blocks[0][0]}-{plan.blocks[-1][1]}"
+
+
+def _store(plan: BatchPlan, rules: Rules, study: StudyFolder, batch: Batch, git: str) -> None:
     runs_identity = identity(plan.spec, plan.task, rules)
     record = {
         "run_id": run_id(runs_identity),
@@ -189,11 +227,9 @@ def _store(plan: BatchPlan, rules: Rules, study: StudyFolder, batch: Batch, git:
         "versions": versions(),
         "git": git,
     }
-    offset, num_rows = 0, 0
+    offset = 0
     for first, last in plan.blocks:
         columns: dict[str, AnyArray] = batch.trace.rows(slice(offset, offset + last - first + 1))
         columns = {"seed": columns.pop("run") + np.int32(first), **columns}
         write_block(study.block_path(runs_identity, first, last), columns, record)
         offset += last - first + 1
-        num_rows += len(columns["seed"])
-    return num_rows

@@ -43,7 +43,11 @@ class LiftedGenerators(Strategy):
         self._generators = [search(problem, RunStream(key), **hyperparameters) for key in keys.tolist()]
         self._answers: list[Evaluation | None] = [None] * len(keys)
         self._recommended = np.full(len(keys), -1)
-        self._has_recommended = False
+
+    @property
+    def name(self) -> str:
+        """Name of the generator function."""
+        return self._name
 
     def ask(self, idle: Bools) -> Proposals:
         """Resume the generator of every idle run."""
@@ -68,11 +72,11 @@ class LiftedGenerators(Strategy):
                 architectures[run] = proposal.architecture
                 if proposal.fidelity is not None:
                     fidelities[run] = proposal.fidelity
-                if proposal.extra_cost_s:
+                if proposal.extra_cost_s != 0:
                     extra_cost_s[run] = proposal.extra_cost_s
                 self._recommend(run, proposal.recommendation)
         return Proposals(
-            np.array(architectures),
+            self._as_indices(architectures),
             self._scatter(fidelities, np.int64) if fidelities else None,
             self._scatter(extra_cost_s, np.float64) if extra_cost_s else None,
         )
@@ -94,28 +98,40 @@ class LiftedGenerators(Strategy):
             if evaluation.status != Status.NONE:
                 self._answers[run] = evaluation
 
-    def recommend(self) -> Ints | None:
+    def recommend(self) -> Ints:
         """Last recommendation of each run, −1 where it made none."""
-        return self._recommended.copy() if self._has_recommended else None
+        return self._recommended.copy()
 
     def close(self) -> None:
-        """End every generator."""
+        """End every generator where it stands; its last recommendation stands."""
         for generator in self._generators:
             generator.close()
 
-    def _recommend(self, run: int, architecture: int | None) -> None:
+    def _recommend(self, run: int, architecture: Any) -> None:
         if architecture is not None:
-            self._recommended[run] = index(architecture)
-            self._has_recommended = True
+            self._recommended[run] = self._as_index(architecture, "recommended")
 
     def _as_proposal(self, proposal: Any) -> Proposal:
-        if isinstance(proposal, Proposal):
-            return proposal
+        if not isinstance(proposal, Proposal):
+            return Proposal(self._as_index(proposal, "yielded"))
+        return proposal._replace(architecture=self._as_index(proposal.architecture, "yielded"))
+
+    def _as_index(self, architecture: Any, verb: str) -> int:
         try:
-            return Proposal(index(proposal))
+            return index(architecture)
         except TypeError:
             raise StrategyError(
-                f"{self._name} yielded {proposal!r}: yield an architecture (an integer index), a Proposal or Progress"
+                f"{self._name} {verb} {architecture!r}: yield an architecture (an integer index), a Proposal "
+                "or Progress"
+            ) from None
+
+    def _as_indices(self, architectures: list[int]) -> Ints:
+        try:
+            return np.array(architectures, dtype=np.int64)
+        except OverflowError:
+            size = self.problem.space.num_architectures
+            raise StrategyError(
+                f"{self._name} yielded {max(architectures, key=abs)}: an architecture lies in −1 … {size - 1}"
             ) from None
 
     def _check_progress(self, progress: Progress) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
-from nasbench_harness.engine.strategy import Proposals, Results, Strategy
+from nasbench_harness.engine.checks import checked_architectures, checked_proposals
+from nasbench_harness.engine.lifting import LiftedGenerators
+from nasbench_harness.engine.strategy import Results, Strategy
 from nasbench_harness.engine.trace import Trace
 from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation.ledger import Ledger
@@ -18,15 +20,18 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
 
+_MAX_PROGRESS = 100_000  # in a row, without an evaluation: a strategy that never ends
+
 StrategyFactory = Callable[[], Strategy]
 
 
 @dataclass
 class Batch:
-    """A finished batch: its trace and the real seconds spent inside the strategy."""
+    """A finished batch: its trace, the real seconds spent inside the strategy, and the evaluations it was charged."""
 
     trace: Trace
     strategy_seconds: float
+    num_evaluations: int
 
 
 def run_batch(
@@ -55,6 +60,10 @@ class _Loop:
         self.trace = Trace(self.num_runs, self.value_names, protocol.evaluations)
         self.tickets = np.zeros(self.num_runs, dtype=np.int64)
         self.no_fidelity = np.zeros(self.num_runs, dtype=np.int64)
+        self.name = strategy.name
+        # Decided by the class, not by what a batch happens to return: blocks must not depend on their batch.
+        self.recommends = strategy.can_recommend
+        self.last_recommended = np.full(self.num_runs, -1)
         self.nobody = np.zeros(self.num_runs, dtype=bool)
         self.seconds = 0.0
 
@@ -62,60 +71,62 @@ class _Loop:
         active = np.ones(self.num_runs, dtype=bool)
         while np.count_nonzero(active):
             architectures, started = self.ask(active)
+            if np.count_nonzero(started) < np.count_nonzero(active):
+                self.end(active & ~started)
             active &= started
             if np.count_nonzero(started):
                 self.advance(architectures, started)
                 active &= self.ledger.has_budget()
-        close = getattr(self.strategy, "close", None)
-        if close is not None:
-            close()
-        return Batch(self.trace, self.seconds)
+        if isinstance(self.strategy, LiftedGenerators):
+            self.strategy.close()
+        return Batch(self.trace, self.seconds, int(self.ledger.counted.sum()))
 
     def ask(self, active: Bools) -> tuple[Ints, Bools]:
         """One proposal of every active run that has any; the others have ended. Progress is recorded on the way."""
         architectures = np.zeros(self.num_runs, dtype=np.int64)
-        started = np.zeros(self.num_runs, dtype=bool)
+        started = self.nobody.copy()
         idle = active
-        while np.count_nonzero(idle):
-            proposals = self.timed(self.strategy.ask, idle)
-            proposed = self.checked(proposals, idle)
-            proposes = idle & (proposed >= 0)
-            np.copyto(architectures, proposed, where=proposes)
+        for _ in range(_MAX_PROGRESS):
+            answer = self.timed(self.strategy.ask, read_only(idle))
+            proposals = checked_proposals(self.name, answer, idle, self.task.space.num_architectures, self.task.name)
+            proposes = proposals.architectures >= 0
+            np.copyto(architectures, proposals.architectures, where=proposes)
             started |= proposes
-            idle = self.spend(proposals.extra_cost_s, idle, proposes)
-        return architectures, started
+            if proposals.extra_cost_s is None:
+                return architectures, started
+            idle = self.spend(proposals.extra_cost_s, proposes)
+            if not np.count_nonzero(idle):
+                return architectures, started
+        raise StrategyError(f"{self.name} made progress {_MAX_PROGRESS:,} times in a row without an evaluation")
 
-    def spend(self, extra_cost_s: Floats | None, idle: Bools, proposes: Bools) -> Bools:
+    def spend(self, seconds: Floats, proposes: Bools) -> Bools:
         """Charge declared search time; returns the runs that made progress only and are asked again."""
-        if extra_cost_s is None:
-            return self.nobody
-        seconds = np.where(idle, extra_cost_s, 0.0)
-        if not (np.isfinite(seconds) & (seconds >= 0)).all():
-            raise StrategyError(f"{self.name}: extra_cost_s must be finite and not negative")
         self.ledger.spend(seconds)
-        progressed: Bools = idle & ~proposes & (seconds > 0)
-        if progressed.any():
-            self.record(
-                architecture=np.full(self.num_runs, -1),
-                cost_s=seconds,
-                finished_s=self.ledger.clock_s,
-                status=np.where(progressed, Status.PROGRESS, Status.NONE),
-                **dict.fromkeys(self.value_names, np.full(self.num_runs, np.nan)),
-            )
+        progressed: Bools = ~proposes & (seconds > 0)
+        if np.count_nonzero(progressed):
+            self.record_progress(progressed, seconds)
         return progressed
+
+    def end(self, ended: Bools) -> None:
+        """Keep what runs recommended as they ended, e.g. what a generator returned."""
+        if self.recommends:
+            recommended = self.recommended()
+            changed = ended & (recommended >= 0) & (recommended != self.last_recommended)
+            if np.count_nonzero(changed):
+                self.record_progress(changed, np.zeros(self.num_runs))
 
     def advance(self, architectures: Ints, started: Bools) -> None:
         """Evaluate what was proposed, tell the strategy, record the row."""
         entries = self.ledger.evaluate(architectures, started)
         everyone = np.count_nonzero(started) == self.num_runs
         results = Results(
-            ticket=self.tickets if everyone else np.where(started, self.tickets, -1),
-            architectures=architectures if everyone else np.where(started, architectures, -1),
-            fidelities=self.no_fidelity,
-            values=entries.losses,
-            cost_s=entries.cost_s,
-            finished_s=entries.finished_s,
-            status=entries.status,
+            ticket=read_only(self.tickets if everyone else np.where(started, self.tickets, -1)),
+            architectures=read_only(architectures if everyone else np.where(started, architectures, -1)),
+            fidelities=read_only(self.no_fidelity),
+            values=read_only(entries.losses),
+            cost_s=read_only(entries.cost_s),
+            finished_s=read_only(entries.finished_s),
+            status=read_only(entries.status),
         )
         self.tickets = self.tickets + started
         self.timed(self.strategy.tell, results)
@@ -129,43 +140,36 @@ class _Loop:
             **dict(zip(self.value_names, entries.natural.T, strict=True)),
         )
 
+    def record_progress(self, runs: Bools, seconds: Floats) -> None:
+        self.record(
+            architecture=np.full(self.num_runs, -1),
+            cost_s=seconds,
+            finished_s=self.ledger.clock_s,
+            status=np.where(runs, Status.PROGRESS, Status.NONE),
+            **dict.fromkeys(self.value_names, np.full(self.num_runs, np.nan)),
+        )
+
     def record(self, **columns: AnyArray) -> None:
-        recommended = self.strategy.recommend()
-        if recommended is not None:
-            self.check_range("recommend()", recommended)
-            columns["recommended"] = recommended
+        if self.recommends:
+            columns["recommended"] = self.last_recommended = self.recommended()
         self.trace.append(**columns)
 
-    def checked(self, proposals: Proposals, idle: Bools) -> Ints:
-        architectures = np.asarray(proposals.architectures)
-        if architectures.shape != (self.num_runs,) or architectures.dtype.kind != "i":
-            raise StrategyError(
-                f"{self.name}: ask() must return integer architectures of shape ({self.num_runs},) (num_runs), "
-                f"not {architectures.dtype} of shape {architectures.shape}"
-            )
-        if np.count_nonzero(idle) < self.num_runs:
-            architectures = np.where(idle, architectures, -1)
-        self.check_range("ask()", architectures)
-        if proposals.fidelities is not None and np.asarray(proposals.fidelities)[idle].any():
-            raise StrategyError(f"{self.name}: task {self.task.name} has one fidelity, but ask() named another")
-        return architectures
-
-    def check_range(self, call: str, architectures: Ints) -> None:
-        size = self.task.space.num_architectures
-        # Seen as unsigned, a negative number is huge: one comparison covers both ends.
-        in_range = (architectures + 1).astype(np.int64, copy=False).view(np.uint64).max(initial=0) <= size
-        if architectures.shape != (self.num_runs,) or not in_range:
-            raise StrategyError(
-                f"{self.name}: {call} must return one architecture per run, −1 … {size - 1}: "
-                f"got {architectures.min()} … {architectures.max()} in shape {architectures.shape}"
-            )
-
-    @property
-    def name(self) -> str:
-        return type(self.strategy).__name__
+    def recommended(self) -> Ints:
+        """What each run would return now; −1 for the incumbent."""
+        answer = self.strategy.recommend()
+        if answer is None:
+            return np.full(self.num_runs, -1)
+        return checked_architectures(self.name, "recommend()", answer, self.num_runs, self.task.space.num_architectures)
 
     def timed(self, call: Callable[..., Any], argument: Any) -> Any:
         start = perf_counter()
         result = call(argument)
         self.seconds += perf_counter() - start
         return result
+
+
+def read_only(array: AnyArray) -> AnyArray:
+    """A view that strategies cannot write to: what they get is also what is recorded."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -77,10 +77,12 @@ def split_list(text: str) -> list[str]:
     Raises:
         InvalidInputError: A bracket or quote is left open.
     """
-    parts, depth, quote = [""], 0, ""
+    parts, depth, quote, is_escaped = [""], 0, "", False
     for character in text:
         if quote:
-            quote = "" if character == quote else quote
+            ends = character == quote and not is_escaped
+            is_escaped = quote == '"' and character == "\\" and not is_escaped
+            quote = "" if ends else quote
         elif character in "\"'":
             quote = character
         elif character in _OPENING:
@@ -144,6 +146,8 @@ def resolve(entry: Entry) -> Spec:
         json.dumps(parameters)
     except TypeError as error:
         raise InvalidInputError(f"strategy {reference}: hyperparameters must be JSON values: {error}") from None
+    for key, value in entry.parameters.items():
+        _check_kind(reference, key, value, known[key])
     changed = {name: value for name, value in entry.parameters.items() if value != defaults.get(name, _hyperparameters)}
     label = entry.label or reference + (f"({_inline(changed)})" if changed else "")
     return Spec(label, reference, parameters, target, code_hash(target))
@@ -201,12 +205,25 @@ def code_hash(target: Callable[..., Any]) -> str:
         text = inspect.getsource(target) if in_session or file is None else Path(file).read_text(encoding="utf-8")
         return sha256(_without_docstrings(dedent(text)).encode()).hexdigest()
     except (OSError, TypeError, SyntaxError):
-        code = getattr(target, "__code__", None)
-        return sha256(f"{sys.version} {code.co_code if code else target!r}".encode()).hexdigest()
+        return sha256(f"{sys.version} {_bytecode(target)}".encode()).hexdigest()
+
+
+def _bytecode(target: Any) -> str:
+    """Instructions, constants and names of a function, or of every function of a class."""
+    if isinstance(target, type):
+        functions = [value for _, value in sorted(vars(target).items()) if hasattr(value, "__code__")]
+        return " ".join(map(_bytecode, functions))
+    code = getattr(target, "__code__", target)
+    if not hasattr(code, "co_code"):
+        return repr(code)
+    constants = [_bytecode(constant) if hasattr(constant, "co_code") else repr(constant) for constant in code.co_consts]
+    return f"{code.co_code!r} {constants} {code.co_names} {code.co_varnames}"
 
 
 def _find(use: str | Callable[..., Any]) -> tuple[str, Callable[..., Any]]:
-    if callable(use):
+    if not isinstance(use, str):
+        if not (callable(use) and hasattr(use, "__qualname__")):
+            raise _no_strategy(repr(use))
         reference = f"{use.__module__}:{use.__qualname__}"
         for name, entry in strategy_entry_points().items():
             if entry.value == reference:
@@ -256,7 +273,11 @@ def _checked(reference: str, target: Any) -> Callable[..., Any]:
             methods = ", ".join(sorted(target.__abstractmethods__))
             raise InvalidInputError(f"strategy {reference}: the class does not define {methods}")
         return target
-    raise InvalidInputError(
+    raise _no_strategy(reference)
+
+
+def _no_strategy(reference: str) -> InvalidInputError:
+    return InvalidInputError(
         f"strategy {reference} is neither a Strategy class nor a generator function: a function of one run must "
         "yield architectures, e.g. `evaluation = yield problem.space.sample(rng)`"
     )
@@ -269,6 +290,21 @@ def _hyperparameters(reference: str, target: Callable[..., Any]) -> dict[str, An
         raise InvalidInputError(f"strategy {reference} must take (problem, rng, *, hyperparameters)")
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return {parameter.name: parameter.default for parameter in parameters[2:] if parameter.kind not in kinds}
+
+
+def _check_kind(reference: str, key: str, value: Any, default: Any) -> None:
+    """A value must be of its default's kind: nobody means half a population."""
+    kinds: dict[type, tuple[tuple[type, ...], str]] = {
+        bool: ((bool,), "true or false"),
+        int: ((int,), "a whole number"),
+        float: ((int, float), "a number"),
+        str: ((str,), "a text in quotes"),
+    }
+    allowed, wanted = kinds.get(type(default), ((object,), ""))
+    if not isinstance(value, allowed) or (isinstance(value, bool) and type(default) in (int, float)):
+        raise InvalidInputError(
+            f"strategy {reference}: {key} must be {wanted}, like its default {json.dumps(default)}, not {value!r}"
+        )
 
 
 def _inline(parameters: Mapping[str, Any]) -> str:

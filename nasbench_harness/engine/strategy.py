@@ -91,6 +91,16 @@ class Strategy(ABC):
     def tell(self, results: Results) -> None:
         """Take what finished since the last call."""
 
+    @property
+    def name(self) -> str:
+        """How messages call the strategy."""
+        return type(self).__name__
+
+    @property
+    def can_recommend(self) -> bool:
+        """Whether its class defines ``recommend``; its runs then have a column for it."""
+        return type(self).recommend is not Strategy.recommend
+
     def recommend(self) -> Ints | None:
         """Architecture that each run would return now, −1 for the incumbent; None: the incumbent for all."""
         return None

@@ -53,21 +53,25 @@ class RunStreams:
 
     def uniform(self, size: int | None = None, runs: Ints | None = None) -> Any:
         """Draw from [0, 1): shape (len(runs),), or (len(runs), size)."""
-        count = 1 if size is None else size
-        if count > len(self._offsets):
-            self._offsets = np.arange(1, 2 * count + 1, dtype=np.uint64) * GOLDEN
-        offsets = self._offsets[:count]
-        if runs is None:
-            words = self._positions[:, None] + offsets
-            self._positions += np.uint64(count * int(GOLDEN) & _MASK)
+        positions = self._positions if runs is None else self._positions[runs]
+        if size is None:
+            moved = positions + GOLDEN
+            words = moved.copy()
         else:
-            words = self._positions[runs][:, None] + offsets
-            self._positions[runs] += np.uint64(count * int(GOLDEN) & _MASK)
-        draws = to_unit(mix(words))
-        return draws[:, 0] if size is None else draws
+            if size > len(self._offsets):
+                self._offsets = np.arange(1, 2 * size + 1, dtype=np.uint64) * GOLDEN
+            words = positions[:, None] + self._offsets[:size]
+            moved = words[:, -1].copy() if size else positions
+        if runs is None:
+            self._positions = moved
+        else:
+            self._positions[runs] = moved
+        return to_unit(mix(words))
 
     def integers(self, high: int | Ints, size: int | None = None, runs: Ints | None = None) -> Ints:
         """Draw from 0 … high − 1: shape (len(runs),), or (len(runs), size); ``high`` may differ per run."""
+        if size is not None and np.ndim(high):
+            high = np.asarray(high)[:, None]
         integers: Ints = (self.uniform(size, runs) * high).astype(np.int64)
         return integers
 
@@ -132,7 +136,7 @@ class RunStream:
         return item
 
     def shuffle(self, items: MutableSequence[Any]) -> None:
-        """Shuffle in place; one draw for each item but the last."""
+        """Shuffle in place; one draw for each item."""
         items[:] = [items[index] for index in self.subset(len(items), len(items))]
 
     def numpy_generator(self) -> np.random.Generator:

@@ -12,7 +12,9 @@ from dataclasses import fields
 import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Bools, Ints
+from nasbench_harness.engine.checks import checked_architectures, checked_proposals
 from nasbench_harness.engine.strategy import Proposals, Results, Strategy
+from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation.hashing import GOLDEN, Words, mix
 from nasbench_harness.evaluation.status import Status
 
@@ -31,6 +33,8 @@ class Tiles(Strategy):
     """
 
     def __init__(self, make: Callable[[Words], Strategy], tile: int, keys: Words, run_seeds: Ints) -> None:
+        if not isinstance(tile, int) or tile < 1:
+            raise StrategyError(f"tile must be a whole number of at least 1, or None, not {tile!r}")
         groups, group_of_run = np.unique(run_seeds // tile, return_inverse=True)
         self._num_runs = len(run_seeds)
         self._rows = group_of_run * tile + run_seeds % tile  # row of each run among all groups
@@ -43,6 +47,16 @@ class Tiles(Strategy):
         self._strategies = [make(row_keys[rows]) for rows in self._groups()]
         self._dummy_proposals = np.full(self._num_rows, -1)
 
+    @property
+    def name(self) -> str:
+        """Name of the tiled class."""
+        return self._strategies[0].name
+
+    @property
+    def can_recommend(self) -> bool:
+        """Whether the tiled class recommends."""
+        return self._strategies[0].can_recommend
+
     def ask(self, idle: Bools) -> Proposals:
         """Ask every group that has an idle run."""
         row_idle = self._is_dummy.copy()
@@ -52,7 +66,8 @@ class Tiles(Strategy):
         for strategy, rows in zip(self._strategies, self._groups(), strict=True):
             if not (row_idle & ~self._is_dummy)[rows].any():
                 continue
-            proposals = strategy.ask(row_idle[rows])
+            size = strategy.problem.space.num_architectures
+            proposals = checked_proposals(self.name, strategy.ask(row_idle[rows]), row_idle[rows], size)
             architectures[rows] = proposals.architectures
             if proposals.fidelities is not None:
                 fidelities[rows] = proposals.fidelities
@@ -72,13 +87,15 @@ class Tiles(Strategy):
                 strategy.tell(Results(**{name: values[rows] for name, values in row_results.items()}))
         self._dummy_proposals[:] = -1
 
-    def recommend(self) -> Ints | None:
-        """Recommendations of the batch's runs."""
-        recommended = [strategy.recommend() for strategy in self._strategies]
-        if all(architectures is None for architectures in recommended):
-            return None
-        none = np.full(self._tile, -1)
-        of_runs: Ints = np.concatenate([none if part is None else part for part in recommended])[self._rows]
+    def recommend(self) -> Ints:
+        """Recommendations of the batch's runs, −1 for the incumbent."""
+        parts = []
+        for strategy in self._strategies:
+            answer = strategy.recommend()
+            size = strategy.problem.space.num_architectures
+            part = np.full(self._tile, -1) if answer is None else answer
+            parts.append(checked_architectures(self.name, "recommend()", part, self._tile, size))
+        of_runs: Ints = np.concatenate(parts)[self._rows]
         return of_runs
 
     def _groups(self) -> list[slice]:

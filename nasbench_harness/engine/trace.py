@@ -8,6 +8,7 @@ import numpy as np
 
 from nasbench_harness.arrays import AnyArray
 
+_CHOICE = "recommended"  # a column of strategies that recommend; −1: nothing yet
 _TYPES = {
     "architecture": np.int32,
     "fidelity": np.int16,
@@ -39,9 +40,9 @@ class Trace:
         """Record one row of every run; columns that are not named stay 0."""
         if self.num_rows == len(self._columns["status"]):
             for name, column in self._columns.items():
-                self._columns[name] = np.concatenate([column, np.zeros_like(column)])
+                self._columns[name] = np.concatenate([column, np.full_like(column, -1 if name == _CHOICE else 0)])
         for name, values in columns.items():
-            if name not in self._columns:  # "recommended" exists from the first row that has it
+            if name == _CHOICE and name not in self._columns:
                 self._columns[name] = np.full(self._columns["status"].shape, -1, dtype=np.int32)
             self._columns[name][self.num_rows] = values
         self.num_rows += 1
@@ -51,6 +52,8 @@ class Trace:
         columns = {
             name: np.ascontiguousarray(column[: self.num_rows, runs].T) for name, column in self._columns.items()
         }
+        if _CHOICE in columns and columns[_CHOICE].max(initial=-1) < 0:
+            del columns[_CHOICE]  # what a run's rows hold must not depend on the other runs of its batch
         is_row = columns["status"] != 0
         run, position = np.indices(is_row.shape, dtype=np.int32, sparse=True)
         columns["run"], columns["step"] = np.broadcast_to(run, is_row.shape), np.broadcast_to(position, is_row.shape)

@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nasbench_harness.arrays import AnyArray, Floats, Ints
+from nasbench_harness.errors import InvalidInputError
 
 Words = npt.NDArray[np.uint64]
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+OTHER_ODD = np.uint64(0xD1B54A32D192ED03)
 _MULTIPLY_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MULTIPLY_2 = np.uint64(0x94D049BB133111EB)
 _U11, _U27, _U30, _U31 = (np.uint64(shift) for shift in (11, 27, 30, 31))
@@ -35,7 +37,8 @@ def mix(words: Words) -> Words:
 
 def to_unit(words: Words) -> Floats:
     """The upper 53 bits as a number in [0, 1)."""
-    return (words >> _U11) * _TO_UNIT
+    # Seen as signed (the upper bits are 0), the conversion to float is three times faster.
+    return (words >> _U11).view(np.int64) * _TO_UNIT
 
 
 def name_hash(name: str) -> int:
@@ -51,9 +54,15 @@ def seed_sequence_keys(entropy: Sequence[int], last: Ints) -> Words:
     Args:
         entropy: Non-negative integers shared by all keys.
         last: Integers 0 … 2³² − 1, shape (num_runs,).
+
+    Raises:
+        InvalidInputError: A number is negative or too large.
     """
+    last = np.asarray(last)
+    if min(entropy, default=0) < 0 or (last.size and (last.min() < 0 or last.max() >= 2**32)):
+        raise InvalidInputError("seeds must lie in 0 … 2³² − 1, and no seed may be negative")
     words: list[Any] = [np.uint32(word) for number in entropy for word in _words_of(number)]
-    words.append(np.asarray(last).astype(np.uint32))
+    words.append(last.astype(np.uint32))
     constant = _Constant(0x43B0D7E5, 0x931E8875)
     padded = words + [np.uint32(0)] * (4 - len(words))
     with np.errstate(over="ignore"):

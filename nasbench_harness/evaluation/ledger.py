@@ -14,8 +14,8 @@ from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
 
 # Looking up a member of an enumeration costs more than a small array operation.
-_NONE, _OK, _DUPLICATE, _REJECTED = (
-    int(status) for status in (Status.NONE, Status.OK, Status.DUPLICATE, Status.REJECTED)
+_NONE, _OK, _DUPLICATE, _REJECTED, _MISSING = (
+    int(status) for status in (Status.NONE, Status.OK, Status.DUPLICATE, Status.REJECTED, Status.MISSING)
 )
 # A run ends after this many uncounted answers in a row: it has nothing new to propose.
 MAX_STREAK = {"charge": 0, "free": 1_000, "forbid": 100}
@@ -67,23 +67,24 @@ class Ledger:
         slots = self._first_slot + architectures
         visits = self._visits[slots].astype(np.int64)
         charges_all = self._protocol.duplicates == "charge"
-        trainings = visits if charges_all else np.zeros_like(visits)
+        trainings = visits if charges_all and self._protocol.noise != "per_run" else np.zeros_like(visits)
         replicates = self._noise.replicates(architectures, trainings)
         values, cost_s, status = self._task.oracle.evaluate(architectures, self._no_fidelity, replicates)
         losses = self._losses(values)
         charged = started
         if not charges_all:
             charged = started & (visits == 0)
-            self._answer_repeats(visits > 0, losses, cost_s, status)
+            self._answer_repeats(visits > 0, cost_s, status)
             self._streak = np.where(charged, 0, self._streak + started)
         if np.count_nonzero(started) < len(started):
             status[~started] = _NONE
             cost_s = np.where(started, cost_s, 0.0)
         if np.count_nonzero(status == _OK) < len(status):
+            cost_s = np.where(status == _MISSING, 0.0, cost_s)  # no training, no time
             no_value = (status != _OK) & (status != _DUPLICATE)
             losses[no_value] = np.inf
             values = np.where(no_value[:, None], np.nan, values)
-        self._visits[slots] += charged
+        self._visits[slots] = visits + charged
         self.counted += charged
         self.clock_s = self.clock_s + cost_s
         return Entries(status, replicates, trainings, values, losses, cost_s, self.clock_s)
@@ -107,13 +108,12 @@ class Ledger:
             losses[:, position] = objective.loss(values[:, position])
         return losses
 
-    def _answer_repeats(self, repeated: Bools, losses: Floats, cost_s: Floats, status: npt.NDArray[np.int8]) -> None:
+    def _answer_repeats(self, repeated: Bools, cost_s: Floats, status: npt.NDArray[np.int8]) -> None:
         cost_s[repeated] = 0.0
         if self._protocol.duplicates == "free":
-            status[repeated] = _DUPLICATE
+            status[repeated & (status == _OK)] = _DUPLICATE
         else:
             status[repeated] = _REJECTED
-            losses[repeated] = np.inf
 
 
 def visit_type(protocol: Protocol) -> type[np.unsignedinteger]:

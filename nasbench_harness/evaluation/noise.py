@@ -6,7 +6,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.evaluation.hashing import GOLDEN, mix, name_hash, seed_sequence_keys, to_unit
+from nasbench_harness.evaluation.hashing import GOLDEN, OTHER_ODD, mix, name_hash, seed_sequence_keys, to_unit
 from nasbench_harness.evaluation.oracle import Oracle
 from nasbench_harness.evaluation.protocol import Protocol
 
@@ -17,7 +17,8 @@ class Noise:
     """Chooses replicates for a batch of runs.
 
     The replicate of a query is floor(u · number of replicates of the row), u = hash(study seed, run seed,
-    architecture, training). Strategy and task do not enter: two strategies with the same run seed meet the same noise.
+    architecture, training) = mix(key of the run + architecture · c₁ + training · c₂) with two odd constants. Strategy
+    and task do not enter: two strategies with the same run seed meet the same noise.
 
     Args:
         protocol: Its ``noise`` is used.
@@ -36,9 +37,11 @@ class Noise:
         self._kind = protocol.noise
         self._fixed = protocol.replicate
         self._counts = oracle.num_replicates(np.arange(num_architectures))
+        self._order = getattr(oracle, "replicate_order", None)
         self._keys = seed_sequence_keys([study_seed, _PURPOSE], run_seeds)
         if self._fixed is not None:
-            num_lacking = int((self._counts <= self._fixed).sum())
+            has_it = self._counts > self._fixed if self._order is None else (self._order == self._fixed).any(axis=1)
+            num_lacking = int((~has_it).sum())
             if num_lacking:
                 raise InvalidInputError(
                     f"noise=replicate={self._fixed}: {num_lacking:,} of {num_architectures:,} architectures have no "
@@ -56,10 +59,9 @@ class Noise:
             return np.full(len(architectures), -1)
         if self._fixed is not None:
             return np.full(len(architectures), self._fixed)
-        words = self._keys + (architectures + 1).view(np.uint64) * GOLDEN
-        mix(words)
+        words = architectures.astype(np.uint64) * GOLDEN
+        words += self._keys
         if self._kind == "per_query":
-            words += (trainings + 1).view(np.uint64) * GOLDEN
-        else:
-            words += GOLDEN
-        return (to_unit(mix(words)) * self._counts[architectures]).astype(np.int64)
+            words += trainings.astype(np.uint64) * OTHER_ODD
+        drawn: Ints = (to_unit(mix(words)) * self._counts[architectures]).astype(np.int64)
+        return drawn if self._order is None else self._order[architectures, drawn]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from nasbench_harness.arrays import Floats, Ints
+from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.evaluation.grid import exact_means
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.tables.table import Column
 
@@ -46,6 +47,10 @@ class Oracle(ABC):
             replicates: Which replicate to read; −1 means the mean over those that exist.
         """
 
+    # Existing replicates of each architecture in ascending order, then −1, shape (num_architectures,
+    # num_replicates); None where the missing ones always come last.
+    replicate_order: Ints | None = None
+
     @abstractmethod
     def num_replicates(self, architectures: Ints) -> Ints:
         """Number of replicates of each architecture, shape (n,)."""
@@ -63,15 +68,20 @@ class TableOracle(Oracle):
         shape = objectives[0].values.shape
         self._num_architectures, self._num_slots, self._num_fidelities = shape[0], shape[1] + 1, shape[2]
         self._num_objectives = len(objectives)
-        columns = [column.values for column in objectives]
-        columns.append(np.full(shape, np.nan) if cost is None else cost.values)
+        columns = [*objectives, *([] if cost is None else [cost])]
         # One row per (architecture, −1 and replicates, fidelity), so that an answer is a single gather.
-        table = np.empty((shape[0], self._num_slots, shape[2], len(columns)))
-        for position, values in enumerate(columns):
-            table[:, 0, :, position] = mean_over_replicates(values)
-            table[:, 1:, :, position] = values
-        self._table = table.reshape(-1, len(columns))
-        self._exists = ~np.isnan(columns[0]).any(axis=2)
+        table = np.full((shape[0], self._num_slots, shape[2], len(objectives) + 1), np.nan)
+        for position, column in enumerate(columns):
+            table[:, 1:, :, position] = column.values
+            for fidelity in range(shape[2]):
+                table[:, 0, fidelity, position] = exact_means(column, fidelity).values
+        self._table = table.reshape(-1, table.shape[-1])
+        self._means = np.ascontiguousarray(table[:, 0, 0])  # the common question, asked about many at once
+        self._exists: Bools = np.asarray(~np.isnan(objectives[0].values).any(axis=2))
+        has_any = np.asarray(self._exists).any(axis=1)
+        order = np.argsort(~self._exists, axis=1, kind="stable")
+        if not np.array_equal(order[has_any], np.broadcast_to(np.arange(shape[1]), order[has_any].shape)):
+            self.replicate_order = np.where(np.arange(shape[1]) < self._exists.sum(axis=1)[:, None], order, -1)
         self._has_gaps = bool(np.isnan(self._table[:, : self._num_objectives]).any())
 
     def evaluate(self, architectures: Ints, fidelities: Ints, replicates: Ints) -> Answers:
@@ -80,17 +90,17 @@ class TableOracle(Oracle):
         Raises:
             InvalidInputError: An index lies outside its axis.
         """
-        slots = replicates + 1
-        self._check("replicate", slots, self._num_slots, offset=1)
         self._check("architecture", architectures, self._num_architectures)
-        rows = architectures * self._num_slots
-        rows += slots
-        if self._num_fidelities > 1 or fidelities.any():
-            self._check("fidelity", fidelities, self._num_fidelities)
-            rows = rows * self._num_fidelities + fidelities
-        answers = self._table.take(rows, axis=0)
+        self._check("fidelity", fidelities, self._num_fidelities)
+        if self._num_fidelities == 1 and _all_means(replicates):
+            answers = self._means.take(architectures, axis=0)
+        else:
+            self._check("replicate", replicates + 1, self._num_slots, offset=1)
+            rows = architectures.astype(np.int64, copy=False) * self._num_slots
+            rows = (rows + replicates + 1) * self._num_fidelities + fidelities
+            answers = self._table.take(rows, axis=0)
         values = answers[:, : self._num_objectives]
-        status = np.full(len(rows), _OK, dtype=np.int8)
+        status = np.full(len(answers), _OK, dtype=np.int8)
         if self._has_gaps:
             status[np.isnan(values).any(axis=1)] = Status.MISSING
         return Answers(values, answers[:, self._num_objectives], status)
@@ -103,15 +113,10 @@ class TableOracle(Oracle):
     @staticmethod
     def _check(name: str, indices: Ints, size: int, offset: int = 0) -> None:
         # Seen as unsigned, a negative index is huge: one comparison covers both ends.
-        if len(indices) and indices.view(np.uint64).max() >= size:
+        if len(indices) and indices.astype(np.int64, copy=False).view(np.uint64).max() >= size:
             wrong = indices[(indices < 0) | (indices >= size)][0] - offset
             raise InvalidInputError(f"{name} index {wrong} lies outside the table's {size - offset:,}")
 
 
-def mean_over_replicates(values: npt.NDArray[Any]) -> Floats:
-    """Mean over the replicates that exist: (num_architectures, num_replicates, …) → (num_architectures, …)."""
-    exists = ~np.isnan(values)
-    count = exists.sum(axis=1)
-    total = np.where(exists, values, 0.0).sum(axis=1)
-    mean: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-    return mean
+def _all_means(replicates: Ints) -> bool:
+    return bool(len(replicates) and replicates[0] == -1 and replicates.max() == replicates.min() == -1)

@@ -62,5 +62,6 @@ class Problem:
         """
         if metric not in self._free:
             raise UnknownNameError("free metric", metric, self._free)
-        self.num_lookups[metric] = self.num_lookups.get(metric, 0) + int(np.size(architectures))
-        return self._free[metric][architectures]
+        values = np.array(self._free[metric][architectures])  # a copy: the table stays as it is
+        self.num_lookups[metric] = self.num_lookups.get(metric, 0) + values.size
+        return values

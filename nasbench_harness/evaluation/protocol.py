@@ -44,7 +44,9 @@ class Protocol:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UnknownNameError(name, str(getattr(self, name)), choices)
-        if self.noise not in ("per_query", "per_run", "mean") and not re.fullmatch(r"replicate=\d+", str(self.noise)):
+        if self.noise not in ("per_query", "per_run", "mean") and not re.fullmatch(
+            "replicate=(0|[1-9][0-9]*)", str(self.noise)
+        ):
             raise InvalidInputError(f"noise must be per_query, per_run, replicate=k or mean, not {self.noise!r}")
 
     @property

@@ -7,17 +7,15 @@ from functools import cache
 
 import numpy as np
 
-from nasbench_harness.arrays import Floats, Ints
+from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.evaluation.oracle import TableOracle, mean_over_replicates
+from nasbench_harness.evaluation.grid import exact_means
+from nasbench_harness.evaluation.oracle import TableOracle
 from nasbench_harness.evaluation.problem import Budget, Objective, Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.spaces import SearchSpace
 from nasbench_harness.tables.registry import load_table, split_task_name
-from nasbench_harness.tables.table import Column, Metric, Provenance, Table
-
-# Means over one, two or three replicates all lie on a sixth of the grid of one value.
-_PARTS = 6
+from nasbench_harness.tables.table import Metric, Provenance, Table
 
 
 @dataclass(frozen=True)
@@ -29,17 +27,20 @@ class ReportView:
         values: Mean over replicates in natural units, shape (num_architectures,).
         codes: The same as integers on a grid of ``step``, larger is better for metrics to be maximized.
         step: Size of one grid step in the metric's unit.
+        exists: Whether the table has a value at all, shape (num_architectures,).
     """
 
     metric: Metric
     values: Floats
     codes: Ints
     step: float
+    exists: Bools
 
     @property
     def optimum(self) -> int:
         """The best architecture, the first of equals."""
-        return int(self.codes.argmax() if self.metric.direction == "maximize" else self.codes.argmin())
+        goodness = self.codes if self.metric.direction == "maximize" else -self.codes
+        return int(np.where(self.exists, goodness, goodness.min() - 1).argmax())
 
     def regret_codes(self, architectures: Ints) -> Ints:
         """Grid steps between the optimum and each architecture, 0 at the optimum; shape of ``architectures``."""
@@ -86,9 +87,7 @@ class Task:
     def problem(self, protocol: Protocol) -> Problem:
         """The search view under a protocol."""
         columns = self.table.datasets[self.dataset].columns.values()
-        free = {
-            column.metric.name: mean_over_replicates(column.values)[:, 0] for column in columns if column.metric.free
-        }
+        free = {column.metric.name: exact_means(column).values for column in columns if column.metric.free}
         return Problem(self.space, self.objectives, Budget(protocol.evaluations), free)
 
 
@@ -117,6 +116,7 @@ def make_task(table: Table, dataset: str) -> Task:
     if search[0].values.shape[2] > 1:
         raise InvalidInputError(f"task {name} has {search[0].values.shape[2]} fidelities: name the one to search at")
     cost = table.metrics(dataset, "cost")
+    means = exact_means(search[0])
     return Task(
         name=name,
         title=table.datasets[dataset].title,
@@ -124,22 +124,5 @@ def make_task(table: Table, dataset: str) -> Task:
         dataset=dataset,
         objectives=(Objective(search[0].metric),),
         oracle=TableOracle(search[:1], cost[0] if cost else None),
-        report=_report_view(search[0]),
+        report=ReportView(search[0].metric, means.values, means.codes, means.step, means.exists),
     )
-
-
-def _report_view(column: Column) -> ReportView:
-    metric, values = column.metric, column.values[:, :, 0]
-    if metric.resolution is None:
-        return _gridless_view(metric, mean_over_replicates(values))
-    grid = np.rint(np.where(np.isnan(values), 0, values) / metric.resolution).astype(np.int64)
-    count = (~np.isnan(values)).sum(axis=1)
-    codes = grid.sum(axis=1) * (_PARTS // np.maximum(count, 1))
-    return ReportView(metric, codes * (metric.resolution / _PARTS), codes, metric.resolution / _PARTS)
-
-
-def _gridless_view(metric: Metric, values: Floats) -> ReportView:
-    """Codes at nine significant digits: far below any accuracy that matters, far above float noise."""
-    step = 10.0 ** (np.floor(np.log10(np.abs(values).max())) - 8)
-    codes = np.rint(values / step).astype(np.int64)
-    return ReportView(metric, values, codes, float(step))

@@ -11,16 +11,18 @@ from nasbench_harness.report.tables import Cell, Column, Table
 _PREAMBLE = r"""% \usepackage{booktabs,siunitx}  (siunitx version 3)
 % \sisetup{separate-uncertainty=true, table-align-uncertainty=true, detect-weight=true, mode=text}
 """
-_SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-_SYMBOLS = {
+_ESCAPES = {
+    **{character: f"\\{character}" for character in "_%&#${}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
     "±": r"$\pm$",
     "−": "$-$",
     "†": r"$\dagger$",
     "–": "--",
     "×": r"$\times$",
-    "≥": r"$\geq$",
     "<": "$<$",
-    "⁶": "$^6$",
+    ">": "$>$",
 }
 _DAGGER = r"$^\dagger$"
 
@@ -60,9 +62,7 @@ def _without_extras(table: Table) -> Table:
 
 def escape(text: str) -> str:
     """Text with LaTeX's special characters escaped."""
-    text = "".join(_SPECIAL.get(character, character) for character in text)
-    text = re.sub(r"([_%&#$])", r"\\\1", text)
-    return "".join(_SYMBOLS.get(character, character) for character in text)
+    return "".join(_ESCAPES.get(character, character) for character in text)
 
 
 def _column(table: Table, position: int) -> str:

@@ -44,7 +44,7 @@ class NASBench201Space(ProductSpace):
 
     def from_key(self, key: str) -> int:
         """Inverse of ``to_key``; raises InvalidInputError unless the key is six digits 0 … 4."""
-        if re.fullmatch("[0-4]{6}", key) is None:
+        if not isinstance(key, str) or re.fullmatch("[0-4]{6}", key) is None:
             raise InvalidInputError(f"{key!r} is no NAS-Bench-201 key: expected six digits 0 … 4, as text")
         return int(self._index_of_code[int(key, base=5)])
 

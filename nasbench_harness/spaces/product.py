@@ -24,7 +24,7 @@ class ProductSpace(SearchSpace):
             the most significant digit. Default: ascending codes.
 
     Raises:
-        InvalidInputError: A decision has fewer than two choices, or ``order`` is no permutation of the codes.
+        InvalidInputError: A decision has fewer than two choices or equal names, or ``order`` is no permutation.
     """
 
     def __init__(self, name: str, decisions: Sequence[Sequence[str]], order: Ints | None = None) -> None:
@@ -32,15 +32,19 @@ class ProductSpace(SearchSpace):
         self.decisions = tuple(tuple(names) for names in decisions)
         if not self.decisions or min(map(len, self.decisions)) < 2:
             raise InvalidInputError(f"space {name}: every decision needs at least two choices")
+        for position, names in enumerate(self.decisions):
+            if len(set(names)) < len(names) or any(":" in choice or not choice for choice in names):
+                raise InvalidInputError(
+                    f"space {name}: decision {position} needs different names without colons, not {', '.join(names)}"
+                )
         self._num_choices = np.array([len(names) for names in self.decisions], dtype=np.int64)
         self.num_architectures = int(np.prod(self._num_choices))
         self._weights = np.concatenate([np.cumprod(self._num_choices[:0:-1])[::-1], [1]]).astype(np.int64)
         self._codes = np.arange(self.num_architectures) if order is None else np.asarray(order, dtype=np.int64)
         self._index_of_code = np.full(self.num_architectures, -1, dtype=np.int64)
-        if len(self._codes) == self.num_architectures:
-            self._index_of_code[self._codes] = np.arange(self.num_architectures)
-        if (self._index_of_code < 0).any():
+        if not np.array_equal(np.sort(self._codes), np.arange(self.num_architectures)):
             raise InvalidInputError(f"space {name}: order is no permutation of 0 … {self.num_architectures - 1}")
+        self._index_of_code[self._codes] = np.arange(self.num_architectures)
         # Column of the neighbor table where each decision's other choices begin.
         self._first_neighbor = np.concatenate([[0], np.cumsum(self._num_choices - 1)[:-1]])
 
@@ -71,7 +75,10 @@ class ProductSpace(SearchSpace):
 
     def from_choices(self, choices: Ints) -> Ints:
         """Architectures with these choices (n, num_decisions), shape (n,)."""
-        architectures: Ints = self._index_of_code[np.asarray(choices) @ self._weights]
+        taken = np.asarray(choices)
+        if ((taken < 0) | (taken >= self._num_choices)).any():
+            raise InvalidInputError(f"space {self.name}: a choice lies outside 0 … {self._num_choices.tolist()} − 1")
+        architectures: Ints = self._index_of_code[taken @ self._weights]
         return architectures
 
     def sample(self, rng: RandomSource, runs: Ints | None = None) -> Any:

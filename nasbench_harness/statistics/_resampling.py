@@ -27,6 +27,9 @@ _TILE = 32
 _STRIDE = 8
 """Ranks between two tests of whether a walk is over."""
 
+_MAX_PRODUCT = 800_000
+"""Multiplications in a matrix product that BLAS still does on the calling thread."""
+
 
 @dataclass(frozen=True)
 class Resampler:
@@ -53,7 +56,7 @@ class Resampler:
     def means(self, values: FloatArray) -> FloatArray:
         """Returns the mean of each resample, shape (num_columns, num_resamples), of values (num_columns, num_runs)."""
         center = values[:, :1]
-        return np.asarray(center + (values - center) @ self.double / values.shape[1])
+        return np.asarray(center + _product(values - center, self.double) / values.shape[1])
 
     def interquartile_means(self, values: FloatArray) -> FloatArray:
         """Returns the IQM of each resample, shape (num_columns, num_resamples), of values (num_columns, num_runs)."""
@@ -65,12 +68,10 @@ class Resampler:
         ordered = np.take_along_axis(values, order, axis=1)
         low, high = ordered[:, trim - 1, None], ordered[:, num_runs - trim - 1, None]
         # Relative to the lower cut, so that equal values give exactly equal resamples.
-        sums = np.clip(values - low, 0.0, high - low) @ self.double - trim * (high - low)
+        sums = _product(np.clip(values - low, 0.0, high - low), self.double) - trim * (high - low)
         gaps = np.diff(ordered, axis=1, prepend=ordered[:, :1])
-        # All matrix products come before the walks: idle BLAS threads go on spinning for a while after each.
-        cuts = (trim, num_runs - trim)
-        excesses = [self._counts_below(order, cut) - cut for cut in cuts]
-        for cut, excess, sign in zip(cuts, excesses, (-1.0, 1.0), strict=True):
+        for cut, sign in ((trim, -1.0), (num_runs - trim, 1.0)):
+            excess = self._counts_below(order, cut) - cut
             for first in range(0, len(values), _TILE):
                 tile = slice(first, first + _TILE)
                 sums[tile] += sign * self._cost(order[tile], gaps[tile], cut, excess[tile])
@@ -80,7 +81,7 @@ class Resampler:
         """Returns how many draws fall on the `cut` smallest values, shape (num_columns, num_resamples)."""
         is_below = np.zeros(order.shape, dtype=np.float32)
         np.put_along_axis(is_below, order[:, :cut], 1.0, axis=1)
-        return (is_below @ self.single).astype(self.signed.dtype)
+        return _product(is_below, self.single).astype(self.signed.dtype)
 
     def _cost(self, order: IntArray, gaps: FloatArray, cut: int, excess: NDArray[Any]) -> FloatArray:
         """Returns cost(cut), shape (num_columns, num_resamples); gaps[:, i] is the step up to the i-th value from 0."""
@@ -108,3 +109,20 @@ class Resampler:
             if left.max() <= 0:
                 break
         return total
+
+
+def _product(weights: NDArray[Any], counts: NDArray[Any]) -> NDArray[Any]:
+    """Returns weights (num_columns, num_runs) @ counts (num_runs, num_resamples) without starting BLAS threads.
+
+    They gain little at these sizes and go on spinning for long after the product, at the cost of other workers.
+    """
+    if len(weights) == 1:
+        return np.asarray(np.einsum("cr,rs->cs", weights, counts))
+    product = np.empty((len(weights), counts.shape[1]), dtype=counts.dtype)
+    width = max(_MAX_PRODUCT // (_TILE * len(counts)), 1)
+    for start in range(0, counts.shape[1], width):
+        part = slice(start, start + width)
+        for first in range(0, len(weights), _TILE):
+            tile = slice(first, first + _TILE)
+            np.matmul(weights[tile], counts[:, part], out=product[tile, part])
+    return product

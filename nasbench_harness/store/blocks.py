@@ -36,7 +36,8 @@ def write_block(path: Path, columns: Mapping[str, AnyArray], record: Mapping[str
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    table = pa.table(dict(columns)).replace_schema_metadata({_RECORD: json.dumps(record)})
+    table = pa.table({name: _as_arrow(column) for name, column in columns.items()})
+    table = table.replace_schema_metadata({_RECORD: json.dumps(record)})
     try:
         with temporary.open("wb") as file:
             pq.write_table(
@@ -83,6 +84,12 @@ def read_columns(path: Path, names: Sequence[str]) -> dict[str, AnyArray]:
     except (OSError, pa.ArrowException) as error:
         raise _torn(path) from error
     return {name: np.asarray(table[name]) for name in present}
+
+
+def _as_arrow(column: AnyArray) -> Any:
+    """The column's memory as an Arrow array (``pa.array`` would copy it, and import pandas)."""
+    buffer = pa.py_buffer(np.ascontiguousarray(column))
+    return pa.Array.from_buffers(pa.from_numpy_dtype(column.dtype), len(column), [None, buffer])
 
 
 def _torn(path: Path) -> StoreError:

@@ -44,10 +44,14 @@ def write_table(table: Table, folder: Path) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        _write_and_rename(table, folder, temporary)
     except OSError as error:
         raise TableError(
             f"cannot write the cache {folder.parent}: {error.strerror}; set {VARIABLE} to a folder you may write"
         ) from error
+
+
+def _write_and_rename(table: Table, folder: Path, temporary: Path) -> None:
     try:
         files: dict[tuple[str, str], tuple[str, str]] = {}
         for dataset, entry in table.datasets.items():
@@ -80,8 +84,8 @@ def open_table(folder: Path) -> Table:
         if digest != (folder / _DIGEST).read_text(encoding="utf-8"):
             raise ValueError(f"{_METADATA} does not match its digest")
         return table_from_metadata(text, digest, folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise _corrupt(folder, str(error)) from error
+    except Exception as error:  # a flipped bit in an array's header can raise nearly anything
+        raise _corrupt(folder, str(error) or type(error).__name__) from error
 
 
 def verify_table(table: Table) -> None:

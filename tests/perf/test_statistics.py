@@ -21,14 +21,15 @@ NUM_STRATEGIES_MEASURED = 2
 SCALE = NUM_STRATEGIES / NUM_STRATEGIES_MEASURED
 
 
-def cpu_s(function: Callable[[], Any], repeats: int = 3) -> float:
-    """Returns the least CPU time of a few calls."""
-    times = []
+def cpu_s(*functions: Callable[[], Any], repeats: int = 3) -> list[float]:
+    """Returns the least CPU time of each function over a few rounds, in turn so that all meet the same load."""
+    times: list[list[float]] = [[] for _ in functions]
     for _ in range(repeats):
-        start = time.process_time()
-        function()
-        times.append(time.process_time() - start)
-    return min(times)
+        for function, seconds in zip(functions, times, strict=True):
+            start = time.process_time()
+            function()
+            seconds.append(time.process_time() - start)
+    return [min(seconds) for seconds in times]
 
 
 @pytest.fixture(scope="module")
@@ -64,16 +65,18 @@ def bands(values: np.ndarray) -> None:
 
 def test_iqm_intervals_against_scipy(benchmark, curves):
     final = curves[..., -1]
-    ours = cpu_s(lambda: intervals(final))
-    scipys = SCALE * cpu_s(lambda: scipys_intervals(final[:NUM_STRATEGIES_MEASURED]), repeats=1)
+    ours, two = cpu_s(lambda: intervals(final), lambda: scipys_intervals(final[:NUM_STRATEGIES_MEASURED]), repeats=2)
+    scipys = SCALE * two
     benchmark.extra_info.update(scipy_cpu_s=scipys, ours_cpu_s=ours, ratio=ours / scipys, gate=1 / 8)
     benchmark.pedantic(intervals, args=(final,), rounds=1)
     assert ours <= scipys / 8
 
 
 def test_anytime_bands_against_intervals(benchmark, curves):
-    interval = cpu_s(lambda: intervals(curves[..., -1]))
-    band = SCALE * cpu_s(lambda: bands(curves[:NUM_STRATEGIES_MEASURED]), repeats=2)
+    interval, two = cpu_s(
+        lambda: intervals(curves[..., -1]), lambda: bands(curves[:NUM_STRATEGIES_MEASURED]), repeats=4
+    )
+    band = SCALE * two
     benchmark.extra_info.update(intervals_cpu_s=interval, bands_cpu_s=band, ratio=band / interval, gate=20)
     benchmark.pedantic(bands, args=(curves[:NUM_STRATEGIES_MEASURED],), rounds=1)
     assert band <= 20 * interval
@@ -92,7 +95,7 @@ def test_signed_rank_of_all_pairs_against_scipy(benchmark, curves):
             pairs = codes[first, task] - codes[second, task]
             adjust([stats.wilcoxon(d, zero_method="pratt", method="asymptotic").pvalue for d in pairs])
 
-    own, scipy_loop = cpu_s(ours), cpu_s(scipys, repeats=1)
+    own, scipy_loop = cpu_s(ours, scipys)
     benchmark.extra_info.update(scipy_cpu_s=scipy_loop, ours_cpu_s=own, ratio=own / scipy_loop, gate=1 / 4)
     benchmark.pedantic(ours, rounds=1)
     assert own <= scipy_loop / 4

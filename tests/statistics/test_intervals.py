@@ -215,5 +215,9 @@ def test_refusals():
         iqm_band(np.zeros(20), counts)
     with pytest.raises(ValueError, match="num_tasks, num_runs, num_resamples"):
         stratified_iqm_interval(np.zeros((2, 20)), counts)
+    pooled = np.zeros((2, 20, 1), int)
+    pooled[0, 0], pooled[1, 0] = 25, 15
+    with pytest.raises(ValueError, match="not 20 draws"):
+        stratified_iqm_interval(np.zeros((2, 20)), pooled)
     with pytest.raises(ValueError, match="pass at least 1"):
         count_matrix(0, 5, 0)

@@ -1,0 +1,69 @@
+"""What a strategy hands to the engine, checked with messages that teach."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nasbench_harness.arrays import AnyArray, Bools, Ints
+from nasbench_harness.engine.strategy import Proposals
+from nasbench_harness.errors import StrategyError
+
+
+def checked_proposals(name: str, answer: Any, idle: Bools, size: int, task: str = "") -> Proposals:
+    """What ``ask`` returned, with −1 where a run is not idle.
+
+    Args:
+        name: The strategy, for messages.
+        answer: What it returned.
+        idle: Which runs were asked, shape (num_runs,).
+        size: Number of architectures.
+        task: The task, for messages.
+
+    Raises:
+        StrategyError: Wrong type, shape or range.
+    """
+    if not isinstance(answer, Proposals):
+        raise StrategyError(f"{name}: ask() must return Proposals(architectures), not {type(answer).__name__}")
+    num_runs = len(idle)
+    architectures = checked_architectures(name, "ask()", answer.architectures, num_runs, size, idle)
+    fidelities, extra_cost_s = answer.fidelities, answer.extra_cost_s
+    if fidelities is not None:
+        fidelities = _of_shape(f"{name}: ask() must return integer fidelities", fidelities, num_runs, "iu")
+        if (fidelities[idle] != 0).any():
+            raise StrategyError(f"{name}: task {task} has one fidelity, but ask() named another: use 0 or None")
+    if extra_cost_s is not None:
+        seconds = _of_shape(f"{name}: ask() must return numbers as extra_cost_s", extra_cost_s, num_runs, "iuf")
+        extra_cost_s = np.where(idle, seconds, 0.0)
+        if not (np.isfinite(extra_cost_s) & (extra_cost_s >= 0)).all():
+            raise StrategyError(f"{name}: extra_cost_s must be finite and not negative")
+    return Proposals(architectures, fidelities, extra_cost_s)
+
+
+def checked_architectures(
+    name: str, call: str, values: Any, num_runs: int, size: int, used: Bools | None = None
+) -> Ints:
+    """Indices −1 … size − 1, shape (num_runs,); −1 where a run is not ``used``.
+
+    Raises:
+        StrategyError: Wrong type, shape or range.
+    """
+    start = f"{name}: {call} must return integer architectures"
+    architectures = _of_shape(start, values, num_runs, "iu").astype(np.int64, copy=False)
+    if used is not None and np.count_nonzero(used) < num_runs:
+        architectures = np.where(used, architectures, -1)
+    # Seen as unsigned, a negative number is huge: one comparison covers both ends.
+    if (architectures + 1).view(np.uint64).max(initial=0) > size:
+        raise StrategyError(
+            f"{name}: {call} must return one architecture per run, −1 … {size - 1}: "
+            f"got {architectures.min()} … {architectures.max()} in shape {architectures.shape}"
+        )
+    return architectures
+
+
+def _of_shape(start: str, values: Any, num_runs: int, kinds: str) -> AnyArray:
+    array = np.asarray(values)
+    if array.shape != (num_runs,) or array.dtype.kind not in kinds:
+        raise StrategyError(f"{start} of shape ({num_runs},) (num_runs), not {array.dtype} of shape {array.shape}")
+    return array

@@ -1,0 +1,55 @@
+"""Means over replicates that are exact: equal means are equal numbers, so that they tie."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from nasbench_harness.arrays import Bools, Floats, Ints
+from nasbench_harness.tables.table import Column
+
+
+class Means(NamedTuple):
+    """Noiseless values of one fidelity; all shapes (num_architectures,).
+
+    Attributes:
+        values: Mean over the replicates that exist; NaN where there is none.
+        codes: The same as integers on a grid of ``step``; the worst code where there is none.
+        step: One grid step in the metric's unit.
+        exists: Whether an architecture has a replicate.
+    """
+
+    values: Floats
+    codes: Ints
+    step: float
+    exists: Bools
+
+
+def exact_means(column: Column, fidelity: int = -1) -> Means:
+    """Means over replicates as multiples of a sixth of the grid step (finer where rows have more than 3 replicates).
+
+    Where a metric lies on no grid, the codes have nine significant digits of the largest mean: far below what matters,
+    far above float noise.
+    """
+    values = np.asarray(column.values[:, :, fidelity], dtype=np.float64)
+    exists = ~np.isnan(values)
+    count = exists.sum(axis=1)
+    has_any = count > 0
+    if column.metric.resolution is not None:
+        parts = math.lcm(6, *map(int, np.unique(count[has_any])))
+        step = column.metric.resolution / parts
+        grid = np.rint(np.where(exists, values, 0.0) / column.metric.resolution).astype(np.int64)
+        codes = grid.sum(axis=1) * (parts // np.maximum(count, 1))
+        means = codes * step
+    else:
+        means = np.where(exists, values, 0.0).sum(axis=1) / np.maximum(count, 1)
+        largest = float(np.abs(means).max(initial=0.0))
+        step = 10.0 ** (math.floor(math.log10(largest)) - 8) if largest > 0 else 1.0
+        codes = np.rint(means / step).astype(np.int64)
+    if not has_any.all():
+        known = codes[has_any]
+        worst = known.min() if column.metric.direction == "maximize" else known.max()
+        codes = np.where(has_any, codes, worst)
+    return Means(np.where(has_any, means, np.nan), codes, step, has_any)

@@ -1,0 +1,36 @@
+"""Fixtures for the whole suite: the real tables, and studies that are run once."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from nasbench_harness import compare
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory):
+    """Three strategies on two tasks, 40 seeds × 60 evaluations, with its report; not to be changed."""
+    return compare(
+        tasks=["nb201-cifar100", "nb201-imagenet16-120"],
+        seeds=40,
+        evaluations=60,
+        out=tmp_path_factory.mktemp("studies") / "study",
+    )
+
+
+@pytest.fixture
+def cli(tmp_path):
+    """Run the command line in an empty folder; returns the finished process."""
+
+    def call(*arguments, cwd=tmp_path, **environment):
+        return subprocess.run(
+            [sys.executable, "-m", "nasbench_harness", *map(str, arguments)],
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **environment},
+        )
+
+    return call

@@ -1,0 +1,268 @@
+"""Batches are planned within their memory, run here or in workers, stored, and fail alone."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from loky import get_reusable_executor
+
+from nasbench_harness.engine.execution import (
+    BatchPlan,
+    Rules,
+    check_needs,
+    execute,
+    identity,
+    make_strategy,
+    plan_batches,
+    run_seeds,
+)
+from nasbench_harness.engine.references import Entry, parse_entry, resolve
+from nasbench_harness.engine.strategy import Needs, Proposals, Strategy
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.task import load_task
+from nasbench_harness.store.blocks import read_columns, read_record
+from nasbench_harness.store.folder import StudyFolder, missing_seeds
+
+MEMORY = 32 * 2**20  # bytes of a batch's visit counts
+ROWS = 2_000_000  # rows of a batch's trace
+
+
+@pytest.fixture(scope="module")
+def cifar100():
+    return load_task("nb201-cifar100")
+
+
+@pytest.fixture(scope="module")
+def random_search():
+    return resolve(Entry("random-search"))
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """``written.py`` in the current folder: a search that fails, one that does not, one whose process dies."""
+    folder = tmp_path / "code"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    Path("written_strategies.py").write_text(
+        "def fails(problem, rng):\n"
+        "    yield rng.integers(problem.space.num_architectures)\n"
+        "    raise RuntimeError('out of ideas')\n"
+        "def works(problem, rng):\n"
+        "    while True:\n"
+        "        yield rng.integers(problem.space.num_architectures)\n"
+        "def kills(problem, rng):\n"
+        "    yield rng.integers(problem.space.num_architectures)\n"
+        "    import os\n"
+        "    os._exit(1)\n"
+    )
+    yield "written_strategies"
+    sys.modules.pop("written_strategies", None)
+
+
+@pytest.fixture
+def _fresh_workers():
+    """No worker processes of earlier studies, nor any left behind."""
+    get_reusable_executor(max_workers=2).shutdown(wait=True)
+    yield
+    get_reusable_executor(max_workers=2).shutdown(wait=True)
+
+
+def cells(num_seeds):
+    return missing_seeds([], num_seeds)
+
+
+@pytest.mark.parametrize("evaluations", [50, 200, 3_000, 15_000])
+@pytest.mark.parametrize("num_seeds", [1, 99, 100, 250, 5_000])
+def test_batches_stay_within_their_memory(cifar100, random_search, evaluations, num_seeds):
+    ranges = cells(num_seeds)
+    plans = plan_batches(random_search, cifar100, ranges, Protocol(evaluations=evaluations))
+    assert [block for plan in plans for block in plan.blocks] == ranges
+    for plan in plans:
+        num_runs = len(plan.run_seeds)
+        assert num_runs * 15_625 * 2 <= MEMORY
+        assert num_runs * evaluations <= ROWS
+
+
+def test_batches_are_as_large_as_their_memory_allows(cifar100, random_search):
+    plans = plan_batches(random_search, cifar100, cells(5_000), Protocol(evaluations=200))
+    assert [len(plan.run_seeds) for plan in plans] == [1_000] * 5
+    plans = plan_batches(random_search, cifar100, cells(1_000), Protocol(evaluations=10_000))
+    assert [len(plan.run_seeds) for plan in plans] == [200] * 5
+
+
+def test_a_large_budget_still_runs_a_block_at_a_time(cifar100, random_search):
+    plans = plan_batches(random_search, cifar100, cells(250), Protocol(evaluations=70_000))
+    assert [plan.blocks for plan in plans] == [((0, 99),), ((100, 199),), ((200, 249),)]
+
+
+def test_blocks_need_not_be_neighbors(tiny, random_search):
+    (plan,) = plan_batches(random_search, tiny, [(60, 99), (300, 301)], Protocol())
+    assert plan.run_seeds.tolist() == [*range(60, 100), 300, 301]
+    assert plan_batches(random_search, tiny, [], Protocol()) == []
+
+
+def all_files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def specs_of(*texts):
+    return [resolve(parse_entry(text)) for text in texts]
+
+
+def run_study(specs, task, rules, folder, jobs, ranges=((0, 99), (100, 119))):
+    plans = [BatchPlan(spec, task, (block,)) for spec in specs for block in ranges]
+    return list(execute(plans, rules, folder, jobs))
+
+
+def test_one_and_two_jobs_store_the_same_bytes(tiny, tmp_path):
+    specs = specs_of("random-search", "local-search", "regularized-evolution(population_size=5,sample_size=2)")
+    rules = Rules(Protocol(evaluations=30), study_seed=3)
+    reports = [run_study(specs, tiny, rules, tmp_path / f"{jobs}", jobs) for jobs in (1, 2)]
+    first, second = (all_files(tmp_path / jobs / "runs") for jobs in ("1", "2"))
+    assert len(first) == 6
+    assert first == second
+    order = [(spec.label, count) for spec in specs for count in (100, 20)]
+    for report in reports:
+        assert [(batch.label, batch.num_runs) for batch in report] == order
+        assert [batch.num_evaluations for batch in report] == [count * 30 for _, count in order]
+        assert all(not batch.failure and batch.seconds > 0 for batch in report)
+
+
+def test_stored_rows_are_those_of_the_batch(tiny, tmp_path):
+    (spec,) = specs_of("local-search")
+    rules = Rules(Protocol(evaluations=25), study_seed=1)
+    plan = BatchPlan(spec, tiny, ((10, 12), (150, 151)))
+    list(execute([plan], rules, tmp_path, jobs=1))
+    rows = run_seeds(spec, tiny, rules, plan.run_seeds).trace.rows(slice(0, 5))
+    folder, this = StudyFolder(tmp_path), identity(spec, tiny, rules)
+    offset = 0
+    for first, last in plan.blocks:
+        path = folder.block_path(this, first, last)
+        names = [name for name in rows if name != "run"]
+        stored = read_columns(path, ["seed", *names])
+        count = last - first + 1
+        assert stored["seed"].tolist() == np.repeat(np.arange(first, last + 1), 25).tolist()
+        chosen = (rows["run"] >= offset) & (rows["run"] < offset + count)
+        for name in names:
+            np.testing.assert_array_equal(stored[name], rows[name][chosen], err_msg=name)
+        assert read_record(path)["identity"] == this
+        assert read_record(path)["code"] == spec.code
+        offset += count
+
+
+def test_how_runs_are_batched_changes_no_byte_of_a_block(tiny, tmp_path):
+    (spec,) = specs_of("regularized-evolution")
+    rules = Rules(Protocol(evaluations=40), study_seed=0)
+    blocks = ((0, 99), (100, 199), (200, 204))
+    list(execute([BatchPlan(spec, tiny, blocks)], rules, tmp_path / "together", jobs=1))
+    list(execute([BatchPlan(spec, tiny, (block,)) for block in reversed(blocks)], rules, tmp_path / "apart", jobs=1))
+    assert all_files(tmp_path / "together" / "runs") == all_files(tmp_path / "apart" / "runs")
+
+
+@pytest.mark.usefixtures("_fresh_workers")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_failing_strategy_is_recorded_and_the_others_go_on(tiny, tmp_path, written, jobs):
+    specs = specs_of(f"{written}:fails", "random-search", f"works={written}:works")
+    rules = Rules(Protocol(evaluations=5), study_seed=0)
+    out = tmp_path / "out"
+    reports = run_study(specs, tiny, rules, out, jobs, ranges=((0, 4),))
+    assert [bool(report.failure) for report in reports] == [True, False, False]
+    message = reports[0].failure
+    assert message.startswith(f"{written}:fails on tiny-set, seeds 0-4: RuntimeError: out of ideas (log: ")
+    (log,) = (out / "failures").iterdir()
+    assert str(log) in message
+    text = log.read_text()
+    assert text.startswith(f"strategy {written}:fails\nTraceback (most recent call last)")
+    assert "raise RuntimeError('out of ideas')" in text
+    assert len(list((out / "runs").rglob("*.parquet"))) == 2
+    assert len(list((out / "timings").iterdir())) == 2
+    assert not list(out.rglob("*.tmp"))
+
+
+@pytest.mark.usefixtures("_fresh_workers")
+def test_workers_of_an_earlier_study_find_code_of_the_folder_entered_since(tiny, tmp_path, random_search, written):
+    rules = Rules(Protocol(evaluations=5), study_seed=0)
+    run_study([random_search], tiny, rules, tmp_path / "earlier", jobs=2)
+    reports = run_study(specs_of(f"{written}:works"), tiny, rules, tmp_path / "later", jobs=2)
+    assert [report.failure for report in reports] == ["", ""]
+
+
+@pytest.mark.usefixtures("_fresh_workers")
+def test_a_worker_that_dies_fails_alone(tiny, tmp_path, written):
+    # As a crash inside torch or the kernel's memory killer would end it.
+    specs = specs_of("random-search", f"{written}:kills", f"{written}:works")
+    reports = run_study(specs, tiny, Rules(Protocol(evaluations=5), 0), tmp_path, jobs=2, ranges=((0, 4),))
+    assert [bool(report.failure) for report in reports] == [False, True, False]
+    assert len(list((tmp_path / "failures").iterdir())) == 1
+
+
+def test_a_message_of_the_harness_needs_no_type(tiny, tmp_path):
+    spec = resolve(parse_entry("local-search(num_initial=0)"))
+    (report,) = execute([BatchPlan(spec, tiny, ((0, 4),))], Rules(Protocol(), 0), tmp_path, jobs=1)
+    assert "seeds 0-4: local-search: num_initial must be at least 1, not 0 (log: " in report.failure
+
+
+def test_timings_lie_beside_the_runs(tiny, tmp_path, random_search):
+    list(execute([BatchPlan(random_search, tiny, ((0, 4),))], Rules(Protocol(evaluations=8), 0), tmp_path, jobs=1))
+    (file,) = (tmp_path / "timings").iterdir()
+    timing = json.loads(file.read_text())
+    assert (timing["strategy"], timing["task"], timing["seeds"], timing["evaluations"]) == (
+        "random-search",
+        "tiny-set",
+        [0, 4],
+        40,
+    )
+    assert timing["wall_s"] >= timing["strategy_s"] > 0
+
+
+class Needy(Strategy):
+    """Needs what no task offers."""
+
+    def ask(self, idle):
+        return Proposals(np.full(len(idle), -1))
+
+    def tell(self, results):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("needs", "message"),
+    [
+        (Needs(num_objectives=2), "Needy needs 2 objectives, the task has 1"),
+        (Needs(fidelities=True), "Needy needs fidelities, which the task does not offer"),
+        (Needs(sources=True), "Needy needs sources"),
+        (Needs(torch=True), "Needy needs torch"),
+        (Needs(training_data=True), "Needy needs training data"),
+    ],
+)
+def test_a_strategy_is_refused_where_what_it_needs_is_missing(tiny, monkeypatch, needs, message):
+    monkeypatch.setattr(Needy, "needs", needs)
+    spec = resolve(Entry(Needy))
+    with pytest.raises(InvalidInputError, match=message):
+        check_needs(spec, tiny.problem(Protocol()))
+    with pytest.raises(InvalidInputError, match=message):
+        run_seeds(spec, tiny, Rules(Protocol(), 0), np.arange(3))
+
+
+def test_label_and_hyperparameters_change_no_stream(tiny):
+    rules = Rules(Protocol(evaluations=10, noise="mean"), study_seed=0)
+    texts = ("regularized-evolution", "x=regularized-evolution(population_size=10,sample_size=10)")
+    traces = [run_seeds(spec, tiny, rules, np.arange(4)).trace.rows(slice(0, 4)) for spec in specs_of(*texts)]
+    assert traces[0]["architecture"].tolist() == traces[1]["architecture"].tolist()
+
+
+def test_strategy_task_and_study_seed_change_the_stream(tiny, cifar100, random_search):
+    def first_draws(spec, task, study_seed):
+        rules = Rules(Protocol(), study_seed)
+        return make_strategy(spec, task.problem(rules.protocol), task.name, rules, np.arange(3)).rng.uniform().tolist()
+
+    local_search = resolve(Entry("local-search"))
+    cases = [(random_search, tiny, 0), (random_search, tiny, 1), (random_search, cifar100, 0), (local_search, tiny, 0)]
+    draws = [draw for case in cases for draw in first_draws(*case)]
+    assert len(set(draws)) == 12
+    assert first_draws(*cases[0]) == draws[:3]

@@ -1,0 +1,204 @@
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.evaluation.grid import exact_means
+from nasbench_harness.evaluation.oracle import TableOracle
+from nasbench_harness.evaluation.status import Status
+from nasbench_harness.tables.table import Column, Metric
+
+ACCURACY = Metric("val_accuracy", "%", "maximize", "search")
+COST = Metric("train_cost_s", "s", "minimize", "cost")
+SHAPE = (6, 3, 4)
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    """Accuracy and cost with missing replicates, a missing row, and cost that grows with fidelity."""
+    generator = np.random.default_rng(0)
+    values = generator.integers(0, 1000, SHAPE) / 10
+    cost_s = np.cumsum(generator.uniform(1, 2, SHAPE), axis=2)
+    for array in (values, cost_s):
+        array[1, 2], array[3, 1:], array[5] = np.nan, np.nan, np.nan
+    return values, cost_s
+
+
+@pytest.fixture(scope="module")
+def oracle(arrays):
+    return TableOracle([Column(ACCURACY, arrays[0])], Column(COST, arrays[1]))
+
+
+def every_query():
+    return tuple(axis.ravel() for axis in np.indices((6, 4, 4)) + np.array([0, 0, -1])[:, None, None, None])
+
+
+def ask(oracle, architecture=0, fidelity=0, replicate=0):
+    return oracle.evaluate(np.array([architecture]), np.array([fidelity]), np.array([replicate]))
+
+
+def test_answers_are_the_table(oracle, arrays):
+    values, cost_s = arrays
+    answers = oracle.evaluate(*every_query())
+    assert answers.values.shape == (96, 1)
+    assert answers.cost_s.shape == answers.status.shape == (96,)
+    for row, (architecture, fidelity, replicate) in enumerate(zip(*every_query(), strict=True)):
+        for found, source in ((answers.values[row, 0], values), (answers.cost_s[row], cost_s)):
+            column = source[architecture, :, fidelity]
+            if replicate >= 0:
+                np.testing.assert_equal(found, column[replicate])
+            elif np.isnan(column).all():
+                assert np.isnan(found)
+            else:
+                assert found == pytest.approx(np.nanmean(column), rel=1e-15)
+
+
+def test_missing_is_said_and_is_nan(oracle):
+    answers = oracle.evaluate(*every_query())
+    architectures, _, replicates = every_query()
+    lacks = (
+        (architectures == 5) | ((architectures == 1) & (replicates == 2)) | ((architectures == 3) & (replicates > 0))
+    )
+    np.testing.assert_array_equal(answers.status, np.where(lacks, Status.MISSING, Status.OK))
+    np.testing.assert_array_equal(np.isnan(answers.values[:, 0]), lacks)
+    np.testing.assert_array_equal(np.isnan(answers.cost_s), lacks)
+
+
+def test_one_missing_objective_makes_the_query_missing(arrays):
+    complete = np.ones(SHAPE)
+    oracle = TableOracle([Column(ACCURACY, complete), Column(ACCURACY, arrays[0])], None)
+    assert ask(oracle, 1, 0, 2).status.tolist() == [Status.MISSING]
+    assert ask(oracle, 1, 0, 1).status.tolist() == [Status.OK]
+    assert ask(oracle, 1, 0, 1).values.shape == (1, 2)
+
+
+def test_without_cost_the_cost_is_nan(arrays):
+    answers = ask(TableOracle([Column(ACCURACY, arrays[0])], None))
+    assert answers.status.tolist() == [Status.OK]
+    assert np.isnan(answers.cost_s).all()
+
+
+def test_cost_does_not_decrease_with_fidelity(oracle):
+    for architecture in range(5):
+        architectures, fidelities = np.full(4, architecture), np.arange(4)
+        assert (np.diff(oracle.evaluate(architectures, fidelities, np.zeros(4, int)).cost_s) >= 0).all()
+
+
+@settings(max_examples=50)
+@given(st.data())
+def test_the_answer_depends_on_the_query_alone(oracle, data):
+    """Any order, any batch, one at a time, repeated: the same bytes."""
+    queries = every_query()
+    full = oracle.evaluate(*queries)
+    chosen = np.array(data.draw(st.lists(st.integers(0, 95), max_size=30)), dtype=int)
+    batch = oracle.evaluate(*(axis[chosen] for axis in queries))
+    for together, found in zip(full, batch, strict=True):
+        assert together[chosen].tobytes() == found.tobytes()
+    for row in chosen[:3]:
+        alone = ask(oracle, *(int(axis[row]) for axis in queries))
+        assert [part.tobytes() for part in alone] == [part[row].tobytes() for part in full]
+
+
+def test_the_answer_belongs_to_the_caller(oracle):
+    before = [part.tobytes() for part in oracle.evaluate(*every_query())]
+    for part in oracle.evaluate(*every_query()):
+        part[:] = 0
+    assert [part.tobytes() for part in oracle.evaluate(*every_query())] == before
+
+
+def test_the_table_is_untouched(arrays):
+    columns = [array.copy() for array in arrays]
+    for array in columns:
+        array.flags.writeable = False
+    oracle = TableOracle([Column(ACCURACY, columns[0])], Column(COST, columns[1]))
+    for part in oracle.evaluate(*every_query()):
+        part[:] = 0
+    np.testing.assert_array_equal(columns, arrays)
+
+
+def test_inputs_and_global_generators_are_untouched(oracle):
+    queries = every_query()
+    for axis in queries:
+        axis.flags.writeable = False
+    before, python = np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002 - what is checked
+    oracle.evaluate(*queries)
+    oracle.num_replicates(queries[0])
+    np.testing.assert_array_equal(before, np.random.get_state()[1])  # noqa: NPY002 - what is checked
+    assert random.getstate() == python
+    for axis, expected in zip(queries, every_query(), strict=True):
+        np.testing.assert_array_equal(axis, expected)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"architecture": 6}, "architecture index 6 lies outside the table's 6"),
+        ({"architecture": -1}, "architecture index -1 lies outside the table's 6"),
+        ({"fidelity": 4}, "fidelity index 4 lies outside the table's 4"),
+        ({"fidelity": -1}, "fidelity index -1 lies outside the table's 4"),
+        ({"replicate": 3}, "replicate index 3 lies outside the table's 3"),
+        ({"replicate": -2}, "replicate index -2 lies outside the table's 3"),
+        ({"architecture": 2**62}, "architecture index 4611686018427387904 lies outside"),
+    ],
+    ids=str,
+)
+def test_indices_outside_are_refused(oracle, query, message):
+    with pytest.raises(InvalidInputError, match=message):
+        ask(oracle, **query)
+    names = ("architecture", "fidelity", "replicate")
+    with pytest.raises(InvalidInputError, match=message):
+        oracle.evaluate(*(np.array([0, query.get(name, 0), 0]) for name in names))
+    if "architecture" in query:
+        with pytest.raises(InvalidInputError, match=message):
+            ask(oracle, **query, replicate=-1)
+
+
+def test_a_fidelity_outside_a_single_one_is_refused():
+    oracle = TableOracle([Column(ACCURACY, np.ones((2, 1, 1)))], None)
+    with pytest.raises(InvalidInputError, match="fidelity index 1 lies outside the table's 1"):
+        ask(oracle, fidelity=1)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint16])
+def test_any_integer_type_is_an_index(oracle, dtype):
+    architectures, fidelities = np.array([0, 3, 4], dtype), np.array([0, 2, 3], dtype)
+    found = oracle.evaluate(architectures, fidelities, np.array([0, 0, 1]))
+    expected = oracle.evaluate(architectures.astype(int), fidelities.astype(int), np.array([0, 0, 1]))
+    np.testing.assert_array_equal(found.values, expected.values)
+
+
+def test_no_query_is_no_answer(oracle):
+    nothing = np.array([], dtype=int)
+    answers = oracle.evaluate(nothing, nothing, nothing)
+    assert [part.shape for part in answers] == [(0, 1), (0,), (0,)]
+
+
+def test_num_replicates(oracle, real_task):
+    assert oracle.num_replicates(np.array([0, 1, 2, 3, 4, 5, 0])).tolist() == [3, 2, 3, 1, 3, 0, 3]
+    counts = real_task.oracle.num_replicates(np.arange(15_625))
+    assert np.bincount(counts).tolist() == [0, 0, 7_456, 8_169]
+
+
+def test_real_answers(nb201, real_task):
+    accuracy = nb201.column(real_task.dataset, "val_accuracy").values[:, :, 0]
+    cost_s = nb201.column(real_task.dataset, "train_cost_s").values[:, :, 0]
+    everyone, zeros = np.arange(15_625), np.zeros(15_625, int)
+    for replicate in (0, 1, 2):
+        answers = real_task.oracle.evaluate(everyone, zeros, zeros + replicate)
+        np.testing.assert_array_equal(answers.values[:, 0], accuracy[:, replicate])
+        np.testing.assert_array_equal(answers.cost_s, cost_s[:, replicate])
+        missing = np.isnan(accuracy[:, replicate])
+        np.testing.assert_array_equal(answers.status, np.where(missing, Status.MISSING, Status.OK))
+    mean = real_task.oracle.evaluate(everyone, zeros, zeros - 1)
+    np.testing.assert_allclose(mean.values[:, 0], np.nanmean(accuracy, axis=1), rtol=1e-15)
+    np.testing.assert_allclose(mean.cost_s, np.nanmean(cost_s, axis=1), rtol=1e-15)
+
+
+def test_the_mean_is_over_what_exists():
+    values = np.array([[1.0, 2.0, np.nan], [np.nan, 7.0, np.nan], [np.nan] * 3])
+    means = exact_means(Column(ACCURACY, values[:, :, None])).values
+    assert means.tolist()[:2] == [1.5, 7.0]
+    assert np.isnan(means[2])

@@ -1,0 +1,137 @@
+import dataclasses
+import json
+import subprocess
+import sys
+
+import pytest
+
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.evaluation.protocol import Protocol
+
+
+def test_defaults():
+    assert dataclasses.asdict(Protocol()) == {
+        "evaluations": 200,
+        "noise": "per_query",
+        "duplicates": "charge",
+        "selection": "own",
+    }
+
+
+@pytest.mark.parametrize("evaluations", [0, -1, 1.5, 200.0, "200", True, None], ids=repr)
+def test_evaluations_must_be_a_positive_whole_number(evaluations):
+    with pytest.raises(InvalidInputError, match=r"whole number of at least 1, not "):
+        Protocol(evaluations=evaluations)
+
+
+@pytest.mark.parametrize("noise", ["per_query", "per_run", "mean", "replicate=0", "replicate=12"])
+def test_noise_choices(noise):
+    protocol = Protocol(noise=noise)
+    assert protocol.replicate == (int(noise[10:]) if noise.startswith("replicate") else None)
+
+
+@pytest.mark.parametrize(
+    "noise",
+    ["", "per-query", "replicate", "replicate=", "replicate=-1", "replicate=1.0", "replicate=0\n", "mean ", 3, None],
+    ids=repr,
+)
+def test_other_noise_is_refused(noise):
+    with pytest.raises(InvalidInputError, match="noise must be per_query, per_run, replicate=k or mean, not"):
+        Protocol(noise=noise)
+
+
+@pytest.mark.parametrize("noise", ["replicate=01", "replicate=٣"])
+def test_a_replicate_has_one_spelling(noise):
+    """Else one protocol would have two identities."""
+    with pytest.raises(InvalidInputError):
+        Protocol(noise=noise)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "suggestion"),
+    [
+        ("duplicates", "charged", "charge"),
+        ("duplicates", "Free", "free"),
+        ("duplicates", None, "charge"),
+        ("selection", "incumbents", "incumbent"),
+        ("selection", "", "own"),
+    ],
+)
+def test_unknown_choices_suggest(field, value, suggestion):
+    with pytest.raises(UnknownNameError, match=f"unknown {field} .*{suggestion}"):
+        Protocol(**{field: value})
+
+
+def test_mappings():
+    assert Protocol.from_mapping({"evaluations": 7, "noise": "mean"}, "study.toml") == Protocol(7, "mean")
+    assert Protocol.from_mapping({}, "study.toml") == Protocol()
+    with pytest.raises(UnknownNameError, match=r"'evaluation' in study\.toml: did you mean 'evaluations'"):
+        Protocol.from_mapping({"evaluation": 7}, "study.toml")
+    with pytest.raises(InvalidInputError):
+        Protocol.from_mapping({"evaluations": 0}, "study.toml")
+
+
+def test_protocols_are_frozen_and_hashable():
+    protocol = Protocol()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        protocol.evaluations = 3
+    assert {Protocol(), Protocol(200)} == {protocol}
+
+
+def test_the_identity_is_pinned():
+    """These texts are part of the identity of stored runs: whoever changes them orphans every result."""
+    assert Protocol().identity() == '{"evaluations": 200}'
+    assert Protocol(300, "mean", "free", "incumbent").identity() == (
+        '{"duplicates": "free", "evaluations": 300, "noise": "mean", "selection": "incumbent"}'
+    )
+    assert Protocol(noise="replicate=1").identity() == '{"evaluations": 200, "noise": "replicate=1"}'
+
+
+def test_naming_a_default_changes_no_identity():
+    explicit = Protocol(evaluations=200, noise="per_query", duplicates="charge", selection="own")
+    assert explicit.identity() == Protocol().identity()
+    given = {"selection": "incumbent", "noise": "mean"}
+    reordered = Protocol.from_mapping(dict(reversed(given.items())), "test")
+    assert Protocol.from_mapping(given, "test").identity() == reordered.identity()
+
+
+def test_a_new_field_with_a_default_changes_no_identity():
+    @dataclasses.dataclass(frozen=True)
+    class Later(Protocol):
+        added: str = "off"
+
+    assert Later(300, "mean").identity() == Protocol(300, "mean").identity()
+    assert Later(300, "mean", added="on").identity() != Protocol(300, "mean").identity()
+
+
+def test_every_field_enters_the_identity():
+    variants = [
+        Protocol(),
+        Protocol(201),
+        Protocol(noise="mean"),
+        Protocol(noise="per_run"),
+        Protocol(noise="replicate=0"),
+        Protocol(noise="replicate=1"),
+        Protocol(duplicates="free"),
+        Protocol(duplicates="forbid"),
+        Protocol(selection="incumbent"),
+    ]
+    assert len({variant.identity() for variant in variants}) == len(variants)
+    for variant in variants:
+        assert Protocol.from_mapping(json.loads(variant.identity()), "test") == variant
+
+
+def test_the_identity_is_the_same_in_another_process():
+    code = "from nasbench_harness.evaluation.protocol import Protocol; print(Protocol(7, 'mean', 'forbid').identity())"
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for seed in ("1", "2")
+    ]
+    assert found == [Protocol(7, "mean", "forbid").identity()] * 2
+
+
+def test_captions_name_the_rules():
+    assert Protocol(1_500, "mean", "free").describe() == "1,500 evaluations, noise mean, duplicates free"
+    assert Protocol().describe() == "200 evaluations, noise per_query, duplicates charged"

@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.evaluation.task import load_task, make_task
+from nasbench_harness.tables.registry import load_table
+from nasbench_harness.tables.table import Column, Metric
+
+NAN = np.nan
+LOSS = Metric("val_loss", "nats", "minimize", "search")
+STEPS = Metric("errors", "%", "minimize", "search", 0.1)
+
+
+def test_the_noiseless_mean_is_that_of_numpy(nb201, real_task):
+    values = nb201.column(real_task.dataset, "val_accuracy").values[:, :, 0]
+    np.testing.assert_allclose(real_task.report.values, np.nanmean(values, axis=1), rtol=0, atol=1e-11)
+
+
+def test_codes_are_exact(nb201, real_task):
+    """Sums of whole images, times six over the number of replicates: equal means are equal integers."""
+    images = {"cifar10": 25_000, "cifar100": 5_000, "imagenet16-120": 3_000}[real_task.dataset]
+    values = nb201.column(real_task.dataset, "val_accuracy").values[:, :, 0]
+    correct = np.rint(np.nan_to_num(values) * images / 100).astype(int)
+    count = (~np.isnan(values)).sum(axis=1)
+    report = real_task.report
+    assert report.codes.dtype == np.int64
+    np.testing.assert_array_equal(report.codes * count, correct.sum(axis=1) * 6)
+    assert report.step == pytest.approx(100 / images / 6, rel=1e-15)
+
+
+@pytest.mark.parametrize("first_count", [1, 2, 3])
+@pytest.mark.parametrize("second_count", [1, 2, 3])
+def test_equal_means_tie_whatever_their_replicates(task_of, first_count, second_count):
+    spread = {1: [70.1, NAN, NAN], 2: [70.0, 70.2, NAN], 3: [69.9, 70.1, 70.3]}
+    report = task_of([spread[first_count], spread[second_count]]).report
+    assert report.codes[0] == report.codes[1]
+    assert report.regret(np.array([0, 1])).tolist() == [0, 0]
+
+
+def test_regret_is_zero_only_at_the_optimum(real_task):
+    report, everyone = real_task.report, np.arange(15_625)
+    regret = report.regret(everyone)
+    best = np.flatnonzero(report.codes == report.codes.max())
+    assert report.optimum == best[0]
+    np.testing.assert_array_equal(np.flatnonzero(regret == 0), best)
+    assert (regret >= 0).all()
+    np.testing.assert_allclose(regret, report.values.max() - report.values, rtol=0, atol=1e-11)
+    np.testing.assert_array_equal(report.regret_codes(everyone[::-1]), report.regret_codes(everyone)[::-1])
+    assert report.regret_codes(np.array([[0, 1], [2, 3]])).shape == (2, 2)
+
+
+def test_optima_of_nasbench201(real_task):
+    key, accuracy = {
+        "cifar10": ("333132", 91.60667),
+        "cifar100": ("333133", 73.49333),
+        "imagenet16-120": ("322133", 46.73333),
+    }[real_task.dataset]
+    assert real_task.space.to_key(real_task.report.optimum) == key
+    assert real_task.report.values[real_task.report.optimum] == pytest.approx(accuracy, abs=5e-6)
+
+
+def test_cells_within_one_point_by_regret(real_task):
+    expected = {"cifar10": 381, "cifar100": 22, "imagenet16-120": 43}[real_task.dataset]
+    codes = real_task.report.regret_codes(np.arange(15_625))
+    assert (codes <= round(1 / real_task.report.step)).sum() == expected
+
+
+def test_metrics_to_be_minimized_have_the_smallest_as_optimum(task_of):
+    for metric in (LOSS, STEPS):
+        report = task_of([[3.5], [2.5], [4.5]], metric=metric).report
+        assert report.optimum == 1
+        assert report.regret(np.array([0, 1, 2])).tolist() == pytest.approx([1, 0, 2])
+
+
+def test_the_first_of_equal_optima_counts(task_of):
+    assert task_of([[50], [70], [70], [60]]).report.optimum == 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(values=arrays.arrays(float, st.tuples(st.integers(2, 6), st.integers(1, 3)), elements=st.integers(0, 999)))
+def test_codes_order_as_means_do(table_of, values):
+    report = make_task(table_of(values / 10), "one").report
+    means = np.rint(values.sum(axis=1) * 6 / values.shape[1]).astype(int)
+    np.testing.assert_array_equal(report.codes, means)
+    np.testing.assert_allclose(report.values, (values / 10).mean(axis=1), atol=1e-12)
+
+
+def test_more_than_three_replicates_have_their_mean_too(task_of):
+    """Four, five, … lie on no sixth of the grid."""
+    for values in ([[50, 51, 52, 54], [60, 60, 60, 61]], [[50, 51, 52, 54, 51], [60, 60, 60, 61, NAN]]):
+        report = task_of(values).report
+        np.testing.assert_allclose(report.values, np.nanmean(values, axis=1), rtol=1e-8)
+        assert report.regret(np.array([0]))[0] == pytest.approx(np.ptp(np.nanmean(values, axis=1)), rel=1e-6)
+
+
+@pytest.mark.parametrize("metric", [LOSS, STEPS], ids=["gridless", "grid"])
+def test_a_row_without_values_is_no_optimum(task_of, metric):
+    report = task_of([[NAN, NAN], [2.5, 2.7], [4.5, NAN]], metric=metric).report
+    assert report.optimum == 1
+    assert report.values[1:].tolist() == pytest.approx([2.6, 4.5])
+    assert np.isnan(report.values[0])
+
+
+def test_gridless_codes_ignore_float_noise(task_of):
+    report = task_of([[1 / 3], [1 / 3 + 1e-15], [1 / 3 + 1e-8]], metric=LOSS).report
+    assert report.codes[0] == report.codes[1] != report.codes[2]
+    assert report.codes.dtype == np.int64
+    np.testing.assert_allclose(report.codes * report.step, report.values, rtol=1e-8)
+
+
+def test_a_data_set_without_a_search_metric_is_refused(table_of):
+    table = table_of([[1], [2]], metric=Metric("test_accuracy", "%", "maximize", "report"))
+    with pytest.raises(InvalidInputError, match="task tiny-one has no metric with the role search"):
+        make_task(table, "one")
+
+
+def test_several_fidelities_must_be_named(table_of):
+    table = table_of([[1], [2]])
+    columns = table.datasets["one"].columns
+    columns["val_accuracy"] = Column(columns["val_accuracy"].metric, np.ones((2, 1, 12)))
+    with pytest.raises(InvalidInputError, match="12 fidelities: name the one"):
+        make_task(table, "one")
+
+
+def test_tasks_load_by_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path))
+    for cached in (load_table, load_task):
+        cached.cache_clear()
+    try:
+        task = load_task("nb201-cifar100")
+        assert (task.name, task.title, task.dataset) == ("nb201-cifar100", "CIFAR-100", "cifar100")
+        assert task.provenance.source.startswith("NATS-Bench")
+        assert load_task("nb201-cifar100") is task
+        assert load_task("nb201-cifar10").table is task.table
+        with pytest.raises(UnknownNameError, match="did you mean 'nb201-cifar100'"):
+            load_task("nb201-cifar1000")
+    finally:
+        for cached in (load_table, load_task):
+            cached.cache_clear()
+
+
+def test_losses_and_natural_values_are_inverse(real_task):
+    objective = real_task.objectives[0]
+    values = np.array([[91.5], [10.0]])
+    assert objective.loss(values).tolist() == [[8.5], [90.0]]
+    np.testing.assert_array_equal(objective.natural(objective.loss(values)), values)

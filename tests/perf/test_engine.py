@@ -1,0 +1,85 @@
+"""The engine with store against the control loop, a generator against a bare loop, the oracle against a gather."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from nasbench_harness.engine.execution import Rules, execute, plan_batches
+from nasbench_harness.engine.references import Entry, resolve
+from nasbench_harness.engine.streams import RunStream, stream_keys
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.task import load_task
+from nasbench_harness.store.folder import missing_seeds
+
+from .conftest import NUM_RUNS, least_cpu_seconds
+
+RULES = Rules(Protocol(), 0)
+NUM_EVALUATIONS = NUM_RUNS * RULES.protocol.evaluations
+
+
+def random_search(problem, rng):
+    while True:
+        yield problem.space.sample(rng)
+
+
+def a_study(use, tmp_path):
+    task, spec = load_task("nb201-cifar100"), resolve(Entry(use))
+    plans = plan_batches(spec, task, missing_seeds([], NUM_RUNS), RULES.protocol)
+
+    def study():
+        for report in execute(plans, RULES, tmp_path, jobs=1):
+            assert not report.failure
+
+    study()  # imports, tables
+    return study
+
+
+@pytest.mark.parametrize(
+    ("strategy", "bar"), [("random-search", 12), ("local-search", 25), ("regularized-evolution", 25)]
+)
+def test_lockstep_strategy_costs_at_most_so_many_control_loops(strategy, bar, tmp_path, control_loop, benchmark):
+    seconds, control = least_cpu_seconds(a_study(strategy, tmp_path), control_loop)
+    ratio = seconds / control
+    benchmark.extra_info.update(microseconds_per_evaluation=1e6 * seconds / NUM_EVALUATIONS, ratio_to_control=ratio)
+    benchmark.pedantic(lambda: None)
+    assert ratio <= bar
+
+
+def test_generator_costs_at_most_six_bare_loops(tmp_path, benchmark):
+    @dataclass(frozen=True)
+    class Evaluation:
+        architecture: int
+        loss: float
+        cost_s: float
+
+    task = load_task("nb201-cifar100")
+    losses = (100 - task.table.column("cifar100", "val_accuracy").values[:, 0, 0]).tolist()
+    keys = stream_keys(0, "bare", task.name, np.arange(20)).tolist()
+    problem = task.problem(RULES.protocol)
+
+    def bare():
+        for key in keys:
+            search = random_search(problem, RunStream(key))
+            architecture = next(search)
+            for _ in range(RULES.protocol.evaluations - 1):
+                architecture = search.send(Evaluation(architecture, losses[architecture], 0.0))
+
+    seconds, bare_seconds = least_cpu_seconds(a_study(random_search, tmp_path), bare)
+    ratio = (seconds / NUM_RUNS) / (bare_seconds / len(keys))
+    benchmark.extra_info.update(microseconds_per_evaluation=1e6 * seconds / NUM_EVALUATIONS, ratio_to_bare_loop=ratio)
+    benchmark.pedantic(lambda: None)
+    assert ratio <= 6
+
+
+def test_oracle_answers_means_at_three_tenths_of_the_speed_of_a_gather(benchmark):
+    oracle = load_task("nb201-cifar100").oracle
+    table = np.random.default_rng(0).random(15_625)
+    architectures = np.random.default_rng(1).integers(0, len(table), 1_000_000)
+    zeros, means = np.zeros_like(architectures), np.full_like(architectures, -1)
+    gather, answer = least_cpu_seconds(
+        lambda: table[architectures], lambda: oracle.evaluate(architectures, zeros, means), repeats=20
+    )
+    benchmark.extra_info.update(architectures_per_second=len(architectures) / answer, ratio_to_gather=gather / answer)
+    benchmark.pedantic(lambda: None)
+    assert gather / answer >= 0.3

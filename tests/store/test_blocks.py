@@ -1,0 +1,67 @@
+import os
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from nasbench_harness.errors import StoreError
+from nasbench_harness.store.blocks import read_columns, read_record, write_block
+
+COLUMNS = {
+    "seed": np.repeat(np.arange(3, dtype=np.int32), 4),
+    "architecture": np.arange(12, dtype=np.int32),
+    "value_val_accuracy": np.linspace(0, 1, 12),
+    "cost_s": np.full(12, np.nan),
+    "status": np.ones(12, dtype=np.int8),
+}
+
+
+def test_columns_and_record_come_back(tmp_path):
+    path = tmp_path / "deep" / "seeds-0-2.parquet"
+    write_block(path, COLUMNS, {"run_id": "x", "nested": {"a": [1, None]}})
+    assert read_record(path) == {"run_id": "x", "nested": {"a": [1, None]}}
+    columns = read_columns(path, [*COLUMNS, "recommended"])
+    assert list(columns) == list(COLUMNS)
+    for name, column in COLUMNS.items():
+        np.testing.assert_array_equal(columns[name], column)
+        assert columns[name].dtype == column.dtype
+
+
+def test_columns_that_are_not_contiguous_are_stored_right(tmp_path):
+    path = tmp_path / "seeds-0-2.parquet"
+    write_block(path, {"seed": np.arange(20, dtype=np.int32)[::2], "run": np.broadcast_to(np.int32(7), 10)}, {})
+    np.testing.assert_array_equal(read_columns(path, ["seed"])["seed"], np.arange(0, 20, 2))
+    assert (read_columns(path, ["run"])["run"] == 7).all()
+
+
+def test_anything_reads_it(tmp_path):
+    write_block(tmp_path / "b.parquet", COLUMNS, {})
+    assert pq.read_table(tmp_path / "b.parquet").num_rows == 12
+
+
+@pytest.mark.parametrize("cut", [0, 1, 10, 0.3, 0.9, 0.999])
+def test_torn_file_is_named(tmp_path, cut):
+    path = tmp_path / "seeds-0-2.parquet"
+    write_block(path, COLUMNS, {})
+    content = path.read_bytes()
+    path.write_bytes(content[: int(cut * len(content)) if isinstance(cut, float) else cut])
+    for read in (read_record, lambda torn: read_columns(torn, ["seed"])):
+        with pytest.raises(StoreError, match=r"seeds-0-2\.parquet is torn .*run"):
+            read(path)
+
+
+def test_parquet_of_somebody_else_is_refused(tmp_path):
+    pq.write_table(pa.table({"seed": [1]}), tmp_path / "x.parquet")
+    with pytest.raises(StoreError, match="not written by nasbench-harness"):
+        read_record(tmp_path / "x.parquet")
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(pq, "write_table", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_block(tmp_path / "b.parquet", COLUMNS, {})
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,110 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasbench_harness.errors import InvalidInputError, StoreError
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.store.blocks import CELL, read_record, write_block
+from nasbench_harness.store.folder import Block, StudyFolder, missing_seeds
+from nasbench_harness.store.identity import identity_of, run_id, study_id
+
+from .test_blocks import COLUMNS
+
+IDENTITY = identity_of("random-search", {}, "nb201-cifar10", "digest", Protocol(), 0)
+
+
+def put(folder, first, last, identity=IDENTITY, code="c0"):
+    write_block(folder.block_path(identity, first, last), COLUMNS, {"run_id": run_id(identity), "code": code})
+
+
+@given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 50))), st.integers(1, 420))
+def test_missing_seeds_are_exactly_those_no_block_holds(spans, num_seeds):
+    blocks = [Block(None, first, first + length) for first, length in spans]
+    ranges = missing_seeds(blocks, num_seeds)
+    found = [seed for first, last in ranges for seed in range(first, last + 1)]
+    held = {seed for block in blocks for seed in range(block.first, block.last + 1)}
+    assert found == [seed for seed in range(num_seeds) if seed not in held]
+    assert all(first // CELL == last // CELL for first, last in ranges)
+
+
+def test_more_seeds_are_new_files():
+    assert missing_seeds([], 60) == [(0, 59)]
+    assert missing_seeds([Block(None, 0, 59)], 250) == [(60, 99), (100, 199), (200, 249)]
+
+
+def test_blocks_are_found_in_order(tmp_path):
+    folder = StudyFolder(tmp_path)
+    for first, last in ((100, 199), (0, 59), (60, 99)):
+        put(folder, first, last)
+    assert [(block.first, block.last) for block in folder.blocks(IDENTITY)] == [(0, 59), (60, 99), (100, 199)]
+
+
+def test_foreign_blocks_are_refused(tmp_path):
+    folder = StudyFolder(tmp_path)
+    other = {**IDENTITY, "study_seed": 1}
+    put(folder, 0, 9, other)
+    folder.runs_folder(IDENTITY).mkdir(parents=True)
+    folder.block_path(other, 0, 9).rename(folder.block_path(IDENTITY, 0, 9))
+    with pytest.raises(StoreError, match="does not belong"):
+        folder.blocks(IDENTITY)
+
+
+def test_temporary_files_of_a_killed_writer_are_no_blocks(tmp_path):
+    folder = StudyFolder(tmp_path)
+    put(folder, 0, 9)
+    (folder.runs_folder(IDENTITY) / ".seeds-10-19.parquet.123.tmp").write_bytes(b"half")
+    assert len(folder.blocks(IDENTITY)) == 1
+
+
+def test_superseded_blocks_are_kept(tmp_path):
+    folder = StudyFolder(tmp_path)
+    for _ in range(2):  # the second time the name is taken
+        put(folder, 0, 9)
+        (block,) = folder.stale_blocks(folder.blocks(IDENTITY), "c1")
+        folder.supersede(block)
+    assert folder.blocks(IDENTITY) == []
+    assert [read_record(path)["code"] for path in (tmp_path / "superseded").rglob("*.parquet")] == ["c0", "c0"]
+    put(folder, 0, 9, code="c1")
+    assert folder.stale_blocks(folder.blocks(IDENTITY), "c1") == []
+
+
+def test_a_file_in_the_way_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        with pytest.raises(InvalidInputError, match="file is a file, but the study's folder should be there"):
+            StudyFolder(path)
+
+
+def test_identity_does_not_depend_on_labels_versions_or_the_order_of_parameters():
+    first = identity_of("s", {"a": 1, "b": 2}, "t", "d", Protocol(), 0)
+    second = identity_of("s", {"b": 2, "a": 1}, "t", "d", Protocol(), 0)
+    assert run_id(first) == run_id(second)
+    assert run_id(identity_of("s", {"a": None}, "t", "d", Protocol(), 0)) == run_id(
+        identity_of("s", {}, "t", "d", Protocol(), 0)
+    )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        identity_of("r", {}, "t", "d", Protocol(), 0),
+        identity_of("s", {"a": 1}, "t", "d", Protocol(), 0),
+        identity_of("s", {}, "u", "d", Protocol(), 0),
+        identity_of("s", {}, "t", "e", Protocol(), 0),
+        identity_of("s", {}, "t", "d", Protocol(noise="mean"), 0),
+        identity_of("s", {}, "t", "d", Protocol(), 1),
+    ],
+)
+def test_everything_that_decides_a_run_enters_its_id(other):
+    assert run_id(other) != run_id(identity_of("s", {}, "t", "d", Protocol(), 0))
+
+
+def test_study_id_is_of_protocol_and_study_seed():
+    assert len(study_id(Protocol(), 0)) == 8
+    assert study_id(Protocol(), 0) != study_id(Protocol(evaluations=300), 0) != study_id(Protocol(), 1)
+
+
+def test_ids_are_stable():
+    """Raising TRACE_VERSION or renaming a field would orphan everybody's runs: do it knowingly."""
+    assert run_id(IDENTITY) == "e8eaf193d15204e9"
+    assert study_id(Protocol(), 0) == "fe382adc"

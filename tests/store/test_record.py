@@ -1,0 +1,58 @@
+import pytest
+
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.store.record import StrategyRecord, StudyRecord, read_study_file
+
+RECORD = StudyRecord(
+    (
+        StrategyRecord("re", "regularized-evolution", {"population_size": 10, "rate": 0.5, "on": True, "none": None}),
+        StrategyRecord('mine "é"', "m:f", {"names": ["a", 'b"'], "deep": {"x": 1}, "limit": float("inf")}),
+    ),
+    ("nb201-cifar10",),
+    30,
+    Protocol(noise="replicate=1", duplicates="free"),
+    7,
+)
+
+
+def test_record_comes_back(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text(RECORD.to_toml(), encoding="utf-8")
+    file = read_study_file(path)
+    assert (file.seeds, file.study_seed, file.tasks) == (30, 7, ("nb201-cifar10",))
+    assert Protocol.from_mapping(file.protocol, "") == RECORD.protocol
+    for written, read in zip(RECORD.strategies, file.strategies, strict=True):
+        assert (read["use"], read["label"]) == (written.reference, written.label)
+        assert read["parameters"] == {name: value for name, value in written.parameters.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sedes = 3", "unknown key 'sedes' in .*: did you mean 'seeds'"),
+        ("seeds = '3'", "seeds: .*not '3'"),
+        ("tasks = 'nb201-cifar10'", "tasks: "),
+        ("[[strategies]]\nlabel = 'x'", "strategies.0.use: field required"),
+        ("[[strategies]]\nuse = 'x'\nparameter = {}", "unknown key 'parameter' in .*: did you mean 'parameters'"),
+        ("seeds = ", "is no TOML"),
+    ],
+)
+def test_mistakes_are_explained(tmp_path, text, message):
+    path = tmp_path / "study.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=message):
+        read_study_file(path)
+
+
+def test_missing_and_binary_files_are_named(tmp_path):
+    with pytest.raises(InvalidInputError, match="cannot read the study file"):
+        read_study_file(tmp_path / "none.toml")
+    (tmp_path / "b.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(InvalidInputError, match="not UTF-8"):
+        read_study_file(tmp_path / "b.toml")
+
+
+def test_unknown_protocol_field_suggests():
+    with pytest.raises(UnknownNameError, match="did you mean 'noise'"):
+        Protocol.from_mapping({"noize": "mean"}, "study.toml")

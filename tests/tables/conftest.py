@@ -1,0 +1,52 @@
+"""Tables, folders and published data that the tests of the tables share."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nasbench_harness.spaces import NASBench201Space
+from nasbench_harness.tables.nasbench201 import convert
+from nasbench_harness.tables.registry import load_table
+from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+
+VARIABLE = "NASBENCH_REFERENCE_DATA"
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """The published table, one row per architecture in the official order; skips where it is absent."""
+    folder = Path(os.environ.get(VARIABLE) or Path(__file__).parents[3] / "shared" / "data")
+    file = folder / "nb201_reference.csv.gz"
+    if not file.is_file():
+        pytest.skip(f"needs the reference data {file.name}: set {VARIABLE} to its folder")
+    return pd.read_csv(file, dtype={"key": str})
+
+
+@pytest.fixture(scope="session")
+def nb201():
+    """NAS-Bench-201, converted here and now: what lies in a cache may be older than the code."""
+    return convert()
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache that this process reads from."""
+    monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path / "cache"))
+    load_table.cache_clear()
+    yield tmp_path / "cache"
+    load_table.cache_clear()
+
+
+@pytest.fixture
+def tiny():
+    """A table of two small arrays."""
+    values = np.array([[[1.5], [2.5], [np.nan]], [[-0.0], [np.inf], [5e-324]]])
+    columns = [
+        Column(Metric("val_accuracy", "%", "maximize", "search", 0.5), values),
+        Column(Metric("params_m", "million", "minimize", "hardware", free=True), values[:, :1]),
+    ]
+    dataset = Dataset("Tïny", {column.metric.name: column for column in columns})
+    return Table("tiny", NASBench201Space(), {"one": dataset}, Provenance("here", "1", "MIT", {"file": "ab"}))

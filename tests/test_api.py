@@ -1,0 +1,124 @@
+import ast
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import nasbench_harness
+from nasbench_harness import (
+    Entry,
+    InvalidInputError,
+    RunsFailedError,
+    UnknownNameError,
+    compare,
+    load_task,
+    open_study,
+    run,
+)
+
+
+def climb(problem, rng, *, patience=5):
+    while True:
+        best, failures = (yield problem.space.sample(rng)), 0
+        while failures < patience:
+            evaluation = yield problem.space.mutate(best.architecture, rng)
+            failures += 1
+            if evaluation.loss < best.loss:
+                best, failures = evaluation, 0
+
+
+def fails(problem, rng):
+    yield 3
+    raise RuntimeError("on purpose")
+
+
+def test_public_names_are_sorted_and_exist():
+    assert nasbench_harness.__all__ == sorted(nasbench_harness.__all__)
+    for name in nasbench_harness.__all__:
+        assert getattr(nasbench_harness, name)
+    assert nasbench_harness.__version__
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = nasbench_harness.nonsense
+
+
+def test_public_names_are_what_type_checkers_see():
+    tree = ast.parse(Path(nasbench_harness.__file__).read_text(encoding="utf-8"))
+    imports = [
+        node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module.startswith("nasbench")
+    ]
+    assert sorted(alias.name for node in imports for alias in node.names) == nasbench_harness.__all__
+
+
+def test_functions_labels_and_parameters_are_compared(tmp_path):
+    study = compare(
+        [climb, Entry(climb, "patient", {"patience": 50}), "random-search"],
+        ["nb201-cifar10"],
+        seeds=20,
+        evaluations=40,
+        out=tmp_path,
+    )
+    frame = study.frame()
+    assert isinstance(frame, pd.DataFrame)
+    assert list(frame.columns) == [
+        "strategy", "task", "seed", "evaluations", "architecture", "val_accuracy", "regret_pp"
+    ]  # fmt: skip
+    assert frame.groupby("strategy").size().to_dict() == {f"{__name__}:climb": 20, "patient": 20, "random-search": 20}
+    assert (frame.evaluations == 40).all()
+    assert "patient" in str(study.table("nb201-cifar10"))
+    assert study.figure().axes
+
+
+def test_open_study_needs_no_code(tmp_path):
+    study = compare([climb], ["nb201-cifar10"], seeds=10, evaluations=5, out=tmp_path)
+    assert open_study(tmp_path).frame().equals(study.frame())
+    assert open_study(tmp_path).missing() == []
+
+
+def test_run_stores_without_a_report(tmp_path):
+    study = run(["random-search"], ["nb201-cifar10"], 3, tmp_path, evaluations=4)
+    assert not study.folder.report_folder.exists()
+    assert study.frame().shape[0] == 3
+
+
+def test_registered_classes_go_by_their_name(tmp_path):
+    from nasbench_strategies.random_search import RandomSearch
+
+    study = run([RandomSearch], ["nb201-cifar10"], 2, tmp_path, evaluations=2)
+    assert study.record.strategies[0].reference == "random-search"
+
+
+def test_failures_are_raised_at_the_end_and_the_rest_is_stored(tmp_path):
+    with pytest.raises(RunsFailedError, match="on purpose") as caught:
+        compare([fails, "random-search"], ["nb201-cifar10"], seeds=4, evaluations=5, out=tmp_path)
+    assert len(caught.value.messages) == 1
+    assert open_study(tmp_path).missing() == [(f"{__name__}:fails", "nb201-cifar10", 4)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"strategies": "random-search"}, "strategies must be a list"),
+        ({"tasks": "nb201-cifar10"}, "tasks must be a list"),
+        ({"strategies": []}, "no strategies given"),
+        ({"seeds": 2.0}, "seeds must be a whole number"),
+        ({"seeds": True}, "seeds must be a whole number"),
+        ({"evalutions": 3}, "unknown protocol field 'evalutions' in the arguments: did you mean 'evaluations'"),
+        ({"strategies": [len]}, "is neither a Strategy class nor a generator function"),
+        ({"strategies": [Entry(climb, parameters={"patience": object()})]}, "must be JSON values"),
+        ({"strategies": ["a,b=random-search"]}, "label 'a,b'"),
+    ],
+)
+def test_mistakes_are_explained(tmp_path, arguments, message):
+    with pytest.raises(InvalidInputError, match=message):
+        compare(**{"seeds": 2, "out": tmp_path, **arguments})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_task_of_a_study(study):
+    with pytest.raises(UnknownNameError, match="did you mean 'nb201-cifar100'"):
+        study.table("nb201-cifar10O")
+
+
+def test_load_task_gives_the_anchors_of_the_table():
+    task = load_task("nb201-cifar100")
+    assert task.space.to_key(task.report.optimum) == "333133"

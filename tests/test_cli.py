@@ -1,0 +1,247 @@
+"""The command line as a user meets it: processes, exit codes, one clear line for each mistake."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+SMALL = ("--strategies", "random-search", "--tasks", "nb201-cifar10", "--seeds", "12", "--evaluations", "20")
+MY_SEARCH = """
+def my_search(problem, rng, *, offset=0):
+    '''Docstring.'''
+    while True:
+        yield (problem.space.sample(rng) + offset) % problem.space.num_architectures
+
+def broken(problem, rng):
+    yield 0
+    raise KeyError("my own mistake")
+"""
+
+
+def blocks(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
+
+
+def test_compare_ends_with_speed_and_the_place_of_the_report(cli, tmp_path):
+    done = cli("compare", *SMALL)
+    assert done.returncode == 0, done.stderr
+    *_, speed, place = done.stdout.splitlines()
+    assert re.fullmatch(r"240 evaluations in [\d.]+ s: [\d,]+ evaluations per second", speed)
+    folder = re.fullmatch(r"report: (nasbench-results/[0-9a-f]{8}/report) \(.*main\.tex.*anytime\.pdf.*\)", place)[1]
+    assert (tmp_path / folder / "main.tex").is_file()
+    assert "random search, exact" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr
+    assert done.stderr.splitlines() == [line for line in done.stderr.splitlines() if "12 runs" in line]
+
+
+def test_the_same_command_again_does_nothing_and_more_seeds_run_only_the_missing(cli, tmp_path):
+    assert cli("compare", *SMALL, "--out", "s").returncode == 0
+    before = blocks(tmp_path / "s")
+    again = cli("compare", *SMALL, "--out", "s")
+    assert "nothing to run; 12 runs were there already" in again.stdout
+    assert blocks(tmp_path / "s") == before
+    more = cli("compare", *SMALL, "--seeds", "30", "--out", "s")
+    assert "360 evaluations" in more.stdout
+    assert before.items() <= blocks(tmp_path / "s").items()
+    assert sorted(path.name for path in blocks(tmp_path / "s")) == ["seeds-0-11.parquet", "seeds-12-29.parquet"]
+
+
+def test_a_study_in_parts_reports_what_a_study_at_once_reports(cli, tmp_path):
+    for seeds in ("7", "30"):
+        assert cli("compare", *SMALL, "--seeds", seeds, "--out", "parts").returncode == 0
+    assert cli("compare", *SMALL, "--seeds", "30", "--out", "once").returncode == 0
+    for path in (tmp_path / "once" / "report").iterdir():
+        assert path.read_bytes() == (tmp_path / "parts" / "report" / path.name).read_bytes(), path.name
+
+
+def test_same_bytes_with_another_hash_seed_and_two_jobs(cli, tmp_path):
+    wide = ("compare", "--tasks", "nb201-cifar10", "--seeds", "130", "--evaluations", "15")
+    assert cli(*wide, "--out", "a", PYTHONHASHSEED="1").returncode == 0
+    assert cli(*wide, "--out", "b", "--jobs", "2", PYTHONHASHSEED="2").returncode == 0
+    for part in ("report", "runs"):
+        for path in (tmp_path / "a" / part).rglob("*.*"):
+            assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes(), path
+
+
+def test_changed_code_runs_again_and_old_runs_are_kept(cli, tmp_path):
+    mine = ("compare", "--strategies", "mine=my_search:my_search", *SMALL[2:], "--out", "s")
+    source = tmp_path / "my_search.py"
+    source.write_text(MY_SEARCH)
+    assert cli(*mine).returncode == 0
+    source.write_text(MY_SEARCH.replace("Docstring", "Other words  # and a comment"))
+    assert "nothing to run" in cli(*mine).stdout
+    source.write_text(MY_SEARCH.replace("+ offset", "+ offset + 1"))
+    assert "nothing to run" in cli(*mine, "--keep-stale").stdout
+    changed = cli(*mine)
+    assert "mine on nb201-cifar10: runs again (its code changed); old runs lie in superseded/" in changed.stderr
+    assert "240 evaluations" in changed.stdout
+    assert len(list((tmp_path / "s" / "superseded").rglob("*.parquet"))) == 1
+    assert "runs again (asked for)" in cli(*mine, "--rerun", "mine").stderr
+    assert len(list((tmp_path / "s" / "superseded").rglob("*.parquet"))) == 2
+
+
+def test_a_failing_strategy_is_recorded_and_the_others_go_on(cli, tmp_path):
+    (tmp_path / "my_search.py").write_text(MY_SEARCH)
+    done = cli("compare", "--strategies", "bad=my_search:broken,random-search", *SMALL[2:], "--out", "s")
+    assert done.returncode == 1
+    assert "failed: bad on nb201-cifar10, seeds 0-11: KeyError: 'my own mistake' (log: " in done.stderr
+    assert "12 of 24 runs were stored" in done.stderr
+    (log,) = (tmp_path / "s" / "failures").glob("*.log")
+    assert "Traceback" in log.read_text()
+    assert "my own mistake" in log.read_text()
+    status = cli("status", "s")
+    assert "12 of 24 runs done" in status.stdout
+    assert "bad: 12 of 12 missing" in status.stdout
+    report = cli("report", "s")
+    assert report.returncode == 2
+    assert "is not complete (bad on nb201-cifar10 lacks 12 of 12 runs)" in report.stderr
+
+
+def test_a_killed_study_goes_on_where_it_stopped(cli, tmp_path):
+    arguments = ("run", "--tasks", "nb201-cifar10", "--seeds", "3000", "--evaluations", "100", "--out", "s")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nasbench_harness", *arguments], cwd=tmp_path, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    while not blocks(tmp_path / "s") and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = blocks(tmp_path / "s")
+    assert before
+    done = cli(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert before.items() <= blocks(tmp_path / "s").items()
+    assert "9,000 of 9,000 runs done" in cli("status", "s").stdout
+
+
+MISTAKES = [
+    (("compare", "--tasks", "nb201-cifar1O"), "unknown task 'nb201-cifar1O': did you mean 'nb201-cifar10'?"),
+    (("compare", "--tasks", ""), "no tasks given"),
+    (("compare", "--tasks", "nb201-cifar10,nb201-cifar10"), "task nb201-cifar10 is named twice"),
+    (("compare", "--seeds", "0"), "seeds must be a whole number in 1 …"),
+    (("compare", "--evaluations", "0"), "evaluations must be a whole number of at least 1, not 0"),
+    (("compare", "--study-seed", "-1"), "study_seed must be a whole number of at least 0"),
+    (("compare", "--jobs", "0"), "jobs must be a whole number of at least 1"),
+    (("compare", "--noise", "perquery"), "noise must be per_query, per_run, replicate=k or mean"),
+    (("compare", "--noise", "replicate=2"), "7,456 of 15,625 architectures have no replicate 2"),
+    (("compare", "--duplicates", "fre"), "unknown duplicates 'fre': did you mean 'free'?"),
+    (("compare", "--strategies", "randomsearch"), "unknown strategy 'randomsearch': did you mean 'random-search'?"),
+    (("compare", "--strategies", "random-search,a=random-search"), "are the same"),
+    (("compare", "--strategies", "a=random-search,a=local-search"), "two strategies have the label 'a'"),
+    (("compare", "--strategies", "local-search(num_initial=0)"), "num_initial must be at least 1, not 0"),
+    (("compare", "--strategies", "local-search(acceptance=first)"), "write key=value, … as in TOML"),
+    (("compare", "--strategies", "local-search(num_init=1)"), "did you mean 'num_initial'?"),
+    (("compare", "--strategies", "local-search(num_initial=1"), "a bracket is left open"),
+    (("compare", "--strategies", "nowhere:search"), "no module 'nowhere'"),
+    (("compare", "--strategies", "json:dumps"), "is neither a Strategy class nor a generator function"),
+    (("compare", "--strategies", "json:dunps"), "unknown attribute 'dunps' in json: did you mean 'dumps'?"),
+    (("compare", "--rerun", "x"), "unknown label 'x' in rerun"),
+    (("compare", "--config", "none.toml"), "cannot read the study file none.toml"),
+    (("compare", "--config", "typo.toml"), "unknown key 'seds' in typo.toml: did you mean 'seeds'?"),
+    (("compare", "--config", "field.toml"), "unknown protocol field 'noize' in field.toml: did you mean 'noise'?"),
+    (("compare", "--out", "typo.toml"), "typo.toml is a file, but the study's folder should be there"),
+    (("compare", "--out", "typo.toml/deeper"), "typo.toml is a file"),
+    (("report", "nowhere"), "nowhere holds no study"),
+    (("status", "nowhere"), "nowhere holds no study"),
+    (("tables", "info", "nb2O1"), "unknown table 'nb2O1': did you mean 'nb201'?"),
+    (("strategies", "info", "local"), "unknown strategy 'local': did you mean 'local-search'?"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=[" ".join(arguments) for arguments, _ in MISTAKES])
+def test_a_mistake_gets_one_line_and_leaves_nothing(cli, tmp_path, arguments, message):
+    (tmp_path / "typo.toml").write_text("seds = 3\n")
+    (tmp_path / "field.toml").write_text("[protocol]\nnoize = 'mean'\n")
+    before = sorted(tmp_path.rglob("*"))
+    done = cli(*arguments)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert done.stdout == ""
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_torn_block_is_named_and_nothing_is_lost(cli, tmp_path):
+    assert cli("compare", *SMALL, "--out", "s").returncode == 0
+    (path,) = blocks(tmp_path / "s")
+    path.write_bytes(path.read_bytes()[:500])
+    for arguments in (("compare", *SMALL, "--out", "s"), ("report", "s"), ("status", "s")):
+        done = cli(*arguments)
+        assert done.returncode == 2
+        assert re.fullmatch(r"error: \S+seeds-0-11\.parquet is torn or no Parquet file: .*\n", done.stderr)
+    path.unlink()
+    assert cli("compare", *SMALL, "--out", "s").returncode == 0
+
+
+def test_a_corrupt_cache_is_named(cli, tmp_path):
+    cache = tmp_path / "cache"
+    assert cli("tables", "info", "nb201", NASBENCH_HARNESS_CACHE=str(cache)).returncode == 0
+    (array,) = cache.rglob("cifar10.val_accuracy.npy")
+    content = bytearray(array.read_bytes())
+    content[-100] ^= 1
+    array.write_bytes(content)
+    done = cli("compare", *SMALL, NASBENCH_HARNESS_CACHE=str(cache))
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"error: the cached table \S+ is corrupt \(cifar10.val_accuracy.npy .*\): delete .*\n", done.stderr
+    )
+    shutil.rmtree(cache)
+    assert cli("compare", *SMALL, NASBENCH_HARNESS_CACHE=str(cache)).returncode == 0
+
+
+def test_a_study_file_repeats_a_study_and_flags_override_it(cli, tmp_path):
+    (tmp_path / "my.toml").write_text(
+        "seeds = 11\ntasks = ['nb201-cifar10']\n[protocol]\nevaluations = 9\nnoise = 'mean'\n"
+        "[[strategies]]\nuse = 'regularized-evolution'\nlabel = 'RE'\n"
+        "parameters = { population_size = 4, sample_size = 2 }\n"
+    )
+    assert cli("compare", "--config", "my.toml", "--out", "a").returncode == 0
+    record = (tmp_path / "a" / "study.toml").read_text()
+    assert "seeds = 11" in record
+    assert 'label = "RE"' in record
+    again = cli("compare", "--config", "a/study.toml", "--out", "a")
+    assert "nothing to run" in again.stdout
+    other = cli("compare", "--config", "my.toml", "--out", "b", "--evaluations", "5", "--strategies", "random-search")
+    assert "55 evaluations" in other.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compare", *SMALL),
+        ("run", *SMALL),
+        ("tables", "list"),
+        ("tables", "info", "nb201"),
+        ("strategies", "list"),
+        ("strategies", "info", "local-search"),
+    ],
+)
+def test_json_is_all_that_stands_on_standard_output(cli, arguments):
+    done = cli(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+
+
+def test_json_of_status_and_report(cli):
+    assert cli("run", *SMALL, "--out", "s").returncode == 0
+    assert json.loads(cli("status", "s", "--json").stdout) == {"runs": 12, "done": 12, "missing": [], "failures": []}
+    done = json.loads(cli("report", "s", "--format", "csv", "--json").stdout)
+    assert done == {"folder": "s/report", "files": ["main.csv", "nb201-cifar10.csv", "anytime.csv"]}
+
+
+def test_every_verb_has_help(cli):
+    for verb in ((), ("compare",), ("run",), ("status",), ("report",), ("tables",), ("strategies",)):
+        done = cli(*verb, "--help")
+        assert done.returncode == 0
+        assert "Usage:" in done.stdout
+    fields = set(re.findall(r"--([a-z-]+)", cli("compare", "--help").stdout))
+    from nasbench_harness import Protocol
+
+    assert {name.replace("_", "-") for name in Protocol.__dataclass_fields__} <= fields
