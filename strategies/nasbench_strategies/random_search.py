@@ -3,7 +3,7 @@
 Li and Talwalkar, "Random Search and Reproducibility for Neural Architecture Search", UAI 2019, argue for it as the
 baseline of every comparison.
 
-Reference: 91.14 / 71.78 / 45.49 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
+Reference: 91.14 / 71.78 / 45.50 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 2,000 seeds at 200 evaluations; results/reference).
 """
 
