@@ -102,7 +102,7 @@ def test_failures_are_raised_at_the_end_and_the_rest_is_stored(tmp_path):
         ({"strategies": []}, "no strategies given"),
         ({"seeds": 2.0}, "seeds must be a whole number"),
         ({"seeds": True}, "seeds must be a whole number"),
-        ({"evalutions": 3}, "unknown protocol field 'evalutions' in the arguments: did you mean 'evaluations'"),
+        ({"evaluation": 3}, "unknown protocol field 'evaluation' in the arguments: did you mean 'evaluations'"),
         ({"strategies": [len]}, "is neither a Strategy class nor a generator function"),
         ({"strategies": [Entry(climb, parameters={"patience": object()})]}, "must be JSON values"),
         ({"strategies": ["a,b=random-search"]}, "label 'a,b'"),
