@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasbench_harness.engine.execution import BatchPlan, BatchReport, Rules, execute, make_strategy, plan_batches
-from nasbench_harness.engine.references import Entry, Spec, parse_entry, resolve_all, strategy_entry_points
+from nasbench_harness.engine.references import Entry, Spec, is_label, parse_entry, resolve_all, strategy_entry_points
 from nasbench_harness.errors import InvalidInputError, RunsFailedError, UnknownNameError
 from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Task, load_task
 from nasbench_harness.store.folder import Block, StudyFolder, missing_seeds
 from nasbench_harness.store.identity import identity_of, study_id
-from nasbench_harness.store.record import StrategyRecord, StudyRecord, read_study_file
+from nasbench_harness.store.record import StrategyRecord, StudyRecord, read_study_file, to_toml
 from nasbench_harness.tables.registry import task_names
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Study:
         for position, strategy in enumerate(self.record.strategies):
             for task in self._tasks:
                 runs = self._read(position, task)
-                picks = runs.picks[:, -1]
+                picks = runs.final
                 parts.append(
                     pd.DataFrame(
                         {
@@ -325,13 +325,12 @@ def canonical_command(record: StudyRecord) -> str:
 
 
 def _written(strategy: StrategyRecord) -> str:
-    import json
-
     arguments = ", ".join(
-        f"{name}={json.dumps(value)}" for name, value in strategy.parameters.items() if value is not None
+        f"{name}={to_toml(value)}" for name, value in strategy.parameters.items() if value is not None
     )
     written = strategy.reference + (f"({arguments})" if arguments else "")
-    return written if strategy.label == strategy.reference else f"{strategy.label}={written}"
+    is_default = strategy.label == strategy.reference or not is_label(strategy.label)
+    return written if is_default else f"{strategy.label}={written}"
 
 
 def _plan(
@@ -345,6 +344,7 @@ def _plan(
 ) -> Plan:
     batches: list[BatchPlan] = []
     notices: list[str] = []
+    superseded: list[Block] = []
     num_done = 0
     # Task by task, so that a reader sees whole tasks finish.
     for task in tasks:
@@ -353,8 +353,7 @@ def _plan(
             stale = (
                 blocks if spec.label in rerun else [] if keep_stale else study.folder.stale_blocks(blocks, spec.code)
             )
-            for block in stale:
-                study.folder.supersede(block)
+            superseded += stale
             if stale:
                 why = "asked for" if spec.label in rerun else "its code changed"
                 notices.append(f"{spec.label} on {task.name}: runs again ({why}); old runs lie in superseded/")
@@ -362,6 +361,8 @@ def _plan(
             ranges = missing_seeds(kept, study.record.num_seeds)
             num_done += study.record.num_seeds - sum(last - first + 1 for first, last in ranges)
             batches += plan_batches(spec, task, ranges, rules.protocol)
+    for block in superseded:  # only when every block was found whole
+        study.folder.supersede(block)
     return Plan(study, tuple(batches), num_done, tuple(notices), jobs)
 
 

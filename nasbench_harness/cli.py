@@ -124,7 +124,8 @@ def status(folder: Path, as_json: bool) -> None:
     record, missing = study.record, study.missing()
     total = len(record.strategies) * len(record.tasks) * record.num_seeds
     lacking = sum(count for _, _, count in missing)
-    failures = sorted(str(path) for path in (study.path / "failures").glob("*.log"))
+    # Logs of runs that were done later say nothing any more.
+    failures = sorted(str(path) for path in (study.path / "failures").glob("*.log")) if missing else []
     if as_json:
         rows = [{"strategy": label, "task": task, "missing": count} for label, task, count in missing]
         click.echo(json.dumps({"runs": total, "done": total - lacking, "missing": rows, "failures": failures}))

@@ -6,8 +6,7 @@ HarnessError                 a mistake that the message explains; the command li
 ├── TableError               a table whose source or cache is damaged
 ├── StoreError               a block of runs that is torn, foreign or incomplete
 ├── StrategyError            a strategy that broke its contract
-├── RunsFailedError          some runs failed, the others are stored; the command line exits with 1
-└── MissingPackageError      an optional package that is needed here; names the install command
+└── RunsFailedError          some runs failed, the others are stored; the command line exits with 1
 """
 
 from __future__ import annotations
@@ -27,11 +26,11 @@ class InvalidInputError(HarnessError, ValueError):
 class UnknownNameError(InvalidInputError):
     """A name that does not exist, with the nearest known one as a suggestion."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "", advice: str = "") -> None:
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
-        super().__init__(f"unknown {kind} {name!r}{f' in {where}' if where else ''}: {hint}")
+        super().__init__(f"unknown {kind} {name!r}{f' in {where}' if where else ''}: {hint}{advice}")
 
 
 class TableError(HarnessError):
@@ -52,10 +51,3 @@ class RunsFailedError(HarnessError):
     def __init__(self, messages: Iterable[str]) -> None:
         self.messages = list(messages)
         super().__init__("\n".join(self.messages))
-
-
-class MissingPackageError(HarnessError):
-    """An optional package that is needed here."""
-
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {package}: pip install 'nasbench-harness[{extra}]'")

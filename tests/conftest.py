@@ -3,10 +3,24 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from nasbench_harness import compare
+
+REFERENCE_DATA = "NASBENCH_REFERENCE_DATA"
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """The published table, one row per architecture in the official order; skips where it is absent."""
+    folder = Path(os.environ.get(REFERENCE_DATA) or Path(__file__).parents[2] / "shared" / "data")
+    file = folder / "nb201_reference.csv.gz"
+    if not file.is_file():
+        pytest.skip(f"needs the reference data {file.name}: set {REFERENCE_DATA} to its folder")
+    return pd.read_csv(file, dtype={"key": str})
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -138,6 +139,7 @@ MISTAKES = [
     (("compare", "--strategies", "local-search(acceptance=first)"), "write key=value, … as in TOML"),
     (("compare", "--strategies", "local-search(num_init=1)"), "did you mean 'num_initial'?"),
     (("compare", "--strategies", "local-search(num_initial=1"), "a bracket is left open"),
+    (("compare", "--strategies", "my_search"), "; code of your own is written module:attribute"),
     (("compare", "--strategies", "nowhere:search"), "no module 'nowhere'"),
     (("compare", "--strategies", "json:dumps"), "is neither a Strategy class nor a generator function"),
     (("compare", "--strategies", "json:dunps"), "unknown attribute 'dunps' in json: did you mean 'dumps'?"),
@@ -245,3 +247,47 @@ def test_every_verb_has_help(cli):
     from nasbench_harness import Protocol
 
     assert {name.replace("_", "-") for name in Protocol.__dataclass_fields__} <= fields
+
+
+def test_the_command_and_the_study_file_of_a_report_repeat_it(cli, tmp_path):
+    """Also where strategies have no label of their own: their default labels hold colons and parentheses."""
+    (tmp_path / "my_search.py").write_text(MY_SEARCH)
+    written = "my_search:my_search(offset=2),regularized-evolution(sample_size=2,population_size=4),my_search:my_search"
+    assert cli("compare", "--strategies", written, *SMALL[2:], "--out", "s").returncode == 0
+    command = shlex.split((tmp_path / "s" / "report" / "main.csv").read_text().partition("\n")[0])[3:]
+    assert command[0] == "nasbench-harness"
+    for again in (command[1:], ["compare", "--config", "s/study.toml"]):
+        done = cli(*again, "--out", "s")
+        assert "nothing to run; 36 runs were there already" in done.stdout, done.stderr
+    before = (tmp_path / "s" / "report" / "main.csv").read_bytes()
+    assert cli("report", "s").returncode == 0
+    assert (tmp_path / "s" / "report" / "main.csv").read_bytes() == before
+
+
+def test_a_run_without_any_result_is_a_failure_of_its_strategy(cli, tmp_path):
+    (tmp_path / "my_search.py").write_text("def nothing(problem, rng):\n    return\n    yield\n")
+    done = cli("compare", "--strategies", "my_search:nothing", *SMALL[2:])
+    assert done.returncode == 1
+    assert "seeds 0-11: 12 of 12 runs ended without an evaluation or a recommendation" in done.stderr
+
+
+def test_stale_runs_stay_where_they_are_when_the_study_is_refused(cli, tmp_path):
+    mine = ("compare", "--strategies", "random-search,my_search:my_search", "--seeds", "3", "--evaluations", "4")
+    mine += ("--tasks", "nb201-cifar10,nb201-cifar100", "--out", "s")
+    (tmp_path / "my_search.py").write_text(MY_SEARCH)
+    assert cli(*mine).returncode == 0
+    (tmp_path / "my_search.py").write_text(MY_SEARCH.replace("+ offset", "+ offset + 1"))
+    (torn,) = (tmp_path / "s" / "runs" / "nb201-cifar100").glob("random-search-*/*.parquet")
+    torn.write_bytes(b"torn")
+    assert cli(*mine).returncode == 2
+    assert not (tmp_path / "s" / "superseded").exists()
+
+
+def test_a_log_is_shown_only_while_its_runs_are_missing(cli, tmp_path):
+    mine = ("run", "--strategies", "my_search:broken", *SMALL[2:], "--out", "s")
+    (tmp_path / "my_search.py").write_text(MY_SEARCH)
+    assert cli(*mine).returncode == 1
+    assert "failed before" in cli("status", "s").stdout
+    (tmp_path / "my_search.py").write_text(MY_SEARCH.replace('    raise KeyError("my own mistake")', "    yield 1"))
+    assert cli(*mine).returncode == 0
+    assert "failed before" not in cli("status", "s").stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from nasbench_harness.engine.references import Spec
 from nasbench_harness.engine.strategy import Needs, Strategy
 from nasbench_harness.engine.streams import RunStreams, stream_keys
 from nasbench_harness.engine.tiles import Tiles
-from nasbench_harness.errors import HarnessError, InvalidInputError
+from nasbench_harness.errors import HarnessError, InvalidInputError, StrategyError
 from nasbench_harness.evaluation.hashing import Words
 from nasbench_harness.evaluation.ledger import visit_type
 from nasbench_harness.evaluation.problem import Problem
@@ -66,9 +66,6 @@ class BatchReport:
     num_evaluations: int = 0
     seconds: float = 0.0
     failure: str = ""
-
-
-Progress = Callable[[BatchReport], None]
 
 
 def identity(spec: Spec, task: Task, rules: Rules) -> dict[str, Any]:
@@ -183,6 +180,10 @@ def _run_and_store(plan: BatchPlan, rules: Rules, folder: Path, git: str) -> Bat
     wall, cpu = perf_counter(), process_time()
     try:
         batch = run_seeds(plan.spec, plan.task, rules, plan.run_seeds)
+        if batch.num_empty:
+            raise StrategyError(
+                f"{batch.num_empty} of {len(plan.run_seeds)} runs ended without an evaluation or a recommendation"
+            )
         _store(plan, rules, study, batch, git)
     except Exception as error:
         return _failed(plan, rules, folder, error)

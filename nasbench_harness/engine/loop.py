@@ -11,7 +11,6 @@ import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
 from nasbench_harness.engine.checks import checked_architectures, checked_proposals
-from nasbench_harness.engine.lifting import LiftedGenerators
 from nasbench_harness.engine.strategy import Results, Strategy
 from nasbench_harness.engine.trace import Trace
 from nasbench_harness.errors import StrategyError
@@ -27,11 +26,19 @@ StrategyFactory = Callable[[], Strategy]
 
 @dataclass
 class Batch:
-    """A finished batch: its trace, the real seconds spent inside the strategy, and the evaluations it was charged."""
+    """A finished batch.
+
+    Attributes:
+        trace: Its rows.
+        strategy_seconds: Real seconds spent inside the strategy.
+        num_evaluations: Evaluations that were charged to its runs.
+        num_empty: Runs that ended without an evaluation or a recommendation: nothing to be scored by.
+    """
 
     trace: Trace
     strategy_seconds: float
     num_evaluations: int
+    num_empty: int
 
 
 def run_batch(
@@ -77,9 +84,9 @@ class _Loop:
             if np.count_nonzero(started):
                 self.advance(architectures, started)
                 active &= self.ledger.has_budget()
-        if isinstance(self.strategy, LiftedGenerators):
-            self.strategy.close()
-        return Batch(self.trace, self.seconds, int(self.ledger.counted.sum()))
+        self.strategy.close()
+        has_nothing = (self.ledger.counted == 0) & (self.last_recommended < 0)
+        return Batch(self.trace, self.seconds, int(self.ledger.counted.sum()), int(has_nothing.sum()))
 
     def ask(self, active: Bools) -> tuple[Ints, Bools]:
         """One proposal of every active run that has any; the others have ended. Progress is recorded on the way."""

@@ -43,8 +43,6 @@ class Entry:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", dict(self.parameters))
-        if self.label is not None and not _LABEL.fullmatch(self.label):
-            raise InvalidInputError(f"label {self.label!r}: use letters, digits, '.', '_', '-' and spaces only")
 
 
 @dataclass(frozen=True)
@@ -122,6 +120,8 @@ def parse_entry(text: str) -> Entry:
             ) from None
     if not reference.strip():
         raise InvalidInputError(f"strategy {text!r}: no name before the parameters")
+    if equals and not is_label(label.strip()):
+        raise _bad_label(label.strip())
     return Entry(reference.strip(), label.strip() if equals else None, parameters)
 
 
@@ -148,9 +148,21 @@ def resolve(entry: Entry) -> Spec:
         raise InvalidInputError(f"strategy {reference}: hyperparameters must be JSON values: {error}") from None
     for key, value in entry.parameters.items():
         _check_kind(reference, key, value, known[key])
-    changed = {name: value for name, value in entry.parameters.items() if value != defaults.get(name, _hyperparameters)}
-    label = entry.label or reference + (f"({_inline(changed)})" if changed else "")
-    return Spec(label, reference, parameters, target, code_hash(target))
+    given = {name: parameters[name] for name in known if name in entry.parameters}
+    changed = {name: value for name, value in given.items() if name not in defaults or value != defaults[name]}
+    default_label = reference + (f"({_inline(changed)})" if changed else "")
+    if entry.label not in (None, default_label) and not is_label(str(entry.label)):
+        raise _bad_label(str(entry.label))
+    return Spec(entry.label or default_label, reference, parameters, target, code_hash(target))
+
+
+def _bad_label(label: str) -> InvalidInputError:
+    return InvalidInputError(f"label {label!r}: use letters, digits, '.', '_', '-' and spaces only")
+
+
+def is_label(text: str) -> bool:
+    """Whether a strategy can be labeled so; default labels may hold colons and parentheses too."""
+    return _LABEL.fullmatch(text) is not None
 
 
 def resolve_all(entries: list[Entry]) -> list[Spec]:
@@ -232,8 +244,8 @@ def _find(use: str | Callable[..., Any]) -> tuple[str, Callable[..., Any]]:
     if ":" in use:
         return use, _checked(use, _import(use))
     if use not in strategy_entry_points():
-        hint = "" if _REGISTERED.fullmatch(use) else " (code of your own is written module:attribute)"
-        raise UnknownNameError("strategy", use + hint, strategy_entry_points())
+        advice = "" if _REGISTERED.fullmatch(use) else "; code of your own is written module:attribute"
+        raise UnknownNameError("strategy", use, strategy_entry_points(), advice=advice)
     return use, _checked(use, strategy_entry_points()[use].load())
 
 

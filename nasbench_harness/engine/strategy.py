@@ -105,6 +105,9 @@ class Strategy(ABC):
         """Architecture that each run would return now, −1 for the incumbent; None: the incumbent for all."""
         return None
 
+    def close(self) -> None:  # noqa: B027 - most strategies hold nothing that has to be closed
+        """Every run has ended."""
+
 
 class Evaluation(NamedTuple):
     """One finished evaluation, as a generator receives it."""

@@ -105,7 +105,6 @@ class RunStream:
         self._key = int(key)
         self._counter = 0
         self._block: list[float] = []
-        self._block_start = 0
         self._next_in_block = 0
 
     def uniform(self, size: int | None = None, runs: None = None) -> Any:

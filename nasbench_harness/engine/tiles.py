@@ -36,7 +36,6 @@ class Tiles(Strategy):
         if not isinstance(tile, int) or tile < 1:
             raise StrategyError(f"tile must be a whole number of at least 1, or None, not {tile!r}")
         groups, group_of_run = np.unique(run_seeds // tile, return_inverse=True)
-        self._num_runs = len(run_seeds)
         self._rows = group_of_run * tile + run_seeds % tile  # row of each run among all groups
         self._tile, self._num_rows = tile, len(groups) * tile
         row_seeds = (groups[:, None] * tile + np.arange(tile)).ravel()
@@ -97,6 +96,11 @@ class Tiles(Strategy):
             parts.append(checked_architectures(self.name, "recommend()", part, self._tile, size))
         of_runs: Ints = np.concatenate(parts)[self._rows]
         return of_runs
+
+    def close(self) -> None:
+        """Close every group."""
+        for strategy in self._strategies:
+            strategy.close()
 
     def _groups(self) -> list[slice]:
         return [slice(first, first + self._tile) for first in range(0, self._num_rows, self._tile)]

@@ -37,7 +37,7 @@ class Noise:
         self._kind = protocol.noise
         self._fixed = protocol.replicate
         self._counts = oracle.num_replicates(np.arange(num_architectures))
-        self._order = getattr(oracle, "replicate_order", None)
+        self._order = oracle.replicate_order
         self._keys = seed_sequence_keys([study_seed, _PURPOSE], run_seeds)
         if self._fixed is not None:
             has_it = self._counts > self._fixed if self._order is None else (self._order == self._fixed).any(axis=1)

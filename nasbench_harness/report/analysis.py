@@ -133,7 +133,7 @@ def _analyze_task(task: Task, runs: Sequence[Runs], counts: Ints, protocol: Prot
     picks = np.stack([entry.picks for entry in runs])
     codes = np.where(picks >= 0, task.report.regret_codes(picks), -1)
     curves = np.where(picks >= 0, codes * task.report.step, np.nan)
-    final = _final(codes, task)
+    final = task.report.regret_codes(np.stack([entry.final for entry in runs]))
     regret = final * task.report.step
     enough = final.shape[1] >= MIN_RUNS
     pairs, worse = _compare(final)
@@ -153,14 +153,6 @@ def _analyze_task(task: Task, runs: Sequence[Runs], counts: Ints, protocol: Prot
         sampling=(float(task.report.values.mean()), float(task.report.values.std())),
         chooses_itself=tuple(entry.chooses_itself for entry in runs),
     )
-
-
-def _final(codes: Ints, task: Task) -> Ints:
-    final: Ints = codes[:, :, -1]
-    if (final < 0).any():
-        strategy, run = np.argwhere(final < 0)[0]
-        raise ValueError(f"{task.name}: run {run} of strategy {strategy} ended without a single result")
-    return final
 
 
 def _compare(final: Ints) -> tuple[tuple[Pair, ...], Floats]:

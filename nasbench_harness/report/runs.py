@@ -32,6 +32,18 @@ class Runs:
     chooses_itself: bool
     num_evaluations: Ints
 
+    @property
+    def final(self) -> Ints:
+        """What each run returned, shape (num_runs,).
+
+        Raises:
+            StoreError: A run has nothing to return: all its evaluations failed or are missing in the table.
+        """
+        final: Ints = self.picks[:, -1]
+        if (final < 0).any():
+            raise StoreError(f"{int((final < 0).sum())} of {len(final)} runs ended without a single result")
+        return final
+
 
 def read_runs(blocks: Sequence[Block], task: Task, protocol: Protocol, num_seeds: int) -> Runs:
     """Read the runs with seeds 0 … num_seeds − 1.

@@ -250,7 +250,8 @@ def _optimum(entry: TaskAnalysis) -> float:
 def _value_cell(entry: TaskAnalysis, strategy: int, decimals: int) -> Cell:
     mean, std = _mean_and_std(entry.value[strategy])
     if not entry.regret[strategy].any():
-        return Cell("= optimum", {"mean": mean, "std": std}, None, is_marked=bool(entry.is_not_worse[strategy]))
+        numbers = _mean_std(mean, std, decimals).numbers
+        return Cell("= optimum", numbers, None, is_marked=bool(entry.is_not_worse[strategy]))
     printed = f"{mean:.{decimals}f}"
     best = [f"{entry.value[other].mean():.{decimals}f}" for other in np.flatnonzero(entry.is_best)]
     # Two cells that print the same number are both bold or neither.
@@ -283,9 +284,9 @@ def _mean_and_std(values: Any) -> tuple[float, float]:
 
 
 def _mean_std(mean: float, std: float, decimals: int) -> Cell:
-    numbers = {"mean": mean, "std": std}
     if math.isnan(std):
-        return Cell(f"{mean:.{decimals}f}", numbers, f"{mean:.{decimals}f}")
+        return Cell(f"{mean:.{decimals}f}", {"mean": mean}, f"{mean:.{decimals}f}")
+    numbers = {"mean": mean, "std": std}
     uncertainty = round(std * 10**decimals)
     return Cell(f"{mean:.{decimals}f} ± {std:.{decimals}f}", numbers, f"{mean:.{decimals}f}({uncertainty})")
 

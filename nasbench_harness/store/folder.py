@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,19 +116,6 @@ class StudyFolder:
     def write_json(self, path: Path, value: Any) -> None:
         """Write JSON with sorted keys (see ``write_text``)."""
         self.write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
-
-    def check_space(self, needed_bytes: int) -> None:
-        """Refuse to start what cannot be stored.
-
-        Raises:
-            InvalidInputError: The disk has less than ``needed_bytes`` left.
-        """
-        existing = next(part for part in (self.path, *self.path.parents) if part.exists())
-        free = shutil.disk_usage(existing).free
-        if free < needed_bytes:
-            raise InvalidInputError(
-                f"the runs need about {needed_bytes / 1e6:,.0f} MB but {existing} has {free / 1e6:,.0f} MB left"
-            )
 
 
 def missing_seeds(blocks: Iterable[Block], num_seeds: int) -> list[tuple[int, int]]:

@@ -39,12 +39,17 @@ class StudyRecord:
     def to_toml(self) -> str:
         """The study file's text."""
         lines = [_HEADER + f"seeds = {self.num_seeds}", f"study_seed = {self.study_seed}"]
-        lines += [f"tasks = {_toml(list(self.tasks))}", "", "[protocol]"]
-        lines += [f"{name} = {_toml(value)}" for name, value in asdict(self.protocol).items()]
+        lines += [f"tasks = {to_toml(list(self.tasks))}", "", "[protocol]"]
+        lines += [f"{name} = {to_toml(value)}" for name, value in asdict(self.protocol).items()]
         for strategy in self.strategies:
-            lines += ["", "[[strategies]]", f"use = {_toml(strategy.reference)}", f"label = {_toml(strategy.label)}"]
+            lines += [
+                "",
+                "[[strategies]]",
+                f"use = {to_toml(strategy.reference)}",
+                f"label = {to_toml(strategy.label)}",
+            ]
             # TOML has no null: a parameter that is None is left out, in the identity too.
-            lines += [f"parameters = {_toml({k: v for k, v in strategy.parameters.items() if v is not None})}"]
+            lines += [f"parameters = {to_toml({k: v for k, v in strategy.parameters.items() if v is not None})}"]
         return "\n".join(lines) + "\n"
 
 
@@ -107,11 +112,12 @@ def _validated(content: dict[str, Any], path: Path) -> StudyFile:
     return StudyFile(study.seeds, study.study_seed, tasks, study.protocol, strategies)
 
 
-def _toml(value: Any) -> str:
+def to_toml(value: Any) -> str:
+    """A JSON value as TOML."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{json.dumps(key)} = {to_toml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
+        return "[" + ", ".join(map(to_toml, value)) + "]"
     if isinstance(value, float) and value in (float("inf"), float("-inf")):
         return "inf" if value > 0 else "-inf"
     return json.dumps(value, ensure_ascii=False)

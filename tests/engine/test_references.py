@@ -124,7 +124,7 @@ def test_other_texts_are_refused(text, message):
 @pytest.mark.parametrize("label", ["", "a/b", "a:b", "é", "a\nb", "a=b"])
 def test_labels_have_letters_digits_and_four_signs(label):
     with pytest.raises(InvalidInputError, match=r"use letters, digits, '\.', '_', '-' and spaces only"):
-        Entry("random-search", label)
+        resolve(Entry("random-search", label))
 
 
 def test_a_registered_name_is_resolved_with_its_defaults():
@@ -141,9 +141,9 @@ def test_a_registered_name_is_resolved_with_its_defaults():
     [
         ("regularized-evolution", "regularized-evolution"),
         ("regularized-evolution(population_size=30)", "regularized-evolution"),
-        (
+        (  # in the order of the signature: the same strategy has the same label however it is written
             "regularized-evolution(sample_size=3,population_size=10)",
-            "regularized-evolution(sample_size=3,population_size=10)",
+            "regularized-evolution(population_size=10,sample_size=3)",
         ),
         ("re-10-3=regularized-evolution(population_size=10,sample_size=3)", "re-10-3"),
         ("local-search(acceptance='steepest',num_initial=10)", "local-search(acceptance=steepest)"),

@@ -17,6 +17,8 @@ MASK = 2**64 - 1
 class Counts:
     """An oracle of which only the number of replicates is known."""
 
+    replicate_order = None
+
     def __init__(self, counts):
         self.counts = np.asarray(counts)
 

@@ -45,7 +45,7 @@ def test_help_and_lists_load_nothing_heavy():
         assert not loaded.intersection(HEAVY), arguments
 
 
-def test_run_and_its_workers_load_numpy_and_pyarrow_only(tmp_path):
+def test_run_loads_numpy_and_pyarrow_only(tmp_path):
     arguments = ["run", "--seeds", "2", "--evaluations", "5", "--out", str(tmp_path / "study")]
     loaded = imported_by(
         f"from nasbench_harness.cli import main\ntry:\n    main({arguments!r})\nexcept SystemExit:\n    pass"

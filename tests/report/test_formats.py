@@ -156,3 +156,18 @@ def test_latex():
 
 def test_latex_escapes_everything_special():
     assert escape(r"\_{}%&#$~^") == (r"\textbackslash{}\_\{\}\%\&\#\$\textasciitilde{}\textasciicircum{}")
+
+
+def test_figures_name_their_command(study):
+    for name in ("anytime.pdf", "anytime.png"):
+        content = (study.folder.report_folder / name).read_bytes()
+        assert study.command.encode() in content, name
+
+
+def test_json_of_one_seed_is_strict_json(tmp_path):
+    study = compare(["random-search"], ["nb201-cifar10"], seeds=1, evaluations=2, out=tmp_path)
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    json.loads((study.folder.report_folder / "report.json").read_text(), parse_constant=refuse)

@@ -1,26 +1,10 @@
-"""Spaces and published data that the tests of the spaces share."""
-
-import os
-from pathlib import Path
+"""Spaces that the tests of the spaces share."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from nasbench_harness.engine.streams import RunStream, RunStreams
 from nasbench_harness.spaces import NASBench201Space, ProductSpace
-
-VARIABLE = "NASBENCH_REFERENCE_DATA"
-
-
-@pytest.fixture(scope="session")
-def reference():
-    """The published table, one row per architecture in the official order; skips where it is absent."""
-    folder = Path(os.environ.get(VARIABLE) or Path(__file__).parents[3] / "shared" / "data")
-    file = folder / "nb201_reference.csv.gz"
-    if not file.is_file():
-        pytest.skip(f"needs the reference data {file.name}: set {VARIABLE} to its folder")
-    return pd.read_csv(file, dtype={"key": str})
 
 
 @pytest.fixture(scope="session")
