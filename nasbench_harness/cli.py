@@ -204,22 +204,25 @@ def table_info(name: str, as_json: bool) -> None:
         best = task.report.optimum
         rows[task.name] = {
             "title": entry.title,
+            "space": entry.space.name,
+            "architectures": entry.space.num_architectures,
             "optimum": round(float(task.report.values[best]), 6),
-            "optimum_architecture": table.space.to_string(best),
+            "optimum_architecture": entry.space.to_string(best),
             "metrics": [
                 {**vars(column.metric), "shape": list(column.values.shape)} for column in entry.columns.values()
             ],
         }
     provenance = {key: value for key, value in vars(table.provenance).items() if value}
     if as_json:
-        record = {"name": name, "architectures": table.space.num_architectures, "sha256": table.digest, "tasks": rows}
+        record = {"name": name, "sha256": table.digest, "tasks": rows}
         click.echo(json.dumps(record | {"provenance": provenance}))
         return
-    click.echo(f"{name}: {table.space.num_architectures:,} architectures of the space {table.space.name}")
+    click.echo(f"{name}: {len(rows)} task{'s' if len(rows) > 1 else ''}")
     for key, value in {**provenance, "sha256": table.digest, "cache": table.folder}.items():
         click.echo(f"  {key}: {value}")
     for task_name, row in rows.items():
-        click.echo(f"{task_name} ({row['title']}): optimum {row['optimum']} at {row['optimum_architecture']}")
+        click.echo(f"{task_name} ({row['title']}): {row['architectures']:,} architectures of the space {row['space']}")
+        click.echo(f"  optimum {row['optimum']} at {row['optimum_architecture']}")
         for metric in row["metrics"]:
             replicates = f", {metric['shape'][1]} replicates" if metric["shape"][1] > 1 else ""
             grid = f", grid {metric['resolution']:.4g}" if metric["resolution"] else ""

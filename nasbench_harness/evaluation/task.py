@@ -77,7 +77,7 @@ class Task:
     @property
     def space(self) -> SearchSpace:
         """The search space."""
-        return self.table.space
+        return self.table.datasets[self.dataset].space
 
     @property
     def provenance(self) -> Provenance:

@@ -1,7 +1,8 @@
 """Search spaces: pure combinatorics on arrays of architecture indices; no data needed."""
 
 from nasbench_harness.spaces.base import RandomSource, SearchSpace
+from nasbench_harness.spaces.kinds import from_description
 from nasbench_harness.spaces.nasbench201 import NASBench201Space
 from nasbench_harness.spaces.product import ProductSpace
 
-__all__ = ["NASBench201Space", "ProductSpace", "RandomSource", "SearchSpace"]
+__all__ = ["NASBench201Space", "ProductSpace", "RandomSource", "SearchSpace", "from_description"]

@@ -35,6 +35,10 @@ class SearchSpace(ABC):
     name: str
     num_architectures: int
 
+    def description(self) -> dict[str, Any]:
+        """JSON-able description from which ``spaces.from_description`` builds the same space again."""
+        return {"kind": self.name}
+
     @property
     @abstractmethod
     def num_choices(self) -> Ints:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import re
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,10 @@ class NASBench201Space(ProductSpace):
         order = list(range(len(OPERATIONS) ** len(EDGES)))
         random.Random(_OFFICIAL_SHUFFLE_SEED).shuffle(order)
         super().__init__("nasbench201", [OPERATIONS] * len(EDGES), np.array(order))
+
+    def description(self) -> dict[str, Any]:
+        """Nothing but the kind."""
+        return {"kind": self.name}
 
     def to_key(self, architecture: int) -> str:
         """The six-digit key."""

@@ -48,6 +48,12 @@ class ProductSpace(SearchSpace):
         # Column of the neighbor table where each decision's other choices begin.
         self._first_neighbor = np.concatenate([[0], np.cumsum(self._num_choices - 1)[:-1]])
 
+    def description(self) -> dict[str, Any]:
+        """Kind, name, decisions, and the order where it is not ascending."""
+        ascending = np.array_equal(self._codes, np.arange(self.num_architectures))
+        order = {} if ascending else {"order": self._codes.tolist()}
+        return {"kind": "product", "name": self.name, "decisions": [list(names) for names in self.decisions], **order}
+
     @property
     def num_choices(self) -> Ints:
         """Number of choices of each decision, shape (num_decisions,)."""

@@ -44,7 +44,7 @@ def convert() -> Table:
         license="Apache-2.0",
         sha256={name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in _FILES.values()},
     )
-    return Table("nb201", space, datasets, provenance)
+    return Table("nb201", datasets, provenance)
 
 
 def _package_folder() -> Path:
@@ -75,7 +75,7 @@ def _convert_dataset(space: NASBench201Space, dataset: str, path: Path) -> Datas
         _closed_form("params_m", "million", space.params_m(_CLASSES[dataset])),
         _closed_form("flops_m", "million", space.flops_m(_CLASSES[dataset], _SIDES[dataset])),
     ]
-    return Dataset(DATASETS[dataset], {column.metric.name: column for column in columns})
+    return Dataset(DATASETS[dataset], space, {column.metric.name: column for column in columns}, (200,))
 
 
 def _on_grid(accuracy: Floats, num_images: int, path: Path) -> Floats:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 GROUP = "nasbench_harness.tables"
 # Counts changes of how tables are converted; part of the cache folder's name.
-_CONVERSION = 2
+_CONVERSION = 3
 
 
 @cache

@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Floats
-from nasbench_harness.errors import TableError, UnknownNameError
-from nasbench_harness.spaces import NASBench201Space, SearchSpace
+from nasbench_harness.errors import UnknownNameError
+from nasbench_harness.spaces import SearchSpace, from_description
 
 Role = Literal["search", "report", "cost", "hardware", "proxy"]
 Direction = Literal["minimize", "maximize"]
-
-_SPACES: dict[str, type[SearchSpace]] = {"nasbench201": NASBench201Space}
 
 
 @dataclass(frozen=True)
@@ -52,10 +49,20 @@ class Column:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The columns of one data set and the name that papers print."""
+    """One data set.
+
+    Attributes:
+        title: The name that papers print.
+        space: What the rows are.
+        columns: Metrics by name.
+        fidelities: Epochs along the fidelity axis, ascending; columns of one fidelity hold values of the last. Empty
+            where the source does not say.
+    """
 
     title: str
+    space: SearchSpace
     columns: Mapping[str, Column]
+    fidelities: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Table:
-    """A space, its metric arrays on every data set, and their provenance.
+    """Metric arrays on every data set, and their provenance.
 
     Attributes:
         digest: sha256 of the metadata, which holds the sha256 of every array; identifies the data.
@@ -78,7 +85,6 @@ class Table:
     """
 
     name: str
-    space: SearchSpace
     datasets: Mapping[str, Dataset]
     provenance: Provenance
     digest: str = ""
@@ -102,23 +108,16 @@ class Table:
         return [column for column in self.datasets[dataset].columns.values() if column.metric.role == role]
 
 
-@cache
-def space_of(kind: str) -> SearchSpace:
-    """The search space that a table's metadata names."""
-    if kind not in _SPACES:
-        raise TableError(f"unknown kind of search space {kind!r}: the table was written by a newer version")
-    return _SPACES[kind]()
-
-
 def metadata_of(table: Table, files: Mapping[tuple[str, str], tuple[str, str]]) -> dict[str, Any]:
     """JSON description of a table whose (data set, metric) arrays lie in files with (name, sha256)."""
     return {
         "name": table.name,
-        "space": table.space.name,
         "provenance": asdict(table.provenance),
         "datasets": {
             name: {
                 "title": dataset.title,
+                "space": dataset.space.description(),
+                "fidelities": list(dataset.fidelities),
                 "columns": [
                     {**asdict(column.metric), "file": files[name, metric][0], "sha256": files[name, metric][1]}
                     for metric, column in dataset.columns.items()
@@ -133,11 +132,16 @@ def table_from_metadata(text: str, digest: str, folder: Path) -> Table:
     """Table whose arrays are memory-mapped from ``folder``."""
     metadata = json.loads(text)
     datasets = {
-        name: Dataset(entry["title"], {column["name"]: _open_column(column, folder) for column in entry["columns"]})
+        name: Dataset(
+            entry["title"],
+            from_description(entry["space"]),
+            {column["name"]: _open_column(column, folder) for column in entry["columns"]},
+            tuple(entry["fidelities"]),
+        )
         for name, entry in metadata["datasets"].items()
     }
     provenance = Provenance(**metadata["provenance"])
-    return Table(metadata["name"], space_of(metadata["space"]), datasets, provenance, digest, folder)
+    return Table(metadata["name"], datasets, provenance, digest, folder)
 
 
 def _open_column(entry: Mapping[str, Any], folder: Path) -> Column:

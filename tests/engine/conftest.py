@@ -31,7 +31,7 @@ def _tiny_task() -> Task:
         "val_accuracy": Column(Metric("val_accuracy", "%", "maximize", "search", 0.01), accuracy),
         "train_cost_s": Column(Metric("train_cost_s", "s", "minimize", "cost"), cost),
     }
-    table = Table("tiny", space, {"set": Dataset("Set", columns)}, Provenance("made here", "1", "MIT"), digest="0" * 64)
+    table = Table("tiny", {"set": Dataset("Set", space, columns)}, Provenance("made here", "1", "MIT"), digest="0" * 64)
     return make_task(table, "set")
 
 

@@ -41,7 +41,7 @@ def table_of():
         if params is not None:
             columns["params_m"] = Column(PARAMS, np.asarray(params, dtype=float)[:, None, None])
         space = ProductSpace("letters", [[f"choice{index}" for index in range(len(values))]])
-        return Table("tiny", space, {"one": Dataset("Tiny", columns)}, Provenance("here", "1", "MIT"))
+        return Table("tiny", {"one": Dataset("Tiny", space, columns)}, Provenance("here", "1", "MIT"))
 
     return make
 

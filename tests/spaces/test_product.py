@@ -1,3 +1,4 @@
+import json
 from itertools import product
 
 import numpy as np
@@ -7,8 +8,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from nasbench_harness.engine.streams import RunStreams
-from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.spaces import ProductSpace
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.spaces import NASBench201Space, ProductSpace, from_description
 
 # A correct space fails a chi-square test of this file once in a million other seeds.
 FALSE_ALARM = 1e-6
@@ -256,3 +257,23 @@ def test_results_belong_to_the_caller(space):
         before = method(some).copy()
         method(some)[:] = 0
         np.testing.assert_array_equal(method(some), before)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        NASBench201Space(),
+        ProductSpace("letters", [["a", "b"], ["c", "d", "e"]]),
+        ProductSpace("letters", [["a", "b"], ["c", "d", "e"]], np.array([3, 1, 5, 0, 2, 4])),
+    ],
+)
+def test_a_description_builds_the_same_space(space):
+    again = from_description(json.loads(json.dumps(space.description())))
+    everything = np.arange(space.num_architectures)
+    assert (again.name, again.to_strings(everything)) == (space.name, space.to_strings(everything))
+    assert again is from_description(space.description())
+
+
+def test_an_unknown_kind_of_space_is_refused():
+    with pytest.raises(UnknownNameError, match=r"unknown kind of search space 'produkt': did you mean 'product'"):
+        from_description({"kind": "produkt"})

@@ -32,5 +32,5 @@ def tiny():
         Column(Metric("val_accuracy", "%", "maximize", "search", 0.5), values),
         Column(Metric("params_m", "million", "minimize", "hardware", free=True), values[:, :1]),
     ]
-    dataset = Dataset("Tïny", {column.metric.name: column for column in columns})
-    return Table("tiny", NASBench201Space(), {"one": dataset}, Provenance("here", "1", "MIT", {"file": "ab"}))
+    dataset = Dataset("Tïny", NASBench201Space(), {column.metric.name: column for column in columns})
+    return Table("tiny", {"one": dataset}, Provenance("here", "1", "MIT", {"file": "ab"}))

@@ -97,7 +97,7 @@ def test_provenance_names_source_version_license_and_digests(nb201):
 
 
 def test_rows_lie_in_the_official_order(nb201, raw, dataset):
-    assert list(raw(dataset)) == [nb201.space.to_key(index) for index in range(15_625)]
+    assert list(raw(dataset)) == [nb201.datasets["cifar10"].space.to_key(index) for index in range(15_625)]
     assert list(raw(dataset))[:2] == ["421211", "334131"]
 
 
@@ -126,7 +126,7 @@ def test_8169_cells_have_three_replicates_and_7456_only_two(values, dataset):
 @pytest.mark.parametrize("case", list(each(("333132", 91.60667), ("333133", 73.49333), ("322133", 46.73333)).items()))
 def test_best_by_mean_validation(nb201, means, case):
     dataset, (key, accuracy) = case
-    assert nb201.space.to_key(means(dataset).argmax()) == key
+    assert nb201.datasets["cifar10"].space.to_key(means(dataset).argmax()) == key
     assert means(dataset).max() == pytest.approx(accuracy, abs=5e-6)
 
 
@@ -136,7 +136,7 @@ def test_best_single_replicate(values, dataset):
 
 
 def test_46_77_is_one_replicate_of_the_best_imagenet_cell(nb201, values):
-    best = values("imagenet16-120", "val_accuracy")[nb201.space.from_key("322133")]
+    best = values("imagenet16-120", "val_accuracy")[nb201.datasets["cifar10"].space.from_key("322133")]
     assert np.nanmax(best) == pytest.approx(46.77, abs=0.005)
 
 
@@ -151,7 +151,9 @@ def test_cells_within_one_point_of_the_best(means, dataset):
 
 
 def test_341_disconnected_cells_are_at_chance(nb201, values, dataset):
-    disconnected = np.array([not is_connected(nb201.space.to_key(index)) for index in range(15_625)])
+    disconnected = np.array(
+        [not is_connected(nb201.datasets["cifar10"].space.to_key(index)) for index in range(15_625)]
+    )
     assert disconnected.sum() == 341
     found = values(dataset, "val_accuracy")[disconnected]
     assert np.unique(found[~np.isnan(found)]).tolist() == pytest.approx([each(9.712, 1.0, 100 / 120)[dataset]])
@@ -159,7 +161,7 @@ def test_341_disconnected_cells_are_at_chance(nb201, values, dataset):
 
 def test_isomorphic_rows_differ(nb201, means):
     """Never merge them: within one class accuracy and train time differ."""
-    classes = nb201.space.canonical(np.arange(15_625))
+    classes = nb201.datasets["cifar10"].space.canonical(np.arange(15_625))
     assert len(np.unique(classes)) == 6_466
     spread = np.abs(means("cifar100") - means("cifar100")[classes])
     assert (spread > 1).sum() > 100
@@ -182,7 +184,9 @@ def test_spearman_between_data_sets(means):
     ids=["skip-only", "ResNet"],
 )
 def test_known_cells(nb201, means, dataset, key, expected):
-    assert means(dataset)[nb201.space.from_key(key)] == pytest.approx(each(*expected)[dataset], abs=5e-4)
+    assert means(dataset)[nb201.datasets["cifar10"].space.from_key(key)] == pytest.approx(
+        each(*expected)[dataset], abs=5e-4
+    )
 
 
 def test_accuracies_lie_on_the_grid(values, raw, dataset):
@@ -202,11 +206,11 @@ def test_parameters_and_model_size(nb201, values, raw, dataset):
     np.testing.assert_allclose(params, [row[1] for row in sizes], rtol=0, atol=1e-12)  # seed 888 is always right
     wrong = sum(abs(row[0] - exact) > 1e-9 for row, exact in zip(sizes, params, strict=True))
     assert 0 < wrong <= 204
-    np.testing.assert_array_equal(params, nb201.space.params_m(CLASSES[dataset]))
+    np.testing.assert_array_equal(params, nb201.datasets["cifar10"].space.params_m(CLASSES[dataset]))
 
 
 def test_parameters_by_the_closed_form(nb201, values, dataset):
-    keys = [nb201.space.to_key(index) for index in range(15_625)]
+    keys = [nb201.datasets["cifar10"].space.to_key(index) for index in range(15_625)]
     one, three = (np.array([key.count(digit) for key in keys]) for digit in "23")
     params = 464 + 128 + 65 * CLASSES[dataset]
     params += 5 * sum(one * (c**2 + 2 * c) + three * (9 * c**2 + 2 * c) for c in (16, 32, 64))
