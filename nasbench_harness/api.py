@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,14 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Task, load_task
 from nasbench_harness.store.folder import Block, StudyFolder, missing_seeds
 from nasbench_harness.store.identity import identity_of, study_id
-from nasbench_harness.store.record import StrategyRecord, StudyRecord, read_study_file, to_toml
+from nasbench_harness.store.record import (
+    Quoted,
+    ReportOptions,
+    StrategyRecord,
+    StudyRecord,
+    read_study_file,
+    to_toml,
+)
 from nasbench_harness.tables.registry import task_names
 
 if TYPE_CHECKING:
@@ -26,12 +33,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from nasbench_harness.report.analysis import Analysis
-    from nasbench_harness.report.tables import Table
+    from nasbench_harness.report.figures import Axis
+    from nasbench_harness.report.table import Table
 
 __all__ = ["Plan", "Study", "compare", "load_task", "open_study", "run"]
 
 DEFAULT_SEEDS = 200
-RESAMPLES = 2_000
+PAPER_SEEDS = 500
+PAPER_RESAMPLES = 10_000
 _MAX_SEEDS = 1_000_000
 
 StrategyLike = str | Entry | Callable[..., Any]
@@ -77,26 +86,29 @@ class Study:
         """One row per run: strategy, task, seed, final architecture, its noiseless value, regret."""
         import pandas as pd
 
-        from nasbench_harness.report.tables import regret_unit
+        from nasbench_harness.report.cells import regret_unit
 
         parts = []
         for position, strategy in enumerate(self.record.strategies):
             for task in self._tasks:
                 runs = self._read(position, task)
                 picks = runs.final
-                parts.append(
-                    pd.DataFrame(
-                        {
-                            "strategy": strategy.label,
-                            "task": task.name,
-                            "seed": np.arange(len(picks)),
-                            "evaluations": runs.num_evaluations,
-                            "architecture": picks,
-                            task.report.metric.name: task.report.values[picks],
-                            f"regret_{regret_unit(task.report.metric)}": task.report.regret(picks),
-                        }
-                    )
-                )
+                columns = {
+                    "strategy": strategy.label,
+                    "task": task.name,
+                    "seed": runs.seeds,
+                    "evaluations": runs.num_evaluations,
+                    "simulated_s": runs.simulated_s,
+                    "repeats_by_index": runs.repeats[:, 0],
+                    "repeats_by_class": runs.repeats[:, 1],
+                    "architecture": picks,
+                    task.report.metric.name: task.report.values[picks],
+                    f"regret_{regret_unit(task.report.metric)}": task.report.regret(picks),
+                }
+                if task.test is not None:
+                    columns[task.test.metric.name] = task.test.values[picks]
+                    columns[f"test_regret_{regret_unit(task.test.metric)}"] = task.test.regret(picks)
+                parts.append(pd.DataFrame(columns))
         return pd.concat(parts, ignore_index=True)
 
     def table(self, task: str | None = None) -> Table:
@@ -114,11 +126,11 @@ class Study:
             raise UnknownNameError("task", task, entries, "this study")
         return task_table(self.analysis, entries[task])
 
-    def figure(self) -> Figure:
-        """Regret after every evaluation, one panel per task."""
+    def figure(self, axis: Axis = "evaluations") -> Figure:
+        """Regret at every moment, one panel per task; ``axis`` is ``evaluations`` or ``seconds`` (simulated)."""
         from nasbench_harness.report.figures import anytime_figure
 
-        return anytime_figure(self.analysis)
+        return anytime_figure(self.analysis, axis)
 
     def write_report(self, formats: Sequence[str] | None = None) -> list[str]:
         """Write the report's files to ``<folder>/report``; returns their names."""
@@ -133,7 +145,17 @@ class Study:
 
         labels = [strategy.label for strategy in self.record.strategies]
         record = self.record
-        return analyze(labels, self._tasks, self._read, record.protocol, record.study_seed, record.num_seeds, RESAMPLES)
+        return analyze(
+            labels,
+            self._tasks,
+            self._read,
+            record.protocol,
+            record.study_seed,
+            record.num_seeds,
+            record.report.resamples,
+            options=record.report,
+            quoted=record.quoted,
+        )
 
     @property
     def command(self) -> str:
@@ -163,19 +185,22 @@ class Study:
         from nasbench_harness.report.runs import read_runs
 
         blocks = self._blocks(self.record.strategies[position], task)
-        return read_runs(blocks, task, self.record.protocol, self.record.num_seeds)
+        return read_runs(blocks, task, self.record.protocol, np.arange(self.record.num_seeds))
 
 
 def compare(
     strategies: Iterable[StrategyLike] | None = None,
     tasks: Iterable[str] | None = None,
-    seeds: int = DEFAULT_SEEDS,
+    seeds: int | None = None,
     out: str | Path | None = None,
     *,
     study_seed: int = 0,
     jobs: int = 1,
     keep_stale: bool = False,
     rerun: Iterable[str] = (),
+    paper: bool = False,
+    report: ReportOptions | None = None,
+    quoted: Iterable[Quoted] = (),
     **protocol: Any,
 ) -> Study:
     """Run what is missing, analyze, and write the report.
@@ -184,12 +209,15 @@ def compare(
         strategies: Registered names, ``[label=]reference[(key=value, …)]``, classes or generator functions; default:
             all registered strategies.
         tasks: Task names; default: all.
-        seeds: Runs of each strategy on each task, seeds 0 … seeds − 1.
+        seeds: Runs of each strategy on each task, seeds 0 … seeds − 1; default 200, with ``paper`` 500.
         out: Folder of the study; default ``nasbench-results/<study id>``.
         study_seed: Seed of the whole study.
         jobs: Worker processes.
         keep_stale: Report runs of an older version of a strategy's code instead of running them again.
         rerun: Labels whose runs are to be done again.
+        paper: 500 seeds and 10,000 resamples.
+        report: Order of the rows, highlighted labels, kind of cells, number of resamples.
+        quoted: Rows from papers, shown in a block of their own.
         **protocol: Fields of Protocol, e.g. ``evaluations=300, noise="mean"``.
 
     Raises:
@@ -205,6 +233,9 @@ def compare(
         jobs=jobs,
         keep_stale=keep_stale,
         rerun=rerun,
+        paper=paper,
+        report=report,
+        quoted=quoted,
         **protocol,
     )
     study.write_report()
@@ -214,18 +245,33 @@ def compare(
 def run(
     strategies: Iterable[StrategyLike] | None = None,
     tasks: Iterable[str] | None = None,
-    seeds: int = DEFAULT_SEEDS,
+    seeds: int | None = None,
     out: str | Path | None = None,
     *,
     study_seed: int = 0,
     jobs: int = 1,
     keep_stale: bool = False,
     rerun: Iterable[str] = (),
+    paper: bool = False,
+    report: ReportOptions | None = None,
+    quoted: Iterable[Quoted] = (),
     **protocol: Any,
 ) -> Study:
     """Run what is missing and store it, without a report (arguments as in ``compare``)."""
     rules = Rules(Protocol.from_mapping(protocol, "the arguments"), study_seed)
-    plan = plan_study(strategies, tasks, seeds, out, rules, jobs=jobs, keep_stale=keep_stale, rerun=rerun)
+    options = report or ReportOptions()
+    plan = plan_study(
+        strategies,
+        tasks,
+        seeds if seeds is not None else PAPER_SEEDS if paper else DEFAULT_SEEDS,
+        out,
+        rules,
+        jobs=jobs,
+        keep_stale=keep_stale,
+        rerun=rerun,
+        report=replace(options, resamples=PAPER_RESAMPLES) if paper else options,
+        quoted=tuple(quoted),
+    )
     failures = [report.failure for report in execute_plan(plan, rules) if report.failure]
     if failures:
         raise RunsFailedError(failures)
@@ -242,6 +288,8 @@ def plan_study(
     jobs: int = 1,
     keep_stale: bool = False,
     rerun: Iterable[str] = (),
+    report: ReportOptions = ReportOptions(),  # noqa: B008 - immutable
+    quoted: tuple[Quoted, ...] = (),
 ) -> Plan:
     """Check everything, write the study file, and find what is still to be run.
 
@@ -259,12 +307,14 @@ def plan_study(
     unknown = [label for label in rerun if label not in {spec.label for spec in specs}]
     if unknown:
         raise UnknownNameError("label", unknown[0], [spec.label for spec in specs], "rerun")
-    loaded = [load_task(name) for name in names]
+    _check_labels(report, [spec.label for spec in specs])
+    loaded = [load_task(name, rules.protocol.fidelity) for name in names]
     for task in loaded:  # what can be refused is refused before anything is written
         Ledger(task, rules.protocol, rules.study_seed, np.arange(1))
         problem = task.problem(rules.protocol)
         for spec in specs:
             make_strategy(spec, problem, task.name, rules, np.arange(1))
+    _check_quoted(quoted, loaded)
     folder = StudyFolder(_default_folder(rules) if out is None else Path(out))
     record = StudyRecord(
         tuple(StrategyRecord(spec.label, spec.reference, spec.parameters) for spec in specs),
@@ -272,6 +322,8 @@ def plan_study(
         seeds,
         rules.protocol,
         rules.study_seed,
+        report,
+        quoted,
     )
     plan = _plan(Study(folder, record, loaded), specs, loaded, rules, keep_stale, set(rerun), jobs)
     folder.write_text(folder.study_file, record.to_toml())
@@ -299,8 +351,8 @@ def open_study(path: str | Path) -> Study:
         StrategyRecord(entry["label"] or entry["use"], entry["use"], entry["parameters"]) for entry in file.strategies
     )
     protocol = Protocol.from_mapping(file.protocol, str(folder.study_file))
-    record = StudyRecord(strategies, file.tasks, file.seeds, protocol, file.study_seed or 0)
-    return Study(folder, record, [load_task(name) for name in file.tasks])
+    record = StudyRecord(strategies, file.tasks, file.seeds, protocol, file.study_seed or 0, file.report, file.quoted)
+    return Study(folder, record, [load_task(name, protocol.fidelity) for name in file.tasks])
 
 
 def canonical_command(record: StudyRecord) -> str:
@@ -308,18 +360,23 @@ def canonical_command(record: StudyRecord) -> str:
     import shlex
 
     parts = ["nasbench-harness", "compare"]
+    if record.quoted or replace(record.report, resamples=0) != ReportOptions(resamples=0):
+        return " ".join([*parts, "--config", "study.toml"])  # what only a study file can say
     references = [(entry.reference, entry.label) for entry in record.strategies]
     if references != [(name, name) for name in strategy_entry_points()]:
         parts += ["--strategies", shlex.quote(",".join(map(_written, record.strategies)))]
     if list(record.tasks) != task_names():
         parts += ["--tasks", shlex.quote(",".join(record.tasks))]
-    if record.num_seeds != DEFAULT_SEEDS:
+    is_paper = record.report.resamples == PAPER_RESAMPLES
+    if is_paper:
+        parts += ["--paper"]
+    if record.num_seeds != (PAPER_SEEDS if is_paper else DEFAULT_SEEDS):
         parts += ["--seeds", str(record.num_seeds)]
     if record.study_seed:
         parts += ["--study-seed", str(record.study_seed)]
     defaults = Protocol()
     for name, value in vars(record.protocol).items():
-        if value != getattr(defaults, name):
+        if value is not None and value != getattr(defaults, name):
             parts += [f"--{name.replace('_', '-')}", shlex.quote(str(value))]
     return " ".join(parts)
 
@@ -389,6 +446,26 @@ def _task_list(tasks: Iterable[str] | None) -> list[str]:
         if names.count(name) > 1:
             raise InvalidInputError(f"task {name} is named twice")
     return names
+
+
+def _check_labels(report: ReportOptions, labels: list[str]) -> None:
+    """Options may name only what is compared."""
+    for key in ("order", "highlight"):
+        for label in getattr(report, key):
+            if label not in labels:
+                raise UnknownNameError("label", label, labels, f"report.{key}")
+
+
+def _check_quoted(quoted: Sequence[Quoted], tasks: Sequence[Task]) -> None:
+    """Every quoted number must have a column to stand in."""
+    by_name = {task.name: task for task in tasks}
+    for row in quoted:
+        if row.task not in by_name:
+            raise UnknownNameError("task", row.task, by_name, f"quoted row {row.method}")
+        task = by_name[row.task]
+        shown = [view.metric.name for view in (task.report, task.test) if view is not None]
+        if row.metric not in shown:
+            raise UnknownNameError("metric", row.metric, shown, f"quoted row {row.method}: reports on {row.task}")
 
 
 def _default_folder(rules: Rules) -> Path:

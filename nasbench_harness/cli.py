@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from nasbench_harness.api import Plan
     from nasbench_harness.engine.execution import BatchReport, Rules
 
-_PROTOCOL_FLAGS = ("evaluations", "noise", "duplicates", "selection")
 _FORMATS = ("markdown", "latex", "csv", "json", "pdf", "png")
 
 
@@ -64,9 +64,19 @@ def _study_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--config", type=click.Path(path_type=Path), help="Study file (TOML); flags override it."),
         click.option("--seeds", type=int, help="Runs of each strategy on each task.  [default: 200]"),
         click.option("--study-seed", type=int, help="Seed of the whole study.  [default: 0]"),
+        click.option("--suite", type=click.Path(path_type=Path), help="Study file that only names the tasks."),
+        click.option("--paper", is_flag=True, help="500 seeds and 10,000 resamples."),
         click.option("--evaluations", type=int, help="Budget of a run.  [default: 200]"),
+        click.option(
+            "--simulated-seconds",
+            type=float,
+            help="Budget of a run by the table's training times; with --evaluations the first to bind ends the run.",
+        ),
+        click.option("--overrun", help="What would finish after the seconds: discard or count.  [default: discard]"),
         click.option("--noise", help="per_query, per_run, replicate=k or mean.  [default: per_query]"),
         click.option("--duplicates", help="charge, free or forbid.  [default: charge]"),
+        click.option("--duplicates-by", help="index, or isomorphism class.  [default: index]"),
+        click.option("--fidelity", type=int, help="Epochs to search at; for tables that have several."),
         click.option("--selection", help="own or incumbent.  [default: own]"),
         click.option("--jobs", type=int, default=1, help="Worker processes.  [default: 1]"),
         click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: nasbench-results/<study id>]"),
@@ -278,10 +288,12 @@ def _run(
     out: Path | None,
     keep_stale: bool,
     rerun: tuple[str, ...],
+    suite: Path | None,
+    paper: bool,
     **protocol: Any,
 ) -> tuple[Plan, str]:
     """Plan and run a study; returns the plan and a line that says how fast it went."""
-    from nasbench_harness.api import DEFAULT_SEEDS, execute_plan, plan_study
+    from nasbench_harness.api import DEFAULT_SEEDS, PAPER_RESAMPLES, PAPER_SEEDS, execute_plan, plan_study
     from nasbench_harness.engine.execution import Rules
     from nasbench_harness.engine.references import Entry, parse_entry, split_list
     from nasbench_harness.evaluation.protocol import Protocol
@@ -299,8 +311,25 @@ def _run(
     elif file.strategies is not None:
         entries = [Entry(**entry) for entry in file.strategies]
     names = split_list(tasks) if tasks is not None else file.tasks
-    count = _first(seeds, file.seeds, DEFAULT_SEEDS)
-    plan = plan_study(entries, names, count, out, rules, jobs=jobs, keep_stale=keep_stale, rerun=rerun)
+    if suite is not None:
+        if tasks is not None:
+            raise InvalidInputError("--suite and --tasks both name the tasks: give one of them")
+        names = read_study_file(suite).tasks
+        if names is None:
+            raise InvalidInputError(f"{suite} names no tasks: a suite is a study file with tasks = […]")
+    report = replace(file.report, resamples=PAPER_RESAMPLES) if paper else file.report
+    plan = plan_study(
+        entries,
+        names,
+        _first(seeds, PAPER_SEEDS if paper else None, file.seeds, DEFAULT_SEEDS),
+        out,
+        rules,
+        jobs=jobs,
+        keep_stale=keep_stale,
+        rerun=rerun,
+        report=report,
+        quoted=file.quoted,
+    )
     for notice in plan.notices:
         click.echo(notice, err=True)
     start = perf_counter()

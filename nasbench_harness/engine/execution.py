@@ -22,7 +22,7 @@ from nasbench_harness.engine.streams import RunStreams, stream_keys
 from nasbench_harness.engine.tiles import Tiles
 from nasbench_harness.errors import HarnessError, InvalidInputError, StrategyError
 from nasbench_harness.evaluation.hashing import Words
-from nasbench_harness.evaluation.ledger import visit_type
+from nasbench_harness.evaluation.ledger import expected_evaluations, visit_type
 from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Task
@@ -120,7 +120,7 @@ def run_seeds(spec: Spec, task: Task, rules: Rules, seeds: Ints) -> Batch:
 def plan_batches(spec: Spec, task: Task, ranges: Sequence[tuple[int, int]], protocol: Protocol) -> list[BatchPlan]:
     """Group blocks into batches whose visit counts and traces stay within their memory."""
     bytes_per_run = task.space.num_architectures * np.dtype(visit_type(protocol)).itemsize
-    max_runs = max(CELL, min(_MAX_VISIT_BYTES // bytes_per_run, _MAX_ROWS // protocol.evaluations))
+    max_runs = max(CELL, min(_MAX_VISIT_BYTES // bytes_per_run, _MAX_ROWS // expected_evaluations(task, protocol)))
     batches: list[list[tuple[int, int]]] = []
     num_runs = max_runs
     for first, last in ranges:

@@ -14,7 +14,7 @@ from nasbench_harness.engine.checks import checked_architectures, checked_propos
 from nasbench_harness.engine.strategy import Results, Strategy
 from nasbench_harness.engine.trace import Trace
 from nasbench_harness.errors import StrategyError
-from nasbench_harness.evaluation.ledger import Ledger
+from nasbench_harness.evaluation.ledger import Ledger, expected_evaluations
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
@@ -64,7 +64,7 @@ class _Loop:
         self.strategy, self.task, self.ledger = strategy, task, ledger
         self.num_runs = len(ledger.counted)
         self.value_names = [f"value_{objective.metric.name}" for objective in task.objectives]
-        self.trace = Trace(self.num_runs, self.value_names, protocol.evaluations)
+        self.trace = Trace(self.num_runs, self.value_names, expected_evaluations(task, protocol))
         self.tickets = np.zeros(self.num_runs, dtype=np.int64)
         self.no_fidelity = np.zeros(self.num_runs, dtype=np.int64)
         self.name = strategy.name
@@ -79,7 +79,7 @@ class _Loop:
         while np.count_nonzero(active):
             architectures, started = self.ask(active)
             if np.count_nonzero(started) < np.count_nonzero(active):
-                self.end(active & ~started)
+                self.end(active & ~started & self.ledger.has_budget())
             active &= started
             if np.count_nonzero(started):
                 self.advance(architectures, started)
@@ -108,11 +108,11 @@ class _Loop:
 
     def spend(self, seconds: Floats, proposes: Bools) -> Bools:
         """Charge declared search time; returns the runs that made progress only and are asked again."""
-        self.ledger.spend(seconds)
         progressed: Bools = ~proposes & (seconds > 0)
+        charged_s, late = self.ledger.spend(seconds)
         if np.count_nonzero(progressed):
-            self.record_progress(progressed, seconds)
-        return progressed
+            self.record_progress(progressed, charged_s, late)
+        return progressed & self.ledger.has_budget()
 
     def end(self, ended: Bools) -> None:
         """Keep what runs recommended as they ended, e.g. what a generator returned."""
@@ -138,6 +138,7 @@ class _Loop:
         self.tickets = self.tickets + started
         self.timed(self.strategy.tell, results)
         self.record(
+            None,
             architecture=architectures,
             replicate=entries.replicates,
             training=entries.trainings,
@@ -147,8 +148,10 @@ class _Loop:
             **dict(zip(self.value_names, entries.natural.T, strict=True)),
         )
 
-    def record_progress(self, runs: Bools, seconds: Floats) -> None:
+    def record_progress(self, runs: Bools, seconds: Floats, late: Bools | None = None) -> None:
+        """Rows without an evaluation; what ``late`` runs would recommend came too late."""
         self.record(
+            late,
             architecture=np.full(self.num_runs, -1),
             cost_s=seconds,
             finished_s=self.ledger.clock_s,
@@ -156,9 +159,12 @@ class _Loop:
             **dict.fromkeys(self.value_names, np.full(self.num_runs, np.nan)),
         )
 
-    def record(self, **columns: AnyArray) -> None:
+    def record(self, late: Bools | None, **columns: AnyArray) -> None:
         if self.recommends:
-            columns["recommended"] = self.last_recommended = self.recommended()
+            recommended = self.recommended()
+            if late is not None:
+                recommended = np.where(late, self.last_recommended, recommended)
+            columns["recommended"] = self.last_recommended = recommended
         self.trace.append(**columns)
 
     def recommended(self) -> Ints:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nasbench_harness.arrays import Bools, Floats, Ints
+from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.noise import Noise
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
 
 # Looking up a member of an enumeration costs more than a small array operation.
-_NONE, _OK, _DUPLICATE, _REJECTED, _MISSING = (
-    int(status) for status in (Status.NONE, Status.OK, Status.DUPLICATE, Status.REJECTED, Status.MISSING)
+_NONE, _OK, _DUPLICATE, _OVERRUN, _REJECTED, _MISSING = (
+    int(status)
+    for status in (Status.NONE, Status.OK, Status.DUPLICATE, Status.OVERRUN, Status.REJECTED, Status.MISSING)
 )
-# A run ends after this many uncounted answers in a row: it has nothing new to propose.
-MAX_STREAK = {"charge": 0, "free": 1_000, "forbid": 100}
+# A run ends after this many answers in a row that spent nothing: it has nothing new to propose.
+MAX_STREAK = {"charge": 1_000, "free": 1_000, "forbid": 100}
 
 
 class Entries(NamedTuple):
@@ -41,17 +44,34 @@ class Ledger:
         protocol: Rules of noise, duplicates and budget.
         study_seed: Seed of the study.
         run_seeds: Seed of each run, shape (num_runs,).
+
+    Attributes:
+        clock_s: Simulated seconds that each run has spent, shape (num_runs,); NaN where the task has no cost.
+        counted: Evaluations that were charged to each run, shape (num_runs,).
+
+    Raises:
+        InvalidInputError: A budget in seconds where the task has no cost, or a replicate that rows lack.
     """
 
     def __init__(self, task: Task, protocol: Protocol, study_seed: int, run_seeds: Ints) -> None:
         num_runs, num_architectures = len(run_seeds), task.space.num_architectures
         self._task, self._protocol = task, protocol
+        self._seconds = protocol.simulated_seconds
+        if self._seconds is not None and not task.has_cost:
+            raise InvalidInputError(
+                f"task {task.name} has no training times: a budget of simulated_seconds needs them; "
+                "leave the task out or use evaluations"
+            )
         self._noise = Noise(protocol, task.oracle, num_architectures, study_seed, run_seeds)
         self._visits = np.zeros(num_runs * num_architectures, dtype=visit_type(protocol))
         self._first_slot = np.arange(num_runs) * num_architectures
         self._no_fidelity = np.zeros(num_runs, dtype=np.int64)
         self._streak = np.zeros(num_runs, dtype=np.int64)
-        self.clock_s = np.zeros(num_runs)
+        # What counts as the same architecture, and which of its members a run trained first (−1: none yet).
+        by_class = protocol.duplicates_by == "class"
+        self._class_of = task.space.canonical(np.arange(num_architectures)) if by_class else None
+        self._first_of_class = np.full(len(self._visits) if by_class else 0, -1, dtype=np.int32)
+        self.clock_s = np.full(num_runs, 0.0 if task.has_cost else np.nan)
         self.counted = np.zeros(num_runs, dtype=np.int64)
 
     def evaluate(self, architectures: Ints, started: Bools) -> Entries:
@@ -64,7 +84,10 @@ class Ledger:
         Returns:
             Entries whose status is NONE where nothing was started.
         """
-        slots = self._first_slot + architectures
+        if self._class_of is not None:
+            architectures, slots = self._by_class(self._class_of, architectures, started)
+        else:
+            slots = self._first_slot + architectures
         visits = self._visits[slots].astype(np.int64)
         charges_all = self._protocol.duplicates == "charge"
         trainings = visits if charges_all and self._protocol.noise != "per_run" else np.zeros_like(visits)
@@ -75,7 +98,6 @@ class Ledger:
         if not charges_all:
             charged = started & (visits == 0)
             self._answer_repeats(visits > 0, cost_s, status)
-            self._streak = np.where(charged, 0, self._streak + started)
         if np.count_nonzero(started) < len(started):
             status[~started] = _NONE
             cost_s = np.where(started, cost_s, 0.0)
@@ -84,21 +106,63 @@ class Ledger:
             no_value = (status != _OK) & (status != _DUPLICATE)
             losses[no_value] = np.inf
             values = np.where(no_value[:, None], np.nan, values)
+        finished_s = self.clock_s + cost_s
+        if self._seconds is not None and self._protocol.overrun == "discard":
+            late = charged & (finished_s > self._seconds)
+            if np.count_nonzero(late):
+                status[late], losses[late] = _OVERRUN, np.inf
+                values = np.where(late[:, None], np.nan, values)
+                cost_s = np.where(late, np.maximum(self._seconds - self.clock_s, 0.0), cost_s)
+                finished_s = np.where(late, np.maximum(self._seconds, self.clock_s), finished_s)
+        if self._can_stand_still:
+            spends = charged if self._protocol.evaluations is not None else charged & (cost_s > 0)
+            self._streak = np.where(spends, 0, self._streak + started)
         self._visits[slots] = visits + charged
         self.counted += charged
-        self.clock_s = self.clock_s + cost_s
-        return Entries(status, replicates, trainings, values, losses, cost_s, self.clock_s)
+        self.clock_s = finished_s
+        return Entries(status, replicates, trainings, values, losses, cost_s, finished_s)
 
-    def spend(self, seconds: Floats) -> None:
-        """Advance the clock by time that the search itself declared, shape (num_runs,)."""
-        self.clock_s = self.clock_s + seconds
+    def spend(self, seconds: Floats) -> tuple[Floats, Bools]:
+        """Advance the clock by time that the search itself declared.
+
+        Args:
+            seconds: Declared time of each run, shape (num_runs,).
+
+        Returns:
+            Seconds charged, and which runs ran out of time on the way so that what they spent it on is discarded;
+            both (num_runs,). Under ``overrun=count`` nothing is discarded.
+        """
+        after_s, late = self.clock_s + seconds, np.zeros(len(seconds), dtype=bool)
+        if self._seconds is not None and self._protocol.overrun == "discard":
+            late = (after_s > self._seconds) & (seconds > 0)
+            seconds = np.where(late, np.maximum(self._seconds - self.clock_s, 0.0), seconds)
+            after_s = np.where(late, self._seconds, after_s)  # the very number, not a sum that misses it by a bit
+        self.clock_s = after_s
+        return seconds, late
 
     def has_budget(self) -> Bools:
         """Which runs may start another evaluation, shape (num_runs,)."""
-        within = self.counted < self._protocol.evaluations
-        if self._protocol.duplicates != "charge":
+        within = np.ones(len(self.counted), dtype=bool)
+        if self._protocol.evaluations is not None:
+            within = self.counted < self._protocol.evaluations
+        if self._seconds is not None:
+            within &= self.clock_s < self._seconds
+        if self._can_stand_still:
             within &= self._streak < MAX_STREAK[self._protocol.duplicates]
         return within
+
+    @property
+    def _can_stand_still(self) -> bool:
+        """Whether a run may go on for ever without spending its budget."""
+        return self._protocol.duplicates != "charge" or self._protocol.evaluations is None
+
+    def _by_class(self, class_of: Ints, architectures: Ints, started: Bools) -> tuple[Ints, Ints]:
+        """What answers each proposal, the first member of its class that the run trained, and the class's slot."""
+        slots = self._first_slot + class_of[architectures]
+        first = self._first_of_class[slots]
+        answering = np.where(first >= 0, first, architectures)
+        self._first_of_class[slots[started]] = answering[started]
+        return answering, slots
 
     def _losses(self, values: Floats) -> Floats:
         if len(self._task.objectives) == 1:
@@ -118,4 +182,12 @@ class Ledger:
 
 def visit_type(protocol: Protocol) -> type[np.unsignedinteger]:
     """Smallest integer that counts every visit of one architecture in one run."""
-    return np.uint16 if protocol.evaluations < 2**16 else np.uint32
+    return np.uint16 if protocol.evaluations is not None and protocol.evaluations < 2**16 else np.uint32
+
+
+def expected_evaluations(task: Task, protocol: Protocol) -> int:
+    """About how many evaluations a run will have; exact where only evaluations are bounded."""
+    bounds = [] if protocol.evaluations is None else [protocol.evaluations]
+    if protocol.simulated_seconds is not None and task.has_cost:
+        bounds.append(math.ceil(protocol.simulated_seconds / task.typical_cost_s) + 1)
+    return min(bounds)

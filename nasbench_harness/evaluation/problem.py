@@ -32,9 +32,10 @@ class Objective:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a run may spend."""
+    """What a run may spend; None where there is no bound. The first to bind ends the run."""
 
-    evaluations: int
+    evaluations: int | None
+    simulated_seconds: float | None = None
 
 
 @dataclass(frozen=True)

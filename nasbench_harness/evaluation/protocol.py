@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -10,8 +11,11 @@ from typing import Any
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 
+DEFAULT_EVALUATIONS = 200
 _CHOICES = {
     "duplicates": ("charge", "free", "forbid"),
+    "duplicates_by": ("index", "class"),
+    "overrun": ("discard", "count"),
     "selection": ("own", "incumbent"),
 }
 
@@ -21,26 +25,44 @@ class Protocol:
     """Everything that decides what a run may spend and sees; part of the identity of every result.
 
     Attributes:
-        evaluations: Budget of a run, counted when an evaluation starts; exactly this many, never one more.
+        evaluations: Budget of a run, counted when an evaluation starts; exactly this many, never one more. None: no
+            bound; where no other budget is set either, 200.
         noise: ``per_query`` every training draws one of the table's replicates; ``per_run`` one draw per architecture
             and run; ``replicate=k`` always the k-th (from 0); ``mean`` the mean over replicates.
         duplicates: A repeated architecture is ``charge``d as a new training, answered ``free`` with its first value
             (a run ends after 1,000 in a row), or ``forbid``den (rejected; a run ends after 100 in a row).
         selection: ``own`` scores what a strategy recommends, where it does, else the incumbent; ``incumbent`` always
             scores the best by what the run observed.
+        simulated_seconds: Budget of a run by the table's own training times; the first budget to bind ends a run.
+        overrun: An evaluation that would finish after the seconds is stored but its value used by nobody and spends
+            the rest (``discard``), or finishes late and counts (``count``).
+        duplicates_by: A duplicate repeats an architecture's ``index``, or its isomorphism ``class`` (``free`` then
+            answers with the value of the first of the class that was trained).
+        fidelity: Epochs at which evaluations are read; must be named where a table has several.
 
     Raises:
         InvalidInputError: A field has a value outside its choices.
     """
 
-    evaluations: int = 200
+    evaluations: int | None = None
     noise: str = "per_query"
     duplicates: str = "charge"
     selection: str = "own"
+    simulated_seconds: float | None = None
+    overrun: str = "discard"
+    duplicates_by: str = "index"
+    fidelity: int | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.evaluations, int) or isinstance(self.evaluations, bool) or self.evaluations < 1:
-            raise InvalidInputError(f"evaluations must be a whole number of at least 1, not {self.evaluations!r}")
+        if self.evaluations is None and self.simulated_seconds is None:
+            object.__setattr__(self, "evaluations", DEFAULT_EVALUATIONS)
+        self._check_whole("evaluations")
+        self._check_whole("fidelity")
+        if self.simulated_seconds is not None:
+            seconds = self.simulated_seconds
+            if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds < math.inf:
+                raise InvalidInputError(f"simulated_seconds must be a number above 0, not {seconds!r}")
+            object.__setattr__(self, "simulated_seconds", float(seconds))
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UnknownNameError(name, str(getattr(self, name)), choices)
@@ -48,6 +70,15 @@ class Protocol:
             "replicate=(0|[1-9][0-9]*)", str(self.noise)
         ):
             raise InvalidInputError(f"noise must be per_query, per_run, replicate=k or mean, not {self.noise!r}")
+        if self.duplicates_by == "class" and self.duplicates == "charge":
+            raise InvalidInputError("duplicates_by=class needs duplicates=free or forbid: charge treats no two alike")
+        if self.overrun == "count" and self.simulated_seconds is None:
+            raise InvalidInputError("overrun=count needs a budget of simulated_seconds: nothing else can be overrun")
+
+    def _check_whole(self, name: str) -> None:
+        value = getattr(self, name)
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            raise InvalidInputError(f"{name} must be a whole number of at least 1, not {value!r}")
 
     @property
     def replicate(self) -> int | None:
@@ -80,4 +111,12 @@ class Protocol:
             "free": "duplicates free",
             "forbid": "duplicates forbidden",
         }[self.duplicates]
-        return f"{self.evaluations:,} evaluations, noise {self.noise}, {duplicates}"
+        budgets = []
+        if self.evaluations is not None:
+            budgets.append(f"{self.evaluations:,} evaluations")
+        if self.simulated_seconds is not None:
+            late = "discarded" if self.overrun == "discard" else "counted"
+            budgets.append(f"{self.simulated_seconds:,.15g} simulated seconds (overrun {late})")
+        by = " by isomorphism class" if self.duplicates_by == "class" else ""
+        at = f", fidelity {self.fidelity} epochs" if self.fidelity is not None else ""
+        return f"{' or '.join(budgets)}, noise {self.noise}, {duplicates}{by}{at}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,12 +16,12 @@ from nasbench_harness.evaluation.problem import Budget, Objective, Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.spaces import SearchSpace
 from nasbench_harness.tables.registry import load_table, split_task_name
-from nasbench_harness.tables.table import Metric, Provenance, Table
+from nasbench_harness.tables.table import Column, Metric, Provenance, Table
 
 
 @dataclass(frozen=True)
 class ReportView:
-    """Noiseless values of the search metric, for scoring only; strategies cannot reach it.
+    """Noiseless values of a metric, for scoring only; strategies cannot reach it.
 
     Attributes:
         metric: What is scored.
@@ -63,7 +64,11 @@ class Task:
         dataset: The table's name of the data set.
         objectives: What strategies minimize.
         oracle: Answers their queries.
-        report: What scoring sees.
+        report: What scoring sees: the search metric, at the highest fidelity that has any value.
+        test: The first report metric (test accuracy), at its highest fidelity; None where the table has none.
+        search: The first objective's column at the fidelity that is searched, (num_architectures, num_replicates, 1).
+        fidelity: Epochs at which evaluations are read; None where the table does not say.
+        typical_cost_s: Median training seconds at that fidelity; NaN where the table has no cost.
     """
 
     name: str
@@ -73,6 +78,15 @@ class Task:
     objectives: tuple[Objective, ...]
     oracle: TableOracle
     report: ReportView
+    test: ReportView | None
+    search: Column
+    fidelity: int | None
+    typical_cost_s: float
+
+    @property
+    def has_cost(self) -> bool:
+        """Whether the table stores training times, so that there is a simulated clock."""
+        return not math.isnan(self.typical_cost_s)
 
     @property
     def space(self) -> SearchSpace:
@@ -88,41 +102,85 @@ class Task:
         """The search view under a protocol."""
         columns = self.table.datasets[self.dataset].columns.values()
         free = {column.metric.name: exact_means(column).values for column in columns if column.metric.free}
-        return Problem(self.space, self.objectives, Budget(protocol.evaluations), free)
+        return Problem(self.space, self.objectives, Budget(protocol.evaluations, protocol.simulated_seconds), free)
 
 
 @cache
-def load_task(name: str) -> Task:
+def load_task(name: str, fidelity: int | None = None) -> Task:
     """Load a task by name, converting its table on first use.
+
+    Args:
+        name: E.g. ``nb201-cifar100``.
+        fidelity: Epochs at which evaluations are read; must be named where the table has several.
 
     Raises:
         UnknownNameError: There is no such task.
+        InvalidInputError: The table has several fidelities and none is named, or not this one.
         TableError: The table's source or cache is damaged.
     """
     table_name, dataset = split_task_name(name)
-    return make_task(load_table(table_name), dataset)
+    return make_task(load_table(table_name), dataset, fidelity)
 
 
-def make_task(table: Table, dataset: str) -> Task:
-    """Task on one data set of a table: its first search metric is the objective.
+def make_task(table: Table, dataset: str, fidelity: int | None = None) -> Task:
+    """Task on one data set of a table: its first search metric is the objective (see ``load_task``).
 
     Raises:
-        InvalidInputError: The data set has no search metric, or several fidelities.
+        InvalidInputError: The data set has no search metric, or ``fidelity`` cannot be read.
     """
     name = f"{table.name}-{dataset}"
-    search = table.metrics(dataset, "search")
+    search, cost = table.metrics(dataset, "search"), table.metrics(dataset, "cost")
     if not search:
         raise InvalidInputError(f"task {name} has no metric with the role search")
-    if search[0].values.shape[2] > 1:
-        raise InvalidInputError(f"task {name} has {search[0].values.shape[2]} fidelities: name the one to search at")
-    cost = table.metrics(dataset, "cost")
-    means = exact_means(search[0])
+    fidelities = table.datasets[dataset].fidelities
+    position = _position(name, fidelities, search[0].values.shape[2], fidelity)
+    searched = _at(search[0], position)
+    paid = _at(cost[0], position) if cost else None
+    tests = table.metrics(dataset, "report")
     return Task(
         name=name,
         title=table.datasets[dataset].title,
         table=table,
         dataset=dataset,
         objectives=(Objective(search[0].metric),),
-        oracle=TableOracle(search[:1], cost[0] if cost else None),
-        report=ReportView(search[0].metric, means.values, means.codes, means.step, means.exists),
+        oracle=TableOracle([searched], paid),
+        report=_report_view(search[0]),
+        test=_report_view(tests[0]) if tests else None,
+        search=searched,
+        fidelity=fidelities[position] if fidelities else None,
+        typical_cost_s=float(np.nanmedian(paid.values)) if paid is not None else math.nan,
     )
+
+
+def _position(name: str, fidelities: tuple[int, ...], num_fidelities: int, fidelity: int | None) -> int:
+    """Where the search reads on the fidelity axis."""
+    if fidelity is None:
+        if num_fidelities > 1:
+            raise InvalidInputError(
+                f"task {name} has {num_fidelities} fidelities ({_written(fidelities)} epochs): name one, --fidelity"
+            )
+        return 0
+    if fidelity not in fidelities:
+        known = f"it has {_written(fidelities)} epochs" if fidelities else "its table does not say at which it was read"
+        raise InvalidInputError(f"task {name} has no fidelity of {fidelity} epochs: {known}")
+    return fidelities.index(fidelity)
+
+
+def _written(fidelities: tuple[int, ...]) -> str:
+    shown = [str(fidelity) for fidelity in fidelities]
+    return ", ".join(shown if len(shown) <= 6 else [*shown[:3], "…", *shown[-2:]])
+
+
+def _at(column: Column, position: int) -> Column:
+    """A column at one fidelity; columns of one fidelity are read there."""
+    if column.values.shape[2] == 1:
+        return column
+    return Column(column.metric, column.values[:, :, position : position + 1])
+
+
+def _report_view(column: Column) -> ReportView:
+    """Noiseless values at the highest fidelity at which the metric has any."""
+    has_any = ~np.isnan(column.values).all(axis=(0, 1))
+    highest = int(np.flatnonzero(has_any)[-1]) if has_any.any() else 0
+    means = exact_means(column, highest)
+    return ReportView(column.metric, means.values, means.codes, means.step, means.exists)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from nasbench_harness.report.analysis import Analysis, TaskAnalysis
-from nasbench_harness.report.tables import regret_unit
+from nasbench_harness.report.analysis import Analysis, Curve, TaskAnalysis
+from nasbench_harness.report.cells import regret_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,16 +35,25 @@ _STYLE: Any = {
 }
 
 
-def anytime_figure(analysis: Analysis) -> Figure:
-    """Regret of what each strategy would return after every evaluation, one panel per task.
+Axis = Literal["evaluations", "seconds"]
 
-    Lines are interquartile means with pointwise 95 % bands (means without bands below 10 seeds); random search in
-    closed form is the dotted gray mean.
+
+def tasks_with(analysis: Analysis, axis: Axis) -> list[TaskAnalysis]:
+    """Tasks that have curves over this axis: all over evaluations, those with training times over seconds."""
+    return [entry for entry in analysis.tasks if axis == "evaluations" or entry.times_s is not None]
+
+
+def anytime_figure(analysis: Analysis, axis: Axis = "evaluations") -> Figure:
+    """Regret of what each strategy would return at every moment, one panel per task.
+
+    Lines are interquartile means with pointwise 95 % bands (means without bands below 10 seeds). Over evaluations,
+    random search in closed form is the dotted gray mean. Tasks without training times have no panel over seconds.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    num_tasks = len(analysis.tasks)
+    entries = tasks_with(analysis, axis)
+    num_tasks = len(entries)
     num_columns = min(3, num_tasks)
     num_rows = math.ceil(num_tasks / num_columns)
     with mpl.rc_context(_STYLE):
@@ -54,11 +63,11 @@ def anytime_figure(analysis: Analysis) -> Figure:
             if position >= num_tasks:
                 panel.set_axis_off()
                 continue
-            _draw(panel, analysis, analysis.tasks[position])
+            _draw(panel, analysis, entries[position], axis)
             if position % num_columns == 0:
-                panel.set_ylabel(f"regret ({regret_unit(analysis.tasks[position].task.report.metric)})")
+                panel.set_ylabel(f"regret ({regret_unit(entries[position].task.report.metric)})")
             if position >= num_tasks - num_columns:
-                panel.set_xlabel("evaluations")
+                panel.set_xlabel("evaluations" if axis == "evaluations" else "simulated seconds")
         handles, labels = panels.flat[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
     return figure
@@ -85,25 +94,43 @@ def _save(figure: Figure, format: str, **options: Any) -> bytes:  # noqa: A002 -
     return buffer.getvalue()
 
 
-def _draw(panel: Axes, analysis: Analysis, entry: TaskAnalysis) -> None:
-    steps = np.arange(1, analysis.protocol.evaluations + 1)
-    panel.plot(steps, entry.random_search.mean, color="0.45", linestyle=":", label="random search, exact mean")
+def _draw(panel: Axes, analysis: Analysis, entry: TaskAnalysis, axis: Axis) -> None:
+    times = _times(entry, axis)
+    if axis == "evaluations" and entry.random_search is not None:
+        panel.plot(times, entry.random_search.mean, color="0.45", linestyle=":", label="random search, exact mean")
     for position, label in enumerate(analysis.labels):
-        color = _COLORS[position % len(_COLORS)]
-        line = entry.mean_curves[position] if entry.bands is None else entry.bands[position].point
-        panel.plot(
-            steps, line, color=color, linestyle=_DASHES[position % len(_DASHES)], label=label, drawstyle="steps-post"
-        )
-        if entry.bands is not None:
-            band = entry.bands[position]
-            panel.fill_between(steps, band.low, band.high, step="post", color=color, alpha=0.2, linewidth=0)
+        result = entry.result(label)
+        if result is None:
+            continue
+        curve = result.after_evaluations if axis == "evaluations" else result.at_seconds
+        if curve is not None:
+            _draw_curve(panel, times, curve, label, position, label in analysis.options.highlight)
     panel.set_title(entry.task.title)
     panel.set_xscale("log")
     # Runs that reach the optimum have regret 0: linear below one grid step, logarithmic above.
     panel.set_yscale("symlog", linthresh=_threshold(entry), linscale=0.4)
-    panel.set_xlim(1, max(analysis.protocol.evaluations, 2))
+    panel.set_xlim(times[0], max(times[-1], 2 * times[0]))
     panel.set_ylim(bottom=0)
-    _whole_numbers(panel)
+    _plain_numbers(panel, axis)
+
+
+def _times(entry: TaskAnalysis, axis: Axis) -> Any:
+    if axis == "seconds" and entry.times_s is not None:
+        return entry.times_s
+    return np.arange(1, len(entry.results[0].after_evaluations.mean) + 1)
+
+
+def _draw_curve(panel: Axes, times: Any, curve: Curve, label: str, position: int, is_highlighted: bool) -> None:
+    color, dashes = _COLORS[position % len(_COLORS)], _DASHES[position % len(_DASHES)]
+    line = curve.mean if curve.band is None else curve.band.point
+    width, layer = (2.2, 3) if is_highlighted else (1.2, 2)
+    panel.plot(
+        times, line, color=color, linestyle=dashes, label=label, drawstyle="steps-post", linewidth=width, zorder=layer
+    )
+    if curve.band is not None:
+        panel.fill_between(
+            times, curve.band.low, curve.band.high, step="post", color=color, alpha=0.2, linewidth=0, zorder=layer - 1
+        )
 
 
 def _threshold(entry: TaskAnalysis) -> float:
@@ -112,9 +139,10 @@ def _threshold(entry: TaskAnalysis) -> float:
     return max(0.01, 10.0 ** math.ceil(math.log10(resolution)))
 
 
-def _whole_numbers(panel: Axes) -> None:
+def _plain_numbers(panel: Axes, axis: Axis) -> None:
     from matplotlib.ticker import FuncFormatter, NullLocator
 
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    if axis == "evaluations":
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.yaxis.set_minor_locator(NullLocator())

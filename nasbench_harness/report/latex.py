@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from itertools import groupby
 
-from nasbench_harness.report.tables import Cell, Column, Table
+from nasbench_harness.report.table import Cell, Column, Table
 
 _PREAMBLE = r"""% \usepackage{booktabs,siunitx}  (siunitx version 3)
 % \sisetup{separate-uncertainty=true, table-align-uncertainty=true, detect-weight=true, mode=text}
@@ -49,7 +49,10 @@ def to_latex(table: Table) -> str:
     for _, rows in groupby(table.rows, key=lambda row: row.block):
         lines.append(r"\midrule")
         for row in rows:
-            lines.append(_row([_cell(c, column) for c, column in zip(row.cells, table.columns, strict=True)]))
+            cells = [_cell(cell, column) for cell, column in zip(row.cells, table.columns, strict=True)]
+            if row.is_highlighted:
+                cells[0] = rf"\textit{{{cells[0]}}}"
+            lines.append(_row(cells))
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
 

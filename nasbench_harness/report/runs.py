@@ -1,4 +1,4 @@
-"""Reading stored runs back as what each run would have returned after every evaluation."""
+"""Reading stored runs back as what each run would have returned at every moment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nasbench_harness.arrays import AnyArray, Bools, Ints
+from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
 from nasbench_harness.errors import StoreError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
@@ -16,21 +16,45 @@ from nasbench_harness.statistics import incumbent_steps
 from nasbench_harness.store.blocks import read_columns
 from nasbench_harness.store.folder import Block
 
+_COUNTED = (Status.OK, Status.OVERRUN, Status.FAILED, Status.MISSING)
+
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs of one strategy on one task.
+    """The runs of one strategy on one task; rows of a run are its evaluations and its progress, in order.
 
     Attributes:
-        picks: Architecture that each run would return after 1 … evaluations, shape (num_runs, num_steps); −1 before
-            the first result. After a run has ended, its last pick stands.
+        seeds: Seed of each run, ascending, shape (num_runs,).
+        row_picks: Architecture that each run would return after each row, −1 before the first result; after a run has
+            ended, its last pick; shape (num_runs, num_rows).
+        row_totals: Evaluations counted up to each row, same shape.
+        row_times_s: Simulated time of each row, same shape; +inf behind a run's end, NaN where the task has no cost.
         chooses_itself: Whether the strategy recommended, and the protocol lets it.
-        num_evaluations: Counted evaluations of each run, shape (num_runs,).
+        repeats: Proposals of each run that repeat an earlier one, by index and by isomorphism class, (num_runs, 2).
+        num_overrun: Evaluations of each run that would have finished after the budget, shape (num_runs,).
+        num_rejected: Forbidden proposals of each run, shape (num_runs,).
     """
 
-    picks: Ints
+    seeds: Ints
+    row_picks: Ints
+    row_totals: Ints
+    row_times_s: Floats
     chooses_itself: bool
-    num_evaluations: Ints
+    repeats: Ints
+    num_overrun: Ints
+    num_rejected: Ints
+
+    @property
+    def num_evaluations(self) -> Ints:
+        """Counted evaluations of each run, shape (num_runs,)."""
+        return self.row_totals[:, -1]
+
+    @property
+    def simulated_s(self) -> Floats:
+        """Simulated time at each run's end, shape (num_runs,); NaN where the task has no cost."""
+        last = np.isfinite(self.row_times_s).sum(axis=1) - 1
+        ends: Floats = np.where(last >= 0, self.row_times_s[np.arange(len(last)), last], np.nan)
+        return ends
 
     @property
     def final(self) -> Ints:
@@ -39,76 +63,110 @@ class Runs:
         Raises:
             StoreError: A run has nothing to return: all its evaluations failed or are missing in the table.
         """
-        final: Ints = self.picks[:, -1]
+        final: Ints = self.row_picks[:, -1]
         if (final < 0).any():
             raise StoreError(f"{int((final < 0).sum())} of {len(final)} runs ended without a single result")
         return final
 
+    def after_evaluations(self, num_steps: int) -> Ints:
+        """Pick after 1 … num_steps counted evaluations, shape (num_runs, num_steps).
 
-def read_runs(blocks: Sequence[Block], task: Task, protocol: Protocol, num_seeds: int) -> Runs:
-    """Read the runs with seeds 0 … num_seeds − 1.
+        Rows that count nothing belong to the evaluation before them.
+        """
+        num_runs, num_rows = self.row_picks.shape
+        if num_rows == num_steps and (self.row_totals == np.arange(1, num_steps + 1)).all():
+            return self.row_picks
+        last_row = np.zeros((num_runs, num_steps + 1), dtype=np.int64)
+        rows = np.broadcast_to(np.arange(num_rows), self.row_picks.shape)
+        totals = np.minimum(self.row_totals, num_steps)
+        np.maximum.at(last_row, (np.arange(num_runs)[:, None], totals), rows)
+        last_row = np.maximum.accumulate(last_row, axis=1)
+        return np.take_along_axis(self.row_picks, last_row[:, 1:], axis=1)
+
+    def at_seconds(self, times_s: Floats) -> Ints:
+        """Pick at simulated times: that of the last row that had finished; shape (num_runs, len(times_s))."""
+        rows = np.stack([np.searchsorted(ends, times_s, side="right") - 1 for ends in self.row_times_s])
+        picks = np.take_along_axis(self.row_picks, np.maximum(rows, 0), axis=1)
+        return np.where(rows >= 0, picks, -1)
+
+
+def read_runs(blocks: Sequence[Block], task: Task, protocol: Protocol, seeds: Ints) -> Runs:
+    """Read the runs with these seeds.
+
+    Args:
+        blocks: Of one strategy on one task.
+        task: The task.
+        protocol: The study's protocol.
+        seeds: Wanted seeds, ascending, shape (num_runs,).
 
     Raises:
         StoreError: Blocks are torn, or seeds are missing.
     """
     value = f"value_{task.objectives[0].metric.name}"
-    names = ("seed", "architecture", "status", value, "recommended")
-    parts, done = [], np.zeros(num_seeds, dtype=bool)
+    names = ("seed", "architecture", "status", value, "finished_s", "recommended")
+    parts, wanted = [], set(seeds.tolist())
     for block in blocks:
         columns = read_columns(block.path, names)
-        wanted = columns["seed"] < num_seeds
-        wanted[wanted] &= ~done[columns["seed"][wanted]]  # blocks of concurrent commands may overlap
-        if wanted.any():
-            parts.append({name: column[wanted] for name, column in columns.items()})
-            done[parts[-1]["seed"]] = True
-    if not done.all():
-        raise StoreError(f"the study lacks {int((~done).sum())} of {num_seeds} runs on {task.name}: run it to its end")
+        here = wanted & set(np.unique(columns["seed"]).tolist())  # blocks of concurrent commands may overlap
+        if here:
+            rows = np.isin(columns["seed"], list(here))
+            parts.append({name: column[rows] for name, column in columns.items()})
+            wanted -= here
+    if wanted:
+        raise StoreError(f"the study lacks {len(wanted)} of {len(seeds)} runs on {task.name}: run it to its end")
     recommends = any("recommended" in part for part in parts) and protocol.selection == "own"
     for part in parts:
         part.setdefault("recommended", np.full(len(part["seed"]), -1, dtype=np.int32))
-    rows = {name: np.concatenate([part[name] for part in parts]) for name in names}
-    order = np.argsort(rows["seed"], kind="stable")
-    return _picks({name: column[order] for name, column in rows.items()}, task, protocol, recommends)
+    rows_of = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    order = np.argsort(rows_of["seed"], kind="stable")
+    return _runs({name: column[order] for name, column in rows_of.items()}, task, recommends)
 
 
-def _picks(rows: dict[str, AnyArray], task: Task, protocol: Protocol, recommends: bool) -> Runs:
+def _runs(rows: dict[str, AnyArray], task: Task, recommends: bool) -> Runs:
     seeds, starts, lengths = np.unique(rows["seed"], return_index=True, return_counts=True)
-    value = rows[f"value_{task.objectives[0].metric.name}"]
-    position = np.arange(len(value)) - np.repeat(starts, lengths)
     run = np.repeat(np.arange(len(seeds)), lengths)
+    position = np.arange(len(run)) - np.repeat(starts, lengths)
     shape = (len(seeds), int(lengths.max()))
+
+    def matrix(column: AnyArray, fill: float) -> AnyArray:
+        filled = np.full(shape, fill, dtype=column.dtype)
+        filled[run, position] = column
+        return filled
+
     status = rows["status"]
-    counted = status == Status.OK
-    losses = np.full(shape, np.inf)
-    has_value: Bools = counted | (status == Status.DUPLICATE)
-    losses[run[has_value], position[has_value]] = task.objectives[0].loss(value[has_value])
-    incumbents = incumbent_steps(losses)
-    architectures = _matrix(rows["architecture"], run, position, shape, fill=-1)
+    has_value: Bools = (status == Status.OK) | (status == Status.DUPLICATE)
+    value = rows[f"value_{task.objectives[0].metric.name}"]
+    losses = np.full(len(status), np.inf)
+    losses[has_value] = task.objectives[0].loss(value[has_value])
+    incumbents = incumbent_steps(matrix(losses, np.inf))
+    architectures = matrix(rows["architecture"], -1)
     picks = np.where(incumbents >= 0, np.take_along_axis(architectures, np.maximum(incumbents, 0), axis=1), -1)
     if recommends:
-        recommended = _matrix(rows["recommended"], run, position, shape, fill=-1)
+        recommended = matrix(rows["recommended"], -1)
+        # Behind a run's end its last recommendation stands.
+        last = np.broadcast_to(np.minimum(np.arange(shape[1]), lengths[:, None] - 1), shape)
+        recommended = np.take_along_axis(recommended, last, axis=1)
         picks = np.where(recommended >= 0, recommended, picks)
-    total = np.cumsum(_matrix(counted, run, position, shape, fill=False), axis=1)
-    return Runs(_after_each_evaluation(picks, total, protocol.evaluations), recommends, total[:, -1])
+    return Runs(
+        seeds=seeds,
+        row_picks=picks,
+        row_totals=np.cumsum(matrix(np.isin(status, _COUNTED), 0), axis=1),
+        row_times_s=matrix(rows["finished_s"], np.inf),
+        chooses_itself=recommends,
+        repeats=_repeats(rows["architecture"], run, len(seeds), task),
+        num_overrun=np.bincount(run[status == Status.OVERRUN], minlength=len(seeds)),
+        num_rejected=np.bincount(run[status == Status.REJECTED], minlength=len(seeds)),
+    )
 
 
-def _after_each_evaluation(picks: Ints, total: Ints, num_steps: int) -> Ints:
-    """Picks after the last row that belongs to each number of counted evaluations."""
-    if (
-        picks.shape[1] == num_steps
-        and np.array_equal(total[:, 0], np.ones(len(total)))
-        and (total[:, -1] == num_steps).all()
-    ):
-        return picks
-    num_runs, num_rows = picks.shape
-    last_row = np.zeros((num_runs, num_steps + 1), dtype=np.int64)
-    rows = np.broadcast_to(np.arange(num_rows), picks.shape)
-    np.maximum.at(last_row, (np.arange(num_runs)[:, None], total), rows)
-    last_row = np.maximum.accumulate(last_row, axis=1)
-    return np.take_along_axis(picks, last_row[:, 1:], axis=1)
-
-
-def _matrix(column: AnyArray, run: Ints, position: Ints, shape: tuple[int, int], fill: int | bool) -> AnyArray:
-    matrix = np.full(shape, fill, dtype=column.dtype)
-    matrix[run, position] = column
-    return matrix
+def _repeats(architectures: Ints, run: Ints, num_runs: int, task: Task) -> Ints:
+    """Proposals that repeat an earlier one of the same run, by index and by isomorphism class, (num_runs, 2)."""
+    proposed = architectures >= 0
+    run, named = run[proposed], architectures[proposed].astype(np.int64)
+    size = task.space.num_architectures
+    counts = np.bincount(run, minlength=num_runs)
+    repeats = []
+    for names in (named, task.space.canonical(named)):
+        distinct = np.unique(run * size + names) // size
+        repeats.append(counts - np.bincount(distinct, minlength=num_runs))
+    return np.stack(repeats, axis=1)

@@ -1,123 +1,118 @@
-"""Tables: one object that feeds terminal, Markdown, LaTeX, CSV and JSON, so that their numbers cannot differ."""
+"""Tables of a study: overview, main tables, one table per task, pairs, spending."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from nasbench_harness.report.analysis import ALPHA, Analysis, TaskAnalysis
-from nasbench_harness.tables.table import Metric
+from nasbench_harness.report.analysis import ALPHA, Analysis, StrategyResult, TaskAnalysis
+from nasbench_harness.report.captions import caption_text
+from nasbench_harness.report.cells import (
+    Measure,
+    count,
+    interval_cell,
+    mean_and_std,
+    mean_std,
+    measures_of,
+    p_cell,
+    plain,
+    regret_unit,
+)
+from nasbench_harness.report.table import NOTHING, Cell, Column, Row, Table
+from nasbench_harness.statistics import Interval
 
-MAX_TASKS_ABREAST = 4  # of the main table
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What stands in one place of a table.
-
-    Attributes:
-        text: As printed, without marks; "–" for nothing.
-        numbers: Full digits by suffix of the column's key, e.g. {"mean": …, "std": …}.
-        latex: As siunitx reads it; None: the text, in braces.
-        is_bold: Best of its column.
-        is_marked: Not significantly worse than the best.
-    """
-
-    text: str
-    numbers: dict[str, Any] = field(default_factory=dict)
-    latex: str | None = None
-    is_bold: bool = False
-    is_marked: bool = False
+MAX_VALUES_ABREAST = 4  # columns of values in one main table: more do not fit on a page
+MAX_STRATEGIES_ABREAST = 5  # columns of the overview
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column: ``key`` for machines, ``header`` with unit for people, ``group`` above several columns."""
-
-    key: str
-    header: str
-    group: str = ""
-    is_number: bool = True
-    is_extra: bool = False  # left out where space is short
+def overview_tables(analysis: Analysis) -> list[Table]:
+    """Tasks × strategies: final regret, mean ± standard deviation; five strategies a table."""
+    parts = _chunks(list(analysis.labels), MAX_STRATEGIES_ABREAST)
+    return [_overview_table(analysis, part, position, len(parts)) for position, part in enumerate(parts)]
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row; ``block`` separates reference rows from strategies and optima."""
-
-    cells: tuple[Cell, ...]
-    block: str = "strategies"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table with its caption."""
-
-    name: str
-    caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-
-    def __str__(self) -> str:
-        from nasbench_harness.report.text import to_markdown
-
-        return to_markdown(self)
-
-
-NOTHING = Cell("–")
+def _overview_table(analysis: Analysis, labels: Sequence[str], position: int, num_parts: int) -> Table:
+    columns = [Column("task", "Task", is_number=False)]
+    columns += [Column(label, label) for label in labels]
+    rows = []
+    for entry in analysis.tasks:
+        decimals = measures_of(entry)[0].decimals
+        results = [entry.result(label) for label in labels]
+        cells = [NOTHING if result is None else _regret_cell(entry, result, decimals) for result in results]
+        rows.append(Row((Cell(f"{entry.task.title}"), *cells), entry.task.table.name))
+    if len(analysis.tasks) > 1:
+        ranks = [_rank(analysis, label) for label in labels]
+        rows.append(Row((Cell("mean rank"), *ranks), "mean rank"))
+    units = sorted({regret_unit(entry.task.report.metric) for entry in analysis.tasks})
+    caption = (
+        f"Final regret ({', '.join(units)}){_part(position, num_parts)}: distance of the final choice to the best mean "
+        f"of the table. {caption_text(analysis)}"
+    )
+    return Table(_numbered("overview", position, num_parts), caption, tuple(columns), tuple(rows))
 
 
 def main_tables(analysis: Analysis) -> list[Table]:
-    """Strategies × tasks: noiseless value of the final choice, mean ± standard deviation; four tasks a table."""
-    parts = [
-        analysis.tasks[first : first + MAX_TASKS_ABREAST] for first in range(0, len(analysis.tasks), MAX_TASKS_ABREAST)
-    ]
+    """Strategies × tasks: noiseless value of the final choice, beside it its test value where the table has test."""
+    parts: list[list[Measure]] = []
+    for entry in analysis.tasks:
+        measures = measures_of(entry)
+        if not parts or len(parts[-1]) + len(measures) > MAX_VALUES_ABREAST:
+            parts.append([])
+        parts[-1] += measures
     return [_main_table(analysis, part, position, len(parts)) for position, part in enumerate(parts)]
 
 
 def task_table(analysis: Analysis, entry: TaskAnalysis) -> Table:
-    """One task in detail: value, regret with interval, share at the optimum, A12 against the field."""
-    unit, metric = entry.task.report.metric.unit, entry.task.report.metric.name
-    pp = regret_unit(entry.task.report.metric)
-    columns = (
-        Column("strategy", "strategy", is_number=False),
-        Column(metric, f"{metric.replace('_', ' ')} ({unit})"),
-        Column("regret", f"regret ({pp})", is_extra=True),
+    """One task in detail: value, test, regret with interval, share at the optimum, A12 against the field."""
+    measures = measures_of(entry)
+    pp, finer = regret_unit(entry.task.report.metric), measures[0].decimals + 1
+    columns = [Column("strategy", "strategy", is_number=False), Column("seeds", "N", is_extra=True)]
+    for measure in measures:
+        metric = measure.view.metric
+        columns.append(Column(metric.name, f"{metric.name.replace('_', ' ')} ({metric.unit})"))
+    regrets = [Column("regret", f"regret ({pp})", is_extra=True)]
+    if len(measures) > 1:
+        regrets.append(Column("test_regret", f"test regret ({regret_unit(measures[1].view.metric)})", is_extra=True))
+    columns += regrets
+    columns += [
         Column("regret_iqm", f"regret IQM [95 %] ({pp})"),
         Column("optimal", "at optimum"),
         Column("a12", "A12"),
-    )
-    decimals, finer = _decimals(entry), _decimals(entry) + 1
-    rows = [
-        Row((*cells, NOTHING, NOTHING, NOTHING), "reference")
-        for cells in (_sampling_cells(entry, decimals), _exact_cells(entry, decimals))
     ]
-    for position, label in enumerate(analysis.labels):
-        share = entry.share_optimal[position]
+    blank = (NOTHING,) * (len(columns) - 2 - len(measures))
+    rows = [
+        Row((name, NOTHING, *cells, *_reference_regrets(measures, name.text), NOTHING, NOTHING, NOTHING), "reference")
+        for name, cells in _reference_cells(measures, analysis)
+    ]
+    for result in entry.results:
+        share = result.share_optimal
+        regret_cells = [mean_std(*mean_and_std(result.regret), measures[0].decimals)]
+        if result.test_regret is not None:
+            regret_cells.append(mean_std(*mean_and_std(result.test_regret), measures[1].decimals))
         rows.append(
             Row(
                 (
-                    Cell(label),
-                    _value_cell(entry, position, decimals),
-                    _mean_std(*_mean_and_std(entry.regret[position]), decimals),
-                    _interval_cell(entry, position, finer),
+                    Cell(result.label),
+                    count(len(result.seeds)),
+                    *(_value_cell(analysis, measure, result) for measure in measures),
+                    *regret_cells,
+                    interval_cell(result.iqm, finer),
                     Cell(
                         f"{100 * share.value:.0f} %",
                         {"share": share.value, "low": share.low, "high": share.high},
                         f"{share.value:.2f}",
                     ),
-                    _against_field(entry, position),
-                )
+                    _against_field(entry, result.label),
+                ),
+                is_highlighted=result.label in analysis.options.highlight,
             )
         )
-    optimum = (_plain(_optimum(entry), decimals, "mean"), _plain(0.0, decimals, "mean"))
-    rows.append(Row((Cell("optimum"), *optimum, NOTHING, NOTHING, NOTHING), "optimum"))
-    caption = f"{entry.task.title} ({entry.task.name}). " + caption_text(analysis)
-    return Table(entry.task.name, caption, columns, tuple(rows))
+    rows += [Row((*cells, *blank), "quoted") for cells in _quoted_rows(analysis, measures)]
+    rows += [Row((name, NOTHING, *cells, *blank), "optimum") for name, cells in _optimum_cells(measures)]
+    caption = f"{entry.task.title} ({entry.task.name}). " + caption_text(analysis, [entry])
+    return Table(entry.task.name, caption, tuple(columns), tuple(rows))
 
 
 def pairs_table(analysis: Analysis) -> Table:
@@ -134,20 +129,20 @@ def pairs_table(analysis: Analysis) -> Table:
     )
     rows = []
     for entry in analysis.tasks:
-        means = entry.regret.mean(axis=1)
+        means = {result.label: float(result.regret.mean()) for result in entry.results}
+        decimals = measures_of(entry)[0].decimals + 1
         for pair in entry.pairs:
-            difference = float(means[pair.first] - means[pair.second])
             rows.append(
                 Row(
                     (
                         Cell(entry.task.name),
-                        Cell(analysis.labels[pair.first]),
-                        Cell(analysis.labels[pair.second]),
-                        _plain(difference, _decimals(entry) + 1, plus=True),
-                        _p_cell(pair.p_value),
-                        _p_cell(pair.p_holm, is_marked=pair.p_holm <= ALPHA),
-                        _plain(pair.a12, 3),
-                        _plain(pair.correlation, 2, plus=True),
+                        Cell(pair.first),
+                        Cell(pair.second),
+                        plain(means[pair.first] - means[pair.second], decimals, plus=True),
+                        p_cell(pair.p_value),
+                        p_cell(pair.p_holm, is_marked=pair.p_holm <= ALPHA),
+                        plain(pair.a12, 3),
+                        plain(pair.correlation, 2, plus=True),
                     )
                 )
             )
@@ -159,151 +154,177 @@ def pairs_table(analysis: Analysis) -> Table:
     return Table("pairs", caption, columns, tuple(rows))
 
 
-def caption_text(analysis: Analysis) -> str:
-    """What a reader must know: sample size, unit, budget, selection rule, test, correction, table."""
-    first = analysis.tasks[0]
-    num_pairs = math.comb(len(analysis.labels), 2)
-    choosers = sorted(
-        {
-            label
-            for entry in analysis.tasks
-            for label, own in zip(analysis.labels, entry.chooses_itself, strict=True)
-            if own
-        }
+def spending_table(analysis: Analysis) -> Table:
+    """What the runs spent and how often they repeated themselves."""
+    spent = [result.spending for entry in analysis.tasks for result in entry.results]
+    columns = (
+        Column("task", "task", is_number=False),
+        Column("strategy", "strategy", is_number=False),
+        Column("evaluations", "evaluations"),
+        Column("simulated_h", "hours"),
+        Column("repeats_by_index", "repeats by index"),
+        Column("repeats_by_class", "repeats by class"),
+        Column("overrun", "overrun", is_extra=not any(part.overrun for part in spent)),
+        Column("rejected", "rejected", is_extra=not any(part.rejected for part in spent)),
     )
-    parts = [
-        f"Mean ± standard deviation (ddof 1) over N = {analysis.num_seeds:,} seeds after "
-        f"{analysis.protocol.describe()}.",
-        "Scored is the noiseless mean over replicates of the incumbent, which is chosen by observed "
-        f"{first.task.report.metric.name.replace('_', ' ')}.",
-    ]
-    if choosers:
-        parts.append(f"Choosing for themselves: {', '.join(choosers)}.")
-    if num_pairs:
-        parts.append(
-            "Bold: smallest mean regret; †: not significantly worse (Wilcoxon signed-rank on final regrets, zeros "
-            f"after Pratt, paired by seed, Holm over all {num_pairs} pairs of a task, alpha = {ALPHA})."
-        )
-    if analysis.num_seeds >= 10:
-        parts.append(f"Intervals: 95 % percentile bootstrap, {analysis.num_resamples:,} resamples of seeds.")
-    else:
-        parts.append("Fewer than 10 seeds: no intervals.")
-    if analysis.protocol.duplicates != "charge":
-        parts.append("Exact random search is with replacement, every draw charged.")
-    tables = {entry.task.table.name: entry.task.table for entry in analysis.tasks}
-    parts += [
-        f"Table {name}: {table.provenance.source}, version {table.provenance.version}, sha256 {table.digest[:12]}."
-        for name, table in sorted(tables.items())
-    ]
-    return " ".join(parts)
-
-
-def regret_unit(metric: Metric) -> str:
-    """Percentage points for percents, else the metric's unit."""
-    return "pp" if metric.unit == "%" else metric.unit
-
-
-def _main_table(analysis: Analysis, part: Sequence[TaskAnalysis], position: int, num_parts: int) -> Table:
-    columns = [Column("strategy", "Strategy", is_number=False), Column("seeds", "N")]
-    for entry in part:
-        metric = entry.task.report.metric
-        header = f"{metric.name.replace('_accuracy', '')} ({metric.unit})"
-        columns.append(Column(f"{entry.task.name}_{metric.name}", header, entry.task.title))
-    columns.append(Column("mean_rank", "mean rank"))
-    decimals = [_decimals(entry) for entry in part]
     rows = []
-    for cells in (_sampling_cells, _exact_cells):
-        entries = [cells(entry, places) for entry, places in zip(part, decimals, strict=True)]
-        rows.append(Row((entries[0][0], NOTHING, *(values for _, values, _ in entries), NOTHING), "reference"))
-    for strategy, label in enumerate(analysis.labels):
-        values = [_value_cell(entry, strategy, places) for entry, places in zip(part, decimals, strict=True)]
-        seeds = Cell(f"{analysis.num_seeds}", {"": analysis.num_seeds}, f"{analysis.num_seeds}")
-        rows.append(Row((Cell(label), seeds, *values, _plain(float(analysis.mean_ranks[strategy]), 2))))
-    optima = [_plain(_optimum(entry), places, "mean") for entry, places in zip(part, decimals, strict=True)]
-    rows.append(Row((Cell("optimum (best mean)"), NOTHING, *optima, NOTHING), "optimum"))
-    of = f" (part {position + 1} of {num_parts})" if num_parts > 1 else ""
-    caption = f"Value of the final choice{of}. {caption_text(analysis)}"
+    for entry in analysis.tasks:
+        for result in entry.results:
+            values = [float(getattr(result.spending, column.key)) for column in columns[2:]]
+            numbers = [NOTHING if math.isnan(value) else plain(value, 1) for value in values]
+            rows.append(Row((Cell(entry.task.name), Cell(result.label), *numbers)))
+    caption = (
+        "What a run spent, mean over seeds. Repeats: proposals that name an architecture (by index) or an isomorphism "
+        "class (by class) that the same run proposed before. Overrun: evaluations that would have finished after the "
+        "budget. Hours are simulated, the table's own training times; – where it has none."
+    )
+    return Table("spending", caption, columns, tuple(rows))
+
+
+def _main_table(analysis: Analysis, part: Sequence[Measure], position: int, num_parts: int) -> Table:
+    columns = [Column("strategy", "Strategy", is_number=False), Column("seeds", "N")]
+    for measure in part:
+        metric = measure.view.metric
+        header = f"{metric.name.replace('_accuracy', '')} ({metric.unit})"
+        columns.append(Column(measure.key, header, measure.entry.task.title))
+    columns.append(Column("mean_rank", "mean rank"))
+    rows = [Row((name, NOTHING, *cells, NOTHING), "reference") for name, cells in _reference_cells(part, analysis)]
+    for label in analysis.labels:
+        results = [measure.entry.result(label) for measure in part]
+        cells = [
+            NOTHING if result is None else _value_cell(analysis, measure, result)
+            for measure, result in zip(part, results, strict=True)
+        ]
+        present = [len(result.seeds) for result in results if result is not None]
+        seeds = count(present[0]) if present else NOTHING
+        is_highlighted = label in analysis.options.highlight
+        rows.append(Row((Cell(label), seeds, *cells, _rank(analysis, label)), is_highlighted=is_highlighted))
+    rows += [Row((*cells, NOTHING), "quoted") for cells in _quoted_rows(analysis, part)]
+    rows += [Row((name, NOTHING, *cells, NOTHING), "optimum") for name, cells in _optimum_cells(part)]
+    entries = list({measure.entry.task.name: measure.entry for measure in part}.values())
+    caption = f"Value of the final choice{_part(position, num_parts)}. {caption_text(analysis, entries)}"
     if len(analysis.tasks) > 1:
         caption += f" Mean rank: of the mean regret, over {len(analysis.tasks)} tasks."
-    return Table("main" if num_parts == 1 else f"main_{position + 1}", caption, tuple(columns), tuple(rows))
+    return Table(_numbered("main", position, num_parts), caption, tuple(columns), tuple(rows))
 
 
-def _sampling_cells(entry: TaskAnalysis, decimals: int) -> tuple[Cell, Cell, Cell]:
-    """Name, value and regret of one uniformly drawn architecture."""
-    mean, std = entry.sampling
-    regret = abs(_optimum(entry) - mean)
-    return Cell("random sampling"), _mean_std(mean, std, decimals), _mean_std(regret, std, decimals)
+def _reference_cells(measures: Sequence[Measure], analysis: Analysis) -> list[tuple[Cell, list[Cell]]]:
+    """Name and values of one uniformly drawn architecture, and of random search in closed form."""
+    rows = [(Cell("random sampling"), [mean_std(*measure.sampling, measure.decimals) for measure in measures])]
+    # Seconds bind runs at different numbers of evaluations: there is no closed form then.
+    if analysis.protocol.simulated_seconds is None:
+        rows.append((Cell("random search, exact"), [_exact_cell(measure) for measure in measures]))
+    return rows
 
 
-def _exact_cells(entry: TaskAnalysis, decimals: int) -> tuple[Cell, Cell, Cell]:
-    """Name, value and regret of random search in closed form."""
-    regret, std = float(entry.random_search.mean[-1]), float(entry.random_search.std[-1])
-    sign = -1 if entry.task.report.metric.direction == "maximize" else 1
-    value = _mean_std(_optimum(entry) + sign * regret, std, decimals)
-    return Cell("random search, exact"), value, _mean_std(regret, std, decimals)
+def _reference_regrets(measures: Sequence[Measure], name: str) -> list[Cell]:
+    cells = []
+    for measure in measures:
+        if name == "random sampling":
+            mean, std = measure.sampling
+            cells.append(mean_std(abs(measure.optimum - mean), std, measure.decimals))
+        elif measure.random_search is None:
+            cells.append(NOTHING)
+        else:
+            curve = measure.random_search
+            cells.append(mean_std(float(curve.mean[-1]), float(curve.std[-1]), measure.decimals))
+    return cells
 
 
-def _optimum(entry: TaskAnalysis) -> float:
-    return float(entry.task.report.values[entry.task.report.optimum])
-
-
-def _value_cell(entry: TaskAnalysis, strategy: int, decimals: int) -> Cell:
-    mean, std = _mean_and_std(entry.value[strategy])
-    if not entry.regret[strategy].any():
-        numbers = _mean_std(mean, std, decimals).numbers
-        return Cell("= optimum", numbers, None, is_marked=bool(entry.is_not_worse[strategy]))
-    printed = f"{mean:.{decimals}f}"
-    best = [f"{entry.value[other].mean():.{decimals}f}" for other in np.flatnonzero(entry.is_best)]
-    # Two cells that print the same number are both bold or neither.
-    cell = _mean_std(mean, std, decimals)
-    return Cell(
-        cell.text, cell.numbers, cell.latex, is_bold=printed in best, is_marked=bool(entry.is_not_worse[strategy])
-    )
-
-
-def _interval_cell(entry: TaskAnalysis, strategy: int, decimals: int) -> Cell:
-    if entry.iqm is None:
+def _exact_cell(measure: Measure) -> Cell:
+    if measure.random_search is None:
         return NOTHING
-    point, low, high = (float(part[strategy]) for part in (entry.iqm.point, entry.iqm.low, entry.iqm.high))
-    text = f"{point:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]"
-    return Cell(text, {"point": point, "low": low, "high": high})
+    regret, std = float(measure.random_search.mean[-1]), float(measure.random_search.std[-1])
+    return mean_std(measure.optimum + measure.sign * regret, std, measure.decimals)
 
 
-def _against_field(entry: TaskAnalysis, strategy: int) -> Cell:
+def _optimum_cells(measures: Sequence[Measure]) -> list[tuple[Cell, list[Cell]]]:
+    """The best by the search metric and, where there is test, the best by test; each with both values."""
+    has_test = any(measure.is_test for measure in measures)
+
+    def cells(by_test: bool) -> list[Cell]:
+        found = []
+        for measure in measures:
+            judge = measure.entry.task.test if by_test else measure.entry.task.report
+            value = None if judge is None else float(measure.view.values[judge.optimum])
+            found.append(NOTHING if value is None or math.isnan(value) else plain(value, measure.decimals, "mean"))
+        return found
+
+    if not has_test:
+        return [(Cell("optimum (best mean)"), cells(by_test=False))]
+    return [(Cell("optimum by val"), cells(by_test=False)), (Cell("optimum by test"), cells(by_test=True))]
+
+
+def _quoted_rows(analysis: Analysis, measures: Sequence[Measure]) -> list[list[Cell]]:
+    """Rows from papers: method, n, and the numbers that fall into these columns."""
+    found: dict[tuple[str, str], dict[str, Cell]] = {}
+    counts: dict[tuple[str, str], Cell] = {}
+    for quoted in analysis.quoted:
+        for measure in measures:
+            if (quoted.task, quoted.metric) == (measure.entry.task.name, measure.view.metric.name):
+                key = (quoted.method, quoted.source)
+                std = math.nan if quoted.std is None else quoted.std
+                found.setdefault(key, {})[measure.key] = mean_std(quoted.mean, std, 2)
+                counts[key] = NOTHING if quoted.n is None else count(quoted.n)
+    return [
+        [Cell(f"{key[0]} (quoted)"), counts[key], *(cells.get(measure.key, NOTHING) for measure in measures)]
+        for key, cells in found.items()
+    ]
+
+
+def _value_cell(analysis: Analysis, measure: Measure, result: StrategyResult) -> Cell:
+    values = measure.values(result)
+    is_tested = not measure.is_test
+    is_marked = is_tested and result.is_not_worse
+    mean, std = mean_and_std(values)
+    if is_tested and not result.regret.any():
+        return Cell("= optimum", mean_std(mean, std, measure.decimals).numbers, None, is_marked=is_marked)
+    if is_tested and analysis.options.cells == "interval" and result.iqm is not None:
+        cell = interval_cell(_as_value(measure, result.iqm), measure.decimals)
+    else:
+        cell = mean_std(mean, std, measure.decimals)
+    is_bold = is_tested and _prints_as_best(measure, mean)
+    return Cell(cell.text, cell.numbers, cell.latex, is_bold=is_bold, is_marked=is_marked)
+
+
+def _regret_cell(entry: TaskAnalysis, result: StrategyResult, decimals: int) -> Cell:
+    cell = mean_std(*mean_and_std(result.regret), decimals)
+    printed = f"{result.regret.mean():.{decimals}f}"
+    best = [f"{other.regret.mean():.{decimals}f}" for other in entry.results if other.is_best]
+    return Cell(cell.text, cell.numbers, cell.latex, is_bold=printed in best, is_marked=result.is_not_worse)
+
+
+def _prints_as_best(measure: Measure, mean: float) -> bool:
+    """Two cells that print the same number are both bold or neither."""
+    best = [float(measure.values(result).mean()) for result in measure.entry.results if result.is_best]
+    return f"{mean:.{measure.decimals}f}" in [f"{value:.{measure.decimals}f}" for value in best]
+
+
+def _as_value(measure: Measure, regret: Interval) -> tuple[float, float, float]:
+    ends = [measure.optimum + measure.sign * float(part) for part in (regret.point, regret.low, regret.high)]
+    return (ends[0], min(ends[1:]), max(ends[1:]))
+
+
+def _against_field(entry: TaskAnalysis, label: str) -> Cell:
     """Mean over the other strategies of the chance to have the smaller regret."""
     wins = [
-        pair.a12 if pair.first == strategy else 1 - pair.a12
-        for pair in entry.pairs
-        if strategy in (pair.first, pair.second)
+        pair.a12 if pair.first == label else 1 - pair.a12 for pair in entry.pairs if label in (pair.first, pair.second)
     ]
-    return _plain(float(np.mean(wins)), 2) if wins else NOTHING
+    return plain(float(np.mean(wins)), 2) if wins else NOTHING
 
 
-def _mean_and_std(values: Any) -> tuple[float, float]:
-    return float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+def _rank(analysis: Analysis, label: str) -> Cell:
+    rank = float(analysis.mean_ranks[analysis.labels.index(label)])
+    return NOTHING if math.isnan(rank) else plain(rank, 2)
 
 
-def _mean_std(mean: float, std: float, decimals: int) -> Cell:
-    if math.isnan(std):
-        return Cell(f"{mean:.{decimals}f}", {"mean": mean}, f"{mean:.{decimals}f}")
-    numbers = {"mean": mean, "std": std}
-    uncertainty = round(std * 10**decimals)
-    return Cell(f"{mean:.{decimals}f} ± {std:.{decimals}f}", numbers, f"{mean:.{decimals}f}({uncertainty})")
+def _part(position: int, num_parts: int) -> str:
+    return f" (part {position + 1} of {num_parts})" if num_parts > 1 else ""
 
 
-def _plain(value: float, decimals: int, key: str = "", plus: bool = False) -> Cell:
-    text = f"{value:{'+' if plus else ''}.{decimals}f}"
-    return Cell(text.replace("-", "−"), {key: value}, text)
+def _numbered(name: str, position: int, num_parts: int) -> str:
+    return name if num_parts == 1 else f"{name}_{position + 1}"
 
 
-def _p_cell(p: float, is_marked: bool = False) -> Cell:
-    text = "< .0001" if p < 1e-4 else f"{p:.4f}"
-    return Cell(text, {"": p}, None, is_bold=is_marked)
-
-
-def _decimals(entry: TaskAnalysis) -> int:
-    """Two significant digits of the smallest standard deviation, but no finer than the table's grid."""
-    spread = [float(std) for std in entry.value.std(axis=1, ddof=1) if std > 0] if entry.value.shape[1] > 1 else []
-    finest = max(0, math.ceil(-math.log10(entry.task.report.metric.resolution or 1e-3)))
-    wanted = 1 - math.floor(math.log10(min(spread))) if spread else 2
-    return min(max(wanted, 0), finest, 3)
+def _chunks(items: list[str], size: int) -> list[list[str]]:
+    return [items[first : first + size] for first in range(0, len(items), size)]

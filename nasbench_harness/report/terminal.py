@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Literal
 
 from rich import box
@@ -11,19 +12,50 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from nasbench_harness.report.analysis import Analysis
-from nasbench_harness.report.tables import Cell, Table, main_tables, task_table
+from nasbench_harness.report.table import Cell, Table
+from nasbench_harness.report.tables import overview_tables, spending_table, task_table
 from nasbench_harness.report.text import MARK
+
+_MAX_TASKS_IN_DETAIL = 4
+_MIN_WIDTH_PER_STRATEGY = 15  # of a mean with its standard deviation
 
 
 def print_report(console: Console, analysis: Analysis) -> None:
-    """One block per task, then the ranks over tasks, then the caption."""
-    for entry in analysis.tasks:
-        console.print(to_rich(task_table(analysis, entry), f"{entry.task.title} · {entry.task.name}"))
-    if len(analysis.tasks) > 1 and len(analysis.labels) > 1:
-        ranks = sorted(zip(analysis.mean_ranks.tolist(), analysis.labels, strict=True))
-        line = "  ".join(f"{label} {rank:.2f}" for rank, label in ranks)
-        console.print(Text.assemble(("mean rank over tasks  ", "bold"), line))
-    console.print(Text(main_tables(analysis)[0].caption, style="dim"))
+    """Few tasks: one block per task; many: tasks × strategies. Then ranks, spending and the caption."""
+    overviews = overview_tables(analysis)
+    if len(analysis.tasks) <= _MAX_TASKS_IN_DETAIL:
+        for entry in analysis.tasks:
+            console.print(to_rich(task_table(analysis, entry), f"{entry.task.title} · {entry.task.name}"))
+        if len(analysis.tasks) > 1 and len(analysis.labels) > 1:
+            ranks = sorted(zip(analysis.mean_ranks.tolist(), analysis.labels, strict=True))
+            line = "  ".join(f"{label} {rank:.2f}" for rank, label in ranks if rank == rank)
+            console.print(Text.assemble(("mean rank over tasks  ", "bold"), line))
+        console.print(to_rich(spending_table(analysis), "What a run spent"))
+    else:
+        for table in overviews:
+            is_wide = console.width >= 20 + _MIN_WIDTH_PER_STRATEGY * (len(table.columns) - 1)
+            console.print(to_rich(table if is_wide else _means_only(table), "Final regret"))
+        console.print(Text(_repeats(analysis), style="dim"))
+    console.print(Text(overviews[0].caption, style="dim"))
+
+
+def _means_only(table: Table) -> Table:
+    rows = [
+        replace(row, cells=tuple(replace(cell, text=cell.text.partition(" ±")[0]) for cell in row.cells))
+        for row in table.rows
+    ]
+    return replace(table, rows=tuple(rows))
+
+
+def _repeats(analysis: Analysis) -> str:
+    """Repeated proposals of each strategy, averaged over tasks."""
+    parts = []
+    for label in analysis.labels:
+        spent = [result.spending for entry in analysis.tasks if (result := entry.result(label))]
+        by_index = sum(part.repeats_by_index for part in spent) / len(spent)
+        by_class = sum(part.repeats_by_class for part in spent) / len(spent)
+        parts.append(f"{label} {by_index:.1f} / {by_class:.1f}")
+    return "Repeated proposals a run, by index / by isomorphism class, mean over tasks: " + ", ".join(parts) + "."
 
 
 def to_rich(table: Table, title: str) -> RichTable:
@@ -33,10 +65,10 @@ def to_rich(table: Table, title: str) -> RichTable:
     marked = {position for position in shown if any(row.cells[position].is_marked for row in table.rows)}
     for column in (table.columns[position] for position in shown):
         justify: Literal["left", "right"] = "right" if column.is_number else "left"
-        header = re.sub(r" (?=\[|\([^)]*\)$|optimum)", "\n", column.header, count=1)
+        header = re.sub(r" (?=\[|\([^)]*\)$|optimum|by )|(?<=-)(?=[a-z])", "\n", column.header)
         rich.add_column(header, justify=justify, no_wrap=column.is_number, overflow="fold")
     for row in table.rows:
-        style = "dim" if row.block == "reference" else ""
+        style = "dim" if row.block in ("reference", "quoted") else "underline" if row.is_highlighted else ""
         rich.add_row(*(_text(row.cells[position], position in marked) for position in shown), style=style)
     return rich
 

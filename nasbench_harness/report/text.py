@@ -6,7 +6,7 @@ import csv
 import io
 from typing import Any
 
-from nasbench_harness.report.tables import Cell, Table
+from nasbench_harness.report.table import Cell, Table
 
 MARK = "†"
 
@@ -16,7 +16,7 @@ def to_markdown(table: Table) -> str:
     headers = [f"{column.group} {column.header}".strip() for column in table.columns]
     lines = [table.caption, "", _line(headers)]
     lines.append(_line(["--:" if column.is_number else ":--" for column in table.columns]))
-    lines += [_line([_markdown_cell(cell) for cell in row.cells]) for row in table.rows]
+    lines += [_line([_markdown_cell(cell, row.is_highlighted) for cell in row.cells]) for row in table.rows]
     return "\n".join(lines) + "\n"
 
 
@@ -66,8 +66,10 @@ def _number(cell: Cell, suffix: str | None) -> Any:
     return cell.text if suffix is None else cell.numbers.get(suffix, "")
 
 
-def _markdown_cell(cell: Cell) -> str:
+def _markdown_cell(cell: Cell, is_highlighted: bool) -> str:
     text = cell.text.replace("|", "\\|")
+    if is_highlighted and not cell.numbers and cell.text != "–":
+        text = f"*{text}*"
     return (f"**{text}**" if cell.is_bold else text) + (MARK if cell.is_marked and not cell.is_bold else "")
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
@@ -27,20 +27,68 @@ class StrategyRecord:
 
 
 @dataclass(frozen=True)
+class Quoted:
+    """A number from a paper: shown in a block of its own, never bold, never tested.
+
+    Attributes:
+        method: As the paper calls it.
+        task: Task of the study.
+        metric: Metric of the task, e.g. ``test_accuracy``.
+        mean: As published, in the metric's unit.
+        std: As published; None where the paper gives none.
+        n: Number of runs behind it; None where the paper does not say.
+        source: The paper, and the table in it.
+    """
+
+    method: str
+    task: str
+    metric: str
+    mean: float
+    source: str
+    std: float | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """How a report is laid out; changes no result.
+
+    Attributes:
+        order: Labels that come first; the others follow in the study's order.
+        highlight: Labels that stand out in tables and figures.
+        cells: ``std`` prints mean ± standard deviation, ``interval`` the interquartile mean with its interval.
+        resamples: Of the bootstrap.
+    """
+
+    order: tuple[str, ...] = ()
+    highlight: tuple[str, ...] = ()
+    cells: str = "std"
+    resamples: int = 2_000
+
+    def ordered(self, labels: Sequence[str]) -> list[str]:
+        """The labels, those named in ``order`` first."""
+        return [label for label in self.order if label in labels] + [x for x in labels if x not in self.order]
+
+
+@dataclass(frozen=True)
 class StudyRecord:
-    """What was compared: strategies × tasks × seeds under one protocol."""
+    """What was compared: strategies × tasks × seeds under one protocol, and how it is reported."""
 
     strategies: tuple[StrategyRecord, ...]
     tasks: tuple[str, ...]
     num_seeds: int
     protocol: Protocol
     study_seed: int
+    report: ReportOptions = ReportOptions()
+    quoted: tuple[Quoted, ...] = ()
 
     def to_toml(self) -> str:
         """The study file's text."""
         lines = [_HEADER + f"seeds = {self.num_seeds}", f"study_seed = {self.study_seed}"]
         lines += [f"tasks = {to_toml(list(self.tasks))}", "", "[protocol]"]
-        lines += [f"{name} = {to_toml(value)}" for name, value in asdict(self.protocol).items()]
+        lines += _assignments(asdict(self.protocol))
+        if self.report != ReportOptions():
+            lines += ["", "[report]", *_assignments(asdict(self.report))]
         for strategy in self.strategies:
             lines += [
                 "",
@@ -50,7 +98,14 @@ class StudyRecord:
             ]
             # TOML has no null: a parameter that is None is left out, in the identity too.
             lines += [f"parameters = {to_toml({k: v for k, v in strategy.parameters.items() if v is not None})}"]
+        for quoted in self.quoted:
+            lines += ["", "[[quoted]]", *_assignments(asdict(quoted))]
         return "\n".join(lines) + "\n"
+
+
+def _assignments(values: Mapping[str, Any]) -> list[str]:
+    """One line for each value; TOML has no null, what is None is left out."""
+    return [f"{name} = {to_toml(value)}" for name, value in values.items() if value is not None]
 
 
 @dataclass(frozen=True)
@@ -62,6 +117,8 @@ class StudyFile:
     tasks: tuple[str, ...] | None = None
     protocol: Mapping[str, Any] = field(default_factory=dict)
     strategies: tuple[Mapping[str, Any], ...] | None = None
+    report: ReportOptions = ReportOptions()
+    quoted: tuple[Quoted, ...] = ()
 
 
 def read_study_file(path: Path) -> StudyFile:
@@ -82,13 +139,30 @@ def read_study_file(path: Path) -> StudyFile:
 
 
 def _validated(content: dict[str, Any], path: Path) -> StudyFile:
-    from pydantic import BaseModel, ConfigDict, ValidationError
+    from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
     class StrategyTable(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True)
         use: str
         label: str | None = None
         parameters: dict[str, Any] = {}
+
+    class ReportTable(BaseModel):
+        model_config = ConfigDict(extra="forbid", strict=True)
+        order: list[str] = []
+        highlight: list[str] = []
+        cells: Literal["std", "interval"] = "std"
+        resamples: int = Field(default=2_000, ge=100, le=1_000_000)
+
+    class QuotedTable(BaseModel):
+        model_config = ConfigDict(extra="forbid", strict=True)
+        method: str
+        task: str
+        metric: str
+        mean: float
+        source: str
+        std: float | None = None
+        n: int | None = None
 
     class Study(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True)
@@ -97,19 +171,28 @@ def _validated(content: dict[str, Any], path: Path) -> StudyFile:
         tasks: list[str] | None = None
         protocol: dict[str, Any] = {}
         strategies: list[StrategyTable] | None = None
+        report: ReportTable = ReportTable()
+        quoted: list[QuotedTable] = []
 
+    tables: dict[str, type[BaseModel]] = {"strategies": StrategyTable, "report": ReportTable, "quoted": QuotedTable}
     try:
         study = Study.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelled key is also a missing one: its name says more.
+        first = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
         where = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
-            known = StrategyTable.model_fields if first["loc"][0] == "strategies" else Study.model_fields
+            known = (
+                tables.get(str(first["loc"][0]), Study).model_fields if len(first["loc"]) > 1 else Study.model_fields
+            )
             raise UnknownNameError("key", where.rpartition(".")[2], known, str(path)) from None
         raise InvalidInputError(f"{path}: {where}: {first['msg'].lower()}, not {first['input']!r}") from None
     strategies = None if study.strategies is None else tuple(table.model_dump() for table in study.strategies)
     tasks = None if study.tasks is None else tuple(study.tasks)
-    return StudyFile(study.seeds, study.study_seed, tasks, study.protocol, strategies)
+    options = study.report
+    report = ReportOptions(tuple(options.order), tuple(options.highlight), options.cells, options.resamples)
+    quoted = tuple(Quoted(**row.model_dump()) for row in study.quoted)
+    return StudyFile(study.seeds, study.study_seed, tasks, study.protocol, strategies, report, quoted)
 
 
 def to_toml(value: Any) -> str:

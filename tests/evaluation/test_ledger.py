@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.noise import Noise
 from nasbench_harness.evaluation.protocol import Protocol
@@ -279,3 +280,98 @@ def test_visits_are_counted_beyond_any_small_integer(ledger_of):
     ledger._visits[:] = 65_535
     assert propose(ledger, 0).trainings.tolist() == [65_535]
     assert propose(ledger, 0).trainings.tolist() == [65_536]
+
+
+def test_seconds_end_a_run_exactly(ledger_of):
+    """Costs are 11, 21 and 41 s: 11 + 21 fits into 32 s to the second, and leaves nothing."""
+    ledger = ledger_of(simulated_seconds=32.0)
+    rows(ledger, [0])
+    assert ledger.has_budget().tolist() == [True]
+    (entry,) = rows(ledger, [1])
+    assert (entry.status[0], entry.finished_s[0]) == (Status.OK, 32.0)
+    assert ledger.has_budget().tolist() == [False]
+
+
+def test_what_would_finish_too_late_spends_the_rest_and_has_no_value(ledger_of):
+    ledger = ledger_of(simulated_seconds=31.5)
+    first, late = rows(ledger, [0, 1])
+    assert first.status[0] == Status.OK
+    assert (late.status[0], late.cost_s[0], late.finished_s[0]) == (Status.OVERRUN, 20.5, 31.5)
+    assert late.losses[0] == INF
+    assert np.isnan(late.natural[0])
+    assert ledger.counted.tolist() == [2]  # it was started
+    assert ledger.clock_s.tolist() == [31.5]
+    assert ledger.has_budget().tolist() == [False]
+
+
+def test_overrun_can_count(ledger_of):
+    ledger = ledger_of(simulated_seconds=31.5, overrun="count")
+    entries = rows(ledger, [0, 1])
+    assert column(entries, "status") == [Status.OK, Status.OK]
+    assert column(entries, "finished_s") == [11.0, 32.0]
+    assert ledger.has_budget().tolist() == [False]
+
+
+def test_the_first_budget_to_bind_ends_a_run(ledger_of):
+    for evaluations, seconds, expected in ((2, 1e9, 2), (9, 22.0, 2), (9, 22.5, 3)):
+        ledger, started = ledger_of(evaluations=evaluations, simulated_seconds=seconds), 0
+        while ledger.has_budget()[0]:
+            rows(ledger, [0])
+            started += 1
+        assert started == expected
+
+
+def test_search_time_is_paid_from_the_same_clock(ledger_of):
+    ledger = ledger_of(2, simulated_seconds=10.0)
+    charged, late = ledger.spend(np.array([4.0, 11.0]))
+    assert (charged.tolist(), late.tolist()) == ([4.0, 10.0], [False, True])
+    assert ledger.clock_s.tolist() == [4.0, 10.0]
+    assert ledger.has_budget().tolist() == [True, False]
+    counting = ledger_of(simulated_seconds=10.0, overrun="count")
+    charged, late = counting.spend(np.array([11.0]))
+    assert (charged.tolist(), late.tolist(), counting.clock_s.tolist()) == ([11.0], [False], [11.0])
+
+
+def test_seconds_need_training_times(task_of):
+    with pytest.raises(InvalidInputError, match="task tiny-one has no training times"):
+        Ledger(task_of([[1], [2]]), Protocol(simulated_seconds=5), 0, np.arange(1))
+
+
+def test_without_training_times_there_is_no_clock(task_of):
+    ledger = Ledger(task_of([[1], [2]]), Protocol(noise="mean"), 0, np.arange(1))
+    entries = propose(ledger, 0)
+    assert np.isnan([entries.cost_s[0], entries.finished_s[0], ledger.clock_s[0]]).all()
+
+
+def test_a_run_that_only_meets_gaps_ends(ledger_of):
+    """Architecture 4 has no row: it costs nothing, so that seconds alone would never end the run."""
+    ledger, started = ledger_of(simulated_seconds=1e9), 0
+    while ledger.has_budget()[0]:
+        rows(ledger, [4])
+        started += 1
+    assert started == 1_000
+
+
+@pytest.fixture
+def twins(nb201_task):
+    """Two architectures of one isomorphism class, the smaller index second."""
+    classes = nb201_task.space.canonical(np.arange(15_625))
+    twin = int(np.flatnonzero(classes != np.arange(15_625))[0])
+    return twin, int(classes[twin])
+
+
+def test_free_by_class_answers_with_the_first_of_the_class(nb201_task, twins):
+    ledger = Ledger(nb201_task, Protocol(duplicates="free", duplicates_by="class"), 0, np.arange(1))
+    by_index = Ledger(nb201_task, Protocol(duplicates="free"), 0, np.arange(1))
+    first, second = rows(ledger, twins)
+    assert column([first, second], "status") == [Status.OK, Status.DUPLICATE]
+    assert second.natural[0] == first.natural[0] == rows(by_index, twins)[0].natural[0]
+    assert (second.cost_s[0], ledger.counted[0]) == (0.0, 1)
+    assert column(rows(by_index, twins[1:]), "status") == [Status.DUPLICATE]  # seen just above, by its own index
+
+
+def test_forbid_by_class_rejects_isomorphic_architectures(nb201_task, twins):
+    ledger = Ledger(nb201_task, Protocol(duplicates="forbid", duplicates_by="class"), 0, np.arange(2))
+    entries = propose(ledger, *twins)
+    assert entries.status.tolist() == [Status.OK, Status.OK]  # each run has its own history
+    assert propose(ledger, *reversed(twins)).status.tolist() == [Status.REJECTED] * 2

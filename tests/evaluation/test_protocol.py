@@ -15,10 +15,14 @@ def test_defaults():
         "noise": "per_query",
         "duplicates": "charge",
         "selection": "own",
+        "simulated_seconds": None,
+        "overrun": "discard",
+        "duplicates_by": "index",
+        "fidelity": None,
     }
 
 
-@pytest.mark.parametrize("evaluations", [0, -1, 1.5, 200.0, "200", True, None], ids=repr)
+@pytest.mark.parametrize("evaluations", [0, -1, 1.5, 200.0, "200", True], ids=repr)
 def test_evaluations_must_be_a_positive_whole_number(evaluations):
     with pytest.raises(InvalidInputError, match=r"whole number of at least 1, not "):
         Protocol(evaluations=evaluations)
@@ -135,3 +139,31 @@ def test_the_identity_is_the_same_in_another_process():
 def test_captions_name_the_rules():
     assert Protocol(1_500, "mean", "free").describe() == "1,500 evaluations, noise mean, duplicates free"
     assert Protocol().describe() == "200 evaluations, noise per_query, duplicates charged"
+
+
+def test_seconds_alone_leave_evaluations_unbounded():
+    assert Protocol(simulated_seconds=20_000).evaluations is None
+    assert Protocol(100, simulated_seconds=20_000).evaluations == 100
+    assert Protocol(simulated_seconds=20_000) == Protocol(simulated_seconds=20_000.0)
+    assert Protocol(simulated_seconds=9.5).identity() == '{"evaluations": null, "simulated_seconds": 9.5}'
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, float("inf"), float("nan"), "9", True], ids=repr)
+def test_seconds_must_be_a_number_above_0(seconds):
+    with pytest.raises(InvalidInputError, match="simulated_seconds must be a number above 0, not"):
+        Protocol(simulated_seconds=seconds)
+
+
+def test_rules_that_could_change_nothing_are_refused():
+    with pytest.raises(InvalidInputError, match="duplicates_by=class needs duplicates=free or forbid"):
+        Protocol(duplicates_by="class")
+    with pytest.raises(InvalidInputError, match="overrun=count needs a budget of simulated_seconds"):
+        Protocol(overrun="count")
+
+
+def test_every_budget_is_described():
+    protocol = Protocol(100, duplicates="forbid", duplicates_by="class", simulated_seconds=20_000, fidelity=12)
+    assert protocol.describe() == (
+        "100 evaluations or 20,000 simulated seconds (overrun discarded), noise per_query, duplicates forbidden by "
+        "isomorphism class, fidelity 12 epochs"
+    )

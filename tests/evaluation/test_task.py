@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -118,11 +120,46 @@ def test_a_data_set_without_a_search_metric_is_refused(table_of):
 
 
 def test_several_fidelities_must_be_named(table_of):
-    table = table_of([[1], [2]])
-    columns = table.datasets["one"].columns
-    columns["val_accuracy"] = Column(columns["val_accuracy"].metric, np.ones((2, 1, 12)))
-    with pytest.raises(InvalidInputError, match="12 fidelities: name the one"):
-        make_task(table, "one")
+    with pytest.raises(InvalidInputError, match=r"tiny-one has 12 fidelities \(1, 2, 3, …, 11, 12 epochs\): name one"):
+        make_task(curves(table_of), "one")
+    with pytest.raises(InvalidInputError, match=r"no fidelity of 13 epochs: it has 1, 2, 3, …, 11, 12 epochs"):
+        make_task(curves(table_of), "one", 13)
+    with pytest.raises(InvalidInputError, match=r"no fidelity of 5 epochs: its table does not say"):
+        make_task(table_of([[1], [2]]), "one", 5)
+
+
+def curves(table_of):
+    """Two learning curves that cross after epoch 6, read with cumulative cost."""
+    table = table_of([[1], [2]], cost_s=[[1], [1]])
+    dataset = table.datasets["one"]
+    epochs = np.arange(1, 13)
+    accuracy = np.stack([10 + epochs, np.full(12, 16.5)])[:, None, :]
+    dataset.columns["val_accuracy"] = Column(dataset.columns["val_accuracy"].metric, accuracy)
+    cost_s = np.broadcast_to(2.0 * epochs, (2, 1, 12))
+    dataset.columns["train_cost_s"] = Column(dataset.columns["train_cost_s"].metric, cost_s)
+    table.datasets["one"] = replace(dataset, fidelities=tuple(range(1, 13)))
+    return table
+
+
+def test_a_named_fidelity_is_searched_and_the_last_is_scored(table_of):
+    task = make_task(curves(table_of), "one", 3)
+    answers = task.oracle.evaluate(np.array([0, 1]), np.array([0, 0]), np.array([0, -1]))
+    assert answers.values.ravel().tolist() == [13.0, 16.5]
+    assert answers.cost_s.tolist() == [6.0, 6.0]
+    assert (task.fidelity, task.typical_cost_s) == (3, 6.0)
+    assert task.report.values.tolist() == [22.0, 16.5]
+    assert task.report.optimum == 0
+
+
+def test_test_accuracy_is_a_report_view_of_its_own(table_of):
+    table = table_of([[50, 51], [40, 42]])
+    test = Metric("test_accuracy", "%", "maximize", "report")
+    table.datasets["one"].columns["test_accuracy"] = Column(test, np.array([[[60.0], [62.0]], [[70.0], [np.nan]]]))
+    task = make_task(table, "one")
+    assert task.test.values.tolist() == [61.0, 70.0]
+    assert (task.report.optimum, task.test.optimum) == (0, 1)
+    assert task.test.metric.name == "test_accuracy"
+    assert make_task(table_of([[1], [2]]), "one").test is None
 
 
 def test_tasks_load_by_name(tmp_path, monkeypatch):

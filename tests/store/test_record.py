@@ -2,7 +2,7 @@ import pytest
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.store.record import StrategyRecord, StudyRecord, read_study_file
+from nasbench_harness.store.record import Quoted, ReportOptions, StrategyRecord, StudyRecord, read_study_file
 
 RECORD = StudyRecord(
     (
@@ -13,6 +13,8 @@ RECORD = StudyRecord(
     30,
     Protocol(noise="replicate=1", duplicates="free"),
     7,
+    ReportOptions(("mine",), ("re",), "interval", 500),
+    (Quoted("DARTS", "nb201-cifar10", "val_accuracy", 39.77, 'A "paper", Table 5', n=3),),
 )
 
 
@@ -22,6 +24,7 @@ def test_record_comes_back(tmp_path):
     file = read_study_file(path)
     assert (file.seeds, file.study_seed, file.tasks) == (30, 7, ("nb201-cifar10",))
     assert Protocol.from_mapping(file.protocol, "") == RECORD.protocol
+    assert (file.report, file.quoted) == (RECORD.report, RECORD.quoted)
     for written, read in zip(RECORD.strategies, file.strategies, strict=True):
         assert (read["use"], read["label"]) == (written.reference, written.label)
         assert read["parameters"] == {name: value for name, value in written.parameters.items() if value is not None}
@@ -36,6 +39,11 @@ def test_record_comes_back(tmp_path):
         ("[[strategies]]\nlabel = 'x'", "strategies.0.use: field required"),
         ("[[strategies]]\nuse = 'x'\nparameter = {}", "unknown key 'parameter' in .*: did you mean 'parameters'"),
         ("seeds = ", "is no TOML"),
+        ("[report]\ncels = 'std'", "unknown key 'cels' in .*: did you mean 'cells'"),
+        ("[report]\ncells = 'sd'", "report.cells: .*'std' or 'interval', not 'sd'"),
+        ("[report]\nresamples = 10", "report.resamples: .*100, not 10"),
+        ("[[quoted]]\nmethod = 'x'", "quoted.0.task: field required"),
+        ("[[quoted]]\nmetod = 'x'", "unknown key 'metod' in .*: did you mean 'method'"),
     ],
 )
 def test_mistakes_are_explained(tmp_path, text, message):
@@ -56,3 +64,11 @@ def test_missing_and_binary_files_are_named(tmp_path):
 def test_unknown_protocol_field_suggests():
     with pytest.raises(UnknownNameError, match="did you mean 'noise'"):
         Protocol.from_mapping({"noize": "mean"}, "study.toml")
+
+
+def test_seconds_alone_come_back_without_a_bound_on_evaluations(tmp_path):
+    record = StudyRecord(RECORD.strategies, RECORD.tasks, 1, Protocol(simulated_seconds=20_000), 0)
+    (tmp_path / "study.toml").write_text(record.to_toml(), encoding="utf-8")
+    file = read_study_file(tmp_path / "study.toml")
+    assert Protocol.from_mapping(file.protocol, "") == record.protocol
+    assert file.report == ReportOptions()

@@ -1,0 +1,63 @@
+"""The table object that terminal, Markdown, LaTeX, CSV and JSON render, so that their numbers cannot differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What stands in one place of a table.
+
+    Attributes:
+        text: As printed, without marks; "–" for nothing.
+        numbers: Full digits by suffix of the column's key, e.g. {"mean": …, "std": …}.
+        latex: As siunitx reads it; None: the text, in braces.
+        is_bold: Best of its column.
+        is_marked: Not significantly worse than the best.
+    """
+
+    text: str
+    numbers: dict[str, Any] = field(default_factory=dict)
+    latex: str | None = None
+    is_bold: bool = False
+    is_marked: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: ``key`` for machines, ``header`` with unit for people, ``group`` above several columns."""
+
+    key: str
+    header: str
+    group: str = ""
+    is_number: bool = True
+    is_extra: bool = False  # left out where space is short
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row; ``block`` separates reference rows from strategies, quoted rows and optima."""
+
+    cells: tuple[Cell, ...]
+    block: str = "strategies"
+    is_highlighted: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with its caption."""
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+    def __str__(self) -> str:
+        from nasbench_harness.report.text import to_markdown
+
+        return to_markdown(self)
+
+
+NOTHING = Cell("–")

@@ -1,0 +1,160 @@
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from nasbench_harness.errors import StoreError
+from nasbench_harness.report.latex import to_latex
+from nasbench_harness.report.tables import main_tables, overview_tables, spending_table, task_table
+from nasbench_harness.report.terminal import print_report
+from nasbench_harness.report.text import to_csv, to_markdown
+from nasbench_harness.statistics import signed_rank
+from nasbench_harness.store.record import Quoted, ReportOptions
+
+VAL, TEST = [50.0, 60.0, 70.0, 65.0], [80.0, 95.0, 85.0, 90.0]
+
+
+@pytest.fixture
+def task(made_task):
+    return made_task(VAL, TEST)
+
+
+def row_of(table, name):
+    (row,) = [row for row in table.rows if row.cells[0].text == name]
+    return {column.key: cell for column, cell in zip(table.columns, row.cells, strict=True)}
+
+
+def test_test_stands_beside_validation_and_chooses_nothing(task, analysis_of):
+    """The second strategy is better by validation and worse by test: validation alone decides every mark."""
+    analysis = analysis_of((task, {"by test": [1] * 12, "by val": [2] * 11 + [3]}))
+    table = task_table(analysis, analysis.tasks[0])
+    by_test, by_val = row_of(table, "by test"), row_of(table, "by val")
+    assert by_test["test_accuracy"].numbers["mean"] == 95.0
+    assert by_val["test_accuracy"].numbers["mean"] == pytest.approx((11 * 85 + 90) / 12)
+    assert by_val["regret"].numbers["mean"] == pytest.approx(5 / 12)
+    assert by_val["test_regret"].numbers["mean"] == pytest.approx(95 - (11 * 85 + 90) / 12)
+    assert (by_val["val_accuracy"].is_bold, by_test["val_accuracy"].is_bold) == (True, False)
+    assert not any(row["test_accuracy"].is_bold or row["test_accuracy"].is_marked for row in (by_test, by_val))
+
+
+def test_both_optima_are_reported(task, analysis_of):
+    analysis = analysis_of((task, {"a": [1] * 10}))
+    (main,) = main_tables(analysis)
+    by_val, by_test = row_of(main, "optimum by val"), row_of(main, "optimum by test")
+    values = [
+        row[f"tiny-one_{name}"].numbers["mean"]
+        for row in (by_val, by_test)
+        for name in ("val_accuracy", "test_accuracy")
+    ]
+    assert values == [70.0, 85.0, 60.0, 95.0]
+    assert "test neither chooses nor is tested" in main.caption
+
+
+def test_a_choice_without_test_accuracy_is_an_error(made_task, analysis_of):
+    task = made_task(VAL, [80.0, np.nan, 85.0, 90.0])
+    with pytest.raises(StoreError, match="3 of 12 final choices have no test_accuracy in the table"):
+        analysis_of((task, {"a": [1] * 3 + [2] * 9}))
+
+
+def test_a_strategy_may_miss_a_task(task, made_task, analysis_of):
+    other = made_task(VAL, name="two")
+    analysis = analysis_of((task, {"a": [1] * 12, "b": [2] * 12}), (other, {"a": [3] * 12}), replayed=["b"])
+    (overview,) = overview_tables(analysis)
+    assert row_of(overview, "Two")["b"].text == "–"
+    assert row_of(overview, "mean rank")["b"].text == "–"
+    assert row_of(overview, "mean rank")["a"].text == "1.00"
+    assert "Ran elsewhere, replayed under this protocol: b." in overview.caption
+    assert "| b | 12 |" in to_markdown(main_tables(analysis)[0])
+
+
+def test_strategies_with_other_seeds_are_paired_over_the_common_ones(task, analysis_of, runs_of):
+    everyone, some = runs_of([1, 2, 3] * 10), runs_of([3, 1] * 10, seeds=range(5, 25))
+    analysis = analysis_of((task, {"all": everyone, "some": some}), replayed=["some"])
+    (pair,) = analysis.tasks[0].pairs
+    regret = {0: 200, 1: 100, 2: 0, 3: 50}
+    first = np.array([regret[pick] for pick in ([1, 2, 3] * 10)[5:25]])
+    second = np.array([regret[pick] for pick in [3, 1] * 10])
+    assert pair.p_value == pytest.approx(float(signed_rank(first - second).p_value))
+    assert "(20 seeds; pairs over common seeds)" in main_tables(analysis)[0].caption
+    assert row_of(main_tables(analysis)[0], "some")["seeds"].text == "20"
+
+
+def test_quoted_rows_stand_in_a_block_of_their_own(task, analysis_of):
+    quoted = [
+        Quoted("DARTS", "tiny-one", "test_accuracy", 99.9, "A paper, Table 1", std=0.1, n=3),
+        Quoted("DARTS", "tiny-one", "val_accuracy", 99.8, "A paper, Table 1"),
+    ]
+    analysis = analysis_of((task, {"a": [1] * 12}), quoted=quoted)
+    for table in (main_tables(analysis)[0], task_table(analysis, analysis.tasks[0])):
+        (row,) = [row for row in table.rows if row.block == "quoted"]
+        assert [cell.text for cell in row.cells][:2] == ["DARTS (quoted)", "–"] or row.cells[1].text == "3"
+        texts = {cell.text for cell in row.cells}
+        assert {"99.90 ± 0.10", "99.80"} <= texts
+        assert not any(cell.is_bold or cell.is_marked for cell in row.cells)
+        assert "not tested (DARTS: A paper, Table 1)" in table.caption
+        latex = to_latex(table)
+        assert latex.index("a & ") < latex.index("DARTS (quoted)") < latex.index("optimum by val")
+
+
+def test_order_and_highlight(task, analysis_of):
+    options = ReportOptions(order=("c", "a"), highlight=("a",))
+    analysis = analysis_of((task, {"a": [1] * 12, "b": [2] * 12, "c": [3] * 12}), options=options)
+    assert analysis.labels == ("c", "a", "b")
+    assert [result.label for result in analysis.tasks[0].results] == ["c", "a", "b"]
+    assert analysis.tasks[0].result("b").regret.tolist() == [0.0] * 12  # the picks stay with their labels
+    assert "| *a* |" in to_markdown(main_tables(analysis)[0])
+    assert r"\textit{a} &" in to_latex(main_tables(analysis)[0])
+
+
+def test_cells_can_be_intervals(task, analysis_of):
+    picks = [1, 2, 3] * 10
+    analysis = analysis_of((task, {"a": picks, "b": [0] * 30}), options=ReportOptions(cells="interval"))
+    cell = row_of(main_tables(analysis)[0], "a")["tiny-one_val_accuracy"]
+    result = analysis.tasks[0].result("a")
+    assert cell.numbers["point"] == pytest.approx(70 - float(result.iqm.point))
+    assert cell.numbers["low"] == pytest.approx(70 - float(result.iqm.high))
+    assert "Interquartile mean [95 % interval] over N = 30" in main_tables(analysis)[0].caption
+
+
+def test_tasks_with_test_take_two_columns_of_the_main_table(made_task, analysis_of):
+    tasks = [(made_task(VAL, TEST if index else None, name=f"t{index}"), {"a": [1] * 10}) for index in range(4)]
+    assert [len(table.columns) for table in main_tables(analysis_of(*tasks))] == [3 + 3, 3 + 4]
+
+
+def test_the_overview_has_five_strategies_abreast(task, analysis_of):
+    analysis = analysis_of((task, {label: [1] * 10 for label in "abcdefg"}))
+    assert [len(table.columns) for table in overview_tables(analysis)] == [6, 3]
+    assert [table.name for table in overview_tables(analysis)] == ["overview_1", "overview_2"]
+
+
+def test_spending_shows_what_happened(study):
+    table = spending_table(study.analysis)
+    lines = to_csv(table).splitlines()
+    assert lines[0] == (
+        "block,task,strategy,evaluations,simulated_h,repeats_by_index,repeats_by_class,overrun,rejected"
+    )
+    frame = study.frame().groupby(["task", "strategy"]).mean(numeric_only=True)
+    for row in table.rows:
+        expected = frame.loc[(row.cells[0].text, row.cells[1].text)]
+        assert row.cells[2].numbers[""] == pytest.approx(60)
+        assert row.cells[3].numbers[""] == pytest.approx(expected.simulated_s / 3600)
+        assert row.cells[4].numbers[""] == pytest.approx(expected.repeats_by_index)
+        assert row.cells[5].numbers[""] == pytest.approx(expected.repeats_by_class)
+    assert [column.key for column in table.columns if column.is_extra] == ["overrun", "rejected"]
+
+
+@pytest.mark.parametrize("width", [80, 160])
+@pytest.mark.parametrize("num_tasks", [2, 6])
+def test_the_terminal_report_fits(made_task, analysis_of, width, num_tasks):
+    labels = ("genetic-algorithm", "local-search", "random-search", "regularized-evolution", "reinforce")
+    runs = {label: [1, 2, 3] * 4 for label in labels}
+    tasks = [(made_task(VAL, TEST, name=f"dataset-{index}"), runs) for index in range(num_tasks)]
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    print_report(console, analysis_of(*tasks))
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    text = " ".join(" ".join(lines).split())
+    assert "Repeated proposals a run" in text or "repeats" in text
+    assert text.count("5.0") >= 5
+    assert "Bold: smallest mean regret" in text
