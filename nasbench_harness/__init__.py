@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nasbench_harness.api import Study, compare, load_task, open_study, run
     from nasbench_harness.arrays import Bools, Floats, Ints
+    from nasbench_harness.engine.generational import Generational
     from nasbench_harness.engine.references import Entry
     from nasbench_harness.engine.strategy import (
         Evaluation,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "nasbench_harness.arrays": ("Bools", "Floats", "Ints"),
     "nasbench_harness.api": ("Study", "compare", "load_task", "open_study", "run"),
+    "nasbench_harness.engine.generational": ("Generational",),
     "nasbench_harness.engine.references": ("Entry",),
     "nasbench_harness.engine.strategy": (
         "Evaluation",
@@ -53,6 +55,7 @@ __all__ = [
     "Entry",
     "Evaluation",
     "Floats",
+    "Generational",
     "HarnessError",
     "Ints",
     "InvalidInputError",

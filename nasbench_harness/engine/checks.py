@@ -62,6 +62,24 @@ def checked_architectures(
     return architectures
 
 
+def checked_generation(name: str, values: Any, num_runs: int, generation_size: int, size: int) -> Ints:
+    """What ``propose`` of a generational strategy returned: indices 0 … size − 1, shape (num_runs, generation_size).
+
+    Raises:
+        StrategyError: Wrong type, shape or range.
+    """
+    start, shape = f"{name}: propose(runs) must return", (num_runs, generation_size)
+    array = np.asarray(values)
+    if array.shape != shape or array.dtype.kind not in "iu":
+        raise StrategyError(
+            f"{start} integer architectures of shape {shape} (len(runs), generation_size), "
+            f"not {array.dtype} of shape {array.shape}"
+        )
+    if ((array < 0) | (array >= size)).any():
+        raise StrategyError(f"{start} architectures 0 … {size - 1}: got {array.min()} … {array.max()}")
+    return array.astype(np.int64)
+
+
 def _of_shape(start: str, values: Any, num_runs: int, kinds: str) -> AnyArray:
     array = np.asarray(values)
     if array.shape != (num_runs,) or array.dtype.kind not in kinds:

@@ -54,6 +54,16 @@ class SearchSpace(ABC):
         """Choice taken at each decision, shape (n, num_decisions)."""
 
     @abstractmethod
+    def from_choices(self, choices: Ints) -> Ints:
+        """Architectures with these choices (n, num_decisions), shape (n,); −1 where there is none.
+
+        Several combinations may lead to one architecture: ``choices`` tells which of them stands for it.
+
+        Raises:
+            InvalidInputError: A choice lies outside 0 … num_choices − 1 of its decision.
+        """
+
+    @abstractmethod
     def sample(self, rng: RandomSource, runs: Ints | None = None) -> Any:
         """Draw architectures uniformly: (len(runs),), one draw each."""
 

@@ -80,7 +80,11 @@ class ProductSpace(SearchSpace):
         return self._all_choices[architectures]
 
     def from_choices(self, choices: Ints) -> Ints:
-        """Architectures with these choices (n, num_decisions), shape (n,)."""
+        """Architectures with these choices (n, num_decisions), shape (n,).
+
+        Raises:
+            InvalidInputError: A choice lies outside 0 … num_choices − 1 of its decision.
+        """
         taken = np.asarray(choices)
         if ((taken < 0) | (taken >= self._num_choices)).any():
             raise InvalidInputError(f"space {self.name}: a choice lies outside 0 … {self._num_choices.tolist()} − 1")
