@@ -45,6 +45,7 @@ class Tiles(Strategy):
         self._is_dummy[self._rows] = False
         self._strategies = [make(row_keys[rows]) for rows in self._groups()]
         self._dummy_proposals = np.full(self._num_rows, -1)
+        self._dummy_tickets = np.zeros(self._num_rows, dtype=np.int64)
 
     @property
     def name(self) -> str:
@@ -79,7 +80,10 @@ class Tiles(Strategy):
         """Tell every group its runs' results; dummies get a loss of 0."""
         row_results = {field.name: self._spread(getattr(results, field.name)) for field in fields(Results)}
         answered = self._dummy_proposals >= 0
+        tickets = np.where(answered, self._dummy_tickets, -1)
         row_results["architectures"][self._is_dummy] = self._dummy_proposals[self._is_dummy]
+        row_results["ticket"][self._is_dummy] = tickets[self._is_dummy]
+        self._dummy_tickets += answered
         row_results["status"][answered] = Status.OK
         for strategy, rows in zip(self._strategies, self._groups(), strict=True):
             if (row_results["status"][rows] != Status.NONE).any():

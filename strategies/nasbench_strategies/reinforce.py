@@ -89,7 +89,9 @@ class Reinforce(Strategy):
         self._renew_policy(np.arange(num_runs))
         self._baseline = np.full(num_runs, np.nan)  # NaN before the first result
         # What was sampled, by ticket: a space may know an architecture by other choices than those.
-        self._samples = np.zeros((problem.budget.evaluations, num_runs, len(num_choices)), dtype=np.int16)
+        self._samples = np.zeros(
+            (problem.budget.evaluations, num_runs, len(num_choices)), dtype=np.min_scalar_type(num_choices.max())
+        )
         self._num_samples = np.zeros(num_runs, dtype=np.int64)
 
     def ask(self, idle: Bools) -> Proposals:

@@ -18,7 +18,7 @@ from nasbench_harness.store.blocks import read_columns
 from nasbench_harness.store.folder import StudyFolder
 
 TASK = "nb201-cifar100"
-STRATEGIES = ("random-search", "regularized-evolution", "local-search")
+STRATEGIES = ("random-search", "regularized-evolution", "local-search", "genetic-algorithm", "reinforce")
 PROTOCOLS = {
     "charge": {"evaluations": 60, "noise": "per_query"},
     "free": {"evaluations": 60, "noise": "per_query", "duplicates": "free"},

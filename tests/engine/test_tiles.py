@@ -107,7 +107,8 @@ def test_dummies_are_neither_stored_nor_counted(search):
 def test_dummies_are_answered_with_finite_values(search):
     search(ShapeDependent, seeds=[5], evaluations=4)
     assert len(ShapeDependent.told) == 4
-    for told in ShapeDependent.told:
+    for step, told in enumerate(ShapeDependent.told):
+        assert (told.ticket == step).all()
         assert np.isfinite(told.values).all()
         assert np.isfinite(told.cost_s).all()
         assert np.isfinite(told.finished_s).all()

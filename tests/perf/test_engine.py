@@ -36,7 +36,14 @@ def a_study(use, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("strategy", "bar"), [("random-search", 12), ("local-search", 25), ("regularized-evolution", 25)]
+    ("strategy", "bar"),
+    [
+        ("random-search", 12),
+        ("local-search", 25),
+        ("regularized-evolution", 25),
+        ("genetic-algorithm", 45),
+        ("reinforce", 45),
+    ],
 )
 def test_lockstep_strategy_costs_at_most_so_many_control_loops(strategy, bar, tmp_path, control_loop, benchmark):
     seconds, control = least_cpu_seconds(a_study(strategy, tmp_path), control_loop)
