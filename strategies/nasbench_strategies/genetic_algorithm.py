@@ -13,7 +13,7 @@ Algorithms 1991 (tournaments); Syswerda, "Uniform Crossover in Genetic Algorithm
 Deviations: none from a textbook algorithm, of which there are many; where a space has no architecture with the child's
 decisions, the child is the first parent, and therefore mutated.
 
-Reference: 0.00 / 0.00 / 0.00 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
+Reference: 91.52 / 73.16 / 46.22 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 2,000 seeds at 200 evaluations; results/reference).
 """
 

@@ -17,7 +17,7 @@ Outperform Random Architecture Search? An Investigation with TuNAS", CVPR 2020; 
 Deviations: learning rate 0.05, the published row's; no entropy term. A result without a value (+inf) changes nothing.
 After 1,000 impossible samples in a row, a run takes a uniform architecture.
 
-Reference: 0.00 / 0.00 / 0.00 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
+Reference: 91.38 / 72.66 / 46.04 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 2,000 seeds at 200 evaluations; results/reference).
 """
 
