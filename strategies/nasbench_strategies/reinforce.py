@@ -41,6 +41,7 @@ from nasbench_harness import (
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam
 MAX_REDRAWS = 1_000
+MAX_PENDING = 256  # evaluations of one run that may be under way at once
 
 
 class Reinforce(Strategy):
@@ -88,20 +89,16 @@ class Reinforce(Strategy):
         self._cumulative = np.empty_like(self._logits)
         self._renew_policy(np.arange(num_runs))
         self._baseline = np.full(num_runs, np.nan)  # NaN before the first result
-        # What was sampled, by ticket: a space may know an architecture by other choices than those.
-        self._samples = np.zeros(
-            (problem.budget.evaluations, num_runs, len(num_choices)), dtype=np.min_scalar_type(num_choices.max())
-        )
+        # What was sampled, a ring by ticket: a space may know an architecture by other choices than those.
+        self._samples = np.zeros((MAX_PENDING, num_runs, len(num_choices)), dtype=np.min_scalar_type(num_choices.max()))
         self._num_samples = np.zeros(num_runs, dtype=np.int64)
 
     def ask(self, idle: Bools) -> Proposals:
         """Sample the policy of every idle run."""
         architectures = np.full(len(idle), -1)
         runs = np.flatnonzero(idle)
-        if self._num_samples[runs].max(initial=0) == len(self._samples):
-            self._samples = np.concatenate([self._samples, np.zeros_like(self._samples)])
         samples, architectures[runs] = self._sample(runs)
-        self._samples[self._num_samples[runs], runs] = samples
+        self._samples[self._num_samples[runs] % MAX_PENDING, runs] = samples
         self._num_samples[runs] += 1
         return Proposals(architectures)
 
@@ -116,7 +113,7 @@ class Reinforce(Strategy):
             return
         advantages = rewards[runs] - self._baseline[runs]
         self._baseline[runs] = self.baseline_decay * self._baseline[runs] + (1 - self.baseline_decay) * rewards[runs]
-        self._step(runs, advantages, self._samples[results.ticket[runs], runs])
+        self._step(runs, advantages, self._samples[results.ticket[runs] % MAX_PENDING, runs])
 
     def _rewards(self, results: Results) -> Floats:
         """Reward of every run, shape (num_runs,); not finite where there is none."""
