@@ -25,7 +25,7 @@ def reference():
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory):
-    """Three strategies on two tasks, 40 seeds × 60 evaluations, with its report; not to be changed."""
+    """All registered strategies on two tasks, 40 seeds × 60 evaluations, with its report; not to be changed."""
     return compare(
         tasks=["nb201-cifar100", "nb201-imagenet16-120"],
         seeds=40,

@@ -106,7 +106,9 @@ def test_a_failing_strategy_is_recorded_and_the_others_go_on(cli, tmp_path):
 
 
 def test_a_killed_study_goes_on_where_it_stopped(cli, tmp_path):
-    arguments = ("run", "--tasks", "nb201-cifar10", "--seeds", "3000", "--evaluations", "100", "--out", "s")
+    strategies = "local-search,random-search,regularized-evolution"
+    arguments = ("run", "--strategies", strategies, "--tasks", "nb201-cifar10", "--seeds", "3000")
+    arguments += ("--evaluations", "100", "--out", "s")
     process = subprocess.Popen(
         [sys.executable, "-m", "nasbench_harness", *arguments], cwd=tmp_path, stderr=subprocess.DEVNULL
     )

@@ -73,15 +73,24 @@ def test_the_defaults():
     assert resolve(parse_entry(NAME)).parameters == defaults
 
 
-@pytest.mark.parametrize("protocol", [{}, {"duplicates": "free"}, {"duplicates": "forbid", "noise": "mean"}], ids=str)
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        {"evaluations": 150},
+        {"evaluations": 150, "duplicates": "free"},
+        {"evaluations": 150, "duplicates": "forbid", "noise": "mean"},
+        {"simulated_seconds": 300_000.0},
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize(
     "parameters", [(20, 3, 0.5), (10, 2, 0.0), (7, 7, 1.0), (1, 1, 0.3), (5, 1, 0.9), (30, 40, 0.5)], ids=str
 )
 def test_a_plain_generator_has_the_same_traces(run, run_plain, assert_same_traces, protocol, parameters):
     named = dict(zip(("population_size", "tournament_size", "mutation_probability"), parameters, strict=True))
     text = f"{NAME}({','.join(f'{name}={value}' for name, value in named.items())})"
-    lockstep = run(text, "nb201-cifar100", 20, evaluations=150, **protocol)
-    plain = run_plain(plain_genetic_algorithm, NAME, "nb201-cifar100", 20, named, evaluations=150, **protocol)
+    lockstep = run(text, "nb201-cifar100", 20, **protocol)
+    plain = run_plain(plain_genetic_algorithm, NAME, "nb201-cifar100", 20, named, **protocol)
     assert_same_traces(plain, lockstep)
 
 

@@ -119,9 +119,9 @@ def folded_task():
     return make_task(table, "folded")
 
 
-def strategy_on(space, num_runs=1, evaluations=200, keys=None, **hyperparameters):
+def strategy_on(space, num_runs=1, keys=None, **hyperparameters):
     keys = np.random.default_rng(0).integers(0, 2**64, num_runs, dtype=np.uint64) if keys is None else keys
-    return Reinforce(Problem(space, (), Budget(evaluations)), RunStreams(keys), **hyperparameters)
+    return Reinforce(Problem(space, (), Budget(200)), RunStreams(keys), **hyperparameters)
 
 
 def results(tickets, architectures, losses):
@@ -150,7 +150,12 @@ def test_it_is_reproducible_on_one_platform_and_needs_no_tile():
 
 @pytest.mark.parametrize(
     "protocol",
-    [{}, {"duplicates": "free"}, {"duplicates": "forbid", "noise": "mean"}, {"noise": "per_run"}],
+    [
+        {"evaluations": 200},
+        {"evaluations": 200, "duplicates": "free"},
+        {"evaluations": 200, "duplicates": "forbid", "noise": "mean"},
+        {"simulated_seconds": 400_000.0, "noise": "per_run"},
+    ],
     ids=str,
 )
 @pytest.mark.parametrize(
@@ -165,8 +170,8 @@ def test_it_is_reproducible_on_one_platform_and_needs_no_tile():
 )
 def test_a_plain_generator_has_the_same_traces(run, run_plain, assert_same_traces, protocol, parameters):
     inside = ",".join(f"{name}={value!r}" for name, value in parameters.items())
-    lockstep = run(f"{NAME}({inside})", "nb201-cifar100", 10, evaluations=200, **protocol)
-    plain = run_plain(plain_reinforce, NAME, "nb201-cifar100", 10, parameters, evaluations=200, **protocol)
+    lockstep = run(f"{NAME}({inside})", "nb201-cifar100", 10, **protocol)
+    plain = run_plain(plain_reinforce, NAME, "nb201-cifar100", 10, parameters, **protocol)
     assert_same_traces(plain, lockstep)
 
 
@@ -242,12 +247,12 @@ def test_the_first_result_sets_the_baseline_and_later_ones_meet_the_old_one():
 
 
 def test_results_that_come_late_meet_their_own_samples():
-    strategy, everyone = strategy_on(NASBench201Space(), evaluations=4), np.ones(1, dtype=bool)
-    asked = [int(strategy.ask(everyone).architectures[0]) for _ in range(9)]  # more than the budget: duplicates
-    strategy.tell(results([3], [asked[3]], [50.0]))
-    strategy.tell(results([8], [asked[8]], [20.0]))
+    strategy, everyone = strategy_on(NASBench201Space()), np.ones(1, dtype=bool)
+    asked = [int(strategy.ask(everyone).architectures[0]) for _ in range(9)]
+    strategy.tell(results([8], [asked[8]], [50.0]))
+    strategy.tell(results([3], [asked[3]], [20.0]))
     moved = strategy._logits[:, 0] > 0
-    choices = strategy.problem.space.choices(np.array([asked[8]]))[0]
+    choices = strategy.problem.space.choices(np.array([asked[3]]))[0]
     assert moved.sum() == 6
     assert moved[choices, np.arange(6)].all()
 
