@@ -278,6 +278,39 @@ def strategy_info(name: str, as_json: bool) -> None:
         click.echo(f"  {key} = {json.dumps(value)}")
 
 
+@strategies.command("check")
+@click.argument("strategy")
+@click.option("--tasks", metavar="T1,T2,…", help="Where it is tried.  [default: two of NAS-Bench-201]")
+@_json_option
+def check_strategy(strategy: str, tasks: str | None, as_json: bool) -> None:
+    """Try a strategy against its contract, sentence by sentence; exit code 1 where one does not hold.
+
+    STRATEGY is written as for compare: [label=]reference[(key=value, …)].
+    """
+    from nasbench_harness.engine.references import parse_entry, resolve, split_list
+    from nasbench_harness.tables.registry import split_task_name
+    from nasbench_harness.testing import StrategyContract, run_contract
+
+    members: dict[str, Any] = {"strategy": strategy}
+    if tasks is not None:
+        members["tasks"] = tuple(split_list(tasks))
+        for task in members["tasks"]:
+            split_task_name(task)
+    label = resolve(parse_entry(strategy)).label
+    findings = run_contract(type("Checked", (StrategyContract,), members)())
+    broken = [finding for finding in findings if finding.failure]
+    if as_json:
+        click.echo(json.dumps({"strategy": label, "findings": [vars(finding) for finding in findings]}))
+    else:
+        for finding in findings:
+            click.echo(f"{'BROKEN' if finding.failure else 'ok    '}  {finding.sentence}")
+            for line in finding.failure.splitlines():
+                click.echo(f"          {line}")
+        click.echo(f"{label}: {len(findings) - len(broken)} of {len(findings)} sentences hold")
+    if broken:
+        raise click.exceptions.Exit(1)
+
+
 def _run(
     strategies: str | None,
     tasks: str | None,

@@ -1,0 +1,248 @@
+"""What every strategy must do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nasbench_harness.arrays import AnyArray, Ints
+from nasbench_harness.engine.execution import Rules, make_strategy, run_seeds
+from nasbench_harness.engine.references import Entry, Spec, parse_entry, resolve
+from nasbench_harness.engine.strategy import Results, Strategy
+from nasbench_harness.evaluation.hashing import name_hash
+from nasbench_harness.evaluation.ledger import Ledger
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.status import Status
+from nasbench_harness.evaluation.task import Task, load_task
+from nasbench_harness.testing.contract import Contract, fail, global_generators_untouched
+
+_SEEDS = np.arange(12)
+_ALGORITHM_VALUES = ("architecture", "replicate", "training", "cost_s", "finished_s", "status")
+_OTHER_PROCESS = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from nasbench_harness.testing.strategies import trace_digest
+print(trace_digest(*json.loads(sys.argv[2])))
+"""
+
+
+class StrategyContract(Contract):
+    """Sentences about a strategy.
+
+    Attributes:
+        strategy: A class, a generator function, or a text ``[label=]reference[(key=value, …)]``.
+        tasks: Where it is tried; spaces of different shapes show choices that are written into the code.
+        evaluations: Budget of the runs.
+        is_random: Whether different seeds must give different traces.
+    """
+
+    strategy: ClassVar[Any] = None
+    tasks: ClassVar[tuple[str, ...]] = ("nb201-cifar10", "nb201-imagenet16-120")
+    evaluations: ClassVar[int] = 50
+    is_random: ClassVar[bool] = True
+
+    @cached_property
+    def spec(self) -> Spec:
+        """The strategy, found and with all its hyperparameters."""
+        use = type(self).__dict__.get("strategy", self.strategy)
+        use = use.__func__ if isinstance(use, staticmethod) else use
+        return resolve(parse_entry(use) if isinstance(use, str) else use if isinstance(use, Entry) else Entry(use))
+
+    def trace(self, seeds: Ints, task: str, **protocol: Any) -> dict[int, dict[str, AnyArray]]:
+        """Rows of every seed's run."""
+        return trace_of(self.spec, load_task(task), seeds, {"evaluations": self.evaluations, **protocol})
+
+    @cached_property
+    def together(self) -> dict[str, dict[int, dict[str, AnyArray]]]:
+        """Traces of all seeds in one batch, by task."""
+        return {task: self.trace(_SEEDS, task) for task in self.tasks}
+
+    def test_runs_spend_exactly_their_budget(self) -> None:
+        """A run starts exactly as many evaluations as the budget has, unless it ends by itself."""
+        for task, traces in self.together.items():
+            for seed, rows in traces.items():
+                count = int((rows["status"] != Status.PROGRESS).sum())
+                if count > self.evaluations or count == 0:
+                    fail(
+                        f"1 … {self.evaluations} evaluations in every run",
+                        f"{count} in the run with seed {seed} on {task}",
+                        "budgets are exact: N, never N + 1",
+                        "the generator returns before it yields",
+                    )
+
+    def test_global_generators_are_untouched(self) -> None:
+        """Neither Python's nor NumPy's global generator is used."""
+        with global_generators_untouched(self.spec.label):
+            self.trace(_SEEDS[:2], self.tasks[0])
+
+    def test_a_run_is_the_same_in_any_batch(self) -> None:
+        """A run's trace depends on its identity only, not on the runs that share its batch."""
+        for task, traces in self.together.items():
+            for seeds in ([3], [7], [0, 11], [11, 5, 3, 0, 7]):
+                for seed, rows in self.trace(np.array(seeds), task).items():
+                    _same(rows, traces[seed], f"seed {seed} on {task} in the batch {seeds} instead of all twelve")
+
+    def test_only_idle_runs_draw(self) -> None:
+        """Runs that are asked at different times give the traces that they give together."""
+        task, rules = load_task(self.tasks[0]), Rules(Protocol(evaluations=self.evaluations), 0)
+        problem = task.problem(rules.protocol)
+        strategy = make_strategy(self.spec, problem, task.name, rules, _SEEDS)
+        proposals = _play_at_random_times(strategy, Ledger(task, rules.protocol, 0, _SEEDS), self.evaluations)
+        for seed in _SEEDS.tolist():
+            expected = self.together[task.name][seed]
+            expected_architectures = expected["architecture"][expected["status"] != Status.PROGRESS].tolist()
+            if proposals[seed] != expected_architectures:
+                fail(
+                    "the same proposals when only some runs are idle at a time",
+                    f"seed {seed} proposes {proposals[seed][:8]}… instead of {expected_architectures[:8]}…",
+                    "only idle runs are read, and only they may draw",
+                    "rng is called without runs=, or state of runs that are not idle is changed in ask()",
+                )
+
+    def test_another_process_and_hash_seed_give_the_same_trace(self) -> None:
+        """The same run in another process, under another hash seed, has the same trace."""
+        if not _is_importable(self.spec):
+            return  # defined where no other process can import it
+        protocol = {"evaluations": self.evaluations}
+        parameters = dict(self.spec.parameters)
+        here = trace_digest(self.spec.reference, parameters, self.tasks[0], protocol)
+        arguments = [self.spec.reference, parameters, self.tasks[0], protocol]
+        for hash_seed in ("1", "4242"):
+            command = [sys.executable, "-c", _OTHER_PROCESS, json.dumps(sys.path), json.dumps(arguments)]
+            environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+            done = subprocess.run(command, capture_output=True, text=True, env=environment)
+            there = done.stdout.strip()
+            if there != here:
+                arrived = there or (done.stderr.strip().splitlines() or ["nothing"])[-1]
+                fail(
+                    f"trace {here[:12]} in a process with PYTHONHASHSEED={hash_seed}",
+                    arrived[:200],
+                    "a study must be repeatable",
+                    "the order of a set, hash(), id(), time, or state that outlives a run",
+                )
+
+    def test_different_seeds_give_different_runs(self) -> None:
+        """Runs with different seeds are different runs."""
+        if not self.is_random:
+            return
+        for task, traces in self.together.items():
+            distinct = len({rows["architecture"].tobytes() for rows in traces.values()})
+            if distinct < len(traces):
+                fail(
+                    f"{len(traces)} different traces on {task}",
+                    f"{distinct}",
+                    "equal runs make every interval too narrow",
+                    "a generator seeded with a constant; a deterministic strategy sets is_random = False",
+                )
+
+    def test_every_rule_of_a_protocol_is_survived(self) -> None:
+        """Rejected and repeated proposals, one evaluation, and seconds as a budget end no run with an error."""
+        rules: list[dict[str, Any]] = [
+            {"evaluations": 1},
+            {"duplicates": "forbid"},
+            {"duplicates": "free", "noise": "mean"},
+        ]
+        if load_task(self.tasks[0]).has_cost:
+            rules.append({"evaluations": None, "simulated_seconds": 20 * load_task(self.tasks[0]).typical_cost_s})
+        for protocol in rules:
+            try:
+                self.trace(_SEEDS[:4], self.tasks[0], **protocol)
+            except Exception as error:
+                fail(
+                    f"runs under {protocol}",
+                    f"{type(error).__name__}: {error}",
+                    "a protocol belongs to the study, not to the strategy",
+                    "a loss of +inf (no value) or problem.budget.evaluations being None",
+                )
+
+    def test_results_are_never_changed(self) -> None:
+        """What tell() and ask() get is read only."""
+        self.trace(_SEEDS[:2], self.tasks[0])  # the engine hands out read-only arrays: writing raises
+
+    def test_hyperparameters_are_json(self) -> None:
+        """Hyperparameters are JSON values: they are part of a run's identity."""
+        json.dumps(dict(self.spec.parameters))
+
+
+def trace_of(spec: Spec, task: Task, seeds: Ints, protocol: dict[str, Any]) -> dict[int, dict[str, AnyArray]]:
+    """Rows of every seed's run under a protocol."""
+    batch = run_seeds(spec, task, Rules(Protocol(**protocol), 0), seeds)
+    found = {}
+    for position, seed in enumerate(seeds.tolist()):
+        found[seed] = batch.trace.rows(slice(position, position + 1))
+    return found
+
+
+def trace_digest(reference: str, parameters: dict[str, Any], task: str, protocol: dict[str, Any]) -> str:
+    """One number for the traces of the contract's seeds."""
+    traces = trace_of(resolve(Entry(reference, None, parameters)), load_task(task), _SEEDS, protocol)
+    text = json.dumps([[rows[name].tolist() for name in _ALGORITHM_VALUES] for rows in traces.values()])
+    return f"{name_hash(text):016x}"
+
+
+def _is_importable(spec: Spec) -> bool:
+    """Whether another process finds the strategy by its reference."""
+    if ":" not in spec.reference:
+        return True
+    module, _, attribute = spec.reference.partition(":")
+    if module == "__main__" or "<" in attribute:
+        return False
+    try:
+        return resolve(Entry(spec.reference)).target is spec.target
+    except Exception:  # whatever keeps it from being imported
+        return False
+
+
+def _play_at_random_times(strategy: Strategy, ledger: Ledger, evaluations: int) -> list[list[int]]:
+    """Ask random subsets of the runs until all have spent their budget; what each run proposed."""
+    rng = np.random.default_rng(0)
+    num_runs = len(_SEEDS)
+    proposals: list[list[int]] = [[] for _ in range(num_runs)]
+    tickets, has_ended = np.zeros(num_runs, dtype=np.int64), np.zeros(num_runs, dtype=bool)
+    for _ in range(100 * evaluations):
+        idle = (rng.random(num_runs) < 0.5) & ledger.has_budget() & ~has_ended
+        if not idle.any():
+            if not (ledger.has_budget() & ~has_ended).any():
+                break
+            continue
+        asked = strategy.ask(idle)
+        started = idle & (np.asarray(asked.architectures) >= 0)
+        progressed = np.zeros(num_runs) if asked.extra_cost_s is None else np.where(idle, asked.extra_cost_s, 0.0)
+        has_ended |= idle & ~started & (progressed == 0)
+        architectures = np.where(started, asked.architectures, 0).astype(np.int64)
+        entries = ledger.evaluate(architectures, started)
+        strategy.tell(
+            Results(
+                ticket=np.where(started, tickets, -1),
+                architectures=np.where(started, architectures, -1),
+                fidelities=np.zeros(num_runs, dtype=np.int64),
+                values=entries.losses,
+                cost_s=entries.cost_s,
+                finished_s=entries.finished_s,
+                status=entries.status,
+            )
+        )
+        tickets += started
+        for run in np.flatnonzero(started).tolist():
+            proposals[run].append(int(architectures[run]))
+    strategy.close()
+    return proposals
+
+
+def _same(found: dict[str, AnyArray], expected: dict[str, AnyArray], where: str) -> None:
+    for name in expected:
+        equal_nan = expected[name].dtype.kind == "f"
+        if name in found and np.array_equal(found[name], expected[name], equal_nan=equal_nan):
+            continue
+        fail(
+            f"the same trace for {where}",
+            f"another {name}",
+            "a run must depend on its identity only",
+            "a draw for all runs at once, state shared between runs, or a matrix product without tile=",
+        )

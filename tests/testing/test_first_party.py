@@ -1,0 +1,43 @@
+"""First-party spaces, tables, oracles and strategies pass the same contracts that third parties reuse."""
+
+import pytest
+
+from nasbench_harness.engine.references import strategy_entry_points
+from nasbench_harness.evaluation.task import load_task
+from nasbench_harness.spaces import NASBench201Space, ProductSpace
+from nasbench_harness.tables.registry import load_table
+from nasbench_harness.testing import (
+    OracleContract,
+    SpaceContract,
+    StrategyContract,
+    TableContract,
+    run_contract,
+)
+
+
+class TestNASBench201Space(SpaceContract):
+    def make_space(self):
+        return NASBench201Space()
+
+
+class TestProductSpace(SpaceContract):
+    def make_space(self):
+        return ProductSpace("letters", [["a", "b"], ["c", "d", "e"], list("tuvwxyz")])
+
+
+class TestNASBench201Table(TableContract):
+    def make_table(self):
+        return load_table("nb201")
+
+
+class TestTableOracle(OracleContract):
+    num_architectures = 15_625
+
+    def make_oracle(self):
+        return load_task("nb201-cifar10").oracle
+
+
+@pytest.mark.parametrize("name", strategy_entry_points())
+def test_registered_strategies(name):
+    contract = type("Registered", (StrategyContract,), {"strategy": name})()
+    assert [finding for finding in run_contract(contract) if finding.failure] == []

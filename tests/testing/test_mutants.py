@@ -1,0 +1,215 @@
+"""Every sentence of a contract can fail: code that breaks it is told so."""
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+
+from nasbench_harness import Proposals, Strategy
+from nasbench_harness.evaluation.oracle import TableOracle
+from nasbench_harness.evaluation.task import load_task
+from nasbench_harness.spaces import NASBench201Space, ProductSpace
+from nasbench_harness.tables.registry import load_table
+from nasbench_harness.tables.table import Column, Dataset, Provenance, Table
+from nasbench_harness.testing import OracleContract, SpaceContract, StrategyContract, TableContract, run_contract
+
+COUNTER = itertools.count()
+
+
+def failures(contract):
+    return {finding.name: finding.failure for finding in run_contract(contract) if finding.failure}
+
+
+def of_strategy(strategy):
+    target = strategy if isinstance(strategy, str | type) else staticmethod(strategy)
+    return failures(type("Mutant", (StrategyContract,), {"strategy": target, "tasks": ("nb201-cifar10",)})())
+
+
+def global_generator(problem, rng):
+    while True:
+        yield random.randrange(problem.space.num_architectures)
+
+
+def same_for_all_seeds(problem, rng):
+    for architecture in range(1_000):
+        yield architecture
+
+
+def shared_state(problem, rng):
+    while True:
+        yield next(COUNTER) % 100 + problem.space.sample(rng) // 2
+
+
+def needs_a_budget(problem, rng):
+    for _ in range(problem.budget.evaluations):
+        yield problem.space.sample(rng)
+
+
+def needs_a_value(problem, rng):
+    while True:
+        evaluation = yield problem.space.sample(rng) % 20
+        yield problem.space.sample(rng) + 0 * int(evaluation.loss)
+
+
+class DrawsForAll(Strategy):
+    def ask(self, idle):
+        return Proposals(self.problem.space.sample(self.rng))
+
+    def tell(self, results):
+        pass
+
+
+class WritesIntoResults(DrawsForAll):
+    def tell(self, results):
+        results.values[:] = 0
+
+
+class CouplesItsRuns(Strategy):
+    """Mutates the best of the whole batch."""
+
+    def __init__(self, problem, rng):
+        super().__init__(problem, rng)
+        self.best, self.loss = None, np.inf
+
+    def ask(self, idle):
+        runs = np.flatnonzero(idle)
+        architectures = np.full(len(idle), -1)
+        architectures[runs] = self.problem.space.sample(self.rng, runs)
+        if self.best is not None:
+            parents = np.full(len(runs), self.best)
+            architectures[runs] = self.problem.space.mutate(parents, self.rng, runs)
+        return Proposals(architectures)
+
+    def tell(self, results):
+        if results.losses.min() < self.loss:
+            self.best, self.loss = int(results.architectures[results.losses.argmin()]), float(results.losses.min())
+
+
+@pytest.mark.parametrize(
+    ("strategy", "sentence", "cause"),
+    [
+        (global_generator, "global_generators_are_untouched", "instead of the rng that is handed over"),
+        (same_for_all_seeds, "different_seeds_give_different_runs", "is_random = False"),
+        (shared_state, "a_run_is_the_same_in_any_batch", "state shared between runs"),
+        (needs_a_budget, "every_rule_of_a_protocol_is_survived", "problem.budget.evaluations being None"),
+        (needs_a_value, "every_rule_of_a_protocol_is_survived", "a loss of +inf"),
+        (DrawsForAll, "only_idle_runs_draw", "rng is called without runs="),
+        (WritesIntoResults, "results_are_never_changed", "read-only"),
+        (CouplesItsRuns, "a_run_is_the_same_in_any_batch", "state shared between runs"),
+    ],
+)
+def test_broken_strategies_are_told_why(strategy, sentence, cause):
+    found = of_strategy(strategy)
+    assert cause in found[sentence]
+
+
+def test_a_hash_dependent_strategy_is_found_by_another_process(tmp_path, monkeypatch):
+    (tmp_path / "hashing_search.py").write_text(
+        "def search(problem, rng):\n"
+        "    offset = hash('a') % 1000\n"
+        "    while True:\n"
+        "        yield (problem.space.sample(rng) + offset) % problem.space.num_architectures\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = of_strategy("hashing_search:search")
+    assert "PYTHONHASHSEED" in found["another_process_and_hash_seed_give_the_same_trace"]
+    assert list(found) == ["another_process_and_hash_seed_give_the_same_trace"]
+
+
+class IdentityMutation(NASBench201Space):
+    def mutate(self, parents, rng, runs=None):
+        children = super().mutate(parents, rng, runs)
+        return np.where(np.asarray(parents) % 10 == 0, parents, children) if np.ndim(children) else children
+
+
+class OneStreamForAll(NASBench201Space):
+    def sample(self, rng, runs=None):
+        draws = rng.integers(self.num_architectures, None)
+        return draws if runs is None else draws[runs]
+
+
+class NeighborsWithItself(NASBench201Space):
+    def neighbors(self, architectures):
+        neighbors = super().neighbors(architectures).copy()
+        neighbors[:, 0] = architectures
+        return neighbors
+
+
+class Renumbered(ProductSpace):
+    def from_string(self, text):
+        return super().from_string(":".join(reversed(text.split(":"))))
+
+
+def letters(kind):
+    return kind("letters", [["a", "b"], ["a", "b"], ["a", "b"]])
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (IdentityMutation, "mutate_never_returns_the_parent"),
+        (OneStreamForAll, "a_draw_for_some_runs_leaves_the_others_alone"),
+        (NeighborsWithItself, "neighbors_are_distinct_others_padded_with_minus_one"),
+        (lambda: letters(Renumbered), "strings_come_back"),
+    ],
+)
+def test_broken_spaces(make, sentence):
+    contract = type("Mutant", (SpaceContract,), {"make_space": lambda self: make()})()
+    assert sentence in failures(contract)
+
+
+class Forgetful(TableOracle):
+    """Answers depend on how many questions came before."""
+
+    count = 0
+
+    def evaluate(self, architectures, fidelities, replicates):
+        self.count += 1
+        answers = super().evaluate(architectures, fidelities, replicates)
+        return answers._replace(values=answers.values + self.count)
+
+
+class Padded(TableOracle):
+    def evaluate(self, architectures, fidelities, replicates):
+        answers = super().evaluate(architectures, fidelities, replicates)
+        return answers._replace(values=np.nan_to_num(answers.values))
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        (Forgetful, "the_same_query_has_the_same_answer_in_any_order_and_batch"),
+        (Padded, "missing_is_said_and_has_no_value"),
+    ],
+)
+def test_broken_oracles(kind, sentence):
+    task = load_task("nb201-cifar10")
+    cost = task.table.metrics("cifar10", "cost")[0]
+    body = {"make_oracle": lambda self: kind([task.search], cost), "num_architectures": 15_625}
+    assert sentence in failures(type("Mutant", (OracleContract,), body)())
+
+
+def changed(**changes):
+    table = load_table("nb201")
+    dataset = table.datasets["cifar10"]
+    columns = dict(dataset.columns)
+    for name, change in changes.items():
+        columns[name] = Column(columns[name].metric, change(np.array(columns[name].values)))
+    return Table("t", {"one": Dataset("One", dataset.space, columns, dataset.fidelities)}, Provenance("s", "1", "MIT"))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda values: values[:-1], "arrays_have_a_row_for_every_architecture"),
+        (lambda values: np.repeat(values[:, :1], 3, axis=1), "replicates_that_exist_come_from_the_source"),
+        (lambda values: values + 0.001, "values_lie_on_their_grid"),
+        (lambda values: np.where(values > 91, np.inf, values), "values_are_finite_or_absent"),
+        (lambda values: values * np.nan, "every_data_set_can_be_searched"),
+    ],
+)
+def test_broken_tables(change, sentence):
+    contract = type("Mutant", (TableContract,), {"make_table": lambda self: changed(val_accuracy=change)})()
+    assert sentence in failures(contract)
