@@ -32,8 +32,10 @@ def global_generator(problem, rng):
 
 
 def same_for_all_seeds(problem, rng):
-    for architecture in range(1_000):
+    architecture = 0
+    while True:
         yield architecture
+        architecture += 1
 
 
 def shared_state(problem, rng):
