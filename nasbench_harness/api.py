@@ -10,19 +10,39 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nasbench_harness.engine.execution import BatchPlan, BatchReport, Rules, execute, make_strategy, plan_batches
-from nasbench_harness.engine.references import Entry, Spec, is_label, parse_entry, resolve_all, strategy_entry_points
+from nasbench_harness.engine.execution import (
+    BatchPlan,
+    BatchReport,
+    Rules,
+    execute,
+    make_strategy,
+    plan_batches,
+    run_seeds,
+)
+from nasbench_harness.engine.references import (
+    Entry,
+    Spec,
+    check_label,
+    is_label,
+    parse_entry,
+    resolve_all,
+    strategy_entry_points,
+)
+from nasbench_harness.engine.replay import ReplaySpec, TraceRows, check_runs
+from nasbench_harness.engine.trace_csv import read_trace, write_trace
 from nasbench_harness.errors import InvalidInputError, RunsFailedError, UnknownNameError
 from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Task, load_task
-from nasbench_harness.store.folder import Block, StudyFolder, missing_seeds
+from nasbench_harness.store.folder import Block, StudyFolder, file_name, missing_seeds, seed_ranges
 from nasbench_harness.store.identity import identity_of, study_id
 from nasbench_harness.store.record import (
     Quoted,
     ReportOptions,
     StrategyRecord,
+    StudyFile,
     StudyRecord,
+    TraceRecord,
     read_study_file,
     to_toml,
 )
@@ -76,6 +96,7 @@ class Study:
     def __init__(self, folder: StudyFolder, record: StudyRecord, tasks: Sequence[Task]) -> None:
         self.folder, self.record = folder, record
         self._tasks = list(tasks)
+        self._rows: dict[str, TraceRows] = {}  # rows of the traces, by sha256
 
     @property
     def path(self) -> Path:
@@ -89,9 +110,11 @@ class Study:
         from nasbench_harness.report.cells import regret_unit
 
         parts = []
-        for position, strategy in enumerate(self.record.strategies):
+        for position, strategy in enumerate(self._entrants):
             for task in self._tasks:
                 runs = self._read(position, task)
+                if runs is None:
+                    continue
                 picks = runs.final
                 columns = {
                     "strategy": strategy.label,
@@ -143,7 +166,7 @@ class Study:
         """Every number of the report."""
         from nasbench_harness.report.analysis import analyze
 
-        labels = [strategy.label for strategy in self.record.strategies]
+        labels = [entrant.label for entrant in self._entrants]
         record = self.record
         return analyze(
             labels,
@@ -153,6 +176,7 @@ class Study:
             record.study_seed,
             record.num_seeds,
             record.report.resamples,
+            replayed=self.replayed,
             options=record.report,
             quoted=record.quoted,
         )
@@ -162,30 +186,171 @@ class Study:
         """The command line that repeats this study, without what changes no result."""
         return canonical_command(self.record)
 
+    @property
+    def replayed(self) -> tuple[str, ...]:
+        """Labels that are traces from elsewhere; in ``analysis`` they come after the strategies."""
+        return tuple(trace.label for trace in self._traces)
+
+    @property
+    def num_runs(self) -> int:
+        """Runs that the whole study has."""
+        return sum(len(self._seeds(entrant, task)) for entrant in self._entrants for task in self._tasks_of(entrant))
+
     def missing(self) -> list[tuple[str, str, int]]:
         """(strategy, task, number of runs) still missing."""
         lacking = []
-        for strategy in self.record.strategies:
-            for task in self._tasks:
-                ranges = missing_seeds(self._blocks(strategy, task), self.record.num_seeds)
+        for entrant in self._entrants:
+            for task in self._tasks_of(entrant):
+                ranges = self._missing_ranges(self._blocks(entrant, task), entrant, task)
                 if ranges:
-                    lacking.append((strategy.label, task.name, sum(last - first + 1 for first, last in ranges)))
+                    lacking.append((entrant.label, task.name, sum(last - first + 1 for first, last in ranges)))
         return lacking
 
-    def _blocks(self, strategy: StrategyRecord, task: Task) -> list[Block]:
-        return self.folder.blocks(self._identity(strategy, task))
+    def add_trace(self, path: str | Path, label: str, task: str | None = None) -> list[str]:
+        """Replay the runs of a method that ran elsewhere under the study's protocol, and compare them from now on.
 
-    def _identity(self, strategy: StrategyRecord, task: Task) -> dict[str, Any]:
+        Args:
+            path: CSV with the columns seed; architecture, key or index; optional step, fidelity, extra_cost_s, task.
+            label: Its name in reports.
+            task: The task of all rows; may be left out where the study has one task or the file a column ``task``.
+
+        Returns:
+            Lines that the user should read, e.g. about seeds that are not compared.
+
+        Raises:
+            HarnessError: Something is wrong with the label or the file; nothing was stored.
+            RunsFailedError: The runs cannot be stored.
+        """
+        check_label(label)
+        if label in [
+            *(entry.label for entry in self.record.strategies),
+            *(entry.label for entry in self.record.traces),
+        ]:
+            raise InvalidInputError(
+                f"the study has a strategy or trace {label!r} already: choose another --label; the rows of several "
+                "tasks go into one file with a column task"
+            )
+        record, rules = self.record, Rules(self.record.protocol, self.record.study_seed)
+        trace, notices = read_trace(Path(path), {entry.name: entry for entry in self._tasks}, task)
+        notices += check_runs(trace, record.protocol, record.num_seeds)
+        entry = trace.record(label)
+        spec = ReplaySpec.of(entry, trace)
+        for covered in self._tasks_of(entry):  # whether every run reaches its budget is found by running it
+            for plan in plan_batches(spec, covered, seed_ranges(trace.seeds(covered.name)), record.protocol):
+                run_seeds(spec, covered, rules, plan.run_seeds)
+        self._rows[entry.sha256] = trace
+        plans = []
+        for covered in self._tasks_of(entry):
+            ranges = self._missing_ranges(self._blocks(entry, covered), entry, covered)
+            plans += plan_batches(spec, covered, ranges, record.protocol)
+        trace.write(self.folder.trace_path(entry.sha256))
+        failures = [report.failure for report in execute(plans, rules, self.path, 1) if report.failure]
+        if failures:
+            raise RunsFailedError(failures)
+        self.record = replace(record, traces=(*record.traces, entry))
+        self.__dict__.pop("analysis", None)
+        self.folder.write_text(self.folder.study_file, self.record.to_toml())
+        return notices
+
+    def export(
+        self, trace: str | None = None, formats: Sequence[str] = ("parquet",), task: str | None = None
+    ) -> list[Path]:
+        """Write every row of the study's runs to ``<folder>/export``; returns the files.
+
+        Args:
+            trace: Write only this strategy's proposals, as a CSV that ``add_trace`` reads.
+            formats: Of the table of all rows: ``parquet``, ``csv`` or both.
+            task: Only this task's rows.
+
+        Raises:
+            UnknownNameError: The study has no such strategy or task, or there is no such format.
+            InvalidInputError: Runs are missing.
+        """
+        from nasbench_harness.report.export import StoredRuns, proposals, write_runs
+
+        for name in formats:
+            if name not in ("parquet", "csv"):
+                raise UnknownNameError("format", name, ("parquet", "csv"))
+        labels = [entrant.label for entrant in self._entrants]
+        if trace is not None and trace not in labels:
+            raise UnknownNameError("strategy", trace, labels, "this study")
+        tasks = {entry.name: entry for entry in self._tasks}
+        if task is not None and task not in tasks:
+            raise UnknownNameError("task", task, tasks, "this study")
+        for lacking, where, count in self.missing():
+            if trace in (None, lacking) and task in (None, where):
+                raise InvalidInputError(
+                    f"{self.path} is not complete ({lacking} on {where} lacks {count} runs): "
+                    "repeat the command that runs it"
+                )
+        stored = [
+            StoredRuns(
+                entrant.label, entrant in self._traces, entry, self._blocks(entrant, entry), self.record.num_seeds
+            )
+            for entrant in self._entrants
+            if trace in (None, entrant.label)
+            for entry in self._tasks_of(entrant)
+            if task in (None, entry.name)
+        ]
+        if not stored:
+            raise InvalidInputError(f"the trace {trace!r} has no rows on {task}")
+        if trace is not None:
+            rows = TraceRows({entry.task.name: proposals(entry.cells()) for entry in stored}, trace)
+            path = self.folder.export_folder / f"trace-{file_name(trace)}.csv"
+            self.folder.write_text(path, write_trace(tasks, rows))
+            return [path]
+        files = [self.folder.export_folder / f"{task or 'runs'}.{name}" for name in formats]
+        for path, name in zip(files, formats, strict=True):
+            with self.folder.writing(path) as temporary:
+                write_runs(stored, temporary, name, {"command": self.command, "study": self.record.to_toml()})
+        return files
+
+    @property
+    def _traces(self) -> tuple[TraceRecord, ...]:
+        """Traces that cover at least one of the study's tasks."""
+        return tuple(trace for trace in self.record.traces if set(trace.tasks) & set(self.record.tasks))
+
+    @property
+    def _entrants(self) -> tuple[StrategyRecord | TraceRecord, ...]:
+        """Strategies, then traces: what reports compare, in their order."""
+        return (*self.record.strategies, *self._traces)
+
+    def _tasks_of(self, entrant: StrategyRecord | TraceRecord) -> list[Task]:
+        return [task for task in self._tasks if isinstance(entrant, StrategyRecord) or task.name in entrant.tasks]
+
+    def _trace(self, record: TraceRecord) -> TraceRows:
+        if record.sha256 not in self._rows:
+            self._rows[record.sha256] = TraceRows.read(self.folder.trace_path(record.sha256), record)
+        return self._rows[record.sha256]
+
+    def _seeds(self, entrant: StrategyRecord | TraceRecord, task: Task) -> Sequence[int]:
+        """Seeds of the study's runs: a trace has only its own."""
+        if isinstance(entrant, StrategyRecord):
+            return range(self.record.num_seeds)
+        return [seed for seed in self._trace(entrant).seeds(task.name) if seed < self.record.num_seeds]
+
+    def _missing_ranges(
+        self, blocks: Iterable[Block], entrant: StrategyRecord | TraceRecord, task: Task
+    ) -> list[tuple[int, int]]:
+        return missing_seeds(blocks, self.record.num_seeds, self._seeds(entrant, task))
+
+    def _blocks(self, entrant: StrategyRecord | TraceRecord, task: Task) -> list[Block]:
+        return self.folder.blocks(self._identity(entrant, task))
+
+    def _identity(self, entrant: StrategyRecord | TraceRecord, task: Task) -> dict[str, Any]:
         record = self.record
         return identity_of(
-            strategy.reference, strategy.parameters, task.name, task.table.digest, record.protocol, record.study_seed
+            entrant.reference, entrant.parameters, task.name, task.table.digest, record.protocol, record.study_seed
         )
 
     def _read(self, position: int, task: Task) -> Any:
+        """Runs of a strategy or trace on a task; None where a trace does not cover it."""
         from nasbench_harness.report.runs import read_runs
 
-        blocks = self._blocks(self.record.strategies[position], task)
-        return read_runs(blocks, task, self.record.protocol, np.arange(self.record.num_seeds))
+        entrant = self._entrants[position]
+        if task not in self._tasks_of(entrant):
+            return None
+        return read_runs(self._blocks(entrant, task), task, self.record.protocol, np.array(self._seeds(entrant, task)))
 
 
 def compare(
@@ -304,10 +469,6 @@ def plan_study(
         raise InvalidInputError(f"jobs must be a whole number of at least 1, not {jobs!r}")
     names = _task_list(tasks)
     specs = resolve_all(_entries(strategies))
-    unknown = [label for label in rerun if label not in {spec.label for spec in specs}]
-    if unknown:
-        raise UnknownNameError("label", unknown[0], [spec.label for spec in specs], "rerun")
-    _check_labels(report, [spec.label for spec in specs])
     loaded = [load_task(name, rules.protocol.fidelity) for name in names]
     for task in loaded:  # what can be refused is refused before anything is written
         Ledger(task, rules.protocol, rules.study_seed, np.arange(1))
@@ -325,7 +486,14 @@ def plan_study(
         report,
         quoted,
     )
-    plan = _plan(Study(folder, record, loaded), specs, loaded, rules, keep_stale, set(rerun), jobs)
+    record, notices = _keep_traces(folder, record)
+    study = Study(folder, record, loaded)
+    labels = [entrant.label for entrant in study._entrants]
+    unknown = [label for label in rerun if label not in labels]
+    if unknown:
+        raise UnknownNameError("label", unknown[0], labels, "rerun")
+    _check_labels(report, labels)
+    plan = _plan(study, specs, notices, keep_stale, set(rerun), jobs)
     folder.write_text(folder.study_file, record.to_toml())
     return plan
 
@@ -351,7 +519,9 @@ def open_study(path: str | Path) -> Study:
         StrategyRecord(entry["label"] or entry["use"], entry["use"], entry["parameters"]) for entry in file.strategies
     )
     protocol = Protocol.from_mapping(file.protocol, str(folder.study_file))
-    record = StudyRecord(strategies, file.tasks, file.seeds, protocol, file.study_seed or 0, file.report, file.quoted)
+    record = StudyRecord(
+        strategies, file.tasks, file.seeds, protocol, file.study_seed or 0, file.report, file.quoted, file.traces
+    )
     return Study(folder, record, [load_task(name, protocol.fidelity) for name in file.tasks])
 
 
@@ -390,23 +560,38 @@ def _written(strategy: StrategyRecord) -> str:
     return written if is_default else f"{strategy.label}={written}"
 
 
+def _keep_traces(folder: StudyFolder, record: StudyRecord) -> tuple[StudyRecord, list[str]]:
+    """The record with the traces that were added to the folder under the same rules, and a line about the others."""
+    file = read_study_file(folder.study_file) if folder.study_file.is_file() else StudyFile()
+    if not file.traces:
+        return record, []
+    names = ", ".join(trace.label for trace in file.traces)
+    rules = (Protocol.from_mapping(file.protocol, str(folder.study_file)), file.study_seed or 0)
+    if rules != (record.protocol, record.study_seed):
+        return record, [f"traces were added under another protocol or study seed and are left out: {names}"]
+    labels = [strategy.label for strategy in record.strategies]
+    for trace in file.traces:
+        if trace.label in labels:
+            raise InvalidInputError(
+                f"{folder.path} has a trace with the label {trace.label!r} already: give the strategy another label="
+            )
+    return replace(record, traces=file.traces), []
+
+
 def _plan(
-    study: Study,
-    specs: Sequence[Spec],
-    tasks: Sequence[Task],
-    rules: Rules,
-    keep_stale: bool,
-    rerun: set[str],
-    jobs: int,
+    study: Study, specs: Sequence[Spec], notices: Iterable[str], keep_stale: bool, rerun: set[str], jobs: int
 ) -> Plan:
     batches: list[BatchPlan] = []
-    notices: list[str] = []
+    notices = list(notices)
     superseded: list[Block] = []
     num_done = 0
+    specs = [*specs, *(ReplaySpec.of(trace, study._trace(trace)) for trace in study._traces)]
     # Task by task, so that a reader sees whole tasks finish.
-    for task in tasks:
-        for spec, strategy in zip(specs, study.record.strategies, strict=True):
-            blocks = study._blocks(strategy, task)
+    for task in study._tasks:
+        for spec, entrant in zip(specs, study._entrants, strict=True):
+            if task not in study._tasks_of(entrant):
+                continue
+            blocks = study._blocks(entrant, task)
             stale = (
                 blocks if spec.label in rerun else [] if keep_stale else study.folder.stale_blocks(blocks, spec.code)
             )
@@ -415,9 +600,9 @@ def _plan(
                 why = "asked for" if spec.label in rerun else "its code changed"
                 notices.append(f"{spec.label} on {task.name}: runs again ({why}); old runs lie in superseded/")
             kept = [block for block in blocks if block not in stale]
-            ranges = missing_seeds(kept, study.record.num_seeds)
-            num_done += study.record.num_seeds - sum(last - first + 1 for first, last in ranges)
-            batches += plan_batches(spec, task, ranges, rules.protocol)
+            ranges = study._missing_ranges(kept, entrant, task)
+            num_done += len(study._seeds(entrant, task)) - sum(last - first + 1 for first, last in ranges)
+            batches += plan_batches(spec, task, ranges, study.record.protocol)
     for block in superseded:  # only when every block was found whole
         study.folder.supersede(block)
     return Plan(study, tuple(batches), num_done, tuple(notices), jobs)

@@ -132,7 +132,7 @@ def status(folder: Path, as_json: bool) -> None:
 
     study = open_study(folder)
     record, missing = study.record, study.missing()
-    total = len(record.strategies) * len(record.tasks) * record.num_seeds
+    total = study.num_runs
     lacking = sum(count for _, _, count in missing)
     # Logs of runs that were done later say nothing any more.
     failures = sorted(str(path) for path in (study.path / "failures").glob("*.log")) if missing else []
@@ -143,6 +143,7 @@ def status(folder: Path, as_json: bool) -> None:
     click.echo(
         f"{total - lacking:,} of {total:,} runs done: {len(record.strategies)} strategies × "
         f"{len(record.tasks)} tasks × {record.num_seeds} seeds, {record.protocol.describe()}"
+        + (f"; replayed: {', '.join(study.replayed)}" if study.replayed else "")
     )
     for label, task, count in missing:
         click.echo(f"  {task}  {label}: {count} of {record.num_seeds} missing")
@@ -172,6 +173,57 @@ def report(folder: Path, formats: tuple[str, ...], as_json: bool) -> None:
         return
     _print_report(study)
     click.echo(f"report: {study.folder.report_folder} ({', '.join(names)})")
+
+
+@main.command("add-trace")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--label", required=True, help="Its name in reports.")
+@click.option("--task", metavar="NAME", help="Task of all rows, unless the file has a column task.")
+@_json_option
+def add_trace(folder: Path, file: Path, label: str, task: str | None, as_json: bool) -> None:
+    """Add the runs of a method that ran elsewhere, from a CSV, to a study.
+
+    They are replayed under the study's protocol and compared like any other strategy. Columns: seed; one of
+    architecture, key, index; optional step, fidelity, extra_cost_s, task.
+    """
+    from nasbench_harness.api import open_study
+
+    study = open_study(folder)
+    for notice in study.add_trace(file, label, task):
+        click.echo(notice, err=True)
+    trace = study.record.traces[-1]
+    if as_json:
+        click.echo(json.dumps({"label": label, "sha256": trace.sha256, "tasks": trace.tasks}))
+        return
+    click.echo(f"{label}: replayed on {', '.join(trace.tasks)}")
+    click.echo(f"compare it: nasbench-harness report {folder}")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--trace", metavar="LABEL", help="One strategy's proposals, as a CSV that add-trace reads.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice(("parquet", "csv")),
+    help="Of the table of all rows; may be repeated.  [default: parquet]",
+)
+@click.option("--task", metavar="NAME", help="Only this task's rows.")
+@_json_option
+def export(folder: Path, trace: str | None, formats: tuple[str, ...], task: str | None, as_json: bool) -> None:
+    """Write every row of a study's runs as one tidy table."""
+    from nasbench_harness.api import open_study
+
+    if trace is not None and "parquet" in formats:
+        raise InvalidInputError("--trace writes the CSV that add-trace reads: leave --format out")
+    files = open_study(folder).export(trace, formats or ("parquet",), task)
+    if as_json:
+        click.echo(json.dumps({"files": [str(path) for path in files]}))
+        return
+    for path in files:
+        click.echo(path)
 
 
 @main.group(cls=_Group)
@@ -365,6 +417,9 @@ def _run(
     )
     for notice in plan.notices:
         click.echo(notice, err=True)
+    elsewhere = [trace.label for trace in file.traces if trace not in plan.study.record.traces]
+    if elsewhere:
+        click.echo(f"traces of {config} are not in {plan.study.path}: add-trace {', '.join(elsewhere)}", err=True)
     start = perf_counter()
     reports = _with_progress(plan, rules, execute_plan)
     failures = [entry.failure for entry in reports if entry.failure]

@@ -17,6 +17,7 @@ from nasbench_harness.arrays import AnyArray, Ints
 from nasbench_harness.engine.lifting import LiftedGenerators
 from nasbench_harness.engine.loop import Batch, run_batch
 from nasbench_harness.engine.references import Spec
+from nasbench_harness.engine.replay import ReplaySpec
 from nasbench_harness.engine.strategy import Needs, Strategy
 from nasbench_harness.engine.streams import RunStreams, stream_keys
 from nasbench_harness.engine.tiles import Tiles
@@ -79,6 +80,8 @@ def make_strategy(spec: Spec, problem: Problem, task: str, rules: Rules, run_see
     Raises:
         InvalidInputError: The task lacks what the strategy needs, or a hyperparameter has no sensible value.
     """
+    if isinstance(spec, ReplaySpec):
+        return spec.make(task, run_seeds)
     keys = stream_keys(rules.study_seed, spec.reference, task, run_seeds)
     if spec.is_generator:
         return LiftedGenerators(problem, keys, spec.target, dict(spec.parameters))

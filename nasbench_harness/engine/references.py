@@ -120,8 +120,8 @@ def parse_entry(text: str) -> Entry:
             ) from None
     if not reference.strip():
         raise InvalidInputError(f"strategy {text!r}: no name before the parameters")
-    if equals and not is_label(label.strip()):
-        raise _bad_label(label.strip())
+    if equals:
+        check_label(label.strip())
     return Entry(reference.strip(), label.strip() if equals else None, parameters)
 
 
@@ -151,13 +151,19 @@ def resolve(entry: Entry) -> Spec:
     given = {name: parameters[name] for name in known if name in entry.parameters}
     changed = {name: value for name, value in given.items() if name not in defaults or value != defaults[name]}
     default_label = reference + (f"({_inline(changed)})" if changed else "")
-    if entry.label not in (None, default_label) and not is_label(str(entry.label)):
-        raise _bad_label(str(entry.label))
+    if entry.label not in (None, default_label):
+        check_label(str(entry.label))
     return Spec(entry.label or default_label, reference, parameters, target, code_hash(target))
 
 
-def _bad_label(label: str) -> InvalidInputError:
-    return InvalidInputError(f"label {label!r}: use letters, digits, '.', '_', '-' and spaces only")
+def check_label(text: str) -> None:
+    """Refuse what is no label.
+
+    Raises:
+        InvalidInputError: It is empty or holds other characters.
+    """
+    if not is_label(text):
+        raise InvalidInputError(f"label {text!r}: use letters, digits, '.', '_', '-' and spaces only")
 
 
 def is_label(text: str) -> bool:

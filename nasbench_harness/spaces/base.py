@@ -95,6 +95,14 @@ class SearchSpace(ABC):
     def from_string(self, text: str) -> int:
         """Inverse of ``to_string``; raises InvalidInputError on text that names no architecture."""
 
+    def to_key(self, architecture: int) -> str:
+        """The short text that tables use as a key; ``to_string`` where the space has no shorter one."""
+        return self.to_string(architecture)
+
+    def from_key(self, key: str) -> int:
+        """Inverse of ``to_key``; raises InvalidInputError on text that names no architecture."""
+        return self.from_string(key)
+
     def to_strings(self, architectures: Sequence[int]) -> list[str]:
         """``to_string`` of each."""
         return [self.to_string(int(architecture)) for architecture in architectures]

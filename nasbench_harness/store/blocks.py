@@ -71,15 +71,16 @@ def read_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def read_columns(path: Path, names: Sequence[str]) -> dict[str, AnyArray]:
-    """Columns of a block; names that it lacks are left out.
+def read_columns(path: Path, names: Sequence[str] | None = None) -> dict[str, AnyArray]:
+    """Columns of a block, default all of them; names that it lacks are left out.
 
     Raises:
         StoreError: The file is torn.
     """
     try:
         with pq.ParquetFile(path) as file:
-            present = [name for name in names if name in file.schema_arrow.names]
+            stored = file.schema_arrow.names
+            present = stored if names is None else [name for name in names if name in stored]
             table = file.read(present, use_threads=False)
     except (OSError, pa.ArrowException) as error:
         raise _torn(path) from error

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +56,18 @@ class StudyFolder:
         """Where generated tables and figures lie."""
         return self.path / "report"
 
+    @property
+    def export_folder(self) -> Path:
+        """Where exported rows lie."""
+        return self.path / "export"
+
+    def trace_path(self, sha256: str) -> Path:
+        """File of the rows of a trace from elsewhere."""
+        return self.path / "traces" / f"{sha256[:16]}.parquet"
+
     def runs_folder(self, identity: Mapping[str, Any]) -> Path:
         """Folder of one strategy's blocks on one task."""
-        strategy = re.sub(r"[^A-Za-z0-9.-]+", "-", identity["strategy"])
-        return self.path / "runs" / str(identity["task"]) / f"{strategy}-{run_id(identity)}"
+        return self.path / "runs" / str(identity["task"]) / f"{_plain(identity['strategy'])}-{run_id(identity)}"
 
     def blocks(self, identity: Mapping[str, Any]) -> list[Block]:
         """Blocks of one strategy on one task, by first seed; each one's footer is checked.
@@ -102,10 +112,20 @@ class StudyFolder:
 
     def write_bytes(self, path: Path, content: bytes) -> None:
         """Write a small file whole or not at all (see ``write_text``)."""
+        with self.writing(path) as temporary:
+            temporary.write_bytes(content)
+
+    @contextmanager
+    def writing(self, path: Path) -> Iterator[Path]:
+        """A temporary name to write a file under, which becomes ``path`` when all went well.
+
+        Raises:
+            InvalidInputError: The folder cannot be written.
+        """
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(content)
+            yield temporary
             os.replace(temporary, path)
         except OSError as error:
             raise InvalidInputError(f"cannot write {path}: {error.strerror}: choose another --out") from error
@@ -118,15 +138,37 @@ class StudyFolder:
         self.write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
-def missing_seeds(blocks: Iterable[Block], num_seeds: int) -> list[tuple[int, int]]:
-    """Ranges (first, last) of seeds 0 … num_seeds − 1 that no block holds, each inside one cell of the grid."""
+def missing_seeds(
+    blocks: Iterable[Block], num_seeds: int, among: Collection[int] | None = None
+) -> list[tuple[int, int]]:
+    """Ranges (first, last) of seeds 0 … num_seeds − 1 that no block holds, each inside one cell of the grid.
+
+    Args:
+        blocks: What is there.
+        num_seeds: Seeds of the study.
+        among: Only these seeds are wanted; None: all.
+    """
     done = {seed for block in blocks for seed in range(block.first, block.last + 1)}
+    wanted = range(num_seeds) if among is None else sorted(seed for seed in among if seed < num_seeds)
+    return seed_ranges(seed for seed in wanted if seed not in done)
+
+
+def seed_ranges(seeds: Iterable[int]) -> list[tuple[int, int]]:
+    """Ascending seeds as ranges (first, last), each inside one cell of the grid."""
     ranges: list[tuple[int, int]] = []
-    for seed in range(num_seeds):
-        if seed in done:
-            continue
+    for seed in seeds:
         if ranges and ranges[-1][1] == seed - 1 and seed % CELL:
             ranges[-1] = (ranges[-1][0], seed)
         else:
             ranges.append((seed, seed))
     return ranges
+
+
+def file_name(label: str) -> str:
+    """A label as part of a file's name; labels that differ in other characters only stay apart."""
+    plain = _plain(label)
+    return plain if plain == label else f"{plain}-{sha256(label.encode()).hexdigest()[:8]}"
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.-]+", "-", text)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 
+TRACE_REFERENCE = "replayed trace"
 _HEADER = """\
 # The last command's record. To repeat it: nasbench-harness compare --config study.toml
 """
@@ -71,8 +72,27 @@ class ReportOptions:
 
 
 @dataclass(frozen=True)
+class TraceRecord:
+    """A trace from elsewhere: its label, the sha256 of its rows, and the tasks that it has rows of."""
+
+    label: str
+    sha256: str
+    tasks: tuple[str, ...]
+
+    @property
+    def reference(self) -> str:
+        """Stands where a strategy's reference does; no strategy has a name with a space."""
+        return TRACE_REFERENCE
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Stands where hyperparameters do: the rows decide everything."""
+        return {"sha256": self.sha256}
+
+
+@dataclass(frozen=True)
 class StudyRecord:
-    """What was compared: strategies × tasks × seeds under one protocol, and how it is reported."""
+    """What was compared: strategies and traces × tasks × seeds under one protocol, and how it is reported."""
 
     strategies: tuple[StrategyRecord, ...]
     tasks: tuple[str, ...]
@@ -81,6 +101,7 @@ class StudyRecord:
     study_seed: int
     report: ReportOptions = ReportOptions()
     quoted: tuple[Quoted, ...] = ()
+    traces: tuple[TraceRecord, ...] = ()
 
     def to_toml(self) -> str:
         """The study file's text."""
@@ -100,6 +121,8 @@ class StudyRecord:
             lines += [f"parameters = {to_toml({k: v for k, v in strategy.parameters.items() if v is not None})}"]
         for quoted in self.quoted:
             lines += ["", "[[quoted]]", *_assignments(asdict(quoted))]
+        for trace in self.traces:
+            lines += ["", "[[traces]]", *_assignments(asdict(trace))]
         return "\n".join(lines) + "\n"
 
 
@@ -119,6 +142,7 @@ class StudyFile:
     strategies: tuple[Mapping[str, Any], ...] | None = None
     report: ReportOptions = ReportOptions()
     quoted: tuple[Quoted, ...] = ()
+    traces: tuple[TraceRecord, ...] = ()
 
 
 def read_study_file(path: Path) -> StudyFile:
@@ -164,6 +188,12 @@ def _validated(content: dict[str, Any], path: Path) -> StudyFile:
         std: float | None = None
         n: int | None = None
 
+    class TraceTable(BaseModel):
+        model_config = ConfigDict(extra="forbid", strict=True)
+        label: str
+        sha256: str = Field(pattern="^[0-9a-f]{64}$")
+        tasks: list[str]
+
     class Study(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True)
         seeds: int | None = None
@@ -173,8 +203,14 @@ def _validated(content: dict[str, Any], path: Path) -> StudyFile:
         strategies: list[StrategyTable] | None = None
         report: ReportTable = ReportTable()
         quoted: list[QuotedTable] = []
+        traces: list[TraceTable] = []
 
-    tables: dict[str, type[BaseModel]] = {"strategies": StrategyTable, "report": ReportTable, "quoted": QuotedTable}
+    tables: dict[str, type[BaseModel]] = {
+        "strategies": StrategyTable,
+        "report": ReportTable,
+        "quoted": QuotedTable,
+        "traces": TraceTable,
+    }
     try:
         study = Study.model_validate(content)
     except ValidationError as error:
@@ -192,7 +228,8 @@ def _validated(content: dict[str, Any], path: Path) -> StudyFile:
     options = study.report
     report = ReportOptions(tuple(options.order), tuple(options.highlight), options.cells, options.resamples)
     quoted = tuple(Quoted(**row.model_dump()) for row in study.quoted)
-    return StudyFile(study.seeds, study.study_seed, tasks, study.protocol, strategies, report, quoted)
+    traces = tuple(TraceRecord(table.label, table.sha256, tuple(table.tasks)) for table in study.traces)
+    return StudyFile(study.seeds, study.study_seed, tasks, study.protocol, strategies, report, quoted, traces)
 
 
 def to_toml(value: Any) -> str:

@@ -1,0 +1,223 @@
+"""Traces from elsewhere: what another program's runs proposed, proposed again by a strategy under a study's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
+from nasbench_harness.engine.references import Spec
+from nasbench_harness.engine.strategy import Proposals, Results, Strategy
+from nasbench_harness.errors import InvalidInputError, StoreError
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.store.blocks import read_columns, read_record, write_block
+from nasbench_harness.store.record import TraceRecord
+
+MIN_SEEDS = 10  # fewer runs say nothing about a method
+_COLUMNS = {
+    "task": np.int16,
+    "seed": np.int64,
+    "architecture": np.int32,
+    "fidelity": np.int16,
+    "extra_cost_s": np.float64,
+}
+
+
+@dataclass(frozen=True)
+class RunRows:
+    """What the runs of a trace propose on one task, run after run.
+
+    Attributes:
+        seeds: Seed of each run, ascending, shape (num_runs,).
+        first: First row of each run, then the number of rows, shape (num_runs + 1,).
+        architectures: Shape (num_rows,); −1 where the search only spent time.
+        fidelities: Index on the task's fidelity axis, shape (num_rows,).
+        extra_cost_s: Seconds that the search itself spent before the row, shape (num_rows,).
+    """
+
+    seeds: Ints
+    first: Ints
+    architectures: Ints
+    fidelities: Ints
+    extra_cost_s: Floats
+
+    @classmethod
+    def from_rows(cls, seeds: Ints, architectures: Ints, fidelities: Ints, extra_cost_s: Floats) -> RunRows:
+        """Rows in the order of their steps, in which runs may be mixed; all shapes (num_rows,)."""
+        order = np.argsort(seeds, kind="stable")
+        distinct, counts = np.unique(seeds, return_counts=True)
+        first = np.concatenate([[0], np.cumsum(counts)])
+        return cls(distinct, first, architectures[order], fidelities[order], extra_cost_s[order] + 0.0)
+
+    @property
+    def num_proposals(self) -> Ints:
+        """Rows of each run that propose an architecture, shape (num_runs,)."""
+        counts: Ints = np.add.reduceat(self.architectures >= 0, self.first[:-1], dtype=np.int64)
+        return counts
+
+
+@dataclass(frozen=True)
+class TraceRows:
+    """A trace from elsewhere.
+
+    Attributes:
+        tasks: Its rows by task.
+        source: What messages call it, e.g. the file that it was read from.
+    """
+
+    tasks: Mapping[str, RunRows]
+    source: str
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the rows, however they were written: as indices, keys or strings, in whatever order of runs."""
+        digest = sha256(" ".join(sorted(self.tasks)).encode())
+        for name, column in self._columns().items():
+            digest.update(f" {name} ".encode() + column.astype(column.dtype.newbyteorder("<")).tobytes())
+        return digest.hexdigest()
+
+    def seeds(self, task: str) -> list[int]:
+        """Seeds of its runs on a task, ascending."""
+        seeds: list[int] = self.tasks[task].seeds.tolist()
+        return seeds
+
+    def record(self, label: str) -> TraceRecord:
+        """How a study names the trace."""
+        return TraceRecord(label, self.sha256, tuple(self.tasks))
+
+    def write(self, path: Path) -> None:
+        """Store the rows, whole or not at all."""
+        write_block(path, self._columns(), {"trace": self.sha256, "tasks": sorted(self.tasks)})
+
+    @classmethod
+    def read(cls, path: Path, record: TraceRecord) -> TraceRows:
+        """Read stored rows.
+
+        Raises:
+            StoreError: The file is missing, torn, or holds other rows.
+        """
+        advice = f"add the trace {record.label!r} again under another label, or take its table out of study.toml"
+        if not path.is_file():
+            raise StoreError(f"{path} is missing: {advice}")
+        columns, tasks = read_columns(path, tuple(_COLUMNS)), read_record(path).get("tasks", [])
+        rows = {}
+        for position, task in enumerate(tasks):
+            of_task = {name: column[columns["task"] == position] for name, column in columns.items()}
+            del of_task["task"]
+            rows[task] = RunRows.from_rows(
+                of_task["seed"], of_task["architecture"], of_task["fidelity"], of_task["extra_cost_s"]
+            )
+        trace = cls(rows, str(path))
+        if trace.sha256 != record.sha256:
+            raise StoreError(f"{path} does not hold the rows of the trace {record.label!r}: {advice}")
+        return trace
+
+    def _columns(self) -> dict[str, AnyArray]:
+        parts = []
+        for position, task in enumerate(sorted(self.tasks)):
+            rows = self.tasks[task]
+            seeds = np.repeat(rows.seeds, np.diff(rows.first))
+            parts.append((np.full(len(seeds), position), seeds, rows.architectures, rows.fidelities, rows.extra_cost_s))
+        return {
+            name: np.concatenate(columns).astype(dtype)
+            for (name, dtype), columns in zip(_COLUMNS.items(), zip(*parts, strict=True), strict=True)
+        }
+
+
+class Replay(Strategy):
+    """Proposes what a trace's runs proposed, whatever comes back.
+
+    Args:
+        rows: The trace on the task.
+        run_seeds: Seed of each run of the batch, shape (num_runs,); the trace has all of them.
+        source: What messages call the trace.
+        task: The task.
+    """
+
+    def __init__(self, rows: RunRows, run_seeds: Ints, source: str, task: str) -> None:
+        positions = np.searchsorted(rows.seeds, run_seeds)
+        self._rows, self._run_seeds, self._where = rows, run_seeds, f"{source}: {{}} on task {task}"
+        self._first, self._end = rows.first[positions], rows.first[positions + 1]
+        self._next = self._first.copy()
+        self._has_extra = bool(rows.extra_cost_s.any())
+
+    def ask(self, idle: Bools) -> Proposals:
+        """The next row of every idle run.
+
+        Raises:
+            InvalidInputError: A run has budget left but no rows.
+        """
+        if (idle & (self._next >= self._end)).any():
+            self._refuse(np.flatnonzero(idle & (self._next >= self._end)))
+        rows = np.where(idle, self._next, 0)
+        self._next += idle
+        extra_cost_s = np.where(idle, self._rows.extra_cost_s[rows], 0.0) if self._has_extra else None
+        return Proposals(np.where(idle, self._rows.architectures[rows], -1), self._rows.fidelities[rows], extra_cost_s)
+
+    def tell(self, results: Results) -> None:
+        """Nothing that comes back changes what was proposed."""
+
+    def _refuse(self, runs: Ints) -> None:
+        where = self._where.format(f"seed {self._run_seeds[runs[0]]}")
+        others = f", and {len(runs) - 1} other seeds end there too" if len(runs) > 1 else ""
+        num_rows = int((self._end - self._first)[runs[0]])
+        raise InvalidInputError(
+            f"{where} ends after {num_rows:,} rows, but its budget is not spent{others}: a trace must be as long as "
+            "the study's budget (rows beyond it are ignored); give it more rows, or compare under a smaller budget"
+        )
+
+
+@dataclass(frozen=True)
+class ReplaySpec(Spec):
+    """A trace ready to run in a strategy's place."""
+
+    trace: TraceRows
+
+    @classmethod
+    def of(cls, record: TraceRecord, trace: TraceRows) -> ReplaySpec:
+        """The trace under its label; its code is its rows."""
+        return cls(record.label, record.reference, record.parameters, Replay, trace.sha256, trace)
+
+    def make(self, task: str, run_seeds: Ints) -> Replay:
+        """The strategy for these runs on a task, shape (num_runs,)."""
+        return Replay(self.trace.tasks[task], run_seeds, self.trace.source, task)
+
+
+def check_runs(trace: TraceRows, protocol: Protocol, num_seeds: int) -> list[str]:
+    """Refuse traces that cannot be compared; returns lines that the user should read.
+
+    Args:
+        trace: The trace.
+        protocol: The study's rules.
+        num_seeds: Seeds of the study.
+
+    Raises:
+        InvalidInputError: A task has too few of the study's seeds, or runs that should be equally long are not.
+    """
+    notices = []
+    for task, rows in trace.tasks.items():
+        num_inside = int((rows.seeds < num_seeds).sum())
+        if num_inside < MIN_SEEDS:
+            raise InvalidInputError(
+                f"{trace.source}, column seed: {num_inside} of its {len(rows.seeds)} seeds on {task} lie in the "
+                f"study's 0 … {num_seeds - 1}, but at least {MIN_SEEDS} must: number the runs from 0, or run more seeds"
+            )
+        if num_inside < len(rows.seeds):
+            notices.append(
+                f"{len(rows.seeds) - num_inside} of {len(rows.seeds)} seeds on {task} lie outside the study's "
+                f"0 … {num_seeds - 1} and are not compared"
+            )
+        # Where repeats are not charged, runs of one budget differ in their number of proposals.
+        lengths = rows.num_proposals
+        if protocol.duplicates == "charge" and lengths.min() < lengths.max():
+            shortest, longest = rows.seeds[lengths.argmin()], rows.seeds[lengths.argmax()]
+            raise InvalidInputError(
+                f"{trace.source}: on {task} seed {shortest} has {lengths.min()} rows, but seed {longest} has "
+                f"{lengths.max()}: every run needs the same number; has one stopped early?"
+            )
+    return notices

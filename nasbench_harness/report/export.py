@@ -1,0 +1,166 @@
+"""Every row of a study's runs as one tidy table, and one strategy's rows as a trace that can be added elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from nasbench_harness.arrays import AnyArray, Bools, Floats
+from nasbench_harness.engine.replay import RunRows
+from nasbench_harness.engine.trace_csv import task_fidelities
+from nasbench_harness.evaluation.status import Status
+from nasbench_harness.evaluation.task import Task
+from nasbench_harness.store.blocks import CELL, read_columns
+from nasbench_harness.store.folder import Block
+
+_STATUS = [status.name.lower() for status in Status]
+
+
+@dataclass(frozen=True)
+class StoredRuns:
+    """The stored runs of one strategy on one task.
+
+    Attributes:
+        label: The strategy.
+        is_replayed: Whether it is a trace from elsewhere.
+        task: The task.
+        blocks: Where its runs lie.
+        num_seeds: Runs with seeds below it belong to the study.
+    """
+
+    label: str
+    is_replayed: bool
+    task: Task
+    blocks: Sequence[Block]
+    num_seeds: int
+
+    def cells(self) -> Iterator[dict[str, AnyArray]]:
+        """Its rows by seed and step, one cell of the grid of seeds at a time, however they lie in files."""
+        for _, blocks in groupby(self.blocks, lambda block: block.first // CELL):
+            parts: list[dict[str, AnyArray]] = []
+            done: set[int] = set()
+            for block in blocks:
+                columns = read_columns(block.path)
+                wanted = (columns["seed"] < self.num_seeds) & ~np.isin(columns["seed"], list(done))
+                if wanted.any():
+                    columns.setdefault("recommended", np.full(len(wanted), -1, dtype=np.int32))
+                    parts.append({name: column[wanted] for name, column in columns.items()})
+                    done.update(range(block.first, block.last + 1))
+            if parts:
+                rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+                order = np.argsort(rows["seed"], kind="stable")
+                yield {name: column[order] for name, column in rows.items()}
+
+
+def write_runs(stored: Sequence[StoredRuns], path: Path, kind: str, record: Mapping[str, Any]) -> None:
+    """Write the rows of all runs as one table.
+
+    Args:
+        stored: What to write, in this order.
+        path: The file.
+        kind: ``parquet`` or ``csv``.
+        record: JSON-able description for the footer of a Parquet file.
+    """
+    schema = _schema(stored).with_metadata({"nasbench_harness": json.dumps(record, sort_keys=True)})
+    open_writer: dict[str, Callable[[], Any]] = {
+        "parquet": lambda: pq.ParquetWriter(path, schema),
+        "csv": lambda: pa_csv.CSVWriter(path, schema, write_options=pa_csv.WriteOptions(quoting_style="needed")),
+    }
+    with open_writer[kind]() as writer:
+        for entry in stored:
+            for rows in entry.cells():
+                writer.write_table(_tidy(entry, rows, schema))
+
+
+def proposals(cells: Iterable[Mapping[str, AnyArray]]) -> RunRows:
+    """What runs proposed, and the search time that they declared: enough to replay them.
+
+    Rows that only hold a last recommendation are left out: a replay recommends nothing.
+    """
+    parts = [_proposed(rows) for rows in cells]
+    return RunRows.from_rows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def extra_costs(before_s: Floats, cost_s: Floats, finished_s: Floats) -> Floats:
+    """Search time declared before each evaluation, 0 where the clock is NaN; all shapes (num_rows,).
+
+    The shortest decimals e for which (before_s + e) + cost_s is finished_s to the last bit.
+    """
+    rough = np.nan_to_num(np.maximum(finished_s - cost_s - before_s, 0.0))
+    extra = np.where((before_s + cost_s == finished_s) | np.isnan(finished_s), 0.0, np.nan)
+    candidates = [np.round(rough, digits) for digits in range(13)]
+    candidates += [rough + quarters * np.spacing(np.nan_to_num(finished_s)) / 4 for quarters in range(-8, 9)]
+    for candidate in candidates:
+        fits = np.isnan(extra) & (candidate >= 0) & ((before_s + candidate) + cost_s == finished_s)
+        extra = np.where(fits, candidate, extra)
+    return np.where(np.isnan(extra), rough, extra)
+
+
+def _proposed(rows: Mapping[str, AnyArray]) -> tuple[AnyArray, ...]:
+    is_first = np.concatenate([[True], np.diff(rows["seed"]) > 0])
+    before_s = np.where(is_first, 0.0, np.concatenate([[0.0], rows["finished_s"][:-1]]))
+    is_progress = rows["status"] == Status.PROGRESS
+    seconds = np.where(is_progress, rows["cost_s"], extra_costs(before_s, rows["cost_s"], rows["finished_s"]))
+    kept = ~is_progress | (seconds > 0)
+    columns = (rows["seed"].astype(np.int64), rows["architecture"], rows["fidelity"], seconds)
+    return tuple(column[kept] for column in columns)
+
+
+def _schema(stored: Sequence[StoredRuns]) -> Any:
+    values = dict.fromkeys(f"value_{objective.metric.name}" for entry in stored for objective in entry.task.objectives)
+    types = {
+        "strategy": pa.string(),
+        "is_replayed": pa.bool_(),
+        "task": pa.string(),
+        "seed": pa.int32(),
+        "step": pa.int32(),
+        "index": pa.int32(),
+        "key": pa.string(),
+        "fidelity": pa.int32(),
+        "replicate": pa.int16(),
+        "training": pa.int32(),
+        **dict.fromkeys(values, pa.float64()),
+        "cost_s": pa.float64(),
+        "finished_s": pa.float64(),
+        "status": pa.string(),
+        "recommended": pa.int32(),
+    }
+    return pa.schema(list(types.items()))
+
+
+def _tidy(stored: StoredRuns, rows: Mapping[str, AnyArray], schema: Any) -> Any:
+    """Rows as people read them: nothing where there is nothing, names where numbers need a key."""
+    num_rows, space = len(rows["seed"]), stored.task.space
+    is_progress = rows["status"] == Status.PROGRESS
+    distinct, inverse = np.unique(np.maximum(rows["architecture"], 0), return_inverse=True)
+    axis = np.array(task_fidelities(stored.task) or (0,))
+    has_axis = bool(task_fidelities(stored.task))
+    no_value = np.full(num_rows, np.nan)
+    columns: dict[str, tuple[AnyArray, Bools]] = {
+        "index": (rows["architecture"], is_progress),
+        "key": (np.array([space.to_key(int(index)) for index in distinct], dtype=object)[inverse], is_progress),
+        "fidelity": (axis[rows["fidelity"]], is_progress | (not has_axis)),
+        "replicate": (rows["replicate"], is_progress),
+        "training": (rows["training"], is_progress),
+        "status": (np.array(_STATUS, dtype=object)[rows["status"]], np.zeros(num_rows, dtype=bool)),
+        "recommended": (rows["recommended"], rows["recommended"] < 0),
+    }
+    constants = {"strategy": stored.label, "is_replayed": stored.is_replayed, "task": stored.task.name}
+    arrays = []
+    for field in schema:
+        if field.name in constants:
+            arrays.append(pa.array([constants[field.name]] * num_rows, field.type))
+            continue
+        column, is_null = columns.get(field.name) or (rows.get(field.name, no_value), None)
+        is_null = np.isnan(column) if is_null is None and column.dtype.kind == "f" else is_null
+        arrays.append(pa.array(column, field.type, mask=is_null))
+    return pa.Table.from_arrays(arrays, schema=schema)
