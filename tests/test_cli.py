@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import pyarrow.parquet as pq
 import pytest
 
 from nasbench_harness import open_study
@@ -160,6 +161,9 @@ MISTAKES = [
     (("compare", "--out", "typo.toml/deeper"), "typo.toml is a file"),
     (("report", "nowhere"), "nowhere holds no study"),
     (("status", "nowhere"), "nowhere holds no study"),
+    (("export", "nowhere"), "nowhere holds no study"),
+    (("export", "nowhere", "--trace", "a", "--format", "parquet"), "--trace writes the CSV that add-trace reads"),
+    (("add-trace", "nowhere", "runs.csv", "--label", "mine"), "nowhere holds no study"),
     (("tables", "info", "nb2O1"), "unknown table 'nb2O1': did you mean 'nb201'?"),
     (("strategies", "info", "local"), "unknown strategy 'local': did you mean 'local-search'?"),
 ]
@@ -249,7 +253,8 @@ def test_json_of_status_and_report(cli):
 
 
 def test_every_verb_has_help(cli):
-    for verb in ((), ("compare",), ("run",), ("status",), ("report",), ("tables",), ("strategies",)):
+    verbs = ("compare", "run", "status", "report", "add-trace", "export", "tables", "strategies")
+    for verb in ((), *((name,) for name in verbs)):
         done = cli(*verb, "--help")
         assert done.returncode == 0
         assert "Usage:" in done.stdout
@@ -393,3 +398,51 @@ def test_a_suite_names_the_tasks(cli, tmp_path):
     assert "nb201-cifar10 " not in done.stdout
     both = cli("compare", *arguments, "--tasks", "nb201-cifar10", "--out", "s")
     assert "--suite and --tasks both name the tasks" in both.stderr
+
+
+def test_a_trace_is_exported_added_back_and_compared(cli, tmp_path):
+    two = ("--strategies", "random-search", "--tasks", "nb201-cifar10,nb201-cifar100", *SMALL[4:])
+    assert cli("run", *two, "--out", "s").returncode == 0
+    done = cli("export", "s", "--trace", "random-search")
+    assert (done.returncode, done.stdout) == (0, "s/export/trace-random-search.csv\n"), done.stderr
+    added = cli("add-trace", "s", "s/export/trace-random-search.csv", "--label", "mine")
+    assert added.returncode == 0, added.stderr
+    assert added.stdout == ("mine: replayed on nb201-cifar10, nb201-cifar100\ncompare it: nasbench-harness report s\n")
+    for task in ("nb201-cifar10", "nb201-cifar100"):
+        (one,), (other,) = ((tmp_path / "s" / "runs" / task).glob(f"{name}-*/*") for name in ("random", "replayed"))
+        first, second = pq.read_table(one), pq.read_table(other)
+        assert first.equals(second)
+    assert "48 of 48 runs done: 1 strategies × 2 tasks × 12 seeds" in cli("status", "s").stdout
+    assert "mine" in cli("report", "s", "--format", "csv").stdout
+    assert "nothing to run; 48 runs were there already" in cli("compare", *two, "--out", "s").stdout
+    copy = cli("run", "--config", "s/study.toml", "--out", "copy")
+    assert "traces of s/study.toml are not in copy: add-trace mine" in copy.stderr
+    again = cli("export", "s", "--trace", "mine", "--json")
+    (name,) = json.loads(again.stdout)["files"]
+    assert (tmp_path / name).read_bytes() == (tmp_path / "s/export/trace-random-search.csv").read_bytes()
+    assert cli("export", "s", "--format", "csv", "--format", "parquet").stdout.split() == [
+        "s/export/runs.csv",
+        "s/export/runs.parquet",
+    ]
+
+
+def test_a_mistake_in_a_trace_gets_one_line_and_leaves_the_study_as_it_was(cli, tmp_path):
+    assert cli("run", *SMALL, "--out", "s").returncode == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "s").rglob("*.*")}
+    rows = "".join(f"{seed},{seed}\n" for seed in range(12) for _ in range(20))
+    for text, arguments, message in (
+        ("seed,index\n" + rows + "12,x\n", (), "bad.csv, line 242, column index: expected a whole number"),
+        ("seed,index\n" + rows, ("--task", "nb201-cifar100"), "unknown task 'nb201-cifar100' in the study"),
+        ("seed,index\n" + rows.replace("3,3\n", "", 1), (), "bad.csv: on nb201-cifar10 seed 3 has 19 rows"),
+    ):
+        (tmp_path / "bad.csv").write_text(text)
+        done = cli("add-trace", "s", "bad.csv", "--label", "mine", *arguments)
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("error: ")
+        assert message in line
+        assert {path: path.read_bytes() for path in (tmp_path / "s").rglob("*.*")} == before
+    (tmp_path / "good.csv").write_text("seed,index,accuracy\n" + rows.replace("\n", ",1\n"))
+    done = cli("add-trace", "s", "good.csv", "--label", "mine", "--task", "nb201-cifar10", "--json")
+    assert done.stderr == "columns that are not read: accuracy\n"
+    assert json.loads(done.stdout)["tasks"] == ["nb201-cifar10"]

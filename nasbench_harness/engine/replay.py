@@ -104,8 +104,8 @@ class TraceRows:
         advice = f"add the trace {record.label!r} again under another label, or take its table out of study.toml"
         if not path.is_file():
             raise StoreError(f"{path} is missing: {advice}")
-        columns, tasks = read_columns(path, tuple(_COLUMNS)), read_record(path).get("tasks", [])
-        rows = {}
+        footer, columns = read_record(path), read_columns(path, tuple(_COLUMNS))
+        tasks, rows = footer.get("tasks", []), {}
         for position, task in enumerate(tasks):
             of_task = {name: column[columns["task"] == position] for name, column in columns.items()}
             del of_task["task"]
@@ -113,7 +113,7 @@ class TraceRows:
                 of_task["seed"], of_task["architecture"], of_task["fidelity"], of_task["extra_cost_s"]
             )
         trace = cls(rows, str(path))
-        if trace.sha256 != record.sha256:
+        if not tasks or trace.sha256 != record.sha256:
             raise StoreError(f"{path} does not hold the rows of the trace {record.label!r}: {advice}")
         return trace
 
@@ -164,7 +164,7 @@ class Replay(Strategy):
 
     def _refuse(self, runs: Ints) -> None:
         where = self._where.format(f"seed {self._run_seeds[runs[0]]}")
-        others = f", and {len(runs) - 1} other seeds end there too" if len(runs) > 1 else ""
+        others = f" ({len(runs)} runs end there)" if len(runs) > 1 else ""
         num_rows = int((self._end - self._first)[runs[0]])
         raise InvalidInputError(
             f"{where} ends after {num_rows:,} rows, but its budget is not spent{others}: a trace must be as long as "

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from nasbench_harness.errors import InvalidInputError, StoreError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.blocks import CELL, read_record, write_block
-from nasbench_harness.store.folder import Block, StudyFolder, missing_seeds
+from nasbench_harness.store.folder import Block, StudyFolder, file_name, missing_seeds
 from nasbench_harness.store.identity import identity_of, run_id, study_id
 
 from .test_blocks import COLUMNS
@@ -25,6 +27,21 @@ def test_missing_seeds_are_exactly_those_no_block_holds(spans, num_seeds):
     held = {seed for block in blocks for seed in range(block.first, block.last + 1)}
     assert found == [seed for seed in range(num_seeds) if seed not in held]
     assert all(first // CELL == last // CELL for first, last in ranges)
+
+
+def test_only_wanted_seeds_are_missing():
+    assert missing_seeds([Block(None, 2, 3)], 150, [0, 1, 2, 4, 99, 100, 101, 150]) == [
+        (0, 1),
+        (4, 4),
+        (99, 99),
+        (100, 101),
+    ]
+
+
+def test_file_names_of_different_labels_differ():
+    assert file_name("random-search") == "random-search"
+    assert re.fullmatch("a-b-[0-9a-f]{8}", file_name("a b"))
+    assert len({file_name(label) for label in ("a-b", "a b", "a:b", "a(b")}) == 4
 
 
 def test_more_seeds_are_new_files():

@@ -2,7 +2,14 @@ import pytest
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.store.record import Quoted, ReportOptions, StrategyRecord, StudyRecord, read_study_file
+from nasbench_harness.store.record import (
+    Quoted,
+    ReportOptions,
+    StrategyRecord,
+    StudyRecord,
+    TraceRecord,
+    read_study_file,
+)
 
 RECORD = StudyRecord(
     (
@@ -15,6 +22,7 @@ RECORD = StudyRecord(
     7,
     ReportOptions(("mine",), ("re",), "interval", 500),
     (Quoted("DARTS", "nb201-cifar10", "val_accuracy", 39.77, 'A "paper", Table 5', n=3),),
+    (TraceRecord("mine", "0123456789abcdef" * 4, ("nb201-cifar10",)),),
 )
 
 
@@ -25,6 +33,7 @@ def test_record_comes_back(tmp_path):
     assert (file.seeds, file.study_seed, file.tasks) == (30, 7, ("nb201-cifar10",))
     assert Protocol.from_mapping(file.protocol, "") == RECORD.protocol
     assert (file.report, file.quoted) == (RECORD.report, RECORD.quoted)
+    assert file.traces == RECORD.traces
     for written, read in zip(RECORD.strategies, file.strategies, strict=True):
         assert (read["use"], read["label"]) == (written.reference, written.label)
         assert read["parameters"] == {name: value for name, value in written.parameters.items() if value is not None}
@@ -38,6 +47,8 @@ def test_record_comes_back(tmp_path):
         ("tasks = 'nb201-cifar10'", "tasks: "),
         ("[[strategies]]\nlabel = 'x'", "strategies.0.use: field required"),
         ("[[strategies]]\nuse = 'x'\nparameter = {}", "unknown key 'parameter' in .*: did you mean 'parameters'"),
+        ("[[traces]]\nlabel = 'x'\nsha256 = 'x'\ntasks = []", "traces.0.sha256: "),
+        ("[[traces]]\nlabel = 'x'\nsha = 'x'\ntasks = []", "unknown key 'sha' in .*: did you mean 'sha256'"),
         ("seeds = ", "is no TOML"),
         ("[report]\ncels = 'std'", "unknown key 'cels' in .*: did you mean 'cells'"),
         ("[report]\ncells = 'sd'", "report.cells: .*'std' or 'interval', not 'sd'"),
