@@ -562,11 +562,13 @@ def _written(strategy: StrategyRecord) -> str:
 
 def _keep_traces(folder: StudyFolder, record: StudyRecord) -> tuple[StudyRecord, list[str]]:
     """The record with the traces that were added to the folder under the same rules, and a line about the others."""
-    file = read_study_file(folder.study_file) if folder.study_file.is_file() else StudyFile()
+    path = folder.study_file
+    # Most studies have no traces: reading their file would only cost time.
+    file = read_study_file(path) if path.is_file() and b"traces" in path.read_bytes() else StudyFile()
     if not file.traces:
         return record, []
     names = ", ".join(trace.label for trace in file.traces)
-    rules = (Protocol.from_mapping(file.protocol, str(folder.study_file)), file.study_seed or 0)
+    rules = (Protocol.from_mapping(file.protocol, str(path)), file.study_seed or 0)
     if rules != (record.protocol, record.study_seed):
         return record, [f"traces were added under another protocol or study seed and are left out: {names}"]
     labels = [strategy.label for strategy in record.strategies]

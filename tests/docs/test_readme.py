@@ -1,17 +1,21 @@
-"""README and CONTRIBUTING: every code block runs, and what they quote stands in results/."""
+"""README, CONTRIBUTING and docs/: every code block runs, and what they quote stands in results/."""
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from sybil import Sybil
-from sybil.parsers.markdown import PythonCodeBlockParser
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 ROOT = Path(__file__).parents[2]
+DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
+OPTIONAL = ("optuna",)  # libraries of the extra "adapters" that blocks import
 SET_UP = ("pip install -e . && nasbench-harness compare", "pip install tox && tox")
 
 
@@ -25,11 +29,36 @@ def python_files(document):
     return {match[1]: match.string for match in found if match}
 
 
+def run_shell(example):
+    for line in example.parsed.splitlines():
+        program, *arguments = shlex.split(line)
+        assert program == "nasbench-harness", line
+        subprocess.run([sys.executable, "-m", "nasbench_harness", *arguments], check=True, capture_output=True)
+
+
+def run_blocks(document, parsers):
+    """Run a document's blocks in their order; skips in the end if a block needs a library that is not installed."""
+    lacking = set()
+    for example in Sybil(parsers, path=str(ROOT)).parse(ROOT / document).examples():
+        needed = {name for name in OPTIONAL if f"import {name}\n" in str(example.parsed) and find_spec(name) is None}
+        lacking |= needed
+        if not needed:
+            example.evaluate()
+    if lacking:
+        pytest.skip(f"a block of {document} needs {', '.join(sorted(lacking))}; the other blocks ran")
+
+
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
 def test_python_blocks_run(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for example in Sybil([PythonCodeBlockParser()], path=str(ROOT)).parse(ROOT / document).examples():
-        example.evaluate()
+    run_blocks(document, [PythonCodeBlockParser()])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("document", DOCS)
+def test_python_and_shell_blocks_of_docs_run(document, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_blocks(document, [PythonCodeBlockParser(), CodeBlockParser("sh", run_shell)])
 
 
 @pytest.mark.slow
@@ -73,7 +102,7 @@ def test_the_table_of_the_readme_is_the_one_in_results():
 
 
 def test_links_lead_somewhere():
-    for document in ("README.md", "CONTRIBUTING.md", "strategies/README.md"):
+    for document in ("README.md", "CONTRIBUTING.md", "strategies/README.md", *DOCS):
         text = (ROOT / document).read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
             assert ((ROOT / document).parent / target).exists(), f"{document}: {target}"
