@@ -79,9 +79,18 @@ def test_a_run_that_is_exported_and_added_back_is_the_same_run(study, label):
     assert study.export("again")[0].read_text() == path.read_text()
 
 
-@pytest.mark.parametrize("protocol", [{"duplicates": "free"}, {"duplicates": "forbid"}, {"noise": "mean"}])
+OTHER_RULES = [
+    {"evaluations": 150, "duplicates": "free"},
+    {"evaluations": 150, "duplicates": "forbid", "duplicates_by": "class"},
+    {"evaluations": 50, "noise": "mean"},
+    {"simulated_seconds": 31_415.9},
+    {"simulated_seconds": 31_415.9, "overrun": "count", "evaluations": 12},
+]
+
+
+@pytest.mark.parametrize("protocol", OTHER_RULES, ids=str)
 def test_so_it_is_under_other_rules(tmp_path, protocol):
-    study = run(["local-search", spends], TASKS[:1], SEEDS, tmp_path, evaluations=150, **protocol)
+    study = run(["local-search", spends], TASKS[:1], 40, tmp_path, **protocol)
     for label in ("local-search", f"{__name__}:spends"):
         study.add_trace(study.export(label)[0], "again " + label[:5])
         assert_same_rows(study, label, "again " + label[:5])
@@ -93,6 +102,7 @@ def test_a_trace_is_compared_like_any_strategy(study, tmp_path):
     assert study.missing() == []
     assert study.num_runs == 4 * 2 * SEEDS
     assert study.analysis.labels[-1] == "mine"
+    assert study.analysis.replayed == ("mine",)
     assert "mine" in str(study.table())
     frame = study.frame()
     assert (frame.strategy == "mine").sum() == 2 * SEEDS
@@ -149,7 +159,34 @@ def test_a_trace_has_only_its_own_seeds(study, tmp_path):
     more = run(["random-search"], TASKS, SEEDS + 8, study.path, evaluations=20)
     assert more.missing() == []
     assert more.num_runs == 2 * (2 * SEEDS + 8)
-    assert more.export("mine")[0].read_text() == study.export("mine")[0].read_text()
+    frame = more.frame()
+    assert frame[frame.strategy == "mine"].seed.tolist() == 2 * list(range(SEEDS))
+    more.write_report(["markdown"])
+    text = (more.path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "replayed under this protocol: mine (12 seeds; pairs over common seeds)" in text
+
+
+def test_a_trace_may_cover_one_task_only(study, tmp_path):
+    study.add_trace(write(tmp_path / "runs.csv"), "mine", TASKS[1])
+    assert study.num_runs == 2 * 3 * SEEDS + SEEDS
+    assert set(study.frame().groupby("strategy").task.unique()["mine"]) == {TASKS[1]}
+    study.write_report(["csv"])
+    assert study.missing() == []
+    with pytest.raises(InvalidInputError, match="the trace 'mine' has no rows on nb201-cifar10"):
+        study.export("mine", task=TASKS[0])
+    other = run(["random-search"], TASKS[:1], SEEDS, study.path, evaluations=20)
+    assert (other.replayed, other.record.traces) == ((), study.record.traces)
+
+
+def test_seeds_may_have_gaps(study, tmp_path):
+    path = write(tmp_path / "runs.csv", tasks=TASKS)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(line for line in lines if not line.startswith("5,")))
+    study.add_trace(path, "mine")
+    assert study.missing() == []
+    more = run(["random-search"], TASKS, SEEDS + 1, study.path, evaluations=20)
+    frame = more.frame()
+    assert frame[frame.strategy == "mine"].seed.tolist() == 2 * [seed for seed in range(SEEDS) if seed != 5]
 
 
 def test_other_rules_leave_traces_out_and_say_so(study, tmp_path):

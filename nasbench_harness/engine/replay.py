@@ -212,9 +212,10 @@ def check_runs(trace: TraceRows, protocol: Protocol, num_seeds: int) -> list[str
                 f"{len(rows.seeds) - num_inside} of {len(rows.seeds)} seeds on {task} lie outside the study's "
                 f"0 … {num_seeds - 1} and are not compared"
             )
-        # Where repeats are not charged, runs of one budget differ in their number of proposals.
+        # Under other rules, runs that spend the same budget differ in their number of proposals.
+        is_counted = protocol.duplicates == "charge" and protocol.simulated_seconds is None
         lengths = rows.num_proposals
-        if protocol.duplicates == "charge" and lengths.min() < lengths.max():
+        if is_counted and lengths.min() < lengths.max():
             shortest, longest = rows.seeds[lengths.argmin()], rows.seeds[lengths.argmax()]
             raise InvalidInputError(
                 f"{trace.source}: on {task} seed {shortest} has {lengths.min()} rows, but seed {longest} has "

@@ -79,32 +79,16 @@ def write_trace(tasks: Mapping[str, Task], trace: TraceRows) -> str:
     """The CSV of a trace, which ``read_trace`` reads back as the same rows."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    has_axis = all(task_fidelities(tasks[name]) for name in trace.tasks)
-    writer.writerow(["task", "seed", "step", "index", *["fidelity"][:has_axis], "extra_cost_s"])
+    writer.writerow(["task", "seed", "step", "index", "fidelity", "extra_cost_s"])
     for name, rows in trace.tasks.items():
         lengths = np.diff(rows.first)
         steps = np.arange(rows.first[-1]) - np.repeat(rows.first[:-1], lengths)
-        epochs = [np.array(task_fidelities(tasks[name]))[rows.fidelities]] if has_axis else []
-        columns = [np.repeat(rows.seeds, lengths), steps, rows.architectures, *epochs, rows.extra_cost_s]
-        for seed, step, architecture, *fidelity, seconds in zip(*(column.tolist() for column in columns), strict=True):
-            writer.writerow(
-                [
-                    name,
-                    seed,
-                    step,
-                    "" if architecture < 0 else architecture,
-                    *fidelity,
-                    repr(seconds) if seconds else "",
-                ]
-            )
+        epochs = tasks[name].fidelity or ""
+        columns = (np.repeat(rows.seeds, lengths), steps, rows.architectures, rows.extra_cost_s)
+        for seed, step, architecture, seconds in zip(*(column.tolist() for column in columns), strict=True):
+            index = "" if architecture < 0 else architecture
+            writer.writerow([name, seed, step, index, epochs, repr(seconds) if seconds else ""])
     return buffer.getvalue()
-
-
-def task_fidelities(task: Task) -> tuple[int, ...]:
-    """Epochs along the task's fidelity axis; empty where its source does not say."""
-    dataset = task.table.datasets[task.dataset]
-    num_fidelities = dataset.columns[task.objectives[0].metric.name].values.shape[2]
-    return dataset.fidelities[-num_fidelities:]
 
 
 def _read_cells(path: Path) -> _Cells:
@@ -187,11 +171,10 @@ def _runs(cells: _Cells, name: str, rows: list[int], task: Task) -> RunRows:
         order = np.lexsort((steps, seeds))
         _check_steps(cells, rows, order, seeds, steps)
     architectures = np.array(cells.parse(name, rows, _architecture_reader(task, name)), dtype=np.int64)
-    fidelities, seconds = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows))
+    seconds = np.zeros(len(rows))
+    fidelities = np.zeros(len(rows), dtype=np.int64)  # a task is searched at one fidelity
     if "fidelity" in cells.columns:
         fidelities[:] = cells.parse("fidelity", rows, _fidelity_reader(task))
-    else:
-        fidelities[:] = max(0, len(task_fidelities(task)) - 1)
     if "extra_cost_s" in cells.columns:
         seconds[:] = cells.parse("extra_cost_s", rows, _seconds)
     nothing = np.flatnonzero((architectures < 0) & (seconds == 0))
@@ -230,16 +213,13 @@ def _architecture_reader(task: Task, name: str) -> Callable[[str], int]:
 
 
 def _fidelity_reader(task: Task) -> Callable[[str], int]:
-    axis = task_fidelities(task)
-
     def read(text: str) -> int:
-        if text == "":
-            return max(0, len(axis) - 1)
-        epochs = _whole_number(text)
-        if epochs not in axis:
-            has = f"has results after {', '.join(map(str, axis))} epochs" if axis else "does not name its fidelities"
-            raise InvalidInputError(f"{task.name} {has}, not after {epochs}")
-        return axis.index(epochs)
+        if text and _whole_number(text) != task.fidelity:
+            searched = (
+                "does not name its fidelity" if task.fidelity is None else f"is read after {task.fidelity} epochs"
+            )
+            raise InvalidInputError(f"{task.name} {searched} in this study, not after {text}")
+        return 0
 
     return read
 

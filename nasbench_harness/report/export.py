@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 
 from nasbench_harness.arrays import AnyArray, Bools, Floats
 from nasbench_harness.engine.replay import RunRows
-from nasbench_harness.engine.trace_csv import task_fidelities
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
 from nasbench_harness.store.blocks import CELL, read_columns
@@ -90,26 +89,44 @@ def proposals(cells: Iterable[Mapping[str, AnyArray]]) -> RunRows:
     return RunRows.from_rows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-def extra_costs(before_s: Floats, cost_s: Floats, finished_s: Floats) -> Floats:
-    """Search time declared before each evaluation, 0 where the clock is NaN; all shapes (num_rows,).
+def extra_costs(before_s: Floats, cost_s: Floats, finished_s: Floats, is_late: Bools) -> Floats:
+    """Search time declared before each evaluation, 0 where there is no clock; all shapes (num_rows,).
 
-    The shortest decimals e for which (before_s + e) + cost_s is finished_s to the last bit.
+    The shortest decimals that lead to the stored clock to the last bit.
+
+    Args:
+        before_s: Simulated time before the row.
+        cost_s: Seconds charged for the evaluation.
+        finished_s: Simulated time after it.
+        is_late: The budget ended the evaluation: its cost is what was left of the seconds.
     """
+
+    def leads_there(extra_s: Floats) -> Bools:
+        started_s = before_s + extra_s
+        left = np.maximum(finished_s - started_s, 0.0) == cost_s
+        fits: Bools = np.where(is_late, left, started_s + cost_s == finished_s)
+        return fits & (extra_s >= 0)
+
     rough = np.nan_to_num(np.maximum(finished_s - cost_s - before_s, 0.0))
-    extra = np.where((before_s + cost_s == finished_s) | np.isnan(finished_s), 0.0, np.nan)
     candidates = [np.round(rough, digits) for digits in range(13)]
     candidates += [rough + quarters * np.spacing(np.nan_to_num(finished_s)) / 4 for quarters in range(-8, 9)]
+    no_extra = np.zeros_like(rough)
+    extra, is_open = no_extra, ~(leads_there(no_extra) | np.isnan(finished_s))
     for candidate in candidates:
-        fits = np.isnan(extra) & (candidate >= 0) & ((before_s + candidate) + cost_s == finished_s)
-        extra = np.where(fits, candidate, extra)
-    return np.where(np.isnan(extra), rough, extra)
+        fits = is_open & leads_there(candidate)
+        extra, is_open = np.where(fits, candidate, extra), is_open & ~fits
+    return np.where(is_open, rough, extra)
 
 
 def _proposed(rows: Mapping[str, AnyArray]) -> tuple[AnyArray, ...]:
     is_first = np.concatenate([[True], np.diff(rows["seed"]) > 0])
-    before_s = np.where(is_first, 0.0, np.concatenate([[0.0], rows["finished_s"][:-1]]))
+    cost_s, finished_s = rows["cost_s"], rows["finished_s"]
+    before_s = np.where(is_first, 0.0, np.concatenate([[0.0], finished_s[:-1]]))
     is_progress = rows["status"] == Status.PROGRESS
-    seconds = np.where(is_progress, rows["cost_s"], extra_costs(before_s, rows["cost_s"], rows["finished_s"]))
+    # Progress that the budget ended: what was left of the seconds may, added up, miss it by a bit.
+    progress_s = np.where(before_s + cost_s < finished_s, cost_s + np.spacing(finished_s), cost_s)
+    extra_s = extra_costs(before_s, cost_s, finished_s, rows["status"] == Status.OVERRUN)
+    seconds = np.where(is_progress, progress_s, extra_s)
     kept = ~is_progress | (seconds > 0)
     columns = (rows["seed"].astype(np.int64), rows["architecture"], rows["fidelity"], seconds)
     return tuple(column[kept] for column in columns)
@@ -142,13 +159,12 @@ def _tidy(stored: StoredRuns, rows: Mapping[str, AnyArray], schema: Any) -> Any:
     num_rows, space = len(rows["seed"]), stored.task.space
     is_progress = rows["status"] == Status.PROGRESS
     distinct, inverse = np.unique(np.maximum(rows["architecture"], 0), return_inverse=True)
-    axis = np.array(task_fidelities(stored.task) or (0,))
-    has_axis = bool(task_fidelities(stored.task))
+    epochs = stored.task.fidelity
     no_value = np.full(num_rows, np.nan)
     columns: dict[str, tuple[AnyArray, Bools]] = {
         "index": (rows["architecture"], is_progress),
         "key": (np.array([space.to_key(int(index)) for index in distinct], dtype=object)[inverse], is_progress),
-        "fidelity": (axis[rows["fidelity"]], is_progress | (not has_axis)),
+        "fidelity": (np.full(num_rows, epochs or 0), is_progress | (epochs is None)),
         "replicate": (rows["replicate"], is_progress),
         "training": (rows["training"], is_progress),
         "status": (np.array(_STATUS, dtype=object)[rows["status"]], np.zeros(num_rows, dtype=bool)),

@@ -13,21 +13,25 @@ from nasbench_harness.store.blocks import read_columns
 SECONDS = st.one_of(st.floats(0, 1e7), st.integers(0, 10**6).map(lambda cents: cents / 100))
 
 
-@given(st.lists(st.tuples(SECONDS, SECONDS, SECONDS), min_size=1, max_size=20))
+@given(st.lists(st.tuples(SECONDS, SECONDS, SECONDS, SECONDS), min_size=1, max_size=20))
 def test_search_time_that_gives_the_stored_clock_is_found(rows):
-    before, extra, cost = np.array(rows).T
+    before, extra, cost, left = np.array(rows).T
     finished = (before + extra) + cost
-    found = extra_costs(before, cost, finished)
+    found = extra_costs(before, cost, finished, np.zeros(len(rows), dtype=bool))
     assert ((before + found) + cost == finished).all()
     assert (found >= 0).all()
     assert (found[extra == 0] == 0).all()
+    budget = (before + extra) + left  # ends an evaluation that would cost more than was left
+    charged = np.maximum(budget - (before + extra), 0.0)
+    found = extra_costs(before, charged, budget, np.ones(len(rows), dtype=bool))
+    assert (np.maximum(budget - (before + found), 0.0) == charged).all()
 
 
 def test_round_numbers_come_back_as_they_were():
     before, cost = np.array([0.0, 1234.5678, 98_765.4321]), np.array([431.07, 2_449.182, 0.1])
-    extra = np.array([2.5, 0.125, 17.0])
-    assert extra_costs(before, cost, (before + extra) + cost).tolist() == extra.tolist()
-    assert extra_costs(before, cost, np.full(3, np.nan)).tolist() == [0, 0, 0]
+    extra, nobody = np.array([2.5, 0.125, 17.0]), np.zeros(3, dtype=bool)
+    assert extra_costs(before, cost, (before + extra) + cost, nobody).tolist() == extra.tolist()
+    assert extra_costs(before, cost, np.full(3, np.nan), nobody).tolist() == [0, 0, 0]
 
 
 def recommends(problem, rng):
