@@ -54,10 +54,8 @@ class StoredRuns:
                     columns.setdefault("recommended", np.full(len(wanted), -1, dtype=np.int32))
                     parts.append({name: column[wanted] for name, column in columns.items()})
                     done.update(range(block.first, block.last + 1))
-            if parts:
-                rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-                order = np.argsort(rows["seed"], kind="stable")
-                yield {name: column[order] for name, column in rows.items()}
+            if parts:  # ascending: blocks come by first seed, and each holds a range
+                yield {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def write_runs(stored: Sequence[StoredRuns], path: Path, kind: str, record: Mapping[str, Any]) -> None:

@@ -92,6 +92,12 @@ def test_search_time_advances_the_clock(replay):
     assert spent == pytest.approx([columns["cost_s"][0], 2.5, 1.25 + columns["cost_s"][2], *columns["cost_s"][3:]])
 
 
+def test_a_run_that_is_not_asked_keeps_its_place(replay):
+    seconds = np.array([0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+    rows = rows_of({0: [1, -1, -1, 2, 3], 1: [4, 5, 6, -1, 7]}, extra_cost_s=seconds)
+    assert replay(rows, [0, 1], evaluations=3)["architecture"].tolist() == [1, -1, -1, 2, 3, 4, 5, 6]
+
+
 def test_the_hash_is_that_of_the_rows_however_they_are_written(tmp_path):
     tasks = {name: load_task(name) for name in ("nb201-cifar10", "nb201-cifar100")}
     space = tasks["nb201-cifar10"].space

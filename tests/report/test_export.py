@@ -3,28 +3,62 @@
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from nasbench_harness import UnknownNameError, open_study, run
-from nasbench_harness.report.export import extra_costs
+from nasbench_harness import Status, UnknownNameError, open_study, run
+from nasbench_harness.report.export import extra_costs, proposals
 from nasbench_harness.store.blocks import read_columns
 
-SECONDS = st.one_of(st.floats(0, 1e7), st.integers(0, 10**6).map(lambda cents: cents / 100))
+NUM_ROWS = 200_000
 
 
-@given(st.lists(st.tuples(SECONDS, SECONDS, SECONDS, SECONDS), min_size=1, max_size=20))
-def test_search_time_that_gives_the_stored_clock_is_found(rows):
-    before, extra, cost, left = np.array(rows).T
+def draw(rng, low, high):
+    return 10 ** rng.uniform(low, high, NUM_ROWS)
+
+
+def test_search_time_that_gives_the_stored_clock_is_found():
+    rng, nobody = np.random.default_rng(7), np.zeros(NUM_ROWS, dtype=bool)
+    before, extra, cost = draw(rng, -3, 7), draw(rng, -3, 5), draw(rng, -1, 4.5)
+    before[::5], extra[::3] = 0, 0
     finished = (before + extra) + cost
-    found = extra_costs(before, cost, finished, np.zeros(len(rows), dtype=bool))
+    naive = np.maximum(finished - cost - before, 0.0)
+    assert ((before + naive) + cost != finished).any()  # plain differences would not do
+    found = extra_costs(before, cost, finished, nobody)
     assert ((before + found) + cost == finished).all()
     assert (found >= 0).all()
     assert (found[extra == 0] == 0).all()
-    budget = (before + extra) + left  # ends an evaluation that would cost more than was left
-    charged = np.maximum(budget - (before + extra), 0.0)
-    found = extra_costs(before, charged, budget, np.ones(len(rows), dtype=bool))
-    assert (np.maximum(budget - (before + found), 0.0) == charged).all()
+
+
+def test_search_time_before_an_evaluation_that_the_budget_ended_is_found():
+    rng = np.random.default_rng(8)
+    budget = draw(rng, 3, 6)
+    before = budget * rng.random(NUM_ROWS)
+    extra = (budget - before) * rng.random(NUM_ROWS)
+    before[::5], extra[::3] = 0, 0
+    left = budget - (before + extra)
+    assert ((before + extra) + left != budget).any()  # what is left may miss the budget by a bit
+    found = extra_costs(before, left, budget, np.ones(NUM_ROWS, dtype=bool))
+    assert (budget - (before + found) == left).all()
+    assert (found[extra == 0] == 0).all()
+
+
+@pytest.mark.parametrize("status", [Status.PROGRESS, Status.OVERRUN])
+def test_what_the_budget_ended_is_ended_again(status):
+    before, budget = 7835.362096804443, 25278.773414620813
+    left = budget - before
+    assert before + left < budget
+    rows = {
+        "seed": np.array([3, 3]),
+        "architecture": np.array([5, -1 if status == Status.PROGRESS else 6]),
+        "fidelity": np.array([0, 0]),
+        "status": np.array([Status.OK, status]),
+        "cost_s": np.array([before, left]),
+        "finished_s": np.array([before, budget]),
+    }
+    seconds = proposals([rows]).extra_cost_s
+    if status == Status.PROGRESS:
+        assert before + seconds[1] > budget
+    else:
+        assert seconds.tolist() == [0, 0]
 
 
 def test_round_numbers_come_back_as_they_were():
