@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
 from nasbench_harness.arrays import Ints
@@ -69,19 +70,28 @@ class SearchSpace(ABC):
 
     @abstractmethod
     def mutate(self, parents: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
-        """Change one decision, uniform, to one of its other choices, uniform: (len(runs),), two draws each."""
+        """Change one decision, uniform, to one of its other choices, uniform: (len(runs),), two draws an attempt.
+
+        Where the result is the parent or no architecture, the run draws again.
+        """
 
     @abstractmethod
     def crossover(self, first: Any, second: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
-        """Take each decision from either parent with probability ½: (len(runs),), num_decisions draws each."""
+        """Take each decision from either parent with probability ½: (len(runs),), num_decisions draws an attempt.
+
+        Where the result is no architecture, the run draws again.
+        """
 
     @abstractmethod
     def neighbors(self, architectures: Ints) -> Ints:
-        """Architectures one decision away, ascending by decision, then choice; −1 pads: (n, num_neighbors)."""
+        """Distinct architectures one decision away, in the space's fixed order; −1 pads: (n, num_neighbors)."""
 
-    @abstractmethod
     def one_hot(self, architectures: Ints) -> npt.NDArray[Any]:
         """Indicator of every choice of every decision, float32, shape (n, sum of num_choices)."""
+        first = np.concatenate([[0], np.cumsum(self.num_choices)[:-1]])
+        hot = np.zeros((len(architectures), int(self.num_choices.sum())), dtype=np.float32)
+        np.put_along_axis(hot, self.choices(architectures) + first, 1.0, axis=1)
+        return hot
 
     @abstractmethod
     def canonical(self, architectures: Ints) -> Ints:

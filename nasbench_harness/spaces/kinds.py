@@ -10,9 +10,11 @@ from typing import Any
 from nasbench_harness.errors import UnknownNameError
 from nasbench_harness.spaces.base import SearchSpace
 from nasbench_harness.spaces.nasbench201 import NASBench201Space
+from nasbench_harness.spaces.nasbench_graph import NASBenchGraphSpace
 from nasbench_harness.spaces.product import ProductSpace
 
 _KINDS: Mapping[str, Callable[..., SearchSpace]] = {
+    "nasbench-graph": NASBenchGraphSpace,
     "nasbench201": NASBench201Space,
     "product": ProductSpace,
 }

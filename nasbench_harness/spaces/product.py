@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError
@@ -113,13 +112,6 @@ class ProductSpace(SearchSpace):
     def neighbors(self, architectures: Ints) -> Ints:
         """Architectures one decision away, ascending by decision, then choice: (n, num_neighbors)."""
         return self._neighbor_table[architectures]
-
-    def one_hot(self, architectures: Ints) -> npt.NDArray[Any]:
-        """Indicator of every choice of every decision, float32, shape (n, sum of num_choices)."""
-        first = np.concatenate([[0], np.cumsum(self._num_choices)[:-1]])
-        hot = np.zeros((len(architectures), int(self._num_choices.sum())), dtype=np.float32)
-        np.put_along_axis(hot, self._all_choices[architectures] + first, 1.0, axis=1)
-        return hot
 
     def canonical(self, architectures: Ints) -> Ints:
         """Every architecture is its own class, shape (n,)."""
