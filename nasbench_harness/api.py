@@ -46,7 +46,7 @@ from nasbench_harness.store.record import (
     read_study_file,
     to_toml,
 )
-from nasbench_harness.tables.registry import task_names
+from nasbench_harness.tables.registry import embedded_task_names, task_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -373,7 +373,7 @@ def compare(
     Args:
         strategies: Registered names, ``[label=]reference[(key=value, …)]``, classes or generator functions; default:
             all registered strategies.
-        tasks: Task names; default: all.
+        tasks: Task names; default: all on the tables of installed packages.
         seeds: Runs of each strategy on each task, seeds 0 … seeds − 1; default 200, with ``paper`` 500.
         out: Folder of the study; default ``nasbench-results/<study id>``.
         study_seed: Seed of the whole study.
@@ -535,7 +535,7 @@ def canonical_command(record: StudyRecord) -> str:
     references = [(entry.reference, entry.label) for entry in record.strategies]
     if references != [(name, name) for name in strategy_entry_points()]:
         parts += ["--strategies", shlex.quote(",".join(map(_written, record.strategies)))]
-    if list(record.tasks) != task_names():
+    if list(record.tasks) != embedded_task_names():
         parts += ["--tasks", shlex.quote(",".join(record.tasks))]
     is_paper = record.report.resamples == PAPER_RESAMPLES
     if is_paper:
@@ -624,7 +624,7 @@ def _entries(strategies: Iterable[StrategyLike] | None) -> list[Entry]:
 def _task_list(tasks: Iterable[str] | None) -> list[str]:
     if isinstance(tasks, str):
         raise InvalidInputError(f"tasks must be a list, not the text {tasks!r}")
-    names = task_names() if tasks is None else list(tasks)
+    names = embedded_task_names() if tasks is None else list(tasks)
     if not names:
         raise InvalidInputError("no tasks given: name at least one")
     for name in names:

@@ -60,7 +60,7 @@ def _study_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Strategies, each written [label=]reference[(key=value, …)]; a reference is a registered name or "
             "module:attribute. Default: all registered ones.",
         ),
-        click.option("--tasks", metavar="T1,T2,…", help="Tasks. Default: all."),
+        click.option("--tasks", metavar="T1,T2,…", help="Tasks. Default: all of installed packages."),
         click.option("--config", type=click.Path(path_type=Path), help="Study file (TOML); flags override it."),
         click.option("--seeds", type=int, help="Runs of each strategy on each task.  [default: 200]"),
         click.option("--study-seed", type=int, help="Seed of the whole study.  [default: 0]"),
@@ -235,9 +235,9 @@ def tables() -> None:
 @_json_option
 def list_tables(as_json: bool) -> None:
     """List tables and tasks."""
-    from nasbench_harness.tables.registry import describe_table, table_entry_points
+    from nasbench_harness.tables.registry import describe_table, table_names
 
-    entries = {name: describe_table(name) for name in table_entry_points()}
+    entries = {name: describe_table(name) for name in table_names()}
     if as_json:
         rows = {
             name: {"summary": summary, "tasks": [f"{name}-{dataset}" for dataset in datasets]}

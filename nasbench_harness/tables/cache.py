@@ -4,39 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import sys
 import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from nasbench_harness.errors import TableError
+from nasbench_harness.tables.location import VARIABLE, imported_folder
 from nasbench_harness.tables.table import Table, metadata_of, table_from_metadata
 
-VARIABLE = "NASBENCH_HARNESS_CACHE"
 _METADATA = "table.json"
 _DIGEST = "table.sha256"
 
 
-def cache_folder() -> Path:
-    """Folder of all converted tables: ``NASBENCH_HARNESS_CACHE``, else the platform's cache folder."""
-    if os.environ.get(VARIABLE):
-        return Path(os.environ[VARIABLE])
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local"))
-    elif sys.platform == "darwin":
-        base = Path("~/Library/Caches")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    return base.expanduser() / "nasbench-harness"
-
-
-def write_table(table: Table, folder: Path) -> None:
+def write_table(table: Table, folder: Path, texts: Mapping[str, str] | None = None, *, replace: bool = False) -> str:
     """Write a table as memory-mappable arrays; ``folder`` appears complete or not at all.
 
     Two processes may write the same folder at once: the first to finish wins and both succeed.
+
+    Args:
+        table: The table.
+        folder: Where it shall lie.
+        texts: Small files that lie beside it, by name.
+        replace: Take the place of a folder that exists; by default that one stays.
+
+    Returns:
+        The digest of the table that was to be written.
 
     Raises:
         TableError: The folder cannot be written.
@@ -44,32 +40,48 @@ def write_table(table: Table, folder: Path) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        _write_and_rename(table, folder, temporary)
+        try:
+            digest = _write(table, temporary, texts or {})
+            temporary.chmod(0o755)
+            _put(temporary, folder, replace)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise TableError(
             f"cannot write the cache {folder.parent}: {error.strerror}; set {VARIABLE} to a folder you may write"
         ) from error
+    return digest
 
 
-def _write_and_rename(table: Table, folder: Path, temporary: Path) -> None:
-    try:
-        files: dict[tuple[str, str], tuple[str, str]] = {}
-        for dataset, entry in table.datasets.items():
-            for name, column in entry.columns.items():
-                path = temporary / f"{dataset}.{name}.npy"
-                np.save(path, np.ascontiguousarray(column.values), allow_pickle=False)
-                files[dataset, name] = (path.name, _sha256(path))
-        text = json.dumps(metadata_of(table, files), indent=1)
-        (temporary / _METADATA).write_text(text, encoding="utf-8")
-        (temporary / _DIGEST).write_text(hashlib.sha256(text.encode()).hexdigest(), encoding="utf-8")
-        temporary.chmod(0o755)
+def _write(table: Table, temporary: Path, texts: Mapping[str, str]) -> str:
+    files: dict[tuple[str, str], tuple[str, str]] = {}
+    for dataset, entry in table.datasets.items():
+        for name, column in entry.columns.items():
+            path = temporary / f"{dataset}.{name}.npy"
+            np.save(path, np.ascontiguousarray(column.values), allow_pickle=False)
+            files[dataset, name] = (path.name, _sha256(path))
+    text = json.dumps(metadata_of(table, files), indent=1)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    for name, content in {**texts, _METADATA: text, _DIGEST: digest}.items():
+        (temporary / name).write_text(content, encoding="utf-8")
+    return digest
+
+
+def _put(temporary: Path, folder: Path, replace: bool) -> None:
+    if replace and folder.is_dir():
+        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            temporary.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # another process was faster: its folder is as good
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            with suppress(FileNotFoundError):  # another process replaces it, too
+                folder.rename(old / folder.name)
+            _put(temporary, folder, replace=False)
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
+        return
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # another process was faster: its folder is as good
+            raise
 
 
 def open_table(folder: Path) -> Table:
@@ -109,4 +121,7 @@ def _sha256(path: Path) -> str:
 
 
 def _corrupt(folder: Path, reason: str) -> TableError:
-    return TableError(f"the cached table {folder} is corrupt ({reason}): delete that folder and run again")
+    advice = (
+        "import it again with --replace" if folder.parent == imported_folder() else "delete that folder and run again"
+    )
+    return TableError(f"the cached table {folder} is corrupt ({reason}): {advice}")

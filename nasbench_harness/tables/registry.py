@@ -1,4 +1,4 @@
-"""Which tables and tasks there are: found through entry points, named without importing their modules."""
+"""Which tables and tasks there are: entry points and imported folders, named without importing a table's module."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasbench_harness.errors import HarnessError, UnknownNameError
+from nasbench_harness.errors import HarnessError, TableError, UnknownNameError
+from nasbench_harness.tables.imported import describe_imported, imported_names, imported_table_folder
+from nasbench_harness.tables.location import cache_folder
 
 if TYPE_CHECKING:
     from nasbench_harness.tables.table import Table
@@ -35,17 +37,38 @@ def source_file(entry: EntryPoint) -> Path:
     return Path(spec.submodule_search_locations[0], *rest).with_suffix(".py")
 
 
-@cache
+def table_names() -> list[str]:
+    """Every table: those of installed packages, then the imported ones."""
+    return [*table_entry_points(), *(name for name in imported_names() if name not in table_entry_points())]
+
+
 def describe_table(name: str) -> tuple[str, dict[str, str]]:
-    """First docstring line of a table's provider and its {data set: title}, read from the source."""
-    tree = ast.parse(source_file(_entry(name)).read_text(encoding="utf-8"))
+    """First docstring line of a table's provider, or the source of an imported one, and its {data set: title}.
+
+    Raises:
+        UnknownNameError: There is no such table.
+    """
+    if name in table_entry_points():
+        return _describe_provider(name)
+    _check_name(name)
+    return describe_imported(name)
+
+
+@cache
+def _describe_provider(name: str) -> tuple[str, dict[str, str]]:
+    tree = ast.parse(source_file(table_entry_points()[name]).read_text(encoding="utf-8"))
     summary = (ast.get_docstring(tree) or "").partition("\n")[0]
     return summary, dict(_constant(tree, "DATASETS"))
 
 
 def task_names() -> list[str]:
-    """Every task, ``<table>-<data set>``, in the order of the tables' entry points."""
-    return [task for task, _, _ in _tasks()]
+    """Every task, ``<table>-<data set>``: ``embedded_task_names``, then those of imported tables."""
+    return [task for task, _, _ in tasks_of_tables()]
+
+
+def embedded_task_names() -> list[str]:
+    """Tasks on the tables of installed packages, in the order of their entry points."""
+    return [task for task, table, _ in tasks_of_tables() if table in table_entry_points()]
 
 
 def split_task_name(task: str) -> tuple[str, str]:
@@ -54,7 +77,7 @@ def split_task_name(task: str) -> tuple[str, str]:
     Raises:
         UnknownNameError: There is no such task.
     """
-    for name, table, dataset in _tasks():
+    for name, table, dataset in tasks_of_tables():
         if name == task:
             return table, dataset
     raise UnknownNameError("task", task, task_names())
@@ -70,33 +93,39 @@ def load_table(name: str) -> Table:
     """
     from nasbench_harness.tables.cache import open_table, verify_table, write_table
 
-    entry = _entry(name)
     folder = table_folder(name)
-    if not folder.exists():
-        write_table(entry.load()(), folder)
+    if name in table_entry_points() and not folder.exists():
+        write_table(table_entry_points()[name].load()(), folder)
     table = open_table(folder)
     verify_table(table)
+    if table.name != name:
+        raise TableError(f"the folder {folder} holds the table {table.name}: give the folder its old name")
     return table
 
 
 def table_folder(name: str) -> Path:
-    """Cache folder of a table; its name holds the version of the package that the table is read from."""
-    from nasbench_harness.tables.cache import cache_folder
+    """Cache folder of a table; for a package's table its name holds the version of the package.
 
-    tree = ast.parse(source_file(_entry(name)).read_text(encoding="utf-8"))
+    Raises:
+        UnknownNameError: There is no such table.
+    """
+    _check_name(name)
+    if name not in table_entry_points():
+        return imported_table_folder(name)
+    tree = ast.parse(source_file(table_entry_points()[name]).read_text(encoding="utf-8"))
     return cache_folder() / "tables" / f"{name}-{version(_constant(tree, 'PACKAGE'))}-{_CONVERSION}"
 
 
-def _entry(name: str) -> EntryPoint:
-    if name not in table_entry_points():
-        raise UnknownNameError("table", name, table_entry_points())
-    return table_entry_points()[name]
-
-
-def _tasks() -> Iterator[tuple[str, str, str]]:
-    for table in table_entry_points():
+def tasks_of_tables() -> Iterator[tuple[str, str, str]]:
+    """(task, table, data set) of every task."""
+    for table in table_names():
         for dataset in describe_table(table)[1]:
             yield f"{table}-{dataset}", table, dataset
+
+
+def _check_name(name: str) -> None:
+    if name not in table_names():
+        raise UnknownNameError("table", name, table_names())
 
 
 def _constant(tree: ast.Module, name: str) -> Any:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from nasbench_harness.errors import TableError
-from nasbench_harness.tables.cache import cache_folder, open_table, verify_table, write_table
+from nasbench_harness.tables.cache import open_table, verify_table, write_table
+from nasbench_harness.tables.location import cache_folder
 from nasbench_harness.tables.registry import load_table, table_folder
 
 LOAD = "from nasbench_harness.tables.registry import load_table; print(load_table('nb201').digest)"

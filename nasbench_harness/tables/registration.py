@@ -1,0 +1,114 @@
+"""Adding and removing imported tables: any ``Table`` becomes one, whatever it was read from."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+
+from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameError
+from nasbench_harness.tables.cache import open_table, verify_table, write_table
+from nasbench_harness.tables.imported import SUMMARY, imported_names, imported_table_folder
+from nasbench_harness.tables.registry import load_table, table_entry_points, tasks_of_tables
+from nasbench_harness.tables.table import Dataset, Table
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_METRIC = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+def register_table(table: Table, *, replace: bool = False) -> Table:
+    """Keep a table in the cache under its name; from then on its data sets are tasks like any other.
+
+    What ``tables list`` prints is the first line of the provenance's ``source``. Two processes may register the same
+    table at once; both succeed.
+
+    Args:
+        table: The table; nothing in it may depend on this machine or on the time.
+        replace: Take the place of a table of this name that has other content.
+
+    Returns:
+        The table as it lies in the cache, memory-mapped.
+
+    Raises:
+        InvalidInputError: A name cannot be used, a shape is wrong, or the name belongs to another table.
+        TableError: The cache cannot be written, or the table of this name is damaged.
+    """
+    check_names(table.name, table.datasets)
+    for name, dataset in table.datasets.items():
+        _check_dataset(f"{table.name}-{name}", dataset)
+    folder = imported_table_folder(table.name)
+    digest = write_table(table, folder, {SUMMARY: summary_of(table)}, replace=replace)
+    load_table.cache_clear()
+    stored = open_table(folder)
+    verify_table(stored)
+    if stored.digest != digest:
+        raise InvalidInputError(
+            f"there is another table named {table.name}: give this one another --name, or --replace that one"
+        )
+    return stored
+
+
+def remove_table(name: str) -> None:
+    """Delete an imported table.
+
+    Raises:
+        InvalidInputError: The table came with a package.
+        UnknownNameError: There is no such table.
+        TableError: The cache cannot be written.
+    """
+    if name in table_entry_points():
+        raise InvalidInputError(f"table {name} is no imported one: it belongs to an installed package")
+    if name not in imported_names():
+        raise UnknownNameError("imported table", name, imported_names())
+    folder = imported_table_folder(name)
+    try:  # hidden first, so that nobody finds half a table
+        hidden = tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent)
+        folder.rename(f"{hidden}/{name}")
+        shutil.rmtree(hidden)
+    except OSError as error:
+        raise TableError(f"cannot remove {folder}: {error.strerror}") from error
+    load_table.cache_clear()
+
+
+def summary_of(table: Table) -> str:
+    """Text of the small file that lists a table."""
+    titles = {name: dataset.title for name, dataset in table.datasets.items()}
+    summary = table.provenance.source.partition("\n")[0]
+    return json.dumps({"summary": summary, "datasets": titles}, indent=1, ensure_ascii=False)
+
+
+def check_names(table: str, datasets: Mapping[str, object]) -> None:
+    """Raise InvalidInputError unless table and data sets can have these names."""
+    if not datasets:
+        raise InvalidInputError(f"table {table} has no data set")
+    for kind, name in [("table", table), *(("data set", name) for name in datasets)]:
+        if not _NAME.fullmatch(name):
+            raise InvalidInputError(
+                f"{name!r} cannot name a {kind}: use small letters, digits, '.', '_' and '-', at most 64 of them"
+            )
+    if table in table_entry_points():
+        raise InvalidInputError(f"table {table} comes with an installed package: give the imported one another name")
+    taken = {task: owner for task, owner, _ in tasks_of_tables() if owner != table}
+    for dataset in datasets:
+        if f"{table}-{dataset}" in taken:
+            owner = taken[f"{table}-{dataset}"]
+            raise InvalidInputError(f"table {owner} has a task {table}-{dataset} already: use another name")
+
+
+def _check_dataset(task: str, dataset: Dataset) -> None:
+    if not any(column.metric.role == "search" for column in dataset.columns.values()):
+        raise InvalidInputError(f"{task} has no metric with the role search: there is nothing to search by")
+    if list(dataset.fidelities) != sorted(set(dataset.fidelities)):
+        raise InvalidInputError(f"{task}: fidelities must ascend, not {list(dataset.fidelities)}")
+    num_fidelities = max(len(dataset.fidelities), 1)
+    for name, column in dataset.columns.items():
+        if not _METRIC.fullmatch(name) or name != column.metric.name:
+            raise InvalidInputError(f"{name!r} cannot name a metric of {task}: use small letters, digits and '_'")
+        shape, rows = column.values.shape, dataset.space.num_architectures
+        if len(shape) != 3 or shape[0] != rows or not shape[1] or shape[2] not in (1, num_fidelities):
+            raise InvalidInputError(
+                f"{name} of {task} must have shape (num_architectures, num_replicates, num_fidelities) = "
+                f"({rows}, …, 1 or {num_fidelities}), not {shape}"
+            )

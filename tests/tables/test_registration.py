@@ -1,0 +1,168 @@
+"""Imported tables: kept under a name, listed, replaced, moved and removed."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from nasbench_harness import compare
+from nasbench_harness.errors import HarnessError, InvalidInputError, TableError, UnknownNameError
+from nasbench_harness.evaluation.task import make_task
+from nasbench_harness.spaces import ProductSpace
+from nasbench_harness.tables.registration import register_table, remove_table
+from nasbench_harness.tables.registry import (
+    describe_table,
+    embedded_task_names,
+    load_table,
+    split_task_name,
+    table_names,
+    task_names,
+)
+from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+
+SPACE = ProductSpace("letters", [["a", "b"], ["c", "d", "e"]])
+
+
+def small(name="mine", dataset="one", values=None, fidelities=(3,), metric="val_accuracy"):
+    """A table of six architectures."""
+    values = np.arange(6.0).reshape(6, 1, 1) if values is None else values
+    column = Column(Metric(metric, "%", "maximize", "search"), values)
+    entry = Dataset("One", SPACE, {metric: column}, fidelities)
+    return Table(name, {dataset: entry}, Provenance("Six letters\nmore", "1", "MIT"))
+
+
+def test_a_registered_table_is_a_table_like_any_other(cache):
+    register_table(small())
+    assert task_names() == [*embedded_task_names(), "mine-one"]
+    assert table_names()[-1] == "mine"
+    assert describe_table("mine") == ("Six letters", {"one": "One"})
+    assert split_task_name("mine-one") == ("mine", "one")
+    table = load_table("mine")
+    assert table.datasets["one"].space.to_string(5) == "b:e"
+    np.testing.assert_array_equal(table.column("one", "val_accuracy").values, np.arange(6.0).reshape(6, 1, 1))
+    assert make_task(table, "one").report.optimum == 5
+
+
+def test_compare_takes_imported_tasks_by_name_only(cache, tmp_path):
+    register_table(small("other"))
+    named = compare(["random-search"], ["other-one"], seeds=3, evaluations=4, out=tmp_path / "named")
+    assert set(named.frame()["task"]) == {"other-one"}
+    assert "--tasks other-one" in named.command
+    default = compare(["random-search"], seeds=3, evaluations=4, out=tmp_path / "default")
+    assert list(default.record.tasks) == embedded_task_names()
+    assert "--tasks" not in default.command
+
+
+def test_the_same_table_again_is_fine_and_another_one_needs_replace(cache):
+    first = register_table(small())
+    assert register_table(small()).digest == first.digest
+    other = small(values=np.ones((6, 1, 1)))
+    with pytest.raises(InvalidInputError, match="another table named mine: give this one another --name, or --replace"):
+        register_table(other)
+    assert load_table("mine").digest == first.digest
+    assert register_table(other, replace=True).digest != first.digest
+    assert load_table("mine").column("one", "val_accuracy").values.max() == 1
+    assert [path.name for path in (cache / "imported").iterdir()] == ["mine"]
+
+
+def test_a_damaged_table_is_named_listed_and_can_be_replaced(cache):
+    register_table(small())
+    (cache / "imported" / "mine" / "one.val_accuracy.npy").write_bytes(b"")
+    with pytest.raises(TableError, match=r"is corrupt \(.*\): import it again with --replace"):
+        register_table(small())
+    (cache / "imported" / "mine" / "summary.json").write_text("[]")
+    assert describe_table("mine")[0].startswith("damaged")
+    assert task_names() == embedded_task_names()
+    register_table(small(), replace=True)
+    assert "mine-one" in task_names()
+
+
+def test_remove(cache):
+    register_table(small())
+    remove_table("mine")
+    assert "mine" not in table_names()
+    assert list((cache / "imported").iterdir()) == []
+    with pytest.raises(UnknownNameError, match="unknown imported table 'mine'"):
+        remove_table("mine")
+    with pytest.raises(InvalidInputError, match="nb201 is no imported one"):
+        remove_table("nb201")
+    with pytest.raises(UnknownNameError):
+        load_table("mine")
+
+
+def test_a_folder_can_be_moved_to_another_cache_under_its_name(cache, tmp_path, monkeypatch):
+    digest = register_table(small()).digest
+    shutil.copytree(cache / "imported" / "mine", tmp_path / "new" / "imported" / "mine")
+    shutil.copytree(cache / "imported" / "mine", tmp_path / "new" / "imported" / "yours")
+    shutil.rmtree(cache)
+    monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path / "new"))
+    load_table.cache_clear()
+    assert load_table("mine").digest == digest
+    with pytest.raises(TableError, match="holds the table mine: give the folder its old name"):
+        load_table("yours")
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (small("nb201"), "comes with an installed package"),
+        (small("../x"), "cannot name a table"),
+        (small(".hidden"), "cannot name a table"),
+        (small("Mine"), "cannot name a table"),
+        (small("a" * 65), "cannot name a table"),
+        (small(dataset="a/b"), "cannot name a data set"),
+        (small(metric="a.b"), "cannot name a metric"),
+        (small("other", "x-one"), "table other-x has a task other-x-one already"),
+        (small(values=np.ones((5, 1, 1))), r"\(6, …, 1 or 1\), not \(5, 1, 1\)"),
+        (small(values=np.ones((6, 1, 3)), fidelities=(1, 2)), "1 or 2"),
+        (small(fidelities=(2, 1)), "must ascend"),
+        (dataclasses.replace(small(), datasets={}), "no data set"),
+    ],
+    ids=range(12),
+)
+def test_what_cannot_be_a_table_is_refused(cache, table, message):
+    register_table(small("other-x"))
+    with pytest.raises(InvalidInputError, match=message):
+        register_table(table)
+    assert [path.name for path in (cache / "imported").iterdir()] == ["other-x"]
+
+
+def test_a_table_needs_a_search_metric(cache):
+    table = small()
+    metric = Metric("val_accuracy", "%", "maximize", "report")
+    table.datasets["one"].columns["val_accuracy"] = Column(metric, np.ones((6, 1, 1)))
+    with pytest.raises(InvalidInputError, match="no metric with the role search"):
+        register_table(table)
+
+
+def test_listing_imports_no_numpy(cache):
+    register_table(small())
+    code = """
+import sys
+from nasbench_harness.cli import main
+try:
+    main(["tables", "list", "--json"])
+except SystemExit:
+    pass
+assert "numpy" not in sys.modules
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert json.loads(found)["mine"] == {"summary": "Six letters", "tasks": ["mine-one"]}
+
+
+def test_an_interrupted_registration_leaves_nothing(cache, monkeypatch):
+    monkeypatch.setattr("nasbench_harness.tables.cache._sha256", lambda path: exec("raise KeyboardInterrupt"))  # noqa: S102
+    with pytest.raises(KeyboardInterrupt):
+        register_table(small())
+    assert list((cache / "imported").iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_is_explained(cache):
+    cache.parent.mkdir(exist_ok=True)
+    cache.write_text("")
+    with pytest.raises(HarnessError, match="cannot write the cache"):
+        register_table(small())
