@@ -2,8 +2,17 @@
 
 from nasbench_harness.spaces.base import RandomSource, SearchSpace
 from nasbench_harness.spaces.kinds import from_description
+from nasbench_harness.spaces.listed import ListSpace
 from nasbench_harness.spaces.nasbench201 import NASBench201Space
 from nasbench_harness.spaces.nasbench_graph import NASBenchGraphSpace
 from nasbench_harness.spaces.product import ProductSpace
 
-__all__ = ["NASBench201Space", "NASBenchGraphSpace", "ProductSpace", "RandomSource", "SearchSpace", "from_description"]
+__all__ = [
+    "ListSpace",
+    "NASBench201Space",
+    "NASBenchGraphSpace",
+    "ProductSpace",
+    "RandomSource",
+    "SearchSpace",
+    "from_description",
+]

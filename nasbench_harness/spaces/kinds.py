@@ -9,12 +9,14 @@ from typing import Any
 
 from nasbench_harness.errors import UnknownNameError
 from nasbench_harness.spaces.base import SearchSpace
+from nasbench_harness.spaces.listed import ListSpace
 from nasbench_harness.spaces.nasbench201 import NASBench201Space
 from nasbench_harness.spaces.nasbench_graph import NASBenchGraphSpace
 from nasbench_harness.spaces.product import ProductSpace
 
 _KINDS: Mapping[str, Callable[..., SearchSpace]] = {
     "nasbench-graph": NASBenchGraphSpace,
+    "list": ListSpace,
     "nasbench201": NASBench201Space,
     "product": ProductSpace,
 }

@@ -1,0 +1,227 @@
+"""Spaces that are a list of architectures: only these exist, described by the values of a few decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nasbench_harness.arrays import Ints
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.spaces.base import RandomSource, SearchSpace
+
+_CHUNK = 2**24  # comparisons that are done at once when nearest rows are counted
+
+
+class ListSpace(SearchSpace):
+    """Architectures that share decisions but are not all of their combinations.
+
+    *Neighbors* differ in one decision. An architecture without such a neighbor has those at the smallest number of
+    different decisions that exists for it; there, being a neighbor need not be mutual.
+
+    Args:
+        name: Name of the space.
+        keys: The text that names each architecture, all different.
+        decisions: The names of the choices of each decision, at least two.
+        choices: Choice of each architecture at each decision, (num_architectures, num_decisions); no two rows equal.
+
+    Raises:
+        InvalidInputError: These do not describe at least two architectures that differ.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        keys: Sequence[str],
+        decisions: Sequence[Sequence[str]],
+        choices: Sequence[Sequence[int]] | Ints,
+    ) -> None:
+        self.name = name
+        self.decisions = tuple(tuple(names) for names in decisions)
+        self.num_architectures = len(keys)
+        self._keys = list(keys)
+        self._index_of_key = {key: index for index, key in enumerate(keys)}
+        self._all_choices = np.array(choices, dtype=np.int64).reshape(len(keys), -1)
+        self._num_choices = np.array([len(names) for names in self.decisions], dtype=np.int64)
+        if len(keys) < 2 or not self.decisions or self._num_choices.min() < 2:
+            raise InvalidInputError(
+                f"space {name}: a list needs two architectures, and decisions of at least two choices"
+            )
+        shape = (len(keys), len(self.decisions))
+        if self._all_choices.shape != shape or self._is_outside(self._all_choices):
+            raise InvalidInputError(f"space {name}: choices must be numbers of choices, shape {shape}")
+        self._steps = self._lookup_steps()
+        if len(self._index_of_key) < len(keys) or len(self._steps[-1]) < len(keys):
+            raise InvalidInputError(f"space {name}: two architectures have the same key or the same choices")
+        self._index_of_code = np.argsort(self._codes(self._all_choices))
+
+    def description(self) -> dict[str, Any]:
+        """Kind, name, keys, decisions and choices."""
+        return {
+            "kind": "list",
+            "name": self.name,
+            "keys": self._keys,
+            "decisions": [list(names) for names in self.decisions],
+            "choices": self._all_choices.tolist(),
+        }
+
+    @property
+    def num_choices(self) -> Ints:
+        """Number of choices of each decision, shape (num_decisions,)."""
+        return self._num_choices
+
+    def choices(self, architectures: Ints) -> Ints:
+        """Choice taken at each decision, shape (n, num_decisions)."""
+        return self._all_choices[architectures]
+
+    def from_choices(self, choices: Ints) -> Ints:
+        """Architectures with these choices (n, num_decisions), −1 where there is none, shape (n,)."""
+        taken = np.asarray(choices)
+        if self._is_outside(taken):
+            raise InvalidInputError(f"space {self.name}: a choice lies outside 0 … {self._num_choices.tolist()} − 1")
+        codes = self._codes(taken)
+        return np.where(codes < 0, -1, self._index_of_code[codes])
+
+    def sample(self, rng: RandomSource, runs: Ints | None = None) -> Any:
+        """Draw architectures uniformly: (len(runs),), one draw each."""
+        return rng.integers(self.num_architectures, None, runs)
+
+    def mutate(self, parents: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
+        """Draw a neighbor, all alike: (len(runs),), one draw each."""
+        draws = rng.uniform(None, runs)
+        rows = np.atleast_1d(np.asarray(parents, dtype=np.int64))
+        counts = self._counts_near[rows].sum(axis=1)
+        children = self._near(rows, (np.atleast_1d(draws) * counts).astype(np.int64))
+        for position in np.flatnonzero(counts == 0):
+            nearest = self._nearest(rows[position])
+            children[position] = nearest[int(np.atleast_1d(draws)[position] * len(nearest))]
+        return children if np.ndim(parents) else int(children[0])
+
+    def crossover(self, first: Any, second: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
+        """Take each decision from either parent with probability ½: (len(runs),), num_decisions draws each.
+
+        Where the mixture is not in the list, the child is the first parent.
+        """
+        from_first = rng.uniform(self.num_decisions, runs) < 0.5
+        choices = np.where(from_first, self._all_choices[first], self._all_choices[second])
+        found = self.from_choices(np.atleast_2d(choices))
+        children = np.where(found < 0, first, found)
+        return children if np.ndim(first) else int(children[0])
+
+    def neighbors(self, architectures: Ints) -> Ints:
+        """Neighbors (see above), ascending by decision, then choice; further ones by index; −1 pads.
+
+        Shape (n, num_neighbors) with the largest number of neighbors in the space.
+        """
+        rows = np.asarray(architectures, dtype=np.int64)
+        counts = self._counts_near[rows].sum(axis=1)
+        positions = np.broadcast_to(np.arange(self._num_neighbors), (len(rows), self._num_neighbors))
+        is_near = positions < counts[:, None]
+        found = np.full(positions.shape, -1)
+        found[is_near] = self._near(np.broadcast_to(rows[:, None], positions.shape)[is_near], positions[is_near])
+        for position in np.flatnonzero(counts == 0):
+            nearest = self._nearest(rows[position])
+            found[position, : len(nearest)] = nearest
+        return found
+
+    def one_hot(self, architectures: Ints) -> npt.NDArray[Any]:
+        """Indicator of every choice of every decision, float32, shape (n, sum of num_choices)."""
+        first = np.concatenate([[0], np.cumsum(self._num_choices)[:-1]])
+        hot = np.zeros((len(architectures), int(self._num_choices.sum())), dtype=np.float32)
+        np.put_along_axis(hot, self._all_choices[architectures] + first, 1.0, axis=1)
+        return hot
+
+    def canonical(self, architectures: Ints) -> Ints:
+        """Every architecture is its own class, shape (n,)."""
+        return np.array(architectures, dtype=np.int64)
+
+    def to_string(self, architecture: int) -> str:
+        """The key."""
+        return self._keys[architecture]
+
+    def from_string(self, text: str) -> int:
+        """Inverse of ``to_string``; raises InvalidInputError on text that is no key."""
+        if text not in self._index_of_key:
+            raise InvalidInputError(f"{text!r} is none of the {self.num_architectures:,} architectures of {self.name}")
+        return self._index_of_key[text]
+
+    def _is_outside(self, choices: Ints) -> bool:
+        return bool(((choices < 0) | (choices >= self._num_choices)).any())
+
+    # Choices become one number, decision by decision: the rank of (number so far, choice) among the pairs that occur.
+    # So it never exceeds the number of architectures, however many combinations there are.
+    def _lookup_steps(self) -> list[Ints]:
+        steps, code = [], np.zeros(self.num_architectures, dtype=np.int64)
+        for taken, count in zip(self._all_choices.T, self._num_choices, strict=True):
+            pairs, code = np.unique(code * count + taken, return_inverse=True)
+            steps.append(pairs)
+        return steps
+
+    def _codes(self, choices: Ints) -> Ints:
+        """Number of each row of choices, −1 where no architecture has them, shape (n,)."""
+        code = np.zeros(len(choices), dtype=np.int64)
+        exists = np.ones(len(choices), dtype=bool)
+        for pairs, taken, count in zip(self._steps, choices.T, self._num_choices, strict=True):
+            wanted = code * count + taken
+            code = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
+            exists &= pairs[code] == wanted
+        return np.where(exists, code, -1)
+
+    # For each decision, architectures sorted so that those that agree in all *other* decisions stand together.
+    @cached_property
+    def _groups(self) -> tuple[Ints, Ints, Ints, Ints]:
+        """Order (num_decisions, n); start and size of each one's group and its place there, (n, num_decisions)."""
+        orders, starts, sizes, places = [], [], [], []
+        for decision, taken in enumerate(self._all_choices.T):
+            others = np.delete(self._all_choices, decision, axis=1)
+            group = (
+                np.unique(others, axis=0, return_inverse=True)[1].reshape(-1) if others.size else np.zeros_like(taken)
+            )
+            order = np.lexsort((taken, group))
+            count = np.bincount(group)
+            start = (np.cumsum(count) - count)[group]
+            place = np.empty_like(order)
+            place[order] = np.arange(len(order))
+            orders.append(order)
+            starts.append(start)
+            sizes.append(count[group])
+            places.append(place - start)
+        return np.array(orders), np.array(starts).T, np.array(sizes).T, np.array(places).T
+
+    @cached_property
+    def _counts_near(self) -> Ints:
+        """Number of architectures that differ in exactly this decision, shape (n, num_decisions)."""
+        counts: Ints = self._groups[2] - 1
+        return counts
+
+    def _near(self, rows: Ints, positions: Ints) -> Ints:
+        """The neighbor at a position of each row's list of those that differ in one decision, shape (n,)."""
+        orders, starts, _, places = self._groups
+        ends = np.cumsum(self._counts_near[rows], axis=1)
+        decisions = np.minimum((positions[:, None] >= ends).sum(axis=1), self.num_decisions - 1)
+        each = np.arange(len(rows))
+        offsets = positions - ends[each, decisions] + self._counts_near[rows, decisions]
+        offsets = offsets + (offsets >= places[rows, decisions])
+        places_in_order = np.minimum(starts[rows, decisions] + offsets, self.num_architectures - 1)
+        near: Ints = orders[decisions, places_in_order]
+        return near
+
+    def _nearest(self, row: int) -> Ints:
+        """The other architectures with the fewest different decisions, ascending."""
+        distance = (self._all_choices != self._all_choices[row]).sum(axis=1)
+        distance[row] = self.num_decisions + 1
+        return np.flatnonzero(distance == distance.min())
+
+    @cached_property
+    def _num_neighbors(self) -> int:
+        counts = self._counts_near.sum(axis=1)
+        alone = np.flatnonzero(counts == 0)
+        most = int(counts.max())
+        for rows in np.array_split(alone, max(1, len(alone) * self._all_choices.size // _CHUNK)):
+            distances = (self._all_choices[None] != self._all_choices[rows, None]).sum(axis=2)
+            distances[np.arange(len(rows)), rows] = self.num_decisions + 1
+            most = max(most, int((distances == distances.min(axis=1, keepdims=True)).sum(axis=1).max(initial=0)))
+        return most

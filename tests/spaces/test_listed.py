@@ -1,0 +1,154 @@
+"""Spaces that are lists: operators against a plain reading of their definition."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from nasbench_harness.engine.streams import RunStream, RunStreams
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.spaces import ListSpace, ProductSpace, from_description
+
+FALSE_ALARM = 1e-6  # of a chi-square test, in other seeds
+
+
+@st.composite
+def spaces(draw):
+    counts = draw(st.lists(st.integers(2, 4), min_size=1, max_size=4))
+    rows = draw(st.sets(st.tuples(*(st.integers(0, count - 1) for count in counts)), min_size=2, max_size=30))
+    rows = draw(st.permutations(sorted(rows)))
+    decisions = [[f"c{choice}" for choice in range(count)] for count in counts]
+    return ListSpace("random", [f"k{index}" for index in range(len(rows))], decisions, rows)
+
+
+def everyone(space):
+    return np.arange(space.num_architectures)
+
+
+def neighbors_of(space, row):
+    """By definition: the others at the smallest distance, those at distance 1 by decision, then choice."""
+    choices = space.choices(everyone(space))
+    distance = (choices != choices[row]).sum(axis=1)
+    nearest = min(distance[other] for other in everyone(space) if other != row)
+    found = [other for other in everyone(space) if distance[other] == nearest and other != row]
+    if nearest > 1:
+        return found
+
+    def place(other):
+        decision = int(np.flatnonzero(choices[other] != choices[row])[0])
+        return decision, choices[other][decision]
+
+    return sorted(found, key=place)
+
+
+def keys(num_runs, seed):
+    return np.random.default_rng(seed).integers(0, 2**64, num_runs, dtype=np.uint64)
+
+
+@settings(deadline=None)
+@given(spaces())
+def test_neighbors_are_the_nearest_rows(space):
+    table = space.neighbors(everyone(space))
+    for row in everyone(space):
+        expected = neighbors_of(space, row)
+        assert table[row, : len(expected)].tolist() == expected
+        assert (table[row, len(expected) :] == -1).all()
+    assert (table[:, -1] >= 0).any()
+    np.testing.assert_array_equal(space.neighbors(everyone(space)[:1]), table[:1])
+
+
+@settings(deadline=None)
+@given(spaces(), st.integers(0, 2**32))
+def test_choices_and_strings_round_trip(space, seed):
+    np.testing.assert_array_equal(space.from_choices(space.choices(everyone(space))), everyone(space))
+    assert [space.from_string(text) for text in space.to_strings(everyone(space))] == everyone(space).tolist()
+    wanted = np.random.default_rng(seed).integers(0, space.num_choices, (50, space.num_decisions))
+    rows = {tuple(row): index for index, row in enumerate(space.choices(everyone(space)).tolist())}
+    assert space.from_choices(wanted).tolist() == [rows.get(tuple(row), -1) for row in wanted.tolist()]
+
+
+@settings(deadline=None)
+@given(spaces(), st.integers(0, 2**32))
+def test_operators_stay_in_the_list_and_agree_with_one_run(space, seed):
+    generator = np.random.default_rng(seed)
+    first, second = generator.integers(0, space.num_architectures, (2, 60))
+    streams, singles = RunStreams(keys(60, seed)), [RunStream(int(key)) for key in keys(60, seed)]
+    mutated, crossed = space.mutate(first, streams), space.crossover(first, second, streams)
+    assert [space.mutate(int(a), single) for a, single in zip(first, singles, strict=True)] == mutated.tolist()
+    alone = [space.crossover(int(a), int(b), single) for a, b, single in zip(first, second, singles, strict=True)]
+    assert alone == crossed.tolist()
+    assert all(child in neighbors_of(space, parent) for parent, child in zip(first, mutated, strict=True))
+    child = space.choices(crossed)
+    assert ((child == space.choices(first)) | (child == space.choices(second))).all()
+
+
+@pytest.mark.parametrize("row", [0, 5, 6])
+def test_mutation_is_uniform_over_neighbors(row):
+    """Row 6 has no neighbor one decision away."""
+    rows = [[0, 0, 0], [1, 0, 0], [2, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [2, 1, 1]]
+    space = ListSpace("s", list("abcdefg"), [["x", "y", "z"]] * 3, rows)
+    children = space.mutate(np.full(50_000, row), RunStreams(keys(50_000, 1)))
+    expected = neighbors_of(space, row)
+    assert set(children) == set(expected)
+    assert stats.chisquare(np.bincount(children, minlength=7)[expected]).pvalue > FALSE_ALARM
+
+
+def test_a_complete_list_is_a_product():
+    product = ProductSpace("p", [["a", "b"], ["c", "d", "e"], ["f", "g"]])
+    rows = np.arange(12)
+    listed = ListSpace("l", product.to_strings(rows), product.decisions, product.choices(rows))
+    np.testing.assert_array_equal(listed.neighbors(rows), product.neighbors(rows))
+    np.testing.assert_array_equal(listed.one_hot(rows), product.one_hot(rows))
+    one, other = RunStreams(keys(12, 3)), RunStreams(keys(12, 3))
+    np.testing.assert_array_equal(listed.crossover(rows, rows[::-1], one), product.crossover(rows, rows[::-1], other))
+    np.testing.assert_array_equal(listed.sample(one), product.sample(other))
+
+
+def test_decisions_with_a_value_of_its_own_in_every_row_cost_no_quadratic_memory():
+    rows = np.arange(20_000)
+    space = ListSpace("unique", rows.astype(str).tolist(), [rows.astype(str).tolist()], rows[:, None])
+    children = space.mutate(rows, RunStreams(keys(20_000, 0)))
+    assert (children != rows).all()
+    assert len(np.unique(children)) > 12_000
+
+
+def test_sums_of_choices_beyond_64_bits():
+    names = [str(value) for value in range(50)]
+    rows = np.random.default_rng(0).integers(0, 50, (50, 30))
+    space = ListSpace("wide", names, [names] * 30, rows)
+    np.testing.assert_array_equal(space.from_choices(rows), np.arange(50))
+
+
+@given(spaces())
+def test_a_description_builds_the_same_space(space):
+    again = from_description(json.loads(json.dumps(space.description())))
+    assert again.to_strings(everyone(space)) == space.to_strings(everyone(space))
+    np.testing.assert_array_equal(again.choices(everyone(space)), space.choices(everyone(space)))
+
+
+@pytest.mark.parametrize(
+    ("keys", "decisions", "choices"),
+    [
+        (["a"], [["x", "y"]], [[0]]),
+        (["a", "b"], [["x"]], [[0], [0]]),
+        (["a", "b"], [], [[], []]),
+        (["a", "b"], [["x", "y"]], [[0], [2]]),
+        (["a", "b"], [["x", "y"]], [[0], [0]]),
+        (["a", "a"], [["x", "y"]], [[0], [1]]),
+        (["a", "b"], [["x", "y"]], [[0, 1], [1, 1]]),
+    ],
+)
+def test_what_is_no_list_is_refused(keys, decisions, choices):
+    with pytest.raises(InvalidInputError, match="space s: "):
+        ListSpace("s", keys, decisions, choices)
+
+
+def test_unknown_keys_and_choices_are_refused():
+    space = ListSpace("s", ["a", "b"], [["x", "y"]], [[0], [1]])
+    with pytest.raises(InvalidInputError, match="'c' is none of the 2 architectures of s"):
+        space.from_string("c")
+    with pytest.raises(InvalidInputError, match="outside"):
+        space.from_choices(np.array([[2]]))
