@@ -1,0 +1,172 @@
+"""Importing a file as a table, and extending a table by the columns of a file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace as changed
+from pathlib import Path
+
+from nasbench_harness.arrays import Ints
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.spaces import SearchSpace
+from nasbench_harness.tables.importing.metrics import Layout, check_axes, column_of, fidelities_of, layout_of
+from nasbench_harness.tables.importing.reader import Content, TableFile
+from nasbench_harness.tables.importing.rows import key_rows, number_columns, refuse_repeated, rows_of, text_columns
+from nasbench_harness.tables.importing.spec import ExtendSpec, ImportSpec, MetricSpec, read_spec
+from nasbench_harness.tables.registration import check_names, register_table
+from nasbench_harness.tables.registry import load_table
+from nasbench_harness.tables.table import Column, Dataset, Provenance, Table
+
+_Metrics = Mapping[str, MetricSpec]
+_Layouts = Mapping[str, Layout]
+
+
+def import_table(file: Path, spec: Path, name: str | None = None, *, replace: bool = False) -> Table:
+    """Import a CSV or Parquet file; its data sets are tasks from then on.
+
+    Args:
+        file: The table file.
+        spec: The specification (TOML).
+        name: Name of the table; default: the specification's.
+        replace: Take the place of another table of this name.
+
+    Raises:
+        InvalidInputError: A mistake in one of the files, with its place; nothing was imported.
+        TableError: The cache cannot be written.
+    """
+    return register_table(read_table(file, spec, name), replace=replace)
+
+
+def read_table(file: Path, spec_path: Path, name: str | None = None) -> Table:
+    """The table of a file and its specification, in memory (see ``import_table``)."""
+    spec = read_spec(spec_path, ImportSpec)
+    table_name = _name(name or spec.name, spec_path)
+    check_names(table_name, spec.datasets)
+    source = TableFile(file, spec.delimiter)
+    layouts = {key: _layouts(dataset.metrics, source) for key, dataset in spec.datasets.items()}
+    numbers = [*number_columns(spec.space), *_columns_in(layouts)]
+    content = source.read(text_columns(spec.space), numbers)
+    space, rows = rows_of(spec.space, content, table_name)
+    datasets = {}
+    for key, dataset in spec.datasets.items():
+        task = f"{spec_path}, {key}"
+        fidelities = fidelities_of(task, dataset.fidelities, layouts[key])
+        columns = _columns(dataset.metrics, layouts[key], content, rows, space, fidelities)
+        check_axes(task, columns, fidelities)
+        datasets[key] = Dataset(dataset.title, space, columns, fidelities)
+    return Table(table_name, datasets, Provenance(spec.source, spec.version, spec.license, _digest(file)))
+
+
+def extend_table(base: str, file: Path, spec: Path, name: str | None = None, *, replace: bool = False) -> Table:
+    """Join further columns to a table by its architectures; the result is an imported table of its own.
+
+    Architectures that the file lacks have no value there.
+
+    Args:
+        base: Name of the table to extend.
+        file: The file with the columns.
+        spec: The specification (TOML).
+        name: Name of the new table; default: the specification's.
+        replace: Take the place of another table of this name.
+
+    Raises:
+        InvalidInputError: A mistake in one of the files, with its place; nothing was imported.
+        TableError: The cache cannot be written.
+    """
+    return register_table(extended_table(load_table(base), file, spec, name), replace=replace)
+
+
+def extended_table(base: Table, file: Path, spec_path: Path, name: str | None = None) -> Table:
+    """The extended table, in memory (see ``extend_table``)."""
+    spec = read_spec(spec_path, ExtendSpec)
+    table_name = _name(name or spec.name, spec_path)
+    check_names(table_name, base.datasets)
+    source = TableFile(file, spec.delimiter)
+    for key, extension in spec.datasets.items():
+        _check_new(base, key, extension.metrics, spec_path)
+    layouts = {key: _layouts(extension.metrics, source) for key, extension in spec.datasets.items()}
+    numbers = _columns_in(layouts)
+    is_index = spec.key_format == "index"
+    content = source.read(() if is_index else spec.key, [*spec.key, *numbers] if is_index else numbers)
+    datasets = dict(base.datasets)
+    for key, extension in spec.datasets.items():
+        old = base.datasets[key]
+        fidelities = fidelities_of(f"{spec_path}, {key}", list(old.fidelities), layouts[key])
+        rows = _rows_in(old.space, content, spec)
+        columns = _columns(extension.metrics, layouts[key], content, rows, old.space, fidelities)
+        joined = {**old.columns, **columns}
+        check_axes(f"{spec_path}, {key}", joined, fidelities)
+        datasets[key] = changed(old, columns=joined, fidelities=fidelities)
+    return Table(table_name, datasets, _joined(base.provenance, spec, file))
+
+
+def _name(name: str | None, spec_path: Path) -> str:
+    if not name:
+        raise InvalidInputError(f"the table has no name: give --name, or name = … in {spec_path}")
+    return name
+
+
+def _layouts(metrics: _Metrics, source: TableFile) -> _Layouts:
+    return {name: layout_of(metric, source) for name, metric in metrics.items()}
+
+
+def _columns_in(layouts: Mapping[str, _Layouts]) -> list[str]:
+    return [
+        name
+        for of_dataset in layouts.values()
+        for layout in of_dataset.values()
+        for names in layout.values()
+        for name in names
+    ]
+
+
+def _columns(
+    metrics: _Metrics,
+    layouts: _Layouts,
+    content: Content,
+    rows: Ints,
+    space: SearchSpace,
+    fidelities: tuple[int, ...],
+) -> dict[str, Column]:
+    size = space.num_architectures
+    return {
+        name: column_of(name, metric, layouts[name], content, rows, size, fidelities)
+        for name, metric in metrics.items()
+    }
+
+
+def _check_new(base: Table, dataset: str, metrics: _Metrics, spec_path: Path) -> None:
+    if dataset not in base.datasets:
+        raise UnknownNameError("data set", dataset, base.datasets, f"table {base.name}")
+    for name in metrics:
+        if name in base.datasets[dataset].columns:
+            raise InvalidInputError(f"{spec_path}: {base.name}-{dataset} has a metric {name} already: give it another")
+
+
+def _rows_in(space: SearchSpace, content: Content, spec: ExtendSpec) -> Ints:
+    if len(spec.key) == 1:
+        rows = key_rows(space, content, spec.key[0], spec.key_format)
+    else:
+        rows = _rows_by_decisions(space, content, spec.key)
+    refuse_repeated(content, rows, spec.key[0])
+    return rows
+
+
+def _rows_by_decisions(space: SearchSpace, content: Content, columns: tuple[str, ...]) -> Ints:
+    """Architectures by columns that hold the choices of a product, in the order of its decisions."""
+    import pyarrow.compute as pc
+
+    joined = pc.binary_join_element_wise(*(content.texts[column] for column in columns), ":")
+    combined = changed(content, texts={columns[0]: joined})
+    return key_rows(space, combined, columns[0], "string")
+
+
+def _digest(file: Path) -> dict[str, str]:
+    with file.open("rb") as opened:
+        return {file.name: hashlib.file_digest(opened, "sha256").hexdigest()}
+
+
+def _joined(old: Provenance, spec: ExtendSpec, file: Path) -> Provenance:
+    licenses = old.license if spec.license == old.license else f"{old.license}; {spec.license}"
+    return Provenance(f"{old.source}; with {spec.source}", old.version, licenses, {**old.sha256, **_digest(file)})

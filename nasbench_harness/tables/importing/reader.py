@@ -1,0 +1,211 @@
+"""Reading the needed columns of a CSV or Parquet file, and saying where in it a mistake stands."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+from nasbench_harness.arrays import Bools, Floats
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
+
+_EMPTY = ("", "NaN", "nan", "NA")  # cells without a value
+_EXACT = 2**53  # whole numbers up to here are exact as floats
+_BROKEN = (OSError, EOFError, zlib.error, UnicodeError, csv.Error, pa.ArrowException)
+
+
+@dataclass(frozen=True)
+class Content:
+    """Columns of a file.
+
+    Attributes:
+        path: The file.
+        num_rows: Number of its rows.
+        texts: Text columns, pyarrow arrays (num_rows,) without nulls.
+        numbers: Number columns (num_rows,), NaN where a cell is empty.
+        place: Where in the file a row stands, e.g. ``line 7``.
+    """
+
+    path: Path
+    num_rows: int
+    texts: Mapping[str, Any]
+    numbers: Mapping[str, Floats]
+    place: Callable[[int], str]
+
+    def error(self, row: int, column: str, message: str) -> InvalidInputError:
+        """The mistake in a cell, with its place."""
+        return InvalidInputError(f"{self.path}, {self.place(row)}, column {column!r}: {message}")
+
+    def refuse(self, wrong: Bools, column: str, message: str | Callable[[int], str]) -> None:
+        """Raise InvalidInputError for the first row that is ``wrong`` (num_rows,)."""
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise self.error(row, column, message if isinstance(message, str) else message(row))
+
+
+class TableFile:
+    """A CSV (also .gz) or Parquet file.
+
+    Raises:
+        InvalidInputError: It is missing, empty, or of another kind.
+    """
+
+    def __init__(self, path: Path, delimiter: str = ",") -> None:
+        self.path, self.delimiter = path, delimiter
+        self.is_parquet = path.suffix.lower() in (".parquet", ".pq")
+        if not self.is_parquet and not path.name.lower().endswith((".csv", ".csv.gz")):
+            raise InvalidInputError(f"{path} is neither .csv, .csv.gz nor .parquet")
+        try:
+            self.header = self._read_header()
+        except _BROKEN as error:
+            raise self._unreadable(error) from error
+
+    def require(self, column: str) -> None:
+        """Raise unless there is exactly one column of this name."""
+        if column not in self.header:
+            if len(self.header) == 1 and not self.is_parquet:
+                raise InvalidInputError(
+                    f"{self.path} has no column {column!r} but a single one, {self.header[0][:80]!r}: "
+                    "is the delimiter right?"
+                )
+            raise UnknownNameError("column", column, self.header, str(self.path))
+        if self.header.count(column) > 1:
+            raise InvalidInputError(f"{self.path} has {self.header.count(column)} columns named {column!r}")
+
+    def read(self, texts: Iterable[str], numbers: Iterable[str]) -> Content:
+        """Read some columns.
+
+        Raises:
+            InvalidInputError: A column does not exist, a cell is no number or a text is empty; with its place.
+        """
+        texts, numbers = list(dict.fromkeys(texts)), list(dict.fromkeys(numbers))
+        for column in (*texts, *numbers):
+            self.require(column)
+        both = sorted(set(texts) & set(numbers))
+        if both:
+            raise InvalidInputError(f"{self.path}: column {both[0]!r} names architectures and cannot be a metric, too")
+        try:
+            table = self._read_parquet(texts + numbers) if self.is_parquet else self._read_csv(texts, numbers)
+        except _BROKEN as error:
+            raise (None if self.is_parquet else self._first_bad_record(numbers)) or self._unreadable(error) from error
+        if not table.num_rows:
+            raise InvalidInputError(f"{self.path} has a header but no rows")
+        columns = {name: table.column(name) for name in (*texts, *numbers)}
+        content = Content(
+            self.path,
+            table.num_rows,
+            {name: self._as_text(name, columns[name]) for name in texts},
+            {name: self._as_numbers(name, columns[name]) for name in numbers},
+            self._place,
+        )
+        for name, text in content.texts.items():
+            content.refuse(np.asarray(pc.equal(text, "")), name, "is empty")
+        for name, values in content.numbers.items():
+            content.refuse(np.isinf(values), name, "infinity is no value")
+        return content
+
+    def records(self) -> Iterator[tuple[int, list[str]]]:
+        """(number of its last line, cells) of every record of a CSV file that is not blank; the header comes first."""
+        opened = gzip.open if self.path.suffix.lower() == ".gz" else open
+        with opened(self.path, "rt", encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter=self.delimiter)
+            for record in reader:
+                if record:
+                    yield reader.line_num, record
+
+    def _read_header(self) -> list[str]:
+        if self.is_parquet:
+            return list(pyarrow.parquet.read_schema(self.path).names)
+        first = next(self.records(), None)
+        if first is None:
+            raise InvalidInputError(f"{self.path} is empty: its first line must name the columns")
+        return first[1]
+
+    def _read_csv(self, texts: list[str], numbers: list[str]) -> Any:
+        return pyarrow.csv.read_csv(
+            self.path,
+            read_options=pyarrow.csv.ReadOptions(use_threads=False),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=self.delimiter),
+            convert_options=pyarrow.csv.ConvertOptions(
+                include_columns=texts + numbers,
+                null_values=list(_EMPTY),
+                column_types={**dict.fromkeys(texts, pa.string()), **dict.fromkeys(numbers, pa.float64())},
+            ),
+        )
+
+    def _read_parquet(self, columns: list[str]) -> Any:
+        return pyarrow.parquet.read_table(self.path, columns=columns, partitioning=None)
+
+    def _as_text(self, name: str, column: Any) -> Any:
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)):
+            if not pa.types.is_floating(kind):
+                raise InvalidInputError(f"{self.path}: column {name!r} holds {kind}, neither text nor numbers")
+            column = pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+        if column.null_count:
+            row = int(np.asarray(column.is_null()).argmax())
+            raise InvalidInputError(f"{self.path}, {self._place(row)}, column {name!r}: is empty")
+        column = column.cast(pa.string())
+        return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+    def _as_numbers(self, name: str, column: Any) -> Floats:
+        if pa.types.is_integer(column.type):
+            low_high = pc.min_max(column)
+            if any(abs(value.as_py() or 0) > _EXACT for value in low_high.values()):
+                raise InvalidInputError(f"{self.path}: column {name!r} holds numbers beyond 2⁵³, which are not exact")
+        elif not pa.types.is_floating(column.type):
+            raise InvalidInputError(f"{self.path}: column {name!r} holds {column.type}, no numbers")
+        values: Floats = column.cast(pa.float64()).to_numpy()
+        return values
+
+    def _place(self, row: int) -> str:
+        if self.is_parquet:
+            return f"row {row + 1}"
+        line, _ = next(islice(self.records(), row + 1, None), (row + 2, []))
+        return f"line {line}"
+
+    def _first_bad_record(self, numbers: list[str]) -> InvalidInputError | None:
+        """The first line with a wrong number of cells or a cell that is no number; None where there is none."""
+        positions = {self.header.index(name): name for name in numbers}
+        try:
+            for line, record in islice(self.records(), 1, None):
+                if len(record) != len(self.header):
+                    return InvalidInputError(
+                        f"{self.path}, line {line}: {len(record)} cells where the header has {len(self.header)}"
+                    )
+                for position, name in positions.items():
+                    if not _is_number(record[position]):
+                        return InvalidInputError(
+                            f"{self.path}, line {line}, column {name!r}: {record[position][:80]!r} is no number"
+                        )
+        except _BROKEN:
+            return None
+        return None
+
+    def _unreadable(self, error: BaseException) -> InvalidInputError:
+        if isinstance(error, UnicodeError) or "UTF8" in str(error):
+            reason = "it is not UTF-8 text"
+        else:
+            reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).partition("\n")[0]
+        return InvalidInputError(f"cannot read {self.path}: {reason[:200]}")
+
+
+def _is_number(cell: str) -> bool:
+    if cell.strip() in _EMPTY:
+        return True
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell

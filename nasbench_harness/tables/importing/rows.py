@@ -1,0 +1,145 @@
+"""Which architecture each row of a file is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from nasbench_harness.arrays import Ints
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.spaces import ListSpace, ProductSpace, SearchSpace, from_description
+from nasbench_harness.tables.importing.reader import Content
+from nasbench_harness.tables.importing.spec import SpaceSpec
+
+_LARGEST = 10_000_000  # architectures of a product: a table has a row for each of them
+
+
+def text_columns(spec: SpaceSpec) -> tuple[str, ...]:
+    """Columns that are read as text."""
+    if spec.key is None:
+        return tuple(spec.decisions)
+    return () if _is_index(spec) else (spec.key, *spec.columns)
+
+
+def number_columns(spec: SpaceSpec) -> tuple[str, ...]:
+    """Columns of architectures that are read as numbers."""
+    return (spec.key,) if spec.key is not None and _is_index(spec) else ()
+
+
+def rows_of(spec: SpaceSpec, content: Content, name: str) -> tuple[SearchSpace, Ints]:
+    """The space, and the architecture of each row of the file, (num_rows,), all different.
+
+    Raises:
+        InvalidInputError: A row names no architecture or one that was named before, or the space has another size
+            than the specification expects.
+    """
+    if spec.kind == "list":
+        space, rows = _listed(spec, content, spec.name or name)
+    elif spec.kind == "product":
+        space, rows = _product(spec, content, spec.name or name)
+    else:
+        space = from_description({"kind": "nasbench201"})
+        rows = key_rows(space, content, str(spec.key), spec.key_format)
+    if spec.num_architectures not in (None, space.num_architectures):
+        raise InvalidInputError(
+            f"the space has {space.num_architectures:,} architectures but the specification expects "
+            f"{spec.num_architectures:,} (num_architectures)"
+        )
+    refuse_repeated(content, rows, spec.key or next(iter(spec.decisions)))
+    return space, rows
+
+
+def key_rows(space: SearchSpace, content: Content, column: str, key_format: str) -> Ints:
+    """Architectures by a key column: as digits, as the space's string, or as the index, shape (num_rows,)."""
+    if key_format == "index":
+        values = content.numbers[column]
+        is_index = (values >= 0) & (values < space.num_architectures) & (values == np.floor(values))
+        wanted = f"an index 0 … {space.num_architectures - 1:,}"
+        content.refuse(~is_index, column, lambda row: f"{values[row]:.10g} is no {wanted[3:]}")
+        return values.astype(np.int64)
+    if key_format == "digits":
+        if not hasattr(space, "to_key"):
+            raise InvalidInputError(f"architectures of the space {space.name} have no digits: use key_format string")
+        keys = [space.to_key(architecture) for architecture in range(space.num_architectures)]
+    else:
+        keys = space.to_strings(range(space.num_architectures))
+    return _positions(content, column, keys, "is no architecture of the space " + space.name)
+
+
+def refuse_repeated(content: Content, rows: Ints, column: str) -> None:
+    """Raise InvalidInputError for the first row that repeats an earlier one."""
+    order = np.argsort(rows, kind="stable")
+    is_repeated = np.zeros(len(rows), dtype=bool)
+    is_repeated[order[1:]] = rows[order[1:]] == rows[order[:-1]]
+    content.refuse(
+        is_repeated,
+        column,
+        lambda row: f"the architecture stands in {content.place(int((rows == rows[row]).argmax()))} already",
+    )
+
+
+def _is_index(spec: SpaceSpec) -> bool:
+    return spec.kind == "nasbench201" and spec.key_format == "index"
+
+
+def _positions(content: Content, column: str, names: Sequence[str], message: str) -> Ints:
+    """Position of each cell in ``names``, shape (num_rows,)."""
+    texts = content.texts[column]
+    found = pc.index_in(texts, value_set=pa.array(names, pa.string()))
+    content.refuse(np.asarray(found.is_null()), column, lambda row: f"{texts[row].as_py()[:80]!r} {message}")
+    positions: Ints = np.asarray(found).astype(np.int64)
+    return positions
+
+
+def _product(spec: SpaceSpec, content: Content, name: str) -> tuple[SearchSpace, Ints]:
+    size = math.prod(map(len, spec.decisions.values()))
+    if size > _LARGEST:
+        raise InvalidInputError(
+            f"the product of all choices has {size:,} architectures, more than {_LARGEST:,}: use the kind list"
+        )
+    space = ProductSpace(name, list(spec.decisions.values()))
+    if spec.key is not None:
+        keys = list(map(spec.separator.join, product(*spec.decisions.values())))
+        if len(set(keys)) < size:
+            raise InvalidInputError(
+                f"with the separator {spec.separator!r} two architectures of space {name} have the same key"
+            )
+        return space, _positions(content, spec.key, keys, f"is no architecture of the space {name}, e.g. {keys[0]!r}")
+    choices = [
+        _positions(content, decision, names, f"is no choice of {decision} ({', '.join(names)[:80]})")
+        for decision, names in spec.decisions.items()
+    ]
+    return space, space.from_choices(np.stack(choices, axis=1))
+
+
+def _listed(spec: SpaceSpec, content: Content, name: str) -> tuple[SearchSpace, Ints]:
+    keys = content.texts[str(spec.key)]
+    refuse_repeated(content, np.asarray(_encoded(keys).indices), str(spec.key))
+    columns = [_encoded(content.texts[column]) for column in spec.columns]
+    for column, encoded in zip(spec.columns, columns, strict=True):
+        if len(encoded.dictionary) < 2:
+            raise InvalidInputError(
+                f"{content.path}: column {column!r} has the same value in all rows: it describes no decision"
+            )
+    choices = np.stack([np.asarray(encoded.indices).astype(np.int64) for encoded in columns], axis=1)
+    same = np.unique(choices, axis=0, return_inverse=True)[1].reshape(-1)
+    try:
+        refuse_repeated(content, same, spec.columns[0])
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{error} under another key: name a column that tells them apart") from None
+    decisions = [encoded.dictionary.to_pylist() for encoded in columns]
+    rows = np.arange(content.num_rows)
+    if content.num_rows < 2:
+        raise InvalidInputError(f"{content.path}: a list needs at least two architectures")
+    return ListSpace(name, keys.to_pylist(), decisions, choices), rows
+
+
+def _encoded(texts: Any) -> Any:
+    """Dictionary of the texts in order of appearance, and indices into it."""
+    return texts.dictionary_encode()

@@ -1,0 +1,250 @@
+"""The specification of an import: a TOML file that says what the columns of a table file mean."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.tables.table import Direction, Role
+
+_MAX_EPOCH = 10**9
+_MAX_GRID = 10**12
+_GRID = re.compile(r"\d{1,15}(/\d{1,15}|\.\d{1,15})?")
+
+
+def _columns(value: Any) -> dict[int | None, tuple[str, ...]]:
+    """Columns of each epoch; None stands for the only or the last one."""
+    given = value if isinstance(value, dict) else {None: value}
+    columns = {_epoch(epoch): _names(names) for epoch, names in given.items()}
+    if not columns or len(columns) < len(given):
+        raise ValueError("name at least one epoch, and each once")
+    if len({len(names) for names in columns.values()}) > 1:
+        counts = ", ".join(f"{epoch}: {len(names)}" for epoch, names in columns.items())
+        raise ValueError(f"every epoch needs the same number of replicates ({counts})")
+    return columns
+
+
+def _epoch(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d{1,9}", text) or int(text) == 0:
+        raise ValueError(f"an epoch is a whole number of at least 1, not {text!r}")
+    return int(text)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+        raise ValueError("give a column's name or a list of them, one for each replicate")
+    if len(set(names)) < len(names):
+        raise ValueError(f"a column is named twice ({', '.join(names)})")
+    return tuple(names)
+
+
+def _resolution(value: Any) -> Fraction:
+    """A decimal or a fraction such as "100/25000", exactly."""
+    text = str(Fraction(repr(value))) if isinstance(value, float) and 1e-12 <= value <= 1e12 else str(value)
+    if isinstance(value, bool) or not _GRID.fullmatch(text) or re.search("/0+$", text):
+        raise ValueError(f'a resolution is a positive number or a fraction such as "100/25000", not {value!r}')
+    step = Fraction(text)
+    if step <= 0 or max(step.numerator, step.denominator) > _MAX_GRID:
+        raise ValueError(f"a resolution must be positive and no finer than 1/{_MAX_GRID:,}, not {value!r}")
+    return step
+
+
+def _choices(value: Any) -> dict[str, tuple[str, ...]]:
+    if not isinstance(value, dict) or not value:
+        raise ValueError("give each decision's choices, e.g. depth = [2, 4, 8]")
+    for name, choices in value.items():
+        if not isinstance(choices, list) or len(choices) < 2:
+            raise ValueError(f"{name} needs a list of at least two choices")
+        if not all(isinstance(choice, str | int | float) and not isinstance(choice, bool) for choice in choices):
+            raise ValueError(f"the choices of {name} must be texts or numbers")
+    return {name: tuple(map(str, choices)) for name, choices in value.items()}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class SpaceSpec(_Part):
+    """What the rows are.
+
+    Attributes:
+        kind: ``nasbench201``; ``product``: all combinations of the decisions' choices; ``list``: the rows themselves.
+        key: Column that names the architecture.
+        key_format: How: six digits, the official string, or the official index (NAS-Bench-201 only).
+        decisions: Choices of each decision (product). Without ``key``, the decisions are columns of the file.
+        separator: What stands between the choices in the key column of a product.
+        columns: Columns that hold the decisions (list).
+        name: Name of the space; default: the table's.
+        num_architectures: Expected number of architectures.
+    """
+
+    kind: Literal["nasbench201", "product", "list"]
+    key: str | None = None
+    key_format: Literal["digits", "string", "index"] = "digits"
+    decisions: Annotated[dict[str, tuple[str, ...]], PlainValidator(_choices)] = Field(default_factory=dict)
+    separator: str = ":"
+    columns: Annotated[tuple[str, ...], PlainValidator(_names)] = ()
+    name: str = ""
+    num_architectures: int | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> SpaceSpec:
+        own = {
+            "nasbench201": {"key_format"},
+            "product": {"decisions", "separator", "name"},
+            "list": {"columns", "name"},
+        }[self.kind]
+        foreign = self.model_fields_set - own - {"kind", "key", "num_architectures"}
+        if foreign:
+            raise ValueError(f"{sorted(foreign)[0]} does not belong to the kind {self.kind}")
+        if self.key is None and self.kind != "product":
+            raise ValueError(f"the kind {self.kind} needs key = the column that names the architecture")
+        if self.kind == "product" and not self.decisions:
+            raise ValueError("the kind product needs decisions, e.g. decisions = { depth = [2, 4, 8] }")
+        if self.kind == "list" and not self.columns:
+            raise ValueError("the kind list needs columns = the columns that describe an architecture")
+        return self
+
+
+class MetricSpec(_Part):
+    """One metric of a data set.
+
+    Attributes:
+        columns: One column for each replicate, for the only fidelity or by epoch.
+        prefix: Instead: what stands before the epoch in the columns' names, for each replicate.
+        unit: Unit of the values.
+        direction: minimize or maximize.
+        role: search, report, cost, hardware or proxy.
+        free: Readable by strategies without a query (hardware and proxy only).
+        resolution: Grid step; values are rounded to it and must lie on it.
+        may_be_missing: Empty cells are missing values; by default they are mistakes.
+        proportional_to_epochs: The columns hold the cost of the whole training, which grows evenly (cost only).
+    """
+
+    columns: Annotated[dict[int | None, tuple[str, ...]], PlainValidator(_columns)] = Field(default_factory=dict)
+    prefix: Annotated[tuple[str, ...], PlainValidator(_names)] = ()
+    unit: str
+    direction: Direction
+    role: Role
+    free: bool = False
+    resolution: Annotated[Fraction | None, PlainValidator(_resolution)] = None
+    may_be_missing: bool = False
+    proportional_to_epochs: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> MetricSpec:
+        if bool(self.columns) == bool(self.prefix):
+            raise ValueError("give either columns or prefix")
+        if self.free and self.role not in ("hardware", "proxy"):
+            raise ValueError(f"only hardware and proxy metrics may be free, not {self.role}")
+        if self.proportional_to_epochs and (self.role != "cost" or list(self.columns) != [None]):
+            raise ValueError("proportional_to_epochs is for the role cost, with one column for each replicate")
+        return self
+
+
+class DatasetSpec(_Part):
+    """One data set: title, epochs of the fidelity axis (default: from the columns), metrics."""
+
+    title: str
+    fidelities: list[int] = Field(default_factory=list)
+    metrics: dict[str, MetricSpec] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> DatasetSpec:
+        if self.fidelities != sorted(set(self.fidelities)) or not all(0 < e <= _MAX_EPOCH for e in self.fidelities):
+            raise ValueError("fidelities must be ascending whole numbers of epochs")
+        return self
+
+
+class ExtensionSpec(_Part):
+    """Further metrics of one data set of a table that exists."""
+
+    metrics: dict[str, MetricSpec] = Field(min_length=1)
+
+
+class ImportSpec(_Part):
+    """A table file and what its columns mean."""
+
+    name: str | None = None
+    source: str = Field(min_length=1)
+    license: str = Field(min_length=1)
+    version: str = ""
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    space: SpaceSpec
+    datasets: dict[str, DatasetSpec] = Field(min_length=1)
+
+
+class ExtendSpec(_Part):
+    """A file whose columns extend a table.
+
+    Attributes:
+        key: Column that names the architecture, or the columns of its decisions.
+        key_format: As text (``string``), as the table's index, or as digits where the space has them.
+    """
+
+    name: str | None = None
+    source: str = Field(min_length=1)
+    license: str = Field(min_length=1)
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    key: Annotated[tuple[str, ...], PlainValidator(_names)]
+    key_format: Literal["digits", "string", "index"] = "string"
+    datasets: dict[str, ExtensionSpec] = Field(min_length=1)
+
+
+Spec = TypeVar("Spec", ImportSpec, ExtendSpec)
+
+
+def read_spec(path: Path, kind: type[Spec]) -> Spec:
+    """Read and check a specification.
+
+    Raises:
+        InvalidInputError: It is missing, no TOML, or a key has a wrong value; the message names the key.
+        UnknownNameError: A key does not exist.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text)
+    except OSError as error:
+        raise InvalidInputError(f"cannot read the specification {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"cannot read the specification {path}: it is not UTF-8 text") from error
+    except (ValueError, RecursionError) as error:  # TOML that is none, or numbers and nesting beyond reason
+        reason = str(error).partition("\n")[0] or "nested too deep"
+        raise InvalidInputError(f"{path} is no TOML: {reason}") from error
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise _one_line(error, path, kind) from None
+
+
+def _one_line(error: ValidationError, path: Path, kind: type[BaseModel]) -> InvalidInputError:
+    first = error.errors(include_url=False)[0]
+    loc = [str(part) for part in first["loc"]]
+    where = ".".join(loc) or "the file"
+    if first["type"] == "extra_forbidden":
+        parent = ".".join(loc[:-1])
+        return UnknownNameError("key", loc[-1], _fields(kind, loc[:-1]), f"{path}{f', [{parent}]' if parent else ''}")
+    if first["type"] == "missing":
+        return InvalidInputError(f"{path}: {where} is missing")
+    message = first["msg"].removeprefix("Value error, ")
+    given = "" if first["type"] == "value_error" else f", not {str(first['input'])[:80]!r}"
+    return InvalidInputError(f"{path}: {where}: {message[0].lower()}{message[1:]}{given}".replace("\n", " "))
+
+
+def _fields(kind: type[BaseModel], loc: list[str]) -> Mapping[str, Any]:
+    """Keys that exist in the table of the file at ``loc``."""
+    if "metrics" in loc[2:]:
+        return MetricSpec.model_fields
+    if loc[:1] == ["datasets"]:
+        return cast(Mapping[str, Any], (DatasetSpec if kind is ImportSpec else ExtensionSpec).model_fields)
+    return SpaceSpec.model_fields if loc else kind.model_fields
