@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nasbench_harness.errors import HarnessError, InvalidInputError
+from nasbench_harness.errors import HarnessError, InvalidInputError, TableError
 
 if TYPE_CHECKING:
     from nasbench_harness.api import Plan
     from nasbench_harness.engine.execution import BatchReport, Rules
+    from nasbench_harness.tables.table import Table
 
 _FORMATS = ("markdown", "latex", "csv", "json", "pdf", "png")
 
@@ -256,19 +257,24 @@ def list_tables(as_json: bool) -> None:
 @_json_option
 def table_info(name: str, as_json: bool) -> None:
     """Describe a table: space, metrics with roles and units, optima, provenance."""
-    from nasbench_harness.api import load_task
+    import numpy as np
+
+    from nasbench_harness.evaluation.grid import exact_means
     from nasbench_harness.tables.registry import load_table
 
     table = load_table(name)
     rows: dict[str, Any] = {}
     for dataset, entry in table.datasets.items():
-        task = load_task(f"{name}-{dataset}")
-        best = task.report.optimum
-        rows[task.name] = {
+        search = table.metrics(dataset, "search")[0]
+        means = exact_means(search)
+        best = int(np.nanargmax(means.values if search.metric.direction == "maximize" else -means.values))
+        rows[f"{name}-{dataset}"] = {
             "title": entry.title,
             "space": entry.space.name,
             "architectures": entry.space.num_architectures,
-            "optimum": round(float(task.report.values[best]), 6),
+            "evaluated": int(means.exists.sum()),
+            "fidelities": list(entry.fidelities),
+            "optimum": round(float(means.values[best]), 6),
             "optimum_architecture": entry.space.to_string(best),
             "metrics": [
                 {**vars(column.metric), "shape": list(column.values.shape)} for column in entry.columns.values()
@@ -283,7 +289,14 @@ def table_info(name: str, as_json: bool) -> None:
     for key, value in {**provenance, "sha256": table.digest, "cache": table.folder}.items():
         click.echo(f"  {key}: {value}")
     for task_name, row in rows.items():
-        click.echo(f"{task_name} ({row['title']}): {row['architectures']:,} architectures of the space {row['space']}")
+        missing = row["architectures"] - row["evaluated"]
+        without = f", {missing:,} of them without results" if missing else ""
+        click.echo(
+            f"{task_name} ({row['title']}): {row['architectures']:,} architectures of the space {row['space']}{without}"
+        )
+        epochs = row["fidelities"]
+        if len(epochs) > 1:
+            click.echo(f"  {len(epochs)} fidelities: epochs {epochs[0]} … {epochs[-1]}")
         click.echo(f"  optimum {row['optimum']} at {row['optimum_architecture']}")
         for metric in row["metrics"]:
             replicates = f", {metric['shape'][1]} replicates" if metric["shape"][1] > 1 else ""
@@ -291,6 +304,96 @@ def table_info(name: str, as_json: bool) -> None:
             free = ", free" if metric["free"] else ""
             kind = f"{metric['role']}, {metric['direction']}"
             click.echo(f"  {metric['name']} ({metric['unit']}): {kind}{replicates}{grid}{free}")
+
+
+@tables.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--spec", type=click.Path(path_type=Path), required=True, help="Specification (TOML); see init-spec.")
+@click.option("--name", help="Name of the table.  [default: the specification's]")
+@click.option("--replace", is_flag=True, help="Take the place of another table of this name.")
+@_json_option
+def import_command(file: Path, spec: Path, name: str | None, replace: bool, as_json: bool) -> None:
+    """Import a CSV or Parquet file: its data sets become tasks like any other."""
+    from nasbench_harness.tables.importing.build import import_table
+
+    _print_imported(import_table(file, spec, name, replace=replace), as_json)
+
+
+@tables.command("extend")
+@click.argument("table")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--spec", type=click.Path(path_type=Path), required=True, help="Specification (TOML).")
+@click.option("--name", help="Name of the new table.  [default: the specification's]")
+@click.option("--replace", is_flag=True, help="Take the place of another table of this name.")
+@_json_option
+def extend_command(table: str, file: Path, spec: Path, name: str | None, replace: bool, as_json: bool) -> None:
+    """Join the columns of a file to TABLE by its architectures; gives a new table."""
+    from nasbench_harness.tables.importing.build import extend_table
+
+    _print_imported(extend_table(table, file, spec, name, replace=replace), as_json)
+
+
+@tables.command("init-spec")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Where to write it.  [default: FILE with .toml, here]")
+def init_spec(file: Path, out: Path | None) -> None:
+    """Write a commented draft of the specification of FILE; what must be checked is marked CHECK."""
+    from nasbench_harness.tables.importing.draft import draft_spec
+
+    text = draft_spec(file)
+    path = out or Path(file.name.partition(".")[0] + ".toml")
+    try:
+        with path.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except FileExistsError:
+        raise InvalidInputError(f"{path} exists already: name another file with --out") from None
+    except OSError as error:
+        raise InvalidInputError(f"cannot write {path}: {error.strerror}") from error
+    click.echo(f"{path}: check the {text.count('CHECK') - 1} places marked CHECK, then")
+    click.echo(f"  nasbench-harness tables import {file} --spec {path}")
+
+
+@tables.command("verify")
+@click.argument("name", required=False)
+@_json_option
+def verify_tables(name: str | None, as_json: bool) -> None:
+    """Check the cached arrays of a table, or of all tables, against their digests."""
+    from nasbench_harness.tables.registry import load_table, table_names
+
+    digests, damaged = {}, []
+    for table in [name] if name is not None else table_names():
+        try:
+            digests[table] = load_table(table).digest
+        except HarnessError as error:
+            damaged.append(str(error))
+    if as_json and not damaged:
+        click.echo(json.dumps(digests))
+    elif not as_json:
+        for table, digest in digests.items():
+            click.echo(f"{table}: as it was written, sha256 {digest}")
+    if damaged:
+        raise TableError("\nerror: ".join(damaged))
+
+
+@tables.command("remove")
+@click.argument("name")
+def remove_command(name: str) -> None:
+    """Delete an imported table from the cache."""
+    from nasbench_harness.tables.registration import remove_table
+
+    remove_table(name)
+    click.echo(f"removed {name}")
+
+
+def _print_imported(table: Table, as_json: bool) -> None:
+    names = [f"{table.name}-{dataset}" for dataset in table.datasets]
+    if as_json:
+        click.echo(json.dumps({"name": table.name, "sha256": table.digest, "tasks": names}))
+        return
+    click.echo(f"{table.name}: {table.folder}")
+    for dataset, task in zip(table.datasets.values(), names, strict=True):
+        metrics = ", ".join(f"{name} ({column.metric.role})" for name, column in dataset.columns.items())
+        click.echo(f"  {task}  ({dataset.title}): {dataset.space.num_architectures:,} architectures; {metrics}")
 
 
 @main.group(cls=_Group)

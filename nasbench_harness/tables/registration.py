@@ -8,6 +8,8 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 
+import numpy as np
+
 from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameError
 from nasbench_harness.tables.cache import open_table, verify_table, write_table
 from nasbench_harness.tables.imported import SUMMARY, imported_names, imported_table_folder
@@ -98,8 +100,11 @@ def check_names(table: str, datasets: Mapping[str, object]) -> None:
 
 
 def _check_dataset(task: str, dataset: Dataset) -> None:
-    if not any(column.metric.role == "search" for column in dataset.columns.values()):
+    searched = [column for column in dataset.columns.values() if column.metric.role == "search"]
+    if not searched:
         raise InvalidInputError(f"{task} has no metric with the role search: there is nothing to search by")
+    if np.isnan(searched[0].values).all():
+        raise InvalidInputError(f"{task}: {searched[0].metric.name} has no value at all")
     if list(dataset.fidelities) != sorted(set(dataset.fidelities)):
         raise InvalidInputError(f"{task}: fidelities must ascend, not {list(dataset.fidelities)}")
     num_fidelities = max(len(dataset.fidelities), 1)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Floats
-from nasbench_harness.errors import UnknownNameError
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.spaces import SearchSpace, from_description
 
 Role = Literal["search", "report", "cost", "hardware", "proxy"]
@@ -102,6 +102,20 @@ class Table:
         if metric not in columns:
             raise UnknownNameError("metric", metric, columns, f"{self.name}-{dataset}")
         return columns[metric]
+
+    def index_of(self, dataset: str, architecture: str) -> int:
+        """Index of an architecture that is named as its space writes it.
+
+        Raises:
+            UnknownNameError: The table has no such data set.
+            InvalidInputError: The text names no architecture, or one of which the table has no result.
+        """
+        if dataset not in self.datasets:
+            raise UnknownNameError("data set", dataset, self.datasets, f"table {self.name}")
+        index = self.datasets[dataset].space.from_string(architecture)
+        if all(np.isnan(column.values[index]).all() for column in self.metrics(dataset, "search")):
+            raise InvalidInputError(f"{self.name}-{dataset} has no result of the architecture {architecture}")
+        return index
 
     def metrics(self, dataset: str, role: Role) -> list[Column]:
         """Columns of one data set with this role, in the table's order."""
