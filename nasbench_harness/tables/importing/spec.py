@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from nasbench_harness.tables.table import Direction, Role
 
 _MAX_EPOCH = 10**9
 _MAX_GRID = 10**12
+_LARGEST = 10_000_000  # architectures of a product: a table has a row for each of them
 _GRID = re.compile(r"\d{1,15}(/\d{1,15}|\.\d{1,15})?")
 
 
@@ -111,6 +113,9 @@ class SpaceSpec(_Part):
             raise ValueError(f"the kind {self.kind} needs key = the column that names the architecture")
         if self.kind == "product" and not self.decisions:
             raise ValueError("the kind product needs decisions, e.g. decisions = { depth = [2, 4, 8] }")
+        size = math.prod(map(len, self.decisions.values()))
+        if size > _LARGEST:
+            raise ValueError(f"all combinations are {size:,} architectures, more than {_LARGEST:,}: use the kind list")
         if self.kind == "list" and not self.columns:
             raise ValueError("the kind list needs columns = the columns that describe an architecture")
         return self
@@ -228,7 +233,9 @@ def read_spec(path: Path, kind: type[Spec]) -> Spec:
 
 
 def _one_line(error: ValidationError, path: Path, kind: type[BaseModel]) -> InvalidInputError:
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    # A misspelled key is also a missing one: the misspelling says more.
+    first = next((entry for entry in errors if entry["type"] == "extra_forbidden"), errors[0])
     loc = [str(part) for part in first["loc"]]
     where = ".".join(loc) or "the file"
     if first["type"] == "extra_forbidden":

@@ -1,0 +1,328 @@
+"""Importing tables: values to the last bit, and one clear line with file, row and column for every mistake."""
+
+import gzip
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.evaluation.status import Status
+from nasbench_harness.evaluation.task import make_task
+from nasbench_harness.tables.importing.build import extended_table, import_table, read_table
+from nasbench_harness.tables.registry import load_table, task_names
+
+CSV = """a,b,val,test,cost
+x,1,10.5,9,100
+x,2,20.25,19,200
+y,1,0.1,29,300
+y,2,40.123456789012345,39,400
+"""
+SPEC = """
+name = "small"
+source = "nowhere"
+license = "MIT"
+[space]
+kind = "product"
+decisions = { a = ["x", "y"], b = [1, 2] }
+[datasets.one]
+title = "One"
+[datasets.one.metrics.val_accuracy]
+columns = "val"
+unit = "%"
+direction = "maximize"
+role = "search"
+[datasets.one.metrics.test_accuracy]
+columns = "test"
+unit = "%"
+direction = "maximize"
+role = "report"
+[datasets.one.metrics.train_cost_s]
+columns = "cost"
+unit = "s"
+direction = "minimize"
+role = "cost"
+"""
+LIST = SPEC.replace(
+    'kind = "product"\ndecisions = { a = ["x", "y"], b = [1, 2] }', 'kind = "list"\nkey = "test"\ncolumns = ["a", "b"]'
+).replace(SPEC[SPEC.index("[datasets.one.metrics.test") : SPEC.index("[datasets.one.metrics.train")], "")
+CELLS = SPEC.replace('kind = "product"\ndecisions = { a = ["x", "y"], b = [1, 2] }', 'kind = "nasbench201"\nkey = "a"')
+CURVES = SPEC.replace('columns = "val"', 'prefix = "val_"').replace('"cost"', '{ 1 = "c1", 2 = "c2" }', 1)
+CURVES_CSV = "a,b,val_1,val_02,test,c1,c2\nx,1,1,2,3,10,20\ny,2,4,5,6,11,21\n"
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads a table from texts of a CSV and a specification."""
+
+    def call(csv=CSV, spec=SPEC, name=None):
+        (tmp_path / "t.csv").write_text(csv, encoding="utf-8")
+        (tmp_path / "t.toml").write_text(spec, encoding="utf-8")
+        return read_table(tmp_path / "t.csv", tmp_path / "t.toml", name)
+
+    return call
+
+
+def values(table, metric="val_accuracy"):
+    return table.column("one", metric).values
+
+
+def test_values_are_those_of_the_file_to_the_last_bit(read):
+    table = read()
+    assert table.datasets["one"].space.to_strings(range(4)) == ["x:1", "x:2", "y:1", "y:2"]
+    assert values(table)[:, 0, 0].tolist() == [10.5, 20.25, 0.1, 40.123456789012345]
+    assert values(table, "train_cost_s")[:, 0, 0].tolist() == [100, 200, 300, 400]
+    assert table.datasets["one"].fidelities == ()
+    assert table.provenance.sha256["t.csv"]
+
+
+def test_random_numbers_round_trip(read):
+    numbers = np.random.default_rng(0).normal(size=(4, 3)) * 10.0 ** np.random.default_rng(1).integers(
+        -300, 300, (4, 3)
+    )
+    rows = [f"{'xxyy'[i]},{'1212'[i]},{n[0]!r},{n[1]!r},{abs(n[2])!r}" for i, n in enumerate(numbers.tolist())]
+    table = read("a,b,val,test,cost\n" + "\n".join(rows))
+    assert values(table)[:, 0, 0].tolist() == numbers[:, 0].tolist()
+    assert values(table, "test_accuracy")[:, 0, 0].tolist() == numbers[:, 1].tolist()
+
+
+def test_csv_gz_and_parquet_hold_the_same(read, tmp_path):
+    expected = read()
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(CSV.encode()))
+    columns = list(zip(*(line.split(",") for line in CSV.splitlines()), strict=True))
+    names, cells = [column[0] for column in columns], [column[1:] for column in columns]
+    arrays = [pa.array(cells[0]), pa.array(map(int, cells[1])), *(pa.array(map(float, cell)) for cell in cells[2:])]
+    pyarrow.parquet.write_table(pa.table(dict(zip(names, arrays, strict=True))), tmp_path / "t.parquet")
+    for name in ("t.csv.gz", "t.parquet"):
+        table = read_table(tmp_path / name, tmp_path / "t.toml")
+        for metric in ("val_accuracy", "test_accuracy", "train_cost_s"):
+            np.testing.assert_array_equal(values(table, metric), values(expected, metric))
+
+
+def test_rows_in_any_order_and_absent_ones(read):
+    lines = CSV.splitlines()
+    table = read("\n".join([lines[0], lines[4], lines[1]]))
+    np.testing.assert_array_equal(values(table)[:, 0, 0], [10.5, np.nan, np.nan, 40.123456789012345])
+    task = make_task(table, "one")
+    answers = task.oracle.evaluate(np.array([0, 1]), np.zeros(2, int), np.full(2, -1))
+    assert answers.status.tolist() == [Status.OK, Status.MISSING]
+    assert task.report.optimum == 3
+    assert table.index_of("one", "x:1") == 0
+    with pytest.raises(InvalidInputError, match="small-one has no result of the architecture x:2"):
+        table.index_of("one", "x:2")
+
+
+def test_replicates_fidelities_and_resolution(read):
+    table = read(CURVES_CSV, CURVES)
+    assert table.datasets["one"].fidelities == (1, 2)
+    assert values(table)[[0, 3], 0].tolist() == [[1, 2], [4, 5]]
+    assert values(table, "train_cost_s")[[0, 3], 0].tolist() == [[10, 20], [11, 21]]
+    table = read(CSV, SPEC.replace('"val"', '["val", "test"]'))
+    assert values(table)[:, :, 0].tolist() == [[10.5, 9], [20.25, 19], [0.1, 29], [40.123456789012345, 39]]
+    noisy = CSV.replace("20.25", "20.2499999").replace("40.123456789012345", "40").replace("0.1,", "0.25,")
+    table = read(noisy, SPEC.replace('"val"', '"val"\nresolution = "1/4"'))
+    assert values(table)[:, 0, 0].tolist() == [10.5, 20.25, 0.25, 40]
+    assert table.column("one", "val_accuracy").metric.resolution == 0.25
+
+
+@pytest.mark.parametrize(("key_format", "keys"), [
+    ("digits", ["421211", "000000"]),
+    ("index", ["0", "13714"]),
+    ("string", [
+        "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|",
+        "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
+    ]),
+])  # fmt: skip
+def test_cells_are_named_in_three_ways(read, key_format, keys):
+    spec = CELLS.replace('key = "a"', f'key = "a"\nkey_format = "{key_format}"')
+    table = read("a,val,test,cost\n" + "".join(f"{key},{row},1,1\n" for row, key in enumerate(keys)), spec)
+    space = table.datasets["one"].space
+    found = np.flatnonzero(~np.isnan(values(table)[:, 0, 0]))
+    assert values(table)[0, 0, 0] == 0
+    if key_format != "index":
+        assert [space.to_key(index) for index in found] == sorted(["421211", "000000"], key=space.from_key)
+
+
+def test_lists(read):
+    table = read(spec=LIST)
+    space = table.datasets["one"].space
+    assert space.to_strings(range(4)) == ["9", "19", "29", "39"]
+    assert values(table)[:, 0, 0].tolist() == [10.5, 20.25, 0.1, 40.123456789012345]
+    assert space.neighbors(np.array([0])).tolist() == [[2, 1]]
+
+
+def test_one_key_column_of_a_product(read):
+    spec = SPEC.replace('kind = "product"', 'kind = "product"\nkey = "arch"\nseparator = ""')
+    table = read("arch,val,test,cost\ny2,1,1,1\nx1,2,1,1\n", spec)
+    np.testing.assert_array_equal(values(table)[:, 0, 0], [2, np.nan, np.nan, 1])
+
+
+MISTAKES = {
+    "unknown choice": (CSV.replace("y,1", "z,1"), SPEC, r"t\.csv, line 4, column 'a': 'z' is no choice of a \(x, y\)"),
+    "duplicate": (CSV.replace("y,1", "x,1"), SPEC, r"line 4, column 'a': the architecture stands in line 2 already"),
+    "no number": (CSV.replace("19", "oops"), SPEC, r"t\.csv, line 3, column 'test': 'oops' is no number"),
+    "empty": (CSV.replace("19", ""), SPEC, r"line 3, column 'test': is empty.*may_be_missing"),
+    "nan": (CSV.replace("19", "nan"), SPEC, r"line 3, column 'test': is empty"),
+    "infinite": (CSV.replace("19", "-inf"), SPEC, r"line 3, column 'test': infinity"),
+    "after a blank line": (CSV.replace("x,2", "\n\nx,2").replace("19", "?"), SPEC, r"line 5, column 'test': '\?'"),
+    "choice after a blank line": (CSV.replace("x,2", "\n\nz,2"), SPEC, r"line 5, column 'a': 'z'"),
+    "missing cell": (CSV.replace(",300", ""), SPEC, r"line 4: 4 cells where the header has 5"),
+    "missing column": (CSV.replace("test", "tests"), SPEC, r"unknown column 'test' in .*t\.csv: did you mean 'tests'"),
+    "two columns": (CSV.replace("test", "val"), SPEC, r"2 columns named 'val'"),
+    "delimiter": (CSV.replace(",", ";"), SPEC, r"single one, 'a;b;val;test;cost': is the delimiter right"),
+    "no rows": ("a,b,val,test,cost\n", SPEC, "has a header but no rows"),
+    "no file content": ("", SPEC, "is empty: its first line must name the columns"),
+    "empty choice": (CSV.replace("x,1", ",1"), SPEC, r"line 2, column 'a': is empty"),
+    "size": (CSV, SPEC.replace('"product"', '"product"\nnum_architectures = 5'), "has 4 architectures .* expects 5"),
+    "off grid": (CSV, SPEC.replace('"val"', '"val"\nresolution = 0.25'), r"line 4, column 'val': 0.1 is no multiple"),
+    "negative cost": (CSV.replace("300", "-300"), SPEC, r"line 4, column 'cost': a cost cannot be negative"),
+    "falling cost": (CURVES_CSV.replace("21", "10"), CURVES, r"line 3, column 'c2': is less than 'c1'"),
+    "mixed epochs": (CURVES_CSV.replace("val_02", "val_3"), CURVES, "columns of 2 epochs where the data set has 3"),
+    "same epoch": (CURVES_CSV.replace("val_02", "val_01"), CURVES, "'val_1' and 'val_01' are the same epoch"),
+    "no prefix": (CURVES_CSV.replace("val_", "v_"), CURVES, "no columns 'val_' . epoch"),
+    "mixed replicates": (CSV, SPEC.replace('"val"', '{ 1 = ["val"], 2 = ["test", "cost"] }'), "same number of repl"),
+    "one value": (CURVES_CSV, CURVES.replace('{ 1 = "c1", 2 = "c2" }', '"c2"'), "or proportional_to_epochs"),
+    "unknown key": (CSV, SPEC.replace("unit", "unnit", 1), r"unknown key 'unnit' in .*one.metrics.val_acc.*'unit'"),
+    "unknown key in space": (CSV, SPEC.replace("decisions", "decision"), r"unknown key 'decision' .*'decisions'"),
+    "unknown key above": (CSV, SPEC.replace("license", "licence"), r"unknown key 'licence' .*'license'"),
+    "role": (CSV, SPEC.replace('"search"', '"sarch"'), r"val_accuracy\.role: .*'search'.*not 'sarch'"),
+    "no unit": (CSV, SPEC.replace('unit = "%"\n', "", 1), r"val_accuracy\.unit is missing"),
+    "no TOML": (CSV, SPEC + "=", r"t\.toml is no TOML"),
+    "one choice": (CSV, SPEC.replace('["x", "y"]', '["x"]'), "space.decisions: a needs a list of at least two"),
+    "huge": (CSV, SPEC.replace("[1, 2]", str(list(range(10**4))) + ", c = " + str(list(range(10**4)))), "10,000,000"),
+    "no name": (CSV, SPEC.replace('name = "small"', ""), "the table has no name: give --name"),
+    "bad name": (CSV, SPEC.replace('"small"', '"../small"'), "cannot name a table"),
+    "embedded": (CSV, SPEC.replace('"small"', '"nb201"'), "comes with an installed package"),
+    "free test": (CSV, SPEC.replace('role = "report"', 'role = "report"\nfree = true'), "only hardware and proxy"),
+    "foreign key": (CSV, SPEC.replace('"product"', '"product"\ncolumns = "a"'), "does not belong to the kind product"),
+    "cell": (CSV, CELLS, r"line 2, column 'a': 'x' is no architecture of the space nasbench201"),
+    "lost zeros": ("a,val,test,cost\n12,1,1,1\n", CELLS, r"line 2, column 'a': '12' is no architecture"),
+    "index": ("a,val,test,cost\n15625,1,1,1\n", CELLS.replace('"a"', '"a"\nkey_format = "index"'), "15625 is no index"),
+    "list key": (CSV.replace("29", "9"), LIST, r"line 4, column 'test': the architecture stands in line 2"),
+    "list choices": (CSV.replace("y,1", "x,1"), LIST, "in line 2 already under another key: name a column"),
+    "list column": (CSV.replace("y", "x").replace("x,", "x,", 1), LIST, "same value in all rows"),
+    "key as metric": (CSV, LIST.replace('"val"', '"a"'), "names architectures and cannot be a metric"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_are_named_with_their_place(read, mistake):
+    csv, spec, message = MISTAKES[mistake]
+    with pytest.raises(InvalidInputError, match=message) as caught:
+        read(csv, spec)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["t.txt", "missing.csv", "binary.csv", "torn.csv.gz", "torn.parquet"])
+def test_files_that_cannot_be_read(tmp_path, name):
+    (tmp_path / "t.toml").write_text(SPEC)
+    content = {"binary.csv": b"a,b\xff\n1", "torn.csv.gz": gzip.compress(CSV.encode())[:-9], "torn.parquet": b"PAR1"}
+    if name in content:
+        (tmp_path / name).write_bytes(content[name])
+    with pytest.raises(InvalidInputError, match=name):
+        read_table(tmp_path / name, tmp_path / "t.toml")
+
+
+def test_a_row_of_a_parquet_file_is_named(tmp_path):
+    (tmp_path / "t.toml").write_text(SPEC)
+    columns = {"a": ["x", "q"], "b": [1, 2], "val": [1.0, 2.0], "test": [1.0, 2.0], "cost": [1, 2]}
+    pyarrow.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(InvalidInputError, match=r"t\.parquet, row 2, column 'a': 'q' is no choice"):
+        read_table(tmp_path / "t.parquet", tmp_path / "t.toml")
+    pyarrow.parquet.write_table(pa.table({**columns, "val": ["1", "2"]}), tmp_path / "t.parquet")
+    with pytest.raises(InvalidInputError, match="column 'val' holds string, no numbers"):
+        read_table(tmp_path / "t.parquet", tmp_path / "t.toml")
+
+
+EXTEND = """
+name = "more"
+source = "a meter"
+license = "CC0"
+key = "arch"
+[datasets.one.metrics.energy_mj]
+columns = "energy"
+unit = "mJ"
+direction = "minimize"
+role = "hardware"
+free = true
+"""
+
+
+@pytest.fixture
+def extend(read, tmp_path):
+    """Extends the small table by texts of a CSV and a specification."""
+    base = read()
+
+    def call(csv="arch,energy\ny:1,5\nx:1,6\n", spec=EXTEND):
+        (tmp_path / "e.csv").write_text(csv)
+        (tmp_path / "e.toml").write_text(spec)
+        return extended_table(base, tmp_path / "e.csv", tmp_path / "e.toml")
+
+    return call
+
+
+def test_extending_joins_by_key(extend, read):
+    table = extend()
+    assert table.name == "more"
+    np.testing.assert_array_equal(values(table, "energy_mj")[:, 0, 0], [6, np.nan, 5, np.nan])
+    np.testing.assert_array_equal(values(table), values(read()))
+    assert table.provenance.source == "nowhere; with a meter"
+    assert table.provenance.license == "MIT; CC0"
+    assert set(table.provenance.sha256) == {"t.csv", "e.csv"}
+    by_decisions = extend("b,a,energy\n1,y,5\n1,x,6\n", EXTEND.replace('"arch"', '["a", "b"]'))
+    np.testing.assert_array_equal(values(by_decisions, "energy_mj"), values(table, "energy_mj"))
+    by_index = extend("arch,energy\n2,5\n0,6\n", EXTEND.replace('"arch"', '"arch"\nkey_format = "index"'))
+    np.testing.assert_array_equal(values(by_index, "energy_mj"), values(table, "energy_mj"))
+
+
+@pytest.mark.parametrize(
+    ("csv", "spec", "message"),
+    [
+        ("arch,energy\ny:3,5\n", EXTEND, r"e\.csv, line 2, column 'arch': 'y:3' is no architecture"),
+        ("arch,energy\ny:1,5\ny:1,5\n", EXTEND, "line 3, column 'arch': the architecture stands in line 2"),
+        ("arch,energy\ny:1,5\n", EXTEND.replace(".one.", ".two."), "unknown data set 'two' in table small"),
+        ("arch,energy\ny:1,5\n", EXTEND.replace("energy_mj", "test_accuracy"), "has a metric test_accuracy already"),
+        ("arch,energy\ny:1,5\n", EXTEND.replace("key =", "keys ="), "unknown key 'keys' .*did you mean 'key'"),
+        ("arch,energy\n1,5\n", EXTEND.replace('"arch"', '"arch"\nkey_format = "digits"'), "have no digits"),
+        ("arch,energy\ny:1,5\n", EXTEND.replace('"arch"', '["arch", "nope"]'), "unknown column 'nope'"),
+    ],
+)
+def test_mistakes_in_extensions(extend, csv, spec, message):
+    with pytest.raises(InvalidInputError, match=message):
+        extend(csv, spec)
+
+
+def test_two_processes_import_the_same_file_at_once(cache, tmp_path):
+    (tmp_path / "t.csv").write_text(CSV)
+    (tmp_path / "t.toml").write_text(SPEC)
+    command = [sys.executable, "-m", "nasbench_harness", "tables", "import", "t.csv", "--spec", "t.toml"]
+    both = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [process.communicate(timeout=60)[1] for process in both] == ["", ""]
+    assert [process.returncode for process in both] == [0, 0]
+    assert [path.name for path in (cache / "imported").iterdir()] == ["small"]
+    assert "small-one" in task_names()
+    load_table("small")
+
+
+def test_another_file_under_the_same_name_needs_replace(cache, tmp_path):
+    (tmp_path / "t.toml").write_text(SPEC)
+    (tmp_path / "t.csv").write_text(CSV)
+    import_table(tmp_path / "t.csv", tmp_path / "t.toml")
+    (tmp_path / "t.csv").write_text(CSV.replace("10.5", "11"))
+    with pytest.raises(InvalidInputError, match="another table named small"):
+        import_table(tmp_path / "t.csv", tmp_path / "t.toml")
+    import_table(tmp_path / "t.csv", tmp_path / "t.toml", "other")
+    import_table(tmp_path / "t.csv", tmp_path / "t.toml", replace=True)
+    assert values(load_table("small")).max() == 40.123456789012345
+    assert values(load_table("small"))[0, 0, 0] == 11
+
+
+def test_an_unknown_table_cannot_be_extended(cache, cli):
+    done = cli("tables", "extend", "nb2O1", "e.csv", "--spec", "e.toml")
+    assert done.returncode == 2
+    assert "did you mean 'nb201'" in done.stderr
+    with pytest.raises(UnknownNameError):
+        load_table("nb2O1")
