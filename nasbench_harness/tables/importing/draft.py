@@ -180,15 +180,19 @@ def _unit(group: _Group, cells: Mapping[str, list[str]]) -> str:
     last = re.split(r"[_\W]+", group.name.lower().rstrip("_0123456789"))[-1]
     if last in _UNITS or _guess(group.name)[0] == "cost":
         return _UNITS.get(last, "s")
-    values = [float(value) for name in group.columns for value in cells.get(name, ())]
+    values = [float(value) for name in _names(group, cells) for value in cells[name]]
     is_share = bool(values) and max(values) <= 1
     return ("fraction" if is_share else "%") if _guess(group.name)[0] in ("search", "report") else "1"
 
 
 def _has_gaps(group: _Group, cells: Mapping[str, list[str]]) -> bool:
     most = max(map(len, cells.values()))
-    names = [name for name in cells if name.startswith(group.columns[0])] if group.is_by_epoch else group.columns
-    return any(len(cells[name]) < most for name in names)
+    return any(len(cells[name]) < most for name in _names(group, cells))
+
+
+def _names(group: _Group, cells: Mapping[str, list[str]]) -> list[str]:
+    """All columns of a metric."""
+    return [name for name in cells if name.startswith(group.columns[0])] if group.is_by_epoch else list(group.columns)
 
 
 def _identifier(text: str, filler: str) -> str:

@@ -70,6 +70,9 @@ class TableFile:
             self.header = self._read_header()
         except _BROKEN as error:
             raise self._unreadable(error) from error
+        broken = [name for name in self.header if not name.isprintable()]
+        if broken:
+            raise InvalidInputError(f"{path}: the header has the column {broken[0][:80]!r}: is a quote missing?")
 
     def require(self, column: str) -> None:
         """Raise unless there is exactly one column of this name."""

@@ -69,6 +69,8 @@ def _choices(value: Any) -> dict[str, tuple[str, ...]]:
             raise ValueError(f"{name} needs a list of at least two choices")
         if not all(isinstance(choice, str | int | float) and not isinstance(choice, bool) for choice in choices):
             raise ValueError(f"the choices of {name} must be texts or numbers")
+        if not all(str(choice).isprintable() for choice in choices):
+            raise ValueError(f"a choice of {name} holds a line break or another invisible character")
     return {name: tuple(map(str, choices)) for name, choices in value.items()}
 
 
@@ -236,7 +238,7 @@ def _one_line(error: ValidationError, path: Path, kind: type[BaseModel]) -> Inva
     errors = error.errors(include_url=False)
     # A misspelled key is also a missing one: the misspelling says more.
     first = next((entry for entry in errors if entry["type"] == "extra_forbidden"), errors[0])
-    loc = [str(part) for part in first["loc"]]
+    loc = [str(part) if str(part).isprintable() else repr(part) for part in first["loc"]]
     where = ".".join(loc) or "the file"
     if first["type"] == "extra_forbidden":
         parent = ".".join(loc[:-1])

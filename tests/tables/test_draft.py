@@ -1,0 +1,89 @@
+"""Drafts of specifications: they are accepted, and their guesses are the likely ones."""
+
+import tomllib
+
+import pytest
+
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.tables.importing.build import read_table
+from nasbench_harness.tables.importing.draft import draft_spec
+
+CELLS = "arch,val_777,val_888,test_acc,latency_ms,train_seconds\n421211,80,,79,3.5,10\n334131,90,91,89,4.5,20\n"
+CURVES = "depth,width,val_acc_1,val_acc_2,val_acc_3,val_acc_4,val_acc_5,val_acc_6,time_s\n" + "".join(
+    f"{depth},{width},{','.join(['0.5'] * 6)},12\n" for depth in (2, 4, 8) for width in (16, 32)
+)
+LISTED = "name,kind,layers,val_loss,odd\n" + "".join(f"net-{i},{'ab'[i % 2]},{i // 2},{i}.5,{i}.25\n" for i in range(8))
+
+
+@pytest.fixture
+def draft(tmp_path):
+    def call(csv):
+        (tmp_path / "My Table.csv").write_text(csv)
+        text = draft_spec(tmp_path / "My Table.csv")
+        (tmp_path / "spec.toml").write_text(text)
+        return text, tomllib.loads(text), read_table(tmp_path / "My Table.csv", tmp_path / "spec.toml")
+
+    return call
+
+
+def test_cells_and_replicates(draft):
+    text, spec, table = draft(CELLS)
+    assert "CHECK" in text
+    assert table.name == "my-table"
+    assert (spec["space"]["kind"], spec["space"]["key"]) == ("nasbench201", "arch")
+    metrics = {name: column.metric for name, column in table.datasets["data"].columns.items()}
+    assert {name: metric.role for name, metric in metrics.items()} == {
+        "val": "search",
+        "test_acc": "report",
+        "latency_ms": "hardware",
+        "train_seconds": "cost",
+    }
+    assert [metric.unit for metric in metrics.values()] == ["%", "%", "ms", "s"]
+    assert table.column("data", "val").values.shape == (15_625, 2, 1)
+
+
+def test_products_and_epochs(draft):
+    _, spec, table = draft(CURVES)
+    assert spec["space"]["decisions"] == {"depth": ["2", "4", "8"], "width": ["16", "32"]}
+    assert table.datasets["data"].fidelities == (1, 2, 3, 4, 5, 6)
+    assert spec["datasets"]["data"]["metrics"]["val_acc"]["unit"] == "fraction"
+    assert table.column("data", "time_s").values[0, 0].tolist() == [2, 4, 6, 8, 10, 12]
+
+
+def test_lists(draft):
+    _, spec, table = draft(LISTED)
+    assert (spec["space"]["kind"], spec["space"]["key"]) == ("list", "name")
+    assert spec["space"]["columns"] == ["kind", "layers"]
+    metric = table.column("data", "val_loss").metric
+    assert (metric.role, metric.direction) == ("search", "minimize")
+    assert table.column("data", "odd").metric.role == "proxy"
+
+
+def test_a_file_without_numbers_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\nx,y\nz,w\n")
+    with pytest.raises(InvalidInputError, match="no column of numbers"):
+        draft_spec(tmp_path / "t.csv")
+
+
+def test_the_verb_writes_a_file_once(cli, tmp_path):
+    (tmp_path / "cells.csv").write_text(CELLS)
+    done = cli("tables", "init-spec", "cells.csv")
+    assert done.returncode == 0, done.stderr
+    assert "nasbench-harness tables import cells.csv --spec cells.toml" in done.stdout
+    again = cli("tables", "init-spec", "cells.csv")
+    assert (again.returncode, again.stderr) == (
+        2,
+        "error: cells.toml exists already: name another file with --out\n",
+    )
+    cache = {"NASBENCH_HARNESS_CACHE": str(tmp_path / "cache")}
+    assert cli("tables", "import", "cells.csv", "--spec", "cells.toml", **cache).returncode == 0
+    assert "cells-data" in cli("tables", "list", **cache).stdout
+    assert "cells: as it was written" in cli("tables", "verify", "cells", **cache).stdout
+    info = cli("tables", "info", "cells", **cache).stdout
+    assert "15,625 architectures of the space nasbench201, 15,623 of them without results" in info
+    (tmp_path / "cache" / "imported" / "cells" / "data.val.npy").write_bytes(b"")
+    broken = cli("tables", "verify", "cells", **cache)
+    assert broken.returncode == 2
+    assert "import it again with --replace" in broken.stderr
+    assert cli("tables", "remove", "cells", **cache).stdout == "removed cells\n"
+    assert "cells-data" not in cli("tables", "list", **cache).stdout
