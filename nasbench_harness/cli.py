@@ -257,24 +257,21 @@ def list_tables(as_json: bool) -> None:
 @_json_option
 def table_info(name: str, as_json: bool) -> None:
     """Describe a table: space, metrics with roles and units, optima, provenance."""
-    import numpy as np
-
-    from nasbench_harness.evaluation.grid import exact_means
+    from nasbench_harness.evaluation.task import make_task
     from nasbench_harness.tables.registry import load_table
 
     table = load_table(name)
     rows: dict[str, Any] = {}
     for dataset, entry in table.datasets.items():
-        search = table.metrics(dataset, "search")[0]
-        means = exact_means(search)
-        best = int(np.nanargmax(means.values if search.metric.direction == "maximize" else -means.values))
-        rows[f"{name}-{dataset}"] = {
+        task = make_task(table, dataset, entry.fidelities[-1] if entry.fidelities else None)
+        best = task.report.optimum
+        rows[task.name] = {
             "title": entry.title,
             "space": entry.space.name,
             "architectures": entry.space.num_architectures,
-            "evaluated": int(means.exists.sum()),
+            "evaluated": int(task.report.exists.sum()),
             "fidelities": list(entry.fidelities),
-            "optimum": round(float(means.values[best]), 6),
+            "optimum": round(float(task.report.values[best]), 6),
             "optimum_architecture": entry.space.to_string(best),
             "metrics": [
                 {**vars(column.metric), "shape": list(column.values.shape)} for column in entry.columns.values()

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from nasbench_harness import compare
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import make_task
@@ -329,3 +330,22 @@ def test_an_unknown_table_cannot_be_extended(cache, cli):
     assert "did you mean 'nb201'" in done.stderr
     with pytest.raises(UnknownNameError):
         load_table("nb2O1")
+
+
+def test_every_strategy_searches_imported_tables(cache, tmp_path):
+    """A list, a product with missing rows, and learning curves at a named fidelity."""
+    rows = [(a, b) for a in range(4) for b in range(5) if (a * 7 + b * 3) % 4]
+    csv = "key,a,b,val,test,cost,val_1,val_2,c1,c2\n"
+    csv += "".join(f"k{i},{a},{b},{a}.{b},{i},{i + 1},{i},{i * 2},{i},{i + 9}\n" for i, (a, b) in enumerate(rows))
+    (tmp_path / "t.csv").write_text(csv)
+    grid = SPEC.replace('["x", "y"]', "[0, 1, 2, 3]").replace("[1, 2]", "[0, 1, 2, 3, 4]")
+    listed = LIST.replace('key = "test"', 'key = "key"')
+    curves = grid.replace('columns = "val"', 'prefix = "val_"').replace('"cost"', '{ 1 = "c1", 2 = "c2" }', 1)
+    for name, spec in {"listed": listed, "grid": grid, "curves": curves}.items():
+        (tmp_path / "t.toml").write_text(spec)
+        import_table(tmp_path / "t.csv", tmp_path / "t.toml", name)
+    study = compare(tasks=["listed-one", "grid-one"], seeds=20, evaluations=40, out=tmp_path / "s")
+    assert study.frame().groupby("task")["regret_pp"].min().tolist() == [0, 0]
+    assert study.frame()["regret_pp"].notna().all()
+    study = compare(tasks=["curves-one"], seeds=10, evaluations=30, fidelity=1, out=tmp_path / "c")
+    assert study.frame()["regret_pp"].notna().all()
