@@ -290,7 +290,11 @@ def test_extending_joins_by_key(extend, read):
         ("arch,energy\ny:1,5\n", EXTEND.replace(".one.", ".two."), "unknown data set 'two' in table small"),
         ("arch,energy\ny:1,5\n", EXTEND.replace("energy_mj", "test_accuracy"), "has a metric test_accuracy already"),
         ("arch,energy\ny:1,5\n", EXTEND.replace("key =", "keys ="), "unknown key 'keys' .*did you mean 'key'"),
-        ("arch,energy\n1,5\n", EXTEND.replace('"arch"', '"arch"\nkey_format = "digits"'), "have no digits"),
+        (
+            "arch,energy\n1,5\n",
+            EXTEND.replace('"arch"', '"arch"\nkey_format = "digits"'),
+            "column 'arch': '1' is no architecture",
+        ),
         ("arch,energy\ny:1,5\n", EXTEND.replace('"arch"', '["arch", "nope"]'), "unknown column 'nope'"),
     ],
 )
@@ -349,3 +353,16 @@ def test_every_strategy_searches_imported_tables(cache, tmp_path):
     assert study.frame()["regret_pp"].notna().all()
     study = compare(tasks=["curves-one"], seeds=10, evaluations=30, fidelity=1, out=tmp_path / "c")
     assert study.frame()["regret_pp"].notna().all()
+
+
+def test_graphs_are_extended_by_their_digits_and_their_strings(tmp_path):
+    graph = load_table("graph")
+    space = graph.datasets["cora"].space
+    for key_format, name in (("digits", space.to_key), ("string", space.to_string)):
+        (tmp_path / "e.csv").write_text(f"arch,energy\n{name(7)},5\n{name(26_205)},6\n")
+        spec = EXTEND.replace(".one.", ".cora.").replace('"arch"', f'"arch"\nkey_format = "{key_format}"')
+        (tmp_path / "e.toml").write_text(spec)
+        table = extended_table(graph, tmp_path / "e.csv", tmp_path / "e.toml")
+        energy = table.column("cora", "energy_mj").values[:, 0, 0]
+        assert np.flatnonzero(~np.isnan(energy)).tolist() == [7, 26_205]
+        assert list(table.datasets) == list(graph.datasets)

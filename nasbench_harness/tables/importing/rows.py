@@ -53,19 +53,15 @@ def rows_of(spec: SpaceSpec, content: Content, name: str) -> tuple[SearchSpace, 
 
 
 def key_rows(space: SearchSpace, content: Content, column: str, key_format: str) -> Ints:
-    """Architectures by a key column: as digits, as the space's string, or as the index, shape (num_rows,)."""
+    """Architectures by a key column: as the short key, as the space's string, or as the index, shape (num_rows,)."""
     if key_format == "index":
         values = content.numbers[column]
         is_index = (values >= 0) & (values < space.num_architectures) & (values == np.floor(values))
         wanted = f"an index 0 … {space.num_architectures - 1:,}"
         content.refuse(~is_index, column, lambda row: f"{values[row]:.10g} is no {wanted[3:]}")
         return values.astype(np.int64)
-    if key_format == "digits":
-        if not hasattr(space, "to_key"):
-            raise InvalidInputError(f"architectures of the space {space.name} have no digits: use key_format string")
-        keys = [space.to_key(architecture) for architecture in range(space.num_architectures)]
-    else:
-        keys = space.to_strings(range(space.num_architectures))
+    names = range(space.num_architectures)
+    keys = list(map(space.to_key, names)) if key_format == "digits" else space.to_strings(names)
     return _positions(content, column, keys, "is no architecture of the space " + space.name)
 
 

@@ -196,7 +196,7 @@ class ExtendSpec(_Part):
 
     Attributes:
         key: Column that names the architecture, or the columns of its decisions.
-        key_format: As text (``string``), as the table's index, or as digits where the space has them.
+        key_format: As text (``string``), as the table's index, or as the short key (``digits``).
     """
 
     name: str | None = None
