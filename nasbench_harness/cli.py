@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nasbench_harness.engine.execution import BatchReport, Rules
     from nasbench_harness.tables.table import Table
 
+_FIRST_FILES = ("report.md", "overview.tex", "main.tex", "anytime.pdf", "report.json")
 _FORMATS = ("markdown", "latex", "csv", "json", "pdf", "png")
 
 
@@ -108,7 +109,7 @@ def compare(as_json: bool, **options: Any) -> None:
     else:
         _print_report(study)
     click.echo(speed, err=as_json)
-    click.echo(f"report: {study.folder.report_folder} ({', '.join(names)})", err=as_json)
+    click.echo(_place(study, names), err=as_json)
 
 
 @main.command()
@@ -173,7 +174,7 @@ def report(folder: Path, formats: tuple[str, ...], as_json: bool) -> None:
         click.echo(json.dumps({"folder": str(study.folder.report_folder), "files": names}))
         return
     _print_report(study)
-    click.echo(f"report: {study.folder.report_folder} ({', '.join(names)})")
+    click.echo(_place(study, names))
 
 
 @main.command("add-trace")
@@ -575,6 +576,14 @@ def _speed(plan: Plan, num_evaluations: int, seconds: float) -> str:
         return f"nothing to run{already}"
     rate = num_evaluations / seconds
     return f"{num_evaluations:,} evaluations in {seconds:.1f} s: {rate:,.0f} evaluations per second{already}"
+
+
+def _place(study: Any, names: list[str]) -> str:
+    """Where the report lies, with the files that are looked at first."""
+    first = [name for name in _FIRST_FILES if name in names]
+    rest = len(names) - len(first)
+    shown = [*first, *([f"{rest} more"] if rest else [])]
+    return f"report: {study.folder.report_folder} ({', '.join(shown)})"
 
 
 def _print_report(study: Any) -> None:

@@ -34,7 +34,8 @@ def print_report(console: Console, analysis: Analysis) -> None:
     else:
         for table in overviews:
             is_wide = console.width >= 20 + _MIN_WIDTH_PER_STRATEGY * (len(table.columns) - 1)
-            console.print(to_rich(table if is_wide else _means_only(table), "Final regret"))
+            title = "Final regret" if is_wide else "Final regret (means; a wider terminal shows standard deviations)"
+            console.print(to_rich(table if is_wide else _means_only(table), title))
         console.print(Text(_repeats(analysis), style="dim"))
     console.print(Text(overviews[0].caption, style="dim"))
 

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 GROUP = "nasbench_harness.tables"
 # Counts changes of how tables are converted; part of the cache folder's name.
 _CONVERSION = 3
+_OWN = {"nb201": 0, "graph": 1}
 
 
 @cache
 def table_entry_points() -> dict[str, EntryPoint]:
-    """Entry point of every installed table provider, by table name."""
-    return {entry.name: entry for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)}
+    """Entry point of every installed table provider, by table name; this package's tables come first."""
+    found = sorted(entry_points(group=GROUP), key=lambda entry: (_OWN.get(entry.name, len(_OWN)), entry.name))
+    return {entry.name: entry for entry in found}
 
 
 def source_file(entry: EntryPoint) -> Path:
