@@ -107,11 +107,23 @@ def _draw(panel: Axes, analysis: Analysis, entry: TaskAnalysis, axis: Axis) -> N
             _draw_curve(panel, times, curve, label, position, label in analysis.options.highlight)
     panel.set_title(entry.task.title)
     panel.set_xscale("log")
-    # Runs that reach the optimum have regret 0: linear below one grid step, logarithmic above.
-    panel.set_yscale("symlog", linthresh=_threshold(entry), linscale=0.4)
     panel.set_xlim(times[0], max(times[-1], 2 * times[0]))
-    panel.set_ylim(bottom=0)
+    smallest = _smallest(entry, axis)
+    if smallest > 2 * _threshold(entry):
+        panel.set_yscale("log")
+        panel.set_ylim(bottom=0.8 * smallest)
+    else:
+        # Runs that reach the optimum have regret 0: linear below one grid step, logarithmic above.
+        panel.set_yscale("symlog", linthresh=_threshold(entry), linscale=0.4)
+        panel.set_ylim(bottom=0)
     _plain_numbers(panel, axis)
+
+
+def _smallest(entry: TaskAnalysis, axis: Axis) -> float:
+    """Smallest regret that is drawn."""
+    curves = [result.after_evaluations if axis == "evaluations" else result.at_seconds for result in entry.results]
+    lows = [curve.mean if curve.band is None else curve.band.low for curve in curves if curve is not None]
+    return float(np.nanmin(lows))
 
 
 def _times(entry: TaskAnalysis, axis: Axis) -> Any:
@@ -140,8 +152,10 @@ def _threshold(entry: TaskAnalysis) -> float:
 
 
 def _plain_numbers(panel: Axes, axis: Axis) -> None:
-    from matplotlib.ticker import FuncFormatter, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+    if panel.get_yscale() == "log":
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     if axis == "evaluations":
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -24,14 +24,18 @@ _ESCAPES = {
     "<": "$<$",
     ">": "$>$",
 }
+MAX_NUMBERS_IN_SMALL = 4  # more columns of numbers are set in a smaller size
+MAX_HEADER = 11  # letters of a name above numbers
 _DAGGER = r"$^\dagger$"
 
 
 def to_latex(table: Table) -> str:
     """A table environment with the caption above, one S column for every column of numbers, extra columns left out."""
     table = _without_extras(table)
+    is_wide = sum(column.is_number for column in table.columns) > MAX_NUMBERS_IN_SMALL
+    size = r"\footnotesize\setlength{\tabcolsep}{3pt}" if is_wide else r"\small\setlength{\tabcolsep}{4pt}"
     lines = [
-        _PREAMBLE + r"\begin{table}\centering\small\setlength{\tabcolsep}{4pt}",
+        _PREAMBLE + rf"\begin{{table}}\centering{size}",
         rf"\caption{{{escape(table.caption)}}}",
     ]
     lines.append(rf"\begin{{tabular}}{{@{{}}{' '.join(_column(table, i) for i in range(len(table.columns)))}@{{}}}}")
@@ -41,7 +45,7 @@ def to_latex(table: Table) -> str:
     lines.append(
         _row(
             [
-                escape(column.header) if not column.is_number else f"{{{escape(column.header)}}}"
+                escape(column.header) if not column.is_number else f"{{{_header(column.header)}}}"
                 for column in table.columns
             ]
         )
@@ -55,6 +59,14 @@ def to_latex(table: Table) -> str:
             lines.append(_row(cells))
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
     return "\n".join(lines) + "\n"
+
+
+def _header(text: str) -> str:
+    """A header above numbers; a long name is broken at its first hyphen."""
+    first, hyphen, rest = text.partition("-")
+    if hyphen and " " not in text and len(text) > MAX_HEADER:
+        return rf"\shortstack{{{escape(first)}-\\{escape(rest)}}}"
+    return escape(text)
 
 
 def _without_extras(table: Table) -> Table:

@@ -182,7 +182,8 @@ def spending_table(analysis: Analysis) -> Table:
 
 
 def _main_table(analysis: Analysis, part: Sequence[Measure], position: int, num_parts: int) -> Table:
-    columns = [Column("strategy", "Strategy", is_number=False), Column("seeds", "N")]
+    is_full = len(part) == MAX_VALUES_ABREAST  # of values: no place for N, which stands in the caption
+    columns = [Column("strategy", "Strategy", is_number=False), Column("seeds", "N", is_extra=is_full)]
     for measure in part:
         metric = measure.view.metric
         header = f"{metric.name.replace('_accuracy', '')} ({metric.unit})"
