@@ -54,7 +54,8 @@ def canonical_form(links: Ints, operations: Ints, skip: int) -> tuple[Ints, Ints
     links, operations = _skips_to_the_front(links, operations, skip)
     radix = (int(operations.max(initial=0)) + 1) ** np.arange(NUM_NODES)[::-1]
     smallest_links, smallest_operations = links.copy(), operations.copy()
-    for pattern, (smallest, orders) in orderings().items():
+    for pattern in np.unique(links, axis=0):
+        smallest, orders = orderings()[tuple(pattern.tolist())]
         rows = np.flatnonzero((links == pattern).all(axis=1))
         candidates = operations[rows][:, orders]  # (rows, orders, 4)
         chosen = (candidates @ radix).argmin(axis=1)
