@@ -140,7 +140,10 @@ MISTAKES = [
     (("compare", "--study-seed", "-1"), "study_seed must be a whole number of at least 0"),
     (("compare", "--jobs", "0"), "jobs must be a whole number of at least 1"),
     (("compare", "--noise", "perquery"), "noise must be per_query, per_run, replicate=k or mean"),
-    (("compare", "--noise", "replicate=2"), "7,456 of 15,625 architectures have no replicate 2"),
+    (
+        ("compare", "--tasks", "nb201-cifar10", "--noise", "replicate=2"),
+        "7,456 of 15,625 architectures have no replicate 2",
+    ),
     (("compare", "--duplicates", "fre"), "unknown duplicates 'fre': did you mean 'free'?"),
     (("compare", "--strategies", "randomsearch"), "unknown strategy 'randomsearch': did you mean 'random-search'?"),
     (("compare", "--strategies", "random-search,a=random-search"), "are the same"),

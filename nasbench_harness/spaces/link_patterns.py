@@ -54,9 +54,10 @@ def canonical_form(links: Ints, operations: Ints, skip: int) -> tuple[Ints, Ints
     links, operations = _skips_to_the_front(links, operations, skip)
     radix = (int(operations.max(initial=0)) + 1) ** np.arange(NUM_NODES)[::-1]
     smallest_links, smallest_operations = links.copy(), operations.copy()
-    for pattern in np.unique(links, axis=0):
-        smallest, orders = orderings()[tuple(pattern.tolist())]
-        rows = np.flatnonzero((links == pattern).all(axis=1))
+    patterns = links @ NUM_NODES ** np.arange(NUM_NODES)
+    for pattern in np.unique(patterns):
+        rows = np.flatnonzero(patterns == pattern)
+        smallest, orders = orderings()[tuple(links[rows[0]].tolist())]
         candidates = operations[rows][:, orders]  # (rows, orders, 4)
         chosen = (candidates @ radix).argmin(axis=1)
         smallest_links[rows] = smallest

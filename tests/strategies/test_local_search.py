@@ -46,7 +46,8 @@ def plain_local_search(problem, rng, *, acceptance="first", num_initial=10):
             center, center_loss = evaluation.architecture, evaluation.loss
     while True:
         best, best_loss = None, center_loss
-        for neighbor in shuffled(space.neighbors(np.array([center]))[0].tolist(), rng):
+        neighbors = [neighbor for neighbor in space.neighbors(np.array([center]))[0].tolist() if neighbor >= 0]
+        for neighbor in shuffled(neighbors, rng):
             evaluation = yield neighbor
             if evaluation.loss < best_loss:
                 best, best_loss = neighbor, evaluation.loss
@@ -73,6 +74,17 @@ def test_a_plain_generator_has_the_same_traces(run, run_plain, assert_same_trace
     lockstep = run(text, "nb201-cifar100", 40, evaluations=400, **protocol)
     parameters = {"acceptance": acceptance, "num_initial": num_initial}
     plain = run_plain(plain_local_search, "local-search", "nb201-cifar100", 40, parameters, evaluations=400, **protocol)
+    assert_same_traces(plain, lockstep)
+
+
+@pytest.mark.parametrize("acceptance", ["first", "steepest"])
+def test_a_plain_generator_has_the_same_traces_where_rows_differ_in_their_number_of_neighbors(
+    run, run_plain, assert_same_traces, acceptance
+):
+    lockstep = run(f"local-search(acceptance='{acceptance}',num_initial=2)", "graph-proteins", 20, evaluations=300)
+    parameters = {"acceptance": acceptance, "num_initial": 2}
+
+    plain = run_plain(plain_local_search, "local-search", "graph-proteins", 20, parameters, evaluations=300)
     assert_same_traces(plain, lockstep)
 
 

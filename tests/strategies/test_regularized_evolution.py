@@ -82,6 +82,16 @@ def test_a_plain_generator_has_the_same_traces(
     assert_same_traces(plain, lockstep)
 
 
+@pytest.mark.parametrize("task", ["graph-cora", "graph-proteins"])
+def test_a_plain_generator_has_the_same_traces_where_mutations_are_drawn_again(
+    run, run_plain, assert_same_traces, task
+):
+    lockstep = run(SMALL, task, 20, evaluations=150)
+    parameters = {"population_size": 10, "sample_size": 3}
+    plain = run_plain(plain_regularized_evolution, LARGE, task, 20, parameters, evaluations=150)
+    assert_same_traces(plain, lockstep)
+
+
 def test_every_child_is_one_mutation_of_a_living_member(run):
     columns = run(SMALL, "nb201-cifar100", 500, evaluations=300, noise="mean")
     architectures = columns["architecture"].reshape(500, 300)

@@ -4,7 +4,8 @@ import pytest
 
 from nasbench_harness.engine.references import strategy_entry_points
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.spaces import NASBench201Space, ProductSpace
+from nasbench_harness.spaces import NASBench201Space, NASBenchGraphSpace, ProductSpace
+from nasbench_harness.spaces.nasbench_graph import PROTEINS_OPERATIONS
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.testing import (
     OracleContract,
@@ -20,6 +21,16 @@ class TestNASBench201Space(SpaceContract):
         return NASBench201Space()
 
 
+class TestNASBenchGraphSpace(SpaceContract):
+    def make_space(self):
+        return NASBenchGraphSpace()
+
+
+class TestNASBenchGraphSpaceOfProteins(SpaceContract):
+    def make_space(self):
+        return NASBenchGraphSpace(PROTEINS_OPERATIONS)
+
+
 class TestProductSpace(SpaceContract):
     def make_space(self):
         return ProductSpace("letters", [["a", "b"], ["c", "d", "e"], list("tuvwxyz")])
@@ -30,11 +41,23 @@ class TestNASBench201Table(TableContract):
         return load_table("nb201")
 
 
+class TestNASBenchGraphTable(TableContract):
+    def make_table(self):
+        return load_table("graph")
+
+
 class TestTableOracle(OracleContract):
     num_architectures = 15_625
 
     def make_oracle(self):
         return load_task("nb201-cifar10").oracle
+
+
+class TestTableOracleWithoutCost(OracleContract):
+    num_architectures = 2_021
+
+    def make_oracle(self):
+        return load_task("graph-proteins").oracle
 
 
 @pytest.mark.parametrize("name", strategy_entry_points())
