@@ -196,6 +196,14 @@ class Study:
         """Runs that the whole study has."""
         return sum(len(self._seeds(entrant, task)) for entrant in self._entrants for task in self._tasks_of(entrant))
 
+    def places(self) -> list[tuple[str, Path, Sequence[int]]]:
+        """(task, folder of the runs, their seeds) of every strategy on every task; nothing is read."""
+        return [
+            (task.name, self.folder.runs_folder(self._identity(entrant, task)), self._seeds(entrant, task))
+            for entrant in self._entrants
+            for task in self._tasks_of(entrant)
+        ]
+
     def missing(self) -> list[tuple[str, str, int]]:
         """(strategy, task, number of runs) still missing."""
         lacking = []

@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nasbench_harness.errors import HarnessError, InvalidInputError, TableError
+from nasbench_harness.errors import HarnessError, InvalidInputError
 
 if TYPE_CHECKING:
     from nasbench_harness.api import Plan
+    from nasbench_harness.doctor import Check
     from nasbench_harness.engine.execution import BatchReport, Rules
     from nasbench_harness.tables.table import Table
 
 _FIRST_FILES = ("report.md", "overview.tex", "main.tex", "anytime.pdf", "report.json")
 _FORMATS = ("markdown", "latex", "csv", "json", "pdf", "png")
+_COLORS = {"ok": "green", "note": "cyan", "missing": "yellow", "broken": "red"}
 
 
 class _Group(click.Group):
@@ -127,11 +129,22 @@ def run(as_json: bool, **options: Any) -> None:
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--watch", "is_watched", is_flag=True, help="Go on showing it until nothing is missing; Ctrl-C ends it.")
+@click.option("--interval", type=float, help="Seconds between two looks of --watch.  [default: 1]")
 @_json_option
-def status(folder: Path, as_json: bool) -> None:
-    """Show what a study has and what it lacks."""
+def status(folder: Path, is_watched: bool, interval: float | None, as_json: bool) -> None:
+    """Show what the study in FOLDER has and what it lacks.
+
+    With --watch it follows a study that another process runs: bars on a terminal, elsewhere a line (with --json an
+    object) whenever something changed.
+    """
     from nasbench_harness.api import open_study
 
+    if interval is not None and not is_watched:
+        raise InvalidInputError("--interval belongs to --watch: give both")
+    if is_watched:
+        _watch(folder, 1.0 if interval is None else interval, as_json)
+        return
     study = open_study(folder)
     record, missing = study.record, study.missing()
     total = study.num_runs
@@ -226,6 +239,26 @@ def export(folder: Path, trace: str | None, formats: tuple[str, ...], task: str 
         return
     for path in files:
         click.echo(path)
+
+
+@main.command()
+@_json_option
+def doctor(as_json: bool) -> None:
+    """Say what is installed, which tables and devices are usable, and what to mend.
+
+    Exit code 1 when something is broken that compare needs.
+    """
+    from nasbench_harness.doctor import examine
+
+    checks = examine()
+    obstacles = [check.name for check in checks if check.is_obstacle]
+    if as_json:
+        click.echo(json.dumps({"ready": not obstacles, "checks": [vars(check) for check in checks]}))
+    else:
+        _print_checks(checks)
+        click.echo(f"not ready, mend: {', '.join(obstacles)}" if obstacles else "ready: nasbench-harness compare")
+    if obstacles:
+        raise click.exceptions.Exit(1)
 
 
 @main.group(cls=_Group)
@@ -352,25 +385,30 @@ def init_spec(file: Path, out: Path | None) -> None:
 
 
 @tables.command("verify")
-@click.argument("name", required=False)
+@click.argument("names", nargs=-1, metavar="[NAME]…")
 @_json_option
-def verify_tables(name: str | None, as_json: bool) -> None:
-    """Check the cached arrays of a table, or of all tables, against their digests."""
-    from nasbench_harness.tables.registry import load_table, table_names
+def verify_tables(names: tuple[str, ...], as_json: bool) -> None:
+    """Compare cached tables with their digests, and with the packages they come from, bit by bit.
 
-    digests, damaged = {}, []
-    for table in [name] if name is not None else table_names():
-        try:
-            digests[table] = load_table(table).digest
-        except HarnessError as error:
-            damaged.append(str(error))
-    if as_json and not damaged:
-        click.echo(json.dumps(digests))
-    elif not as_json:
-        for table, digest in digests.items():
-            click.echo(f"{table}: as it was written, sha256 {digest}")
-    if damaged:
-        raise TableError("\nerror: ".join(damaged))
+    NAME is a table or a folder that holds one; without it all tables are compared. Exit code 1 when something differs.
+    """
+    from nasbench_harness.tables.registry import table_names
+    from nasbench_harness.tables.verify import check_table
+
+    verdicts = []
+    for name in names or table_names():
+        verdict = check_table(name)
+        verdicts.append(verdict)
+        if not as_json:
+            click.echo(f"{name}: {verdict.describe()}")
+            for finding in verdict.findings:
+                click.echo(f"  {finding}")
+            if verdict.advice:
+                click.echo(f"  to mend: {verdict.advice}")
+    if as_json:
+        click.echo(json.dumps([vars(verdict) for verdict in verdicts], default=str))
+    if any(verdict.state == "differs" or (verdict.state == "missing" and names) for verdict in verdicts):
+        raise click.exceptions.Exit(1)
 
 
 @tables.command("remove")
@@ -381,6 +419,36 @@ def remove_command(name: str) -> None:
 
     remove_table(name)
     click.echo(f"removed {name}")
+
+
+def _print_checks(checks: Iterable[Check]) -> None:
+    group = ""
+    for check in checks:
+        if check.group != group:
+            group = check.group
+            click.secho(group, bold=True)
+        mark = click.style(f"{check.state:<7}", fg=_COLORS[check.state])
+        click.echo(f"  {mark}  {check.name}: {check.detail}")
+        if check.advice:
+            click.echo(f"           → {check.advice}")
+
+
+def _watch(folder: Path, interval_s: float, as_json: bool) -> None:
+    from rich.console import Console
+
+    from nasbench_harness.api import open_study
+    from nasbench_harness.watch import Snapshot, watch
+
+    if not 0.1 <= interval_s <= 3600:
+        raise InvalidInputError(f"--interval must be 0.1 … 3600 seconds, not {interval_s:g}")
+
+    def as_line(snapshot: Snapshot) -> str:
+        return json.dumps(snapshot.record()) if as_json else snapshot.describe()
+
+    console = Console(force_terminal=False if as_json else None)
+    last = watch(lambda: open_study(folder), interval_s, console, as_line)
+    if console.is_terminal:
+        click.echo(last.describe())
 
 
 def _print_imported(table: Table, as_json: bool) -> None:

@@ -138,6 +138,15 @@ class StudyFolder:
         self.write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
 
 
+def named_blocks(folder: Path) -> list[Block]:
+    """Blocks that the names in a runs folder promise; no file is opened, so that a writer is not disturbed."""
+    try:
+        matches = [(path, _BLOCK_NAME.fullmatch(path.name)) for path in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+    return [Block(path, int(match[1]), int(match[2])) for path, match in matches if match]
+
+
 def missing_seeds(
     blocks: Iterable[Block], num_seeds: int, among: Collection[int] | None = None
 ) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from nasbench_harness.errors import TableError
 from nasbench_harness.tables.location import VARIABLE, imported_folder
 from nasbench_harness.tables.table import Table, metadata_of, table_from_metadata
 
-_METADATA = "table.json"
+METADATA = "table.json"
 _DIGEST = "table.sha256"
 
 
@@ -62,7 +62,7 @@ def _write(table: Table, temporary: Path, texts: Mapping[str, str]) -> str:
             files[dataset, name] = (path.name, _sha256(path))
     text = json.dumps(metadata_of(table, files), indent=1)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    for name, content in {**texts, _METADATA: text, _DIGEST: digest}.items():
+    for name, content in {**texts, METADATA: text, _DIGEST: digest}.items():
         (temporary / name).write_text(content, encoding="utf-8")
     return digest
 
@@ -91,10 +91,10 @@ def open_table(folder: Path) -> Table:
         TableError: The metadata or an array is missing or damaged.
     """
     try:
-        text = (folder / _METADATA).read_text(encoding="utf-8")
+        text = (folder / METADATA).read_text(encoding="utf-8")
         digest = hashlib.sha256(text.encode()).hexdigest()
         if digest != (folder / _DIGEST).read_text(encoding="utf-8"):
-            raise ValueError(f"{_METADATA} does not match its digest")
+            raise ValueError(f"{METADATA} does not match its digest")
         return table_from_metadata(text, digest, folder)
     except Exception as error:  # a flipped bit in an array's header can raise nearly anything
         raise _corrupt(folder, str(error) or type(error).__name__) from error
@@ -108,11 +108,20 @@ def verify_table(table: Table) -> None:
     """
     if table.folder is None:
         return
-    metadata = json.loads((table.folder / _METADATA).read_text(encoding="utf-8"))
+    for finding in damaged_arrays(table.folder):
+        raise _corrupt(table.folder, finding)
+
+
+def damaged_arrays(folder: Path) -> Iterator[str]:
+    """What is wrong with the arrays of a folder whose metadata is whole, a line for each array that is."""
+    metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
     for dataset in metadata["datasets"].values():
         for column in dataset["columns"]:
-            if _sha256(table.folder / column["file"]) != column["sha256"]:
-                raise _corrupt(table.folder, f"{column['file']} does not match its digest")
+            try:
+                if _sha256(folder / column["file"]) != column["sha256"]:
+                    yield f"{column['file']} does not match its digest"
+            except OSError as error:
+                yield f"{column['file']} cannot be read: {error.strerror}"
 
 
 def _sha256(path: Path) -> str:

