@@ -120,10 +120,11 @@ def _draw(panel: Axes, analysis: Analysis, entry: TaskAnalysis, axis: Axis) -> N
 
 
 def _smallest(entry: TaskAnalysis, axis: Axis) -> float:
-    """Smallest regret that is drawn."""
+    """Smallest regret that is drawn; 0 where nothing is."""
     curves = [result.after_evaluations if axis == "evaluations" else result.at_seconds for result in entry.results]
     lows = [curve.mean if curve.band is None else curve.band.low for curve in curves if curve is not None]
-    return float(np.nanmin(lows))
+    drawn = np.concatenate(lows)[np.isfinite(np.concatenate(lows))]
+    return float(drawn.min(initial=np.inf)) if len(drawn) else 0.0
 
 
 def _times(entry: TaskAnalysis, axis: Axis) -> Any:
