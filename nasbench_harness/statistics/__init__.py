@@ -20,14 +20,28 @@ from nasbench_harness.statistics.intervals import (
 )
 from nasbench_harness.statistics.multiple import adjust, not_significantly_worse
 from nasbench_harness.statistics.ranking import mean_ranks
+from nasbench_harness.statistics.regression import (
+    Case,
+    Difference,
+    Regression,
+    count_codes,
+    decide,
+    difference,
+    more_runs,
+    regress,
+    regress_family,
+)
 from nasbench_harness.statistics.signed_rank import AllPairs, SignedRank, all_pairs, signed_rank
 
 __all__ = [
     "AllPairs",
+    "Case",
     "CliffsDelta",
+    "Difference",
     "ExactCurve",
     "Interval",
     "Proportion",
+    "Regression",
     "SignedRank",
     "a12",
     "a12_matrix",
@@ -35,7 +49,10 @@ __all__ = [
     "all_pairs",
     "at_times",
     "cliffs_delta",
+    "count_codes",
     "count_matrix",
+    "decide",
+    "difference",
     "exact_random_search",
     "grid_codes",
     "incumbent_steps",
@@ -44,8 +61,11 @@ __all__ = [
     "iqm_interval",
     "mean_interval",
     "mean_ranks",
+    "more_runs",
     "not_significantly_worse",
     "proportion",
+    "regress",
+    "regress_family",
     "resampled_iqm",
     "signed_rank",
     "stratified_iqm_interval",

@@ -1,0 +1,280 @@
+"""Has a strategy become worse? Verdicts on the difference of mean regret between an old and a new version.
+
+d = mean regret new − old, with one-sided Welch bounds (Welch 1947) at the level of a look. In this order:
+
+    inferior      low > 0 and d > margin
+    superior      high < 0 and d < −margin
+    equivalent    −margin < low and high < margin
+    non-inferior  high < margin, at the last look only
+    inconclusive  otherwise
+
+Looks are declared beforehand and share alpha evenly (Bonferroni): a single look has all of it. Over a family of cases,
+Holm multiplies the p-values of "inferior" only. Runs are given as counts per integer grid code, so that means and
+variances come from exact integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, sqrt
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from nasbench_harness.statistics.multiple import adjust
+
+LOOKS = (100, 300, 1_000, 3_000)
+ALPHA = 0.01
+
+Verdict = Literal["inferior", "superior", "equivalent", "non-inferior", "inconclusive"]
+CodeCounts = Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean regret of the new runs minus that of the old ones.
+
+    Attributes:
+        value: The difference in the metric's unit; positive: the new runs are worse.
+        low: One-sided lower bound at ``level``.
+        high: One-sided upper bound at ``level``.
+        p_worse: One-sided p-value of "the new runs are not worse".
+        level: Chance that a bound may fail.
+        num_old: Old runs.
+        num_new: New runs.
+    """
+
+    value: float
+    low: float
+    high: float
+    p_worse: float
+    level: float
+    num_old: int
+    num_new: int
+
+
+@dataclass(frozen=True)
+class Regression:
+    """What came of comparing the new runs with the old ones.
+
+    Attributes:
+        verdict: See the module.
+        difference: At the look that decided.
+        margin: Difference that matters, in the metric's unit.
+        num_more: Where inconclusive, about how many more new runs would decide; None: no number would, the old side
+            is too small.
+    """
+
+    verdict: Verdict
+    difference: Difference
+    margin: float
+    num_more: int | None = 0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One strategy on one task.
+
+    Attributes:
+        old: Old runs, how often each grid code of regret occurs.
+        new: Gives the grid codes of the first n new runs, shape (n,).
+        step: Size of a grid step in the metric's unit.
+        margin: Difference that matters, in the metric's unit.
+    """
+
+    old: CodeCounts
+    new: Callable[[int], ArrayLike]
+    step: float
+    margin: float
+
+
+def count_codes(codes: ArrayLike) -> dict[int, int]:
+    """Returns how often each code occurs, by ascending code.
+
+    Args:
+        codes: integers, shape (num_runs,).
+
+    Raises:
+        ValueError: not one-dimensional, or not integers.
+
+    Example:
+        >>> count_codes([3, 0, 3])
+        {0: 1, 3: 2}
+    """
+    array = np.asarray(codes)
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"codes has shape {array.shape} and type {array.dtype}; pass integers of shape (num_runs,)")
+    values, counts = np.unique(array, return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def difference(old: CodeCounts, new: CodeCounts, step: float = 1.0, level: float = ALPHA) -> Difference:
+    """Returns the difference of two means with Welch's one-sided bounds.
+
+    Args:
+        old: how often each grid code occurs among the old runs.
+        new: the same of the new runs.
+        step: size of a grid step in the metric's unit.
+        level: chance that each bound may fail.
+
+    Raises:
+        ValueError: fewer than 2 runs on a side, a count below 0, or a level or step outside its range.
+
+    Example:
+        >>> difference({0: 2, 2: 2}, {1: 2, 3: 2}).value
+        1.0
+    """
+    if not 0.0 < level < 0.5:
+        raise ValueError(f"level is {level}; pass a share between 0 and .5, such as .01")
+    if not step > 0.0:
+        raise ValueError(f"step is {step}; pass the size of a grid step, above 0")
+    (num_old, mean_old, var_old), (num_new, mean_new, var_new) = _moments(old, "old"), _moments(new, "new")
+    value = (mean_new - mean_old) * step
+    of_old, of_new = var_old / num_old * step**2, var_new / num_new * step**2
+    variance = of_old + of_new
+    if variance == 0.0:
+        return Difference(value, value, value, 0.0 if value > 0 else 1.0, level, num_old, num_new)
+    from scipy.special import stdtr, stdtrit
+
+    shares = (of_old / variance) ** 2 / (num_old - 1) + (of_new / variance) ** 2 / (num_new - 1)
+    half_width = -float(stdtrit(1.0 / shares, level)) * sqrt(variance)
+    p_worse = float(stdtr(1.0 / shares, -value / sqrt(variance)))
+    return Difference(value, value - half_width, value + half_width, p_worse, level, num_old, num_new)
+
+
+def decide(found: Difference, margin: float, is_last: bool, p_worse: float | None = None) -> Verdict:
+    """Returns the verdict on a difference, in the module's order.
+
+    Args:
+        found: the difference at this look.
+        margin: difference that matters, above 0.
+        is_last: whether no look follows.
+        p_worse: the p-value after a correction over a family; None: the difference's own.
+
+    Raises:
+        ValueError: margin is not above 0.
+    """
+    if not margin > 0.0:
+        raise ValueError(f"margin is {margin}; pass the difference that matters, above 0")
+    p = found.p_worse if p_worse is None else p_worse
+    if p < found.level and found.low > 0.0 and found.value > margin:
+        return "inferior"
+    if found.high < 0.0 and found.value < -margin:
+        return "superior"
+    if -margin < found.low and found.high < margin:
+        return "equivalent"
+    return "non-inferior" if is_last and found.high < margin else "inconclusive"
+
+
+def more_runs(old: CodeCounts, new: CodeCounts, margin: float, step: float = 1.0, level: float = ALPHA) -> int | None:
+    """Returns about how many more new runs would bring a verdict if mean and spread stay as they are.
+
+    Args:
+        old: how often each grid code occurs among the old runs.
+        new: the same of the new runs.
+        margin: difference that matters.
+        step: size of a grid step in the metric's unit.
+        level: chance that each bound may fail.
+
+    Returns:
+        A number of runs, at least 1; None where none would do because the old runs are too few.
+    """
+    found = difference(old, new, step, level)
+    wanted = found.value if found.value > margin else margin - found.value  # half-width for inferior or non-inferior
+    half_width = found.high - found.value
+    (num_old, _, var_old), (num_new, _, var_new) = _moments(old, "old"), _moments(new, "new")
+    spread = sqrt(var_old / num_old + var_new / num_new) * step
+    allowed = (wanted / half_width * spread / step) ** 2 - var_old / num_old if half_width else 0.0
+    return None if allowed <= 0.0 else max(1, ceil(var_new / allowed) - num_new)
+
+
+def regress(
+    old: CodeCounts,
+    new: ArrayLike,
+    margin: float,
+    step: float = 1.0,
+    alpha: float = ALPHA,
+    looks: Sequence[int] | None = None,
+) -> Regression:
+    """Returns the verdict on one set of new runs, in looks until one decides.
+
+    Args:
+        old: how often each grid code of regret occurs among the old runs.
+        new: grid codes of the new runs in the order of their seeds, shape (num_runs,).
+        margin: difference that matters, in the metric's unit.
+        step: size of a grid step in the metric's unit.
+        alpha: chance of a false "inferior" over all looks.
+        looks: numbers of new runs at which to decide, ascending; None: one look at all of them.
+
+    Raises:
+        ValueError: too few runs for the looks, or as `difference`, `decide` and `regress_family`.
+
+    Example:
+        >>> regress({0: 50, 1: 50}, [0, 1] * 50, margin=1.0).verdict
+        'equivalent'
+    """
+    codes = np.asarray(new)
+    wanted = (len(codes),) if looks is None else tuple(looks)
+    if max(wanted, default=0) > len(codes):
+        raise ValueError(
+            f"new has {len(codes)} runs, the last look wants {max(wanted)}; run more or declare other looks"
+        )
+    return regress_family([Case(old, lambda num_runs: codes[:num_runs], step, margin)], alpha, wanted)[0]
+
+
+def regress_family(cases: Sequence[Case], alpha: float = ALPHA, looks: Sequence[int] = LOOKS) -> list[Regression]:
+    """Returns the verdict on each case; the chance of any false "inferior" among them is at most alpha.
+
+    At every look Holm is applied over the whole family: cases that an earlier look called inferior count as rejected,
+    cases that it closed otherwise as never to be rejected.
+
+    Args:
+        cases: strategies × tasks; new runs are asked for only as long as a case is open.
+        alpha: chance of any false "inferior".
+        looks: numbers of new runs at which to decide, ascending.
+
+    Raises:
+        ValueError: looks are no ascending numbers of at least 2, or as `difference` and `decide`.
+    """
+    if not looks or list(looks) != sorted(set(looks)) or looks[0] < 2:
+        raise ValueError(f"looks is {tuple(looks)}; pass ascending numbers of runs, each at least 2")
+    level = alpha / len(looks)
+    verdicts: dict[int, Regression] = {}
+    family_p = np.ones(len(cases))
+    for look in looks:
+        is_last = look == looks[-1]
+        still_open = [position for position in range(len(cases)) if position not in verdicts]
+        new = {position: count_codes(cases[position].new(look)) for position in still_open}
+        found = {
+            position: difference(cases[position].old, new[position], cases[position].step, level)
+            for position in still_open
+        }
+        for position in still_open:
+            family_p[position] = found[position].p_worse
+        adjusted = adjust(family_p) if len(cases) else family_p
+        for position in still_open:
+            case = cases[position]
+            verdict = decide(found[position], case.margin, is_last, float(adjusted[position]))
+            if verdict == "inconclusive" and not is_last:
+                continue
+            num_more: int | None = 0
+            if verdict == "inconclusive":
+                # What Holm asks of the smallest p of the family.
+                num_more = more_runs(case.old, new[position], case.margin, case.step, level / len(cases))
+            verdicts[position] = Regression(verdict, found[position], case.margin, num_more)
+            family_p[position] = 0.0 if verdict == "inferior" else 1.0
+    return [verdicts[position] for position in range(len(cases))]
+
+
+def _moments(counts: CodeCounts, name: str) -> tuple[int, float, float]:
+    """Returns number of runs, mean and unbiased variance in grid steps; sums are exact integers."""
+    num_runs = sum(counts.values())
+    if num_runs < 2 or min(counts.values()) < 0:
+        raise ValueError(
+            f"{name} has {num_runs} runs and counts {dict(counts)}; pass at least 2 runs, no count below 0"
+        )
+    total = sum(code * count for code, count in counts.items())
+    squares = sum(code * code * count for code, count in counts.items())
+    return num_runs, total / num_runs, (num_runs * squares - total * total) / (num_runs * (num_runs - 1))
