@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nasbench_harness.engine.commands import rule_flags, written
 from nasbench_harness.engine.execution import (
     BatchPlan,
     BatchReport,
@@ -23,7 +24,6 @@ from nasbench_harness.engine.references import (
     Entry,
     Spec,
     check_label,
-    is_label,
     parse_entry,
     resolve_all,
     strategy_entry_points,
@@ -34,6 +34,8 @@ from nasbench_harness.errors import InvalidInputError, RunsFailedError, UnknownN
 from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Task, load_task
+from nasbench_harness.regression import BASELINE_SEEDS, Gate, TaskCheck, check_baselines, find_subjects, subject_of
+from nasbench_harness.regression import save_baseline as save_one_baseline
 from nasbench_harness.store.folder import Block, StudyFolder, file_name, missing_seeds, seed_ranges
 from nasbench_harness.store.identity import identity_of, study_id
 from nasbench_harness.store.record import (
@@ -44,7 +46,6 @@ from nasbench_harness.store.record import (
     StudyRecord,
     TraceRecord,
     read_study_file,
-    to_toml,
 )
 from nasbench_harness.tables.registry import embedded_task_names, task_names
 
@@ -56,12 +57,13 @@ if TYPE_CHECKING:
     from nasbench_harness.report.figures import Axis
     from nasbench_harness.report.table import Table
 
-__all__ = ["Plan", "Study", "compare", "load_task", "open_study", "run"]
+__all__ = ["Plan", "Study", "check_baseline", "compare", "load_task", "open_study", "run", "save_baseline"]
 
 DEFAULT_SEEDS = 200
 PAPER_SEEDS = 500
 PAPER_RESAMPLES = 10_000
 _MAX_SEEDS = 1_000_000
+BASELINES = "baselines"
 
 StrategyLike = str | Entry | Callable[..., Any]
 
@@ -451,6 +453,74 @@ def run(
     return plan.study
 
 
+def save_baseline(
+    strategies: Iterable[StrategyLike] | None = None,
+    tasks: Iterable[str] | None = None,
+    folder: str | Path = BASELINES,
+    *,
+    seeds: int = BASELINE_SEEDS,
+    study_seed: int = 0,
+    **protocol: Any,
+) -> list[Path]:
+    """Accept what strategies do now: write one baseline for each, replacing the one before.
+
+    Args:
+        strategies: As in ``compare``; a label names the file.
+        tasks: Task names; default: all.
+        folder: Folder of the baselines.
+        seeds: Runs on each task.
+        study_seed: Seed of the runs.
+        **protocol: Fields of Protocol.
+
+    Raises:
+        HarnessError: Something is wrong with the input, or a strategy broke its contract.
+    """
+    entries, names = _entries(strategies), _task_list(tasks)
+    rules = Rules(Protocol.from_mapping(protocol, "the arguments"), study_seed)
+    loaded = [load_task(name, rules.protocol.fidelity) for name in names]
+    return [
+        save_one_baseline(spec, entry.parameters, loaded, rules, Path(folder), seeds)
+        for spec, entry in zip(resolve_all(entries), entries, strict=True)
+    ]
+
+
+def check_baseline(
+    strategies: Iterable[StrategyLike] | None = None,
+    tasks: Iterable[str] | None = None,
+    folder: str | Path = BASELINES,
+    *,
+    margin: float | None = None,
+    alpha: float = 0.01,
+    looks: Sequence[int] | None = None,
+    trace: bool = True,
+    **protocol: Any,
+) -> list[TaskCheck]:
+    """Compare strategies as they are now with their baselines.
+
+    Args:
+        strategies: As in ``compare``; a label names the baseline. Default: every baseline of the folder.
+        tasks: Task names; default: all that a baseline holds.
+        folder: Folder of the baselines.
+        margin: Difference of mean regret that matters; default .05 pp for accuracies.
+        alpha: Chance of any false "inferior" among everything that is checked here.
+        looks: Numbers of seeds at which to decide; default 100, 300, 1,000, 3,000.
+        trace: Whether an equal trace settles the matter without statistics.
+        **protocol: Fields of Protocol; baselines that were saved under another protocol are then refused.
+
+    Raises:
+        HarnessError: A baseline is missing, damaged or of another protocol or table, or something else is wrong.
+    """
+    gate = Gate(margin, alpha, Gate.looks if looks is None else tuple(looks), trace)
+    if strategies is None:
+        subjects = find_subjects(Path(folder))
+    else:
+        entries = _entries(strategies)
+        specs = resolve_all(entries)
+        subjects = [subject_of(spec, item.parameters, Path(folder)) for spec, item in zip(specs, entries, strict=True)]
+    names = None if tasks is None else _task_list(tasks)
+    return check_baselines(subjects, names, gate, Protocol.from_mapping(protocol, "") if protocol else None)
+
+
 def plan_study(
     strategies: Iterable[StrategyLike] | None,
     tasks: Iterable[str] | None,
@@ -542,30 +612,13 @@ def canonical_command(record: StudyRecord) -> str:
         return " ".join([*parts, "--config", "study.toml"])  # what only a study file can say
     references = [(entry.reference, entry.label) for entry in record.strategies]
     if references != [(name, name) for name in strategy_entry_points()]:
-        parts += ["--strategies", shlex.quote(",".join(map(_written, record.strategies)))]
+        parts += ["--strategies", shlex.quote(",".join(map(written, record.strategies)))]
     if list(record.tasks) != embedded_task_names():
         parts += ["--tasks", shlex.quote(",".join(record.tasks))]
     is_paper = record.report.resamples == PAPER_RESAMPLES
     if is_paper:
         parts += ["--paper"]
-    if record.num_seeds != (PAPER_SEEDS if is_paper else DEFAULT_SEEDS):
-        parts += ["--seeds", str(record.num_seeds)]
-    if record.study_seed:
-        parts += ["--study-seed", str(record.study_seed)]
-    defaults = Protocol()
-    for name, value in vars(record.protocol).items():
-        if value is not None and value != getattr(defaults, name):
-            parts += [f"--{name.replace('_', '-')}", shlex.quote(str(value))]
-    return " ".join(parts)
-
-
-def _written(strategy: StrategyRecord) -> str:
-    arguments = ", ".join(
-        f"{name}={to_toml(value)}" for name, value in strategy.parameters.items() if value is not None
-    )
-    written = strategy.reference + (f"({arguments})" if arguments else "")
-    is_default = strategy.label == strategy.reference or not is_label(strategy.label)
-    return written if is_default else f"{strategy.label}={written}"
+    return " ".join([*parts, *rule_flags(record, PAPER_SEEDS if is_paper else DEFAULT_SEEDS)])
 
 
 def _keep_traces(folder: StudyFolder, record: StudyRecord) -> tuple[StudyRecord, list[str]]:

@@ -1,6 +1,7 @@
 """The command line: one verb a command, heavy imports inside the verbs.
 
-Exit codes: 0 done · 1 some runs failed, or a fault of the harness · 2 a mistake in the input, explained in one line.
+Exit codes: 0 done · 1 some runs failed, a strategy became inferior, or a fault of the harness · 2 a mistake in the
+input, explained in one line · 3 ``baseline check`` was inconclusive.
 """
 
 from __future__ import annotations
@@ -55,6 +56,24 @@ def main() -> None:
     """  # noqa: D301 - click reads the backspace as "do not wrap"
 
 
+def _protocol_options() -> list[Callable[..., Any]]:
+    """One option for each field of the protocol."""
+    return [
+        click.option("--evaluations", type=int, help="Budget of a run.  [default: 200]"),
+        click.option(
+            "--simulated-seconds",
+            type=float,
+            help="Budget of a run by the table's training times; with --evaluations the first to bind ends the run.",
+        ),
+        click.option("--overrun", help="What would finish after the seconds: discard or count.  [default: discard]"),
+        click.option("--noise", help="per_query, per_run, replicate=k or mean.  [default: per_query]"),
+        click.option("--duplicates", help="charge, free or forbid.  [default: charge]"),
+        click.option("--duplicates-by", help="index, or isomorphism class.  [default: index]"),
+        click.option("--fidelity", type=int, help="Epochs to search at; for tables that have several."),
+        click.option("--selection", help="own or incumbent.  [default: own]"),
+    ]
+
+
 def _study_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of the verbs that run a study."""
     options = [
@@ -70,18 +89,7 @@ def _study_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--study-seed", type=int, help="Seed of the whole study.  [default: 0]"),
         click.option("--suite", type=click.Path(path_type=Path), help="Study file that only names the tasks."),
         click.option("--paper", is_flag=True, help="500 seeds and 10,000 resamples."),
-        click.option("--evaluations", type=int, help="Budget of a run.  [default: 200]"),
-        click.option(
-            "--simulated-seconds",
-            type=float,
-            help="Budget of a run by the table's training times; with --evaluations the first to bind ends the run.",
-        ),
-        click.option("--overrun", help="What would finish after the seconds: discard or count.  [default: discard]"),
-        click.option("--noise", help="per_query, per_run, replicate=k or mean.  [default: per_query]"),
-        click.option("--duplicates", help="charge, free or forbid.  [default: charge]"),
-        click.option("--duplicates-by", help="index, or isomorphism class.  [default: index]"),
-        click.option("--fidelity", type=int, help="Epochs to search at; for tables that have several."),
-        click.option("--selection", help="own or incumbent.  [default: own]"),
+        *_protocol_options(),
         click.option("--jobs", type=int, default=1, help="Worker processes.  [default: 1]"),
         click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: nasbench-results/<study id>]"),
         click.option("--keep-stale", is_flag=True, help="Keep runs of older versions of a strategy's code."),
@@ -530,6 +538,109 @@ def check_strategy(strategy: str, tasks: str | None, as_json: bool) -> None:
         click.echo(f"{label}: {len(findings) - len(broken)} of {len(findings)} sentences hold")
     if broken:
         raise click.exceptions.Exit(1)
+
+
+@main.group(cls=_Group)
+def baseline() -> None:
+    """Regression tests: accept what strategies do now, and check whether they still do it as well."""
+
+
+def _baseline_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of both verbs."""
+    options = [
+        click.option("--strategies", metavar="A,B,…", help="As for compare; a label names the baseline."),
+        click.option("--tasks", metavar="T1,T2,…", help="Tasks."),
+        click.option("--dir", "folder", type=click.Path(path_type=Path), default="baselines", show_default=True),
+        *_protocol_options(),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@baseline.command("save")
+@_baseline_options
+@click.option("--seeds", type=int, default=3_000, show_default=True, help="Runs of each strategy on each task.")
+@click.option("--study-seed", type=int, default=0, show_default=True, help="Seed of the runs.")
+@_json_option
+def save_baseline(
+    strategies: str | None, tasks: str | None, folder: Path, seeds: int, study_seed: int, as_json: bool, **fields: Any
+) -> None:
+    """Run strategies and write what they do as their baselines, one JSON file each.
+
+    Default: all registered strategies on all tasks. A file that is there is replaced: review it as a diff.
+    """
+    from nasbench_harness import api
+    from nasbench_harness.engine.references import split_list
+
+    paths = api.save_baseline(
+        None if strategies is None else split_list(strategies),
+        None if tasks is None else split_list(tasks),
+        folder,
+        seeds=seeds,
+        study_seed=study_seed,
+        **{name: value for name, value in fields.items() if value is not None},
+    )
+    if as_json:
+        click.echo(json.dumps({"files": [str(path) for path in paths]}))
+        return
+    for path in paths:
+        click.echo(f"saved: {path}")
+
+
+@baseline.command("check")
+@_baseline_options
+@click.option("--margin", type=float, help="Difference of mean regret that matters.  [default: 0.05 pp for accuracies]")
+@click.option("--alpha", type=float, default=0.01, show_default=True, help='Chance of any false "inferior".')
+@click.option("--looks", metavar="N1,N2,…", help="Seeds at which to decide.  [default: 100,300,1000,3000]")
+@click.option("--no-trace", is_flag=True, help="Use statistics even where the runs are the same.")
+@_json_option
+def check_baseline(
+    strategies: str | None,
+    tasks: str | None,
+    folder: Path,
+    looks: str | None,
+    no_trace: bool,
+    as_json: bool,
+    margin: float | None,
+    alpha: float,
+    **fields: Any,
+) -> None:
+    """Compare strategies as they are now with their baselines.
+
+    Default: every baseline of the folder, on all its tasks, under its protocol. Exit codes: 0 all fine, 1 some became
+    inferior, 3 none did but some are inconclusive, 2 a mistake.
+    """
+    from nasbench_harness import api
+    from nasbench_harness.engine.references import split_list
+
+    checks = api.check_baseline(
+        None if strategies is None else split_list(strategies),
+        None if tasks is None else split_list(tasks),
+        folder,
+        margin=margin,
+        alpha=alpha,
+        looks=None if looks is None else _numbers("--looks", looks),
+        trace=not no_trace,
+        **{name: value for name, value in fields.items() if value is not None},
+    )
+    if as_json:
+        click.echo(json.dumps([check.record() for check in checks]))
+    else:
+        for check in checks:
+            click.echo(f"{check.task}  {check.label}: {check.describe()}, {check.seconds:.2f} s")
+            for note in check.notes:
+                click.echo(f"    {note}")
+    verdicts = {check.verdict for check in checks}
+    if "inferior" in verdicts or "inconclusive" in verdicts:
+        raise click.exceptions.Exit(1 if "inferior" in verdicts else 3)
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise InvalidInputError(f"{option} must be whole numbers with commas between them, not {text!r}")
+    return [int(part) for part in parts]
 
 
 def _run(

@@ -10,6 +10,7 @@ import pytest
 
 from nasbench_harness import compare
 
+pytest_plugins = ["pytester"]
 REFERENCE_DATA = "NASBENCH_REFERENCE_DATA"
 
 

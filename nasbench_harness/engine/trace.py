@@ -47,6 +47,10 @@ class Trace:
             self._columns[name][self.num_rows] = values
         self.num_rows += 1
 
+    def columns(self) -> dict[str, AnyArray]:
+        """What was recorded, views of shape (num_rows, num_runs); a status of 0 marks "no row for this run"."""
+        return {name: column[: self.num_rows] for name, column in self._columns.items()}
+
     def rows(self, runs: slice) -> dict[str, AnyArray]:
         """The rows of some runs as flat columns, by run, then in order; ``run`` and ``step`` count from 0."""
         columns = {

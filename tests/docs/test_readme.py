@@ -16,7 +16,7 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 ROOT = Path(__file__).parents[2]
 DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
 OPTIONAL = ("optuna",)  # libraries of the extra "adapters" that blocks import
-OWN_FILES = ("docs/tables.md",)  # its commands read files of the reader; test_tables.py holds its specifications
+OWN_FILES = ("docs/tables.md", "docs/regression-tests.md")  # commands read files of the reader; tests of their own
 SET_UP = ("pip install -e . && nasbench-harness compare", "pip install tox && tox")
 
 
@@ -104,7 +104,7 @@ def test_the_table_of_the_readme_is_the_one_in_results():
 
 
 def test_links_lead_somewhere():
-    for document in ("README.md", "CONTRIBUTING.md", "strategies/README.md", *DOCS):
+    for document in ("README.md", "CONTRIBUTING.md", "strategies/README.md", "results/README.md", *DOCS):
         text = (ROOT / document).read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
             assert ((ROOT / document).parent / target).exists(), f"{document}: {target}"

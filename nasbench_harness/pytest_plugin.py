@@ -1,0 +1,182 @@
+"""The regression gate as a pytest fixture, for tests in anyone's repository.
+
+Only pytest and the standard library are imported until the fixture is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from nasbench_harness.engine.references import Entry
+    from nasbench_harness.engine.speed import Speed
+    from nasbench_harness.regression import TaskCheck
+
+_INI = "nasbench_baselines"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where baselines lie."""
+    parser.addini(_INI, "folder of the baselines that strategy_regression reads, from the rootdir", default="baselines")
+
+
+@pytest.fixture
+def strategy_regression(request: pytest.FixtureRequest, tmp_path: Path) -> StrategyRegression:
+    """Fail a test where a strategy has become worse than its baseline, or too slow."""
+    folder = request.config.rootpath / str(request.config.getini(_INI))
+    here = Path.cwd()  # commands in messages are short where they can be
+    return StrategyRegression(request, folder.relative_to(here) if folder.is_relative_to(here) else folder, tmp_path)
+
+
+class StrategyRegression:
+    """What the fixture ``strategy_regression`` gives to a test.
+
+    Args:
+        request: The test's request.
+        folder: Folder of the baselines.
+        tmp_path: Where plots are written.
+    """
+
+    def __init__(self, request: pytest.FixtureRequest, folder: Path, tmp_path: Path) -> None:
+        self._request, self._folder, self._tmp_path = request, folder, tmp_path
+
+    def check(
+        self,
+        strategy: str | Callable[..., Any],
+        task: str,
+        *,
+        label: str | None = None,
+        margin: float | None = None,
+        alpha: float = 0.01,
+        looks: Sequence[int] | None = None,
+        trace: bool = True,
+        allow_inconclusive: bool = False,
+        protocol: Mapping[str, Any] | None = None,
+        **hyperparameters: Any,
+    ) -> TaskCheck:
+        """Compare a strategy with its baseline; the test fails where it is inferior or inconclusive.
+
+        Args:
+            strategy: A class, a generator function, or a text ``[label=]reference[(key=value, …)]``; a hyperparameter
+                that is named like an argument below is written in such a text.
+            task: Name of the task.
+            label: Name of the baseline; default: as ``baseline save`` names it.
+            margin: Difference of mean regret that matters; default .05 pp for accuracies.
+            alpha: Chance of a false alarm.
+            looks: Numbers of seeds at which to decide; default 100, 300, 1,000, 3,000.
+            trace: Whether an equal trace settles the matter without statistics.
+            allow_inconclusive: Do not fail where the seeds decide nothing.
+            protocol: Fields of the protocol that the baseline must have been saved under; default: whatever it was.
+            **hyperparameters: Of the strategy.
+        """
+        from nasbench_harness.api import check_baseline
+
+        __tracebackhide__ = True
+        with _mistakes_fail():
+            (check,) = check_baseline(
+                [_entry(strategy, label, hyperparameters)],
+                [task],
+                self._folder,
+                margin=margin,
+                alpha=alpha,
+                looks=looks,
+                trace=trace,
+                **(protocol or {}),
+            )
+        if not check.is_fine and not (allow_inconclusive and check.verdict == "inconclusive"):
+            pytest.fail(self._explain(check), pytrace=False)
+        return check
+
+    def check_speed(
+        self,
+        strategy: str | Callable[..., Any],
+        task: str,
+        *,
+        max_ratio: float,
+        num_runs: int = 500,
+        protocol: Mapping[str, Any] | None = None,
+        **hyperparameters: Any,
+    ) -> Speed:
+        """Measure CPU time per evaluation as a multiple of a control loop's; the test fails above ``max_ratio``.
+
+        The control loop does what no search can do without: per step, twelve uniform draws and one look-up for each of
+        500 runs. Both are timed in turns in this process, so that the machine's speed cancels.
+
+        Args:
+            strategy: As in ``check``.
+            task: Name of the task.
+            max_ratio: Bound.
+            num_runs: Runs that advance together.
+            protocol: Fields of the protocol.
+            **hyperparameters: Of the strategy.
+        """
+        __tracebackhide__ = True
+        if not self._request.config.pluginmanager.hasplugin("benchmark"):
+            pytest.fail("strategy_regression.check_speed needs pytest-benchmark: pip install pytest-benchmark", False)
+        from nasbench_harness.api import load_task
+        from nasbench_harness.engine.execution import Rules
+        from nasbench_harness.engine.references import resolve
+        from nasbench_harness.engine.speed import measure_speed
+        from nasbench_harness.evaluation.protocol import Protocol
+
+        with _mistakes_fail():
+            spec = resolve(_entry(strategy, None, hyperparameters))
+            rules = Rules(Protocol.from_mapping(protocol or {}, "protocol"), 0)
+            loaded = load_task(task, rules.protocol.fidelity)
+            benchmark = self._request.getfixturevalue("benchmark")
+            speed: Speed = benchmark.pedantic(measure_speed, args=(spec, loaded, rules, num_runs))
+        benchmark.extra_info.update(ratio_to_control=speed.ratio, microseconds_per_evaluation=1e6 * speed.evaluation_s)
+        if speed.ratio > max_ratio:
+            pytest.fail(
+                f"{spec.label} on {task} is too slow: {speed.ratio:.1f} control loops, allowed are {max_ratio:g} "
+                f"({1e6 * speed.evaluation_s:.2f} µs CPU per evaluation; control loop {1e6 * speed.control_s:.3f} µs)",
+                pytrace=False,
+            )
+        return speed
+
+    def _explain(self, check: TaskCheck) -> str:
+        from nasbench_harness.report.distributions import write_distributions
+
+        plot = self._tmp_path / "regrets.png"
+        write_distributions(plot, check.old, check.new, check.step, check.unit, f"{check.label} on {check.task}")
+        found, unit = check.difference, check.unit
+        lines = [
+            f"{check.label} on {check.task}: "
+            + ("worse than its baseline" if check.verdict == "inferior" else "inconclusive"),
+            f"  effect: mean regret {found.value:+.3f} {unit} (positive is worse)",
+            f"  interval: [{found.low:+.3f}, {found.high:+.3f}] {unit}, one-sided bounds at {found.level:.2g}",
+            f"  margin: {check.margin:g} {unit}",
+            f"  seeds: {found.num_new:,} now, {found.num_old:,} in the baseline",
+            f"  plot: {plot}",
+            *(f"  note: {note}" for note in check.notes),
+        ]
+        if check.verdict == "inferior":
+            return "\n".join([*lines, f"  to accept the change: {check.accept}"])
+        if check.num_more is None:
+            more = "no number of seeds decides; widen the margin, or save a baseline of more seeds"
+        else:
+            more = f"about {check.num_more:,} more seeds would: looks=({found.num_new + check.num_more},)"
+        return "\n".join([*lines, f"  to decide: {more}", "  to let it pass: allow_inconclusive=True"])
+
+
+@contextmanager
+def _mistakes_fail() -> Iterator[None]:
+    """A user's mistake is a failure of one line."""
+    from nasbench_harness.errors import HarnessError
+
+    try:
+        yield
+    except HarnessError as error:
+        raise pytest.fail.Exception(f"strategy_regression: {error}", pytrace=False) from None
+
+
+def _entry(strategy: str | Callable[..., Any], label: str | None, hyperparameters: Mapping[str, Any]) -> Entry:
+    from nasbench_harness.engine.references import Entry, parse_entry
+
+    entry = parse_entry(strategy) if isinstance(strategy, str) else Entry(strategy)
+    return Entry(entry.use, label or entry.label, {**entry.parameters, **hyperparameters})

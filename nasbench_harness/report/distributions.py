@@ -1,0 +1,46 @@
+"""Figure of what a strategy's runs ended at before and after a change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from nasbench_harness.arrays import Floats
+
+
+def write_distributions(
+    path: Path, old: Mapping[int, int], new: Mapping[int, int], step: float, unit: str, title: str
+) -> None:
+    """Draw the shares of runs that end at or below each regret, old and new, with their means, as PNG.
+
+    Args:
+        path: Where to write.
+        old: How many old runs end at each grid code of regret.
+        new: The same of the new runs.
+        step: Size of a grid step in ``unit``.
+        unit: Unit of regret.
+        title: Above the figure.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5, 3.2), layout="constrained", dpi=150)
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for name, counts, color, dashes in (("baseline", old, "#0072B2", "-"), ("now", new, "#D55E00", "--")):
+        regrets, shares = _distribution(counts, step)
+        mean = sum(code * count for code, count in counts.items()) * step / sum(counts.values())
+        label = f"{name}: mean {mean:.3f} {unit}, {sum(counts.values()):,} seeds"
+        axes.step(regrets, shares, where="post", color=color, linestyle=dashes, label=label)
+        axes.axvline(mean, color=color, linestyle=dashes, linewidth=0.6)
+    axes.set(xlabel=f"final regret ({unit})", ylabel="share of runs at or below", ylim=(0, 1.02), title=title)
+    axes.legend(loc="lower right", frameon=False)
+    figure.savefig(path)
+
+
+def _distribution(counts: Mapping[int, int], step: float) -> tuple[Floats, Floats]:
+    codes = np.array(sorted(counts))
+    shares = np.cumsum([counts[code] for code in codes.tolist()]) / sum(counts.values())
+    return np.concatenate([[0.0], codes * step]), np.concatenate([[0.0], shares])

@@ -1,0 +1,84 @@
+"""Baseline files: read back as written, readable as a diff, and refused in one line where they are damaged."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.store.baselines import Baseline, TaskBaseline, baseline_path, read_baseline, write_baseline
+
+RUNS = TaskBaseline("d" * 64, "val_accuracy", "pp", 0.25, "t" * 64, {100: 2, 20: 3, 0: 95})
+BASELINE = Baseline(
+    label="my_search:my_search(patience=3)",
+    reference="my_search:my_search",
+    given={"patience": 3},
+    parameters={"patience": 3, "name": None},
+    protocol={"evaluations": 200},
+    study_seed=0,
+    tasks={"nb201-cifar100": RUNS, "nb201-cifar10": RUNS},
+    platform={"machine": "x86_64"},
+    harness="0.1.0",
+    command="nasbench-harness baseline save",
+)
+
+
+def test_a_baseline_is_read_as_it_was_written(tmp_path):
+    path = write_baseline(tmp_path, BASELINE)
+    assert path == tmp_path / "my_search-my_search-patience-3.json" == baseline_path(tmp_path, BASELINE.label)
+    assert read_baseline(path) == BASELINE
+    assert read_baseline(path).tasks["nb201-cifar10"].num_seeds == 100
+
+
+def test_keys_are_sorted_and_codes_ascend_line_by_line(tmp_path):
+    text = write_baseline(tmp_path, BASELINE).read_text(encoding="utf-8")
+    content = json.loads(text)
+    assert list(content) == sorted(content)
+    assert list(content["tasks"]) == ["nb201-cifar10", "nb201-cifar100"]
+    assert re.findall(r'^ +"(\d+)": \d+,?$', text, re.MULTILINE) == ["0", "20", "100"] * 2
+
+
+def test_saving_again_replaces_the_file_and_leaves_nothing_behind(tmp_path):
+    first = write_baseline(tmp_path, BASELINE).read_bytes()
+    assert write_baseline(tmp_path, BASELINE).read_bytes() == first
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def spoil(path, change):
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content.pop("tasks"), r"damaged \(tasks: field required\)"),
+        (lambda content: content.update(extra=1), r"damaged \(extra: "),
+        (lambda content: content["tasks"]["nb201-cifar10"].update(step="x"), r"tasks\.nb201-cifar10\.step: "),
+        (lambda content: content["tasks"]["nb201-cifar10"]["counts"].update({"7": 0}), "counts at least 1, step"),
+        (lambda content: content["tasks"]["nb201-cifar10"]["counts"].update({"-7": 1}), "codes must be at least 0"),
+        (lambda content: content["tasks"]["nb201-cifar10"]["counts"].clear(), "counts at least 1"),
+        (lambda content: content.update(label="another"), "holds the baseline of 'another'"),
+    ],
+)
+def test_a_damaged_baseline_is_refused_in_one_line(change, message, tmp_path):
+    path = write_baseline(tmp_path, BASELINE)
+    spoil(path, change)
+    with pytest.raises(InvalidInputError, match=message) as caught:
+        read_baseline(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_what_is_no_json_is_refused(tmp_path):
+    path = write_baseline(tmp_path, BASELINE)
+    path.write_text(path.read_text(encoding="utf-8")[:100], encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=r"is damaged .*restore it, or save it again"):
+        read_baseline(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(InvalidInputError, match="not UTF-8 text"):
+        read_baseline(path)
+    with pytest.raises(InvalidInputError, match="cannot read the baseline"):
+        read_baseline(Path(tmp_path / "absent.json"))

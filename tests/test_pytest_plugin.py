@@ -1,0 +1,183 @@
+"""The fixture in somebody's own repository: a strategy, a baseline, a test, and nothing else."""
+
+import subprocess
+import sys
+
+import pytest
+
+MY_SEARCH = """
+def my_search(problem, rng, *, patience=10):
+    while True:
+        best = yield problem.space.sample(rng)
+        failures = 0
+        while failures < patience:
+            evaluation = yield problem.space.mutate(best.architecture, rng)
+            failures += 1
+            if evaluation.loss < best.loss:
+                best, failures = evaluation, 0
+"""
+TEST = """
+from my_search import my_search
+
+def test_my_search(strategy_regression):
+    strategy_regression.check(my_search, task="nb201-cifar100"{arguments})
+"""
+WORSE = MY_SEARCH.replace("evaluation.loss < best.loss", "evaluation.loss > best.loss")
+OTHER_DRAWS = MY_SEARCH.replace("    while True:\n        best", "    rng.uniform()\n    while True:\n        best", 1)
+SAVE = (
+    *("baseline", "save", "--strategies", "my_search:my_search", "--tasks", "nb201-cifar100"),
+    *("--seeds", "300", "--evaluations", "40"),
+)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """The text of a baseline, as the command writes it."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "my_search.py").write_text(MY_SEARCH, encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "nasbench_harness", *SAVE], cwd=folder, check=True, capture_output=True)
+    (path,) = (folder / "baselines").iterdir()
+    return path.name, path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def project(pytester, monkeypatch, saved):
+    """``project(strategy, arguments)``: the outcome of a test of that strategy against the saved baseline."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+
+    def run(strategy=MY_SEARCH, arguments="", *options, folder="baselines", test=TEST):
+        pytester.makepyfile(my_search=strategy, test_my_search=test.replace("{arguments}", arguments))
+        if folder:
+            target = pytester.mkdir(folder)
+            (target / saved[0]).write_text(saved[1], encoding="utf-8")
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
+
+    return run
+
+
+def text(result):
+    return "\n".join(result.outlines)
+
+
+def test_an_unchanged_strategy_passes_by_its_trace(project):
+    test = TEST + "\n".join(
+        [
+            "",
+            "def test_by_trace(strategy_regression):",
+            "    check = strategy_regression.check('my_search:my_search', task='nb201-cifar100', looks=[2])",
+            "    assert (check.verdict, check.by) == ('equivalent', 'trace')",
+        ]
+    )
+    project(test=test).assert_outcomes(passed=2)
+
+
+def test_a_worse_strategy_fails_and_the_text_says_what_to_do(project, pytester):
+    result = project(WORSE)
+    result.assert_outcomes(failed=1)
+    result.stdout.re_match_lines(
+        [
+            r"my_search:my_search on nb201-cifar100: worse than its baseline",
+            r"  effect: mean regret \+\d\.\d{3} pp \(positive is worse\)",
+            r"  interval: \[\+\d\.\d{3}, \+\d\.\d{3}\] pp, one-sided bounds at 0\.0025",
+            r"  margin: 0\.05 pp",
+            r"  seeds: 100 now, 300 in the baseline",
+            r"  plot: .*regrets\.png",
+            r"  to accept the change: nasbench-harness baseline save --strategies my_search:my_search "
+            r"--tasks nb201-cifar100 --seeds 300 --evaluations 40 --dir baselines",
+        ],
+        consecutive=True,
+    )
+    assert "Traceback" not in text(result)
+    (plot,) = [line.partition("plot: ")[2] for line in result.outlines if "  plot: " in line]
+    with open(plot, "rb") as file:
+        assert file.read(8) == b"\x89PNG\r\n\x1a\n"
+
+
+def test_accepting_the_change_makes_the_test_pass(project, pytester):
+    assert project(WORSE).ret == 1
+    subprocess.run(
+        [sys.executable, "-m", "nasbench_harness", *SAVE], cwd=pytester.path, check=True, capture_output=True
+    )
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_inconclusive_fails_with_its_own_text_unless_it_is_allowed(project, pytester):
+    arguments = ", looks=[20]"
+    result = project(OTHER_DRAWS, arguments)
+    result.assert_outcomes(failed=1)
+    assert "my_search:my_search on nb201-cifar100: inconclusive" in text(result)
+    assert "to decide: " in text(result)
+    assert "to let it pass: allow_inconclusive=True" in text(result)
+    assert "to accept the change" not in text(result)
+    pytester.makepyfile(test_my_search=TEST.replace("{arguments}", f"{arguments}, allow_inconclusive=True"))
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_allowing_inconclusive_allows_nothing_worse(project):
+    project(WORSE, ", allow_inconclusive=True").assert_outcomes(failed=1)
+
+
+def test_a_missing_baseline_fails_with_the_command_that_makes_it(project):
+    result = project(folder=None)
+    result.assert_outcomes(failed=1)
+    assert "nasbench-harness baseline save --strategies my_search:my_search --dir " in text(result)
+    assert "Traceback" not in text(result)
+    assert "exception" not in text(result)
+
+
+def test_hyperparameters_name_another_baseline_unless_a_label_says_which(project, pytester):
+    result = project(MY_SEARCH, ", patience=3")
+    assert "baseline save --strategies 'my_search:my_search(patience=3)' --dir baselines" in text(result)
+    label = ", patience=1, label='my_search-my_search'"
+    pytester.makepyfile(test_my_search=TEST.replace("{arguments}", label))
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    assert "worse than its baseline" in text(result)
+    assert "note: patience was 10, is 1" in text(result)
+
+
+def test_baselines_may_lie_elsewhere(project, pytester):
+    pytester.makeini("[pytest]\nnasbench_baselines = accepted\n")
+    project(folder="accepted").assert_outcomes(passed=1)
+
+
+def test_works_with_workers_and_warnings_as_errors(project, pytester):
+    pytester.makeini("[pytest]\nfilterwarnings = error\n")
+    result = project(WORSE, "", "-n", "2")
+    result.assert_outcomes(failed=1)
+    assert "worse than its baseline" in text(result)
+
+
+def test_speed_is_a_ratio_and_fails_above_its_bound(project):
+    test = """
+import pytest
+from my_search import my_search
+
+@pytest.mark.parametrize("bound", [1e6, 0.1])
+def test_speed(strategy_regression, bound):
+    speed = strategy_regression.check_speed(
+        my_search, task="nb201-cifar100", max_ratio=bound, num_runs=5, protocol={"evaluations": 20})
+    assert speed.ratio > 1
+"""
+    result = project(test=test)
+    result.assert_outcomes(passed=1, failed=1)
+    assert "my_search:my_search on nb201-cifar100 is too slow: " in text(result)
+    assert "control loops, allowed are 0.1" in text(result)
+    without = project(MY_SEARCH, "", "-p", "no:benchmark", folder="unused", test=test)
+    without.assert_outcomes(failed=2)
+    assert "check_speed needs pytest-benchmark: pip install pytest-benchmark" in text(without)
+
+
+def test_only_the_standard_library_is_imported_until_the_fixture_is_used(pytester):
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_light():
+            assert "nasbench_harness.pytest_plugin" in sys.modules
+            assert not {"numpy", "scipy", "pyarrow", "click", "matplotlib", "pydantic"} & set(sys.modules)
+            ours = {name for name in sys.modules if name.startswith("nasbench_harness")}
+            assert ours == {"nasbench_harness", "nasbench_harness.pytest_plugin"}
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
