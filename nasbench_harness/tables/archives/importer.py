@@ -1,0 +1,185 @@
+"""From an official archive to a table: recognized, read one architecture at a time, kept as arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nasbench_harness.errors import HarnessError, InvalidInputError, TableError
+from nasbench_harness.spaces import NASBench201Space, ProductSpace, SearchSpace
+from nasbench_harness.tables.archives.columns import datasets_of
+from nasbench_harness.tables.archives.records import RecordStore, rows_of
+from nasbench_harness.tables.archives.sources import recognize
+from nasbench_harness.tables.archives.trials import Trial, trials_of
+from nasbench_harness.tables.location import imported_folder
+from nasbench_harness.tables.registration import check_names, register_table
+from nasbench_harness.tables.table import Provenance, Table
+
+# Receives how many architectures were read, and how many there are where that is known.
+Progress = Callable[[int, int | None], None]
+
+# What NAS-Bench-201 calls its schedules -> their epochs, as NATS-Bench calls them.
+_SCHEDULES = {"less": "12", "full": "200"}
+_SCHEDULE = re.compile(r"\d{1,3}")
+_VERSION = re.compile(r"v\d+_\d+(-[0-9a-f]{5,6})?")
+_CHANNELS = tuple(str(width) for width in range(8, 65, 8))
+_NAMES = {"nasbench201": "nats-tss", "nats-sss": "nats-sss"}
+_TITLES = {
+    "nats-tss": "NATS-Bench, topology search space",
+    "nats-sss": "NATS-Bench, size search space",
+    "nas-bench-201": "NAS-Bench-201",
+}
+
+
+def import_archive(
+    path: Path,
+    name: str | None = None,
+    *,
+    schedules: Sequence[str] = (),
+    replace: bool = False,
+    progress: Progress | None = None,
+) -> Table:
+    """Import an official archive; its data sets are tasks from then on.
+
+    What was read before an interruption is kept in the cache, and the same call goes on from there.
+
+    Args:
+        path: ``NAS-Bench-201-*.pth``, a NATS-Bench ``*-simple`` folder or tar file, or ``NATS-*.pickle.pbz2``.
+        name: Name of the table; default: ``nats-tss``, ``nats-sss`` or ``nas-bench-201``.
+        schedules: Training schedules to keep, by their epochs, e.g. ``["200"]``; default: all.
+        replace: Take the place of another table of this name.
+        progress: Called after every architecture.
+
+    Raises:
+        InvalidInputError: There is no such archive, or a name cannot be used.
+        TableError: It is damaged, or holds what no official archive holds; nothing was imported.
+    """
+    if name is not None:
+        check_names(name, {"cifar10-valid-200": None})
+    marks = "\n".join([str(path.resolve()), *sorted(schedules)])
+    work_folder = imported_folder() / f".archive-{hashlib.sha256(marks.encode()).hexdigest()[:16]}"
+    try:
+        table = register_table(read_archive(path, work_folder, name, schedules, progress), replace=replace)
+    except OSError as error:
+        raise TableError(f"cannot write {work_folder}: {error.strerror}") from error
+    except HarnessError:
+        shutil.rmtree(work_folder, ignore_errors=True)
+        raise
+    shutil.rmtree(work_folder, ignore_errors=True)
+    return table
+
+
+def read_archive(
+    path: Path,
+    work_folder: Path,
+    name: str | None = None,
+    schedules: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Table:
+    """The table of an official archive, its arrays memory-mapped from the work folder (see ``import_archive``)."""
+    source = recognize(path)
+    digest = source.digest()
+    reading = _Reading(RecordStore(work_folder, " ".join([digest, *sorted(schedules)])), schedules)
+    total = source.num_architectures()
+
+    def on_architecture(index: int, results: Callable[[], Any]) -> None:
+        try:
+            reading.add(index, results)
+        except TableError as error:
+            raise TableError(f"architecture {index}: {error}") from error
+        if progress is not None:
+            progress(reading.num_read, total)
+
+    names = source.read(on_architecture)
+    reading.store.checkpoint()
+    space = _space_of(names)
+    _check_rows(path, reading.store, names, space)
+    datasets = datasets_of(reading.store.files(), space, work_folder)
+    if not datasets:
+        raise TableError(f"{path} holds no validation accuracy of the schedules wanted: there is nothing to search by")
+    kind = "nas-bench-201" if path.name.startswith("NAS-Bench-201") else _NAMES[space.name]
+    version = _VERSION.search(path.name)
+    count = f"{reading.num_read:,} of {space.num_architectures:,} architectures"
+    provenance = Provenance(
+        source=f"{_TITLES[kind]}, official archive {path.name} with {count}",
+        version=version[0] if version else "unknown",
+        license="MIT",
+        sha256={path.name: digest},
+    )
+    return Table(name or kind, datasets, provenance)
+
+
+class _Reading:
+    """Architectures on their way from an archive into a store.
+
+    Attributes:
+        num_read: Architectures so far, those of an earlier call included.
+    """
+
+    def __init__(self, store: RecordStore, schedules: Sequence[str]) -> None:
+        self.store = store
+        self.num_read = 0
+        self._schedules = schedules
+        self._num_skipped = store.done
+
+    def add(self, index: int, results: Callable[[], Any]) -> None:
+        """Read and keep one architecture, unless an earlier call did."""
+        self.num_read += 1
+        if self.num_read > self._num_skipped:
+            self.store.append(self._trials(index, results()))
+
+    def _trials(self, index: int, results: Any) -> list[Trial]:
+        if type(results) is not dict:
+            raise TableError("its results are no dictionary of training schedules")
+        trials = []
+        for key, state in results.items():
+            schedule = _SCHEDULES.get(key, key) if type(key) is str else ""
+            if not _SCHEDULE.fullmatch(schedule):
+                raise TableError("it has a training schedule that no official archive has")
+            if not self._schedules or schedule in self._schedules:
+                trials += trials_of(schedule, state, index, _row(state))
+        return trials
+
+
+def _row(state: Any) -> int:
+    text = state.get("arch_str") if type(state) is dict else None
+    if type(text) is not str:
+        raise TableError("it has no architecture string")
+    try:
+        return _space_of([text]).from_string(text)
+    except InvalidInputError as error:
+        raise TableError(str(error)) from error
+
+
+def _space_of(names: list[str]) -> SearchSpace:
+    return _cells() if names and names[0].startswith("|") else _widths()
+
+
+@cache
+def _cells() -> SearchSpace:
+    return NASBench201Space()
+
+
+@cache
+def _widths() -> SearchSpace:
+    return ProductSpace("nats-sss", [_CHANNELS] * 5)
+
+
+def _check_rows(path: Path, store: RecordStore, names: list[str], space: SearchSpace) -> None:
+    """Every trial belongs to the architecture that the archive's list names, once."""
+    for (_, dataset), (file, num_epochs) in store.files().items():
+        header = np.array(rows_of(file, dataset, num_epochs)[:, :3]).astype(np.int64)
+        if len(np.unique(header[:, 1:], axis=0)) < len(header):
+            raise TableError(f"{path} cannot be read: it holds results of an architecture twice")
+        for index, row in np.unique(header[:, :2], axis=0).tolist():
+            if not 0 <= index < len(names) or names[index] != space.to_string(row):
+                raise TableError(
+                    f"{path} cannot be read: architecture {index} is not the one that its list meta_archs names"
+                )
