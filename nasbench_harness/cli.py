@@ -347,15 +347,35 @@ def table_info(name: str, as_json: bool) -> None:
 
 @tables.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--spec", type=click.Path(path_type=Path), required=True, help="Specification (TOML); see init-spec.")
-@click.option("--name", help="Name of the table.  [default: the specification's]")
+@click.option(
+    "--spec", type=click.Path(path_type=Path), help="Specification (TOML) of a CSV or Parquet; see init-spec."
+)
+@click.option("--name", help="Name of the table.  [default: the specification's, or the official archive's]")
+@click.option(
+    "--schedules", metavar="S1,S2,…", help="Training schedules of an official archive, e.g. 200. Default: all."
+)
 @click.option("--replace", is_flag=True, help="Take the place of another table of this name.")
 @_json_option
-def import_command(file: Path, spec: Path, name: str | None, replace: bool, as_json: bool) -> None:
-    """Import a CSV or Parquet file: its data sets become tasks like any other."""
-    from nasbench_harness.tables.importing.build import import_table
+def import_command(
+    file: Path, spec: Path | None, name: str | None, schedules: str | None, replace: bool, as_json: bool
+) -> None:
+    """Import a CSV or Parquet file, or without --spec an official archive: its data sets become tasks.
 
-    _print_imported(import_table(file, spec, name, replace=replace), as_json)
+    Official archives are NAS-Bench-201-*.pth, NATS-Bench's *-simple folders and .tar files, and NATS-*.pickle.pbz2.
+    """
+    if spec is None:
+        from nasbench_harness.tables.archives.importer import import_archive
+
+        wanted = [schedule.strip() for schedule in schedules.split(",")] if schedules is not None else []
+        with _counted("architectures") as progress:
+            table = import_archive(file, name, schedules=wanted, replace=replace, progress=progress)
+    elif schedules is not None:
+        raise InvalidInputError("--schedules goes with an official archive: leave it or --spec out")
+    else:
+        from nasbench_harness.tables.importing.build import import_table
+
+        table = import_table(file, spec, name, replace=replace)
+    _print_imported(table, as_json)
 
 
 @tables.command("extend")
@@ -747,6 +767,26 @@ def _progress_bar(plan: Plan) -> Iterator[Callable[[BatchReport], None]]:
             bar.update(task, advance=entry.num_runs, description=f"{entry.task} {entry.label}")
 
         yield advance
+
+
+@contextmanager
+def _counted(noun: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Report how many there are so far, and of how many: a bar on a terminal, else a line for every 1,000."""
+    if not sys.stderr.isatty():
+
+        def say(done: int, total: int | None) -> None:
+            if done % 1_000 == 0:
+                click.echo(f"{done:,}{f' of {total:,}' if total is not None else ''} {noun}", err=True)
+
+        yield say
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(noun, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _speed(plan: Plan, num_evaluations: int, seconds: float) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_harness.errors import HarnessError, InvalidInputError, TableError
+from nasbench_harness.errors import InvalidInputError, TableError
 from nasbench_harness.spaces import NASBench201Space, ProductSpace, SearchSpace
 from nasbench_harness.tables.archives.columns import datasets_of
 from nasbench_harness.tables.archives.records import RecordStore, rows_of
@@ -69,7 +69,7 @@ def import_archive(
         table = register_table(read_archive(path, work_folder, name, schedules, progress), replace=replace)
     except OSError as error:
         raise TableError(f"cannot write {work_folder}: {error.strerror}") from error
-    except HarnessError:
+    except TableError:  # what was read so far is of no use
         shutil.rmtree(work_folder, ignore_errors=True)
         raise
     shutil.rmtree(work_folder, ignore_errors=True)

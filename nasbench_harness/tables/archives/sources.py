@@ -127,14 +127,10 @@ class Members:
 
     def num_architectures(self) -> int:
         """How many files there are beside the meta file."""
-        return len(self.members) - ("meta" in self.members)
+        return len(self.members) - 1
 
     def read(self, on_architecture: OnArchitecture) -> list[str]:
         """See ``Source``."""
-        if "meta" not in self.members:
-            raise InvalidInputError(f"{self.path} has no meta.pickle.pbz2: it is no NATS-Bench archive")
-        if not self.num_architectures():
-            raise InvalidInputError(f"{self.path} has no architecture: expected files like 000000.pickle.pbz2")
         with _explained(self.path):
             names = _names(self._load("meta"))
             for key in sorted((key for key in self.members if key != "meta"), key=int):
@@ -207,6 +203,10 @@ def _numbered(path: Path, files: list[tuple[str, tuple[Path, int, int]]]) -> dic
         if key in members:
             raise TableError(f"{path} cannot be read: it has two files for {key}")
         members[key] = place
+    if "meta" not in members or len(members) == 1:
+        raise InvalidInputError(
+            f"{path} is no NATS-Bench archive: expected meta.pickle.pbz2 and files like 000000.pickle.pbz2"
+        )
     return members
 
 
