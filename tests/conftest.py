@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -49,3 +50,115 @@ def cli(tmp_path):
         )
 
     return call
+
+
+@pytest.fixture(scope="session")
+def genuine_archives():
+    """Folder of three genuine architectures of each search space of NATS-Bench; skips where it is absent."""
+    folder = Path(os.environ.get(REFERENCE_DATA) or Path(__file__).parents[2] / "shared" / "data") / "nats_archives"
+    if not folder.is_dir():
+        pytest.skip(f"needs the genuine archives {folder.name}: set {REFERENCE_DATA} to the folder that holds them")
+    return folder
+
+
+SETS = {
+    "cifar10-valid": ["x-valid", "ori-test"],
+    "cifar10": ["ori-test"],
+    "cifar100": ["x-valid", "x-test", "ori-test"],
+    "ImageNet16-120": ["x-valid", "x-test", "ori-test"],
+}
+
+
+@pytest.fixture(scope="session")
+def official_results():
+    """Function (package, index, text, {schedule: epochs}, seeds, number) -> {schedule: state}, made by its classes."""
+
+    def results_of(package, index, text, schedules, seeds=(777, 888, 999), number=float):
+        random = np.random.default_rng([index, len(seeds)])
+
+        def curve(keys, scale):
+            return {key: number(value) for key, value in zip(keys, random.random(len(keys)) * scale, strict=True)}
+
+        def trial(dataset, seed, epochs):
+            config = {"channel": 16, "num_cells": 5, "arch_str": text, "class_num": 10}
+            accuracies, losses = curve(range(epochs), 100), curve(range(epochs), 5)
+            sizes = number(random.random()), number(100 * random.random())
+            result = package.ResultsCount(
+                dataset, None, accuracies, losses, *sizes, config, f"{seed:04d}", epochs, [number(random.random())]
+            )
+            result.update_train_info(accuracies, accuracies, losses, curve(range(epochs), 9))
+            for name in SETS[dataset]:
+                last_only = name[0] == "x" and dataset != "cifar10-valid" and epochs == max(schedules.values())
+                measured = [epochs - 1] if last_only else range(epochs)
+                result.update_OLD_eval(name, curve(measured, 100), curve(measured, 5))
+                result.eval_times |= curve([f"{name}@{epoch}" for epoch in range(epochs)], 3)
+            return result
+
+        states = {}
+        for schedule, epochs in schedules.items():
+            architecture = package.ArchResults(index, text)
+            for dataset in SETS:
+                for seed in seeds:
+                    architecture.update(dataset, seed, trial(dataset, seed, epochs))
+                first = architecture.all_results[dataset, seeds[0]]
+                for seed in seeds[1:]:  # as in most of the table, sizes agree
+                    other = architecture.all_results[dataset, seed]
+                    other.params, other.flop = first.params, first.flop
+            architecture.clear_params()
+            states[schedule] = architecture.state_dict()
+        return states
+
+    return results_of
+
+
+@pytest.fixture(scope="session")
+def assert_answers():
+    """Function (table, package's API, index, schedules) that compares all values; returns how many it compared."""
+
+    def compare_all(table, api, index, schedules):
+        return sum(
+            compare_trial(table, api, index, schedule, dataset, seed)
+            for schedule in schedules
+            for dataset in SETS
+            for seed in seeds_of(api, index, schedule, dataset)
+        )
+
+    def seeds_of(api, index, schedule, dataset):
+        architecture = api.query_meta_info_by_index(index, hp=schedule)
+        return architecture.dataset_seed.get(dataset, [])
+
+    def compare_trial(table, api, index, schedule, dataset, seed):
+        together = dataset == "cifar10"
+        name = f"{'cifar10-valid' if together else dataset.lower()}-{schedule}"
+        held = table.datasets[name]
+        row = held.space.from_string(api.arch(index))
+        of_both = ["cifar10-valid", "cifar10"] if name.startswith("cifar10-") else [dataset]
+        known = {known for i in api.evaluated_indexes for key in of_both for known in seeds_of(api, i, schedule, key)}
+        slot = sorted(known, key=lambda seed: (seed not in (777, 888, 999), seed)).index(seed)
+        epochs, count = held.fidelities, 0
+
+        def value(metric, epoch):
+            column = held.columns.get(f"trainval_{metric}" if together else metric)
+            if column is None:
+                return np.nan
+            values = column.values[row, slot]
+            if len(values) == len(epochs):
+                return values[epoch]
+            return values[0] if epoch == len(epochs) - 1 else np.nan
+
+        for epoch in range(len(epochs)):
+            answer = api.get_more_info(index, dataset, iepoch=epoch, hp=schedule, is_random=seed)
+            for theirs, ours in {"train": "train", "valid": "val", "test": "test", "valtest": "valtest"}.items():
+                for quantity in ("accuracy", "loss"):
+                    expected = answer.get(f"{theirs}-{quantity}", np.nan)
+                    np.testing.assert_equal(value(f"{ours}_{quantity}", epoch), expected)
+                if f"{theirs}-accuracy" in answer:
+                    assert value(f"{ours}_cost_s", epoch) == answer[f"{theirs}-all-time"]
+                    count += 3
+        trial = api.query_meta_info_by_index(index, hp=schedule).query(dataset, seed)
+        sizes = value("params_m", len(epochs) - 1), value("flops_m", len(epochs) - 1)
+        assert sizes == (trial.params, trial.flop)
+        assert value("latency_ms", len(epochs) - 1) == trial.get_latency() * 1e3
+        return count + 3
+
+    return compare_all

@@ -27,8 +27,11 @@ _LOOKAHEAD = _LONGEST_TEXT + 64
 _LONGEST_ENTRY = 8 << 20
 _MOST_REFERENCES = 200_000_000
 _LARGEST_GAP = 1_000
-# What is kept of earlier entries, because later ones may refer to it, in bytes (estimated).
-_KEPT_BYTES = 250 << 20
+_DEEPEST = 100
+_LONGEST_STACK = 100_000
+# What is kept of earlier entries, because later ones may refer to it, in bytes (estimated): texts, other small things.
+_KEPT_TEXT_BYTES = 200 << 20
+_KEPT_OTHER_BYTES = 50 << 20
 # Runs of {epoch: value} and {text seen before: value}: most of a file, read by the piece.
 _EPOCH_VALUES = re.compile(rb"(?:K.G.{8})+", re.DOTALL)
 _SHORT_REFERENCE_VALUES = re.compile(rb"(?:h.G.{8})+", re.DOTALL)
@@ -97,6 +100,7 @@ class DataPickle:
         self._streamed = streamed
         self._on_entry = on_entry
         self._data, self._position, self._refill_at, self._ended = b"", 0, 0, False
+        self._start = 0  # of the data, in the stream
         self._operations = self._table_of_operations()
 
     def load(self) -> Any:
@@ -109,12 +113,13 @@ class DataPickle:
         self._marked: list[list[Any]] = []
         self._entries: list[Any] | None = None  # the stack on which the streamed entries arrive
         self._num_bytes = 0
+        self._frame_end: int | None = None
         # References: objects since the last entry as they are; of earlier ones a number in the list of what is kept.
         self._recent: list[Any] = []
         self._numbers = array("i")
         self._kept: list[Any] = [PLACEHOLDER]
         self._number_of: dict[Any, int] = {}
-        self._kept_bytes = 0
+        self._text_room, self._other_room = _KEPT_TEXT_BYTES, _KEPT_OTHER_BYTES
         try:
             return self._run()
         except (TableError, OSError):
@@ -141,7 +146,8 @@ class DataPickle:
             if operation is None:
                 raise TableError(f"it holds more than plain data (pickle operation {code:#04x})")
             operation()
-        if len(self._stack) != 1 or self._marked:
+        end = self._start + self._position
+        if len(self._stack) != 1 or self._marked or (self._frame_end or end) != end:
             raise TableError("it is torn or damaged")
         return self._stack.pop()
 
@@ -154,11 +160,14 @@ class DataPickle:
             self._ended = not piece
             pieces.append(piece)
             size += len(piece)
+        self._start += self._position
         self._data, self._position = b"".join(pieces), 0
         self._refill_at = size if self._ended else size - _LOOKAHEAD
         self._num_bytes += size - len(rest)
         if self._num_bytes > _LONGEST_ENTRY + _PIECE:
             raise TableError(f"an entry is longer than {_LONGEST_ENTRY >> 20} MB")
+        if len(self._stack) > _LONGEST_STACK:
+            raise TableError("it is torn or damaged")
         if len(self._numbers) > _MOST_REFERENCES:
             raise TableError(f"it has more than {_MOST_REFERENCES:,} references")
 
@@ -177,10 +186,10 @@ class DataPickle:
 
     def _table_of_operations(self) -> list[Callable[[], None] | None]:
         byte, short, integer = struct.Struct("<B"), struct.Struct("<H"), struct.Struct("<i")
-        unsigned, double = struct.Struct("<I"), struct.Struct(">d")
+        unsigned, length, double = struct.Struct("<I"), struct.Struct("<Q"), struct.Struct(">d")
         operations: dict[bytes, Callable[[], None]] = {
             b"\x80": self._protocol,
-            b"\x95": lambda: self._skip(8),  # frames
+            b"\x95": lambda: self._frame(self._unpack(length)),
             b"N": lambda: self._stack.append(None),
             b"\x88": lambda: self._stack.append(True),
             b"\x89": lambda: self._stack.append(False),
@@ -229,8 +238,12 @@ class DataPickle:
         if self._take(1)[0] > 5:
             raise TableError("it is a pickle of an unknown protocol")
 
-    def _skip(self, count: int) -> None:
-        self._take(count)
+    def _frame(self, length: int) -> None:
+        """Frames follow each other without a gap, from the first on."""
+        begin = self._start + self._position
+        if self._frame_end is not None and begin - 9 != self._frame_end:
+            raise TableError("it is torn or damaged")
+        self._frame_end = begin + length
 
     def _small_integer(self) -> None:
         run = _EPOCH_VALUES.match(self._data, self._position - 1)
@@ -252,6 +265,8 @@ class DataPickle:
         if self._stack is self._entries:
             self._hand_over()
         is_streamed = bool(self._stack) and type(self._stack[-1]) is _Streamed
+        if len(self._marked) >= _DEEPEST:
+            raise TableError("it is torn or damaged")
         self._marked.append(self._stack)
         self._stack = []
         if is_streamed:
@@ -374,13 +389,17 @@ class DataPickle:
         self._recent.clear()
 
     def _keep(self, item: Any) -> int:
-        if self._kept_bytes > _KEPT_BYTES or not _is_small(item):
+        is_text = type(item) is str
+        if self._text_room < 0 if is_text else self._other_room < 0 or not _is_small(item):
             return 0
         self._kept.append(item)
-        self._kept_bytes += 200 + (len(item) if type(item) is str else 0)
-        if type(item) is str:
-            self._number_of[item] = len(self._kept) - 1
-        return len(self._kept) - 1
+        number = len(self._kept) - 1
+        if is_text:
+            self._number_of[item] = number
+            self._text_room -= 200 + len(item)
+        else:
+            self._other_room -= 300
+        return number
 
     # Names and the constructors they stand for
 
