@@ -105,7 +105,6 @@ class Task:
         return Problem(self.space, self.objectives, Budget(protocol.evaluations, protocol.simulated_seconds), free)
 
 
-@cache
 def load_task(name: str, fidelity: int | None = None) -> Task:
     """Load a task by name, converting its table on first use.
 
@@ -119,6 +118,12 @@ def load_task(name: str, fidelity: int | None = None) -> Task:
         TableError: The table's source or cache is damaged.
     """
     table_name, dataset = split_task_name(name)
+    return _task_of(load_table(table_name).digest, table_name, dataset, fidelity)
+
+
+@cache
+def _task_of(digest: str, table_name: str, dataset: str, fidelity: int | None) -> Task:  # noqa: ARG001 - part of the key
+    """The task, made once for each content of its table."""
     return make_task(load_table(table_name), dataset, fidelity)
 
 

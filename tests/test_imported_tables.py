@@ -1,0 +1,91 @@
+"""Imported tables through the whole harness: searched, scored and reported; test accuracy chooses nothing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nasbench_harness import compare, load_task
+from nasbench_harness.engine.execution import Rules, run_seeds
+from nasbench_harness.engine.references import Entry, resolve
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.tables.importing.build import import_table
+from nasbench_harness.tables.registration import register_table
+from nasbench_harness.tables.registry import load_table
+
+METRIC = '[datasets.one.metrics.{}]\n{}\nunit = "{}"\ndirection = "{}"\nrole = "{}"\n'
+SPEC = (
+    'name = "mine"\nsource = "made here"\nlicense = "MIT"\n[space]\nkind = "product"\n[space.decisions]\n'
+    + "".join(f"d{index} = [0, 1, 2, 3]\n" for index in range(4))
+    + '[datasets.one]\ntitle = "One"\n'
+    + METRIC.format("val_accuracy", 'prefix = "v"', "%", "maximize", "search")
+    + METRIC.format("test_accuracy", 'columns = "test"', "%", "maximize", "report")
+    + METRIC.format("train_cost_s", 'prefix = "s"', "s", "minimize", "cost")
+)
+
+
+@pytest.fixture
+def imported(tmp_path, monkeypatch):
+    """A table of 256 architectures whose test accuracy is the negative of its validation accuracy."""
+    monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path / "cache"))
+    load_table.cache_clear()
+    rng = np.random.default_rng(0)
+    choices = np.array(np.meshgrid(*[range(4)] * 4, indexing="ij")).reshape(4, -1).T
+    final = rng.permutation(256) / 4 + 10
+    frame = pd.DataFrame(choices, columns=[f"d{index}" for index in range(4)])
+    frame["v1"], frame["v10"] = rng.permutation(256) / 8, final
+    frame["test"], frame["s1"], frame["s10"] = 100 - final, 2.0, 20.0
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    (tmp_path / "mine.toml").write_text(SPEC)
+    register_table(import_table(tmp_path / "mine.csv", tmp_path / "mine.toml"))
+    yield frame
+    load_table.cache_clear()
+
+
+def test_test_accuracy_stands_beside_and_validation_alone_chooses(imported, tmp_path):
+    study = compare(["random-search"], ["mine-one"], seeds=20, evaluations=30, fidelity=10, out=tmp_path / "study")
+    frame = study.frame()
+    np.testing.assert_allclose(frame.test_accuracy, 100 - frame.val_accuracy)
+    # Chosen by validation, the choices are the worst by test; a leak of test would turn this round.
+    assert (frame.regret_pp < frame.test_regret_pp).all()
+    text = (tmp_path / "study" / "report" / "report.md").read_text(encoding="utf-8")
+    assert "optimum by val" in text
+    assert "optimum by test" in text
+    assert "fidelity 10 epochs" in text
+
+
+def test_a_harness_that_leaks_test_accuracy_is_caught(imported, tmp_path):
+    """The counter-example: with test in place of validation on the search side, what holds above is wrong."""
+    task = load_task("mine-one", 10)
+    leaky = type(task.oracle)([task.table.column("one", "test_accuracy")], None)
+    spec, rules = resolve(Entry("random-search")), Rules(Protocol(30), 0)
+    honest = run_seeds(spec, task, rules, np.arange(20)).trace.columns()
+    leaking = run_seeds(spec, _with_oracle(task, leaky), rules, np.arange(20)).trace.columns()
+
+    def choices(columns):
+        best = columns["value_val_accuracy"].argmax(axis=0)
+        return columns["architecture"][best, np.arange(20)]
+
+    assert (task.report.regret(choices(honest)) < task.test.regret(choices(honest))).all()
+    assert not (task.report.regret(choices(leaking)) < task.test.regret(choices(leaking))).any()
+
+
+def _with_oracle(task, oracle):
+    from dataclasses import replace
+
+    return replace(task, oracle=oracle)
+
+
+def test_several_fidelities_must_be_named_and_seconds_are_those_of_the_fidelity(imported, tmp_path, cli):
+    refused = cli("compare", "--tasks", "mine-one", NASBENCH_HARNESS_CACHE=str(tmp_path / "cache"))
+    assert refused.returncode == 2
+    assert "task mine-one has 2 fidelities (1, 10 epochs): name one, --fidelity" in refused.stderr
+    cheap = compare(["random-search"], ["mine-one"], seeds=10, simulated_seconds=40, fidelity=1, out=tmp_path / "a")
+    assert (cheap.frame().evaluations == 20).all()
+    whole = compare(["random-search"], ["mine-one"], seeds=10, simulated_seconds=40, fidelity=10, out=tmp_path / "b")
+    assert (whole.frame().evaluations == 2).all()
+
+
+def test_without_tasks_only_embedded_tables_are_compared(imported):
+    from nasbench_harness.api import _task_list
+
+    assert "mine-one" not in _task_list(None)
