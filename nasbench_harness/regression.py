@@ -162,11 +162,13 @@ def save_baseline(
         num_seeds: Runs on each task.
 
     Raises:
-        InvalidInputError: Fewer seeds than the trace needs, or the folder cannot be written.
+        InvalidInputError: Fewer seeds than the trace needs, a study seed below 0, or the folder cannot be written.
         StrategyError: The strategy broke its contract, or a run returned nothing.
     """
     if num_seeds < TRACE_SEEDS:
         raise InvalidInputError(f"a baseline needs at least {TRACE_SEEDS} seeds, not {num_seeds}")
+    if rules.study_seed < 0:
+        raise InvalidInputError(f"study_seed must be a whole number of at least 0, not {rules.study_seed}")
     baseline = Baseline(
         label=spec.label,
         reference=spec.reference,

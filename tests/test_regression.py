@@ -241,6 +241,8 @@ def test_a_margin_is_asked_for_where_the_metric_is_no_accuracy(folder):
 def test_save_refuses_too_few_seeds_and_runs_that_return_nothing(tmp_path):
     with pytest.raises(InvalidInputError, match="at least 100 seeds, not 99"):
         save_baseline(["random-search"], [TASK], tmp_path, seeds=99)
+    with pytest.raises(InvalidInputError, match="study_seed must be a whole number of at least 0, not -1"):
+        save_baseline(["random-search"], [TASK], tmp_path, study_seed=-1)
     with pytest.raises(StrategyError, match="100 of 100 runs returned nothing"):
         save_baseline([proposes_nothing], [TASK], tmp_path, seeds=100)
     assert not list(tmp_path.iterdir())

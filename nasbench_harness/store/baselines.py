@@ -83,7 +83,10 @@ def write_baseline(folder: Path, baseline: Baseline) -> Path:
     content = json.loads(json.dumps(asdict(baseline), sort_keys=True))
     for task in content["tasks"].values():
         task["counts"] = dict(sorted(task["counts"].items(), key=lambda item: int(item[0])))
-    StudyFolder(folder).write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    try:
+        StudyFolder(folder).write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    except InvalidInputError as error:
+        raise InvalidInputError(f"cannot write the baseline {path}: choose another --dir") from error
     return path
 
 

@@ -45,6 +45,12 @@ def test_saving_again_replaces_the_file_and_leaves_nothing_behind(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=r"cannot write the baseline .*: choose another --dir"):
+        write_baseline(tmp_path / "file", BASELINE)
+
+
 def spoil(path, change):
     content = json.loads(path.read_text(encoding="utf-8"))
     change(content)
