@@ -32,6 +32,7 @@ from nasbench_harness.statistics.regression import (
     regress_family,
 )
 from nasbench_harness.statistics.signed_rank import AllPairs, SignedRank, all_pairs, signed_rank
+from nasbench_harness.statistics.verification import TwoWayTest, mann_whitney, smallest_p, within_blocks
 
 __all__ = [
     "AllPairs",
@@ -43,6 +44,7 @@ __all__ = [
     "Proportion",
     "Regression",
     "SignedRank",
+    "TwoWayTest",
     "a12",
     "a12_matrix",
     "adjust",
@@ -59,6 +61,7 @@ __all__ = [
     "iqm",
     "iqm_band",
     "iqm_interval",
+    "mann_whitney",
     "mean_interval",
     "mean_ranks",
     "more_runs",
@@ -68,5 +71,7 @@ __all__ = [
     "regress_family",
     "resampled_iqm",
     "signed_rank",
+    "smallest_p",
     "stratified_iqm_interval",
+    "within_blocks",
 ]
