@@ -19,7 +19,7 @@ TEXT_WIDTH = 5.5  # inches, of a single-column paper
 # Okabe and Ito's palette: distinct under the common color deficiencies; dashes tell lines apart in print.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES: tuple[Any, ...] = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)), (0, (1, 1)), (0, (8, 2)))
-_STYLE: Any = {
+FIGURE_STYLE: Any = {
     "font.size": 8,
     "axes.labelsize": 8,
     "axes.titlesize": 8,
@@ -56,7 +56,7 @@ def anytime_figure(analysis: Analysis, axis: Axis = "evaluations") -> Figure:
     num_tasks = len(entries)
     num_columns = min(3, num_tasks)
     num_rows = math.ceil(num_tasks / num_columns)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(FIGURE_STYLE):
         figure = Figure(figsize=(TEXT_WIDTH, 1.85 * num_rows + 0.55), layout="constrained")
         panels = figure.subplots(num_rows, num_columns, squeeze=False)
         for position, panel in enumerate(panels.flat):
@@ -89,7 +89,7 @@ def _save(figure: Figure, format: str, **options: Any) -> bytes:  # noqa: A002 -
     import matplotlib as mpl
 
     buffer = io.BytesIO()
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(FIGURE_STYLE):
         figure.savefig(buffer, format=format, **options)
     return buffer.getvalue()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_harness.arrays import Floats, Ints
+from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces.product import ProductSpace
 
@@ -98,6 +98,19 @@ class NASBench201Space(ProductSpace):
         one, three = self._count("nor_conv_1x1"), self._count("nor_conv_3x3")
         at_32_pixels = 7_782_400 + 3_932_160 * one + 35_389_440 * three
         return (at_32_pixels * (side / 32) ** 2 + 65 * num_classes) / 1e6
+
+    def num_convolutions(self) -> Ints:
+        """Number of 1×1 and of 3×3 convolutions of every cell, shape (num_architectures, 2)."""
+        return np.stack([self._count("nor_conv_1x1"), self._count("nor_conv_3x3")], axis=1)
+
+    def is_connected(self) -> Bools:
+        """Whether any path of operations other than none leads from the input to the output, per cell."""
+        reached = np.zeros((self.num_architectures, 4), dtype=bool)
+        reached[:, 0] = True
+        for edge, (source, target) in enumerate(EDGES):
+            reached[:, target] |= reached[:, source] & (self._all_choices[:, edge] != 0)
+        connected: Bools = reached[:, 3]
+        return connected
 
     def _count(self, operation: str) -> Ints:
         counts: Ints = (self._all_choices == OPERATIONS.index(operation)).sum(axis=1)

@@ -42,6 +42,7 @@ CALLS = {
     "iqm_band": (LOSSES.T, COUNTS),
     "iqm_interval": (LOSSES, COUNTS),
     "mean_interval": (LOSSES, COUNTS),
+    "mann_whitney": (frozen([1.0, 2.0]), frozen([0.0, 1.0])),
     "mean_ranks": (LOSSES,),
     "more_runs": ({0: 9, 1: 9}, {0: 9, 1: 9}, 0.1),
     "not_significantly_worse": (frozen([1.0, 2.0]), frozen([[np.nan, 0.1], [0.1, np.nan]])),
@@ -50,7 +51,9 @@ CALLS = {
     "regress_family": ([statistics.Case({0: 9, 1: 9}, lambda _: CODES[0], 1.0, 0.5)], 0.01, (20,)),
     "resampled_iqm": (LOSSES, COUNTS),
     "signed_rank": (CODES,),
+    "smallest_p": (3, 2, True),
     "stratified_iqm_interval": (LOSSES, frozen(np.stack([COUNTS] * 4))),
+    "within_blocks": (frozen([1.0, 2.0]), frozen([[0.0], [1.0]])),
 }
 
 

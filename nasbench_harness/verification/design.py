@@ -1,0 +1,162 @@
+"""Which architectures are trained: the candidates of a study, and controls to judge them by.
+
+Everything is fixed before the first training, and no score that selected a candidate enters its test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from nasbench_harness.arrays import Bools, Ints
+from nasbench_harness.engine.streams import RunStream, stream_keys
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.evaluation.hashing import name_hash
+from nasbench_harness.evaluation.task import Task
+from nasbench_harness.spaces import NASBench201Space
+from nasbench_harness.statistics import smallest_p
+
+ALPHA = 0.05
+_PURPOSE = "verify"
+
+ControlKind = Literal["matched", "random"]
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is trained.
+
+    Attributes:
+        task: Name of the task.
+        candidates: Architectures that the study found, best supported first.
+        controls: Of each candidate.
+        kind: ``matched``: connected cells with as many convolutions of each size; ``random``: any connected cells.
+        training_seeds: Trainings of each architecture.
+        num_supporting: Runs that ended with each candidate.
+        notes: What else the reader should know.
+    """
+
+    task: str
+    candidates: tuple[int, ...]
+    controls: tuple[tuple[int, ...], ...]
+    kind: ControlKind
+    training_seeds: int
+    num_supporting: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def blocks(self) -> list[tuple[int, ...]]:
+        """Each candidate with its controls."""
+        return [(first, *others) for first, others in zip(self.candidates, self.controls, strict=True)]
+
+
+def make_design(
+    task: Task,
+    finals: Ints,
+    observed: Callable[[int], float],
+    study_seed: int,
+    *,
+    top: int,
+    kind: ControlKind,
+    num_controls: int,
+    training_seeds: int,
+) -> Design:
+    """Choose candidates and controls.
+
+    Args:
+        task: The task that was searched.
+        finals: What every run returned, shape (num_runs,).
+        observed: Mean of all losses that runs observed for an architecture.
+        study_seed: Seeds the draw of the controls.
+        top: Number of candidates.
+        kind: Of the controls.
+        num_controls: Controls of each candidate.
+        training_seeds: Trainings of each architecture.
+
+    Raises:
+        InvalidInputError: The task cannot be trained, there are too few candidates, or no test of this size can reach
+            significance.
+    """
+    space = task.space
+    if not isinstance(space, NASBench201Space):
+        raise InvalidInputError(f"task {task.name} cannot be trained: the trainer builds NAS-Bench-201 cells only")
+    for name, value in (("top", top), ("num_controls", num_controls), ("training_seeds", training_seeds)):
+        if value < 1:
+            raise InvalidInputError(f"{name} must be at least 1, not {value}")
+    _check_attainable(top, num_controls, kind)
+    candidates, support = choose_candidates(space.canonical(np.arange(space.num_architectures)), finals, observed)
+    if len(candidates) < top:
+        raise InvalidInputError(
+            f"--top {top}: the study's runs on {task.name} ended with {len(candidates)} different architectures only"
+        )
+    candidates, support = candidates[:top], support[:top]
+    rng = RunStream(int(stream_keys(study_seed, _PURPOSE, task.name, np.zeros(1, dtype=np.int64))[0]))
+    controls, notes = _draw_controls(space, candidates, kind, num_controls, rng)
+    return Design(task.name, tuple(candidates), tuple(controls), kind, training_seeds, tuple(support), tuple(notes))
+
+
+def choose_candidates(classes: Ints, finals: Ints, observed: Callable[[int], float]) -> tuple[list[int], list[int]]:
+    """One architecture per isomorphism class that a run ended with, and how many runs did.
+
+    Ordered by the number of runs, then by the mean of all losses observed for it, then by index. A class is represented
+    by the member that most runs ended with, the smallest index of equals.
+
+    Args:
+        classes: Class of every architecture, shape (num_architectures,).
+        finals: What every run returned, shape (num_runs,).
+        observed: Mean of all losses that runs observed for an architecture.
+    """
+    members, counts = np.unique(finals, return_counts=True)
+    best: dict[int, int] = {}
+    support: dict[int, int] = {}
+    for member, count in sorted(
+        zip(members.tolist(), counts.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0])
+    ):
+        best.setdefault(int(classes[member]), member)
+        support[int(classes[member])] = support.get(int(classes[member]), 0) + count
+    ordered = sorted(best, key=lambda name: (-support[name], observed(best[name]), best[name]))
+    return [best[name] for name in ordered], [support[name] for name in ordered]
+
+
+def training_seed(study_seed: int, architecture: str, number: int) -> int:
+    """Seed of one training, new for the verification: 0 … 2³¹ − 1."""
+    return name_hash(f"{_PURPOSE} {study_seed} {architecture} {number}") % 2**31
+
+
+def _check_attainable(top: int, num_controls: int, kind: ControlKind) -> None:
+    smallest = smallest_p(top, num_controls, kind == "matched")
+    if smallest <= ALPHA:
+        return
+    wanted = next(count for count in range(1, 100) if smallest_p(top + count, num_controls, kind == "matched") <= ALPHA)
+    raise InvalidInputError(
+        f"{top} candidates with {num_controls} {kind} controls each reach p = {smallest:.3f} at best, above {ALPHA}: "
+        f"use --top {top + wanted}, or more controls"
+    )
+
+
+def _draw_controls(
+    space: NASBench201Space, candidates: Sequence[int], kind: ControlKind, num_controls: int, rng: RunStream
+) -> tuple[list[tuple[int, ...]], list[str]]:
+    """Controls of every candidate, drawn without replacement, never a candidate's own class."""
+    classes = space.canonical(np.arange(space.num_architectures))
+    free: Bools = space.is_connected() & ~np.isin(classes, classes[list(candidates)])
+    convolutions = space.num_convolutions()
+    sizes = space.params_m(10)
+    chosen, notes = [], []
+    for candidate in candidates:
+        stratum = free & (convolutions == convolutions[candidate]).all(axis=1) if kind == "matched" else free
+        pool = np.flatnonzero(stratum)
+        if len(pool) < num_controls:
+            nearest = np.argsort(np.abs(sizes - sizes[candidate]), kind="stable")
+            pool = nearest[free[nearest]][:num_controls]
+            notes.append(
+                f"only {int(stratum.sum())} unused cells have the convolutions of {space.to_key(candidate)}: "
+                "its controls are the nearest in parameters"
+            )
+        drawn = tuple(int(pool[index]) for index in rng.subset(len(pool), num_controls))
+        free[list(drawn)] = False
+        chosen.append(drawn)
+    return chosen, notes

@@ -1,0 +1,161 @@
+"""What a verification prints: one table, one figure, one sentence."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nasbench_harness.evaluation.task import Task
+from nasbench_harness.report.cells import count, mean_std, plain
+from nasbench_harness.report.figures import FIGURE_STYLE, TEXT_WIDTH, to_pdf, to_png
+from nasbench_harness.report.latex import to_latex
+from nasbench_harness.report.table import Cell, Column, Row, Table
+from nasbench_harness.report.text import to_csv, to_json, to_markdown
+from nasbench_harness.verification.verdict import Outcome
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def verification_table(outcome: Outcome, task: Task, timings: bool = False) -> Table:
+    """One row per architecture: trained accuracy beside the table's; seconds only where asked for."""
+    metric = task.report.metric
+    columns = [
+        Column("block", "block", is_number=False),
+        Column("role", "role", is_number=False),
+        Column("architecture", "architecture", is_number=False),
+        Column("trained", "trained (%)"),
+        Column("worst", "min (%)", is_extra=True),
+        Column("best", "max (%)", is_extra=True),
+        Column("diverged", "diverged"),
+        Column("table", f"table ({metric.unit})"),
+        Column("params_m", "parameters (M)"),
+    ]
+    columns += [Column("seconds", "seconds")] if timings else []
+    rows = []
+    for item in outcome.trained:
+        std = float(item.accuracies.std(ddof=1)) if len(item.accuracies) > 1 else math.nan
+        cells = [
+            Cell(f"{item.block + 1}"),
+            Cell("candidate" if item.is_candidate else "control"),
+            Cell(_name(task, item.architecture)),
+            mean_std(item.score, std, 2),
+            plain(float(item.accuracies.min()), 2),
+            plain(float(item.accuracies.max()), 2),
+            count(item.num_diverged),
+            mean_std(item.table_value, item.table_std, 2),
+            plain(item.params_m, 3),
+        ]
+        cells += [plain(item.seconds, 1)] if timings else []
+        rows.append(Row(tuple(cells), f"block {item.block + 1}", is_highlighted=item.is_candidate))
+    return Table("verification", caption(outcome, task), tuple(columns), tuple(rows))
+
+
+def caption(outcome: Outcome, task: Task) -> str:
+    """The sentence that may be claimed, the rule, and what else a reader must know."""
+    design = outcome.design
+    parts = [f"Verification of {task.name}. {outcome.sentence[0].upper()}{outcome.sentence[1:]}."]
+    test = "permutation of labels within blocks" if design.kind == "matched" else "Mann–Whitney test"
+    if outcome.test is not None:
+        parts.append(
+            f"{'Exact' if outcome.test.is_exact else 'Sampled'} {test} on means over {design.training_seeds} training "
+            "seeds; the unit is the architecture."
+        )
+        interval = "" if math.isnan(outcome.gap_low) else f" [{outcome.gap_low:+.2f}, {outcome.gap_high:+.2f}]"
+        parts.append(
+            f"Candidate − control: {outcome.gap:+.2f} pp{interval}; "
+            f"P(candidate beats control) = {outcome.superiority:.2f}."
+        )
+    if not math.isnan(outcome.tau):
+        small = ", indicative" if len(outcome.trained) < 10 else ""
+        size = "" if math.isnan(outcome.tau_size) else f"; of trained values and size alone {outcome.tau_size:.2f}"
+        parts.append(
+            f"Kendall's tau-b of trained and table values {outcome.tau:.2f} "
+            f"[{outcome.tau_low:.2f}, {outcome.tau_high:.2f}]{small}{size}."
+        )
+    if outcome.agreement is not None:
+        found = outcome.agreement
+        worst = max(map(abs, found.z))
+        parts.append(
+            f"Against the table, of the same recipe: {found.verdict} (trained − table {found.difference:+.2f} pp "
+            f"[{found.low:+.2f}, {found.high:+.2f}], margin ± .3 pp; largest |z| {worst:.1f})."
+        )
+    else:
+        parts.append("The table's own accuracies are not reproduced by this recipe: nothing is said about them.")
+    diverged = sum(item.num_diverged for item in outcome.trained)
+    if diverged:
+        parts.append(f"{diverged} trainings diverged and count with the accuracy of chance.")
+    missing = len(design.candidates) - outcome.num_blocks
+    if missing:
+        parts.append(f"{missing} of {len(design.candidates)} blocks are not complete and are left out.")
+    return " ".join([*parts, *(f"Note: {note}." for note in design.notes)])
+
+
+def verification_figure(outcome: Outcome, task: Task) -> Figure:
+    """Trained accuracy against the table's value; bars from the worst to the best training."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(FIGURE_STYLE):
+        figure = Figure(figsize=(TEXT_WIDTH * 0.62, 3.0), layout="constrained")
+        panel = figure.subplots()
+        for is_candidate, label, color, marker in (
+            (False, "control", "#0072B2", "o"),
+            (True, "candidate", "#D55E00", "D"),
+        ):
+            items = [item for item in outcome.trained if item.is_candidate == is_candidate]
+            if not items:
+                continue
+            x = np.array([item.table_value for item in items])
+            y = np.array([item.score for item in items])
+            ends = np.array([[item.accuracies.min(), item.accuracies.max()] for item in items])
+            spread = np.abs(ends - y[:, None]).T
+            panel.errorbar(
+                x, y, yerr=spread, fmt=marker, color=color, label=label, markersize=4, linewidth=0.8, capsize=2
+            )
+        panel.set_xlabel(f"{task.title}, table ({task.report.metric.unit})")
+        panel.set_ylabel(f"{outcome.data}, trained (%)")
+        panel.legend(frameon=False)
+    return figure
+
+
+def verification_files(outcome: Outcome, task: Task, command: str, timings: bool) -> Iterator[tuple[str, str | bytes]]:
+    """Name and content of every file; the same bytes from the same journal, unless timings are asked for."""
+    table = verification_table(outcome, task, timings)
+    yield "verification.md", f"<!-- generated by: {command} -->\n\n{to_markdown(table)}"
+    yield "verification.tex", f"% generated by: {command}\n{to_latex(table)}"
+    yield "verification.csv", f"# generated by: {command}\n{to_csv(table)}"
+    yield "verification.json", json.dumps(_as_json(outcome, command, table), indent=1, allow_nan=False) + "\n"
+    figure = verification_figure(outcome, task)
+    yield "verification.pdf", to_pdf(figure, command)
+    yield "verification.png", to_png(figure, command)
+
+
+def _as_json(outcome: Outcome, command: str, table: Table) -> dict[str, Any]:
+    numbers = {
+        name: None if math.isnan(getattr(outcome, name)) else getattr(outcome, name)
+        for name in ("gap", "gap_low", "gap_high", "superiority", "tau", "tau_low", "tau_high", "tau_size")
+    }
+    return {
+        "command": command,
+        "verdict": outcome.verdict,
+        "sentence": outcome.sentence,
+        "recipe": outcome.recipe,
+        "data": outcome.data,
+        "kind": outcome.design.kind,
+        "training_seeds": outcome.design.training_seeds,
+        "complete_blocks": outcome.num_blocks,
+        "p_better": None if outcome.test is None else outcome.test.p_better,
+        "p_worse": None if outcome.test is None else outcome.test.p_worse,
+        **numbers,
+        "agreement": None if outcome.agreement is None else vars(outcome.agreement),
+        "table": to_json(table),
+    }
+
+
+def _name(task: Task, architecture: int) -> str:
+    return str(task.space.to_key(architecture)) if hasattr(task.space, "to_key") else task.space.to_string(architecture)

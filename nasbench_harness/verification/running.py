@@ -1,0 +1,119 @@
+"""Trains what a design asks for and the journal lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Protocol
+
+from nasbench_harness.evaluation.task import Task
+from nasbench_harness.verification.design import Design, training_seed
+from nasbench_harness.verification.journal import Entry, Journal
+
+Progress = Callable[[int, int], None]
+
+
+class Trainer(Protocol):
+    """What trains architectures: the package's own trainer, or a stand-in."""
+
+    recipe: str
+    data: str
+
+    def key(self, architecture: str, seed: int) -> str:
+        """Hash of everything that decides a training's result."""
+
+    def train(self, jobs: Sequence[tuple[str, Sequence[int]]], on_result: Callable[[list[Entry]], None]) -> None:
+        """Train each architecture with each of its seeds; hand over what is finished as it comes."""
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """What a run of the trainer did.
+
+    Attributes:
+        entries: Finished trainings of each architecture, in the order of their seeds.
+        num_trained: Trainings done just now.
+        num_found: Trainings that the journal had already.
+        was_stopped: Whether time ran out before the last block.
+        notices: Lines that the user should read.
+    """
+
+    entries: Mapping[int, list[Entry]]
+    num_trained: int
+    num_found: int
+    was_stopped: bool
+    notices: tuple[str, ...]
+
+
+def train_design(
+    design: Design,
+    task: Task,
+    trainer: Trainer,
+    path: Path,
+    study_seed: int,
+    max_seconds: float | None = None,
+    progress: Progress | None = None,
+) -> Progressed:
+    """Train what the journal lacks.
+
+    Args:
+        design: What is to be trained.
+        task: The task; its space names the architectures.
+        trainer: What trains.
+        path: The journal.
+        study_seed: Seeds the trainings.
+        max_seconds: No block begins after so many real seconds.
+        progress: Called with (finished, all) after every architecture.
+    """
+    journal = Journal(path)
+    keys = {
+        architecture: _keys(design, task, trainer, study_seed, architecture)
+        for block in design.blocks
+        for architecture in block
+    }
+    wanted = {key: place for architecture, pairs in keys.items() for key, place in _places(architecture, pairs)}
+    num_found = sum(key in journal.entries for key in wanted)
+    done = num_found
+
+    def finished(entries: list[Entry]) -> None:
+        nonlocal done
+        journal.append(entries)
+        done += len(entries)
+        if progress is not None:
+            progress(done, len(wanted))
+
+    started, was_stopped = monotonic(), False
+    groups = design.blocks if max_seconds is not None else [tuple(keys)]
+    for group in groups:
+        if max_seconds is not None and monotonic() - started >= max_seconds:
+            was_stopped = True
+            break
+        jobs = [
+            (
+                task.space.to_string(architecture),
+                [seed for key, seed in keys[architecture] if key not in journal.entries],
+            )
+            for architecture in group
+        ]
+        jobs = [job for job in jobs if job[1]]
+        if jobs:
+            trainer.train(jobs, finished)
+    entries = {
+        architecture: [journal.entries[key] for key, _ in pairs if key in journal.entries]
+        for architecture, pairs in keys.items()
+    }
+    notices = (journal.notice,) if journal.notice else ()
+    return Progressed(entries, done - num_found, num_found, was_stopped, notices)
+
+
+def _keys(design: Design, task: Task, trainer: Trainer, study_seed: int, architecture: int) -> list[tuple[str, int]]:
+    """Journal key and training seed of each training of an architecture."""
+    text = task.space.to_string(architecture)
+    seeds = [training_seed(study_seed, text, number) for number in range(design.training_seeds)]
+    return [(trainer.key(text, seed), seed) for seed in seeds]
+
+
+def _places(architecture: int, pairs: Sequence[tuple[str, int]]) -> list[tuple[str, tuple[int, int]]]:
+    return [(key, (architecture, seed)) for key, seed in pairs]

@@ -1,0 +1,266 @@
+"""The verdict of a verification: a pure function of its design and its journal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nasbench_harness.arrays import Floats
+from nasbench_harness.evaluation.task import Task
+from nasbench_harness.spaces import NASBench201Space
+from nasbench_harness.statistics import TwoWayTest, mann_whitney, within_blocks
+from nasbench_harness.verification.design import ALPHA, Design
+from nasbench_harness.verification.journal import Entry
+
+EQUIVALENCE_PP = 0.3
+_NEIGHBORHOOD_PP = 0.5  # cells whose replicates tell how much a training varies
+_MIN_FOR_TAU = 10
+_NUM_RESAMPLES = 2_000
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One architecture's trainings beside what the table says.
+
+    Attributes:
+        architecture: Index.
+        block: Which candidate it belongs to, from 0.
+        is_candidate: Whether it is the candidate of its block.
+        accuracies: Of each training, percent, shape (training_seeds,).
+        num_diverged: Trainings that diverged; they count with the accuracy of chance.
+        table_value: Noiseless value of the table, natural units.
+        table_std: Standard deviation of its replicates; NaN where there is one only.
+        params_m: Parameters in millions.
+        seconds: Real seconds of all trainings.
+    """
+
+    architecture: int
+    block: int
+    is_candidate: bool
+    accuracies: Floats
+    num_diverged: int
+    table_value: float
+    table_std: float
+    params_m: float
+    seconds: float
+
+    @property
+    def score(self) -> float:
+        """What enters the test: the mean over training seeds; the unit is the architecture, never the seed."""
+        return float(self.accuracies.mean())
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Trained values against the table's, under the table's own recipe.
+
+    Attributes:
+        z: (trained − table) / standard error of each architecture.
+        difference: Mean of trained − table in percentage points.
+        low: Lower end of its 90 % interval.
+        high: Upper end.
+        verdict: ``agrees`` where the interval lies within ± .3 pp, ``differs`` where it lies outside, else
+            ``inconclusive``.
+    """
+
+    z: tuple[float, ...]
+    difference: float
+    low: float
+    high: float
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished verification.
+
+    Attributes:
+        design: What was trained.
+        recipe: Name of the recipe.
+        data: Name of the data set.
+        trained: Every architecture of the complete blocks.
+        num_blocks: Complete blocks; only they are tested.
+        test: Of candidates against controls; None where no block is complete.
+        gap: Mean of candidate − controls in percentage points.
+        gap_low: Lower end of its 95 % interval over blocks; NaN for fewer than two blocks.
+        gap_high: Upper end.
+        superiority: Chance that a candidate beats a control (of its block where matched).
+        tau: Kendall's tau-b of trained and table values over all architectures.
+        tau_low: Lower end of its 95 % bootstrap interval.
+        tau_high: Upper end.
+        tau_size: Tau-b of trained values and the number of parameters: what size alone would say.
+        agreement: With the table; None unless the recipe is the table's own.
+    """
+
+    design: Design
+    recipe: str
+    data: str
+    trained: tuple[Trained, ...]
+    num_blocks: int
+    test: TwoWayTest | None
+    gap: float
+    gap_low: float
+    gap_high: float
+    superiority: float
+    tau: float
+    tau_low: float
+    tau_high: float
+    tau_size: float
+    agreement: Agreement | None
+
+    @property
+    def verdict(self) -> str:
+        """``confirmed``, ``contradicted`` or ``inconclusive``."""
+        return "inconclusive" if self.test is None else self.test.verdict(ALPHA)
+
+    @property
+    def sentence(self) -> str:
+        """What may be claimed."""
+        if self.test is None:
+            return "inconclusive: no block of a candidate with its controls is complete"
+        kind = "architectures of the same size" if self.design.kind == "matched" else "random architectures"
+        where = f"trained from scratch on {self.data} with the recipe {self.recipe}"
+        count = (
+            f"{self.num_blocks} candidates against {sum(map(len, self.design.controls[: self.num_blocks]))} controls"
+        )
+        if self.verdict == "confirmed":
+            claim = f"the candidates are better than {kind} (p = {self.test.p_better:.4f})"
+        elif self.verdict == "contradicted":
+            claim = f"the candidates are worse than {kind} (p = {self.test.p_worse:.4f})"
+        else:
+            claim = (
+                f"nothing can be said of the candidates against {kind} "
+                f"(p = {self.test.p_better:.4f} for better, {self.test.p_worse:.4f} for worse)"
+            )
+        return f"{self.verdict}: {where}, {claim}; {count}, one-sided each way at {ALPHA}"
+
+
+def judge(
+    design: Design, task: Task, recipe: str, data: str, entries: Mapping[int, Sequence[Entry]], is_own_recipe: bool
+) -> Outcome:
+    """The verdict on what has been trained so far.
+
+    Args:
+        design: What was to be trained.
+        task: The task.
+        recipe: Name of the recipe.
+        data: Name of the data set.
+        entries: Finished trainings of each architecture, in the order of their seeds.
+        is_own_recipe: Whether the table was made with this recipe, so that values can be compared with it.
+    """
+    complete = [
+        position
+        for position, block in enumerate(design.blocks)
+        if all(len(entries.get(architecture, ())) == design.training_seeds for architecture in block)
+    ]
+    trained = tuple(
+        _trained(task, architecture, position, architecture == design.candidates[position], entries[architecture])
+        for position in complete
+        for architecture in design.blocks[position]
+    )
+    blocks = [[item for item in trained if item.block == position] for position in complete]
+    candidates = np.array([block[0].score for block in blocks])
+    controls = np.array([[item.score for item in block[1:]] for block in blocks])
+    low, high = _interval(candidates - controls.mean(axis=1)) if len(complete) else (math.nan, math.nan)
+    tau, tau_low, tau_high = _tau([item.score for item in trained], [item.table_value for item in trained])
+    return Outcome(
+        design=design,
+        recipe=recipe,
+        data=data,
+        trained=trained,
+        num_blocks=len(complete),
+        test=_test(design, candidates, controls) if len(complete) else None,
+        gap=float((candidates - controls.mean(axis=1)).mean()) if len(complete) else math.nan,
+        gap_low=low,
+        gap_high=high,
+        superiority=_superiority(design, candidates, controls) if len(complete) else math.nan,
+        tau=tau,
+        tau_low=tau_low,
+        tau_high=tau_high,
+        tau_size=_tau([item.score for item in trained], [item.params_m for item in trained])[0],
+        agreement=_agreement(task, trained) if is_own_recipe and trained else None,
+    )
+
+
+def _trained(task: Task, architecture: int, block: int, is_candidate: bool, entries: Sequence[Entry]) -> Trained:
+    space, replicates = task.space, np.asarray(task.search.values[architecture, :, 0])
+    existing = replicates[~np.isnan(replicates)]
+    return Trained(
+        architecture=architecture,
+        block=block,
+        is_candidate=is_candidate,
+        accuracies=np.array([entry.accuracy for entry in entries]),
+        num_diverged=sum(entry.diverged for entry in entries),
+        table_value=float(task.report.values[architecture]),
+        table_std=float(existing.std(ddof=1)) if len(existing) > 1 else math.nan,
+        params_m=float(space.params_m(10)[architecture]) if isinstance(space, NASBench201Space) else math.nan,
+        seconds=sum(entry.seconds for entry in entries),
+    )
+
+
+def _test(design: Design, candidates: Floats, controls: Floats) -> TwoWayTest:
+    if design.kind == "matched":
+        return within_blocks(candidates, controls)
+    return mann_whitney(candidates, controls.ravel())
+
+
+def _superiority(design: Design, candidates: Floats, controls: Floats) -> float:
+    others = (
+        controls if design.kind == "matched" else np.broadcast_to(controls.ravel(), (len(candidates), controls.size))
+    )
+    wins = (candidates[:, None] > others) + 0.5 * (candidates[:, None] == others)
+    return float(wins.mean())
+
+
+def _interval(values: Floats, confidence: float = 0.95) -> tuple[float, float]:
+    """Student's interval of a mean."""
+    if len(values) < 2:
+        return math.nan, math.nan
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(len(values) - 1, (1 + confidence) / 2)) * float(values.std(ddof=1)) / math.sqrt(len(values))
+    return float(values.mean()) - half, float(values.mean()) + half
+
+
+def _tau(first: Sequence[float], second: Sequence[float]) -> tuple[float, float, float]:
+    """Kendall's tau-b with a percentile bootstrap interval over architectures; NaN where it is not defined."""
+    x, y = (np.sign(np.subtract.outer(values, values)) for values in (np.array(first), np.array(second)))
+    if len(x) < 3 or not x.any() or not y.any():
+        return math.nan, math.nan, math.nan
+    rng = np.random.Generator(np.random.PCG64(0))
+    draws = rng.integers(len(x), size=(_NUM_RESAMPLES, len(x)))
+    pairs = draws[:, :, None], draws[:, None, :]
+    resampled = _tau_b(x[pairs], y[pairs])
+    low, high = np.quantile(resampled[np.isfinite(resampled)], (0.025, 0.975))
+    return float(_tau_b(x, y)), float(low), float(high)
+
+
+def _tau_b(x: Floats, y: Floats) -> Floats:
+    """Kendall's tau-b from the signs of all differences, shape (…, n, n); NaN where one side is all ties."""
+    axes = (-2, -1)
+    with np.errstate(invalid="ignore"):
+        tau: Floats = (x * y).sum(axis=axes) / np.sqrt(np.abs(x).sum(axis=axes) * np.abs(y).sum(axis=axes))
+    return tau
+
+
+def _agreement(task: Task, trained: Sequence[Trained]) -> Agreement:
+    """Each architecture's z, and the equivalence of trained and table values."""
+    replicates = np.asarray(task.search.values[:, :, 0])
+    counts = (~np.isnan(replicates)).sum(axis=1)
+    z, differences = [], []
+    for item in trained:
+        near = (np.abs(task.report.values - item.table_value) <= _NEIGHBORHOOD_PP) & (counts > 1)
+        spread = math.sqrt(float(np.nanvar(replicates[near], axis=1, ddof=1).mean()))
+        error = spread * math.sqrt(1 / len(item.accuracies) + 1 / counts[item.architecture])
+        differences.append(item.score - item.table_value)
+        z.append(differences[-1] / error)
+    low, high = _interval(np.array(differences), confidence=0.90)
+    verdict = "inconclusive"
+    if low >= -EQUIVALENCE_PP and high <= EQUIVALENCE_PP:
+        verdict = "agrees"
+    elif low > EQUIVALENCE_PP or high < -EQUIVALENCE_PP:
+        verdict = "differs"
+    return Agreement(tuple(z), float(np.mean(differences)), low, high, verdict)

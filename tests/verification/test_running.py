@@ -1,0 +1,78 @@
+import pytest
+
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.verification.design import make_design
+from nasbench_harness.verification.journal import Journal
+from nasbench_harness.verification.running import train_design
+from nasbench_harness.verification.verdict import judge
+
+
+@pytest.fixture
+def design(task, finals):
+    return make_design(task, finals, lambda _: 0.0, 0, top=5, kind="matched", num_controls=3, training_seeds=2)
+
+
+def judged(design, task, progressed):
+    return judge(design, task, "stand-in", "the table itself", progressed.entries, is_own_recipe=False)
+
+
+def test_everything_is_trained_once_and_found_again(design, task, make_trainer, tmp_path):
+    trainer, path = make_trainer(), tmp_path / "v" / "journal.jsonl"
+    first = train_design(design, task, trainer, path, 0)
+    assert (first.num_trained, first.num_found) == (40, 0)
+    assert len(set(trainer.trained)) == 40
+    again = train_design(design, task, make_trainer(), path, 0)
+    assert (again.num_trained, again.num_found) == (0, 40)
+    assert again.entries == first.entries
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 7, 20, 39])
+def test_a_stopped_verification_goes_on_and_ends_with_the_same_verdict(
+    design, task, make_trainer, tmp_path, stop_after
+):
+    whole = judged(design, task, train_design(design, task, make_trainer(), tmp_path / "whole", 0))
+    path, stopped = tmp_path / "parts", make_trainer(stop_after=stop_after)
+    with pytest.raises(KeyboardInterrupt):
+        train_design(design, task, stopped, path, 0)
+    rest = make_trainer()
+    progressed = train_design(design, task, rest, path, 0)
+    assert len(stopped.trained) + len(rest.trained) == 40  # nothing twice
+    outcome = judged(design, task, progressed)
+    assert outcome.sentence == whole.sentence
+    assert outcome.test == whole.test
+
+
+def test_a_torn_last_line_is_dropped_with_a_notice(design, task, make_trainer, tmp_path):
+    path = tmp_path / "journal"
+    train_design(design, task, make_trainer(), path, 0)
+    text = path.read_text()
+    path.write_text(text[:-30])
+    progressed = train_design(design, task, make_trainer(), path, 0)
+    assert (progressed.num_trained, progressed.num_found) == (1, 39)
+    assert "the last line was torn and is dropped" in progressed.notices[0]
+    assert sorted(path.read_text().splitlines()) == sorted(text.splitlines())
+
+
+def test_a_damaged_line_is_named(design, task, make_trainer, tmp_path):
+    path = tmp_path / "journal"
+    train_design(design, task, make_trainer(), path, 0)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], "{]", *lines[2:]]) + "\n")
+    with pytest.raises(InvalidInputError, match="line 2 is damaged"):
+        Journal(path)
+
+
+def test_time_stops_between_blocks_and_only_whole_blocks_are_tested(design, task, make_trainer, tmp_path):
+    trainer = make_trainer()
+    progressed = train_design(design, task, trainer, tmp_path / "j", 0, max_seconds=0.0)
+    assert (progressed.was_stopped, progressed.num_trained) == (True, 0)
+    outcome = judged(design, task, progressed)
+    assert outcome.test is None
+    assert outcome.verdict == "inconclusive"
+    entries = {architecture: [] for block in design.blocks for architecture in block}
+    whole = train_design(design, task, make_trainer(), tmp_path / "w", 0).entries
+    for architecture in design.blocks[0] + design.blocks[1][:2]:
+        entries[architecture] = whole[architecture]
+    outcome = judge(design, task, "r", "d", entries, is_own_recipe=False)
+    assert outcome.num_blocks == 1
+    assert len(outcome.trained) == 4
