@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Literal
 
 from nasbench_harness.errors import TableError
 
@@ -21,19 +22,31 @@ class RestrictedUnpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-def restricted_load(path: Path, allowed: frozenset[tuple[str, str]] = frozenset()) -> Any:
+def restricted_load(
+    path: Path,
+    allowed: frozenset[tuple[str, str]] = frozenset(),
+    *,
+    encoding: str = "ASCII",
+    opener: Callable[[Path, Literal["rb"]], IO[bytes]] = open,
+) -> Any:
     """Load one pickle that may refer only to the ``allowed`` (module, name) pairs.
+
+    Args:
+        path: The file.
+        allowed: Globals that it may contain.
+        encoding: How text that Python 2 wrote is read.
+        opener: ``gzip.open`` for a compressed pickle.
 
     Raises:
         TableError: The file is missing or torn, or refers to anything else.
     """
     try:
-        with path.open("rb") as file:
-            unpickler = RestrictedUnpickler(file)
+        with opener(path, "rb") as file:
+            unpickler = RestrictedUnpickler(file, encoding=encoding)
             unpickler.allowed = allowed
             return unpickler.load()
     except OSError as error:
-        raise TableError(f"cannot read {path}: {error.strerror}") from error
+        raise TableError(f"cannot read {path}: {error.strerror or error}") from error
     except TableError as error:
         raise TableError(f"refused to read {path}: {error}") from error
     except Exception as error:  # a damaged pickle can raise nearly anything

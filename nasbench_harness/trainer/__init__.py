@@ -1,0 +1,53 @@
+"""Trains architectures: networks, image data, recipes and the training loop. Needs torch, and loads it on first use."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from nasbench_harness.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from nasbench_harness.trainer.data import ImageData, SealedTest, load_data
+    from nasbench_harness.trainer.keys import cache_key
+    from nasbench_harness.trainer.processes import train_many
+    from nasbench_harness.trainer.recipe import RECIPES, Recipe, recipe_of
+    from nasbench_harness.trainer.training import TrainingResult, estimate_seconds, train
+
+_HOMES = {
+    "nasbench_harness.trainer.data": ("ImageData", "SealedTest", "load_data"),
+    "nasbench_harness.trainer.keys": ("cache_key",),
+    "nasbench_harness.trainer.processes": ("train_many",),
+    "nasbench_harness.trainer.recipe": ("RECIPES", "Recipe", "recipe_of"),
+    "nasbench_harness.trainer.training": ("TrainingResult", "estimate_seconds", "train"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_WITHOUT_TORCH = "nasbench_harness.trainer.recipe"
+
+__all__ = [
+    "RECIPES",
+    "ImageData",
+    "Recipe",
+    "SealedTest",
+    "TrainingResult",
+    "cache_key",
+    "estimate_seconds",
+    "load_data",
+    "recipe_of",
+    "train",
+    "train_many",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOME_OF[name]
+    if home != _WITHOUT_TORCH and find_spec("torch") is None:
+        raise InvalidInputError("training needs torch: pip install 'nasbench-harness[torch]'")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
