@@ -1,10 +1,16 @@
 """A plain second implementation to compare with, and tiny data."""
 
+import dataclasses
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from nasbench_harness.spaces import NASBench201Space
+from nasbench_harness.trainer.data import image_data
+from nasbench_harness.trainer.recipe import recipe_of
+from nasbench_harness.trainer.sources import Images, Source
 
 torch.set_num_threads(1)
 SPACE = NASBench201Space()
@@ -92,3 +98,38 @@ def noisy():
         return network
 
     return change
+
+
+def small_data(num_train=22, num_valid=20, channels=1, side=8, can_flip=True, num_classes=4):
+    """Random images whose brightness tells the class; the test part must stay closed."""
+    generator = np.random.default_rng(3)
+
+    def part(number):
+        labels = np.arange(number) % num_classes
+        images = generator.integers(0, 120, (number, channels, side, side)) + 40 * labels[:, None, None, None]
+        return Images(images.clip(0, 255).astype(np.uint8), labels)
+
+    train, valid = part(num_train), part(num_valid)
+    found = Source("small", train, valid, None, can_flip=can_flip)
+    data = image_data(found, train, valid, None, "digest", "split", "source")
+    return dataclasses.replace(data, sealed=Closed())
+
+
+class Closed:
+    """A test part that nobody may open."""
+
+    def open(self):
+        raise AssertionError("the test part was opened")
+
+
+@pytest.fixture(scope="session")
+def data():
+    return small_data()
+
+
+@pytest.fixture(scope="session")
+def recipe():
+    """Tiny networks, three stacked seeds, two epochs of batches of 8, 8, 6."""
+    return dataclasses.replace(
+        recipe_of("animals8-10"), name="tiny", epochs=2, batch_size=8, channels=4, warmup_steps=0
+    )

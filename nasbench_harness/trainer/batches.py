@@ -1,0 +1,95 @@
+"""Batches on the device: whole sets of uint8 images, augmented by one gather with an own draw for every image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nasbench_harness.trainer.data import ImageData
+from nasbench_harness.trainer.recipe import Recipe
+
+_EVALUATION_BATCH = 512
+
+
+@dataclass(frozen=True)
+class EpochDraws:
+    """Order and augmentation of one epoch for each seed, all on the CPU.
+
+    Attributes:
+        order: Positions of the training images, int64, shape (num_images, stack).
+        top: First row of each crop in the padded image, int64, shape (num_images, stack).
+        left: First column, the same.
+        is_flipped: Mirrored or not, the same shape.
+    """
+
+    order: Tensor
+    top: Tensor
+    left: Tensor
+    is_flipped: Tensor
+
+
+def draw_epoch(seeds: Sequence[int], epoch: int, num_images: int, padding: int, flip: bool) -> EpochDraws:
+    """Draw an epoch; what a seed draws depends on seed and epoch only, not on the device or the other seeds."""
+    drawn = [_draw(seed, epoch, num_images, padding, flip) for seed in seeds]
+    order, top, left, is_flipped = (torch.from_numpy(np.stack(parts, axis=1)) for parts in zip(*drawn, strict=True))
+    return EpochDraws(order, top, left, is_flipped)
+
+
+def _draw(seed: int, epoch: int, num_images: int, padding: int, flip: bool) -> tuple[np.ndarray, ...]:
+    generator = np.random.default_rng([seed, epoch])
+    order = generator.permutation(num_images)
+    top, left = generator.integers(0, 2 * padding + 1, (2, num_images))
+    return order, top, left, (generator.random(num_images) < 0.5) & flip
+
+
+class DeviceImages:
+    """Training and validation images on the device, normalized as they are read."""
+
+    def __init__(self, data: ImageData, recipe: Recipe, device: torch.device, dtype: torch.dtype) -> None:
+        self.padding = data.side // recipe.padding_divisor
+        self.flip = recipe.flip and data.can_flip
+        self.num_train, self.side = len(data.train_labels), data.side
+        self.mean = torch.tensor(data.mean, dtype=dtype, device=device)
+        self.std = torch.tensor(data.std, dtype=dtype, device=device)
+        # Padded with black pixels, before normalizing; channels last, so that a gather reads whole pixels.
+        padded = functional.pad(data.train_images, [self.padding] * 4)
+        self.padded_side = padded.shape[-1]
+        self.pixels = padded.permute(0, 2, 3, 1).reshape(-1, data.channels).to(device)
+        self.labels = data.train_labels.to(device)
+        self.valid_images = data.valid_images.permute(0, 2, 3, 1).contiguous().to(device)
+        self.valid_labels = data.valid_labels.to(device)
+        self.range = torch.arange(data.side, device=device)
+
+    def train_batches(self, draws: EpochDraws, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images (n, stack · channels, side, side) and labels (stack, n) of an epoch; the last batch may be smaller."""
+        device = self.labels.device
+        order, top, left, is_flipped = (
+            part.to(device) for part in (draws.order, draws.top, draws.left, draws.is_flipped)
+        )
+        for start in range(0, self.num_train, batch_size):
+            batch = slice(start, start + batch_size)
+            images = self.crops(order[batch], top[batch], left[batch], is_flipped[batch])
+            yield images, self.labels[order[batch]].T
+
+    def crops(self, order: Tensor, top: Tensor, left: Tensor, is_flipped: Tensor) -> Tensor:
+        """Normalized crops (n, stack · channels, side, side), channels last in memory, of draws (n, stack)."""
+        rows = top[:, None, None, :] + self.range[:, None, None]
+        forward = self.range[:, None]
+        columns = torch.where(is_flipped[:, None, None, :], self.side - 1 - forward, forward) + left[:, None, None, :]
+        pixels = (order[:, None, None, :] * self.padded_side + rows) * self.padded_side + columns
+        crops = self._normalized(self.pixels[pixels])  # (n, side, side, stack, channels)
+        return crops.flatten(3).permute(0, 3, 1, 2)
+
+    def valid_batches(self, stack: int, batch_size: int = _EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images (n, stack · channels, side, side), the same for all seeds and not augmented, and labels (n,)."""
+        for start in range(0, len(self.valid_labels), batch_size):
+            images = self._normalized(self.valid_images[start : start + batch_size])
+            yield images.repeat(1, 1, 1, stack).permute(0, 3, 1, 2), self.valid_labels[start : start + batch_size]
+
+    def _normalized(self, pixels: Tensor) -> Tensor:
+        return (pixels.to(self.mean.dtype) - self.mean) / self.std

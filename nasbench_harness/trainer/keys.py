@@ -1,0 +1,38 @@
+"""Names of training results in a cache: equal names mean the same numbers, up to the device's rounding."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+
+import torch
+
+from nasbench_harness.trainer.data import ImageData
+from nasbench_harness.trainer.recipe import Recipe
+from nasbench_harness.trainer.training import torch_device
+
+
+def cache_key(architecture: str, seed: int, recipe: Recipe, data: ImageData, device: str) -> str:
+    """sha256 of everything that a training result depends on.
+
+    Raises:
+        InvalidInputError: The device is unknown or not there.
+    """
+    text = json.dumps(key_fields(architecture, seed, recipe, data, device), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def key_fields(architecture: str, seed: int, recipe: Recipe, data: ImageData, device: str) -> dict[str, object]:
+    """What a training result depends on, by name; the recipe's fields (space and stack among them) one by one."""
+    kind = torch_device(device).type
+    return {
+        "architecture": architecture,
+        "seed": seed,
+        **{f"recipe.{field}": value for field, value in dataclasses.asdict(recipe).items()},
+        "data": data.digest,
+        "split": data.split_digest,
+        "device": kind,
+        "dtype": recipe.gpu_dtype if kind == "cuda" else "float32",
+        "torch": ".".join(torch.__version__.split(".")[:2]),
+    }

@@ -1,0 +1,271 @@
+"""Trains architectures from scratch: stacks of seeds, one synchronization an epoch, result of the last epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nasbench_harness.errors import HarnessError, InvalidInputError
+from nasbench_harness.trainer.batches import DeviceImages, draw_epoch
+from nasbench_harness.trainer.data import ImageData
+from nasbench_harness.trainer.networks import Network
+from nasbench_harness.trainer.recipe import Recipe
+from nasbench_harness.trainer.structure import Structure, is_widths, structure_of
+
+_TIMED_STEPS = 20
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What one training came to.
+
+    Attributes:
+        architecture: As it was given.
+        seed: Training seed.
+        accuracy: Percent of the validation images after the last epoch; chance if it diverged.
+        curve: The same after each epoch.
+        train_loss: Mean cross-entropy of each epoch's training images, as they were trained on.
+        diverged: A loss or a logit was not finite.
+        seconds: This seed's share of the stack's seconds.
+    """
+
+    architecture: str
+    seed: int
+    accuracy: float
+    curve: tuple[float, ...]
+    train_loss: tuple[float, ...]
+    diverged: bool
+    seconds: float
+
+
+def train(
+    architecture: str, recipe: Recipe, data: ImageData, seeds: Sequence[int], device: str = "auto"
+) -> list[TrainingResult]:
+    """Train an architecture once with each seed.
+
+    Seeds train in stacks of ``recipe.stack``; a last stack that is smaller is filled with seeds whose results are
+    dropped, so that every result is rounded alike. A CPU uses one thread.
+
+    Args:
+        architecture: Official NAS-Bench-201 string, or five widths where the recipe trains widths.
+        recipe: All rules.
+        data: Images; the test part is not opened.
+        seeds: Training seeds, distinct and not negative.
+        device: ``auto`` (cuda if there is one, else cpu), ``cpu``, ``cuda``, ``mps``.
+
+    Returns:
+        One result per seed, in their order.
+
+    Raises:
+        InvalidInputError: Architecture, seeds or device cannot be used.
+        HarnessError: The device's memory is too small.
+    """
+    structure = network_structure(architecture, recipe, data)
+    if len(set(seeds)) < len(seeds) or min(seeds, default=0) < 0:
+        raise InvalidInputError(f"training seeds must be distinct and not negative, got {list(seeds)}")
+    chosen = torch_device(device)
+    results = []
+    with _single_thread(chosen), _explained_memory(chosen, architecture):
+        images = DeviceImages(data, recipe, chosen, torch.float32)
+        for start in range(0, len(seeds), recipe.stack):
+            wanted = seeds[start : start + recipe.stack]
+            stack = [*wanted, *_spare_seeds(wanted, recipe.stack)]
+            results += _train_stack(architecture, structure, recipe, images, data.chance, stack)[: len(wanted)]
+    return results
+
+
+def estimate_seconds(architecture: str, recipe: Recipe, data: ImageData, device: str = "auto") -> float:
+    """Seconds that one stack of ``recipe.stack`` seeds will take: times some steps and an evaluation, and extrapolates.
+
+    Raises:
+        InvalidInputError: Architecture or device cannot be used.
+    """
+    structure = network_structure(architecture, recipe, data)
+    chosen = torch_device(device)
+    with _single_thread(chosen), _explained_memory(chosen, architecture):
+        images = DeviceImages(data, recipe, chosen, torch.float32)
+        run = StackTraining(structure, recipe, images, list(range(recipe.stack)))
+        start, num_steps = perf_counter(), 0
+        for num_steps in run.steps(epoch=0):
+            if num_steps == 1:  # the first one also prepares
+                _synchronize(chosen)
+                start = perf_counter()
+            if num_steps > _TIMED_STEPS:
+                break
+        _synchronize(chosen)
+        per_step = (perf_counter() - start) / max(1, num_steps - 1)
+        start = perf_counter()
+        run.evaluate()
+        _synchronize(chosen)
+        return recipe.epochs * (per_step * run.steps_per_epoch + perf_counter() - start)
+
+
+def network_structure(architecture: str, recipe: Recipe, data: ImageData) -> Structure:
+    """The network that a recipe makes of an architecture for this data.
+
+    Raises:
+        InvalidInputError: The text is no architecture, or one of the other space.
+    """
+    structure = structure_of(architecture, recipe.num_cells, recipe.channels, data.channels, data.num_classes)
+    if is_widths(architecture) != (recipe.space == "widths"):
+        raise InvalidInputError(f"recipe {recipe.name} trains {recipe.space}, got {architecture!r}")
+    return structure
+
+
+def torch_device(device: str) -> torch.device:
+    """The device of a name; ``auto`` is cuda if there is one, else cpu.
+
+    Raises:
+        InvalidInputError: It is unknown or not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind = device.partition(":")[0]
+    is_there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if kind not in is_there:
+        raise InvalidInputError(f"unknown device {device!r}: expected auto, cpu, cuda or mps")
+    if not is_there[kind]:
+        raise InvalidInputError(f"device {device} is not there: use --device cpu, or a build of torch that supports it")
+    return torch.device(device)
+
+
+class StackTraining:
+    """A stack of seeds in training."""
+
+    def __init__(self, structure: Structure, recipe: Recipe, images: DeviceImages, seeds: Sequence[int]) -> None:
+        device = images.labels.device
+        self.recipe, self.images, self.seeds = recipe, images, seeds
+        self.network = Network(structure, seeds)
+        self.network.to(device=device, dtype=images.mean.dtype, memory_format=torch.channels_last)
+        self.autocast = torch.autocast(
+            device.type, torch.bfloat16, enabled=device.type == "cuda" and recipe.gpu_dtype == "bfloat16"
+        )
+        self.optimizer = torch.optim.SGD(
+            self.network.parameters(),
+            recipe.learning_rate,
+            recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=recipe.nesterov,
+            fused=device.type in ("cpu", "cuda"),
+        )
+        self.steps_per_epoch = math.ceil(images.num_train / recipe.batch_size)
+        self.loss_sum = torch.zeros(len(seeds), dtype=images.mean.dtype, device=device)
+
+    def steps(self, epoch: int) -> Iterator[int]:
+        """Train one epoch; yields the number of steps done. ``loss_sum`` holds the epoch's summed losses after it."""
+        images, recipe = self.images, self.recipe
+        draws = draw_epoch(self.seeds, epoch, images.num_train, images.padding, images.flip)
+        self.network.train()
+        self.loss_sum.zero_()
+        for step, (batch, labels) in enumerate(images.train_batches(draws, recipe.batch_size)):
+            for group in self.optimizer.param_groups:
+                group["lr"] = recipe.rate(epoch * self.steps_per_epoch + step, self.steps_per_epoch)
+            with self.autocast:
+                logits = self.network(batch)
+            losses = mean_losses(logits, labels)
+            self.optimizer.zero_grad(set_to_none=True)
+            losses.sum().backward()
+            self.optimizer.step()
+            self.loss_sum += losses.detach() * len(batch)
+            yield step + 1
+
+    def epoch(self, epoch: int) -> tuple[list[float], list[float], list[bool]]:
+        """Train one epoch: accuracy in percent, mean training loss and whether all is finite, of each seed."""
+        for _ in self.steps(epoch):
+            pass
+        correct, is_finite = self.evaluate()
+        share = 100 * correct.double() / len(self.images.valid_labels)
+        losses = self.loss_sum.double() / self.images.num_train
+        values = torch.stack([share, losses, is_finite.double()]).tolist()  # the epoch's only synchronization
+        return (
+            values[0],
+            values[1],
+            [finite == 1 and math.isfinite(loss) for loss, finite in zip(*values[1:], strict=True)],
+        )
+
+    @torch.no_grad()
+    def evaluate(self) -> tuple[Tensor, Tensor]:
+        """Correct validation images, and whether all logits are finite, of each seed, shapes (stack,)."""
+        return count_correct(self.network, self.images.valid_batches(len(self.seeds)))
+
+
+@torch.no_grad()
+def count_correct(network: Network, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Correct images, and whether all logits are finite, of each seed, shapes (stack,); in evaluation mode."""
+    network.eval()
+    correct, is_finite = [], []
+    for images, labels in batches:
+        logits = network(images)
+        correct.append((logits.argmax(2) == labels).sum(1))
+        is_finite.append(logits.isfinite().all(2).all(1))
+    return torch.stack(correct).sum(0), torch.stack(is_finite).all(0)
+
+
+def mean_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of each seed, shape (stack,), of logits (stack, n, num_classes) and labels (stack, n)."""
+    flat = logits.flatten(0, 1)
+    flat = flat.float() if flat.dtype == torch.bfloat16 else flat
+    losses = functional.cross_entropy(flat, labels.flatten(), reduction="none")
+    return losses.view(labels.shape).mean(1)
+
+
+def _train_stack(
+    architecture: str,
+    structure: Structure,
+    recipe: Recipe,
+    images: DeviceImages,
+    chance: float,
+    seeds: Sequence[int],
+) -> list[TrainingResult]:
+    start = perf_counter()
+    run = StackTraining(structure, recipe, images, seeds)
+    accuracies, losses, is_finite = zip(*(run.epoch(epoch) for epoch in range(recipe.epochs)), strict=True)
+    seconds = (perf_counter() - start) / len(seeds)
+    results = []
+    for position, seed in enumerate(seeds):
+        lives = [all(epoch[position] for epoch in is_finite[: end + 1]) for end in range(recipe.epochs)]
+        curve = tuple(epoch[position] if alive else chance for epoch, alive in zip(accuracies, lives, strict=True))
+        loss = tuple(epoch[position] for epoch in losses)
+        results.append(TrainingResult(architecture, seed, curve[-1], curve, loss, not lives[-1], seconds))
+    return results
+
+
+def _spare_seeds(wanted: Sequence[int], stack: int) -> list[int]:
+    return [max(wanted) + number for number in range(1, stack - len(wanted) + 1)]
+
+
+@contextmanager
+def _single_thread(device: torch.device) -> Iterator[None]:
+    """Sums on a CPU depend on the number of threads: use one."""
+    before = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _explained_memory(device: torch.device, architecture: str) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        free = torch.cuda.mem_get_info(device)[0] / 2**20
+        needed = torch.cuda.max_memory_allocated(device) / 2**20
+        raise HarnessError(
+            f"{architecture} needs more than {needed:,.0f} MB of {device}'s memory, of which {free:,.0f} MB are free: "
+            "use --device cpu, or a recipe with a smaller stack"
+        ) from error
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

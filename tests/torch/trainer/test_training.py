@@ -1,0 +1,230 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.trainer import cache_key, estimate_seconds, recipe_of, train, train_many
+from nasbench_harness.trainer.batches import DeviceImages, draw_epoch
+from nasbench_harness.trainer.data import load_data
+from nasbench_harness.trainer.keys import key_fields
+from nasbench_harness.trainer.networks import Network
+from nasbench_harness.trainer.processes import longest_first
+from nasbench_harness.trainer.training import StackTraining, count_correct, mean_losses, network_structure
+
+from .conftest import cell
+
+CELL = cell("320142")
+CPU = torch.device("cpu")
+
+
+def stack_training(recipe, data, seeds, dtype=torch.float64):
+    structure = network_structure(CELL, recipe, data)
+    return StackTraining(structure, recipe, DeviceImages(data, recipe, CPU, dtype), seeds)
+
+
+def numbers(results):
+    return [(r.seed, r.accuracy, r.curve, r.train_loss, r.diverged) for r in results]
+
+
+def test_two_steps_by_hand(recipe, data):
+    run = stack_training(recipe, data, [1])
+    mirror = Network(network_structure(CELL, recipe, data), [1]).double().train()
+    values = [parameter.detach().clone() for parameter in mirror.parameters()]
+    momenta = [torch.zeros_like(value) for value in values]
+    batches = run.images.train_batches(draw_epoch([1], 0, 22, 1, True), 8)
+    steps = run.steps(0)
+    for step in range(2):
+        next(steps)
+        images, labels = next(batches)
+        with torch.no_grad():
+            for parameter, value in zip(mirror.parameters(), values, strict=True):
+                parameter.copy_(value)
+        mirror.zero_grad()
+        torch.nn.functional.cross_entropy(mirror(images)[0], labels[0]).backward()
+        rate = 0.1 * 0.5 * (1 + math.cos(math.pi * step / 6))
+        for parameter, value, momentum in zip(mirror.parameters(), values, momenta, strict=True):
+            gradient = parameter.grad + 5e-4 * value  # also of normalizations and biases
+            momentum.mul_(0.9).add_(gradient)
+            value -= rate * (gradient + 0.9 * momentum)
+        for parameter, value in zip(run.network.parameters(), values, strict=True):
+            assert torch.allclose(parameter, value, rtol=1e-10, atol=1e-12)
+
+
+def test_stacked_trainings_are_those_of_single_seeds(recipe, data):
+    stacked = stack_training(recipe, data, [1, 2, 3])
+    steps = stacked.steps(0)
+    for _ in range(3):
+        next(steps)
+    for group, seed in enumerate([1, 2, 3]):
+        alone = stack_training(recipe, data, [seed])
+        steps = alone.steps(0)
+        for _ in range(3):
+            next(steps)
+        for one, other in zip(stacked.network.parameters(), alone.network.parameters(), strict=True):
+            assert (one.reshape(3, -1)[group] - other.flatten()).abs().max() <= 1e-9
+
+
+def test_results_do_not_depend_on_the_seeds_beside_or_on_threads(recipe, data):
+    three = train(CELL, recipe, data, [1, 2, 3])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    four = train(CELL, recipe, data, [2, 5, 7, 1])
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(threads)
+    by_seed = {one[0]: one for one in numbers(four)}
+    assert [one.seed for one in four] == [2, 5, 7, 1]
+    assert by_seed[2] == numbers(three)[1]
+    assert by_seed[1] == numbers(train(CELL, recipe, data, [1]))[0] == numbers(three)[0]
+
+
+def test_the_result_is_that_of_the_last_epoch(recipe, data):
+    results = train(CELL, dataclasses.replace(recipe, epochs=6), data, [0, 1, 2])
+    assert all(one.accuracy == one.curve[-1] and len(one.curve) == len(one.train_loss) == 6 for one in results)
+    assert any(one.accuracy < max(one.curve) for one in results)  # else the best epoch would pass too
+
+
+def test_a_network_learns(recipe, data):
+    results = train(CELL, dataclasses.replace(recipe, epochs=15), data, [0, 1, 2])
+    assert min(one.accuracy for one in results) > 50 > data.chance
+    assert all(one.train_loss[-1] < one.train_loss[0] for one in results)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_images(recipe, data):
+    run = stack_training(dataclasses.replace(recipe, learning_rate=0.0), data, [1, 2, 3])
+    _, losses, _ = run.epoch(0)
+    other = stack_training(recipe, data, [1, 2, 3])
+    draws = draw_epoch([1, 2, 3], 0, 22, 1, True)
+    batches = list(other.images.train_batches(draws, 8))
+    expected = sum(mean_losses(other.network.train()(x), y) * len(x) for x, y in batches) / 22
+    assert losses == pytest.approx(expected.tolist())
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 512])
+def test_evaluating_uses_and_keeps_the_running_statistics(recipe, data, batch_size):
+    run = stack_training(recipe, data, [1, 2, 3])
+    run.epoch(0)
+    before = {name: value.clone() for name, value in run.network.state_dict().items()}
+    correct, is_finite = count_correct(run.network, run.images.valid_batches(3, batch_size))
+    assert torch.equal(correct, run.evaluate()[0])
+    assert is_finite.all()
+    assert all(torch.equal(value, before[name]) for name, value in run.network.state_dict().items())
+
+
+def test_a_seed_that_diverges_is_at_chance_and_leaves_the_others_alone(recipe, data):
+    runs = [stack_training(recipe, data, [1, 2, 3], torch.float32) for _ in range(2)]
+    with torch.no_grad():
+        runs[1].network.classifier.weight[1] = float("nan")
+    _, broken = (run.epoch(0) for run in runs)
+    assert broken[2] == [True, False, True]
+    for one, other in zip(runs[0].network.parameters(), runs[1].network.parameters(), strict=True):
+        for group in (0, 2):
+            assert torch.equal(one.reshape(3, -1)[group], other.reshape(3, -1)[group])
+    results = train(CELL, dataclasses.replace(recipe, learning_rate=1e30), data, [1, 2, 3])
+    assert [(one.diverged, one.accuracy) for one in results] == [(True, data.chance)] * 3
+
+
+class Scalars(TorchDispatchMode):
+    """Counts transfers of a number from the device."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += "_local_scalar_dense" in str(func)
+        return func(*args, **(kwargs or {}))
+
+
+def test_no_step_waits_for_the_device(recipe, data):
+    run = stack_training(recipe, data, [1, 2, 3])
+    with Scalars() as scalars:
+        assert len(list(run.steps(0))) == 3
+        assert scalars.count == 0
+        torch.ones(1).item()
+    assert scalars.count == 1
+
+
+def test_training_leaves_the_global_generator_alone(recipe, data):
+    state = torch.get_rng_state()
+    train(CELL, dataclasses.replace(recipe, epochs=1), data, [1])
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_every_field_changes_the_key(recipe, data):
+    key = cache_key(CELL, 1, recipe, data, "cpu")
+    assert set(key_fields(CELL, 1, recipe, data, "cpu")) == {
+        *("architecture", "seed", "data", "split", "device", "dtype", "torch"),
+        *(f"recipe.{field.name}" for field in dataclasses.fields(recipe)),
+    }
+    other = {str: "other", bool: False, int: 77, float: 0.77}
+    changed = [
+        *(cache_key(text, seed, recipe, data, "cpu") for text, seed in ((cell("111111"), 1), (CELL, 2))),
+        cache_key(CELL, 1, recipe, dataclasses.replace(data, digest="x"), "cpu"),
+        cache_key(CELL, 1, recipe, dataclasses.replace(data, split_digest="x"), "cpu"),
+    ]
+    for field in dataclasses.fields(recipe):
+        one = dataclasses.replace(recipe, **{field.name: other[type(getattr(recipe, field.name))]})
+        changed.append(cache_key(CELL, 1, one, data, "cpu"))
+    assert len({key, *changed}) == 1 + len(changed)
+
+
+def test_the_torch_version_and_the_device_change_the_key(recipe, data, monkeypatch):
+    key = cache_key(CELL, 1, recipe, data, "cpu")
+    monkeypatch.setattr(torch, "__version__", "2.99.1")
+    assert cache_key(CELL, 1, recipe, data, "cpu") != key
+    monkeypatch.setattr(torch, "__version__", "2.99.2+cpu")
+    newer = cache_key(CELL, 1, recipe, data, "cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert cache_key(CELL, 1, recipe, data, "cuda") != newer
+
+
+def test_processes_give_the_same_results(recipe, data):
+    jobs = [(cell("111111"), (1, 2)), (cell("333132"), (1,))]
+    results = []
+    train_many(jobs, recipe, dataclasses.replace(data, sealed=None), "cpu", 2, on_result=results.extend)
+    here = []
+    train_many(jobs, recipe, data, "cpu", 1, on_result=here.extend)
+    assert sorted(numbers(results)) == sorted(numbers(here))
+    assert [one.architecture for one in here] == [cell("333132"), cell("111111"), cell("111111")]
+
+
+def test_the_longest_job_comes_first(recipe, data):
+    jobs = [(cell("222222"), (1,)), (cell("333333"), (1,)), (cell("222222"), range(40)), (cell("000000"), (1,))]
+    assert longest_first(jobs, recipe, data) == [jobs[2], jobs[1], jobs[0], jobs[3]]
+
+
+def test_an_estimate_is_positive_and_grows_with_the_epochs(recipe, data):
+    short, long = (estimate_seconds(CELL, dataclasses.replace(recipe, epochs=n), data, "cpu") for n in (1, 1000))
+    assert 0 < 20 * short < long
+
+
+def test_widths_train(data):
+    recipe = dataclasses.replace(recipe_of("nats-sss-90"), epochs=1, batch_size=16)
+    assert train("8:8:8:8:8", recipe, data, [777])[0].train_loss[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": "8:8:8:8:8"}, "trains cells"),
+        ({"architecture": "333132"}, "no architecture"),
+        ({"seeds": [1, 1]}, "distinct"),
+        ({"seeds": [-1]}, "not negative"),
+        ({"device": "tpu"}, "unknown device 'tpu'"),
+        ({"device": "cuda"}, "is not there"),
+    ],
+)
+def test_mistakes_are_one_line(recipe, data, changes, message):
+    if changes.get("device") == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    arguments = {"architecture": CELL, "recipe": recipe, "data": data, "seeds": [1], **changes}
+    with pytest.raises(InvalidInputError, match=message) as error:
+        train(**arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_one_epoch_of_the_animals():
+    results = train(cell("333132"), recipe_of("animals8-1"), load_data(), [1, 2])
+    assert min(one.accuracy for one in results) > 20
+    assert len({one.accuracy for one in results}) == 2
