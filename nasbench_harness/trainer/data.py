@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,7 +25,8 @@ class SealedTest:
     """The test part, which training and selection must not see."""
 
     def __init__(self, part: Images | None) -> None:
-        self._take = lambda: part  # in a closure: no walk over attributes meets the arrays
+        # In a closure, so that no walk over attributes meets the arrays.
+        self._take: Callable[[], Images | None] = lambda: part
 
     def open(self) -> tuple[Tensor, Tensor]:
         """Test images uint8 (n, channels, side, side) and labels int64 (n,); for reports only.
@@ -130,7 +132,10 @@ def image_data(
     std = found.std or tuple(np.maximum(pixels.std(axis=(0, 2, 3)), 1.0).tolist())
     return ImageData(
         found.name,
-        *(torch.from_numpy(array) for part in (train, valid) for array in part),
+        torch.from_numpy(train.images),
+        torch.from_numpy(train.labels),
+        torch.from_numpy(valid.images),
+        torch.from_numpy(valid.labels),
         num_classes,
         mean,
         std,
