@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nasbench_harness.api import Study, check_baseline, compare, load_task, open_study, run, save_baseline
+    from nasbench_harness.api import Study, check_baseline, compare, load_task, open_study, run, save_baseline, verify
     from nasbench_harness.arrays import Bools, Floats, Ints
     from nasbench_harness.engine.generational import Generational
     from nasbench_harness.engine.references import Entry
@@ -30,7 +30,16 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "nasbench_harness.arrays": ("Bools", "Floats", "Ints"),
-    "nasbench_harness.api": ("Study", "check_baseline", "compare", "load_task", "open_study", "run", "save_baseline"),
+    "nasbench_harness.api": (
+        "Study",
+        "check_baseline",
+        "compare",
+        "load_task",
+        "open_study",
+        "run",
+        "save_baseline",
+        "verify",
+    ),
     "nasbench_harness.engine.generational": ("Generational",),
     "nasbench_harness.engine.references": ("Entry",),
     "nasbench_harness.engine.strategy": (
@@ -79,6 +88,7 @@ __all__ = [
     "open_study",
     "run",
     "save_baseline",
+    "verify",
 ]
 
 

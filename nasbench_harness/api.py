@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nasbench_harness.arrays import Ints
 from nasbench_harness.engine.commands import rule_flags, written
 from nasbench_harness.engine.execution import (
     BatchPlan,
@@ -56,8 +58,20 @@ if TYPE_CHECKING:
     from nasbench_harness.report.analysis import Analysis
     from nasbench_harness.report.figures import Axis
     from nasbench_harness.report.table import Table
+    from nasbench_harness.verification.running import Trainer
+    from nasbench_harness.verification.verify import Preparation, Verification, VerifyOptions
 
-__all__ = ["Plan", "Study", "check_baseline", "compare", "load_task", "open_study", "run", "save_baseline"]
+__all__ = [
+    "Plan",
+    "Study",
+    "check_baseline",
+    "compare",
+    "load_task",
+    "open_study",
+    "run",
+    "save_baseline",
+    "verify",
+]
 
 DEFAULT_SEEDS = 200
 PAPER_SEEDS = 500
@@ -182,6 +196,70 @@ class Study:
             options=record.report,
             quoted=record.quoted,
         )
+
+    def prepare_verification(
+        self,
+        task: str | None = None,
+        strategies: Iterable[str] | None = None,
+        options: VerifyOptions | None = None,
+        trainer: Trainer | None = None,
+    ) -> Preparation:
+        """Plan the verification of what the study found (see ``verify``); nothing is trained yet."""
+        from nasbench_harness.report.runs import observed_losses
+        from nasbench_harness.verification.verify import VerifyOptions, mean_observed, prepare
+
+        labels = [entrant.label for entrant in self._entrants]
+        chosen = labels if strategies is None else list(strategies)
+        for label in chosen:
+            if label not in labels:
+                raise UnknownNameError("strategy", label, labels, "this study")
+        found = self._trainable(task)
+        finals: list[Ints] = []
+        losses: dict[int, tuple[float, int]] = {}
+        for position, entrant in enumerate(self._entrants):
+            runs = self._read(position, found) if entrant.label in chosen else None
+            if runs is None:
+                continue
+            finals.append(runs.final)
+            for name, (total, count) in observed_losses(self._blocks(entrant, found), found).items():
+                before = losses.get(name, (0.0, 0))
+                losses[name] = (before[0] + total, before[1] + count)
+        command = f"{self.command}; nasbench-harness verify DIR --task {found.name}"
+        return prepare(
+            found,
+            np.concatenate(finals),
+            mean_observed(losses),
+            self.folder,
+            self.record.study_seed,
+            command,
+            options or VerifyOptions(),
+            trainer,
+        )
+
+    @property
+    def verify_command(self) -> str:
+        """The command that verifies the first task that can be trained; empty where there is none."""
+        from nasbench_harness.spaces import NASBench201Space
+
+        for task in self._tasks:
+            if isinstance(task.space, NASBench201Space):
+                return f"nasbench-harness verify {shlex.quote(str(self.path))} --task {task.name}"
+        return ""
+
+    def _trainable(self, name: str | None) -> Task:
+        """The task to verify: the named one, or the only one that can be trained."""
+        from nasbench_harness.spaces import NASBench201Space
+
+        by_name = {task.name: task for task in self._tasks}
+        if name is not None:
+            if name not in by_name:
+                raise UnknownNameError("task", name, by_name, "this study")
+            return by_name[name]
+        trainable = [task for task in self._tasks if isinstance(task.space, NASBench201Space)]
+        if len(trainable) != 1:
+            names = ", ".join(task.name for task in trainable) or "none"
+            raise InvalidInputError(f"name the task to verify with --task: trainable in this study are {names}")
+        return trainable[0]
 
     @property
     def command(self) -> str:
@@ -415,6 +493,31 @@ def compare(
     )
     study.write_report()
     return study
+
+
+def verify(
+    study: Study | str | Path,
+    task: str | None = None,
+    strategies: Iterable[str] | None = None,
+    trainer: Trainer | None = None,
+    **options: Any,
+) -> Verification:
+    """Train the architectures that a study's runs ended with, beside controls, and judge them.
+
+    Args:
+        study: A study, or its folder.
+        task: The task; may be left out where only one can be trained.
+        strategies: Labels whose runs count; default: all.
+        trainer: What trains; default: the package's own (needs torch).
+        **options: Fields of VerifyOptions, e.g. ``top=5, controls="matched", training_seeds=2``.
+
+    Raises:
+        InvalidInputError: Something is missing or no verdict could be reached; nothing was trained.
+    """
+    from nasbench_harness.verification.verify import VerifyOptions
+
+    opened = study if isinstance(study, Study) else open_study(study)
+    return opened.prepare_verification(task, strategies, VerifyOptions(**options), trainer).run()
 
 
 def run(

@@ -20,7 +20,7 @@ import click
 from nasbench_harness.errors import HarnessError, InvalidInputError
 
 if TYPE_CHECKING:
-    from nasbench_harness.api import Plan
+    from nasbench_harness.api import Plan, Study
     from nasbench_harness.doctor import Check
     from nasbench_harness.engine.execution import BatchReport, Rules
     from nasbench_harness.tables.table import Table
@@ -105,8 +105,9 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON 
 
 @main.command()
 @_study_options
+@click.option("--verify", "top", type=int, metavar="K", help="Train the best K architectures beside controls.")
 @_json_option
-def compare(as_json: bool, **options: Any) -> None:
+def compare(as_json: bool, top: int | None, **options: Any) -> None:
     """Run what is missing, compare, and write the report.
 
     The same command again does nothing that is done already; with more seeds, tasks or strategies it runs only those.
@@ -120,6 +121,10 @@ def compare(as_json: bool, **options: Any) -> None:
         _print_report(study)
     click.echo(speed, err=as_json)
     click.echo(_place(study, names), err=as_json)
+    if top is not None:
+        _verify(study, None, None, {"top": top}, as_json=False)
+    elif study.verify_command:
+        click.echo(study.verify_command, err=as_json)
 
 
 @main.command()
@@ -172,6 +177,37 @@ def status(folder: Path, is_watched: bool, interval: float | None, as_json: bool
         click.echo(f"  {task}  {label}: {count} of {record.num_seeds} missing")
     for failure in failures:
         click.echo(f"  failed before: {failure}")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--task", help="Task to verify.  [default: the only one that can be trained]")
+@click.option("--strategies", metavar="A,B,…", help="Labels whose runs count.  [default: all]")
+@click.option("--top", type=int, help="Candidates.  [default: 5]")
+@click.option("--controls", help="matched (as many convolutions of each size) or random.  [default: matched]")
+@click.option("--num-controls", type=int, help="Controls of each candidate.  [default: 3]")
+@click.option("--training-seeds", type=int, help="Trainings of each architecture.  [default: 2]")
+@click.option("--quick", is_flag=True, help="3 candidates, 3 random controls, 3 seeds.")
+@click.option("--recipe", help="animals8-10, animals8-1, nb201-200 or nb201-12.  [default: animals8-10]")
+@click.option("--data", help="animals8, digits8, cifar10, cifar100, imagenet16-120 or npz.  [default: animals8]")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder or file of data that no package brings.")
+@click.option("--split", type=click.Path(path_type=Path), help="File with the official halves of the data.")
+@click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]")
+@click.option("--jobs", type=int, help="Processes on a CPU.  [default: one for each core]")
+@click.option("--max-seconds", type=float, help="Begin no block of a candidate and its controls after so long.")
+@click.option("--timings", is_flag=True, help="Show real seconds in the table.")
+@_json_option
+def verify(
+    folder: Path, task: str | None, strategies: str | None, quick: bool, timings: bool, as_json: bool, **given: Any
+) -> None:
+    """Train the architectures that a study's runs ended with, beside controls, and judge them.
+
+    The verdict is confirmed, contradicted or inconclusive. The same command again trains nothing twice.
+    """
+    from nasbench_harness.api import open_study
+
+    options = {name: value for name, value in given.items() if value is not None} | {"timings": timings}
+    _verify(open_study(folder), task, strategies, options, as_json, quick)
 
 
 @main.command()
@@ -795,6 +831,53 @@ def _speed(plan: Plan, num_evaluations: int, seconds: float) -> str:
         return f"nothing to run{already}"
     rate = num_evaluations / seconds
     return f"{num_evaluations:,} evaluations in {seconds:.1f} s: {rate:,.0f} evaluations per second{already}"
+
+
+def _verify(
+    study: Study, task: str | None, strategies: str | None, given: dict[str, Any], as_json: bool, quick: bool = False
+) -> None:
+    """Plan, train, judge, print."""
+    from nasbench_harness.engine.references import split_list
+    from nasbench_harness.verification.verify import VerifyOptions
+
+    options = replace(VerifyOptions().quick() if quick else VerifyOptions(), **given)
+    labels = None if strategies is None else split_list(strategies)
+    prepared = study.prepare_verification(task, labels, options)
+    with _training_bar() as advance:
+        done = prepared.run(advance)
+    for notice in done.progressed.notices:
+        click.echo(notice, err=True)
+    if as_json:
+        click.echo((done.folder / "verification.json").read_text(encoding="utf-8"), nl=False)
+        return
+    from rich.console import Console
+
+    from nasbench_harness.report.terminal import to_rich
+    from nasbench_harness.verification.report import verification_table
+
+    table = verification_table(done.outcome, done.task, options.timings)
+    console = Console()
+    console.print(to_rich(table, f"Verification of {done.task.name}"))
+    console.print(table.caption, style="dim", markup=False, highlight=False)
+    trained, found = done.progressed.num_trained, done.progressed.num_found
+    stopped = "; stopped by --max-seconds: the same command goes on" if done.progressed.was_stopped else ""
+    click.echo(f"{trained} trainings, {found} were there already{stopped}")
+    click.echo(f"verification: {done.folder} ({', '.join(done.files)})")
+
+
+@contextmanager
+def _training_bar() -> Iterator[Callable[[int, int], None]]:
+    """Finished trainings: a bar with the remaining time on a terminal, plain lines elsewhere (standard error)."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: click.echo(f"{done} of {total} trainings", err=True)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("trainings"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("trainings", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _place(study: Any, names: list[str]) -> str:

@@ -122,6 +122,27 @@ def read_runs(blocks: Sequence[Block], task: Task, protocol: Protocol, seeds: In
     return _runs({name: column[order] for name, column in rows_of.items()}, task, recommends)
 
 
+def observed_losses(blocks: Sequence[Block], task: Task) -> dict[int, tuple[float, int]]:
+    """Sum and number of the losses that runs observed for each architecture.
+
+    Args:
+        blocks: Of one strategy on the task.
+        task: The task.
+    """
+    value = f"value_{task.objectives[0].metric.name}"
+    found: dict[int, tuple[float, int]] = {}
+    for block in blocks:
+        columns = read_columns(block.path, ("architecture", "status", value))
+        has_value = (columns["status"] == Status.OK) | (columns["status"] == Status.DUPLICATE)
+        architectures, places = np.unique(columns["architecture"][has_value], return_inverse=True)
+        losses = task.objectives[0].loss(columns[value][has_value])
+        sums, counts = np.bincount(places, weights=losses), np.bincount(places)
+        for name, total, count in zip(architectures.tolist(), sums.tolist(), counts.tolist(), strict=True):
+            before = found.get(name, (0.0, 0))
+            found[name] = (before[0] + total, before[1] + count)
+    return found
+
+
 def _runs(rows: dict[str, AnyArray], task: Task, recommends: bool) -> Runs:
     seeds, starts, lengths = np.unique(rows["seed"], return_index=True, return_counts=True)
     run = np.repeat(np.arange(len(seeds)), lengths)

@@ -17,6 +17,7 @@ from nasbench_harness.report.tables import overview_tables, spending_table, task
 from nasbench_harness.report.text import MARK
 
 _MAX_TASKS_IN_DETAIL = 4
+_MAX_NAME = 22  # letters of a name that are never folded
 _MIN_WIDTH_PER_STRATEGY = 15  # of a mean with its standard deviation
 
 
@@ -64,10 +65,12 @@ def to_rich(table: Table, title: str) -> RichTable:
     rich = RichTable(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     shown = [position for position, column in enumerate(table.columns) if not column.is_extra]
     marked = {position for position in shown if any(row.cells[position].is_marked for row in table.rows)}
-    for column in (table.columns[position] for position in shown):
+    for position in shown:
+        column = table.columns[position]
         justify: Literal["left", "right"] = "right" if column.is_number else "left"
         header = re.sub(r" (?=\[|\([^)]*\)$|optimum|by )|(?<=-)(?=[a-z])", "\n", column.header)
-        rich.add_column(header, justify=justify, no_wrap=column.is_number, overflow="fold")
+        width = None if column.is_number else min(_MAX_NAME, max(len(row.cells[position].text) for row in table.rows))
+        rich.add_column(header, justify=justify, no_wrap=column.is_number, overflow="fold", min_width=width)
     for row in table.rows:
         style = "dim" if row.block in ("reference", "quoted") else "underline" if row.is_highlighted else ""
         rich.add_row(*(_text(row.cells[position], position in marked) for position in shown), style=style)

@@ -275,5 +275,5 @@ def test_a_description_builds_the_same_space(space):
 
 
 def test_an_unknown_kind_of_space_is_refused():
-    with pytest.raises(UnknownNameError, match=r"unknown kind of search space 'prodct': did you mean 'product'"):
-        from_description({"kind": "prodct"})
+    with pytest.raises(UnknownNameError, match=r"unknown kind of search space 'products': did you mean 'product'"):
+        from_description({"kind": "products"})

@@ -1,0 +1,186 @@
+"""Verify the winners of a study: plan, train, judge, report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nasbench_harness.arrays import Ints
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.evaluation.task import Task
+from nasbench_harness.store.folder import StudyFolder
+from nasbench_harness.verification.design import ControlKind, Design, make_design
+from nasbench_harness.verification.report import verification_files
+from nasbench_harness.verification.running import Progressed, Trainer, train_design
+from nasbench_harness.verification.verdict import Outcome, judge
+
+CONTROLS: tuple[ControlKind, ...] = ("matched", "random")
+# Recipes that tables were made with: their numbers can be compared.
+_OWN_RECIPES = {"nb201": "nb201-200"}
+_OWN_DATA = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "imagenet16-120"}
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """How winners are verified.
+
+    Attributes:
+        top: Candidates.
+        controls: ``matched`` in their convolutions, or ``random``.
+        num_controls: Of each candidate.
+        training_seeds: Trainings of each architecture.
+        recipe: Name of the recipe.
+        data: Name of the data.
+        data_dir: Folder or file of data that no package brings.
+        split: File with the official halves of the data.
+        device: auto, cpu, cuda or mps.
+        jobs: Processes on a CPU; None: one for each core.
+        max_seconds: No block begins after so many real seconds.
+        timings: Show real seconds in the table.
+    """
+
+    top: int = 5
+    controls: ControlKind = "matched"
+    num_controls: int = 3
+    training_seeds: int = 2
+    recipe: str = "animals8-10"
+    data: str = "animals8"
+    data_dir: Path | None = None
+    split: Path | None = None
+    device: str = "auto"
+    jobs: int | None = None
+    max_seconds: float | None = None
+    timings: bool = False
+
+    def __post_init__(self) -> None:
+        if self.controls not in CONTROLS:
+            raise UnknownNameError("controls", str(self.controls), CONTROLS)
+        if self.max_seconds is not None and not self.max_seconds > 0:
+            raise InvalidInputError(f"max_seconds must be above 0, not {self.max_seconds!r}")
+
+    def quick(self) -> VerifyOptions:
+        """Three candidates against three random architectures, three seeds each."""
+        return replace(self, top=3, controls="random", num_controls=1, training_seeds=3)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A verification on disk.
+
+    Attributes:
+        task: The task.
+        outcome: The verdict and every number.
+        folder: Where its files lie.
+        files: Their names.
+        progressed: What was trained just now.
+    """
+
+    task: Task
+    outcome: Outcome
+    folder: Path
+    files: tuple[str, ...]
+    progressed: Progressed
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A verification that can begin: everything a user could have wrong was refused."""
+
+    task: Task
+    design: Design
+    trainer: Trainer
+    options: VerifyOptions
+    study: StudyFolder
+    study_seed: int
+    command: str
+
+    def run(self, progress: Callable[[int, int], None] | None = None) -> Verification:
+        """Train what the journal lacks, judge, and write the files."""
+        folder = self.study.path / "verification" / self.task.name
+        progressed = train_design(
+            self.design,
+            self.task,
+            self.trainer,
+            folder / "journal.jsonl",
+            self.study_seed,
+            self.options.max_seconds,
+            progress,
+        )
+        outcome = judge(
+            self.design, self.task, self.trainer.recipe, self.trainer.data, progressed.entries, self._is_own_recipe()
+        )
+        names = []
+        for name, content in verification_files(outcome, self.task, self.command, self.options.timings):
+            self.study.write_bytes(folder / name, content.encode() if isinstance(content, str) else content)
+            names.append(name)
+        return Verification(self.task, outcome, folder, tuple(names), progressed)
+
+    def _is_own_recipe(self) -> bool:
+        own_data = _OWN_DATA.get(self.task.dataset)
+        return _OWN_RECIPES.get(self.task.table.name) == self.trainer.recipe and self.trainer.data == own_data
+
+
+def prepare(
+    task: Task,
+    finals: Ints,
+    observed: Callable[[int], float],
+    study: StudyFolder,
+    study_seed: int,
+    command: str,
+    options: VerifyOptions,
+    trainer: Trainer | None = None,
+) -> Preparation:
+    """Check and plan everything before the first training.
+
+    Args:
+        task: The task that was searched.
+        finals: What every run returned, shape (num_runs,).
+        observed: Mean of all losses that runs observed for an architecture.
+        study: Where the study lies.
+        study_seed: Seeds controls and trainings.
+        command: Named in every file.
+        options: How to verify.
+        trainer: What trains; None: the package's own.
+
+    Raises:
+        InvalidInputError: The task cannot be trained, torch or data is missing, or no verdict could be reached.
+    """
+    design = make_design(
+        task,
+        finals,
+        observed,
+        study_seed,
+        top=options.top,
+        kind=options.controls,
+        num_controls=options.num_controls,
+        training_seeds=options.training_seeds,
+    )
+    if trainer is None:
+        from nasbench_harness.verification.torch_trainer import TorchTrainer
+
+        own = TorchTrainer(
+            options.recipe,
+            options.data,
+            options.data_dir,
+            options.split,
+            options.device,
+            options.jobs,
+            options.training_seeds,
+        )
+        if own.split_origin == "drawn":
+            note = "the data was split in halves drawn here, not by the official file (--split)"
+            design = replace(design, notes=(*design.notes, note))
+        trainer = own
+    return Preparation(task, design, trainer, options, study, study_seed, command)
+
+
+def mean_observed(losses: dict[int, tuple[float, int]]) -> Callable[[int], float]:
+    """Mean of the losses observed for an architecture from their {architecture: (sum, count)}; inf where none was."""
+
+    def mean(architecture: int) -> float:
+        total, count = losses.get(architecture, (math.inf, 1))
+        return total / count
+
+    return mean
