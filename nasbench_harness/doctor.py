@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from shlex import quote
-from typing import Literal
+from typing import Any, Literal
 
 from nasbench_harness.errors import HarnessError
 
@@ -34,14 +34,14 @@ for name in sys.argv[1:]:
         error = ""
     except BaseException as caught:
         error = (f"{type(caught).__name__}: {caught}".strip().splitlines() or [""])[0]
-    print("\\n" + json.dumps([name, error]), flush=True)
+    print("\\nanswer:" + json.dumps([name, error]), flush=True)
 """
 _DEVICES = """
 import json, torch
 names = [f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count())]
 if getattr(torch.backends, "mps", None) is not None and torch.backends.mps.is_available():
     names.append("mps")
-print("\\n" + json.dumps(names))
+print("\\nanswer:" + json.dumps(names))
 """
 
 
@@ -210,12 +210,12 @@ def _cache(tables: Iterable[Check]) -> Iterator[Check]:
     advice = f"set {VARIABLE} to a folder that you may write"
     reason = _why_not_writable(folder)
     if reason:
-        yield Check("cache", "folder", "broken", f"{folder} cannot be written: {reason}", advice, must_write)
+        yield Check("cache", "cache folder", "broken", f"{folder} cannot be written: {reason}", advice, must_write)
     elif not folder.exists():
-        yield Check("cache", "folder", "ok", f"{folder}, made on first use", is_needed=must_write)
+        yield Check("cache", "cache folder", "ok", f"{folder}, made on first use", is_needed=must_write)
     else:
         detail = f"{folder}, writable, {_megabytes(_size(folder))}"
-        yield Check("cache", "folder", "ok", detail, is_needed=must_write)
+        yield Check("cache", "cache folder", "ok", detail, is_needed=must_write)
     with suppress(OSError):
         free = shutil.disk_usage(_existing(folder)).free
         is_little = free < _LITTLE_SPACE
@@ -270,12 +270,13 @@ def _devices() -> Check:
         return Check(
             "machine", "devices", "note", "torch is not installed: the trainer needs it, the main job does not"
         )
-    last, error = _python(_DEVICES)
-    if error:
+    answers, error = _ask(_DEVICES)
+    if not answers:
         advice = "pip install --force-reinstall torch"
         return Check("machine", "devices", "broken", f"torch {found} cannot be used: {error}", advice)
-    names = json.loads(last)
-    return Check("machine", "devices", "ok", f"torch {found}: {', '.join(names) or 'no CUDA or MPS device, CPU only'}")
+    return Check(
+        "machine", "devices", "ok", f"torch {found}: {', '.join(answers[0]) or 'no CUDA or MPS device, CPU only'}"
+    )
 
 
 def _import_errors(modules: Sequence[str]) -> Mapping[str, str]:
@@ -283,29 +284,29 @@ def _import_errors(modules: Sequence[str]) -> Mapping[str, str]:
     errors: dict[str, str] = {}
     rest = list(modules)
     while rest:
-        output, failure = _python(_IMPORT, *rest, whole=True)
-        answers = [json.loads(line) for line in output.splitlines() if line.startswith("[")]
+        answers, failure = _ask(_IMPORT, *rest)
         errors.update(answers)
         rest = rest[len(answers) :]
         if rest:
-            errors[rest.pop(0)] = failure or "the interpreter ended while importing it"
+            errors[rest.pop(0)] = failure
     return errors
 
 
-def _python(code: str, *arguments: str, whole: bool = False) -> tuple[str, str]:
-    """Run code in an interpreter like this one: (its last line or whole output, why it failed or "")."""
+def _ask(code: str, *arguments: str) -> tuple[list[Any], str]:
+    """Run code in an interpreter like this one: what it answered, and why it ended."""
     command = [sys.executable, "-P", "-c", code, *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, errors="replace")
+        done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S)
+        output, errors, code_of_end = done.stdout, done.stderr, done.returncode
+        failure = f"the interpreter was ended by signal {-code_of_end}" if code_of_end < 0 else ""
     except subprocess.TimeoutExpired as error:
-        output = error.stdout or ""
-        return output if isinstance(output, str) else output.decode(errors="replace"), f"no end after {_TIMEOUT_S} s"
+        output, errors, code_of_end, failure = error.stdout or b"", b"", 0, f"no end after {_TIMEOUT_S} s"
     except OSError as error:
-        return "", str(error)
-    output = done.stdout if whole else (done.stdout.splitlines() or [""])[-1]
-    if done.returncode < 0:
-        return output, f"the interpreter was ended by signal {-done.returncode}"
-    return output, (done.stderr.strip().splitlines() or ["it failed"])[-1] if done.returncode else ""
+        return [], str(error)
+    lines = output.decode(errors="replace").splitlines()
+    answers = [json.loads(line.removeprefix("answer:")) for line in lines if line.startswith("answer:")]
+    last_words = errors.decode(errors="replace").strip().splitlines()[-1:]
+    return answers, failure or (last_words or [f"the interpreter ended with code {code_of_end}"])[0]
 
 
 def _version(name: str) -> str | None:

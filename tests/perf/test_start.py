@@ -38,7 +38,7 @@ def test_help_costs_at_most_eight_empty_pythons():
 
 
 def test_help_and_lists_load_nothing_heavy():
-    for arguments in (["--help"], ["strategies", "list"], ["tables", "list"]):
+    for arguments in (["--help"], ["doctor", "--help"], ["strategies", "list"], ["tables", "list"]):
         loaded = imported_by(
             f"from nasbench_harness.cli import main\ntry:\n    main({arguments!r})\nexcept SystemExit:\n    pass"
         )
