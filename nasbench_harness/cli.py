@@ -1,7 +1,8 @@
 """The command line: one verb a command, heavy imports inside the verbs.
 
-Exit codes: 0 done · 1 some runs failed, a strategy became inferior, or a fault of the harness · 2 a mistake in the
-input, explained in one line · 3 ``baseline check`` was inconclusive.
+Exit codes: 0 done · 1 some runs failed, a strategy became inferior, ``doctor`` or ``tables verify`` found something
+broken, or a fault of the harness · 2 a mistake in the input, explained in one line · 3 ``baseline check`` was
+inconclusive.
 """
 
 from __future__ import annotations
@@ -31,13 +32,21 @@ _COLORS = {"ok": "green", "note": "cyan", "missing": "yellow", "broken": "red"}
 
 
 class _Group(click.Group):
-    """Turns the harness's own errors into one line and exit code 2."""
+    """Turns the harness's own errors, and wrong arguments, into one line and exit code 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except HarnessError as error:
             click.echo(f"error: {error}", err=True)
+            ctx.exit(2)
+        except click.UsageError as error:
+            if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # not in every click
+                raise
+            message = error.format_message().rstrip(".")
+            click.echo(
+                f"error: {message[:1].lower()}{message[1:]} (see {(error.ctx or ctx).command_path} --help)", err=True
+            )
             ctx.exit(2)
         except KeyboardInterrupt:
             click.echo("\nstopped; the same command goes on where it stopped", err=True)
@@ -50,9 +59,10 @@ def main() -> None:
     """Compare neural architecture search strategies fairly, on real tables, over hundreds of seeds.
 
     \b
-    nasbench-harness compare                                    all strategies on all tasks, 200 seeds
-    nasbench-harness compare --strategies random-search,mine=my_file:my_search --tasks nb201-cifar100
-    nasbench-harness tables list                                what can be searched
+    nasbench-harness compare              all strategies on all tasks, 200 seeds
+    nasbench-harness compare --strategies random-search,mine=my_file:my_search
+    nasbench-harness tables list          what can be searched
+    nasbench-harness doctor               what is installed and usable here
     """  # noqa: D301 - click reads the backspace as "do not wrap"
 
 
@@ -234,7 +244,7 @@ def report(folder: Path, formats: tuple[str, ...], as_json: bool) -> None:
     click.echo(_place(study, names))
 
 
-@main.command("add-trace")
+@main.command("add-trace", short_help="Compare runs of a method that ran elsewhere.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--label", required=True, help="Its name in reports.")
@@ -285,7 +295,7 @@ def export(folder: Path, trace: str | None, formats: tuple[str, ...], task: str 
         click.echo(path)
 
 
-@main.command()
+@main.command(short_help="Say what is installed and usable, and what to mend.")
 @_json_option
 def doctor(as_json: bool) -> None:
     """Say what is installed, which tables and devices are usable, and what to mend.
@@ -330,7 +340,7 @@ def list_tables(as_json: bool) -> None:
             click.echo(f"  {name}-{dataset}  ({title})")
 
 
-@tables.command("info")
+@tables.command("info", short_help="Describe a table.")
 @click.argument("name")
 @_json_option
 def table_info(name: str, as_json: bool) -> None:
@@ -381,7 +391,7 @@ def table_info(name: str, as_json: bool) -> None:
             click.echo(f"  {metric['name']} ({metric['unit']}): {kind}{replicates}{grid}{free}")
 
 
-@tables.command("import")
+@tables.command("import", short_help="Import a table from a file or an official archive.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--spec", type=click.Path(path_type=Path), help="Specification (TOML) of a CSV or Parquet; see init-spec."
@@ -414,7 +424,7 @@ def import_command(
     _print_imported(table, as_json)
 
 
-@tables.command("extend")
+@tables.command("extend", short_help="Join the columns of a file to a table.")
 @click.argument("table")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--spec", type=click.Path(path_type=Path), required=True, help="Specification (TOML).")
@@ -428,7 +438,7 @@ def extend_command(table: str, file: Path, spec: Path, name: str | None, replace
     _print_imported(extend_table(table, file, spec, name, replace=replace), as_json)
 
 
-@tables.command("init-spec")
+@tables.command("init-spec", short_help="Draft the specification of a file.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Where to write it.  [default: FILE with .toml, here]")
 def init_spec(file: Path, out: Path | None) -> None:
@@ -448,7 +458,7 @@ def init_spec(file: Path, out: Path | None) -> None:
     click.echo(f"  nasbench-harness tables import {file} --spec {path}")
 
 
-@tables.command("verify")
+@tables.command("verify", short_help="Compare tables with their digests and sources.")
 @click.argument("names", nargs=-1, metavar="[NAME]…")
 @_json_option
 def verify_tables(names: tuple[str, ...], as_json: bool) -> None:
@@ -545,7 +555,7 @@ def list_strategies(as_json: bool) -> None:
         click.echo(f"{name}: {summary}")
 
 
-@strategies.command("info")
+@strategies.command("info", short_help="Describe a strategy.")
 @click.argument("name")
 @_json_option
 def strategy_info(name: str, as_json: bool) -> None:
@@ -563,7 +573,7 @@ def strategy_info(name: str, as_json: bool) -> None:
         click.echo(f"  {key} = {json.dumps(value)}")
 
 
-@strategies.command("check")
+@strategies.command("check", short_help="Try a strategy against its contract.")
 @click.argument("strategy")
 @click.option("--tasks", metavar="T1,T2,…", help="Where it is tried.  [default: two of NAS-Bench-201]")
 @_json_option
@@ -596,7 +606,7 @@ def check_strategy(strategy: str, tasks: str | None, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@main.group(cls=_Group)
+@main.group(cls=_Group, short_help="Regression tests of strategies.")
 def baseline() -> None:
     """Regression tests: accept what strategies do now, and check whether they still do it as well."""
 

@@ -182,19 +182,22 @@ def _view(snapshot: Snapshot, console: Console) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    bars = Table.grid(padding=(0, 1))
-    bars.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    bars.add_column(width=min(30, console.width // 3))
-    bars.add_column(justify="right", no_wrap=True)
     rows = [*snapshot.tasks.items()] if len(snapshot.tasks) <= console.height - _LINES_BESIDE_BARS else []
     if len(rows) != 1:
         rows.append(("total", (snapshot.done, snapshot.total)))
-    for name, (done, total) in rows:
-        bars.add_row(Text(name), ProgressBar(total, done), f"{done:,} of {total:,}")
-    ago = (
-        "" if snapshot.newest_s is None else f", newest block {_duration(max(0, time.time() - snapshot.newest_s))} ago"
-    )
-    pace = (snapshot.pace() + ago).removeprefix(", ") or "no block stored yet"
+    counts = [f"{done:,} of {total:,}" for _, (done, total) in rows]
+    bar, digits = min(30, console.width // 3), max(map(len, counts))
+    bars = Table.grid(padding=(0, 1, 0, 0), pad_edge=True)
+    bars.add_column(no_wrap=True, overflow="ellipsis", max_width=max(4, console.width - bar - digits - 3))
+    bars.add_column(width=bar)
+    bars.add_column(justify="right", no_wrap=True)
+    for (name, (done, total)), count in zip(rows, counts, strict=True):
+        bars.add_row(Text(name), ProgressBar(total, done), count)
+    if snapshot.newest_s is None:
+        pace = "no block stored yet" + snapshot.pace()
+    else:
+        ago = _duration(max(0, time.time() - snapshot.newest_s))
+        pace = f"{snapshot.pace()}, newest block {ago} ago".removeprefix(", ")
     return Group(bars, Text(pace, style="dim", no_wrap=True, overflow="ellipsis"))
 
 

@@ -43,7 +43,7 @@ class StudyFolder:
         for part in (path, *path.parents):
             if part.exists() and not part.is_dir():
                 raise InvalidInputError(
-                    f"{part} is a file, but the study's folder should be there: choose another --out"
+                    f"{part} is a file, but the study's folder should be there: name another folder"
                 )
 
     @property

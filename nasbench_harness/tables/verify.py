@@ -147,5 +147,5 @@ def _how_to_mend(name: str, folder: Path) -> str:
     if name in table_entry_points():
         return f"rm -r {quote(str(folder))}  # the next command converts the table again"
     if name in table_names():
-        return f"nasbench-harness tables import FILE --spec SPEC.toml --name {name} --replace"
+        return f"import it again with --replace: nasbench-harness tables import FILE … --name {name} --replace"
     return "copy the folder again from where it came from"
