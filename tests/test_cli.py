@@ -163,7 +163,7 @@ MISTAKES = [
     (("compare", "--out", "typo.toml"), "typo.toml is a file, but the study's folder should be there"),
     (("compare", "--out", "typo.toml/deeper"), "typo.toml is a file"),
     (("report", "nowhere"), "nowhere holds no study"),
-    (("stat",), "no such command 'stat'. (Did you mean"),
+    (("stat",), "no such command 'stat'"),
     (("compare", "--seeds", "ten"), "'ten' is not a valid integer (see "),
     (("compare", "nb201"), "got unexpected extra argument (nb201) (see "),
     (("compare", "--task", "nb201-cifar10"), "no such option '--task'. Did you mean '--tasks'?"),
