@@ -16,7 +16,8 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 ROOT = Path(__file__).parents[2]
 DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
 OPTIONAL = ("optuna",)  # libraries of the extra "adapters" that blocks import
-OWN_FILES = ("docs/tables.md", "docs/regression-tests.md")  # commands read files of the reader; tests of their own
+# Their commands read files of the reader; they have tests of their own.
+OWN_FILES = ("docs/archives.md", "docs/tables.md", "docs/regression-tests.md")
 SET_UP = ("pip install -e . && nasbench-harness compare", "pip install tox && tox")
 
 

@@ -25,7 +25,7 @@ _LONGEST_TEXT = 1 << 16
 _LOOKAHEAD = _LONGEST_TEXT + 64
 # Bytes that a pickle, or an entry of a streamed dictionary, may take: an architecture of a genuine file has 0.3 MB.
 _LONGEST_ENTRY = 8 << 20
-_MOST_REFERENCES = 200_000_000
+_MOST_REFERENCES = 280_000_000
 _LARGEST_GAP = 1_000
 _DEEPEST = 100
 _LONGEST_STACK = 100_000
@@ -101,7 +101,6 @@ class DataPickle:
         self._on_entry = on_entry
         self._data, self._position, self._refill_at, self._ended = b"", 0, 0, False
         self._start = 0  # of the data, in the stream
-        self._operations = self._table_of_operations()
 
     def load(self) -> Any:
         """The next pickle of the stream.
@@ -134,7 +133,7 @@ class DataPickle:
         return self._position >= len(self._data)
 
     def _run(self) -> Any:
-        operations = self._operations
+        operations = self._table_of_operations()  # no attribute: that would be a cycle, freed late
         while True:
             if self._position >= self._refill_at:
                 self._fill()
