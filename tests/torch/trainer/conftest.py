@@ -106,7 +106,10 @@ def small_data(num_train=22, num_valid=20, channels=1, side=8, can_flip=True, nu
 
     def part(number):
         labels = np.arange(number) % num_classes
-        images = generator.integers(0, 120, (number, channels, side, side)) + 40 * labels[:, None, None, None]
+        images = (
+            generator.integers(0, 120, (number, channels, side, side))
+            + 160 // num_classes * labels[:, None, None, None]
+        )
         return Images(images.clip(0, 255).astype(np.uint8), labels)
 
     train, valid = part(num_train), part(num_valid)
