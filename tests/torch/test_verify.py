@@ -1,0 +1,113 @@
+"""Verification with the real trainer: end to end, killed and resumed, and faithful to the table's recipe."""
+
+import dataclasses
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra torch")
+
+from nasbench_harness import compare, verify
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.trainer import recipe as recipes
+from nasbench_harness.verification.verify import VerifyOptions
+
+QUICK = {**vars(VerifyOptions().quick()), "recipe": "animals8-1", "training_seeds": 2}
+COMMAND = [sys.executable, "-m", "nasbench_harness", "verify"]
+FLAGS = ["--quick", "--recipe", "animals8-1", "--training-seeds", "2", "--device", "cpu", "--jobs", "1"]
+
+
+@pytest.fixture
+def study(tmp_path):
+    return compare(["regularized-evolution"], ["nb201-cifar10"], seeds=30, evaluations=60, out=tmp_path / "study")
+
+
+def test_the_best_of_a_search_are_trained_judged_and_never_twice(study):
+    done = verify(study, **QUICK | {"device": "cpu", "jobs": 1})
+    assert done.progressed.num_trained == 12
+    assert len(done.outcome.trained) == 6
+    assert {item.num_diverged for item in done.outcome.trained} == {0}
+    record = json.loads((done.folder / "verification.json").read_text(encoding="utf-8"))
+    assert record["verdict"] in ("confirmed", "contradicted", "inconclusive")
+    before = {name: (done.folder / name).read_bytes() for name in done.files}
+    again = verify(study.path, **QUICK | {"device": "cpu", "jobs": 2})
+    assert (again.progressed.num_trained, again.progressed.num_found) == (0, 12)
+    assert {name: (again.folder / name).read_bytes() for name in again.files} == before
+
+
+@pytest.mark.slow
+def test_killed_at_five_moments_the_same_command_ends_with_the_same_verdict(study, tmp_path):
+    whole = subprocess.run([*COMMAND, str(study.path), *FLAGS, "--json"], capture_output=True, text=True, check=True)
+    journal = study.path / "verification" / "nb201-cifar10" / "journal.jsonl"
+    trained = sorted(json.loads(line)["key"] for line in journal.read_text().splitlines())
+    journal.unlink()
+    rng = np.random.default_rng(5)
+    for _ in range(5):
+        process = subprocess.Popen([*COMMAND, str(study.path), *FLAGS], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        wanted = len(journal.read_text().splitlines()) + 1 if journal.exists() else 1
+        while process.poll() is None and not (journal.exists() and len(journal.read_text().splitlines()) >= wanted):
+            time.sleep(0.05)
+        time.sleep(float(rng.uniform(0, 1)))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    rest = subprocess.run([*COMMAND, str(study.path), *FLAGS, "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(rest.stdout) == json.loads(whole.stdout)
+    keys = [json.loads(line)["key"] for line in journal.read_text().splitlines()]
+    assert sorted(keys) == trained  # every training once
+
+
+def write_cifar(folder):
+    """The official batches' format with 60 + 40 images of stripes."""
+    rng = np.random.default_rng(0)
+    (folder / "cifar-10-batches-py").mkdir(parents=True)
+    for name, number in [*((f"data_batch_{index}", 12) for index in range(1, 6)), ("test_batch", 10)]:
+        images = rng.integers(0, 256, size=(number, 3072), dtype=np.uint8)
+        batch = {"data": images, "labels": [index % 10 for index in range(number)], "batch_label": "x"}
+        (folder / "cifar-10-batches-py" / name).write_bytes(pickle.dumps(batch, protocol=2))
+
+
+def test_the_official_recipe_is_compared_with_the_table(study, tmp_path, monkeypatch):
+    """The official network on the official format, one epoch of thirty images: it must differ from the table."""
+    write_cifar(tmp_path / "cifar")
+    official = recipes.RECIPES["nb201-200"]
+    monkeypatch.setitem(recipes.RECIPES, "nb201-200", dataclasses.replace(official, epochs=1))
+    options = QUICK | {"recipe": "nb201-200", "data_dir": tmp_path / "cifar", "training_seeds": 1, "device": "cpu"}
+    done = verify(study, **options | {"jobs": 1})
+    assert done.outcome.data == "cifar10"
+    assert done.outcome.agreement.verdict == "differs"
+    text = (done.folder / "verification.md").read_text(encoding="utf-8")
+    assert "Against the table, of the same recipe: differs" in text
+    assert "halves drawn here, not by the official file (--split)" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"recipe": "animals9"}, "unknown recipe 'animals9': did you mean 'animals8-1'"),
+        ({"recipe": "nats-sss-90"}, "recipe nats-sss-90 trains widths; a verification trains cells"),
+        ({"data": "cifar10"}, "data cifar10 does not come with a package: name its folder or file with --data-dir"),
+        ({"device": "tpu"}, "unknown device 'tpu'"),
+        ({"top": 1}, "reach p = "),
+        ({"top": 31}, "--top 31: .* different architectures only"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_trained(study, options, message):
+    with pytest.raises(InvalidInputError, match=message):
+        verify(study, **QUICK | options)
+    assert not (study.path / "verification").exists()
+
+
+def test_compare_can_verify_and_names_the_command_otherwise(tmp_path):
+    arguments = ["--strategies", "random-search", "--tasks", "nb201-cifar10", "--seeds", "12", "--evaluations", "5"]
+    done = subprocess.run(
+        [sys.executable, "-m", "nasbench_harness", "compare", *arguments, "--out", "s"],
+        cwd=tmp_path, capture_output=True, text=True, check=True, env=dict(os.environ),
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "nasbench-harness verify s --task nb201-cifar10"
