@@ -1,0 +1,11 @@
+"""The command line: one verb a command, heavy imports inside the verbs.
+
+Exit codes: 0 done · 1 some runs failed, a strategy became inferior, ``doctor`` or ``tables verify`` found something
+broken, or a fault of the harness · 2 a mistake in the input, explained in one line · 3 ``baseline check`` was
+inconclusive.
+"""
+
+from nasbench_harness.cli import baselines, checkup, strategies, studies, tables, traces, verifying
+from nasbench_harness.cli.base import main
+
+__all__ = ["baselines", "checkup", "main", "strategies", "studies", "tables", "traces", "verifying"]

@@ -1,0 +1,66 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def _protocol_options() -> list[Callable[..., Any]]:
+    """One option for each field of the protocol."""
+    return [
+        click.option("--evaluations", type=int, help="Budget of a run.  [default: 200]"),
+        click.option(
+            "--simulated-seconds",
+            type=float,
+            help="Budget of a run by the table's training times; with --evaluations the first to bind ends the run.",
+        ),
+        click.option("--overrun", help="What would finish after the seconds: discard or count.  [default: discard]"),
+        click.option("--noise", help="per_query, per_run, replicate=k or mean.  [default: per_query]"),
+        click.option("--duplicates", help="charge, free or forbid.  [default: charge]"),
+        click.option("--duplicates-by", help="index, or isomorphism class.  [default: index]"),
+        click.option("--fidelity", type=int, help="Epochs to search at; for tables that have several."),
+        click.option("--selection", help="own or incumbent.  [default: own]"),
+    ]
+
+
+def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of the verbs that run a study."""
+    options = [
+        click.option(
+            "--strategies",
+            metavar="A,B,…",
+            help="Strategies, each written [label=]reference[(key=value, …)]; a reference is a registered name or "
+            "module:attribute. Default: all registered ones.",
+        ),
+        click.option("--tasks", metavar="T1,T2,…", help="Tasks. Default: all of installed packages."),
+        click.option("--config", type=click.Path(path_type=Path), help="Study file (TOML); flags override it."),
+        click.option("--seeds", type=int, help="Runs of each strategy on each task.  [default: 200]"),
+        click.option("--study-seed", type=int, help="Seed of the whole study.  [default: 0]"),
+        click.option("--suite", type=click.Path(path_type=Path), help="Study file that only names the tasks."),
+        click.option("--paper", is_flag=True, help="500 seeds and 10,000 resamples."),
+        *_protocol_options(),
+        click.option("--jobs", type=int, default=1, help="Worker processes.  [default: 1]"),
+        click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: nasbench-results/<study id>]"),
+        click.option("--keep-stale", is_flag=True, help="Keep runs of older versions of a strategy's code."),
+        click.option("--rerun", metavar="LABEL", multiple=True, help="Run a strategy again; may be repeated."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def baseline_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of both verbs."""
+    options = [
+        click.option("--strategies", metavar="A,B,…", help="As for compare; a label names the baseline."),
+        click.option("--tasks", metavar="T1,T2,…", help="Tasks."),
+        click.option("--dir", "folder", type=click.Path(path_type=Path), default="baselines", show_default=True),
+        *_protocol_options(),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -1,0 +1,111 @@
+"""Planning and running a study for the verbs that do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nasbench_harness.cli.progress import progress_bar
+from nasbench_harness.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from nasbench_harness.api import Plan
+    from nasbench_harness.engine.execution import BatchReport, Rules
+
+
+def run_study(
+    strategies: str | None,
+    tasks: str | None,
+    config: Path | None,
+    seeds: int | None,
+    study_seed: int | None,
+    jobs: int,
+    out: Path | None,
+    keep_stale: bool,
+    rerun: tuple[str, ...],
+    suite: Path | None,
+    paper: bool,
+    **protocol: Any,
+) -> tuple[Plan, str]:
+    """Plan and run a study; returns the plan and a line that says how fast it went."""
+    from nasbench_harness.api import DEFAULT_SEEDS, PAPER_RESAMPLES, PAPER_SEEDS, execute_plan, plan_study
+    from nasbench_harness.engine.execution import Rules
+    from nasbench_harness.engine.references import Entry, parse_entry, split_list
+    from nasbench_harness.evaluation.protocol import Protocol
+    from nasbench_harness.store.record import StudyFile, read_study_file
+
+    file = read_study_file(config) if config is not None else StudyFile()
+    given = {name: value for name, value in protocol.items() if value is not None}
+    rules = Rules(
+        Protocol.from_mapping({**file.protocol, **given}, str(config)),
+        _first(study_seed, file.study_seed, 0),
+    )
+    entries: list[Entry] | None = None
+    if strategies is not None:
+        entries = [parse_entry(part) for part in split_list(strategies)]
+    elif file.strategies is not None:
+        entries = [Entry(**entry) for entry in file.strategies]
+    names = split_list(tasks) if tasks is not None else file.tasks
+    if suite is not None:
+        if tasks is not None:
+            raise InvalidInputError("--suite and --tasks both name the tasks: give one of them")
+        names = read_study_file(suite).tasks
+        if names is None:
+            raise InvalidInputError(f"{suite} names no tasks: a suite is a study file with tasks = […]")
+    report = replace(file.report, resamples=PAPER_RESAMPLES) if paper else file.report
+    plan = plan_study(
+        entries,
+        names,
+        _first(seeds, PAPER_SEEDS if paper else None, file.seeds, DEFAULT_SEEDS),
+        out,
+        rules,
+        jobs=jobs,
+        keep_stale=keep_stale,
+        rerun=rerun,
+        report=report,
+        quoted=file.quoted,
+    )
+    for notice in plan.notices:
+        click.echo(notice, err=True)
+    elsewhere = [trace.label for trace in file.traces if trace not in plan.study.record.traces]
+    if elsewhere:
+        click.echo(f"traces of {config} are not in {plan.study.path}: add-trace {', '.join(elsewhere)}", err=True)
+    start = perf_counter()
+    reports = _with_progress(plan, rules, execute_plan)
+    failures = [entry.failure for entry in reports if entry.failure]
+    if failures:
+        for failure in failures:
+            click.echo(f"failed: {failure}", err=True)
+        done = sum(entry.num_runs for entry in reports if not entry.failure)
+        click.echo(f"{done:,} of {plan.num_runs:,} runs were stored in {plan.study.path}; the rest failed", err=True)
+        raise click.exceptions.Exit(1)
+    return plan, _speed(plan, sum(entry.num_evaluations for entry in reports), perf_counter() - start)
+
+
+def _with_progress(
+    plan: Plan, rules: Rules, execute: Callable[[Plan, Rules], Iterable[BatchReport]]
+) -> list[BatchReport]:
+    """Run a plan, showing a bar on a terminal and plain lines elsewhere (both on standard error)."""
+    reports = []
+    with progress_bar(plan) as advance:
+        for entry in execute(plan, rules):
+            advance(entry)
+            reports.append(entry)
+    return reports
+
+
+def _speed(plan: Plan, num_evaluations: int, seconds: float) -> str:
+    already = f"; {plan.num_done:,} runs were there already" if plan.num_done else ""
+    if not plan.batches:
+        return f"nothing to run{already}"
+    rate = num_evaluations / seconds
+    return f"{num_evaluations:,} evaluations in {seconds:.1f} s: {rate:,.0f} evaluations per second{already}"
+
+
+def _first(*values: Any) -> Any:
+    return next(value for value in values if value is not None)

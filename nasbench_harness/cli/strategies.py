@@ -1,0 +1,81 @@
+"""Verbs on registered strategies."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from nasbench_harness.cli.base import Group, json_option, main
+
+
+@main.group(cls=Group)
+def strategies() -> None:
+    """Registered strategies."""
+
+
+@strategies.command("list")
+@json_option
+def list_strategies(as_json: bool) -> None:
+    """List registered strategies."""
+    from nasbench_harness.engine.references import describe_strategy, strategy_entry_points
+
+    summaries = {name: describe_strategy(name).partition("\n")[0] for name in strategy_entry_points()}
+    if as_json:
+        click.echo(json.dumps(summaries))
+        return
+    for name, summary in summaries.items():
+        click.echo(f"{name}: {summary}")
+
+
+@strategies.command("info", short_help="Describe a strategy.")
+@click.argument("name")
+@json_option
+def strategy_info(name: str, as_json: bool) -> None:
+    """Describe a strategy: the paper, the algorithm, deviations, hyperparameters."""
+    from nasbench_harness.engine.references import Entry, describe_strategy, resolve
+
+    spec = resolve(Entry(name))
+    text = (sys.modules[spec.target.__module__].__doc__ or "").strip() if ":" in name else describe_strategy(name)
+    if as_json:
+        click.echo(json.dumps({"name": name, "description": text, "parameters": dict(spec.parameters)}))
+        return
+    click.echo(text)
+    click.echo("\nHyperparameters" if spec.parameters else "\nNo hyperparameters")
+    for key, value in spec.parameters.items():
+        click.echo(f"  {key} = {json.dumps(value)}")
+
+
+@strategies.command("check", short_help="Try a strategy against its contract.")
+@click.argument("strategy")
+@click.option("--tasks", metavar="T1,T2,…", help="Where it is tried.  [default: two of NAS-Bench-201]")
+@json_option
+def check_strategy(strategy: str, tasks: str | None, as_json: bool) -> None:
+    """Try a strategy against its contract, sentence by sentence; exit code 1 where one does not hold.
+
+    STRATEGY is written as for compare: [label=]reference[(key=value, …)].
+    """
+    from nasbench_harness.engine.references import parse_entry, resolve, split_list
+    from nasbench_harness.tables.registry import split_task_name
+    from nasbench_harness.testing import StrategyContract, run_contract
+
+    members: dict[str, Any] = {"strategy": strategy}
+    if tasks is not None:
+        members["tasks"] = tuple(split_list(tasks))
+        for task in members["tasks"]:
+            split_task_name(task)
+    label = resolve(parse_entry(strategy)).label
+    findings = run_contract(type("Checked", (StrategyContract,), members)())
+    broken = [finding for finding in findings if finding.failure]
+    if as_json:
+        click.echo(json.dumps({"strategy": label, "findings": [vars(finding) for finding in findings]}))
+    else:
+        for finding in findings:
+            click.echo(f"{'BROKEN' if finding.failure else 'ok    '}  {finding.sentence}")
+            for line in finding.failure.splitlines():
+                click.echo(f"          {line}")
+        click.echo(f"{label}: {len(findings) - len(broken)} of {len(findings)} sentences hold")
+    if broken:
+        raise click.exceptions.Exit(1)

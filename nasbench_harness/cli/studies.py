@@ -1,0 +1,154 @@
+"""Verbs on studies: compare, run, status, report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nasbench_harness.cli.base import json_option, main
+from nasbench_harness.cli.options import study_options
+from nasbench_harness.cli.running import run_study
+from nasbench_harness.cli.verifying import verify_study
+from nasbench_harness.errors import InvalidInputError
+
+_FIRST_FILES = ("report.md", "overview.tex", "main.tex", "anytime.pdf", "report.json")
+
+
+_FORMATS = ("markdown", "latex", "csv", "json", "pdf", "png")
+
+
+@main.command()
+@study_options
+@click.option("--verify", "top", type=int, metavar="K", help="Train the best K architectures beside controls.")
+@json_option
+def compare(as_json: bool, top: int | None, **options: Any) -> None:
+    """Run what is missing, compare, and write the report.
+
+    The same command again does nothing that is done already; with more seeds, tasks or strategies it runs only those.
+    """
+    plan, speed = run_study(**options)
+    study = plan.study
+    names = study.write_report()
+    if as_json:
+        click.echo((study.folder.report_folder / "report.json").read_text(encoding="utf-8"), nl=False)
+    else:
+        _print_report(study)
+    click.echo(speed, err=as_json)
+    click.echo(_place(study, names), err=as_json)
+    if top is not None:
+        verify_study(study, None, None, {"top": top}, as_json=False)
+    elif study.verify_command:
+        click.echo(study.verify_command, err=as_json)
+
+
+@main.command()
+@study_options
+@json_option
+def run(as_json: bool, **options: Any) -> None:
+    """Run what is missing, without a report."""
+    plan, speed = run_study(**options)
+    if as_json:
+        record = {"folder": str(plan.study.path), "runs": plan.num_runs, "already_done": plan.num_done}
+        click.echo(json.dumps(record))
+    click.echo(speed, err=as_json)
+    click.echo(f"study: {plan.study.path}", err=as_json)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--watch", "is_watched", is_flag=True, help="Go on showing it until nothing is missing; Ctrl-C ends it.")
+@click.option("--interval", type=float, help="Seconds between two looks of --watch.  [default: 1]")
+@json_option
+def status(folder: Path, is_watched: bool, interval: float | None, as_json: bool) -> None:
+    """Show what the study in FOLDER has and what it lacks.
+
+    With --watch it follows a study that another process runs: bars on a terminal, elsewhere a line (with --json an
+    object) whenever something changed.
+    """
+    from nasbench_harness.api import open_study
+
+    if interval is not None and not is_watched:
+        raise InvalidInputError("--interval belongs to --watch: give both")
+    if is_watched:
+        _watch(folder, 1.0 if interval is None else interval, as_json)
+        return
+    study = open_study(folder)
+    record, missing = study.record, study.missing()
+    total = study.num_runs
+    lacking = sum(count for _, _, count in missing)
+    # Logs of runs that were done later say nothing any more.
+    failures = sorted(str(path) for path in (study.path / "failures").glob("*.log")) if missing else []
+    if as_json:
+        rows = [{"strategy": label, "task": task, "missing": count} for label, task, count in missing]
+        click.echo(json.dumps({"runs": total, "done": total - lacking, "missing": rows, "failures": failures}))
+        return
+    click.echo(
+        f"{total - lacking:,} of {total:,} runs done: {len(record.strategies)} strategies × "
+        f"{len(record.tasks)} tasks × {record.num_seeds} seeds, {record.protocol.describe()}"
+        + (f"; replayed: {', '.join(study.replayed)}" if study.replayed else "")
+    )
+    for label, task, count in missing:
+        click.echo(f"  {task}  {label}: {count} of {record.num_seeds} missing")
+    for failure in failures:
+        click.echo(f"  failed before: {failure}")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--format", "formats", multiple=True, type=click.Choice(_FORMATS), help="May be repeated. Default: all.")
+@json_option
+def report(folder: Path, formats: tuple[str, ...], as_json: bool) -> None:
+    """Write the report of a study again, from its stored runs."""
+    from nasbench_harness.api import open_study
+
+    study = open_study(folder)
+    missing = study.missing()
+    if missing:
+        label, task, count = missing[0]
+        raise InvalidInputError(
+            f"{folder} is not complete ({label} on {task} lacks {count} of {study.record.num_seeds} runs): "
+            "repeat the command that runs it"
+        )
+    names = study.write_report(formats or None)
+    if as_json:
+        click.echo(json.dumps({"folder": str(study.folder.report_folder), "files": names}))
+        return
+    _print_report(study)
+    click.echo(_place(study, names))
+
+
+def _watch(folder: Path, interval_s: float, as_json: bool) -> None:
+    from rich.console import Console
+
+    from nasbench_harness.api import open_study
+    from nasbench_harness.watch import Snapshot, watch
+
+    if not 0.1 <= interval_s <= 3600:
+        raise InvalidInputError(f"--interval must be 0.1 … 3600 seconds, not {interval_s:g}")
+
+    def as_line(snapshot: Snapshot) -> str:
+        return json.dumps(snapshot.record()) if as_json else snapshot.describe()
+
+    console = Console(force_terminal=False if as_json else None)
+    last = watch(lambda: open_study(folder), interval_s, console, as_line)
+    if console.is_terminal:
+        click.echo(last.describe())
+
+
+def _place(study: Any, names: list[str]) -> str:
+    """Where the report lies, with the files that are looked at first."""
+    first = [name for name in _FIRST_FILES if name in names]
+    rest = len(names) - len(first)
+    shown = [*first, *([f"{rest} more"] if rest else [])]
+    return f"report: {study.folder.report_folder} ({', '.join(shown)})"
+
+
+def _print_report(study: Any) -> None:
+    from rich.console import Console
+
+    from nasbench_harness.report.terminal import print_report
+
+    print_report(Console(), study.analysis)

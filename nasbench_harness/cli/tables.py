@@ -1,0 +1,207 @@
+"""Verbs on tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nasbench_harness.cli.base import Group, json_option, main
+from nasbench_harness.cli.progress import counted
+from nasbench_harness.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from nasbench_harness.tables.table import Table
+
+
+@main.group(cls=Group)
+def tables() -> None:
+    """Tables and the tasks they offer."""
+
+
+@tables.command("list")
+@json_option
+def list_tables(as_json: bool) -> None:
+    """List tables and tasks."""
+    from nasbench_harness.tables.registry import describe_table, table_names
+
+    entries = {name: describe_table(name) for name in table_names()}
+    if as_json:
+        rows = {
+            name: {"summary": summary, "tasks": [f"{name}-{dataset}" for dataset in datasets]}
+            for name, (summary, datasets) in entries.items()
+        }
+        click.echo(json.dumps(rows))
+        return
+    for name, (summary, datasets) in entries.items():
+        click.echo(f"{name}: {summary}")
+        for dataset, title in datasets.items():
+            click.echo(f"  {name}-{dataset}  ({title})")
+
+
+@tables.command("info", short_help="Describe a table.")
+@click.argument("name")
+@json_option
+def table_info(name: str, as_json: bool) -> None:
+    """Describe a table: space, metrics with roles and units, optima, provenance."""
+    from nasbench_harness.evaluation.task import make_task
+    from nasbench_harness.tables.registry import load_table
+
+    table = load_table(name)
+    rows: dict[str, Any] = {}
+    for dataset, entry in table.datasets.items():
+        task = make_task(table, dataset, entry.fidelities[-1] if entry.fidelities else None)
+        best = task.report.optimum
+        rows[task.name] = {
+            "title": entry.title,
+            "space": entry.space.name,
+            "architectures": entry.space.num_architectures,
+            "evaluated": int(task.report.exists.sum()),
+            "fidelities": list(entry.fidelities),
+            "optimum": round(float(task.report.values[best]), 6),
+            "optimum_architecture": entry.space.to_string(best),
+            "metrics": [
+                {**vars(column.metric), "shape": list(column.values.shape)} for column in entry.columns.values()
+            ],
+        }
+    provenance = {key: value for key, value in vars(table.provenance).items() if value}
+    if as_json:
+        record = {"name": name, "sha256": table.digest, "tasks": rows}
+        click.echo(json.dumps(record | {"provenance": provenance}))
+        return
+    click.echo(f"{name}: {len(rows)} task{'s' if len(rows) > 1 else ''}")
+    for key, value in {**provenance, "sha256": table.digest, "cache": table.folder}.items():
+        click.echo(f"  {key}: {value}")
+    for task_name, row in rows.items():
+        missing = row["architectures"] - row["evaluated"]
+        without = f", {missing:,} of them without results" if missing else ""
+        click.echo(
+            f"{task_name} ({row['title']}): {row['architectures']:,} architectures of the space {row['space']}{without}"
+        )
+        epochs = row["fidelities"]
+        if len(epochs) > 1:
+            click.echo(f"  {len(epochs)} fidelities: epochs {epochs[0]} … {epochs[-1]}")
+        click.echo(f"  optimum {row['optimum']} at {row['optimum_architecture']}")
+        for metric in row["metrics"]:
+            replicates = f", {metric['shape'][1]} replicates" if metric["shape"][1] > 1 else ""
+            grid = f", grid {metric['resolution']:.4g}" if metric["resolution"] else ""
+            free = ", free" if metric["free"] else ""
+            kind = f"{metric['role']}, {metric['direction']}"
+            click.echo(f"  {metric['name']} ({metric['unit']}): {kind}{replicates}{grid}{free}")
+
+
+@tables.command("import", short_help="Import a table from a file or an official archive.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--spec", type=click.Path(path_type=Path), help="Specification (TOML) of a CSV or Parquet; see init-spec."
+)
+@click.option("--name", help="Name of the table.  [default: the specification's, or the official archive's]")
+@click.option(
+    "--schedules", metavar="S1,S2,…", help="Training schedules of an official archive, e.g. 200. Default: all."
+)
+@click.option("--replace", is_flag=True, help="Take the place of another table of this name.")
+@json_option
+def import_command(
+    file: Path, spec: Path | None, name: str | None, schedules: str | None, replace: bool, as_json: bool
+) -> None:
+    """Import a CSV or Parquet file, or without --spec an official archive: its data sets become tasks.
+
+    Official archives are NAS-Bench-201-*.pth, NATS-Bench's *-simple folders and .tar files, and NATS-*.pickle.pbz2.
+    """
+    if spec is None:
+        from nasbench_harness.tables.archives.importer import import_archive
+
+        wanted = [schedule.strip() for schedule in schedules.split(",")] if schedules is not None else []
+        with counted("architectures") as progress:
+            table = import_archive(file, name, schedules=wanted, replace=replace, progress=progress)
+    elif schedules is not None:
+        raise InvalidInputError("--schedules goes with an official archive: leave it or --spec out")
+    else:
+        from nasbench_harness.tables.importing.build import import_table
+
+        table = import_table(file, spec, name, replace=replace)
+    _print_imported(table, as_json)
+
+
+@tables.command("extend", short_help="Join the columns of a file to a table.")
+@click.argument("table")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--spec", type=click.Path(path_type=Path), required=True, help="Specification (TOML).")
+@click.option("--name", help="Name of the new table.  [default: the specification's]")
+@click.option("--replace", is_flag=True, help="Take the place of another table of this name.")
+@json_option
+def extend_command(table: str, file: Path, spec: Path, name: str | None, replace: bool, as_json: bool) -> None:
+    """Join the columns of a file to TABLE by its architectures; gives a new table."""
+    from nasbench_harness.tables.importing.build import extend_table
+
+    _print_imported(extend_table(table, file, spec, name, replace=replace), as_json)
+
+
+@tables.command("init-spec", short_help="Draft the specification of a file.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Where to write it.  [default: FILE with .toml, here]")
+def init_spec(file: Path, out: Path | None) -> None:
+    """Write a commented draft of the specification of FILE; what must be checked is marked CHECK."""
+    from nasbench_harness.tables.importing.draft import draft_spec
+
+    text = draft_spec(file)
+    path = out or Path(file.name.partition(".")[0] + ".toml")
+    try:
+        with path.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except FileExistsError:
+        raise InvalidInputError(f"{path} exists already: name another file with --out") from None
+    except OSError as error:
+        raise InvalidInputError(f"cannot write {path}: {error.strerror}") from error
+    click.echo(f"{path}: check the {text.count('CHECK') - 1} places marked CHECK, then")
+    click.echo(f"  nasbench-harness tables import {file} --spec {path}")
+
+
+@tables.command("verify", short_help="Compare tables with their digests and sources.")
+@click.argument("names", nargs=-1, metavar="[NAME]…")
+@json_option
+def verify_tables(names: tuple[str, ...], as_json: bool) -> None:
+    """Compare cached tables with their digests, and with the packages they come from, bit by bit.
+
+    NAME is a table or a folder that holds one; without it all tables are compared. Exit code 1 when something differs.
+    """
+    from nasbench_harness.tables.registry import table_names
+    from nasbench_harness.tables.verify import check_table
+
+    verdicts = []
+    for name in names or table_names():
+        verdict = check_table(name)
+        verdicts.append(verdict)
+        if not as_json:
+            click.echo(f"{name}: {verdict.describe()}")
+            for finding in verdict.findings:
+                click.echo(f"  {finding}")
+            if verdict.advice:
+                click.echo(f"  to mend: {verdict.advice}")
+    if as_json:
+        click.echo(json.dumps([vars(verdict) for verdict in verdicts], default=str))
+    if any(verdict.state == "differs" or (verdict.state == "missing" and names) for verdict in verdicts):
+        raise click.exceptions.Exit(1)
+
+
+@tables.command("remove")
+@click.argument("name")
+def remove_command(name: str) -> None:
+    """Delete an imported table from the cache."""
+    from nasbench_harness.tables.registration import remove_table
+
+    remove_table(name)
+    click.echo(f"removed {name}")
+
+
+def _print_imported(table: Table, as_json: bool) -> None:
+    names = [f"{table.name}-{dataset}" for dataset in table.datasets]
+    if as_json:
+        click.echo(json.dumps({"name": table.name, "sha256": table.digest, "tasks": names}))
+        return
+    click.echo(f"{table.name}: {table.folder}")
+    for dataset, task in zip(table.datasets.values(), names, strict=True):
+        metrics = ", ".join(f"{name} ({column.metric.role})" for name, column in dataset.columns.items())
+        click.echo(f"  {task}  ({dataset.title}): {dataset.space.num_architectures:,} architectures; {metrics}")

@@ -1,0 +1,78 @@
+"""The verb verify."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nasbench_harness.cli.base import json_option, main
+from nasbench_harness.cli.progress import training_bar
+
+if TYPE_CHECKING:
+    from nasbench_harness.api import Study
+
+
+@main.command(short_help="Train the winners beside controls.")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--task", help="Task to verify.  [default: the only one that can be trained]")
+@click.option("--strategies", metavar="A,B,…", help="Labels whose runs count.  [default: all]")
+@click.option("--top", type=int, help="Candidates.  [default: 5]")
+@click.option("--controls", help="matched (as many convolutions of each size) or random.  [default: matched]")
+@click.option("--num-controls", type=int, help="Controls of each candidate.  [default: 3]")
+@click.option("--training-seeds", type=int, help="Trainings of each architecture.  [default: 2]")
+@click.option("--quick", is_flag=True, help="3 candidates, 3 random controls, 3 seeds.")
+@click.option("--recipe", help="animals8-10, animals8-1, nb201-200 or nb201-12.  [default: animals8-10]")
+@click.option("--data", help="animals8, digits8, cifar10, cifar100, imagenet16-120 or npz.  [default: animals8]")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder or file of data that no package brings.")
+@click.option("--split", type=click.Path(path_type=Path), help="File with the official halves of the data.")
+@click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]")
+@click.option("--jobs", type=int, help="Processes on a CPU.  [default: one for each core]")
+@click.option("--max-seconds", type=float, help="Begin no block of a candidate and its controls after so long.")
+@click.option("--timings", is_flag=True, help="Show real seconds in the table.")
+@json_option
+def verify(
+    folder: Path, task: str | None, strategies: str | None, quick: bool, timings: bool, as_json: bool, **given: Any
+) -> None:
+    """Train the architectures that a study's runs ended with, beside controls, and judge them.
+
+    The verdict is confirmed, contradicted or inconclusive. The same command again trains nothing twice.
+    """
+    from nasbench_harness.api import open_study
+
+    options = {name: value for name, value in given.items() if value is not None} | {"timings": timings}
+    verify_study(open_study(folder), task, strategies, options, as_json, quick)
+
+
+def verify_study(
+    study: Study, task: str | None, strategies: str | None, given: dict[str, Any], as_json: bool, quick: bool = False
+) -> None:
+    """Plan, train, judge, print."""
+    from nasbench_harness.engine.references import split_list
+    from nasbench_harness.verification.verify import VerifyOptions
+
+    options = replace(VerifyOptions().quick() if quick else VerifyOptions(), **given)
+    labels = None if strategies is None else split_list(strategies)
+    prepared = study.prepare_verification(task, labels, options)
+    with training_bar() as advance:
+        done = prepared.run(advance)
+    for notice in done.progressed.notices:
+        click.echo(notice, err=True)
+    if as_json:
+        click.echo((done.folder / "verification.json").read_text(encoding="utf-8"), nl=False)
+        return
+    from rich.console import Console
+
+    from nasbench_harness.report.terminal import to_rich
+    from nasbench_harness.verification.report import verification_table
+
+    table = verification_table(done.outcome, done.task, options.timings)
+    console = Console()
+    console.print(to_rich(table, f"Verification of {done.task.name}"))
+    console.print(table.caption, style="dim", markup=False, highlight=False)
+    trained, found = done.progressed.num_trained, done.progressed.num_found
+    stopped = "; stopped by --max-seconds: the same command goes on" if done.progressed.was_stopped else ""
+    click.echo(f"{trained} trainings, {found} were there already{stopped}")
+    click.echo(f"verification: {done.folder} ({', '.join(done.files)})")
