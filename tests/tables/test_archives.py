@@ -17,6 +17,7 @@ from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.tables.archives import records
 from nasbench_harness.tables.archives.importer import import_archive, read_archive
 from nasbench_harness.tables.registry import load_table
+from nasbench_harness.testing import TableContract, run_contract
 
 CELLS = NASBench201Space()
 WIDTHS = ["8:8:8:8:8", "8:8:8:8:16", "64:64:64:64:64", "8:8:8:16:32"]
@@ -249,3 +250,11 @@ def test_the_command_line_imports_an_archive(folder, cli, tmp_path):
         assert failed.returncode == 2
         assert message in failed.stderr
         assert failed.stderr.count("\n") == 1
+
+
+def test_its_table_keeps_the_contract_of_tables(folder, tmp_path):
+    table = read_archive(folder, tmp_path)
+    contract = type("Archive", (TableContract,), {"make_table": lambda self: table})()
+    findings = run_contract(contract)
+    assert len(findings) >= 8
+    assert [finding.failure for finding in findings if finding.failure] == []

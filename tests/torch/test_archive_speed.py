@@ -1,4 +1,4 @@
-"""Seconds and peak memory of reading an official archive, beside the packages' own loading.
+"""CPU seconds and peak memory of reading an official archive, beside the packages' own loading.
 
 With NASBENCH_RECORD_RESULTS=1 the measurements are written to results/archives/reading.md.
 """
@@ -39,33 +39,33 @@ def stop(done, total):
 """
 OURS = """
 from nasbench_harness.tables.archives.importer import read_archive
-before, start = peak(), time.perf_counter()
+before, start = peak(), time.process_time()
 try:
     read_archive(path, work, progress=stop)
 except Read:
-    print(time.perf_counter() - start, peak(), before)
+    print(time.process_time() - start, peak(), before)
 """
 ARRAYS = """
 from nasbench_harness.tables.archives.importer import read_archive
-before, start = peak(), time.perf_counter()
+before, start = peak(), time.process_time()
 read_archive(path, work)
-print(time.perf_counter() - start, peak(), before)
+print(time.process_time() - start, peak(), before)
 """
 PACKAGE = """
 import torch
 from nas_201_api import NASBench201API
-before, start = peak(), time.perf_counter()
+before, start = peak(), time.process_time()
 api = NASBench201API(torch.load(path, map_location="cpu", weights_only=False), verbose=False)
 assert len(api.evaluated_indexes) == count
-print(time.perf_counter() - start, peak(), before)
+print(time.process_time() - start, peak(), before)
 """
 PACKAGE_FOLDER = """
 from nats_bench.api_topology import NATStopology
-before, start = peak(), time.perf_counter()
+before, start = peak(), time.process_time()
 api = NATStopology(str(path), fast_mode=True, verbose=False)
 for index in range(count):
     api._prepare_info(index)
-print(time.perf_counter() - start, peak(), before)
+print(time.process_time() - start, peak(), before)
 """
 
 
@@ -144,12 +144,12 @@ def write_results(lines, seconds, peak):
         "object,",
         "the harness keeps rows on disk.",
         "",
-        "| file | reader | seconds per 100 | peak MB at 200 | MB more per 100 | MB for all, extrapolated |",
+        "| file | reader | CPU seconds per 100 | peak MB at 200 | MB more per 100 | MB for all, extrapolated |",
         "|---|---|---|---|---|---|",
     ]
     tail = [
         "",
-        f"Reading the file of {SIZES[1]} (zip) and writing the arrays of all {ALL:,} rows: {seconds:.0f} s, "
+        f"Reading the file of {SIZES[1]} (zip) and writing the arrays of all {ALL:,} rows: {seconds:.0f} CPU seconds, "
         f"peak {peak:.0f} MB.",
     ]
     RESULTS.parent.mkdir(exist_ok=True)

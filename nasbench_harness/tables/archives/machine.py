@@ -181,7 +181,9 @@ class DataPickle:
         return taken
 
     def _unpack(self, layout: struct.Struct) -> Any:
-        return layout.unpack(self._take(layout.size))[0]
+        value = layout.unpack_from(self._data, self._position)[0]
+        self._position += layout.size
+        return value
 
     def _table_of_operations(self) -> list[Callable[[], None] | None]:
         byte, short, integer = struct.Struct("<B"), struct.Struct("<H"), struct.Struct("<i")
