@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nasbench_harness.trainer.keys import cache_key
     from nasbench_harness.trainer.processes import train_many
     from nasbench_harness.trainer.recipe import RECIPES, Recipe, recipe_of
+    from nasbench_harness.trainer.trained import evaluate_sealed
     from nasbench_harness.trainer.training import TrainingResult, estimate_seconds, train
 
 _HOMES = {
@@ -20,6 +21,7 @@ _HOMES = {
     "nasbench_harness.trainer.keys": ("cache_key",),
     "nasbench_harness.trainer.processes": ("train_many",),
     "nasbench_harness.trainer.recipe": ("RECIPES", "Recipe", "recipe_of"),
+    "nasbench_harness.trainer.trained": ("evaluate_sealed",),
     "nasbench_harness.trainer.training": ("TrainingResult", "estimate_seconds", "train"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -33,6 +35,7 @@ __all__ = [
     "TrainingResult",
     "cache_key",
     "estimate_seconds",
+    "evaluate_sealed",
     "load_data",
     "recipe_of",
     "train",

@@ -13,7 +13,7 @@ from torch.nn import functional
 from nasbench_harness.trainer.data import ImageData
 from nasbench_harness.trainer.recipe import Recipe
 
-_EVALUATION_BATCH = 512
+EVALUATION_BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,32 @@ class DeviceImages:
         crops = self._normalized(self.pixels[pixels])  # (n, side, side, stack, channels)
         return crops.flatten(3).permute(0, 3, 1, 2)
 
-    def valid_batches(self, stack: int, batch_size: int = _EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images (n, stack · channels, side, side), the same for all seeds and not augmented, and labels (n,)."""
-        for start in range(0, len(self.valid_labels), batch_size):
-            images = self._normalized(self.valid_images[start : start + batch_size])
-            yield images.repeat(1, 1, 1, stack).permute(0, 3, 1, 2), self.valid_labels[start : start + batch_size]
+    def valid_batches(self, stack: int, batch_size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+        """Validation images (n, stack · channels, side, side) and labels (n,), as ``plain_batches`` gives them."""
+        return plain_batches(self.valid_images, self.valid_labels, self.mean, self.std, stack, batch_size)
 
     def _normalized(self, pixels: Tensor) -> Tensor:
-        return (pixels.to(self.mean.dtype) - self.mean) / self.std
+        return normalized(pixels, self.mean, self.std)
+
+
+def plain_batches(
+    images: Tensor, labels: Tensor, mean: Tensor, std: Tensor, stack: int, batch_size: int = EVALUATION_BATCH
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images (n, stack · channels, side, side), the same for all seeds and not augmented, and labels (n,).
+
+    Args:
+        images: uint8, channels last, shape (num_images, side, side, channels).
+        labels: Shape (num_images,).
+        mean: Of each channel.
+        std: The same.
+        stack: Number of seeds.
+        batch_size: Images of a batch; the last may be smaller.
+    """
+    for start in range(0, len(labels), batch_size):
+        batch = normalized(images[start : start + batch_size], mean, std)
+        yield batch.repeat(1, 1, 1, stack).permute(0, 3, 1, 2), labels[start : start + batch_size]
+
+
+def normalized(pixels: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Pixels (…, channels) of 0 … 255, less the mean, in standard deviations; floating point before any arithmetic."""
+    return (pixels.to(mean.dtype) - mean) / std

@@ -9,8 +9,8 @@ import json
 import torch
 
 from nasbench_harness.trainer.data import ImageData
+from nasbench_harness.trainer.devices import torch_device
 from nasbench_harness.trainer.recipe import Recipe
-from nasbench_harness.trainer.training import torch_device
 
 
 def cache_key(architecture: str, seed: int, recipe: Recipe, data: ImageData, device: str) -> str:

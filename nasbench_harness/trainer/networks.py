@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -215,6 +215,18 @@ class Network(nn.Module):
                 bound = 1 / math.sqrt(layer.weight.shape[2])
                 _fill(layer.weight, bound, f"{name}.weight", seeds)
                 _fill(layer.bias, bound, f"{name}.bias", seeds)
+
+
+@torch.no_grad()
+def count_correct(network: Network, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Correct images, and whether all logits are finite, of each seed, shapes (stack,); in evaluation mode."""
+    network.eval()
+    correct, is_finite = [], []
+    for images, labels in batches:
+        logits = network(images)
+        correct.append((logits.argmax(2) == labels).sum(1))
+        is_finite.append(logits.isfinite().all(2).all(1))
+    return torch.stack(correct).sum(0), torch.stack(is_finite).all(0)
 
 
 def _fill(parameter: Any, bound: float, name: str, seeds: Sequence[int]) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 
 from nasbench_harness.trainer.data import ImageData
+from nasbench_harness.trainer.devices import torch_device
 from nasbench_harness.trainer.recipe import Recipe
-from nasbench_harness.trainer.training import TrainingResult, network_structure, torch_device, train
+from nasbench_harness.trainer.training import TrainingResult, network_structure, train
 
 Job = tuple[str, Sequence[int]]
 
@@ -21,6 +22,8 @@ def train_many(
     num_processes: int | None = None,
     *,
     on_result: Callable[[list[TrainingResult]], None],
+    deterministic: bool = False,
+    keep_networks: bool = False,
 ) -> None:
     """Train every job and hand over its results as soon as it is done, in any order.
 
@@ -34,23 +37,28 @@ def train_many(
         device: As for ``train``.
         num_processes: At most so many; one for each core if left out.
         on_result: Called in this process with the results of one job.
+        deterministic: As for ``train``.
+        keep_networks: As for ``train``.
 
     Raises:
         InvalidInputError: An architecture or the device cannot be used; nothing was trained then.
     """
     kind = torch_device(device).type
+    how = {"deterministic": deterministic, "keep_networks": keep_networks}
     ordered = longest_first(jobs, recipe, data)
     num_processes = min(num_processes or os.cpu_count() or 1, len(ordered))
     if kind != "cpu" or num_processes <= 1:
         for architecture, seeds in ordered:
-            on_result(train(architecture, recipe, data, seeds, device))
+            on_result(train(architecture, recipe, data, seeds, device, **how))
         return
     from loky import ProcessPoolExecutor
 
     executor = ProcessPoolExecutor(num_processes)  # loky starts fresh interpreters
     try:
         sent = data.without_test()
-        futures = [executor.submit(train, architecture, recipe, sent, seeds, "cpu") for architecture, seeds in ordered]
+        futures = [
+            executor.submit(train, architecture, recipe, sent, seeds, "cpu", **how) for architecture, seeds in ordered
+        ]
         for future in as_completed(futures):
             on_result(future.result())
     finally:

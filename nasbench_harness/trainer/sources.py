@@ -221,7 +221,7 @@ def _npz(path: Path) -> Source:
         raise InvalidInputError(f"{path} lacks {', '.join(missing)}: expected {', '.join(names)}")
     train, valid = (_part(arrays, part, path) for part in ("train", "valid"))
     test = _part(arrays, "test", path) if {"x_test", "y_test"} <= set(arrays) else None
-    return Source(path.stem, train, valid, test, can_flip=bool(arrays.get("can_flip", False)))
+    return Source(path.name, train, valid, test, can_flip=bool(arrays.get("can_flip", False)))
 
 
 def _part(arrays: dict[str, AnyArray], part: str, path: Path) -> Images:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 
 import torch
@@ -15,9 +15,18 @@ from torch.nn import functional
 from nasbench_harness.errors import HarnessError, InvalidInputError
 from nasbench_harness.trainer.batches import DeviceImages, draw_epoch
 from nasbench_harness.trainer.data import ImageData
-from nasbench_harness.trainer.networks import Network
+from nasbench_harness.trainer.devices import (
+    is_out_of_memory,
+    memory_shortage,
+    release_memory,
+    stated_arithmetic,
+    synchronize,
+    torch_device,
+)
+from nasbench_harness.trainer.networks import Network, count_correct
 from nasbench_harness.trainer.recipe import Recipe
 from nasbench_harness.trainer.structure import Structure, is_widths, structure_of
+from nasbench_harness.trainer.trained import TrainedStack
 
 _TIMED_STEPS = 20
 
@@ -34,6 +43,10 @@ class TrainingResult:
         train_loss: Mean cross-entropy of each epoch's training images, as they were trained on.
         diverged: A loss or a logit was not finite.
         seconds: This seed's share of the stack's seconds.
+        stack: Seeds that trained as one network. Smaller than the recipe's if memory was too small: rounding differs
+            then, so the result belongs to ``dataclasses.replace(recipe, stack=stack)``.
+        notice: A line that the user should read, or nothing.
+        network: The stack that this seed was part of, where it was to be kept.
     """
 
     architecture: str
@@ -43,15 +56,26 @@ class TrainingResult:
     train_loss: tuple[float, ...]
     diverged: bool
     seconds: float
+    stack: int
+    notice: str = ""
+    network: TrainedStack | None = field(default=None, repr=False, compare=False)
 
 
 def train(
-    architecture: str, recipe: Recipe, data: ImageData, seeds: Sequence[int], device: str = "auto"
+    architecture: str,
+    recipe: Recipe,
+    data: ImageData,
+    seeds: Sequence[int],
+    device: str = "auto",
+    *,
+    deterministic: bool = False,
+    keep_networks: bool = False,
 ) -> list[TrainingResult]:
     """Train an architecture once with each seed.
 
     Seeds train in stacks of ``recipe.stack``; a last stack that is smaller is filled with seeds whose results are
-    dropped, so that every result is rounded alike. A CPU uses one thread.
+    dropped, so that every result is rounded alike. A CPU uses one thread. Where memory is too small the stack is
+    halved, never the batch, and the results say so.
 
     Args:
         architecture: Official NAS-Bench-201 string, or five widths where the recipe trains widths.
@@ -59,26 +83,48 @@ def train(
         data: Images; the test part is not opened.
         seeds: Training seeds, distinct and not negative.
         device: ``auto`` (cuda if there is one, else cpu), ``cpu``, ``cuda``, ``mps``.
+        deterministic: The same bits at every repetition on the same GPU too; slower. A CPU always repeats its bits.
+        keep_networks: Keep what was trained, for ``evaluate_sealed``.
 
     Returns:
         One result per seed, in their order.
 
     Raises:
         InvalidInputError: Architecture, seeds or device cannot be used.
-        HarnessError: The device's memory is too small.
+        HarnessError: The device's memory is too small for one seed.
     """
     structure = network_structure(architecture, recipe, data)
     if len(set(seeds)) < len(seeds) or min(seeds, default=0) < 0:
         raise InvalidInputError(f"training seeds must be distinct and not negative, got {list(seeds)}")
     chosen = torch_device(device)
-    results = []
-    with _single_thread(chosen), _explained_memory(chosen, architecture):
-        images = DeviceImages(data, recipe, chosen, torch.float32)
-        for start in range(0, len(seeds), recipe.stack):
-            wanted = seeds[start : start + recipe.stack]
-            stack = [*wanted, *_spare_seeds(wanted, recipe.stack)]
-            results += _train_stack(architecture, structure, recipe, images, data.chance, stack)[: len(wanted)]
-    return results
+    shortage = ""
+    for stack in _halvings(recipe.stack):
+        fitting = dataclasses.replace(recipe, stack=stack)
+        try:
+            with stated_arithmetic(chosen, deterministic):
+                results = _train_all(architecture, structure, fitting, data, seeds, chosen, keep_networks)
+            return [dataclasses.replace(result, notice=_notice(architecture, recipe, stack)) for result in results]
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            shortage = memory_shortage(chosen, error)  # not the error: it would keep its tensors alive
+        release_memory(chosen)
+    raise HarnessError(f"{architecture} does not fit into the memory of {chosen}: {shortage}")
+
+
+def _halvings(stack: int) -> Iterator[int]:
+    while stack:
+        yield stack
+        stack //= 2
+
+
+def _notice(architecture: str, recipe: Recipe, stack: int) -> str:
+    if stack == recipe.stack:
+        return ""
+    return (
+        f"{recipe.stack} seeds of {architecture} do not fit into memory together: trained {stack} at a time, which "
+        "rounds differently"
+    )
 
 
 def estimate_seconds(architecture: str, recipe: Recipe, data: ImageData, device: str = "auto") -> float:
@@ -89,21 +135,21 @@ def estimate_seconds(architecture: str, recipe: Recipe, data: ImageData, device:
     """
     structure = network_structure(architecture, recipe, data)
     chosen = torch_device(device)
-    with _single_thread(chosen), _explained_memory(chosen, architecture):
+    with stated_arithmetic(chosen):
         images = DeviceImages(data, recipe, chosen, torch.float32)
         run = StackTraining(structure, recipe, images, list(range(recipe.stack)))
         start, num_steps = perf_counter(), 0
         for num_steps in run.steps(epoch=0):
             if num_steps == 1:  # the first one also prepares
-                _synchronize(chosen)
+                synchronize(chosen)
                 start = perf_counter()
             if num_steps > _TIMED_STEPS:
                 break
-        _synchronize(chosen)
+        synchronize(chosen)
         per_step = (perf_counter() - start) / max(1, num_steps - 1)
         start = perf_counter()
         run.evaluate()
-        _synchronize(chosen)
+        synchronize(chosen)
         return recipe.epochs * (per_step * run.steps_per_epoch + perf_counter() - start)
 
 
@@ -117,23 +163,6 @@ def network_structure(architecture: str, recipe: Recipe, data: ImageData) -> Str
     if is_widths(architecture) != (recipe.space == "widths"):
         raise InvalidInputError(f"recipe {recipe.name} trains {recipe.space}, got {architecture!r}")
     return structure
-
-
-def torch_device(device: str) -> torch.device:
-    """The device of a name; ``auto`` is cuda if there is one, else cpu.
-
-    Raises:
-        InvalidInputError: It is unknown or not there.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind = device.partition(":")[0]
-    is_there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if kind not in is_there:
-        raise InvalidInputError(f"unknown device {device!r}: expected auto, cpu, cuda or mps")
-    if not is_there[kind]:
-        raise InvalidInputError(f"device {device} is not there: use --device cpu, or a build of torch that supports it")
-    return torch.device(device)
 
 
 class StackTraining:
@@ -196,18 +225,6 @@ class StackTraining:
         return count_correct(self.network, self.images.valid_batches(len(self.seeds)))
 
 
-@torch.no_grad()
-def count_correct(network: Network, batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Correct images, and whether all logits are finite, of each seed, shapes (stack,); in evaluation mode."""
-    network.eval()
-    correct, is_finite = [], []
-    for images, labels in batches:
-        logits = network(images)
-        correct.append((logits.argmax(2) == labels).sum(1))
-        is_finite.append(logits.isfinite().all(2).all(1))
-    return torch.stack(correct).sum(0), torch.stack(is_finite).all(0)
-
-
 def mean_losses(logits: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of each seed, shape (stack,), of logits (stack, n, num_classes) and labels (stack, n)."""
     flat = logits.flatten(0, 1)
@@ -216,56 +233,61 @@ def mean_losses(logits: Tensor, labels: Tensor) -> Tensor:
     return losses.view(labels.shape).mean(1)
 
 
+def _train_all(
+    architecture: str,
+    structure: Structure,
+    recipe: Recipe,
+    data: ImageData,
+    seeds: Sequence[int],
+    device: torch.device,
+    keep_networks: bool,
+) -> list[TrainingResult]:
+    images = DeviceImages(data, recipe, device, torch.float32)
+    results = []
+    for start in range(0, len(seeds), recipe.stack):
+        wanted = seeds[start : start + recipe.stack]
+        stack = [*wanted, *_spare_seeds(wanted, recipe.stack)]
+        run_results = _train_stack(architecture, structure, recipe, images, data, stack, keep_networks)
+        results += run_results[: len(wanted)]
+    return results
+
+
 def _train_stack(
     architecture: str,
     structure: Structure,
     recipe: Recipe,
     images: DeviceImages,
-    chance: float,
+    data: ImageData,
     seeds: Sequence[int],
+    keep_network: bool,
 ) -> list[TrainingResult]:
     start = perf_counter()
     run = StackTraining(structure, recipe, images, seeds)
     accuracies, losses, is_finite = zip(*(run.epoch(epoch) for epoch in range(recipe.epochs)), strict=True)
     seconds = (perf_counter() - start) / len(seeds)
+    network = None
+    if keep_network:
+        state = {name: value.cpu() for name, value in run.network.state_dict().items()}
+        network = TrainedStack(structure, tuple(seeds), state, data.mean, data.std)
     results = []
     for position, seed in enumerate(seeds):
         lives = [all(epoch[position] for epoch in is_finite[: end + 1]) for end in range(recipe.epochs)]
-        curve = tuple(epoch[position] if alive else chance for epoch, alive in zip(accuracies, lives, strict=True))
-        loss = tuple(epoch[position] for epoch in losses)
-        results.append(TrainingResult(architecture, seed, curve[-1], curve, loss, not lives[-1], seconds))
+        curve = tuple(epoch[position] if alive else data.chance for epoch, alive in zip(accuracies, lives, strict=True))
+        results.append(
+            TrainingResult(
+                architecture=architecture,
+                seed=seed,
+                accuracy=curve[-1],
+                curve=curve,
+                train_loss=tuple(epoch[position] for epoch in losses),
+                diverged=not lives[-1],
+                seconds=seconds,
+                stack=len(seeds),
+                network=network,
+            )
+        )
     return results
 
 
 def _spare_seeds(wanted: Sequence[int], stack: int) -> list[int]:
     return [max(wanted) + number for number in range(1, stack - len(wanted) + 1)]
-
-
-@contextmanager
-def _single_thread(device: torch.device) -> Iterator[None]:
-    """Sums on a CPU depend on the number of threads: use one."""
-    before = torch.get_num_threads()
-    if device.type == "cpu":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _explained_memory(device: torch.device, architecture: str) -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        free = torch.cuda.mem_get_info(device)[0] / 2**20
-        needed = torch.cuda.max_memory_allocated(device) / 2**20
-        raise HarnessError(
-            f"{architecture} needs more than {needed:,.0f} MB of {device}'s memory, of which {free:,.0f} MB are free: "
-            "use --device cpu, or a recipe with a smaller stack"
-        ) from error
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

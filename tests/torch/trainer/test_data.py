@@ -271,3 +271,30 @@ def test_missing_torch_is_one_line(monkeypatch):
         nasbench_harness.trainer.load_data()
     with pytest.raises(AttributeError):
         nasbench_harness.trainer.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("other", ["train", "valid"])
+@pytest.mark.parametrize("name", ["mine.npz", "cifar10.npz"])
+def test_images_of_the_test_part_are_nowhere_else(npz, other, name):
+    shared = pixels(4, 8, 8)
+    many = pixels(12 if other == "train" else 6, 8, 8)
+    many[:2] = shared[:2]
+    path = npz(**{f"x_{other}": many, "x_test": shared, "y_test": np.arange(4) % 3})
+    path = path.rename(path.with_name(name))
+    with pytest.raises(InvalidInputError, match=f"2 test images are {other}"):
+        load_data("npz", path)
+
+
+def test_the_test_part_fits_the_others(npz):
+    test = {"x_test": pixels(4, 12, 12), "y_test": np.arange(4) % 3}
+    with pytest.raises(InvalidInputError, match=r"test \(1, 12, 12\)"):
+        load_data("npz", npz(**test))
+    with pytest.raises(InvalidInputError, match="test has class 8"):
+        load_data("npz", npz(x_test=pixels(4, 8, 8), y_test=np.full(4, 8)))
+
+
+def test_mean_and_deviation_are_those_of_the_training_images(npz):
+    data = load_data("npz", npz(x_train=pixels(12, 8, 8, 3), x_valid=pixels(6, 8, 8, 3)))
+    channels = data.train_images.double()
+    assert data.mean == pytest.approx(channels.mean((0, 2, 3)).tolist())
+    assert data.std == pytest.approx(channels.std((0, 2, 3), correction=0).tolist())

@@ -1,0 +1,84 @@
+"""Where trainings run: devices, how they calculate, and what happens when their memory is too small."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from nasbench_harness.errors import InvalidInputError
+
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def torch_device(device: str) -> torch.device:
+    """The device of a name; ``auto`` is cuda if there is one, else cpu.
+
+    Raises:
+        InvalidInputError: It is unknown or not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind = device.partition(":")[0]
+    is_there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if kind not in is_there:
+        raise InvalidInputError(f"unknown device {device!r}: expected auto, cpu, cuda or mps")
+    if not is_there[kind]:
+        raise InvalidInputError(f"device {device} is not there: use --device cpu, or a build of torch that supports it")
+    return torch.device(device)
+
+
+@contextmanager
+def stated_arithmetic(device: torch.device, deterministic: bool = False) -> Iterator[None]:
+    """Calculate as the cache key says, and put all settings back at the end.
+
+    A CPU uses one thread, because sums depend on their number. A GPU's convolutions in float32 are float32: by default
+    PyTorch lets them round to TF32.
+
+    Args:
+        device: Where.
+        deterministic: Also the same bits at every repetition on the same GPU; slower.
+    """
+    threads, was = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    was_warning = torch.is_deterministic_algorithms_warn_only_enabled()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses to be deterministic
+        torch.use_deterministic_algorithms(True)
+    try:
+        with torch.backends.cudnn.flags(
+            enabled=torch.backends.cudnn.enabled, deterministic=deterministic, allow_tf32=False
+        ):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(was, warn_only=was_warning)
+        torch.set_num_threads(threads)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is exhausted; the CPU and mps have no exception of their own for it."""
+    told = isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
+    return told or isinstance(error, torch.OutOfMemoryError | MemoryError)
+
+
+def memory_shortage(device: torch.device, error: BaseException) -> str:
+    """Needed and free memory, in words: measured on a GPU, elsewhere what the error says."""
+    if device.type != "cuda":
+        return str(error).partition("\n")[0]
+    needed, free = torch.cuda.max_memory_allocated(device) / 2**20, torch.cuda.mem_get_info(device)[0] / 2**20
+    return f"it takes more than {needed:,.0f} MB, {free:,.0f} MB are free"
+
+
+def release_memory(device: torch.device) -> None:
+    """Give back what PyTorch holds in reserve on a GPU."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,102 @@
+import dataclasses
+
+import pytest
+import torch
+
+from nasbench_harness.errors import HarnessError
+from nasbench_harness.trainer import train
+from nasbench_harness.trainer.devices import is_out_of_memory, memory_shortage, stated_arithmetic, torch_device
+from nasbench_harness.trainer.training import StackTraining
+
+from .conftest import cell
+
+CELL = cell("320142")
+CPU = torch.device("cpu")
+
+
+def settings():
+    return (
+        torch.get_num_threads(),
+        torch.backends.cudnn.allow_tf32,
+        torch.backends.cudnn.deterministic,
+        torch.are_deterministic_algorithms_enabled(),
+    )
+
+
+@pytest.fixture
+def limited(monkeypatch):
+    """Memory that holds at most so many stacked seeds; returns the sizes of the stacks and batches that were tried."""
+
+    def limit(most, message="CUDA out of memory. Tried to allocate 2 GiB"):
+        tried = []
+        epoch = StackTraining.epoch
+
+        def checked(self, number):
+            tried.append((len(self.seeds), self.recipe.batch_size))
+            if len(self.seeds) > most:
+                raise torch.OutOfMemoryError(message)
+            return epoch(self, number)
+
+        monkeypatch.setattr(StackTraining, "epoch", checked)
+        return tried
+
+    return limit
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_settings_hold_inside_and_are_put_back(deterministic):
+    before = settings()
+    with stated_arithmetic(CPU, deterministic):
+        assert settings() == (1, False, deterministic, deterministic)
+    with pytest.raises(ZeroDivisionError), stated_arithmetic(CPU, deterministic):
+        _ = 1 / 0
+    assert settings() == before
+
+
+def test_deterministic_training_is_the_same_on_a_cpu(recipe, data):
+    one, other = (train(CELL, recipe, data, [1, 2, 3], "cpu", deterministic=how) for how in (False, True))
+    assert [result.train_loss for result in one] == [result.train_loss for result in other]
+
+
+def test_too_small_a_memory_halves_the_stack_and_never_the_batch(recipe, data, limited):
+    recipe = dataclasses.replace(recipe, stack=4)
+    tried = limited(1)
+    results = train(CELL, recipe, data, [5, 6, 7], "cpu")
+    assert list(dict.fromkeys(tried)) == [(4, 8), (2, 8), (1, 8)]
+    assert [result.stack for result in results] == [1, 1, 1]
+    assert all("trained 1 at a time" in result.notice for result in results)
+    alone = train(CELL, dataclasses.replace(recipe, stack=1), data, [5, 6, 7], "cpu")
+    assert [result.train_loss for result in results] == [result.train_loss for result in alone]
+    assert [result.notice for result in alone] == ["", "", ""]
+
+
+def test_a_memory_too_small_for_one_seed_is_one_line(recipe, data, limited):
+    limited(0, "not enough memory: you tried to allocate 4096 bytes\nmore lines")
+    with pytest.raises(HarnessError, match=r"\|nor_conv_3x3.* memory of cpu: .*4096 bytes$") as error:
+        train(CELL, recipe, data, [1], "cpu")
+    assert "\n" not in str(error.value)
+
+
+def test_a_real_fault_keeps_its_traceback(recipe, data, monkeypatch):
+    def broken(self, number):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(StackTraining, "epoch", broken)
+    with pytest.raises(RuntimeError, match="mat1"):
+        train(CELL, recipe, data, [1], "cpu")
+
+
+def test_a_huge_allocation_is_recognized():
+    with pytest.raises(RuntimeError) as error:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert is_out_of_memory(error.value)
+    assert str(2**60) in memory_shortage(CPU, error.value)
+    assert is_out_of_memory(MemoryError())
+    assert not is_out_of_memory(RuntimeError("shape mismatch"))
+
+
+def test_auto_takes_the_gpu_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert torch_device("auto").type == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert torch_device("auto").type == "cpu"
