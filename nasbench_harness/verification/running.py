@@ -16,10 +16,17 @@ Progress = Callable[[int, int], None]
 
 
 class Trainer(Protocol):
-    """What trains architectures: the package's own trainer, or a stand-in."""
+    """What trains architectures: the package's own trainer, or a stand-in.
+
+    Attributes:
+        recipe: Name of the recipe.
+        data: Name of the data.
+        notices: Lines about its trainings that the user should read.
+    """
 
     recipe: str
     data: str
+    notices: list[str]
 
     def key(self, architecture: str, seed: int) -> str:
         """Hash of everything that decides a training's result."""
@@ -104,7 +111,7 @@ def train_design(
         architecture: [journal.entries[key] for key, _ in pairs if key in journal.entries]
         for architecture, pairs in keys.items()
     }
-    notices = (journal.notice,) if journal.notice else ()
+    notices = (*filter(None, [journal.notice]), *trainer.notices)
     return Progressed(entries, done - num_found, num_found, was_stopped, notices)
 
 

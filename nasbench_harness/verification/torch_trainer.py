@@ -43,6 +43,7 @@ class TorchTrainer:
         self._recipe = replace(chosen, stack=training_seeds) if chosen.stack > 1 else chosen
         self._data = trainer.load_data(source, data_dir, split)
         self._device, self._num_processes = device, num_processes
+        self.notices: list[str] = []
         self.recipe, self.data, self.split_origin = recipe, self._data.name, self._data.split_origin
 
     def key(self, architecture: str, seed: int) -> str:
@@ -59,6 +60,7 @@ class TorchTrainer:
         """Train every job; results are handed over as they come."""
 
         def finished(results: list[trainer.TrainingResult]) -> None:
+            self.notices += {result.notice for result in results if result.notice}  # one architecture, so one at most
             on_result(
                 [
                     Entry(

@@ -42,6 +42,24 @@ def test_the_best_of_a_search_are_trained_judged_and_never_twice(study):
     assert {name: (again.folder / name).read_bytes() for name in again.files} == before
 
 
+def test_too_small_a_memory_is_told(study, monkeypatch):
+    import torch
+
+    from nasbench_harness.trainer.training import StackTraining
+
+    epoch = StackTraining.epoch
+
+    def only_one_fits(self, number):
+        if len(self.seeds) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return epoch(self, number)
+
+    monkeypatch.setattr(StackTraining, "epoch", only_one_fits)
+    done = verify(study, **QUICK | {"device": "cpu", "jobs": 1})
+    assert len(done.progressed.notices) == 6
+    assert all("2 seeds of |" in line and "trained 1 at a time" in line for line in done.progressed.notices)
+
+
 @pytest.mark.slow
 def test_killed_at_five_moments_the_same_command_ends_with_the_same_verdict(study, tmp_path):
     whole = subprocess.run([*COMMAND, str(study.path), *FLAGS, "--json"], capture_output=True, text=True, check=True)

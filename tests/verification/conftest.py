@@ -16,7 +16,7 @@ class TableTrainer:
 
     def __init__(self, task, noise=0.1, stop_after=None, diverges=()):
         self.task, self.noise, self.stop_after, self.diverges = task, noise, stop_after, diverges
-        self.trained = []
+        self.trained, self.notices = [], []
 
     def key(self, architecture, seed):
         return hashlib.sha256(f"{architecture} {seed}".encode()).hexdigest()

@@ -26,6 +26,16 @@ def test_everything_is_trained_once_and_found_again(design, task, make_trainer, 
     assert again.entries == first.entries
 
 
+def test_notices_of_the_trainer_reach_the_user(design, task, make_trainer, tmp_path):
+    trainer, path = make_trainer(), tmp_path / "journal.jsonl"
+    trainer.notices = ["trained 1 at a time"]
+    assert train_design(design, task, trainer, path, 0).notices == ("trained 1 at a time",)
+    path.write_text(path.read_text(encoding="utf-8") + '{"torn', encoding="utf-8")
+    torn, told = train_design(design, task, trainer, path, 0).notices
+    assert "torn" in torn
+    assert told == "trained 1 at a time"
+
+
 @pytest.mark.parametrize("stop_after", [0, 1, 7, 20, 39])
 def test_a_stopped_verification_goes_on_and_ends_with_the_same_verdict(
     design, task, make_trainer, tmp_path, stop_after
