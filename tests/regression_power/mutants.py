@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from nasbench_strategies.local_search import LocalSearch
 from nasbench_strategies.regularized_evolution import RegularizedEvolution
+from nasbench_strategies.reinforce import Reinforce
 
 from nasbench_harness import Proposals
 
@@ -98,3 +99,11 @@ class GivesUpEarly(LocalSearch):
             self._num_random[failed] = 1
             self._center_loss[failed] = np.inf
             self._num_neighbors[failed] = 0
+
+
+class NoBaseline(Reinforce):
+    """REINFORCE whose baseline is always 0."""
+
+    def tell(self, results):
+        self._baseline[:] = 0.0
+        super().tell(results)

@@ -30,6 +30,7 @@ FAULTS = (
     ("local search moves to a worse neighbor", "local-search", mutants.MovesToWorse),
     ("local search never restarts", "local-search", mutants.NeverRestarts),
     ("local search restarts after one failed neighbor", "local-search", mutants.GivesUpEarly),
+    ("REINFORCE's baseline is always 0", "reinforce", mutants.NoBaseline),
 )
 # Listed, not asserted: on CIFAR-10 it costs less than the margin.
 SMALL_FAULT = ("nobody dies: the population grows", "regularized-evolution", mutants.NobodyDies)
