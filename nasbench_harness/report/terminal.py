@@ -23,15 +23,15 @@ _MIN_WIDTH_PER_STRATEGY = 15  # of a mean with its standard deviation
 
 def print_report(console: Console, analysis: Analysis) -> None:
     """Few tasks: one block per task; many: tasks × strategies. Then ranks, spending and the caption."""
-    overviews = overview_tables(analysis)
+    overviews, spent = overview_tables(analysis), spending_table(analysis)
     if len(analysis.tasks) <= _MAX_TASKS_IN_DETAIL:
         for entry in analysis.tasks:
             console.print(to_rich(task_table(analysis, entry), f"{entry.task.title} · {entry.task.name}"))
+            console.print(to_rich(_of_task(spent, entry.task.name), f"What a run spent · {entry.task.name}"))
         if len(analysis.tasks) > 1 and len(analysis.labels) > 1:
             ranks = sorted(zip(analysis.mean_ranks.tolist(), analysis.labels, strict=True))
             line = "  ".join(f"{label} {rank:.2f}" for rank, label in ranks if rank == rank)
             console.print(Text.assemble(("mean rank over tasks  ", "bold"), line))
-        console.print(to_rich(spending_table(analysis), "What a run spent"))
     else:
         for table in overviews:
             is_wide = console.width >= 20 + _MIN_WIDTH_PER_STRATEGY * (len(table.columns) - 1)
@@ -39,6 +39,12 @@ def print_report(console: Console, analysis: Analysis) -> None:
             console.print(to_rich(table if is_wide else _means_only(table), title))
         console.print(Text(_repeats(analysis), style="dim"))
     console.print(Text(overviews[0].caption, style="dim"))
+
+
+def _of_task(table: Table, task: str) -> Table:
+    """The rows of one task, without the column that names it."""
+    rows = tuple(replace(row, cells=row.cells[1:]) for row in table.rows if row.cells[0].text == task)
+    return replace(table, columns=table.columns[1:], rows=rows)
 
 
 def _means_only(table: Table) -> Table:
