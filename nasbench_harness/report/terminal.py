@@ -18,6 +18,7 @@ from nasbench_harness.report.text import MARK
 
 _MAX_TASKS_IN_DETAIL = 4
 _MAX_NAME = 22  # letters of a name that are never folded
+_MIN_WIDTH_WITH_TEST = 104  # of a task's table with intervals
 _MIN_WIDTH_PER_STRATEGY = 15  # of a mean with its standard deviation
 
 
@@ -26,7 +27,10 @@ def print_report(console: Console, analysis: Analysis) -> None:
     overviews, spent = overview_tables(analysis), spending_table(analysis)
     if len(analysis.tasks) <= _MAX_TASKS_IN_DETAIL:
         for entry in analysis.tasks:
-            console.print(to_rich(task_table(analysis, entry), f"{entry.task.title} · {entry.task.name}"))
+            table = task_table(analysis, entry)
+            if entry.task.test is not None and console.width < _MIN_WIDTH_WITH_TEST:
+                table = _without(table, "regret_iqm")
+            console.print(to_rich(table, f"{entry.task.title} · {entry.task.name}"))
             console.print(to_rich(_of_task(spent, entry.task.name), f"What a run spent · {entry.task.name}"))
         if len(analysis.tasks) > 1 and len(analysis.labels) > 1:
             ranks = sorted(zip(analysis.mean_ranks.tolist(), analysis.labels, strict=True))
@@ -39,6 +43,12 @@ def print_report(console: Console, analysis: Analysis) -> None:
             console.print(to_rich(table if is_wide else _means_only(table), title))
         console.print(Text(_repeats(analysis), style="dim"))
     console.print(Text(overviews[0].caption, style="dim"))
+
+
+def _without(table: Table, key: str) -> Table:
+    """The table with a column left out on the terminal."""
+    columns = (replace(column, is_extra=column.is_extra or column.key == key) for column in table.columns)
+    return replace(table, columns=tuple(columns))
 
 
 def _of_task(table: Table, task: str) -> Table:

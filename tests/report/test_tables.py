@@ -158,3 +158,5 @@ def test_the_terminal_report_fits(made_task, analysis_of, width, num_tasks):
     assert "Repeated proposals a run" in text or "repeats" in text
     assert text.count("5.0") >= 5
     assert "Bold: smallest mean regret" in text
+    assert ("A12" in text) == (num_tasks == 2)  # no column is cut off
+    assert ("[95 %]" in text) == (num_tasks == 2 and width == 160)
