@@ -11,6 +11,7 @@ import pytest
 
 from nasbench_harness import doctor
 from nasbench_harness.doctor import Check, examine, leftovers
+from nasbench_harness.tables import registry
 from nasbench_harness.tables.registry import load_table, table_folder
 
 
@@ -56,8 +57,8 @@ def without(monkeypatch, *missing, versions=()):
             raise PackageNotFoundError(name)
         return dict(versions).get(name) or real(name)
 
-    for module in ("doctor", "tables.registry"):
-        monkeypatch.setattr(f"nasbench_harness.{module}.version", version)
+    for module in (doctor, registry):
+        monkeypatch.setattr(module, "version", version)
 
 
 def test_a_sound_machine_is_ready_and_nothing_is_written(cache, tmp_path):
