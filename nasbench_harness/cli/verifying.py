@@ -56,6 +56,7 @@ def verify_study(
     options = replace(VerifyOptions().quick() if quick else VerifyOptions(), **given)
     labels = None if strategies is None else split_list(strategies)
     prepared = study.prepare_verification(task, labels, options)
+    click.echo(prepared.announce(), err=True)
     with training_bar() as advance:
         done = prepared.run(advance)
     for notice in done.progressed.notices:

@@ -31,6 +31,9 @@ class Trainer(Protocol):
     def key(self, architecture: str, seed: int) -> str:
         """Hash of everything that decides a training's result."""
 
+    def estimate_seconds(self, architectures: Sequence[str], training_seeds: int) -> float:
+        """About how long training these architectures takes, one after the other."""
+
     def train(self, jobs: Sequence[tuple[str, Sequence[int]]], on_result: Callable[[list[Entry]], None]) -> None:
         """Train each architecture with each of its seeds; hand over what is finished as it comes."""
 
@@ -113,6 +116,18 @@ def train_design(
     }
     notices = (*filter(None, [journal.notice]), *trainer.notices)
     return Progressed(entries, done - num_found, num_found, was_stopped, notices)
+
+
+def missing_trainings(design: Design, task: Task, trainer: Trainer, path: Path, study_seed: int) -> dict[str, int]:
+    """Architectures that the journal does not hold in full, and how many trainings each lacks."""
+    journal, lacking = Journal(path), {}
+    for block in design.blocks:
+        for architecture in block:
+            pairs = _keys(design, task, trainer, study_seed, architecture)
+            count = sum(key not in journal.entries for key, _ in pairs)
+            if count:
+                lacking[task.space.to_string(architecture)] = count
+    return lacking
 
 
 def _keys(design: Design, task: Task, trainer: Trainer, study_seed: int, architecture: int) -> list[tuple[str, int]]:

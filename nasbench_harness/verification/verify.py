@@ -13,7 +13,7 @@ from nasbench_harness.evaluation.task import Task
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.verification.design import ControlKind, Design, make_design
 from nasbench_harness.verification.report import verification_files
-from nasbench_harness.verification.running import Progressed, Trainer, train_design
+from nasbench_harness.verification.running import Progressed, Trainer, missing_trainings, train_design
 from nasbench_harness.verification.verdict import Outcome, judge
 
 CONTROLS: tuple[ControlKind, ...] = ("matched", "random")
@@ -96,6 +96,18 @@ class Preparation:
     study_seed: int
     command: str
 
+    def announce(self) -> str:
+        """How many trainings are to come and about how long they take, measured on this machine."""
+        lacking = missing_trainings(self.design, self.task, self.trainer, self._journal, self.study_seed)
+        if not lacking:
+            return "nothing to train"
+        seconds = self.trainer.estimate_seconds(list(lacking), self.options.training_seeds)
+        return f"{sum(lacking.values())} trainings of {len(lacking)} architectures, about {seconds:,.0f} s of computing"
+
+    @property
+    def _journal(self) -> Path:
+        return self.study.path / "verification" / self.task.name / "journal.jsonl"
+
     def run(self, progress: Callable[[int, int], None] | None = None) -> Verification:
         """Train what the journal lacks, judge, and write the files."""
         folder = self.study.path / "verification" / self.task.name
@@ -103,7 +115,7 @@ class Preparation:
             self.design,
             self.task,
             self.trainer,
-            folder / "journal.jsonl",
+            self._journal,
             self.study_seed,
             self.options.max_seconds,
             progress,

@@ -21,6 +21,9 @@ class TableTrainer:
     def key(self, architecture, seed):
         return hashlib.sha256(f"{architecture} {seed}".encode()).hexdigest()
 
+    def estimate_seconds(self, architectures, training_seeds):
+        return 2.0 * len(architectures) * training_seeds
+
     def train(self, jobs, on_result):
         for architecture, seeds in jobs:
             index = self.task.space.from_string(architecture)

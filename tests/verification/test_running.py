@@ -1,10 +1,12 @@
 import pytest
 
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.verification.design import make_design
 from nasbench_harness.verification.journal import Journal
 from nasbench_harness.verification.running import train_design
 from nasbench_harness.verification.verdict import judge
+from nasbench_harness.verification.verify import Preparation, VerifyOptions
 
 
 @pytest.fixture
@@ -86,3 +88,11 @@ def test_time_stops_between_blocks_and_only_whole_blocks_are_tested(design, task
     outcome = judge(design, task, "r", "d", entries, is_own_recipe=False)
     assert outcome.num_blocks == 1
     assert len(outcome.trained) == 4
+
+
+def test_what_is_to_come_is_announced_with_a_measured_estimate(design, task, make_trainer, tmp_path):
+    options = VerifyOptions()
+    prepared = Preparation(task, design, make_trainer(), options, StudyFolder(tmp_path), 0, "command")
+    assert prepared.announce() == "40 trainings of 20 architectures, about 80 s of computing"
+    prepared.run()
+    assert prepared.announce() == "nothing to train"
