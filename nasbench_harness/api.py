@@ -35,7 +35,7 @@ from nasbench_harness.engine.trace_csv import read_trace, write_trace
 from nasbench_harness.errors import InvalidInputError, RunsFailedError, UnknownNameError
 from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.evaluation.task import Task, load_task
+from nasbench_harness.evaluation.task import Task, all_task_names, load_task
 from nasbench_harness.regression import BASELINE_SEEDS, Gate, TaskCheck, check_baselines, find_subjects, subject_of
 from nasbench_harness.regression import save_baseline as save_one_baseline
 from nasbench_harness.store.folder import Block, StudyFolder, file_name, missing_seeds, seed_ranges
@@ -49,7 +49,7 @@ from nasbench_harness.store.record import (
     TraceRecord,
     read_study_file,
 )
-from nasbench_harness.tables.registry import embedded_task_names, task_names
+from nasbench_harness.tables.registry import embedded_task_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +120,7 @@ class Study:
         return self.folder.path
 
     def frame(self) -> pd.DataFrame:
-        """One row per run: strategy, task, seed, final architecture, its noiseless value, regret."""
+        """One row per run: strategy, task, seed, final architecture, its noiseless value, regret (or loss)."""
         import pandas as pd
 
         from nasbench_harness.report.cells import regret_unit
@@ -132,6 +132,7 @@ class Study:
                 if runs is None:
                     continue
                 picks = runs.final
+                task.oracle.prepare(picks)
                 columns = {
                     "strategy": strategy.label,
                     "task": task.name,
@@ -142,11 +143,11 @@ class Study:
                     "repeats_by_class": runs.repeats[:, 1],
                     "architecture": picks,
                     task.report.metric.name: task.report.values[picks],
-                    f"regret_{regret_unit(task.report.metric)}": task.report.regret(picks),
+                    f"{task.report.distance}_{regret_unit(task.report.metric)}": task.report.regret(picks),
                 }
                 if task.test is not None:
                     columns[task.test.metric.name] = task.test.values[picks]
-                    columns[f"test_regret_{regret_unit(task.test.metric)}"] = task.test.regret(picks)
+                    columns[f"test_{task.test.distance}_{regret_unit(task.test.metric)}"] = task.test.regret(picks)
                 parts.append(pd.DataFrame(columns))
         return pd.concat(parts, ignore_index=True)
 
@@ -239,23 +240,21 @@ class Study:
     @property
     def verify_command(self) -> str:
         """The command that verifies the first task that can be trained; empty where there is none."""
-        from nasbench_harness.spaces import NASBench201Space
-
         for task in self._tasks:
-            if isinstance(task.space, NASBench201Space):
+            if _can_be_verified(task):
                 return f"nasbench-harness verify {shlex.quote(str(self.path))} --task {task.name}"
         return ""
 
     def _trainable(self, name: str | None) -> Task:
         """The task to verify: the named one, or the only one that can be trained."""
-        from nasbench_harness.spaces import NASBench201Space
-
         by_name = {task.name: task for task in self._tasks}
         if name is not None:
             if name not in by_name:
                 raise UnknownNameError("task", name, by_name, "this study")
+            if not by_name[name].report.has_optimum:
+                raise InvalidInputError(f"task {name} is trained already, there is no table's answer to verify")
             return by_name[name]
-        trainable = [task for task in self._tasks if isinstance(task.space, NASBench201Space)]
+        trainable = [task for task in self._tasks if _can_be_verified(task)]
         if len(trainable) != 1:
             names = ", ".join(task.name for task in trainable) or "none"
             raise InvalidInputError(f"name the task to verify with --task: trainable in this study are {names}")
@@ -461,7 +460,8 @@ def compare(
     Args:
         strategies: Registered names, ``[label=]reference[(key=value, …)]``, classes or generator functions; default:
             all registered strategies.
-        tasks: Task names; default: all on the tables of installed packages.
+        tasks: Task names; default: all on the tables of installed packages. ``trained-animals8`` trains
+            what is asked for.
         seeds: Runs of each strategy on each task, seeds 0 … seeds − 1; default 200, with ``paper`` 500.
         out: Folder of the study; default ``nasbench-results/<study id>``.
         study_seed: Seed of the whole study.
@@ -792,11 +792,18 @@ def _task_list(tasks: Iterable[str] | None) -> list[str]:
     if not names:
         raise InvalidInputError("no tasks given: name at least one")
     for name in names:
-        if name not in task_names():
-            raise UnknownNameError("task", name, task_names())
+        if name not in all_task_names():
+            raise UnknownNameError("task", name, all_task_names())
         if names.count(name) > 1:
             raise InvalidInputError(f"task {name} is named twice")
     return names
+
+
+def _can_be_verified(task: Task) -> bool:
+    """Whether its answers come from a table and its architectures can be trained."""
+    from nasbench_harness.spaces import NASBench201Space
+
+    return isinstance(task.space, NASBench201Space) and task.report.has_optimum
 
 
 def _check_labels(report: ReportOptions, labels: list[str]) -> None:

@@ -26,12 +26,11 @@ from nasbench_harness.engine.references import Entry, Spec, resolve
 from nasbench_harness.errors import InvalidInputError, StrategyError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
-from nasbench_harness.evaluation.task import Task, load_task
+from nasbench_harness.evaluation.task import Task, all_task_names, load_task
 from nasbench_harness.statistics import Case, Difference, Regression, count_codes, regress_family
 from nasbench_harness.statistics.regression import ALPHA, LOOKS, Verdict
 from nasbench_harness.store.baselines import Baseline, TaskBaseline, baseline_path, read_baseline, write_baseline
 from nasbench_harness.store.record import StrategyRecord, StudyRecord
-from nasbench_harness.tables.registry import task_names
 from nasbench_harness.tables.table import Metric
 
 TRACE_SEEDS = 100
@@ -264,8 +263,8 @@ class _Candidate:
                 f"{subject.path} was saved under another protocol ({saved.describe()}): save it again, or leave the "
                 "protocol to the baseline"
             )
-        if task not in task_names():
-            raise UnknownNameError("task", task, task_names())
+        if task not in all_task_names():
+            raise UnknownNameError("task", task, all_task_names())
         if task not in baseline.tasks:
             raise InvalidInputError(
                 f"{subject.path} has no baseline for {task}, only for {', '.join(baseline.tasks)}: save it again"
@@ -408,6 +407,7 @@ def _run(spec: Spec, task: Task, rules: Rules, seeds: Ints) -> tuple[dict[str, A
     if (picks < 0).any():
         num_empty = int((picks < 0).sum())
         raise StrategyError(f"{spec.label} on {task.name}: {num_empty} of {len(seeds)} runs returned nothing")
+    task.oracle.prepare(picks)
     return columns, picks
 
 

@@ -92,7 +92,9 @@ class Ledger:
         charges_all = self._protocol.duplicates == "charge"
         trainings = visits if charges_all and self._protocol.noise != "per_run" else np.zeros_like(visits)
         replicates = self._noise.replicates(architectures, trainings)
-        values, cost_s, status = self._task.oracle.evaluate(architectures, self._no_fidelity, replicates)
+        # Runs that start nothing ask what another one asks, so that an oracle which trains has nothing more to do.
+        asked = architectures if started.all() else np.where(started, architectures, architectures[started.argmax()])
+        values, cost_s, status = self._task.oracle.evaluate(asked, self._no_fidelity, replicates)
         losses = self._losses(values)
         charged = started
         if not charges_all:

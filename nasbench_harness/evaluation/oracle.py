@@ -51,6 +51,13 @@ class Oracle(ABC):
     # num_replicates); None where the missing ones always come last.
     replicate_order: Ints | None = None
 
+    def prepare(self, architectures: Ints) -> None:  # noqa: B027 - most oracles know all their answers
+        """Make sure that report views hold these architectures, shape (n,); for oracles that learn answers on demand.
+
+        Args:
+            architectures: Indices 0 … num_architectures − 1.
+        """
+
     @abstractmethod
     def num_replicates(self, architectures: Ints) -> Ints:
         """Number of replicates of each architecture, shape (n,)."""
@@ -90,12 +97,12 @@ class TableOracle(Oracle):
         Raises:
             InvalidInputError: An index lies outside its axis.
         """
-        self._check("architecture", architectures, self._num_architectures)
-        self._check("fidelity", fidelities, self._num_fidelities)
+        check_indices("architecture", architectures, self._num_architectures)
+        check_indices("fidelity", fidelities, self._num_fidelities)
         if self._num_fidelities == 1 and _all_means(replicates):
             answers = self._means.take(architectures, axis=0)
         else:
-            self._check("replicate", replicates + 1, self._num_slots, offset=1)
+            check_indices("replicate", replicates + 1, self._num_slots, offset=1)
             rows = architectures.astype(np.int64, copy=False) * self._num_slots
             rows = (rows + replicates + 1) * self._num_fidelities + fidelities
             answers = self._table.take(rows, axis=0)
@@ -110,12 +117,17 @@ class TableOracle(Oracle):
         counts: Ints = self._exists.sum(axis=1)[architectures]
         return counts
 
-    @staticmethod
-    def _check(name: str, indices: Ints, size: int, offset: int = 0) -> None:
-        # Seen as unsigned, a negative index is huge: one comparison covers both ends.
-        if len(indices) and indices.astype(np.int64, copy=False).view(np.uint64).max() >= size:
-            wrong = indices[(indices < 0) | (indices >= size)][0] - offset
-            raise InvalidInputError(f"{name} index {wrong} lies outside the table's {size - offset:,}")
+
+def check_indices(name: str, indices: Ints, size: int, offset: int = 0) -> None:
+    """Refuse indices outside 0 … size − 1; those in the message are smaller by ``offset``.
+
+    Raises:
+        InvalidInputError: Names the first that lies outside.
+    """
+    # Seen as unsigned, a negative index is huge: one comparison covers both ends.
+    if len(indices) and indices.astype(np.int64, copy=False).view(np.uint64).max() >= size:
+        wrong = indices[(indices < 0) | (indices >= size)][0] - offset
+        raise InvalidInputError(f"{name} index {wrong} lies outside the table's {size - offset:,}")
 
 
 def _all_means(replicates: Ints) -> bool:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
 
 import numpy as np
 
 from nasbench_harness.arrays import Bools, Floats, Ints
-from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.grid import exact_means
-from nasbench_harness.evaluation.oracle import TableOracle
+from nasbench_harness.evaluation.oracle import Oracle, TableOracle
 from nasbench_harness.evaluation.problem import Budget, Objective, Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.spaces import SearchSpace
-from nasbench_harness.tables.registry import load_table, split_task_name
+from nasbench_harness.tables.location import cache_folder
+from nasbench_harness.tables.registry import load_table, split_task_name, task_names
 from nasbench_harness.tables.table import Column, Metric, Provenance, Table
+
+# Tasks without a table: functions that take no argument and return a Task.
+GROUP = "nasbench_harness.tasks"
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,7 @@ class ReportView:
         codes: The same as integers on a grid of ``step``, larger is better for metrics to be maximized.
         step: Size of one grid step in the metric's unit.
         exists: Whether the table has a value at all, shape (num_architectures,).
+        perfect: Code of a perfect value, which stands for the optimum where nobody knows it; None where it is known.
     """
 
     metric: Metric
@@ -36,6 +43,22 @@ class ReportView:
     codes: Ints
     step: float
     exists: Bools
+    perfect: int | None = None
+
+    @property
+    def has_optimum(self) -> bool:
+        """Whether the best architecture is known."""
+        return self.perfect is None
+
+    @property
+    def distance(self) -> str:
+        """What ``regret`` is called: a loss, such as 100 − accuracy, where the optimum is unknown."""
+        return "regret" if self.has_optimum else "loss"
+
+    @property
+    def best_value(self) -> float:
+        """Value with regret 0."""
+        return float(self.values[self.optimum]) if self.perfect is None else self.perfect * self.step
 
     @property
     def optimum(self) -> int:
@@ -45,11 +68,12 @@ class ReportView:
 
     def regret_codes(self, architectures: Ints) -> Ints:
         """Grid steps between the optimum and each architecture, 0 at the optimum; shape of ``architectures``."""
-        distance: Ints = np.abs(self.codes[self.optimum] - self.codes)
+        best = self.codes[self.optimum] if self.perfect is None else self.perfect
+        distance: Ints = np.abs(best - self.codes)
         return distance[architectures]
 
     def regret(self, architectures: Ints) -> Floats:
-        """``regret_codes`` in the metric's unit."""
+        """``regret_codes`` in the metric's unit; the loss where the optimum is unknown."""
         return self.regret_codes(architectures) * self.step
 
 
@@ -76,7 +100,7 @@ class Task:
     table: Table
     dataset: str
     objectives: tuple[Objective, ...]
-    oracle: TableOracle
+    oracle: Oracle
     report: ReportView
     test: ReportView | None
     search: Column
@@ -117,8 +141,33 @@ def load_task(name: str, fidelity: int | None = None) -> Task:
         InvalidInputError: The table has several fidelities and none is named, or not this one.
         TableError: The table's source or cache is damaged.
     """
+    if name in trained_task_names():
+        task = _registered_task(name, cache_folder())
+        if fidelity not in (None, task.fidelity):
+            raise InvalidInputError(f"task {name} has no fidelity of {fidelity} epochs: it has {task.fidelity} epochs")
+        return task
+    if name not in task_names():
+        raise UnknownNameError("task", name, all_task_names())
     table_name, dataset = split_task_name(name)
     return _task_of(load_table(table_name).digest, table_name, dataset, fidelity)
+
+
+def all_task_names() -> list[str]:
+    """Every task: those on tables, then those that train what is asked for."""
+    return [*task_names(), *trained_task_names()]
+
+
+@cache
+def trained_task_names() -> tuple[str, ...]:
+    """Tasks without a table, which train what is asked for: installed entry points of GROUP."""
+    return tuple(sorted(entry.name for entry in entry_points(group=GROUP)))
+
+
+@cache
+def _registered_task(name: str, cache: Path) -> Task:  # noqa: ARG001 - part of the key: it keeps what was trained
+    (entry,) = entry_points(group=GROUP, name=name)
+    task: Task = entry.load()()
+    return task
 
 
 @cache

@@ -55,9 +55,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Curve:
-    """Regret over time: means of the runs, and IQM with a pointwise band (None below 10 seeds); shape (num_steps,).
+    """Regret or loss over time: means of the runs, and IQM with a pointwise band (None below 10 seeds).
 
-    NaN where a run has no result yet.
+    Shape (num_steps,); NaN where a run has no result yet.
     """
 
     mean: Floats
@@ -92,10 +92,10 @@ class StrategyResult:
     Attributes:
         label: The strategy.
         seeds: Seed of each run.
-        regret: Final regret in the metric's unit.
+        regret: Final regret in the metric's unit; the loss, such as 100 − accuracy, where the optimum is unknown.
         value: Noiseless value of the final choice, natural units.
         test_value: Test value of the same choice; None where the table has no test.
-        test_regret: Distance to the best test value; None where the table has no test.
+        test_regret: Distance to the best test value, or the loss; None where the table has no test.
         iqm: Interquartile mean of the final regret with its interval; None below 10 seeds.
         share_optimal: Share of runs that end at the optimum.
         is_best: Smallest mean regret (ties included).
@@ -131,11 +131,12 @@ class TaskAnalysis:
         results: Of the strategies that ran on it, in the order of the study.
         pairs: Every pair of them.
         random_search: Random search with replacement in closed form: regret after every evaluation; None where the
-            table lacks rows.
+            table lacks rows or the optimum is unknown.
         random_search_test: The same for test regret; None where the table has no test or lacks rows.
         times_s: Simulated seconds of the curves over time, log-spaced; None where the task has no cost.
-        sampling: Mean and standard deviation over the table's architectures, natural units.
-        test_sampling: The same of the test metric; None where the table has no test.
+        sampling: Mean and standard deviation over the table's architectures, natural units; None where the optimum is
+            unknown.
+        test_sampling: The same of the test metric; None also where the table has no test.
     """
 
     task: Task
@@ -144,7 +145,7 @@ class TaskAnalysis:
     random_search: ExactCurve | None
     random_search_test: ExactCurve | None
     times_s: Floats | None
-    sampling: tuple[float, float]
+    sampling: tuple[float, float] | None
     test_sampling: tuple[float, float] | None
 
     def result(self, label: str) -> StrategyResult | None:
@@ -244,6 +245,8 @@ def _mean_ranks(labels: Sequence[str], tasks: Sequence[TaskAnalysis]) -> Floats:
 
 
 def _analyze_task(task: Task, runs: dict[str, Runs], counts: Counts, protocol: Protocol) -> TaskAnalysis:
+    for entry in runs.values():
+        task.oracle.prepare(np.unique(entry.row_picks[entry.row_picks >= 0]))
     final = {label: task.report.regret_codes(entry.final) for label, entry in runs.items()}
     num_steps = int(max(entry.num_evaluations.max() for entry in runs.values()))
     times_s = _times(task, protocol)
@@ -368,13 +371,17 @@ def _correlation(first: Ints, second: Ints) -> float:
     return float(np.corrcoef(first, second)[0, 1])
 
 
-def _mean_and_std(view: ReportView) -> tuple[float, float]:
+def _mean_and_std(view: ReportView) -> tuple[float, float] | None:
+    if not view.has_optimum:
+        return None
     values = view.values[view.exists]
     return float(values.mean()), float(values.std())
 
 
 def _exact(task: Task, protocol: Protocol, num_steps: int, scored: ReportView) -> ExactCurve | None:
     """Regret of random search with replacement under the protocol's noise; None where the table lacks rows."""
+    if not scored.has_optimum:
+        return None
     regrets = scored.regret(np.arange(task.space.num_architectures))
     losses = task.objectives[0].loss(np.asarray(task.search.values[:, :, 0]))
     if np.isnan(losses).all(axis=1).any() or not scored.exists.all():

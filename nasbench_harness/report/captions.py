@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nasbench_harness.report.analysis import ALPHA, MIN_RUNS, Analysis, TaskAnalysis
+from nasbench_harness.report.cells import distance_name, finals_name
 
 
 def caption_text(analysis: Analysis, tasks: Sequence[TaskAnalysis] | None = None) -> str:
@@ -21,6 +22,10 @@ def caption_text(analysis: Analysis, tasks: Sequence[TaskAnalysis] | None = None
     ]
     if any(entry.task.test is not None for entry in entries):
         parts.append("Test: of the same choice; test neither chooses nor is tested.")
+    unknown = [entry.task for entry in entries if not entry.task.report.has_optimum]
+    if unknown:
+        titles = ", ".join(task.title for task in unknown)
+        parts.append(f"Optimum unknown ({titles}): compared is the loss, 100 − accuracy, not regret.")
     choosers = sorted({result.label for entry in entries for result in entry.results if result.chooses_itself})
     if choosers:
         parts.append(f"Choosing for themselves: {', '.join(choosers)}.")
@@ -32,7 +37,8 @@ def caption_text(analysis: Analysis, tasks: Sequence[TaskAnalysis] | None = None
         parts.append(f"Ran elsewhere, replayed under this protocol: {', '.join(analysis.replayed)}{seeds}.")
     if num_pairs:
         parts.append(
-            "Bold: smallest mean regret; †: not significantly worse (Wilcoxon signed-rank on final regrets, zeros "
+            f"Bold: smallest mean {distance_name(entries)}; †: not significantly worse (Wilcoxon signed-rank on "
+            f"{finals_name(entries)}, zeros "
             f"after Pratt, paired by seed, Holm over all {num_pairs} pairs of a task, alpha = {ALPHA})."
         )
     if analysis.num_seeds >= MIN_RUNS:

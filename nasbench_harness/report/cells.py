@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,13 +27,13 @@ class Measure:
 
     @property
     def optimum(self) -> float:
-        """Best noiseless value."""
-        return float(self.view.values[self.view.optimum])
+        """Best noiseless value; a perfect one where the optimum is unknown."""
+        return self.view.best_value
 
     @property
-    def sampling(self) -> tuple[float, float]:
-        """Mean and standard deviation over the table."""
-        return (self.entry.test_sampling or self.entry.sampling) if self.is_test else self.entry.sampling
+    def sampling(self) -> tuple[float, float] | None:
+        """Mean and standard deviation over the table; None where most of it is unknown."""
+        return self.entry.test_sampling if self.is_test else self.entry.sampling
 
     @property
     def random_search(self) -> ExactCurve | None:
@@ -69,6 +70,16 @@ def measures_of(entry: TaskAnalysis) -> list[Measure]:
     if entry.task.test is not None:
         found.append(Measure(entry, entry.task.test, is_test=True))
     return found
+
+
+def distance_name(entries: Sequence[TaskAnalysis]) -> str:
+    """What is compared on these tasks: regret, or the loss where no optimum is known, or both."""
+    return " or ".join(sorted({entry.task.report.distance for entry in entries}, reverse=True))
+
+
+def finals_name(entries: Sequence[TaskAnalysis]) -> str:
+    """``distance_name`` of final choices."""
+    return {"regret": "final regrets", "loss": "final losses"}.get(distance_name(entries), "final regrets or losses")
 
 
 def count(number: int) -> Cell:

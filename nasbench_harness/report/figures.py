@@ -44,7 +44,7 @@ def tasks_with(analysis: Analysis, axis: Axis) -> list[TaskAnalysis]:
 
 
 def anytime_figure(analysis: Analysis, axis: Axis = "evaluations") -> Figure:
-    """Regret of what each strategy would return at every moment, one panel per task.
+    """Regret (or loss) of what each strategy would return at every moment, one panel per task.
 
     Lines are interquartile means with pointwise 95 % bands (means without bands below 10 seeds). Over evaluations,
     random search in closed form is the dotted gray mean. Tasks without training times have no panel over seconds.
@@ -64,8 +64,9 @@ def anytime_figure(analysis: Analysis, axis: Axis = "evaluations") -> Figure:
                 panel.set_axis_off()
                 continue
             _draw(panel, analysis, entries[position], axis)
+            report = entries[position].task.report
             if position % num_columns == 0:
-                panel.set_ylabel(f"regret ({regret_unit(entries[position].task.report.metric)})")
+                panel.set_ylabel(f"{report.distance} ({regret_unit(report.metric)})")
             if position >= num_tasks - num_columns:
                 panel.set_xlabel("evaluations" if axis == "evaluations" else "simulated seconds")
         handles, labels = panels.flat[0].get_legend_handles_labels()

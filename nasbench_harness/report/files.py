@@ -12,6 +12,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Floats
 from nasbench_harness.report.analysis import Analysis
+from nasbench_harness.report.cells import distance_name
 from nasbench_harness.report.figures import Axis, anytime_figure, tasks_with, to_pdf, to_png
 from nasbench_harness.report.latex import to_latex
 from nasbench_harness.report.table import Table
@@ -73,7 +74,7 @@ def _figure_notes(analysis: Analysis) -> str:
     """What the figures show, and which tasks have no curve over simulated seconds."""
     timed = {entry.task.name for entry in tasks_with(analysis, "seconds")}
     untimed = [entry.task.name for entry in analysis.tasks if entry.task.name not in timed]
-    text = "## Figures\n\n`anytime`: regret of what a run would return after each evaluation"
+    text = f"## Figures\n\n`anytime`: {distance_name(analysis.tasks)} of what a run would return after each evaluation"
     if timed:
         text += "; `anytime_seconds`: the same at simulated seconds"
     text += (
@@ -114,7 +115,8 @@ def _as_json(analysis: Analysis, command: str, tables: list[Table]) -> dict[str,
 def _anytime_csv(analysis: Analysis, axis: Axis) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["task", "strategy", axis, "regret_mean", "regret_iqm", "low", "high"])
+    name = distance_name(analysis.tasks).replace(" ", "_")
+    writer.writerow(["task", "strategy", axis, f"{name}_mean", f"{name}_iqm", "low", "high"])
     for entry in tasks_with(analysis, axis):
         curves: dict[str, list[Floats]] = {}
         if axis == "evaluations" and entry.random_search is not None:

@@ -12,6 +12,8 @@ from nasbench_harness.report.captions import caption_text
 from nasbench_harness.report.cells import (
     Measure,
     count,
+    distance_name,
+    finals_name,
     interval_cell,
     mean_and_std,
     mean_std,
@@ -21,7 +23,7 @@ from nasbench_harness.report.cells import (
     regret_unit,
 )
 from nasbench_harness.report.table import NOTHING, Cell, Column, Row, Table
-from nasbench_harness.statistics import Interval
+from nasbench_harness.statistics import Interval, Proportion
 
 MAX_VALUES_ABREAST = 4  # columns of values in one main table: more do not fit on a page
 MAX_STRATEGIES_ABREAST = 5  # columns of the overview
@@ -46,9 +48,11 @@ def _overview_table(analysis: Analysis, labels: Sequence[str], position: int, nu
         ranks = [_rank(analysis, label) for label in labels]
         rows.append(Row((Cell("mean rank"), *ranks), "mean rank"))
     units = sorted({regret_unit(entry.task.report.metric) for entry in analysis.tasks})
+    known = any(entry.task.report.has_optimum for entry in analysis.tasks)
+    meaning = ": distance of the final choice to the best mean of the table" if known else ""
     caption = (
-        f"Final regret ({', '.join(units)}){_part(position, num_parts)}: distance of the final choice to the best mean "
-        f"of the table. {caption_text(analysis)}"
+        f"Final {distance_name(analysis.tasks)} ({', '.join(units)}){_part(position, num_parts)}{meaning}. "
+        f"{caption_text(analysis)}"
     )
     return Table(_numbered("overview", position, num_parts), caption, tuple(columns), tuple(rows))
 
@@ -72,22 +76,23 @@ def task_table(analysis: Analysis, entry: TaskAnalysis) -> Table:
     for measure in measures:
         metric = measure.view.metric
         columns.append(Column(metric.name, f"{metric.name.replace('_', ' ')} ({metric.unit})"))
-    regrets = [Column("regret", f"regret ({pp})", is_extra=True)]
+    name, has_optimum = entry.task.report.distance, entry.task.report.has_optimum
+    regrets = [Column(name, f"{name} ({pp})", is_extra=True)]
     if len(measures) > 1:
-        regrets.append(Column("test_regret", f"test regret ({regret_unit(measures[1].view.metric)})", is_extra=True))
+        unit = regret_unit(measures[1].view.metric)
+        regrets.append(Column(f"test_{name}", f"test {name} ({unit})", is_extra=True))
     columns += regrets
     columns += [
-        Column("regret_iqm", f"regret IQM [95 %] ({pp})"),
-        Column("optimal", "at optimum"),
+        Column(f"{name}_iqm", f"{name} IQM [95 %] ({pp})"),
+        *([Column("optimal", "at optimum")] if has_optimum else []),
         Column("a12", "A12"),
     ]
     blank = (NOTHING,) * (len(columns) - 2 - len(measures))
     rows = [
-        Row((name, NOTHING, *cells, *_reference_regrets(measures, name.text), NOTHING, NOTHING, NOTHING), "reference")
-        for name, cells in _reference_cells(measures, analysis)
+        Row((label, NOTHING, *cells, *_reference_regrets(measures, label.text), NOTHING, NOTHING, NOTHING), "reference")
+        for label, cells in _reference_cells(measures, analysis)
     ]
     for result in entry.results:
-        share = result.share_optimal
         regret_cells = [mean_std(*mean_and_std(result.regret), measures[0].decimals)]
         if result.test_regret is not None:
             regret_cells.append(mean_std(*mean_and_std(result.test_regret), measures[1].decimals))
@@ -99,18 +104,14 @@ def task_table(analysis: Analysis, entry: TaskAnalysis) -> Table:
                     *(_value_cell(analysis, measure, result) for measure in measures),
                     *regret_cells,
                     interval_cell(result.iqm, finer),
-                    Cell(
-                        f"{100 * share.value:.0f} %",
-                        {"share": share.value, "low": share.low, "high": share.high},
-                        f"{share.value:.2f}",
-                    ),
+                    *([_share_cell(result.share_optimal)] if has_optimum else []),
                     _against_field(entry, result.label),
                 ),
                 is_highlighted=result.label in analysis.options.highlight,
             )
         )
     rows += [Row((*cells, *blank), "quoted") for cells in _quoted_rows(analysis, measures)]
-    rows += [Row((name, NOTHING, *cells, *blank), "optimum") for name, cells in _optimum_cells(measures)]
+    rows += [Row((label, NOTHING, *cells, *blank), "optimum") for label, cells in _optimum_cells(measures)]
     caption = f"{entry.task.title} ({entry.task.name}). " + caption_text(analysis, [entry])
     return Table(entry.task.name, caption, tuple(columns), tuple(rows))
 
@@ -121,7 +122,7 @@ def pairs_table(analysis: Analysis) -> Table:
         Column("task", "task", is_number=False),
         Column("first", "first", is_number=False),
         Column("second", "second", is_number=False),
-        Column("difference", "mean regret, first − second"),
+        Column("difference", f"mean {distance_name(analysis.tasks)}, first − second"),
         Column("p", "p"),
         Column("p_holm", "p (Holm)"),
         Column("a12", "A12"),
@@ -147,9 +148,9 @@ def pairs_table(analysis: Analysis) -> Table:
                 )
             )
     caption = (
-        "All pairs of strategies, paired by seed: Wilcoxon signed-rank test on final regrets (zeros after Pratt), p "
-        "after Holm's correction over the pairs of a task. A12: chance that the first has the smaller regret. "
-        "Correlation: of final regrets across seeds."
+        f"All pairs of strategies, paired by seed: Wilcoxon signed-rank test on {finals_name(analysis.tasks)} (zeros "
+        "after Pratt), p after Holm's correction over the pairs of a task. A12: chance that the first has the smaller "
+        f"{distance_name(analysis.tasks)}. Correlation: of {finals_name(analysis.tasks)} across seeds."
     )
     return Table("pairs", caption, columns, tuple(rows))
 
@@ -178,6 +179,8 @@ def spending_table(analysis: Analysis) -> Table:
         "class (by class) that the same run proposed before. Overrun: evaluations that would have finished after the "
         "budget. Hours are simulated, the table's own training times; – where it has none."
     )
+    if not all(entry.task.report.has_optimum for entry in analysis.tasks):
+        caption += " Of trained tasks they are declared: operations over a constant of the recipe."
     return Table("spending", caption, columns, tuple(rows))
 
 
@@ -205,13 +208,15 @@ def _main_table(analysis: Analysis, part: Sequence[Measure], position: int, num_
     entries = list({measure.entry.task.name: measure.entry for measure in part}.values())
     caption = f"Value of the final choice{_part(position, num_parts)}. {caption_text(analysis, entries)}"
     if len(analysis.tasks) > 1:
-        caption += f" Mean rank: of the mean regret, over {len(analysis.tasks)} tasks."
+        caption += f" Mean rank: of the mean {distance_name(analysis.tasks)}, over {len(analysis.tasks)} tasks."
     return Table(_numbered("main", position, num_parts), caption, tuple(columns), tuple(rows))
 
 
 def _reference_cells(measures: Sequence[Measure], analysis: Analysis) -> list[tuple[Cell, list[Cell]]]:
     """Name and values of one uniformly drawn architecture, and of random search in closed form."""
-    rows = [(Cell("random sampling"), [mean_std(*measure.sampling, measure.decimals) for measure in measures])]
+    if not any(measure.view.has_optimum for measure in measures):
+        return []
+    rows = [(Cell("random sampling"), [_sampling_cell(measure) for measure in measures])]
     # Seconds bind runs at different numbers of evaluations: there is no closed form then.
     if analysis.protocol.simulated_seconds is None:
         rows.append((Cell("random search, exact"), [_exact_cell(measure) for measure in measures]))
@@ -222,7 +227,7 @@ def _reference_regrets(measures: Sequence[Measure], name: str) -> list[Cell]:
     cells = []
     for measure in measures:
         if name == "random sampling":
-            mean, std = measure.sampling
+            mean, std = measure.sampling or (math.nan, math.nan)
             cells.append(mean_std(abs(measure.optimum - mean), std, measure.decimals))
         elif measure.random_search is None:
             cells.append(NOTHING)
@@ -230,6 +235,15 @@ def _reference_regrets(measures: Sequence[Measure], name: str) -> list[Cell]:
             curve = measure.random_search
             cells.append(mean_std(float(curve.mean[-1]), float(curve.std[-1]), measure.decimals))
     return cells
+
+
+def _sampling_cell(measure: Measure) -> Cell:
+    return NOTHING if measure.sampling is None else mean_std(*measure.sampling, measure.decimals)
+
+
+def _share_cell(share: Proportion) -> Cell:
+    numbers = {"share": share.value, "low": share.low, "high": share.high}
+    return Cell(f"{100 * share.value:.0f} %", numbers, f"{share.value:.2f}")
 
 
 def _exact_cell(measure: Measure) -> Cell:
@@ -241,13 +255,15 @@ def _exact_cell(measure: Measure) -> Cell:
 
 def _optimum_cells(measures: Sequence[Measure]) -> list[tuple[Cell, list[Cell]]]:
     """The best by the search metric and, where there is test, the best by test; each with both values."""
-    has_test = any(measure.is_test for measure in measures)
+    if not any(measure.view.has_optimum for measure in measures):
+        return []
+    has_test = any(measure.is_test for measure in measures if measure.view.has_optimum)
 
     def cells(by_test: bool) -> list[Cell]:
         found = []
         for measure in measures:
             judge = measure.entry.task.test if by_test else measure.entry.task.report
-            value = None if judge is None else float(measure.view.values[judge.optimum])
+            value = None if judge is None or not judge.has_optimum else float(measure.view.values[judge.optimum])
             found.append(NOTHING if value is None or math.isnan(value) else plain(value, measure.decimals, "mean"))
         return found
 
@@ -278,7 +294,7 @@ def _value_cell(analysis: Analysis, measure: Measure, result: StrategyResult) ->
     is_tested = not measure.is_test
     is_marked = is_tested and result.is_not_worse
     mean, std = mean_and_std(values)
-    if is_tested and not result.regret.any():
+    if is_tested and measure.view.has_optimum and not result.regret.any():
         return Cell("= optimum", mean_std(mean, std, measure.decimals).numbers, None, is_marked=is_marked)
     if is_tested and analysis.options.cells == "interval" and result.iqm is not None:
         cell = interval_cell(_as_value(measure, result.iqm), measure.decimals)

@@ -12,6 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from nasbench_harness.report.analysis import Analysis
+from nasbench_harness.report.cells import distance_name
 from nasbench_harness.report.table import Cell, Table
 from nasbench_harness.report.tables import overview_tables, spending_table, task_table
 from nasbench_harness.report.text import MARK
@@ -39,7 +40,8 @@ def print_report(console: Console, analysis: Analysis) -> None:
     else:
         for table in overviews:
             is_wide = console.width >= 20 + _MIN_WIDTH_PER_STRATEGY * (len(table.columns) - 1)
-            title = "Final regret" if is_wide else "Final regret (means; a wider terminal shows standard deviations)"
+            name = f"Final {distance_name(analysis.tasks)}"
+            title = name if is_wide else f"{name} (means; a wider terminal shows standard deviations)"
             console.print(to_rich(table if is_wide else _means_only(table), title))
         console.print(Text(_repeats(analysis), style="dim"))
     console.print(Text(overviews[0].caption, style="dim"))

@@ -23,6 +23,11 @@ def cache_key(architecture: str, seed: int, recipe: Recipe, data: ImageData, dev
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def origin_digest(recipe: Recipe, data: ImageData, device: str) -> str:
+    """sha256 of what all results have in common that may stand in one table: all but architecture and seed."""
+    return cache_key("", 0, recipe, data, device)
+
+
 def key_fields(architecture: str, seed: int, recipe: Recipe, data: ImageData, device: str) -> dict[str, object]:
     """What a training result depends on, by name; the recipe's fields (space and stack among them) one by one."""
     kind = torch_device(device).type

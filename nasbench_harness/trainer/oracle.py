@@ -1,0 +1,255 @@
+"""A table that fills itself: architectures are trained when they are first asked for, and kept for all runs.
+
+From then on the oracle answers as a table's row would, so noise, duplicates, budgets, store and scoring are those of
+any table. Unknown is only the optimum.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nasbench_harness import trainer
+from nasbench_harness.arrays import Bools, Floats, Ints
+from nasbench_harness.errors import InvalidInputError, TableError
+from nasbench_harness.evaluation.grid import exact_means
+from nasbench_harness.evaluation.hashing import name_hash
+from nasbench_harness.evaluation.oracle import Answers, Oracle, check_indices
+from nasbench_harness.evaluation.problem import Objective
+from nasbench_harness.evaluation.status import Status
+from nasbench_harness.evaluation.task import ReportView, Task
+from nasbench_harness.spaces import NASBench201Space
+from nasbench_harness.tables.location import cache_folder
+from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.trainer.structure import structure_of
+
+if TYPE_CHECKING:
+    from nasbench_harness.trainer import ImageData, Recipe, TrainingResult
+
+_TABLE = "trained"
+
+
+class TrainerOracle(Oracle):
+    """Trains all replicates of an architecture in one go when it is first asked for, and keeps what came out.
+
+    What was trained lies in a folder that runs, studies and processes share, one small file an architecture; the first
+    that is written stands. Nothing is ever missing.
+
+    Args:
+        space: The cells.
+        recipe: All rules; its ``num_replicates`` trainings make a row.
+        data: Images with a test part, which is opened after training.
+        folder: Where results are kept; it must hold nothing of other recipes, data, devices or versions of torch.
+        device: As for ``train``.
+        num_processes: Processes on a CPU; None: one for each core.
+
+    Attributes:
+        valid: Validation accuracy in percent, shape (num_architectures, num_replicates, 1); NaN where nothing was
+            trained yet. Filled as architectures are asked for, like all arrays of this object.
+        test: The same on the test images.
+        valid_view: Means over the replicates of ``valid``.
+        test_view: Means over the replicates of ``test``.
+        cost_s: Simulated seconds of one training, shape (num_architectures,), from the number of operations.
+    """
+
+    def __init__(
+        self,
+        space: NASBench201Space,
+        recipe: Recipe,
+        data: ImageData,
+        folder: Path,
+        device: str = "cpu",
+        num_processes: int | None = None,
+    ) -> None:
+        self._space, self._recipe, self._data, self._folder = space, recipe, data, folder
+        self._device, self._num_processes = device, num_processes
+        num_test = len(data.sealed.open()[1])
+        self.valid = _column("val_accuracy", "search", len(data.valid_labels), space, recipe)
+        self.test = _column("test_accuracy", "report", num_test, space, recipe)
+        self.valid_view, self.test_view = _view(self.valid), _view(self.test)
+        self.cost_s = np.array([recipe.cost_s(int(flops), len(data.train_labels)) for flops in self.flops()])
+
+    def evaluate(self, architectures: Ints, fidelities: Ints, replicates: Ints) -> Answers:
+        """Answer n queries (see Oracle), training what was not trained before.
+
+        Raises:
+            InvalidInputError: An index lies outside its axis.
+            TableError: A kept result is damaged.
+        """
+        check_indices("architecture", architectures, self._space.num_architectures)
+        check_indices("fidelity", fidelities, 1)
+        check_indices("replicate", replicates + 1, self._recipe.num_replicates + 1, offset=1)
+        self.prepare(architectures)
+        drawn = self.valid.values[architectures, np.maximum(replicates, 0), 0]
+        values = np.where(replicates < 0, self.valid_view.values[architectures], drawn)
+        status = np.full(len(values), Status.OK, dtype=np.int8)
+        return Answers(values[:, None], self.cost_s[architectures], status)
+
+    def num_replicates(self, architectures: Ints) -> Ints:
+        """Number of replicates of each architecture, shape (n,)."""
+        return np.full(len(architectures), self._recipe.num_replicates)
+
+    def prepare(self, architectures: Ints) -> None:
+        """Make sure that these architectures are trained and in the arrays, shape (n,)."""
+        unseen = np.unique(architectures[~self._is_known[architectures]]).tolist()
+        lacking = [index for index in unseen if not self._path(index).exists()]
+        for index in set(unseen) - set(lacking):
+            self._load(index)
+        if lacking:
+            index_of = {self._space.to_string(index): index for index in lacking}
+            trainer.train_many(
+                [(text, self._seeds(text)) for text in index_of],
+                self._recipe,
+                self._data,
+                self._device,
+                self._num_processes,
+                keep_networks=True,
+                on_result=lambda results: self._keep(index_of[results[0].architecture], results),
+            )
+
+    def flops(self) -> Ints:
+        """Multiply-accumulates of one image, shape (num_architectures,)."""
+        return np.array([self._structure(index).flops(self._data.side) for index in range(len(self.valid.values))])
+
+    def num_params(self) -> Ints:
+        """Trained numbers of each network, shape (num_architectures,)."""
+        return np.array([self._structure(index).num_params() for index in range(len(self.valid.values))])
+
+    @property
+    def _is_known(self) -> Bools:
+        return self.valid_view.exists
+
+    def _structure(self, index: int) -> Any:
+        recipe, data = self._recipe, self._data
+        text = self._space.to_string(index)
+        return structure_of(text, recipe.num_cells, recipe.channels, data.channels, data.num_classes)
+
+    def _seeds(self, text: str) -> list[int]:
+        """Training seeds of an architecture's replicates, used for nothing else."""
+        return [name_hash(f"oracle {text} {number}") % 2**31 for number in range(self._recipe.num_replicates)]
+
+    def _keys(self, index: int) -> list[str]:
+        text = self._space.to_string(index)
+        return [trainer.cache_key(text, seed, self._recipe, self._data, self._device) for seed in self._seeds(text)]
+
+    def _path(self, index: int) -> Path:
+        return self._folder / f"{self._space.to_key(index)}-{self._keys(index)[0][:16]}.json"
+
+    def _keep(self, index: int, results: Sequence[TrainingResult]) -> None:
+        """Write results whole, unless another process was faster, and read what stands."""
+        names = ("seed", "accuracy", "curve", "diverged", "seconds")
+        tests = trainer.evaluate_sealed(results, self._data.sealed, self._device)
+        rows = [
+            {"key": key, "test_accuracy": test, **{name: getattr(result, name) for name in names}}
+            for key, test, result in zip(self._keys(index), tests, results, strict=True)
+        ]
+        path = self._path(index)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps({"architecture": self._space.to_string(index), "trainings": rows}, indent=1)
+            temporary.write_text(text + "\n", encoding="utf-8")
+            if not path.exists():
+                os.replace(temporary, path)
+        except OSError as error:
+            raise InvalidInputError(
+                f"cannot write {path}: {error.strerror}: set NASBENCH_HARNESS_CACHE to another folder"
+            ) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        self._load(index)
+
+    def _load(self, index: int) -> None:
+        path = self._path(index)
+        try:
+            rows = json.loads(path.read_text(encoding="utf-8"))["trainings"]
+            is_ours = [row["key"] for row in rows] == self._keys(index)
+            valid, test = ([float(row[name]) for row in rows] for name in ("accuracy", "test_accuracy"))
+        except (ValueError, KeyError, TypeError) as error:
+            raise TableError(f"{path} is damaged: delete it, its trainings are repeated") from error
+        if not is_ours:
+            raise TableError(f"{path} holds other trainings than its name says: delete it, they are repeated")
+        self.test.values[index, :, 0], self.valid.values[index, :, 0] = test, valid
+        _fill(self.test_view, self.test, index)
+        _fill(self.valid_view, self.valid, index)
+
+
+def trained_task(recipe: Recipe, data: ImageData, device: str = "cpu", num_processes: int | None = None) -> Task:
+    """The task ``trained-<data>``: cells of NAS-Bench-201, trained with a recipe when they are first asked for.
+
+    Args:
+        recipe: All rules.
+        data: Images with a test part.
+        device: As for ``train``. Only a CPU trains to the same bits every time.
+        num_processes: Processes on a CPU; None: one for each core.
+    """
+    from nasbench_harness.trainer.keys import origin_digest
+
+    digest = origin_digest(recipe, data, device)
+    space = NASBench201Space()
+    folder = cache_folder() / _TABLE / f"{recipe.name}-{data.name}-{digest[:16]}"
+    oracle = TrainerOracle(space, recipe, data, folder, device, num_processes)
+    cost = np.repeat(oracle.cost_s[:, None, None], recipe.num_replicates, axis=1)
+    columns = [
+        oracle.valid,
+        oracle.test,
+        Column(Metric("train_cost_s", "s", "minimize", "cost"), cost),
+        _size("params_m", oracle.num_params()),
+        _size("flops_m", oracle.flops()),
+    ]
+    dataset = Dataset(
+        f"{data.name} (trained)", space, {column.metric.name: column for column in columns}, (recipe.epochs,)
+    )
+    source = f"{recipe.num_replicates} trainings of each architecture that was asked for, on {data.name}"
+    provenance = Provenance(source, f"recipe {recipe.name}", "", {"data": data.digest, "recipe": recipe.digest})
+    return Task(
+        name=f"{_TABLE}-{data.name}",
+        title=dataset.title,
+        table=Table(_TABLE, {data.name: dataset}, provenance, digest, folder),
+        dataset=data.name,
+        objectives=(Objective(oracle.valid.metric),),
+        oracle=oracle,
+        report=oracle.valid_view,
+        test=oracle.test_view,
+        search=oracle.valid,
+        fidelity=recipe.epochs,
+        typical_cost_s=float(np.median(oracle.cost_s)),
+    )
+
+
+def animals8() -> Task:
+    """The task ``trained-animals8``: 8 × 8 pixel images of eight kinds of animals, ten epochs."""
+    return trained_task(trainer.recipe_of("animals8-10"), trainer.load_data("animals8"))
+
+
+def _column(name: str, role: Any, num_images: int, space: NASBench201Space, recipe: Recipe) -> Column:
+    values = np.full((space.num_architectures, recipe.num_replicates, 1), np.nan)
+    return Column(Metric(name, "%", "maximize", role, 100 / num_images), values)
+
+
+def _size(name: str, counts: Ints) -> Column:
+    return Column(Metric(name, "million", "minimize", "hardware", free=True), counts[:, None, None] / 1e6)
+
+
+def _view(column: Column) -> ReportView:
+    """A view of nothing yet, on the grid that its means will have."""
+    blank: Floats = np.zeros((1, *column.values.shape[1:]))
+    step, num_architectures = exact_means(Column(column.metric, blank)).step, len(column.values)
+    return ReportView(
+        column.metric,
+        values=np.full(num_architectures, np.nan),
+        codes=np.zeros(num_architectures, dtype=np.int64),
+        step=step,
+        exists=np.zeros(num_architectures, dtype=bool),
+        perfect=round(100 / step),
+    )
+
+
+def _fill(view: ReportView, column: Column, index: int) -> None:
+    means = exact_means(Column(column.metric, column.values[[index]]))
+    view.values[index], view.codes[index], view.exists[index] = means.values[0], means.codes[0], True

@@ -1,0 +1,272 @@
+"""The oracle that trains: contract, what it keeps, and a study on it from search to report."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the extra torch")
+
+from nasbench_harness import compare, open_study, verify
+from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameError
+from nasbench_harness.evaluation import task as tasks
+from nasbench_harness.spaces import NASBench201Space
+from nasbench_harness.statistics import signed_rank
+from nasbench_harness.testing import OracleContract
+from nasbench_harness.trainer import load_data, processes, recipe_of, train
+from nasbench_harness.trainer import oracle as oracles
+from nasbench_harness.trainer.data import SealedTest
+from nasbench_harness.trainer.oracle import TrainerOracle, trained_task
+from nasbench_harness.trainer.sources import Images
+
+NAME = "trained-small"
+SPACE = NASBench201Space()
+
+
+@pytest.fixture(scope="session")
+def tested(data):
+    """The tiny data with a test part: the validation images, upside down."""
+    part = Images(data.valid_images.numpy()[:, :, ::-1].copy(), data.valid_labels.numpy())
+    return dataclasses.replace(data, sealed=SealedTest(part))
+
+
+@pytest.fixture
+def count(monkeypatch):
+    """Architectures that were trained."""
+    done = []
+
+    def counting(architecture, *arguments):
+        done.append(architecture)
+        return train(architecture, *arguments)
+
+    monkeypatch.setattr(processes, "train", counting)
+    return done
+
+
+@pytest.fixture
+def small(monkeypatch, tmp_path, recipe, tested, count):
+    """Register the tiny task; each call of the returned function stands for a new process."""
+    monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tasks, "trained_task_names", lambda: (NAME,))
+    made = {}
+
+    def registered(name, cache):
+        if "task" not in made:
+            made["task"] = trained_task(recipe, tested, num_processes=1)
+        return made["task"]
+
+    monkeypatch.setattr(tasks, "_registered_task", registered)
+    return made.clear
+
+
+class TestTrainerOracle(OracleContract):
+    num_architectures = 6
+
+    @pytest.fixture(autouse=True)
+    def _setup(self, tmp_path_factory, recipe, tested):
+        self._arguments = (SPACE, recipe, tested, tmp_path_factory.getbasetemp() / "oracle", "cpu", 1)
+
+    def make_oracle(self):
+        return TrainerOracle(*self._arguments)
+
+
+def ask(oracle, *architectures, replicate=-1):
+    asked = np.array(architectures)
+    return oracle.evaluate(asked, np.zeros_like(asked), np.full_like(asked, replicate))
+
+
+def test_answers_are_what_training_gives(tmp_path, recipe, tested, count):
+    oracle = TrainerOracle(SPACE, recipe, tested, tmp_path, num_processes=1)
+    answers = [ask(oracle, 7, replicate=k).values[0, 0] for k in range(recipe.num_replicates)]
+    text = SPACE.to_string(7)
+    assert count == [text]
+    direct = train(text, recipe, tested, oracle._seeds(text), "cpu")
+    assert answers == [result.accuracy for result in direct]
+    assert ask(oracle, 7).values[0, 0] == pytest.approx(np.mean(answers), abs=1e-9)
+    assert len(set(oracle._seeds(text))) == recipe.num_replicates
+    assert set(oracle._seeds(text)).isdisjoint(oracle._seeds(SPACE.to_string(8)))
+
+
+def test_test_accuracy_is_measured_on_the_test_part_and_changes_nothing_else(recipe, tested):
+    text = SPACE.to_string(7)
+    with_test = train(text, recipe, tested, [1, 2, 3], "cpu", with_test=True)
+    without = train(text, recipe, tested.without_test(), [1, 2, 3], "cpu")
+    assert [result.accuracy for result in with_test] == [result.accuracy for result in without]
+    assert {result.test_accuracy for result in without} == {None}
+    swapped = dataclasses.replace(
+        tested, sealed=SealedTest(Images(tested.valid_images.numpy(), tested.valid_labels.numpy()))
+    )
+    same = train(text, recipe, swapped, [1, 2, 3], "cpu", with_test=True)
+    assert [result.test_accuracy for result in same] == [result.accuracy for result in same]
+    assert [result.test_accuracy for result in with_test] != [result.test_accuracy for result in same]
+
+
+def test_a_folder_is_shared_and_what_was_written_first_stands(tmp_path, recipe, tested, count):
+    first = ask(TrainerOracle(SPACE, recipe, tested, tmp_path, num_processes=1), 3, 9)
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    other = TrainerOracle(SPACE, recipe, tested, tmp_path, num_processes=1)
+    np.testing.assert_array_equal(ask(other, 3, 9).values, first.values)
+    assert (len(count), len(files)) == (2, 2)
+    late = TrainerOracle(SPACE, recipe, tested, tmp_path, num_processes=1)
+    results = train(SPACE.to_string(3), recipe, tested, late._seeds(SPACE.to_string(3)), "cpu", with_test=True)
+    late._keep(3, [dataclasses.replace(result, accuracy=1.0) for result in results])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
+    np.testing.assert_array_equal(ask(late, 3).values, first.values[:1])
+
+
+@pytest.mark.parametrize("damage", ['{"trainings": [', '{"trainings": [{"key": "x"}]}', "other"])
+def test_a_damaged_file_is_named(tmp_path, recipe, tested, damage):
+    ask(TrainerOracle(SPACE, recipe, tested, tmp_path, num_processes=1), 3)
+    (path,) = tmp_path.iterdir()
+    if damage == "other":
+        damage = json.dumps({"trainings": [row | {"key": "x"} for row in json.loads(path.read_text())["trainings"]]})
+    path.write_text(damage)
+    with pytest.raises(TableError, match=rf"{path.name}.*delete it"):
+        ask(TrainerOracle(SPACE, recipe, tested, tmp_path, num_processes=1), 3)
+
+
+def test_a_replicate_that_no_recipe_trains_is_refused(tmp_path, recipe, tested, count):
+    with pytest.raises(InvalidInputError, match="replicate index 3 lies outside"):
+        ask(TrainerOracle(SPACE, recipe, tested, tmp_path), 3, replicate=3)
+    assert not count
+
+
+def test_cost_is_declared_not_measured(tmp_path, recipe, tested):
+    oracle = TrainerOracle(SPACE, recipe, tested, tmp_path)
+    index = SPACE.from_key("333333")
+    expected = 3 * oracle.flops()[index] * len(tested.train_labels) * recipe.epochs / recipe.flops_per_s
+    assert oracle.cost_s[index] == pytest.approx(expected)
+    assert oracle.cost_s[SPACE.from_key("000000")] < oracle.cost_s[index] == oracle.cost_s.max()
+
+
+def test_other_rules_are_another_table(recipe, tested, tmp_path, monkeypatch):
+    monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path))
+    task = trained_task(recipe, tested)
+    longer = trained_task(dataclasses.replace(recipe, epochs=3), tested)
+    other = trained_task(recipe, dataclasses.replace(tested, digest="other"))
+    assert len({entry.table.digest for entry in (task, longer, other)}) == 3
+    assert len({entry.table.folder for entry in (task, longer, other)}) == 3
+
+
+def run_small(path, **more):
+    options = {"seeds": 3, "evaluations": 4, "out": path} | more
+    return compare(["random-search", "regularized-evolution(population_size=2,sample_size=2)"], [NAME], **options)
+
+
+def test_a_study_trains_each_architecture_once_and_its_report_has_the_same_bytes(small, tmp_path, count):
+    study = run_small(tmp_path / "one")
+    trained = len(count)
+    assert trained == len(set(count)) == int(study._tasks[0].report.exists.sum())
+    files = {path.name: path.read_bytes() for path in (tmp_path / "one" / "report").iterdir()}
+    small()
+    again = run_small(tmp_path / "one")  # resumed: nothing is run
+    assert {path.name: path.read_bytes() for path in (again.path / "report").iterdir()} == files
+    small()
+    other = run_small(tmp_path / "two")  # another study: run, from the same cache
+    assert {path.name: path.read_bytes() for path in (other.path / "report").iterdir()} == files
+    small()
+    open_study(tmp_path / "one").write_report()
+    assert len(count) == trained
+
+
+def test_another_cache_gives_the_same_report(small, tmp_path, monkeypatch):
+    first = run_small(tmp_path / "one", evaluations=2)
+    monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path / "other"))
+    small()
+    second = run_small(tmp_path / "two", evaluations=2)
+    reports = [{path.name: path.read_bytes() for path in (s.path / "report").iterdir()} for s in (first, second)]
+    assert reports[0] == reports[1]
+
+
+def test_reports_compare_losses_and_claim_no_optimum(small, tmp_path):
+    study = run_small(tmp_path / "study", seeds=10, evaluations=2)
+    text = (study.path / "report" / "report.md").read_text(encoding="utf-8")
+    for absent in ("regret", "optimum (", "at optimum", "= optimum", "random sampling", "random search, exact", "nan"):
+        assert absent not in text.replace("not regret", ""), absent
+    assert "compared is the loss, 100 − accuracy" in text
+    frame = study.frame()
+    np.testing.assert_allclose(frame["loss_pp"], 100 - frame["val_accuracy"], atol=1e-9)
+    np.testing.assert_allclose(frame["test_loss_pp"], 100 - frame["test_accuracy"], atol=1e-9)
+    task, (pair,) = study._tasks[0], study.analysis.tasks[0].pairs
+    first, second = (
+        frame[frame["strategy"] == label]["architecture"].to_numpy() for label in (pair.first, pair.second)
+    )
+    expected = signed_rank(task.report.codes[second] - task.report.codes[first]).p_value
+    assert pair.p_value == pytest.approx(float(expected))
+    result = study.analysis.tasks[0].results[0]
+    assert float(result.iqm.point) == pytest.approx(np.sort(100 - result.value)[2:8].mean())
+
+
+def test_beside_a_table_each_task_keeps_its_measure(small, tmp_path):
+    study = compare(["random-search"], ["nb201-cifar10", NAME], seeds=3, evaluations=2, out=tmp_path / "study")
+    main = (study.path / "report" / "main.csv").read_text(encoding="utf-8")
+    assert "random sampling" in main
+    assert "nan" not in main.lower()
+    assert "Final regret or loss (pp)" in (study.path / "report" / "report.md").read_text(encoding="utf-8")
+    for distance in ("regret_pp", "loss_pp"):
+        assert study.frame()[distance].notna().sum() == 3
+
+
+def uneven(problem, rng):
+    """Ends after one evaluation in half of the runs."""
+    yield 5
+    if rng.uniform() < 0.5:
+        yield 6
+
+
+def test_a_run_that_has_ended_causes_no_training(small, tmp_path, count):
+    study = compare([uneven], [NAME], seeds=6, evaluations=3, out=tmp_path / "study")
+    assert sorted(set(study.frame()["evaluations"])) == [1, 2]
+    assert sorted(count) == sorted(map(SPACE.to_string, (5, 6)))
+
+
+def test_only_named_and_suggested(small, tmp_path):
+    with pytest.raises(UnknownNameError, match=f"did you mean '{NAME}'"):
+        compare(["random-search"], ["trained-smal"], out=tmp_path / "study")
+    with pytest.raises(InvalidInputError, match="it has 2 epochs"):
+        tasks.load_task(NAME, 12)
+    study = run_small(tmp_path / "study", evaluations=2)
+    assert study.verify_command == ""
+    with pytest.raises(InvalidInputError, match="trained already"):
+        verify(study, NAME)
+
+
+def test_without_torch_one_line_says_what_to_install(cli, tmp_path):
+    script = (
+        "import importlib.util as u; real = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'torch' else real(name, *rest)\n"
+        "from nasbench_harness.cli import main; main()"
+    )
+    arguments = ["compare", "--strategies", "random-search", "--tasks", "trained-animals8"]
+    done = subprocess.run([sys.executable, "-c", script, *arguments], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "training needs torch: pip install 'nasbench-harness[torch]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_workers_share_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(oracles, "cache_folder", lambda: tmp_path)
+    recipe = dataclasses.replace(recipe_of("animals8-1"), channels=2)
+    alone, spread = (trained_task(recipe, load_data("animals8"), num_processes=n) for n in (1, 2))
+    first = ask(alone.oracle, 3, 9).values
+    for path in alone.table.folder.iterdir():
+        path.unlink()
+    np.testing.assert_array_equal(ask(spread.oracle, 3, 9).values, first)
+
+
+@pytest.mark.slow
+def test_the_full_task_from_the_command_line(cli, tmp_path):
+    arguments = ["compare", "--strategies", "random-search", "--tasks", "trained-animals8", "--seeds", 3]
+    arguments += ["--evaluations", 8, "--out", tmp_path / "study"]
+    environment = {"NASBENCH_HARNESS_CACHE": str(tmp_path / "cache")}
+    assert cli(*arguments, **environment).returncode == 0
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "trained").rglob("*.json")}
+    assert len(files) == 24
+    report = {path.name: path.read_bytes() for path in (tmp_path / "study" / "report").iterdir()}
+    assert cli(*arguments, **environment).returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "trained").rglob("*.json")} == files
+    assert {path.name: path.read_bytes() for path in (tmp_path / "study" / "report").iterdir()} == report
