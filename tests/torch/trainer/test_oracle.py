@@ -38,9 +38,9 @@ def count(monkeypatch):
     """Architectures that were trained."""
     done = []
 
-    def counting(architecture, *arguments):
+    def counting(architecture, *arguments, **how):
         done.append(architecture)
-        return train(architecture, *arguments)
+        return train(architecture, *arguments, **how)
 
     monkeypatch.setattr(processes, "train", counting)
     return done
@@ -90,18 +90,15 @@ def test_answers_are_what_training_gives(tmp_path, recipe, tested, count):
     assert set(oracle._seeds(text)).isdisjoint(oracle._seeds(SPACE.to_string(8)))
 
 
-def test_test_accuracy_is_measured_on_the_test_part_and_changes_nothing_else(recipe, tested):
-    text = SPACE.to_string(7)
-    with_test = train(text, recipe, tested, [1, 2, 3], "cpu", with_test=True)
-    without = train(text, recipe, tested.without_test(), [1, 2, 3], "cpu")
-    assert [result.accuracy for result in with_test] == [result.accuracy for result in without]
-    assert {result.test_accuracy for result in without} == {None}
-    swapped = dataclasses.replace(
-        tested, sealed=SealedTest(Images(tested.valid_images.numpy(), tested.valid_labels.numpy()))
-    )
-    same = train(text, recipe, swapped, [1, 2, 3], "cpu", with_test=True)
-    assert [result.test_accuracy for result in same] == [result.accuracy for result in same]
-    assert [result.test_accuracy for result in with_test] != [result.test_accuracy for result in same]
+def test_test_accuracy_is_that_of_the_test_part(tmp_path, recipe, tested):
+    """With the validation images as test part both are equal; with others they are not, and validation stays."""
+    part = Images(tested.valid_images.numpy(), tested.valid_labels.numpy())
+    swapped = dataclasses.replace(tested, sealed=SealedTest(part))
+    same = TrainerOracle(SPACE, recipe, swapped, tmp_path / "same", num_processes=1)
+    other = TrainerOracle(SPACE, recipe, tested, tmp_path / "other", num_processes=1)
+    np.testing.assert_array_equal(ask(same, 7).values, ask(other, 7).values)
+    np.testing.assert_array_equal(same.test.values[7], same.valid.values[7])
+    assert (other.test.values[7] != other.valid.values[7]).any()
 
 
 def test_a_folder_is_shared_and_what_was_written_first_stands(tmp_path, recipe, tested, count):
@@ -111,7 +108,7 @@ def test_a_folder_is_shared_and_what_was_written_first_stands(tmp_path, recipe, 
     np.testing.assert_array_equal(ask(other, 3, 9).values, first.values)
     assert (len(count), len(files)) == (2, 2)
     late = TrainerOracle(SPACE, recipe, tested, tmp_path, num_processes=1)
-    results = train(SPACE.to_string(3), recipe, tested, late._seeds(SPACE.to_string(3)), "cpu", with_test=True)
+    results = train(SPACE.to_string(3), recipe, tested, late._seeds(SPACE.to_string(3)), "cpu", keep_networks=True)
     late._keep(3, [dataclasses.replace(result, accuracy=1.0) for result in results])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
     np.testing.assert_array_equal(ask(late, 3).values, first.values[:1])
