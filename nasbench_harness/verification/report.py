@@ -31,7 +31,7 @@ def verification_table(outcome: Outcome, task: Task, timings: bool = False) -> T
         Column("trained", "trained (%)"),
         Column("worst", "min (%)", is_extra=True),
         Column("best", "max (%)", is_extra=True),
-        Column("diverged", "diverged"),
+        Column("diverged", "diverged", is_extra=not any(item.num_diverged for item in outcome.trained)),
         Column("table", f"table ({metric.unit})"),
         Column("params_m", "parameters (M)"),
     ]
