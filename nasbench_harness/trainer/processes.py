@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
+from functools import partial
 
+from loky import ProcessPoolExecutor, cpu_count
+from loky.process_executor import BrokenProcessPool
+
+from nasbench_harness.errors import HarnessError
 from nasbench_harness.trainer.data import ImageData
 from nasbench_harness.trainer.devices import torch_device
 from nasbench_harness.trainer.recipe import Recipe
@@ -42,27 +46,52 @@ def train_many(
 
     Raises:
         InvalidInputError: An architecture or the device cannot be used; nothing was trained then.
+        HarnessError: Memory is too small, or a process was killed twice with the same job.
     """
     kind = torch_device(device).type
-    how = {"deterministic": deterministic, "keep_networks": keep_networks}
+    call = partial(train, recipe=recipe, device=device, deterministic=deterministic, keep_networks=keep_networks)
     ordered = longest_first(jobs, recipe, data)
-    num_processes = min(num_processes or os.cpu_count() or 1, len(ordered))
+    if kind == "cpu" and num_processes is None:
+        num_processes = cpu_count()
+    num_processes = min(num_processes or 1, len(ordered))
     if kind != "cpu" or num_processes <= 1:
         for architecture, seeds in ordered:
-            on_result(train(architecture, recipe, data, seeds, device, **how))
+            on_result(call(architecture, data=data, seeds=seeds))
         return
-    from loky import ProcessPoolExecutor
+    call = partial(call, data=data.without_test())
+    # A process that dies takes the others' trainings with it: one at a time, only the culprit fails.
+    for job in _in_processes(call, ordered, num_processes, on_result):
+        if _in_processes(call, [job], 1, on_result):
+            raise HarnessError(
+                f"the process that trained {job[0]} was killed, twice; often memory is too small: use fewer processes"
+            )
 
+
+def _in_processes(
+    call: Callable[..., list[TrainingResult]],
+    jobs: Sequence[Job],
+    num_processes: int,
+    on_result: Callable[[list[TrainingResult]], None],
+) -> list[Job]:
+    """Hand over the results of jobs; returns those that were lost because a process died."""
     executor = ProcessPoolExecutor(num_processes)  # loky starts fresh interpreters
+    futures, lost = {}, []
     try:
-        sent = data.without_test()
-        futures = [
-            executor.submit(train, architecture, recipe, sent, seeds, "cpu", **how) for architecture, seeds in ordered
-        ]
+        for architecture, seeds in jobs:
+            try:
+                futures[executor.submit(call, architecture, seeds=seeds)] = (architecture, seeds)
+            except BrokenProcessPool:
+                lost.append((architecture, seeds))
         for future in as_completed(futures):
-            on_result(future.result())
+            try:
+                results = future.result()
+            except BrokenProcessPool:
+                lost.append(futures[future])
+            else:
+                on_result(results)
     finally:
         executor.shutdown(wait=True, kill_workers=True)
+    return lost
 
 
 def longest_first(jobs: Sequence[Job], recipe: Recipe, data: ImageData) -> list[Job]:

@@ -1,11 +1,12 @@
 import dataclasses
 import math
+import re
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.errors import HarnessError, InvalidInputError
 from nasbench_harness.trainer import cache_key, estimate_seconds, recipe_of, train, train_many
 from nasbench_harness.trainer.batches import DeviceImages, draw_epoch
 from nasbench_harness.trainer.data import load_data
@@ -189,6 +190,35 @@ def test_processes_give_the_same_results(recipe, data):
     train_many(jobs, recipe, data, "cpu", 1, on_result=here.extend)
     assert sorted(numbers(results)) == sorted(numbers(here))
     assert [one.architecture for one in here] == [cell("333132"), cell("111111"), cell("111111")]
+
+
+class Deadly(tuple):
+    """Seeds that kill the process that reads them, as often as told."""
+
+    def __reduce__(self):
+        path, times = str(self.path), self.times
+        count = f"len(open({path!r}).read())"
+        kill = f"(open({path!r}, 'a').write('x'), __import__('os').kill(__import__('os').getpid(), 9))"
+        return eval, (f"{tuple(self)} if {count} >= {times} else {kill}",)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_killed_process_loses_nothing_unless_it_dies_again(recipe, data, tmp_path, times):
+    deadly = Deadly((1,))
+    deadly.path, deadly.times = tmp_path / "deaths", times
+    deadly.path.touch()
+    jobs, found = [(cell("111111"), (1, 2)), (cell("333132"), deadly)], []
+    recipe = dataclasses.replace(recipe, epochs=1)
+    data = dataclasses.replace(data, sealed=None)
+    if times == 1:
+        train_many(jobs, recipe, data, "cpu", 2, on_result=found.extend)
+        assert sorted((one.architecture, one.seed) for one in found) == sorted(
+            [(cell("111111"), 1), (cell("111111"), 2), (cell("333132"), 1)]
+        )
+    else:
+        with pytest.raises(HarnessError, match=re.escape(cell("333132"))):
+            train_many(jobs, recipe, data, "cpu", 2, on_result=found.extend)
+    assert len(deadly.path.read_text()) == times
 
 
 def test_the_longest_job_comes_first(recipe, data):
