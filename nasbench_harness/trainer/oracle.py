@@ -16,7 +16,7 @@ import numpy as np
 
 from nasbench_harness import trainer
 from nasbench_harness.arrays import Bools, Floats, Ints
-from nasbench_harness.errors import InvalidInputError, TableError
+from nasbench_harness.errors import HarnessError, InvalidInputError, TableError
 from nasbench_harness.evaluation.grid import exact_means
 from nasbench_harness.evaluation.hashing import name_hash
 from nasbench_harness.evaluation.oracle import Answers, Oracle, check_indices
@@ -141,7 +141,9 @@ class TrainerOracle(Oracle):
         return self._folder / f"{self._space.to_key(index)}-{self._keys(index)[0][:16]}.json"
 
     def _keep(self, index: int, results: Sequence[TrainingResult]) -> None:
-        """Write results whole, unless another process was faster, and read what stands."""
+        """Measure on the test part, write whole, unless another process was faster, and read what stands."""
+        if results[0].stack != self._recipe.stack:
+            raise HarnessError(f"{results[0].notice}, and a table must not mix both: free memory and start again")
         names = ("seed", "accuracy", "curve", "diverged", "seconds")
         tests = trainer.evaluate_sealed(results, self._data.sealed, self._device)
         rows = [

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the extra torch")
 
 from nasbench_harness import compare, open_study, verify
-from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameError
+from nasbench_harness.errors import HarnessError, InvalidInputError, TableError, UnknownNameError
 from nasbench_harness.evaluation import task as tasks
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.statistics import signed_rank
@@ -99,6 +99,16 @@ def test_test_accuracy_is_that_of_the_test_part(tmp_path, recipe, tested):
     np.testing.assert_array_equal(ask(same, 7).values, ask(other, 7).values)
     np.testing.assert_array_equal(same.test.values[7], same.valid.values[7])
     assert (other.test.values[7] != other.valid.values[7]).any()
+
+
+def test_a_stack_that_memory_made_smaller_is_not_kept(tmp_path, recipe, tested, monkeypatch):
+    def halved(*arguments, **how):
+        return [dataclasses.replace(result, stack=1, notice="too small") for result in train(*arguments, **how)]
+
+    monkeypatch.setattr(processes, "train", halved)
+    with pytest.raises(HarnessError, match="too small, and a table must not mix both"):
+        ask(TrainerOracle(SPACE, recipe, tested, tmp_path, num_processes=1), 3)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_is_shared_and_what_was_written_first_stands(tmp_path, recipe, tested, count):
