@@ -8,6 +8,7 @@ from nasbench_harness import compare, load_task
 from nasbench_harness.engine.execution import Rules, run_seeds
 from nasbench_harness.engine.references import Entry, resolve
 from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.regression import final_picks, trace_hash
 from nasbench_harness.tables.importing.build import import_table
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
@@ -67,6 +68,9 @@ def test_a_harness_that_leaks_test_accuracy_is_caught(imported, tmp_path):
 
     assert (task.report.regret(choices(honest)) < task.test.regret(choices(honest))).all()
     assert not (task.report.regret(choices(leaking)) < task.test.regret(choices(leaking))).any()
+    # A baseline's trace sees it too: it holds what runs return.
+    hashes = {trace_hash(columns, final_picks(columns, task, rules.protocol)) for columns in (honest, leaking)}
+    assert len(hashes) == 2
 
 
 def _with_oracle(task, oracle):
