@@ -708,8 +708,6 @@ def open_study(path: str | Path) -> Study:
 
 def canonical_command(record: StudyRecord) -> str:
     """``nasbench-harness compare …`` with everything that decides a result and differs from the defaults."""
-    import shlex
-
     parts = ["nasbench-harness", "compare"]
     if record.quoted or replace(record.report, resamples=0) != ReportOptions(resamples=0):
         return " ".join([*parts, "--config", "study.toml"])  # what only a study file can say

@@ -152,11 +152,13 @@ def _parts(found: Source, split: Path | None) -> tuple[Images, Images, Images | 
     if not found.halved:
         if split is not None:
             raise InvalidInputError(f"data {found.name} comes with its own split: leave --split out")
-        assert found.valid is not None  # every reader without halves gives it
+        if found.valid is None:
+            raise InvalidInputError(f"data {found.name} has no validation images and nothing to halve")
         sizes = np.array([len(part.labels) for part in (found.train, found.valid)])
         return found.train, found.valid, found.test, [sizes], "source"
     whole = found.train if found.halved == "train" else found.test
-    assert whole is not None  # what is to be halved was read
+    if whole is None:
+        raise InvalidInputError(f"data {found.name} lacks the part that is to be halved")
     is_first = draw_split(len(whole.labels)) if split is None else read_split(split, len(whole.labels))
     first, second = whole.take(is_first), whole.take(~is_first)
     origin: SplitOrigin = "drawn" if split is None else "file"

@@ -100,11 +100,11 @@ class SinglePickle:
             on_architecture(key, lambda: value)
 
         with _explained(self.path), self.open(self.path) as file:
-            pickle = DataPickle(file.read, "arch2infos", hand_over)
+            reader = DataPickle(file.read, "arch2infos", hand_over)
             for _ in range(self.num_leading):
-                pickle.load()
-            content = pickle.load()
-            if not self.num_leading and not pickle.at_end():
+                reader.load()
+            content = reader.load()
+            if not self.num_leading and not reader.at_end():
                 raise TableError("something follows its end")
             return _names(content)
 
@@ -145,9 +145,9 @@ class Members:
             file.seek(offset)
             packed = file.read(size)
         with bz2.open(io.BytesIO(packed)) as unpacked:
-            pickle = DataPickle(unpacked.read)
-            content = pickle.load()
-            if not pickle.at_end():
+            reader = DataPickle(unpacked.read)
+            content = reader.load()
+            if not reader.at_end():
                 raise TableError(f"{name}.pickle.pbz2: something follows its end")
             return content
 
