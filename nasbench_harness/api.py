@@ -225,7 +225,9 @@ class Study:
             for name, (total, count) in observed_losses(self._blocks(entrant, found), found).items():
                 before = losses.get(name, (0.0, 0))
                 losses[name] = (before[0] + total, before[1] + count)
-        command = f"{self.command}; nasbench-harness verify DIR --task {found.name}"
+        options = options or VerifyOptions()
+        chosen_labels = "" if strategies is None else f" --strategies {shlex.quote(','.join(chosen))}"
+        command = f"{self.command}; nasbench-harness verify DIR --task {found.name}{chosen_labels}{options.flags()}"
         return prepare(
             found,
             np.concatenate(finals),
@@ -233,7 +235,7 @@ class Study:
             self.folder,
             self.record.study_seed,
             command,
-            options or VerifyOptions(),
+            options,
             trainer,
         )
 

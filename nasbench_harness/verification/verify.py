@@ -60,6 +60,18 @@ class VerifyOptions:
         if self.max_seconds is not None and not self.max_seconds > 0:
             raise InvalidInputError(f"max_seconds must be above 0, not {self.max_seconds!r}")
 
+    def flags(self) -> str:
+        """Options that decide the result and differ from their defaults, as on the command line.
+
+        Where the data lies, the device's name, the number of processes and limits of time are left out.
+        """
+        named = ("top", "controls", "num_controls", "training_seeds", "recipe", "data")
+        changed = {name: getattr(self, name) for name in named if getattr(self, name) != getattr(VerifyOptions(), name)}
+        parts = [f" --{name.replace('_', '-')} {value}" for name, value in changed.items()]
+        parts += [" --data-dir DATA"] if self.data_dir is not None else []
+        parts += [" --split FILE"] if self.split is not None else []
+        return "".join([*parts, " --timings" if self.timings else ""])
+
     def quick(self) -> VerifyOptions:
         """Three candidates against three random architectures, three seeds each."""
         return replace(self, top=3, controls="random", num_controls=1, training_seeds=3)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from nasbench_harness.errors import InvalidInputError
@@ -96,3 +98,12 @@ def test_what_is_to_come_is_announced_with_a_measured_estimate(design, task, mak
     assert prepared.announce() == "40 trainings of 20 architectures, about 80 s of computing"
     prepared.run()
     assert prepared.announce() == "nothing to train"
+
+
+def test_the_named_command_carries_what_decides_the_result():
+    assert VerifyOptions().flags() == ""
+    assert VerifyOptions(device="cpu", jobs=1, max_seconds=5.0).flags() == ""
+    quick = VerifyOptions().quick()
+    assert quick.flags() == " --top 3 --controls random --num-controls 1 --training-seeds 3"
+    faithful = VerifyOptions(recipe="nb201-200", data_dir=Path("x"), split=Path("y"))
+    assert faithful.flags() == " --recipe nb201-200 --data-dir DATA --split FILE"
