@@ -240,12 +240,16 @@ class Study:
         )
 
     @property
+    def verifiable(self) -> list[str]:
+        """Tasks that ``verify`` can train."""
+        return [task.name for task in self._tasks if _can_be_verified(task)]
+
+    @property
     def verify_command(self) -> str:
         """The command that verifies the first task that can be trained; empty where there is none."""
-        for task in self._tasks:
-            if _can_be_verified(task):
-                return f"nasbench-harness verify {shlex.quote(str(self.path))} --task {task.name}"
-        return ""
+        if not self.verifiable:
+            return ""
+        return f"nasbench-harness verify {shlex.quote(str(self.path))} --task {self.verifiable[0]}"
 
     def _trainable(self, name: str | None) -> Task:
         """The task to verify: the named one, or the only one that can be trained."""
@@ -256,11 +260,10 @@ class Study:
             if not by_name[name].report.has_optimum:
                 raise InvalidInputError(f"task {name} is trained already, there is no table's answer to verify")
             return by_name[name]
-        trainable = [task for task in self._tasks if _can_be_verified(task)]
-        if len(trainable) != 1:
-            names = ", ".join(task.name for task in trainable) or "none"
+        if len(self.verifiable) != 1:
+            names = ", ".join(self.verifiable) or "none"
             raise InvalidInputError(f"name the task to verify with --task: trainable in this study are {names}")
-        return trainable[0]
+        return by_name[self.verifiable[0]]
 
     @property
     def command(self) -> str:

@@ -22,7 +22,13 @@ _FORMATS = ("markdown", "latex", "csv", "json", "pdf", "png")
 
 @main.command()
 @study_options
-@click.option("--verify", "top", type=int, metavar="K", help="Train the best K architectures beside controls.")
+@click.option(
+    "--verify",
+    "top",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Train the best K architectures of the first such task.",
+)
 @json_option
 def compare(as_json: bool, top: int | None, **options: Any) -> None:
     """Run what is missing, compare, and write the report.
@@ -39,7 +45,7 @@ def compare(as_json: bool, top: int | None, **options: Any) -> None:
     click.echo(speed, err=as_json)
     click.echo(_place(study, names), err=as_json)
     if top is not None:
-        verify_study(study, None, None, {"top": top}, as_json=False)
+        verify_study(study, next(iter(study.verifiable), None), None, {"top": top}, as_json=False)
     elif study.verify_command:
         click.echo(study.verify_command, err=as_json)
 

@@ -129,3 +129,14 @@ def test_compare_can_verify_and_names_the_command_otherwise(tmp_path):
         cwd=tmp_path, capture_output=True, text=True, check=True, env=dict(os.environ),
     )  # fmt: skip
     assert done.stdout.splitlines()[-1] == "nasbench-harness verify s --task nb201-cifar10"
+
+
+def test_compare_verifies_the_first_of_several_tasks(tmp_path):
+    arguments = ["--strategies", "random-search", "--tasks", "nb201-cifar100,nb201-cifar10", "--seeds", "12"]
+    done = subprocess.run(
+        [sys.executable, "-m", "nasbench_harness", "compare", *arguments, "--evaluations", "5", "--out", "s",
+         "--verify", "1"],
+        cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ),
+    )  # fmt: skip
+    assert done.returncode == 2  # one candidate reaches no significance: refused for that, not for the choice of a task
+    assert "1 candidates with 3 matched controls each reach p = 0.250" in done.stderr
