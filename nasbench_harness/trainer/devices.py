@@ -54,8 +54,9 @@ def stated_arithmetic(device: torch.device, deterministic: bool = False) -> Iter
         ):
             yield
     finally:
-        torch.use_deterministic_algorithms(was, warn_only=was_warning)
         torch.set_num_threads(threads)
+        if deterministic:  # even to set it back loads torch's compiler: a second and 50 MB
+            torch.use_deterministic_algorithms(was, warn_only=was_warning)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -6,9 +6,11 @@ any table. Unknown is only the optimum.
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import ReportView, Task
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.tables.location import cache_folder
+from nasbench_harness.tables.registry import load_table
 from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
 from nasbench_harness.trainer.structure import structure_of
 
@@ -47,6 +50,7 @@ class TrainerOracle(Oracle):
         folder: Where results are kept; it must hold nothing of other recipes, data, devices or versions of torch.
         device: As for ``train``.
         num_processes: Processes on a CPU; None: one for each core.
+        known: Results of the same rules; their whole rows answer, and only gaps are trained.
 
     Attributes:
         valid: Validation accuracy in percent, shape (num_architectures, num_replicates, 1); NaN where nothing was
@@ -65,6 +69,7 @@ class TrainerOracle(Oracle):
         folder: Path,
         device: str = "cpu",
         num_processes: int | None = None,
+        known: Dataset | None = None,
     ) -> None:
         self._space, self._recipe, self._data, self._folder = space, recipe, data, folder
         self._device, self._num_processes = device, num_processes
@@ -73,6 +78,8 @@ class TrainerOracle(Oracle):
         self.test = _column("test_accuracy", "report", num_test, space, recipe)
         self.valid_view, self.test_view = _view(self.valid), _view(self.test)
         self.cost_s = np.array([recipe.cost_s(int(flops), len(data.train_labels)) for flops in self.flops()])
+        if known is not None:
+            self._adopt(*(known.columns[column.metric.name].values for column in (self.valid, self.test)))
 
     def evaluate(self, architectures: Ints, fidelities: Ints, replicates: Ints) -> Answers:
         """Answer n queries (see Oracle), training what was not trained before.
@@ -111,6 +118,13 @@ class TrainerOracle(Oracle):
                 keep_networks=True,
                 on_result=lambda results: self._keep(index_of[results[0].architecture], results),
             )
+
+    def read_kept(self) -> None:
+        """Bring everything that the folder holds into the arrays."""
+        for path in sorted(self._folder.glob("*.json")):
+            index = self._space.from_key(path.name.partition("-")[0])
+            if not self._is_known[index]:
+                self._load(index)
 
     def flops(self) -> Ints:
         """Multiply-accumulates of one image, shape (num_architectures,)."""
@@ -176,12 +190,33 @@ class TrainerOracle(Oracle):
             raise TableError(f"{path} is damaged: delete it, its trainings are repeated") from error
         if not is_ours:
             raise TableError(f"{path} holds other trainings than its name says: delete it, they are repeated")
-        self.test.values[index, :, 0], self.valid.values[index, :, 0] = test, valid
-        _fill(self.test_view, self.test, index)
-        _fill(self.valid_view, self.valid, index)
+        self._fill([index], np.array(valid), np.array(test))
+
+    def _adopt(self, valid: Floats, test: Floats) -> None:
+        """Take over rows that hold every replicate; shapes as ``valid``."""
+        if not valid.shape == test.shape == self.valid.values.shape:
+            raise InvalidInputError(
+                f"a table of shape {valid.shape} does not fit a recipe whose tables have {self.valid.values.shape}"
+            )
+        rows = np.flatnonzero(~(np.isnan(valid) | np.isnan(test)).any(axis=(1, 2)))
+        if len(rows):
+            self._fill(rows.tolist(), valid[rows, :, 0], test[rows, :, 0])
+
+    def _fill(self, rows: list[int], valid: Floats, test: Floats) -> None:
+        """Enter accuracies (n, num_replicates) of n architectures."""
+        for column, view, values in ((self.test, self.test_view, test), (self.valid, self.valid_view, valid)):
+            column.values[rows, :, 0] = values
+            means = exact_means(Column(column.metric, column.values[rows]))
+            view.values[rows], view.codes[rows], view.exists[rows] = means.values, means.codes, True
 
 
-def trained_task(recipe: Recipe, data: ImageData, device: str = "cpu", num_processes: int | None = None) -> Task:
+def trained_task(
+    recipe: Recipe,
+    data: ImageData,
+    device: str = "cpu",
+    num_processes: int | None = None,
+    table: str | None = None,
+) -> Task:
     """The task ``trained-<data>``: cells of NAS-Bench-201, trained with a recipe when they are first asked for.
 
     Args:
@@ -189,13 +224,25 @@ def trained_task(recipe: Recipe, data: ImageData, device: str = "cpu", num_proce
         data: Images with a test part.
         device: As for ``train``. Only a CPU trains to the same bits every time.
         num_processes: Processes on a CPU; None: one for each core.
+        table: Name of a table of the same recipe, images and split, such as ``trained_table`` makes: its rows answer,
+            and only its gaps are trained.
+
+    Raises:
+        InvalidInputError: The table's rows come from other rules: they are never mixed.
+        UnknownNameError: There is no such table.
     """
     from nasbench_harness.trainer.keys import origin_digest
 
     digest = origin_digest(recipe, data, device)
     space = NASBench201Space()
     folder = cache_folder() / _TABLE / f"{recipe.name}-{data.name}-{digest[:16]}"
-    oracle = TrainerOracle(space, recipe, data, folder, device, num_processes)
+    marks = {"data": data.digest, "split": data.split_digest, "recipe": recipe.digest}
+    known = None if table is None else load_table(table)
+    if known is not None:
+        _check_same_rules(known, marks, recipe, data)
+        digest = hashlib.sha256(f"{digest} {known.digest}".encode()).hexdigest()
+    rows = None if known is None else known.datasets[data.name]
+    oracle = TrainerOracle(space, recipe, data, folder, device, num_processes, rows)
     cost = np.repeat(oracle.cost_s[:, None, None], recipe.num_replicates, axis=1)
     columns = [
         oracle.valid,
@@ -208,7 +255,7 @@ def trained_task(recipe: Recipe, data: ImageData, device: str = "cpu", num_proce
         f"{data.name} (trained)", space, {column.metric.name: column for column in columns}, (recipe.epochs,)
     )
     source = f"{recipe.num_replicates} trainings of each architecture that was asked for, on {data.name}"
-    provenance = Provenance(source, f"recipe {recipe.name}", "", {"data": data.digest, "recipe": recipe.digest})
+    provenance = Provenance(source, f"recipe {recipe.name}", "", marks)
     return Task(
         name=f"{_TABLE}-{data.name}",
         title=dataset.title,
@@ -224,9 +271,35 @@ def trained_task(recipe: Recipe, data: ImageData, device: str = "cpu", num_proce
     )
 
 
+def trained_table(task: Task, name: str) -> Table:
+    """What a task has trained so far, as a table with gaps that ``register_table`` keeps.
+
+    Args:
+        task: Made by ``trained_task``.
+        name: Of the table.
+
+    Raises:
+        InvalidInputError: The task has a table.
+    """
+    if not isinstance(task.oracle, TrainerOracle):
+        raise InvalidInputError(f"task {task.name} has a table: nothing is trained for it")
+    task.oracle.read_kept()
+    return dataclasses.replace(task.table, name=name, digest="", folder=None)
+
+
 def animals8() -> Task:
     """The task ``trained-animals8``: 8 × 8 pixel images of eight kinds of animals, ten epochs."""
     return trained_task(trainer.recipe_of("animals8-10"), trainer.load_data("animals8"))
+
+
+def _check_same_rules(table: Table, marks: Mapping[str, str], recipe: Recipe, data: ImageData) -> None:
+    theirs = table.provenance.sha256
+    different = [mark for mark, digest in marks.items() if theirs.get(mark) != digest]
+    if different or data.name not in table.datasets:
+        raise InvalidInputError(
+            f"table {table.name} was not trained by recipe {recipe.name} on {data.name} "
+            f"(different: {', '.join(different) or 'data set'}): rows of different rules are never mixed"
+        )
 
 
 def _column(name: str, role: Any, num_images: int, space: NASBench201Space, recipe: Recipe) -> Column:
@@ -250,8 +323,3 @@ def _view(column: Column) -> ReportView:
         exists=np.zeros(num_architectures, dtype=bool),
         perfect=round(100 / step),
     )
-
-
-def _fill(view: ReportView, column: Column, index: int) -> None:
-    means = exact_means(Column(column.metric, column.values[[index]]))
-    view.values[index], view.codes[index], view.exists[index] = means.values[0], means.codes[0], True

@@ -11,6 +11,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.sgd import sgd
 
 from nasbench_harness.errors import HarnessError, InvalidInputError
 from nasbench_harness.trainer.batches import DeviceImages, draw_epoch
@@ -165,6 +166,41 @@ def network_structure(architecture: str, recipe: Recipe, data: ImageData) -> Str
     return structure
 
 
+class Momentum:
+    """SGD with momentum on all parameters of a network.
+
+    ``torch.optim.SGD`` loads torch's compiler when it is made, a second and 50 MB in every process; its function alone
+    does not.
+    """
+
+    def __init__(self, network: Network, recipe: Recipe) -> None:
+        self.recipe, self.parameters = recipe, list(network.parameters())
+        self.momenta: list[Tensor | None] = []
+        self.is_fused = self.parameters[0].device.type in ("cpu", "cuda")
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """Move the parameters by their gradients, which are used up."""
+        recipe = self.recipe
+        # Without a path from input to output all layers before the last cell are without gradients, and stay.
+        moved = [parameter for parameter in self.parameters if parameter.grad is not None]
+        self.momenta = self.momenta or [None] * len(moved)
+        sgd(
+            moved,
+            [parameter.grad for parameter in moved],
+            self.momenta,
+            fused=self.is_fused,
+            weight_decay=recipe.weight_decay,
+            momentum=recipe.momentum,
+            lr=rate,
+            dampening=0,
+            nesterov=recipe.nesterov,
+            maximize=False,
+        )
+        for parameter in moved:
+            parameter.grad = None
+
+
 class StackTraining:
     """A stack of seeds in training."""
 
@@ -176,14 +212,7 @@ class StackTraining:
         self.autocast = torch.autocast(
             device.type, torch.bfloat16, enabled=device.type == "cuda" and recipe.gpu_dtype == "bfloat16"
         )
-        self.optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            recipe.learning_rate,
-            recipe.momentum,
-            weight_decay=recipe.weight_decay,
-            nesterov=recipe.nesterov,
-            fused=device.type in ("cpu", "cuda"),
-        )
+        self.optimizer = Momentum(self.network, recipe)
         self.steps_per_epoch = math.ceil(images.num_train / recipe.batch_size)
         self.loss_sum = torch.zeros(len(seeds), dtype=images.mean.dtype, device=device)
 
@@ -194,14 +223,11 @@ class StackTraining:
         self.network.train()
         self.loss_sum.zero_()
         for step, (batch, labels) in enumerate(images.train_batches(draws, recipe.batch_size)):
-            for group in self.optimizer.param_groups:
-                group["lr"] = recipe.rate(epoch * self.steps_per_epoch + step, self.steps_per_epoch)
             with self.autocast:
                 logits = self.network(batch)
             losses = mean_losses(logits, labels)
-            self.optimizer.zero_grad(set_to_none=True)
             losses.sum().backward()
-            self.optimizer.step()
+            self.optimizer.step(recipe.rate(epoch * self.steps_per_epoch + step, self.steps_per_epoch))
             self.loss_sum += losses.detach() * len(batch)
             yield step + 1
 

@@ -15,11 +15,13 @@ from nasbench_harness.errors import HarnessError, InvalidInputError, TableError,
 from nasbench_harness.evaluation import task as tasks
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.statistics import signed_rank
+from nasbench_harness.tables.registration import register_table
+from nasbench_harness.tables.registry import load_table
 from nasbench_harness.testing import OracleContract
 from nasbench_harness.trainer import load_data, processes, recipe_of, train
 from nasbench_harness.trainer import oracle as oracles
 from nasbench_harness.trainer.data import SealedTest
-from nasbench_harness.trainer.oracle import TrainerOracle, trained_task
+from nasbench_harness.trainer.oracle import TrainerOracle, trained_table, trained_task
 from nasbench_harness.trainer.sources import Images
 
 NAME = "trained-small"
@@ -156,6 +158,48 @@ def test_other_rules_are_another_table(recipe, tested, tmp_path, monkeypatch):
     other = trained_task(recipe, dataclasses.replace(tested, digest="other"))
     assert len({entry.table.digest for entry in (task, longer, other)}) == 3
     assert len({entry.table.folder for entry in (task, longer, other)}) == 3
+
+
+def test_a_table_of_the_same_rules_answers_and_its_gaps_are_trained(tmp_path, recipe, tested, count, monkeypatch):
+    monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path / "there"))
+    task = trained_task(recipe, tested, num_processes=1)
+    first = ask(task.oracle, 3, 9)
+    again = trained_task(recipe, tested, num_processes=1)  # has read nothing yet
+    stored = register_table(trained_table(again, "shared"))
+    assert np.flatnonzero(~np.isnan(stored.column("small", "val_accuracy").values[:, 0, 0])).tolist() == [3, 9]
+
+    monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path / "here"))
+    load_table.cache_clear()
+    register_table(stored)
+    filled = trained_task(recipe, tested, num_processes=1, table="shared")
+    count.clear()
+    np.testing.assert_array_equal(ask(filled.oracle, 3, 9).values, first.values)
+    np.testing.assert_array_equal(filled.test.values[[3, 9]], task.test.values[[3, 9]])
+    np.testing.assert_array_equal(filled.report.codes[[3, 9]], task.report.codes[[3, 9]])
+    assert not count
+    ask(filled.oracle, 3, 7)
+    assert count == [SPACE.to_string(7)]
+    assert filled.table.digest != task.table.digest
+
+
+@pytest.mark.parametrize("mark", ["recipe", "data", "split"])
+def test_rows_of_other_rules_are_never_mixed(tmp_path, recipe, tested, monkeypatch, mark):
+    monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path))
+    load_table.cache_clear()
+    task = trained_task(recipe, tested, num_processes=1)
+    ask(task.oracle, 0)
+    register_table(trained_table(task, "shared"))
+    if mark == "recipe":
+        recipe = dataclasses.replace(recipe, learning_rate=0.2)
+    else:
+        tested = dataclasses.replace(tested, **{"data": {"digest": "x"}, "split": {"split_digest": "x"}}[mark])
+    with pytest.raises(InvalidInputError, match=rf"table shared was not trained .* \(different: {mark}\)"):
+        trained_task(recipe, tested, table="shared")
+
+
+def test_only_tasks_without_a_table_have_trained_something():
+    with pytest.raises(InvalidInputError, match="task nb201-cifar10 has a table"):
+        trained_table(tasks.load_task("nb201-cifar10"), "x")
 
 
 def run_small(path, **more):

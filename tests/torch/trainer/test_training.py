@@ -21,8 +21,8 @@ CELL = cell("320142")
 CPU = torch.device("cpu")
 
 
-def stack_training(recipe, data, seeds, dtype=torch.float64):
-    structure = network_structure(CELL, recipe, data)
+def stack_training(recipe, data, seeds, dtype=torch.float64, architecture=CELL):
+    structure = network_structure(architecture, recipe, data)
     return StackTraining(structure, recipe, DeviceImages(data, recipe, CPU, dtype), seeds)
 
 
@@ -30,9 +30,10 @@ def numbers(results):
     return [(r.seed, r.accuracy, r.curve, r.train_loss, r.diverged) for r in results]
 
 
-def test_two_steps_by_hand(recipe, data):
-    run = stack_training(recipe, data, [1])
-    mirror = Network(network_structure(CELL, recipe, data), [1]).double().train()
+@pytest.mark.parametrize("key", ["320142", "000000"])
+def test_two_steps_by_hand(recipe, data, key):
+    run = stack_training(recipe, data, [1], architecture=cell(key))
+    mirror = Network(network_structure(cell(key), recipe, data), [1]).double().train()
     values = [parameter.detach().clone() for parameter in mirror.parameters()]
     momenta = [torch.zeros_like(value) for value in values]
     batches = run.images.train_batches(draw_epoch([1], 0, 22, 1, True), 8)
@@ -47,6 +48,8 @@ def test_two_steps_by_hand(recipe, data):
         torch.nn.functional.cross_entropy(mirror(images)[0], labels[0]).backward()
         rate = 0.1 * 0.5 * (1 + math.cos(math.pi * step / 6))
         for parameter, value, momentum in zip(mirror.parameters(), values, momenta, strict=True):
+            if parameter.grad is None:  # before a cell without a path
+                continue
             gradient = parameter.grad + 5e-4 * value  # also of normalizations and biases
             momentum.mul_(0.9).add_(gradient)
             value -= rate * (gradient + 0.9 * momentum)
