@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from functools import partial
 
-from loky import ProcessPoolExecutor, cpu_count
+from loky import cpu_count, get_reusable_executor
 from loky.process_executor import BrokenProcessPool
 
 from nasbench_harness.errors import HarnessError
@@ -16,6 +16,8 @@ from nasbench_harness.trainer.recipe import Recipe
 from nasbench_harness.trainer.training import TrainingResult, network_structure, train
 
 Job = tuple[str, Sequence[int]]
+
+_IDLE_S = 20  # processes that wait so long for another call end
 
 
 def train_many(
@@ -31,8 +33,8 @@ def train_many(
 ) -> None:
     """Train every job and hand over its results as soon as it is done, in any order.
 
-    On a CPU the jobs run in fresh processes (spawn), which get the data without its test part; on other devices one
-    after the other here. Results do not depend on the number of processes.
+    On a CPU the jobs run in fresh processes (spawn), which get the data without its test part and stay a while for the
+    next call; on other devices one after the other here. Results do not depend on the number of processes.
 
     Args:
         jobs: Architectures, each with its training seeds.
@@ -74,7 +76,7 @@ def _in_processes(
     on_result: Callable[[list[TrainingResult]], None],
 ) -> list[Job]:
     """Hand over the results of jobs; returns those that were lost because a process died."""
-    executor = ProcessPoolExecutor(num_processes)  # loky starts fresh interpreters
+    executor = get_reusable_executor(num_processes, timeout=_IDLE_S)  # loky starts fresh interpreters
     futures, lost = {}, []
     try:
         for architecture, seeds in jobs:
@@ -89,8 +91,9 @@ def _in_processes(
                 lost.append(futures[future])
             else:
                 on_result(results)
-    finally:
+    except BaseException:
         executor.shutdown(wait=True, kill_workers=True)
+        raise
     return lost
 
 
