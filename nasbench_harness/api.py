@@ -804,9 +804,9 @@ def _task_list(tasks: Iterable[str] | None) -> list[str]:
 
 def _can_be_verified(task: Task) -> bool:
     """Whether its answers come from a table and its architectures can be trained."""
-    from nasbench_harness.spaces import NASBench201Space
+    from nasbench_harness.verification.trainable import can_be_trained
 
-    return isinstance(task.space, NASBench201Space) and task.report.has_optimum
+    return task.report.has_optimum and can_be_trained(task)
 
 
 def _check_labels(report: ReportOptions, labels: list[str]) -> None:

@@ -24,25 +24,28 @@ if TYPE_CHECKING:
 @click.option("--num-controls", type=int, help="Controls of each candidate.  [default: 3]")
 @click.option("--training-seeds", type=int, help="Trainings of each architecture.  [default: 2]")
 @click.option("--quick", is_flag=True, help="3 candidates, 3 random controls, 3 seeds.")
-@click.option("--recipe", help="animals8-10, animals8-1, nb201-200 or nb201-12.  [default: animals8-10]")
+@click.option(
+    "--recipe",
+    help="animals8-10, animals8-1, nb201-200, nb201-12; of widths animals8-widths-10, nats-sss-90.  "
+    "[default: animals8-10, of widths animals8-widths-10]",
+)
 @click.option("--data", help="animals8, digits8, cifar10, cifar100, imagenet16-120 or npz.  [default: animals8]")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder or file of data that no package brings.")
 @click.option("--split", type=click.Path(path_type=Path), help="File with the official halves of the data.")
 @click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]")
 @click.option("--jobs", type=int, help="Processes on a CPU.  [default: one for each core]")
 @click.option("--max-seconds", type=float, help="Begin no block of a candidate and its controls after so long.")
+@click.option("--deterministic", is_flag=True, help="The same bits every time on the same GPU; slower.")
 @click.option("--timings", is_flag=True, help="Show real seconds in the table.")
 @json_option
-def verify(
-    folder: Path, task: str | None, strategies: str | None, quick: bool, timings: bool, as_json: bool, **given: Any
-) -> None:
+def verify(folder: Path, task: str | None, strategies: str | None, quick: bool, as_json: bool, **given: Any) -> None:
     """Train the architectures that a study's runs ended with, beside controls, and judge them.
 
     The verdict is confirmed, contradicted or inconclusive. The same command again trains nothing twice.
     """
     from nasbench_harness.api import open_study
 
-    options = {name: value for name, value in given.items() if value is not None} | {"timings": timings}
+    options = {name: value for name, value in given.items() if value is not None}
     verify_study(open_study(folder), task, strategies, options, as_json, quick)
 
 

@@ -33,7 +33,7 @@ class Recipe:
         flip: Mirror half of the images, where the data allows it.
         padding_divisor: Random crops from images padded by side // this many pixels.
         num_cells: Cells of each stage.
-        channels: Channels of the first stage (without meaning for widths).
+        channels: Channels of the first stage; widths are scaled by channels / 16.
         stack: Seeds that train as one network. Rounding depends on it, so it is part of the recipe.
         num_replicates: Seeds that a table of trained architectures holds.
         flops_per_s: Converts operations to the simulated cost of a training.
@@ -135,5 +135,6 @@ _ALL = (
     dataclasses.replace(_OFFICIAL, name="nats-sss-90", space="widths", epochs=90, num_cells=1, num_replicates=1),
     _ANIMALS,
     dataclasses.replace(_ANIMALS, name="animals8-1", epochs=1),
+    dataclasses.replace(_ANIMALS, name="animals8-widths-10", space="widths", channels=4),
 )
 RECIPES = {recipe.name: recipe for recipe in _ALL}

@@ -17,6 +17,7 @@ from nasbench_harness.spaces.nasbench201 import EDGES, OPERATIONS
 _CELL = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
 _WIDTHS = re.compile(r"\d{1,3}(:\d{1,3}){4}")
 # The one cell of the space of widths, key 333133.
+_OFFICIAL_CHANNELS = 16
 _WIDTHS_CELL = ("nor_conv_3x3",) * 3 + ("skip_connect",) + ("nor_conv_3x3",) * 2
 
 
@@ -139,7 +140,7 @@ def structure_of(architecture: str, num_cells: int, channels: int, image_channel
     Args:
         architecture: The cell, or the widths (which have one cell a stage and the fixed cell 333133).
         num_cells: Cells of each of the three stages.
-        channels: Channels of the first stage; each reduction doubles them.
+        channels: Channels of the first stage; each reduction doubles them. Widths are scaled by channels / 16.
         image_channels: Channels of an image.
         num_classes: Classes.
 
@@ -147,7 +148,7 @@ def structure_of(architecture: str, num_cells: int, channels: int, image_channel
         InvalidInputError: The text is neither.
     """
     if is_widths(architecture):
-        return Structure(_WIDTHS_CELL, _width_blocks(architecture), image_channels, num_classes)
+        return Structure(_WIDTHS_CELL, _width_blocks(architecture, channels), image_channels, num_classes)
     match = _CELL.fullmatch(architecture)
     if match is None or not set(match.groups()) <= set(OPERATIONS):
         raise InvalidInputError(
@@ -170,8 +171,8 @@ def _doubling_blocks(num_cells: int, channels: int) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def _width_blocks(architecture: str) -> tuple[Block, ...]:
-    widths = [int(width) for width in architecture.split(":")]
+def _width_blocks(architecture: str, channels: int) -> tuple[Block, ...]:
+    widths = [int(width) * channels // _OFFICIAL_CHANNELS for width in architecture.split(":")]
     if min(widths) < 1:
         raise InvalidInputError(f"{architecture!r} has a stage without channels: every width must be at least 1")
     kinds = ("cell", "reduction", "cell", "reduction", "cell")

@@ -11,13 +11,13 @@ from typing import Literal
 
 import numpy as np
 
-from nasbench_harness.arrays import Bools, Ints
+from nasbench_harness.arrays import Ints
 from nasbench_harness.engine.streams import RunStream, stream_keys
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.hashing import name_hash
 from nasbench_harness.evaluation.task import Task
-from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.statistics import smallest_p
+from nasbench_harness.verification.trainable import Pool, Trainable, trainable
 
 ALPHA = 0.05
 _PURPOSE = "verify"
@@ -33,7 +33,7 @@ class Design:
         task: Name of the task.
         candidates: Architectures that the study found, best supported first.
         controls: Of each candidate.
-        kind: ``matched``: connected cells with as many convolutions of each size; ``random``: any connected cells.
+        kind: ``matched``: architectures of the same size; ``random``: any that can learn.
         training_seeds: Trainings of each architecture.
         num_supporting: Runs that ended with each candidate.
         notes: What else the reader should know.
@@ -80,21 +80,19 @@ def make_design(
         InvalidInputError: The task cannot be trained, there are too few candidates, or no test of this size can reach
             significance.
     """
-    space = task.space
-    if not isinstance(space, NASBench201Space):
-        raise InvalidInputError(f"task {task.name} cannot be trained: the trainer builds NAS-Bench-201 cells only")
+    known = trainable(task)
     for name, value in (("top", top), ("num_controls", num_controls), ("training_seeds", training_seeds)):
         if value < 1:
             raise InvalidInputError(f"{name} must be at least 1, not {value}")
     _check_attainable(top, num_controls, kind)
-    candidates, support = choose_candidates(space.canonical(np.arange(space.num_architectures)), finals, observed)
+    candidates, support = choose_candidates(known.classes, finals, observed)
     if len(candidates) < top:
         raise InvalidInputError(
             f"--top {top}: the study's runs on {task.name} ended with {len(candidates)} different architectures only"
         )
     candidates, support = candidates[:top], support[:top]
     rng = RunStream(int(stream_keys(study_seed, _PURPOSE, task.name, np.zeros(1, dtype=np.int64))[0]))
-    controls, notes = _draw_controls(space, candidates, kind, num_controls, rng)
+    controls, notes = _draw_controls(known, candidates, kind, num_controls, rng)
     return Design(task.name, tuple(candidates), tuple(controls), kind, training_seeds, tuple(support), tuple(notes))
 
 
@@ -138,25 +136,19 @@ def _check_attainable(top: int, num_controls: int, kind: ControlKind) -> None:
 
 
 def _draw_controls(
-    space: NASBench201Space, candidates: Sequence[int], kind: ControlKind, num_controls: int, rng: RunStream
+    known: Trainable, candidates: Sequence[int], kind: ControlKind, num_controls: int, rng: RunStream
 ) -> tuple[list[tuple[int, ...]], list[str]]:
     """Controls of every candidate, drawn without replacement, never a candidate's own class."""
-    classes = space.canonical(np.arange(space.num_architectures))
-    free: Bools = space.is_connected() & ~np.isin(classes, classes[list(candidates)])
-    convolutions = space.num_convolutions()
-    sizes = space.params_m(10)
+    free = known.is_fit() & ~np.isin(known.classes, known.classes[list(candidates)])
     chosen, notes = [], []
     for candidate in candidates:
-        stratum = free & (convolutions == convolutions[candidate]).all(axis=1) if kind == "matched" else free
-        pool = np.flatnonzero(stratum)
-        if len(pool) < num_controls:
-            nearest = np.argsort(np.abs(sizes - sizes[candidate]), kind="stable")
-            pool = nearest[free[nearest]][:num_controls]
+        pool = known.alike(candidate, free, num_controls) if kind == "matched" else Pool(np.flatnonzero(free), True)
+        if not pool.is_exact:
             notes.append(
-                f"only {int(stratum.sum())} unused cells have the convolutions of {space.to_key(candidate)}: "
-                "its controls are the nearest in parameters"
+                f"fewer than {num_controls} unused architectures have the size of {known.name(candidate)}: its "
+                "controls are the nearest in parameters"
             )
-        drawn = tuple(int(pool[index]) for index in rng.subset(len(pool), num_controls))
+        drawn = tuple(int(pool.members[index]) for index in rng.subset(len(pool.members), num_controls))
         free[list(drawn)] = False
         chosen.append(drawn)
     return chosen, notes

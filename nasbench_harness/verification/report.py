@@ -79,10 +79,11 @@ def caption(outcome: Outcome, task: Task) -> str:
         )
     if outcome.agreement is not None:
         found = outcome.agreement
-        worst = max(map(abs, found.z))
+        known = [abs(z) for z in found.z if not math.isnan(z)]
+        worst = f"; largest |z| {max(known):.1f}" if known else ""
         parts.append(
             f"Against the table, of the same recipe: {found.verdict} (trained − table {found.difference:+.2f} pp "
-            f"[{found.low:+.2f}, {found.high:+.2f}], margin ± .3 pp; largest |z| {worst:.1f})."
+            f"[{found.low:+.2f}, {found.high:+.2f}], margin ± .3 pp{worst})."
         )
     else:
         parts.append("The table's own accuracies are not reproduced by this recipe: nothing is said about them.")
@@ -136,6 +137,9 @@ def verification_files(outcome: Outcome, task: Task, command: str, timings: bool
 
 
 def _as_json(outcome: Outcome, command: str, table: Table) -> dict[str, Any]:
+    agreement = None if outcome.agreement is None else dict(vars(outcome.agreement))
+    if agreement is not None:
+        agreement["z"] = [None if math.isnan(z) else z for z in agreement["z"]]
     numbers = {
         name: None if math.isnan(getattr(outcome, name)) else getattr(outcome, name)
         for name in ("gap", "gap_low", "gap_high", "superiority", "tau", "tau_low", "tau_high", "tau_size")
@@ -152,7 +156,7 @@ def _as_json(outcome: Outcome, command: str, table: Table) -> dict[str, Any]:
         "p_better": None if outcome.test is None else outcome.test.p_better,
         "p_worse": None if outcome.test is None else outcome.test.p_worse,
         **numbers,
-        "agreement": None if outcome.agreement is None else vars(outcome.agreement),
+        "agreement": agreement,
         "table": to_json(table),
     }
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nasbench_harness import trainer
-from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.trainer.recipe import Recipe
 from nasbench_harness.verification.journal import Entry
 
 
@@ -15,13 +15,14 @@ class TorchTrainer:
     """Trains architectures with one recipe on one data set.
 
     Args:
-        recipe: Name of the recipe.
+        recipe: The recipe; one that stacks seeds stacks ``training_seeds``.
         source: Name of the data.
         data_dir: Folder or file of data that no package brings.
         split: File with the official halves.
         device: auto, cpu, cuda or mps.
         num_processes: Processes on a CPU; None: one for each core.
-        training_seeds: Trainings of each architecture; recipes that stack seeds stack so many.
+        training_seeds: Trainings of each architecture.
+        deterministic: The same bits at every repetition on the same GPU.
 
     Raises:
         InvalidInputError: torch or the data is missing, or a name is unknown.
@@ -29,22 +30,20 @@ class TorchTrainer:
 
     def __init__(
         self,
-        recipe: str,
+        recipe: Recipe,
         source: str,
         data_dir: Path | None,
         split: Path | None,
         device: str,
         num_processes: int | None,
         training_seeds: int,
+        deterministic: bool = False,
     ) -> None:
-        chosen = trainer.recipe_of(recipe)
-        if chosen.space != "cells":
-            raise InvalidInputError(f"recipe {recipe} trains {chosen.space}; a verification trains cells")
-        self._recipe = replace(chosen, stack=training_seeds) if chosen.stack > 1 else chosen
+        self._recipe = replace(recipe, stack=training_seeds) if recipe.stack > 1 else recipe
         self._data = trainer.load_data(source, data_dir, split)
-        self._device, self._num_processes = device, num_processes
+        self._device, self._num_processes, self._deterministic = device, num_processes, deterministic
         self.notices: list[str] = []
-        self.recipe, self.data, self.split_origin = recipe, self._data.name, self._data.split_origin
+        self.recipe, self.data, self.split_origin = recipe.name, self._data.name, self._data.split_origin
 
     def key(self, architecture: str, seed: int) -> str:
         """Hash of everything that decides a training's result."""
@@ -76,4 +75,12 @@ class TorchTrainer:
                 ]
             )
 
-        trainer.train_many(jobs, self._recipe, self._data, self._device, self._num_processes, on_result=finished)
+        trainer.train_many(
+            jobs,
+            self._recipe,
+            self._data,
+            self._device,
+            self._num_processes,
+            on_result=finished,
+            deterministic=self._deterministic,
+        )

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nasbench_harness.arrays import Floats
+from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.evaluation.task import Task
-from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.statistics import TwoWayTest, mann_whitney, within_blocks
 from nasbench_harness.verification.design import ALPHA, Design
 from nasbench_harness.verification.journal import Entry
+from nasbench_harness.verification.trainable import trainable
 
 EQUIVALENCE_PP = 0.3
 _NEIGHBORHOOD_PP = 0.5  # cells whose replicates tell how much a training varies
@@ -58,7 +58,7 @@ class Agreement:
     """Trained values against the table's, under the table's own recipe.
 
     Attributes:
-        z: (trained − table) / standard error of each architecture.
+        z: (trained − table) / standard error of each architecture; NaN where the table has one training of each.
         difference: Mean of trained − table in percentage points.
         low: Lower end of its 90 % interval.
         high: Upper end.
@@ -156,8 +156,19 @@ def judge(
         for position, block in enumerate(design.blocks)
         if all(len(entries.get(architecture, ())) == design.training_seeds for architecture in block)
     ]
+    params_m, replicates = trainable(task).params_m, _replicates(task)
     trained = tuple(
-        _trained(task, architecture, position, architecture == design.candidates[position], entries[architecture])
+        Trained(
+            architecture=architecture,
+            block=position,
+            is_candidate=architecture == design.candidates[position],
+            accuracies=np.array([entry.accuracy for entry in entries[architecture]]),
+            num_diverged=sum(entry.diverged for entry in entries[architecture]),
+            table_value=float(task.report.values[architecture]),
+            table_std=_std(replicates[architecture]),
+            params_m=float(params_m[architecture]),
+            seconds=sum(entry.seconds for entry in entries[architecture]),
+        )
         for position in complete
         for architecture in design.blocks[position]
     )
@@ -181,24 +192,20 @@ def judge(
         tau_low=tau_low,
         tau_high=tau_high,
         tau_size=_tau([item.score for item in trained], [item.params_m for item in trained])[0],
-        agreement=_agreement(task, trained) if is_own_recipe and trained else None,
+        agreement=_agreement(task, trained, replicates) if is_own_recipe and trained else None,
     )
 
 
-def _trained(task: Task, architecture: int, block: int, is_candidate: bool, entries: Sequence[Entry]) -> Trained:
-    space, replicates = task.space, np.asarray(task.search.values[architecture, :, 0])
+def _replicates(task: Task) -> Floats:
+    """The table's trainings behind ``task.report``, shape (num_architectures, num_replicates); NaN where absent."""
+    values = task.table.column(task.dataset, task.report.metric.name).values
+    has_any = [not np.isnan(values[:, :, fidelity]).all() for fidelity in range(values.shape[2])]
+    return np.array(values[:, :, int(np.flatnonzero(has_any)[-1])])
+
+
+def _std(replicates: Floats) -> float:
     existing = replicates[~np.isnan(replicates)]
-    return Trained(
-        architecture=architecture,
-        block=block,
-        is_candidate=is_candidate,
-        accuracies=np.array([entry.accuracy for entry in entries]),
-        num_diverged=sum(entry.diverged for entry in entries),
-        table_value=float(task.report.values[architecture]),
-        table_std=float(existing.std(ddof=1)) if len(existing) > 1 else math.nan,
-        params_m=float(space.params_m(10)[architecture]) if isinstance(space, NASBench201Space) else math.nan,
-        seconds=sum(entry.seconds for entry in entries),
-    )
+    return float(existing.std(ddof=1)) if len(existing) > 1 else math.nan
 
 
 def _test(design: Design, candidates: Floats, controls: Floats) -> TwoWayTest:
@@ -246,17 +253,15 @@ def _tau_b(x: Floats, y: Floats) -> Floats:
     return tau
 
 
-def _agreement(task: Task, trained: Sequence[Trained]) -> Agreement:
+def _agreement(task: Task, trained: Sequence[Trained], replicates: Floats) -> Agreement:
     """Each architecture's z, and the equivalence of trained and table values."""
-    replicates = np.asarray(task.search.values[:, :, 0])
     counts = (~np.isnan(replicates)).sum(axis=1)
-    z, differences = [], []
-    for item in trained:
-        near = (np.abs(task.report.values - item.table_value) <= _NEIGHBORHOOD_PP) & (counts > 1)
-        spread = math.sqrt(float(np.nanvar(replicates[near], axis=1, ddof=1).mean()))
+    differences = [item.score - item.table_value for item in trained]
+    z = []
+    for item, difference in zip(trained, differences, strict=True):
+        spread = _spread(task, item.table_value, replicates, counts)
         error = spread * math.sqrt(1 / len(item.accuracies) + 1 / counts[item.architecture])
-        differences.append(item.score - item.table_value)
-        z.append(differences[-1] / error)
+        z.append(difference / error)
     low, high = _interval(np.array(differences), confidence=0.90)
     verdict = "inconclusive"
     if low >= -EQUIVALENCE_PP and high <= EQUIVALENCE_PP:
@@ -264,3 +269,10 @@ def _agreement(task: Task, trained: Sequence[Trained]) -> Agreement:
     elif low > EQUIVALENCE_PP or high < -EQUIVALENCE_PP:
         verdict = "differs"
     return Agreement(tuple(z), float(np.mean(differences)), low, high, verdict)
+
+
+def _spread(task: Task, value: float, replicates: Floats, counts: Ints) -> float:
+    """Standard deviation of a training, pooled over architectures of about this value; NaN where replicates tell none."""
+    near = (np.abs(task.report.values - value) <= _NEIGHBORHOOD_PP) & (counts > 1)
+    variance = float(np.nanvar(replicates[near], axis=1, ddof=1).mean()) if near.any() else 0.0
+    return math.sqrt(variance) if variance else math.nan

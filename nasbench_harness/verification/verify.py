@@ -11,15 +11,14 @@ from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.task import Task
 from nasbench_harness.store.folder import StudyFolder
+from nasbench_harness.trainer.recipe import Recipe, recipe_of
 from nasbench_harness.verification.design import ControlKind, Design, make_design
 from nasbench_harness.verification.report import verification_files
 from nasbench_harness.verification.running import Progressed, Trainer, missing_trainings, train_design
+from nasbench_harness.verification.trainable import made_the_table, trainable
 from nasbench_harness.verification.verdict import Outcome, judge
 
 CONTROLS: tuple[ControlKind, ...] = ("matched", "random")
-# Recipes that tables were made with: their numbers can be compared.
-_OWN_RECIPES = {"nb201": "nb201-200"}
-_OWN_DATA = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "imagenet16-120"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class VerifyOptions:
         controls: ``matched`` in their convolutions, or ``random``.
         num_controls: Of each candidate.
         training_seeds: Trainings of each architecture.
-        recipe: Name of the recipe.
+        recipe: Name of the recipe; None: the reduced one for the task's architectures.
         data: Name of the data.
         data_dir: Folder or file of data that no package brings.
         split: File with the official halves of the data.
@@ -39,13 +38,14 @@ class VerifyOptions:
         jobs: Processes on a CPU; None: one for each core.
         max_seconds: No block begins after so many real seconds.
         timings: Show real seconds in the table.
+        deterministic: The same bits at every repetition on the same GPU; slower.
     """
 
     top: int = 5
     controls: ControlKind = "matched"
     num_controls: int = 3
     training_seeds: int = 2
-    recipe: str = "animals8-10"
+    recipe: str | None = None
     data: str = "animals8"
     data_dir: Path | None = None
     split: Path | None = None
@@ -53,6 +53,7 @@ class VerifyOptions:
     jobs: int | None = None
     max_seconds: float | None = None
     timings: bool = False
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
         if self.controls not in CONTROLS:
@@ -70,7 +71,9 @@ class VerifyOptions:
         parts = [f" --{name.replace('_', '-')} {value}" for name, value in changed.items()]
         parts += [" --data-dir DATA"] if self.data_dir is not None else []
         parts += [" --split FILE"] if self.split is not None else []
-        return "".join([*parts, " --timings" if self.timings else ""])
+        parts += [" --deterministic"] if self.deterministic else []
+        parts += [" --timings"] if self.timings else []
+        return "".join(parts)
 
     def quick(self) -> VerifyOptions:
         """Three candidates against three random architectures, three seeds each."""
@@ -133,17 +136,18 @@ class Preparation:
             progress,
         )
         outcome = judge(
-            self.design, self.task, self.trainer.recipe, self.trainer.data, progressed.entries, self._is_own_recipe()
+            self.design,
+            self.task,
+            self.trainer.recipe,
+            self.trainer.data,
+            progressed.entries,
+            made_the_table(self.trainer.recipe, self.trainer.data, self.task),
         )
         names = []
         for name, content in verification_files(outcome, self.task, self.command, self.options.timings):
             self.study.write_bytes(folder / name, content.encode() if isinstance(content, str) else content)
             names.append(name)
         return Verification(self.task, outcome, folder, tuple(names), progressed)
-
-    def _is_own_recipe(self) -> bool:
-        own_data = _OWN_DATA.get(self.task.dataset)
-        return _OWN_RECIPES.get(self.task.table.name) == self.trainer.recipe and self.trainer.data == own_data
 
 
 def prepare(
@@ -185,19 +189,31 @@ def prepare(
         from nasbench_harness.verification.torch_trainer import TorchTrainer
 
         own = TorchTrainer(
-            options.recipe,
+            _recipe(task, options.recipe),
             options.data,
             options.data_dir,
             options.split,
             options.device,
             options.jobs,
             options.training_seeds,
+            options.deterministic,
         )
         if own.split_origin == "drawn":
             note = "the data was split in halves drawn here, not by the official file (--split)"
             design = replace(design, notes=(*design.notes, note))
         trainer = own
     return Preparation(task, design, trainer, options, study, study_seed, command)
+
+
+def _recipe(task: Task, name: str | None) -> Recipe:
+    known = trainable(task)
+    recipe = recipe_of(known.default_recipe if name is None else name)
+    if recipe.space != known.kind:
+        raise InvalidInputError(
+            f"recipe {recipe.name} trains {recipe.space}, the architectures of task {task.name} are {known.kind}: "
+            f"use --recipe {known.default_recipe}"
+        )
+    return recipe
 
 
 def mean_observed(losses: dict[int, tuple[float, int]]) -> Callable[[int], float]:

@@ -16,6 +16,10 @@ pytest.importorskip("torch", reason="needs the extra torch")
 
 from nasbench_harness import compare, verify
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.spaces import ProductSpace
+from nasbench_harness.tables.registration import register_table
+from nasbench_harness.tables.registry import load_table
+from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
 from nasbench_harness.trainer import recipe as recipes
 from nasbench_harness.verification.verify import VerifyOptions
 
@@ -91,6 +95,25 @@ def write_cifar(folder):
         (folder / "cifar-10-batches-py" / name).write_bytes(pickle.dumps(batch, protocol=2))
 
 
+def test_widths_are_trained_too(tmp_path, monkeypatch):
+    """A table of random values over the widths of NATS-Bench: candidates and controls of about the same size."""
+    short = dataclasses.replace(recipes.RECIPES["animals8-widths-10"], epochs=1)
+    monkeypatch.setitem(recipes.RECIPES, "animals8-widths-10", short)
+    monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path / "cache"))
+    load_table.cache_clear()
+    widths = ProductSpace("nats-sss", [[str(width) for width in range(8, 65, 8)]] * 5)
+    values = np.random.default_rng(0).uniform(50, 90, (widths.num_architectures, 1, 1))
+    metric = Metric("val_accuracy", "%", "maximize", "search")
+    dataset = Dataset("CIFAR-10", widths, {"val_accuracy": Column(metric, values)}, (90,))
+    register_table(Table("widths", {"cifar10": dataset}, Provenance("random values", "1", "MIT")))
+    study = compare(["random-search"], ["widths-cifar10"], seeds=12, evaluations=5, out=tmp_path / "study")
+    done = verify(study, top=3, num_controls=2, training_seeds=1, device="cpu", jobs=1)
+    assert (done.outcome.recipe, done.progressed.num_trained) == ("animals8-widths-10", 9)
+    sizes = {(item.block, item.is_candidate): item.params_m for item in done.outcome.trained}
+    assert all(sizes[block, True] == pytest.approx(sizes[block, False], rel=0.02) for block in range(3))
+    load_table.cache_clear()
+
+
 def test_the_official_recipe_is_compared_with_the_table(study, tmp_path, monkeypatch):
     """The official network on the official format, one epoch of thirty images: it must differ from the table."""
     write_cifar(tmp_path / "cifar")
@@ -109,7 +132,7 @@ def test_the_official_recipe_is_compared_with_the_table(study, tmp_path, monkeyp
     ("options", "message"),
     [
         ({"recipe": "animals9"}, "unknown recipe 'animals9': did you mean 'animals8-1'"),
-        ({"recipe": "nats-sss-90"}, "recipe nats-sss-90 trains widths; a verification trains cells"),
+        ({"recipe": "nats-sss-90"}, "recipe nats-sss-90 trains widths, the .* are cells: use --recipe animals8-10"),
         ({"data": "cifar10"}, "data cifar10 does not come with a package: name its folder or file with --data-dir"),
         ({"device": "tpu"}, "unknown device 'tpu'"),
         ({"top": 1}, "reach p = "),

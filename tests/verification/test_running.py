@@ -105,5 +105,6 @@ def test_the_named_command_carries_what_decides_the_result():
     assert VerifyOptions(device="cpu", jobs=1, max_seconds=5.0).flags() == ""
     quick = VerifyOptions().quick()
     assert quick.flags() == " --top 3 --controls random --num-controls 1 --training-seeds 3"
+    assert VerifyOptions(deterministic=True, timings=True).flags() == " --deterministic --timings"
     faithful = VerifyOptions(recipe="nb201-200", data_dir=Path("x"), split=Path("y"))
     assert faithful.flags() == " --recipe nb201-200 --data-dir DATA --split FILE"

@@ -1,0 +1,172 @@
+"""Architectures that the trainer can build, and which of them are alike in size."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from nasbench_harness.arrays import Bools, Floats, Ints
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.evaluation.task import Task
+from nasbench_harness.spaces import NASBench201Space, ProductSpace, SearchSpace
+from nasbench_harness.trainer.structure import structure_of
+
+_WIDTHS = tuple(str(width) for width in range(8, 65, 8))
+_NUM_CLASSES = 10  # parameters are those for so many, whatever the task
+_NUM_NEAREST = 64
+# Data sets of official tables: those of the built-in one, and those of official archives with their schedule.
+_OFFICIAL = re.compile(r"(cifar10|cifar100|imagenet16-120)(?:-valid)?(?:-(12|90|200))?")
+
+
+class Pool(NamedTuple):
+    """What may stand in for an architecture as its control.
+
+    Attributes:
+        members: Architectures, shape (n,).
+        is_exact: Whether they are of the same size; else they are the nearest in parameters.
+    """
+
+    members: Ints
+    is_exact: bool
+
+
+class Trainable(ABC):
+    """The architectures of a space that the trainer can build.
+
+    Args:
+        space: Cells of NAS-Bench-201, or the widths of NATS-Bench.
+
+    Attributes:
+        kind: What a recipe must train.
+        default_recipe: Name of the reduced recipe for them.
+    """
+
+    kind: Literal["cells", "widths"]
+    default_recipe: str
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+
+    @cached_property
+    def classes(self) -> Ints:
+        """Isomorphism class of each architecture, shape (num_architectures,)."""
+        return self.space.canonical(np.arange(self.space.num_architectures))
+
+    def name(self, architecture: int) -> str:
+        """Short name of an architecture."""
+        return self.space.to_string(architecture)
+
+    @abstractmethod
+    def is_fit(self) -> Bools:
+        """Which architectures can learn at all, shape (num_architectures,)."""
+
+    @cached_property
+    def params_m(self) -> Floats:
+        """Parameters in millions, shape (num_architectures,)."""
+        return self._params_m()
+
+    @abstractmethod
+    def _params_m(self) -> Floats: ...
+
+    @abstractmethod
+    def alike(self, architecture: int, free: Bools, wanted: int) -> Pool:
+        """Free architectures of the same size: at least ``wanted`` where there are so many.
+
+        Args:
+            architecture: Index.
+            free: Which may be taken, shape (num_architectures,).
+            wanted: Number of controls.
+        """
+
+    def _nearest(self, architecture: int, free: Bools, count: int) -> Ints:
+        order = np.argsort(np.abs(self.params_m - self.params_m[architecture]), kind="stable")
+        return order[free[order]][:count]
+
+
+class Cells(Trainable):
+    """Cells of NAS-Bench-201; of the same size are those with as many convolutions of each kernel."""
+
+    kind = "cells"
+    default_recipe = "animals8-10"
+    space: NASBench201Space
+
+    def name(self, architecture: int) -> str:
+        """The key of six digits."""
+        return self.space.to_key(architecture)
+
+    def is_fit(self) -> Bools:
+        """Those with a path from input to output."""
+        return self.space.is_connected()
+
+    def _params_m(self) -> Floats:
+        return self.space.params_m(_NUM_CLASSES)
+
+    def alike(self, architecture: int, free: Bools, wanted: int) -> Pool:
+        """Those with the same convolutions; the nearest in parameters where they are too few."""
+        convolutions = self.space.num_convolutions()
+        members = np.flatnonzero(free & (convolutions == convolutions[architecture]).all(axis=1))
+        if len(members) < wanted:
+            return Pool(self._nearest(architecture, free, wanted), is_exact=False)
+        return Pool(members, is_exact=True)
+
+
+class Widths(Trainable):
+    """Widths of NATS-Bench; no two have quite the same size, so the nearest in parameters stand for it."""
+
+    kind = "widths"
+    default_recipe = "animals8-widths-10"
+
+    def is_fit(self) -> Bools:
+        """All."""
+        return np.ones(self.space.num_architectures, dtype=np.bool_)
+
+    def _params_m(self) -> Floats:
+        names = map(self.space.to_string, range(self.space.num_architectures))
+        counts = [structure_of(name, 1, 16, 3, _NUM_CLASSES).num_params() for name in names]
+        return np.array(counts) / 1e6
+
+    def alike(self, architecture: int, free: Bools, wanted: int) -> Pool:
+        """The nearest in parameters."""
+        return Pool(self._nearest(architecture, free, max(_NUM_NEAREST, wanted)), is_exact=True)
+
+
+def trainable(task: Task) -> Trainable:
+    """The architectures of a task.
+
+    Raises:
+        InvalidInputError: The trainer cannot build them.
+    """
+    if isinstance(task.space, NASBench201Space):
+        return Cells(task.space)
+    if isinstance(task.space, ProductSpace) and task.space.decisions == (_WIDTHS,) * 5:
+        return Widths(task.space)
+    raise InvalidInputError(
+        f"task {task.name} cannot be trained: the trainer builds NAS-Bench-201 cells and NATS-Bench widths only"
+    )
+
+
+def can_be_trained(task: Task) -> bool:
+    """Whether the trainer can build the task's architectures."""
+    try:
+        trainable(task)
+    except InvalidInputError:
+        return False
+    return True
+
+
+def made_the_table(recipe: str, data: str, task: Task) -> bool:
+    """Whether the task's values come from this recipe on this data, so that trained values can be compared with them.
+
+    True for the built-in table and for tables of official archives only, and only where the whole schedule is scored.
+    """
+    official = _OFFICIAL.fullmatch(task.dataset)
+    if official is None or official[1] != data:
+        return False
+    if official[2] is None:
+        return task.table.name == "nb201" and recipe == "nb201-200"
+    prefix = {"cells": "nb201", "widths": "nats-sss"}[trainable(task).kind]
+    return "official archive" in task.provenance.source and recipe == f"{prefix}-{official[2]}"
