@@ -13,7 +13,7 @@ from torch.nn import functional
 from nasbench_harness.trainer.data import ImageData
 from nasbench_harness.trainer.recipe import Recipe
 
-EVALUATION_BATCH = 512
+EVALUATION_BATCH = 256  # larger ones leave the cache of a core
 
 
 @dataclass(frozen=True)

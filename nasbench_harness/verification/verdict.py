@@ -272,7 +272,7 @@ def _agreement(task: Task, trained: Sequence[Trained], replicates: Floats) -> Ag
 
 
 def _spread(task: Task, value: float, replicates: Floats, counts: Ints) -> float:
-    """Standard deviation of a training, pooled over architectures of about this value; NaN where replicates tell none."""
+    """Standard deviation of a training, pooled over architectures of about this value; NaN where it is unknown."""
     near = (np.abs(task.report.values - value) <= _NEIGHBORHOOD_PP) & (counts > 1)
     variance = float(np.nanvar(replicates[near], axis=1, ddof=1).mean()) if near.any() else 0.0
     return math.sqrt(variance) if variance else math.nan

@@ -36,10 +36,10 @@ class PlainSet(Dataset):
         return (image.float() - self.mean) / self.std, self.labels[position]
 
 
-def plain_training(key, recipe, data, seed):
+def plain_training(key, recipe, data, seed, device="cpu"):
     """Accuracy in percent of one seed by Dataset, DataLoader and one network."""
     torch.manual_seed(seed)
-    network = PlainNetwork(key, recipe.num_cells, recipe.channels, data.channels, data.num_classes)
+    network = PlainNetwork(key, recipe.num_cells, recipe.channels, data.channels, data.num_classes).to(device)
     padding = data.side // recipe.padding_divisor
     loader = DataLoader(PlainSet(data.train_images, data.train_labels, data, padding), recipe.batch_size, shuffle=True)
     optimizer = torch.optim.SGD(network.parameters(), 0.1, 0.9, weight_decay=5e-4, nesterov=True)
@@ -49,24 +49,26 @@ def plain_training(key, recipe, data, seed):
         network.train()
         for images, labels in loader:
             optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(network(images), labels).backward()
+            torch.nn.functional.cross_entropy(network(images.to(device)), labels.to(device)).backward()
             optimizer.step()
             scheduler.step()
         network.eval()
         with torch.no_grad():
-            correct = sum((network(images).argmax(1) == labels).sum().item() for images, labels in valid)
+            correct = sum(
+                (network(images.to(device)).argmax(1).cpu() == labels).sum().item() for images, labels in valid
+            )
     return 100 * correct / len(data.valid_labels)
 
 
-def median_ratio(slow, fast, repeats=3):
-    """Median of CPU seconds of one over the other; they take turns."""
+def median_ratio(slow, fast, repeats=3, clock=time.process_time):
+    """Median of seconds of one over the other; they take turns."""
     ratios = []
     for _ in range(repeats):
         seconds = []
         for function in (slow, fast):
-            start = time.process_time()
+            start = clock()
             function()
-            seconds.append(time.process_time() - start)
+            seconds.append(clock() - start)
         ratios.append(seconds[0] / seconds[1])
     return statistics.median(ratios)
 
