@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--controls", help="matched (as many convolutions of each size) or random.  [default: matched]")
 @click.option("--num-controls", type=int, help="Controls of each candidate.  [default: 3]")
 @click.option("--training-seeds", type=int, help="Trainings of each architecture.  [default: 2]")
+@click.option("--allocate", help="equal, or halving: train twice as many once before.  [default: equal]")
 @click.option("--quick", is_flag=True, help="3 candidates, 3 random controls, 3 seeds.")
 @click.option(
     "--recipe",

@@ -20,9 +20,10 @@ from nasbench_harness.statistics import smallest_p
 from nasbench_harness.verification.trainable import Pool, Trainable, trainable
 
 ALPHA = 0.05
-_PURPOSE = "verify"
+_CONTROLS_STREAM = "verify"
 
 ControlKind = Literal["matched", "random"]
+Purpose = Literal["verify", "screening"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Design:
         training_seeds: Trainings of each architecture.
         num_supporting: Runs that ended with each candidate.
         notes: What else the reader should know.
+        purpose: Whether its trainings are judged, or only screen; each has seeds of its own.
     """
 
     task: str
@@ -46,6 +48,7 @@ class Design:
     training_seeds: int
     num_supporting: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    purpose: Purpose = "verify"
 
     @property
     def blocks(self) -> list[tuple[int, ...]]:
@@ -63,6 +66,7 @@ def make_design(
     kind: ControlKind,
     num_controls: int,
     training_seeds: int,
+    is_halving: bool = False,
 ) -> Design:
     """Choose candidates and controls.
 
@@ -75,6 +79,7 @@ def make_design(
         kind: Of the controls.
         num_controls: Controls of each candidate.
         training_seeds: Trainings of each architecture.
+        is_halving: Choose twice as many, for a screening by one training each.
 
     Raises:
         InvalidInputError: The task cannot be trained, there are too few candidates, or no test of this size can reach
@@ -86,14 +91,26 @@ def make_design(
             raise InvalidInputError(f"{name} must be at least 1, not {value}")
     _check_attainable(top, num_controls, kind)
     candidates, support = choose_candidates(known.classes, finals, observed)
-    if len(candidates) < top:
+    wanted = 2 * top if is_halving else top
+    if len(candidates) < wanted:
+        halving = f" with --allocate halving needs {wanted} candidates" if is_halving else ""
         raise InvalidInputError(
-            f"--top {top}: the study's runs on {task.name} ended with {len(candidates)} different architectures only"
+            f"--top {top}{halving}: the study's runs on {task.name} ended with {len(candidates)} different "
+            "architectures only"
         )
-    candidates, support = candidates[:top], support[:top]
-    rng = RunStream(int(stream_keys(study_seed, _PURPOSE, task.name, np.zeros(1, dtype=np.int64))[0]))
+    candidates, support = candidates[:wanted], support[:wanted]
+    rng = RunStream(int(stream_keys(study_seed, _CONTROLS_STREAM, task.name, np.zeros(1, dtype=np.int64))[0]))
     controls, notes = _draw_controls(known, candidates, kind, num_controls, rng)
-    return Design(task.name, tuple(candidates), tuple(controls), kind, training_seeds, tuple(support), tuple(notes))
+    return Design(
+        task.name,
+        tuple(candidates),
+        tuple(controls),
+        kind,
+        training_seeds=1 if is_halving else training_seeds,
+        num_supporting=tuple(support),
+        notes=tuple(notes),
+        purpose="screening" if is_halving else "verify",
+    )
 
 
 def choose_candidates(classes: Ints, finals: Ints, observed: Callable[[int], float]) -> tuple[list[int], list[int]]:
@@ -119,9 +136,9 @@ def choose_candidates(classes: Ints, finals: Ints, observed: Callable[[int], flo
     return [best[name] for name in ordered], [support[name] for name in ordered]
 
 
-def training_seed(study_seed: int, architecture: str, number: int) -> int:
-    """Seed of one training, new for the verification: 0 … 2³¹ − 1."""
-    return name_hash(f"{_PURPOSE} {study_seed} {architecture} {number}") % 2**31
+def training_seed(study_seed: int, architecture: str, number: int, purpose: Purpose = "verify") -> int:
+    """Seed of one training, new for this purpose: 0 … 2³¹ − 1."""
+    return name_hash(f"{purpose} {study_seed} {architecture} {number}") % 2**31
 
 
 def _check_attainable(top: int, num_controls: int, kind: ControlKind) -> None:

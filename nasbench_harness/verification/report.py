@@ -120,7 +120,8 @@ def verification_figure(outcome: Outcome, task: Task) -> Figure:
             )
         panel.set_xlabel(f"{task.title}, table ({task.report.metric.unit})")
         panel.set_ylabel(f"{outcome.data}, trained (%)")
-        panel.legend(frameon=False)
+        if outcome.trained:
+            panel.legend(frameon=False)
     return figure
 
 

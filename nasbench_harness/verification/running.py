@@ -78,11 +78,7 @@ def train_design(
         progress: Called with (finished, all) after every architecture.
     """
     journal = Journal(path)
-    keys = {
-        architecture: _keys(design, task, trainer, study_seed, architecture)
-        for block in design.blocks
-        for architecture in block
-    }
+    keys = _keys(design, task, trainer, study_seed)
     wanted = {key: place for architecture, pairs in keys.items() for key, place in _places(architecture, pairs)}
     num_found = sum(key in journal.entries for key in wanted)
     done = num_found
@@ -110,31 +106,39 @@ def train_design(
         jobs = [job for job in jobs if job[1]]
         if jobs:
             trainer.train(jobs, finished)
-    entries = {
-        architecture: [journal.entries[key] for key, _ in pairs if key in journal.entries]
-        for architecture, pairs in keys.items()
-    }
     notices = (*filter(None, [journal.notice]), *trainer.notices)
-    return Progressed(entries, done - num_found, num_found, was_stopped, notices)
+    return Progressed(_entries(keys, journal), done - num_found, num_found, was_stopped, notices)
+
+
+def finished_trainings(
+    design: Design, task: Task, trainer: Trainer, path: Path, study_seed: int
+) -> dict[int, list[Entry]]:
+    """Trainings of each architecture that the journal holds, in the order of their seeds."""
+    return _entries(_keys(design, task, trainer, study_seed), Journal(path))
 
 
 def missing_trainings(design: Design, task: Task, trainer: Trainer, path: Path, study_seed: int) -> dict[str, int]:
     """Architectures that the journal does not hold in full, and how many trainings each lacks."""
-    journal, lacking = Journal(path), {}
-    for block in design.blocks:
-        for architecture in block:
-            pairs = _keys(design, task, trainer, study_seed, architecture)
-            count = sum(key not in journal.entries for key, _ in pairs)
-            if count:
-                lacking[task.space.to_string(architecture)] = count
-    return lacking
+    found = finished_trainings(design, task, trainer, path, study_seed)
+    lacking = {architecture: design.training_seeds - len(entries) for architecture, entries in found.items()}
+    return {task.space.to_string(architecture): count for architecture, count in lacking.items() if count}
 
 
-def _keys(design: Design, task: Task, trainer: Trainer, study_seed: int, architecture: int) -> list[tuple[str, int]]:
-    """Journal key and training seed of each training of an architecture."""
-    text = task.space.to_string(architecture)
-    seeds = [training_seed(study_seed, text, number) for number in range(design.training_seeds)]
-    return [(trainer.key(text, seed), seed) for seed in seeds]
+def _keys(design: Design, task: Task, trainer: Trainer, study_seed: int) -> dict[int, list[tuple[str, int]]]:
+    """Journal key and training seed of each training of each architecture."""
+    keys = {}
+    for architecture in (one for block in design.blocks for one in block):
+        text = task.space.to_string(architecture)
+        seeds = [training_seed(study_seed, text, number, design.purpose) for number in range(design.training_seeds)]
+        keys[architecture] = [(trainer.key(text, seed), seed) for seed in seeds]
+    return keys
+
+
+def _entries(keys: Mapping[int, Sequence[tuple[str, int]]], journal: Journal) -> dict[int, list[Entry]]:
+    return {
+        architecture: [journal.entries[key] for key, _ in pairs if key in journal.entries]
+        for architecture, pairs in keys.items()
+    }
 
 
 def _places(architecture: int, pairs: Sequence[tuple[str, int]]) -> list[tuple[str, tuple[int, int]]]:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic
+from typing import Literal
 
 from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
@@ -13,12 +15,21 @@ from nasbench_harness.evaluation.task import Task
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.trainer.recipe import Recipe, recipe_of
 from nasbench_harness.verification.design import ControlKind, Design, make_design
+from nasbench_harness.verification.halving import is_screened, survivors
 from nasbench_harness.verification.report import verification_files
-from nasbench_harness.verification.running import Progressed, Trainer, missing_trainings, train_design
+from nasbench_harness.verification.running import (
+    Progressed,
+    Trainer,
+    finished_trainings,
+    missing_trainings,
+    train_design,
+)
 from nasbench_harness.verification.trainable import made_the_table, trainable
 from nasbench_harness.verification.verdict import Outcome, judge
 
+Allocation = Literal["equal", "halving"]
 CONTROLS: tuple[ControlKind, ...] = ("matched", "random")
+ALLOCATIONS: tuple[Allocation, ...] = ("equal", "halving")
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,8 @@ class VerifyOptions:
         max_seconds: No block begins after so many real seconds.
         timings: Show real seconds in the table.
         deterministic: The same bits at every repetition on the same GPU; slower.
+        allocate: ``equal``: every architecture has the same trainings; ``halving``: twice as many architectures train
+            once before, and the better of two goes on.
     """
 
     top: int = 5
@@ -54,10 +67,13 @@ class VerifyOptions:
     max_seconds: float | None = None
     timings: bool = False
     deterministic: bool = False
+    allocate: Allocation = "equal"
 
     def __post_init__(self) -> None:
         if self.controls not in CONTROLS:
             raise UnknownNameError("controls", str(self.controls), CONTROLS)
+        if self.allocate not in ALLOCATIONS:
+            raise UnknownNameError("allocation", str(self.allocate), ALLOCATIONS)
         if self.max_seconds is not None and not self.max_seconds > 0:
             raise InvalidInputError(f"max_seconds must be above 0, not {self.max_seconds!r}")
 
@@ -66,7 +82,7 @@ class VerifyOptions:
 
         Where the data lies, the device's name, the number of processes and limits of time are left out.
         """
-        named = ("top", "controls", "num_controls", "training_seeds", "recipe", "data")
+        named = ("top", "controls", "num_controls", "training_seeds", "allocate", "recipe", "data")
         changed = {name: getattr(self, name) for name in named if getattr(self, name) != getattr(VerifyOptions(), name)}
         parts = [f" --{name.replace('_', '-')} {value}" for name, value in changed.items()]
         parts += [" --data-dir DATA"] if self.data_dir is not None else []
@@ -113,30 +129,56 @@ class Preparation:
 
     def announce(self) -> str:
         """How many trainings are to come and about how long they take, measured on this machine."""
-        lacking = missing_trainings(self.design, self.task, self.trainer, self._journal, self.study_seed)
-        if not lacking:
+        stages = [self.design]
+        if self._is_halving:
+            screened = finished_trainings(self.design, self.task, self.trainer, self._journal, self.study_seed)
+            stages.append(survivors(self.design, screened, self.options.training_seeds))
+        count, seconds, architectures = 0, 0.0, set()
+        for design in stages:
+            lacking = missing_trainings(design, self.task, self.trainer, self._journal, self.study_seed)
+            if lacking:
+                count += sum(lacking.values())
+                seconds += self.trainer.estimate_seconds(list(lacking), design.training_seeds)
+                architectures |= set(lacking)
+        if not count:
             return "nothing to train"
-        seconds = self.trainer.estimate_seconds(list(lacking), self.options.training_seeds)
-        return f"{sum(lacking.values())} trainings of {len(lacking)} architectures, about {seconds:,.0f} s of computing"
+        return f"{count} trainings of {len(architectures)} architectures, about {seconds:,.0f} s of computing"
+
+    @property
+    def _is_halving(self) -> bool:
+        return self.options.allocate == "halving"
 
     @property
     def _journal(self) -> Path:
         return self.study.path / "verification" / self.task.name / "journal.jsonl"
 
+    def _train(self, progress: Callable[[int, int], None] | None) -> tuple[Design, Progressed]:
+        """Train what the journal lacks; the design that is judged, and what was done for it."""
+
+        def train(design: Design, max_seconds: float | None) -> Progressed:
+            return train_design(design, self.task, self.trainer, self._journal, self.study_seed, max_seconds, progress)
+
+        started, limit = monotonic(), self.options.max_seconds
+        done = train(self.design, limit)
+        if not self._is_halving:
+            return self.design, done
+        final = survivors(self.design, done.entries, self.options.training_seeds)
+        if not is_screened(self.design, done.entries):
+            return final, replace(done, entries={})
+        rest = train(final, None if limit is None else max(0.0, limit - (monotonic() - started)))
+        return final, replace(
+            rest,
+            num_trained=done.num_trained + rest.num_trained,
+            num_found=done.num_found + rest.num_found,
+            notices=tuple(dict.fromkeys([*done.notices, *rest.notices])),
+        )
+
     def run(self, progress: Callable[[int, int], None] | None = None) -> Verification:
         """Train what the journal lacks, judge, and write the files."""
         folder = self.study.path / "verification" / self.task.name
-        progressed = train_design(
-            self.design,
-            self.task,
-            self.trainer,
-            self._journal,
-            self.study_seed,
-            self.options.max_seconds,
-            progress,
-        )
+        design, progressed = self._train(progress)
         outcome = judge(
-            self.design,
+            design,
             self.task,
             self.trainer.recipe,
             self.trainer.data,
@@ -184,6 +226,7 @@ def prepare(
         kind=options.controls,
         num_controls=options.num_controls,
         training_seeds=options.training_seeds,
+        is_halving=options.allocate == "halving",
     )
     if trainer is None:
         from nasbench_harness.verification.torch_trainer import TorchTrainer
