@@ -30,6 +30,17 @@ def torch_device(device: str) -> torch.device:
     return torch.device(device)
 
 
+def compiler_of(device: torch.device, compiled: bool) -> str | None:
+    """Backend of torch's compiler, None where nothing is to be compiled.
+
+    Raises:
+        InvalidInputError: Compiling is asked for where it does not pay.
+    """
+    if compiled and device.type != "cuda":
+        raise InvalidInputError(f"compiling pays on a GPU only, not on {device.type}: leave --compile out")
+    return "inductor" if compiled else None
+
+
 @contextmanager
 def stated_arithmetic(device: torch.device, deterministic: bool = False) -> Iterator[None]:
     """Calculate as the cache key says, and put all settings back at the end.

@@ -9,17 +9,21 @@ import json
 import torch
 
 from nasbench_harness.trainer.data import ImageData
-from nasbench_harness.trainer.devices import torch_device
+from nasbench_harness.trainer.devices import compiler_of, torch_device
 from nasbench_harness.trainer.recipe import Recipe
 
 
-def cache_key(architecture: str, seed: int, recipe: Recipe, data: ImageData, device: str) -> str:
+def cache_key(
+    architecture: str, seed: int, recipe: Recipe, data: ImageData, device: str, compiled: bool = False
+) -> str:
     """sha256 of everything that a training result depends on.
 
     Raises:
-        InvalidInputError: The device is unknown or not there.
+        InvalidInputError: The device is unknown, not there, or cannot compile.
     """
-    text = json.dumps(key_fields(architecture, seed, recipe, data, device), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(
+        key_fields(architecture, seed, recipe, data, device, compiled), sort_keys=True, separators=(",", ":")
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -28,9 +32,12 @@ def origin_digest(recipe: Recipe, data: ImageData, device: str) -> str:
     return cache_key("", 0, recipe, data, device)
 
 
-def key_fields(architecture: str, seed: int, recipe: Recipe, data: ImageData, device: str) -> dict[str, object]:
+def key_fields(
+    architecture: str, seed: int, recipe: Recipe, data: ImageData, device: str, compiled: bool = False
+) -> dict[str, object]:
     """What a training result depends on, by name; the recipe's fields (space and stack among them) one by one."""
-    kind = torch_device(device).type
+    chosen = torch_device(device)
+    kind, backend = chosen.type, compiler_of(chosen, compiled)
     return {
         "architecture": architecture,
         "seed": seed,
@@ -40,4 +47,5 @@ def key_fields(architecture: str, seed: int, recipe: Recipe, data: ImageData, de
         "device": kind,
         "dtype": recipe.gpu_dtype if kind == "cuda" else "float32",
         "torch": ".".join(torch.__version__.split(".")[:2]),
+        **({"compiler": backend} if backend else {}),
     }

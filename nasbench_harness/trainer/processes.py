@@ -29,6 +29,7 @@ def train_many(
     *,
     on_result: Callable[[list[TrainingResult]], None],
     deterministic: bool = False,
+    compiled: bool = False,
     keep_networks: bool = False,
 ) -> None:
     """Train every job and hand over its results as soon as it is done, in any order.
@@ -44,6 +45,7 @@ def train_many(
         num_processes: At most so many; one for each core if left out.
         on_result: Called in this process with the results of one job.
         deterministic: As for ``train``.
+        compiled: As for ``train``.
         keep_networks: As for ``train``.
 
     Raises:
@@ -51,7 +53,14 @@ def train_many(
         HarnessError: Memory is too small, or a process was killed twice with the same job.
     """
     kind = torch_device(device).type
-    call = partial(train, recipe=recipe, device=device, deterministic=deterministic, keep_networks=keep_networks)
+    call = partial(
+        train,
+        recipe=recipe,
+        device=device,
+        deterministic=deterministic,
+        compiled=compiled,
+        keep_networks=keep_networks,
+    )
     ordered = longest_first(jobs, recipe, data)
     if kind == "cpu" and num_processes is None:
         num_processes = cpu_count()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -17,6 +17,7 @@ from nasbench_harness.errors import HarnessError, InvalidInputError
 from nasbench_harness.trainer.batches import DeviceImages, draw_epoch
 from nasbench_harness.trainer.data import ImageData
 from nasbench_harness.trainer.devices import (
+    compiler_of,
     is_out_of_memory,
     memory_shortage,
     release_memory,
@@ -70,6 +71,7 @@ def train(
     device: str = "auto",
     *,
     deterministic: bool = False,
+    compiled: bool = False,
     keep_networks: bool = False,
 ) -> list[TrainingResult]:
     """Train an architecture once with each seed.
@@ -85,6 +87,8 @@ def train(
         seeds: Training seeds, distinct and not negative.
         device: ``auto`` (cuda if there is one, else cpu), ``cpu``, ``cuda``, ``mps``.
         deterministic: The same bits at every repetition on the same GPU too; slower. A CPU always repeats its bits.
+        compiled: Compile the network first; on a GPU only. It pays where training takes much longer than the
+            compiling does.
         keep_networks: Keep what was trained, for ``evaluate_sealed``.
 
     Returns:
@@ -98,12 +102,13 @@ def train(
     if len(set(seeds)) < len(seeds) or min(seeds, default=0) < 0:
         raise InvalidInputError(f"training seeds must be distinct and not negative, got {list(seeds)}")
     chosen = torch_device(device)
+    backend = compiler_of(chosen, compiled)
     shortage = ""
     for stack in _halvings(recipe.stack):
         fitting = dataclasses.replace(recipe, stack=stack)
         try:
             with stated_arithmetic(chosen, deterministic):
-                results = _train_all(architecture, structure, fitting, data, seeds, chosen, keep_networks)
+                results = _train_all(architecture, structure, fitting, data, seeds, chosen, backend, keep_networks)
             return [dataclasses.replace(result, notice=_notice(architecture, recipe, stack)) for result in results]
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -202,13 +207,32 @@ class Momentum:
 
 
 class StackTraining:
-    """A stack of seeds in training."""
+    """A stack of seeds in training.
 
-    def __init__(self, structure: Structure, recipe: Recipe, images: DeviceImages, seeds: Sequence[int]) -> None:
+    Args:
+        structure: Of one seed's network.
+        recipe: All rules.
+        images: On the device.
+        seeds: Training seeds.
+        backend: Of torch's compiler; None: the network is not compiled.
+    """
+
+    def __init__(
+        self,
+        structure: Structure,
+        recipe: Recipe,
+        images: DeviceImages,
+        seeds: Sequence[int],
+        backend: str | None = None,
+    ) -> None:
         device = images.labels.device
         self.recipe, self.images, self.seeds = recipe, images, seeds
         self.network = Network(structure, seeds)
         self.network.to(device=device, dtype=images.mean.dtype, memory_format=torch.channels_last)
+        self.forward: Callable[[Tensor], Tensor] = self.network
+        if backend is not None:
+            torch.compiler.reset()  # of networks before: it compiles few versions of one class only
+            self.forward = torch.compile(self.network, backend=backend, dynamic=False)
         self.autocast = torch.autocast(
             device.type, torch.bfloat16, enabled=device.type == "cuda" and recipe.gpu_dtype == "bfloat16"
         )
@@ -224,7 +248,7 @@ class StackTraining:
         self.loss_sum.zero_()
         for step, (batch, labels) in enumerate(images.train_batches(draws, recipe.batch_size)):
             with self.autocast:
-                logits = self.network(batch)
+                logits = self.forward(batch)
             losses = mean_losses(logits, labels)
             losses.sum().backward()
             self.optimizer.step(recipe.rate(epoch * self.steps_per_epoch + step, self.steps_per_epoch))
@@ -266,6 +290,7 @@ def _train_all(
     data: ImageData,
     seeds: Sequence[int],
     device: torch.device,
+    backend: str | None,
     keep_networks: bool,
 ) -> list[TrainingResult]:
     images = DeviceImages(data, recipe, device, torch.float32)
@@ -273,7 +298,7 @@ def _train_all(
     for start in range(0, len(seeds), recipe.stack):
         wanted = seeds[start : start + recipe.stack]
         stack = [*wanted, *_spare_seeds(wanted, recipe.stack)]
-        run_results = _train_stack(architecture, structure, recipe, images, data, stack, keep_networks)
+        run_results = _train_stack(architecture, structure, recipe, images, data, stack, backend, keep_networks)
         results += run_results[: len(wanted)]
     return results
 
@@ -285,10 +310,11 @@ def _train_stack(
     images: DeviceImages,
     data: ImageData,
     seeds: Sequence[int],
+    backend: str | None,
     keep_network: bool,
 ) -> list[TrainingResult]:
     start = perf_counter()
-    run = StackTraining(structure, recipe, images, seeds)
+    run = StackTraining(structure, recipe, images, seeds, backend)
     accuracies, losses, is_finite = zip(*(run.epoch(epoch) for epoch in range(recipe.epochs)), strict=True)
     seconds = (perf_counter() - start) / len(seeds)
     network = None

@@ -23,6 +23,7 @@ class TorchTrainer:
         num_processes: Processes on a CPU; None: one for each core.
         training_seeds: Trainings of each architecture.
         deterministic: The same bits at every repetition on the same GPU.
+        compiled: Compile networks first (GPU only).
 
     Raises:
         InvalidInputError: torch or the data is missing, or a name is unknown.
@@ -38,16 +39,18 @@ class TorchTrainer:
         num_processes: int | None,
         training_seeds: int,
         deterministic: bool = False,
+        compiled: bool = False,
     ) -> None:
         self._recipe = replace(recipe, stack=training_seeds) if recipe.stack > 1 else recipe
         self._data = trainer.load_data(source, data_dir, split)
-        self._device, self._num_processes, self._deterministic = device, num_processes, deterministic
+        self._device, self._num_processes = device, num_processes
+        self._deterministic, self._compiled = deterministic, compiled
         self.notices: list[str] = []
         self.recipe, self.data, self.split_origin = recipe.name, self._data.name, self._data.split_origin
 
     def key(self, architecture: str, seed: int) -> str:
         """Hash of everything that decides a training's result."""
-        return trainer.cache_key(architecture, seed, self._recipe, self._data, self._device)
+        return trainer.cache_key(architecture, seed, self._recipe, self._data, self._device, self._compiled)
 
     def estimate_seconds(self, architectures: Sequence[str], training_seeds: int) -> float:
         """Measured estimate of all trainings one after the other, extrapolated from one architecture."""
@@ -83,4 +86,5 @@ class TorchTrainer:
             self._num_processes,
             on_result=finished,
             deterministic=self._deterministic,
+            compiled=self._compiled,
         )

@@ -52,6 +52,7 @@ class VerifyOptions:
         deterministic: The same bits at every repetition on the same GPU; slower.
         allocate: ``equal``: every architecture has the same trainings; ``halving``: twice as many architectures train
             once before, and the better of two goes on.
+        compile: Compile each network first, on a GPU only: for recipes that train much longer than a minute.
     """
 
     top: int = 5
@@ -68,6 +69,7 @@ class VerifyOptions:
     timings: bool = False
     deterministic: bool = False
     allocate: Allocation = "equal"
+    compile: bool = False
 
     def __post_init__(self) -> None:
         if self.controls not in CONTROLS:
@@ -88,6 +90,7 @@ class VerifyOptions:
         parts += [" --data-dir DATA"] if self.data_dir is not None else []
         parts += [" --split FILE"] if self.split is not None else []
         parts += [" --deterministic"] if self.deterministic else []
+        parts += [" --compile"] if self.compile else []
         parts += [" --timings"] if self.timings else []
         return "".join(parts)
 
@@ -240,6 +243,7 @@ def prepare(
             options.jobs,
             options.training_seeds,
             options.deterministic,
+            options.compile,
         )
         if own.split_origin == "drawn":
             note = "the data was split in halves drawn here, not by the official file (--split)"

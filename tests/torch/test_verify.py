@@ -135,6 +135,7 @@ def test_the_official_recipe_is_compared_with_the_table(study, tmp_path, monkeyp
         ({"recipe": "nats-sss-90"}, "recipe nats-sss-90 trains widths, the .* are cells: use --recipe animals8-10"),
         ({"data": "cifar10"}, "data cifar10 does not come with a package: name its folder or file with --data-dir"),
         ({"device": "tpu"}, "unknown device 'tpu'"),
+        ({"device": "cpu", "compile": True}, "compiling pays on a GPU only"),
         ({"top": 1}, "reach p = "),
         ({"top": 31}, "--top 31: .* different architectures only"),
     ],

@@ -56,6 +56,13 @@ def test_deterministic_trainings_repeat_their_bits(recipe, data):
     assert [r.train_loss for r in runs[0]] == [r.train_loss for r in runs[1]]
 
 
+def test_a_compiled_network_trains_as_the_plain_one(recipe, data):
+    recipe = dataclasses.replace(recipe, epochs=1, gpu_dtype="float32")
+    plain, compiled = (train(cell("320142"), recipe, data, [1, 2], "cuda", compiled=one) for one in (False, True))
+    for one, other in zip(plain, compiled, strict=True):
+        assert one.train_loss[0] == pytest.approx(other.train_loss[0], rel=1e-3)
+
+
 @pytest.mark.parametrize(("gpu_dtype", "tolerance"), [("float32", 1e-3), ("bfloat16", 5e-2)])
 def test_a_gpu_trains_what_a_cpu_trains(recipe, data, gpu_dtype, tolerance):
     """One epoch: the same order, crops and start, so losses agree up to rounding."""

@@ -84,6 +84,29 @@ def test_results_do_not_depend_on_the_seeds_beside_or_on_threads(recipe, data):
     assert by_seed[1] == numbers(train(CELL, recipe, data, [1]))[0] == numbers(three)[0]
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's compiler
+def test_a_compiled_network_trains_as_the_plain_one(recipe, data):
+    """Two architectures in turn, with a last batch of another size; the compiler without its code generator."""
+    for key in ("320142", "333132"):
+        images = DeviceImages(data, recipe, CPU, torch.float64)
+        structure = network_structure(cell(key), recipe, data)
+        plain, compiled = (
+            StackTraining(structure, recipe, images, [1, 2, 3], backend) for backend in (None, "aot_eager")
+        )
+        for epoch in range(2):
+            expected, found = plain.epoch(epoch), compiled.epoch(epoch)
+            assert found[0] == expected[0]
+            assert found[1] == pytest.approx(expected[1], rel=1e-9)
+
+
+def test_compiling_is_for_gpus(recipe, data, monkeypatch):
+    with pytest.raises(InvalidInputError, match="compiling pays on a GPU only, not on cpu: leave --compile out"):
+        train(CELL, recipe, data, [1], "cpu", compiled=True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert cache_key(CELL, 1, recipe, data, "cuda", compiled=True) != cache_key(CELL, 1, recipe, data, "cuda")
+
+
 def test_the_result_is_that_of_the_last_epoch(recipe, data):
     results = train(CELL, dataclasses.replace(recipe, epochs=6), data, [0, 1, 2])
     assert all(one.accuracy == one.curve[-1] and len(one.curve) == len(one.train_loss) == 6 for one in results)
