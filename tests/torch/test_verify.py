@@ -4,10 +4,13 @@ import dataclasses
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,6 +86,27 @@ def test_killed_at_five_moments_the_same_command_ends_with_the_same_verdict(stud
     assert json.loads(rest.stdout) == json.loads(whole.stdout)
     keys = [json.loads(line)["key"] for line in journal.read_text().splitlines()]
     assert sorted(keys) == trained  # every training once
+
+
+RECORDED = {
+    "default": {"tasks": ["nb201-cifar10"]},
+    "null": {"strategies": ["random-search"], "tasks": ["nb201-cifar10"], "seeds": 5, "evaluations": 1},
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_recorded_verifications_are_what_their_journals_say(name, tmp_path):
+    if not version("torch").startswith("2.13."):
+        pytest.skip("the journals were written by torch 2.13")
+    folder = Path(__file__).parents[2] / "results" / "verification" / name
+    study = compare(**RECORDED[name], out=tmp_path / "study")
+    place = study.path / "verification" / "nb201-cifar10"
+    place.mkdir(parents=True)
+    shutil.copy(folder / "journal.jsonl", place)
+    done = verify(study, device="cpu", jobs=1)
+    assert done.progressed.num_trained == 0
+    for file in ("verification.md", "verification.tex", "verification.csv", "verification.json"):
+        assert (place / file).read_text(encoding="utf-8") == (folder / file).read_text(encoding="utf-8"), file
 
 
 def write_cifar(folder):
