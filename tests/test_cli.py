@@ -457,3 +457,10 @@ def test_a_mistake_in_a_trace_gets_one_line_and_leaves_the_study_as_it_was(cli, 
     done = cli("add-trace", "s", "good.csv", "--label", "mine", "--task", "nb201-cifar10", "--json")
     assert done.stderr == "columns that are not read: accuracy\n"
     assert json.loads(done.stdout)["tasks"] == ["nb201-cifar10"]
+
+
+def test_tables_list_names_tasks_without_a_table_too(cli):
+    lines = cli("tables", "list").stdout.splitlines()
+    assert "  nb201-cifar10  (CIFAR-10)" in lines
+    assert lines[-2].startswith("without a table: what is asked for is trained")
+    assert lines[-1] == "  trained-animals8"

@@ -25,7 +25,7 @@ def tables() -> None:
 @json_option
 def list_tables(as_json: bool) -> None:
     """List tables and tasks."""
-    from nasbench_harness.tables.registry import describe_table, table_names
+    from nasbench_harness.tables.registry import describe_table, table_names, trained_task_names
 
     entries = {name: describe_table(name) for name in table_names()}
     if as_json:
@@ -39,6 +39,10 @@ def list_tables(as_json: bool) -> None:
         click.echo(f"{name}: {summary}")
         for dataset, title in datasets.items():
             click.echo(f"  {name}-{dataset}  ({title})")
+    if trained_task_names():
+        click.echo("without a table: what is asked for is trained (extra torch), only where the task is named.")
+        for name in trained_task_names():
+            click.echo(f"  {name}")
 
 
 @tables.command("info", short_help="Describe a table.")

@@ -18,11 +18,14 @@ from nasbench_harness.evaluation.problem import Budget, Objective, Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.spaces import SearchSpace
 from nasbench_harness.tables.location import cache_folder
-from nasbench_harness.tables.registry import load_table, split_task_name, task_names
+from nasbench_harness.tables.registry import (
+    TASK_GROUP,
+    load_table,
+    split_task_name,
+    task_names,
+    trained_task_names,
+)
 from nasbench_harness.tables.table import Column, Metric, Provenance, Table
-
-# Tasks without a table: functions that take no argument and return a Task.
-GROUP = "nasbench_harness.tasks"
 
 
 @dataclass(frozen=True)
@@ -158,14 +161,8 @@ def all_task_names() -> list[str]:
 
 
 @cache
-def trained_task_names() -> tuple[str, ...]:
-    """Tasks without a table, which train what is asked for: installed entry points of GROUP."""
-    return tuple(sorted(entry.name for entry in entry_points(group=GROUP)))
-
-
-@cache
 def _registered_task(name: str, cache: Path) -> Task:  # noqa: ARG001 - part of the key: it keeps what was trained
-    (entry,) = entry_points(group=GROUP, name=name)
+    (entry,) = entry_points(group=TASK_GROUP, name=name)
     task: Task = entry.load()()
     return task
 

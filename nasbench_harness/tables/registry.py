@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from nasbench_harness.tables.table import Table
 
 GROUP = "nasbench_harness.tables"
+# Tasks without a table: functions that take no argument and return a Task.
+TASK_GROUP = "nasbench_harness.tasks"
 # Counts changes of how tables are converted; part of the cache folder's name.
 _CONVERSION = 3
 _OWN = {"nb201": 0, "graph": 1}
@@ -71,6 +73,12 @@ def task_names() -> list[str]:
 def embedded_task_names() -> list[str]:
     """Tasks on the tables of installed packages, in the order of their entry points."""
     return [task for task, table, _ in tasks_of_tables() if table in table_entry_points()]
+
+
+@cache
+def trained_task_names() -> tuple[str, ...]:
+    """Tasks without a table, which train what is asked for: installed entry points of TASK_GROUP."""
+    return tuple(sorted(entry.name for entry in entry_points(group=TASK_GROUP)))
 
 
 def split_task_name(task: str) -> tuple[str, str]:
