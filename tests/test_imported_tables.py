@@ -90,6 +90,6 @@ def test_several_fidelities_must_be_named_and_seconds_are_those_of_the_fidelity(
 
 
 def test_without_tasks_only_embedded_tables_are_compared(imported):
-    from nasbench_harness.api import _task_list
+    from nasbench_harness.planning import task_list
 
-    assert "mine-one" not in _task_list(None)
+    assert "mine-one" not in task_list(None)

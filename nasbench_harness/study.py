@@ -1,0 +1,465 @@
+"""A study on disk: what is stored, what is missing, and what it says."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nasbench_harness.arrays import Ints
+from nasbench_harness.engine.commands import rule_flags, written
+from nasbench_harness.engine.execution import BatchPlan, Rules, execute, plan_batches, run_seeds
+from nasbench_harness.engine.references import Spec, check_label, strategy_entry_points
+from nasbench_harness.engine.replay import ReplaySpec, TraceRows, check_runs
+from nasbench_harness.engine.trace_csv import read_trace, write_trace
+from nasbench_harness.errors import InvalidInputError, RunsFailedError, UnknownNameError
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.task import Task, load_task
+from nasbench_harness.store.folder import Block, StudyFolder, file_name, missing_seeds, seed_ranges
+from nasbench_harness.store.identity import identity_of
+from nasbench_harness.store.record import ReportOptions, StrategyRecord, StudyRecord, TraceRecord, read_study_file
+from nasbench_harness.tables.registry import embedded_task_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from nasbench_harness.report.analysis import Analysis
+    from nasbench_harness.report.figures import Axis
+    from nasbench_harness.report.table import Table
+    from nasbench_harness.verification.running import Trainer
+    from nasbench_harness.verification.verify import Preparation, VerifyOptions
+
+DEFAULT_SEEDS = 200
+PAPER_SEEDS = 500
+PAPER_RESAMPLES = 10_000
+
+
+class Study:
+    """A study on disk: strategies × tasks × seeds under one protocol."""
+
+    def __init__(self, folder: StudyFolder, record: StudyRecord, tasks: Sequence[Task]) -> None:
+        self.folder, self.record = folder, record
+        self._tasks = list(tasks)
+        self._rows: dict[str, TraceRows] = {}  # rows of the traces, by sha256
+
+    @property
+    def path(self) -> Path:
+        """The study's folder."""
+        return self.folder.path
+
+    def frame(self) -> pd.DataFrame:
+        """One row per run: strategy, task, seed, final architecture, its noiseless value, regret (or loss)."""
+        import pandas as pd
+
+        from nasbench_harness.report.cells import regret_unit
+
+        parts = []
+        for position, strategy in enumerate(self._entrants):
+            for task in self._tasks:
+                runs = self._read(position, task)
+                if runs is None:
+                    continue
+                picks = runs.final
+                task.oracle.prepare(picks)
+                columns = {
+                    "strategy": strategy.label,
+                    "task": task.name,
+                    "seed": runs.seeds,
+                    "evaluations": runs.num_evaluations,
+                    "simulated_s": runs.simulated_s,
+                    "repeats_by_index": runs.repeats[:, 0],
+                    "repeats_by_class": runs.repeats[:, 1],
+                    "architecture": picks,
+                    task.report.metric.name: task.report.values[picks],
+                    f"{task.report.distance}_{regret_unit(task.report.metric)}": task.report.regret(picks),
+                }
+                if task.test is not None:
+                    columns[task.test.metric.name] = task.test.values[picks]
+                    columns[f"test_{task.test.distance}_{regret_unit(task.test.metric)}"] = task.test.regret(picks)
+                parts.append(pd.DataFrame(columns))
+        return pd.concat(parts, ignore_index=True)
+
+    def table(self, task: str | None = None) -> Table:
+        """The main table, or one task's table in detail.
+
+        Raises:
+            UnknownNameError: The study has no such task.
+        """
+        from nasbench_harness.report.tables import main_tables, task_table
+
+        if task is None:
+            return main_tables(self.analysis)[0]
+        entries = {entry.task.name: entry for entry in self.analysis.tasks}
+        if task not in entries:
+            raise UnknownNameError("task", task, entries, "this study")
+        return task_table(self.analysis, entries[task])
+
+    def figure(self, axis: Axis = "evaluations") -> Figure:
+        """Regret at every moment, one panel per task; ``axis`` is ``evaluations`` or ``seconds`` (simulated)."""
+        from nasbench_harness.report.figures import anytime_figure
+
+        return anytime_figure(self.analysis, axis)
+
+    def write_report(self, formats: Sequence[str] | None = None) -> list[str]:
+        """Write the report's files to ``<folder>/report``; returns their names."""
+        from nasbench_harness.report.files import FORMATS, write_report
+
+        return write_report(self.folder, self.analysis, self.command, tuple(formats or FORMATS))
+
+    @cached_property
+    def analysis(self) -> Analysis:
+        """Every number of the report."""
+        from nasbench_harness.report.analysis import analyze
+
+        labels = self.labels
+        record = self.record
+        return analyze(
+            labels,
+            self._tasks,
+            self._read,
+            record.protocol,
+            record.study_seed,
+            record.num_seeds,
+            record.report.resamples,
+            replayed=self.replayed,
+            options=record.report,
+            quoted=record.quoted,
+        )
+
+    def prepare_verification(
+        self,
+        task: str | None = None,
+        strategies: Iterable[str] | None = None,
+        options: VerifyOptions | None = None,
+        trainer: Trainer | None = None,
+    ) -> Preparation:
+        """Plan the verification of what the study found (see ``verify``); nothing is trained yet."""
+        from nasbench_harness.report.runs import observed_losses
+        from nasbench_harness.verification.verify import VerifyOptions, mean_observed, prepare
+
+        labels = self.labels
+        chosen = labels if strategies is None else list(strategies)
+        for label in chosen:
+            if label not in labels:
+                raise UnknownNameError("strategy", label, labels, "this study")
+        found = self._trainable(task)
+        finals: list[Ints] = []
+        losses: dict[int, tuple[float, int]] = {}
+        for position, entrant in enumerate(self._entrants):
+            runs = self._read(position, found) if entrant.label in chosen else None
+            if runs is None:
+                continue
+            finals.append(runs.final)
+            for name, (total, count) in observed_losses(self._blocks(entrant, found), found).items():
+                before = losses.get(name, (0.0, 0))
+                losses[name] = (before[0] + total, before[1] + count)
+        options = options or VerifyOptions()
+        chosen_labels = "" if strategies is None else f" --strategies {shlex.quote(','.join(chosen))}"
+        command = f"{self.command}; nasbench-harness verify DIR --task {found.name}{chosen_labels}{options.flags()}"
+        return prepare(
+            found,
+            np.concatenate(finals),
+            mean_observed(losses),
+            self.folder,
+            self.record.study_seed,
+            command,
+            options,
+            trainer,
+        )
+
+    @property
+    def verifiable(self) -> list[str]:
+        """Tasks that ``verify`` can train."""
+        return [task.name for task in self._tasks if _can_be_verified(task)]
+
+    @property
+    def verify_command(self) -> str:
+        """The command that verifies the first task that can be trained; empty where there is none."""
+        if not self.verifiable:
+            return ""
+        return f"nasbench-harness verify {shlex.quote(str(self.path))} --task {self.verifiable[0]}"
+
+    def _trainable(self, name: str | None) -> Task:
+        """The task to verify: the named one, or the only one that can be trained."""
+        by_name = {task.name: task for task in self._tasks}
+        if name is not None:
+            if name not in by_name:
+                raise UnknownNameError("task", name, by_name, "this study")
+            if not by_name[name].report.has_optimum:
+                raise InvalidInputError(f"task {name} is trained already, there is no table's answer to verify")
+            return by_name[name]
+        if len(self.verifiable) != 1:
+            names = ", ".join(self.verifiable) or "none"
+            raise InvalidInputError(f"name the task to verify with --task: trainable in this study are {names}")
+        return by_name[self.verifiable[0]]
+
+    def plan(
+        self, specs: Sequence[Spec], keep_stale: bool, rerun: Container[str]
+    ) -> tuple[list[BatchPlan], int, list[str]]:
+        """What is still to be run, how many runs are stored, and lines about runs that are superseded.
+
+        Args:
+            specs: The strategies of the record, in its order.
+            keep_stale: Count runs of an older version of a strategy's code.
+            rerun: Labels whose runs are done again.
+        """
+        batches: list[BatchPlan] = []
+        notices: list[str] = []
+        superseded: list[Block] = []
+        num_done = 0
+        everyone = [*specs, *(ReplaySpec.of(trace, self._trace(trace)) for trace in self._traces)]
+        # Task by task, so that a reader sees whole tasks finish.
+        for task in self._tasks:
+            for spec, entrant in zip(everyone, self._entrants, strict=True):
+                if task not in self._tasks_of(entrant):
+                    continue
+                blocks = self._blocks(entrant, task)
+                stale = (
+                    blocks if spec.label in rerun else [] if keep_stale else self.folder.stale_blocks(blocks, spec.code)
+                )
+                superseded += stale
+                if stale:
+                    why = "asked for" if spec.label in rerun else "its code changed"
+                    notices.append(f"{spec.label} on {task.name}: runs again ({why}); old runs lie in superseded/")
+                kept = [block for block in blocks if block not in stale]
+                ranges = self._missing_ranges(kept, entrant, task)
+                num_done += len(self._seeds(entrant, task)) - sum(last - first + 1 for first, last in ranges)
+                batches += plan_batches(spec, task, ranges, self.record.protocol)
+        for block in superseded:  # only when every block was found whole
+            self.folder.supersede(block)
+        return batches, num_done, notices
+
+    @property
+    def labels(self) -> list[str]:
+        """Of strategies and traces, in the order of the record."""
+        return [entrant.label for entrant in self._entrants]
+
+    @property
+    def command(self) -> str:
+        """The command line that repeats this study, without what changes no result."""
+        return canonical_command(self.record)
+
+    @property
+    def replayed(self) -> tuple[str, ...]:
+        """Labels that are traces from elsewhere; in ``analysis`` they come after the strategies."""
+        return tuple(trace.label for trace in self._traces)
+
+    @property
+    def num_runs(self) -> int:
+        """Runs that the whole study has."""
+        return sum(len(self._seeds(entrant, task)) for entrant in self._entrants for task in self._tasks_of(entrant))
+
+    def places(self) -> list[tuple[str, Path, Sequence[int]]]:
+        """(task, folder of the runs, their seeds) of every strategy on every task; nothing is read."""
+        return [
+            (task.name, self.folder.runs_folder(self._identity(entrant, task)), self._seeds(entrant, task))
+            for entrant in self._entrants
+            for task in self._tasks_of(entrant)
+        ]
+
+    def missing(self) -> list[tuple[str, str, int]]:
+        """(strategy, task, number of runs) still missing."""
+        lacking = []
+        for entrant in self._entrants:
+            for task in self._tasks_of(entrant):
+                ranges = self._missing_ranges(self._blocks(entrant, task), entrant, task)
+                if ranges:
+                    lacking.append((entrant.label, task.name, sum(last - first + 1 for first, last in ranges)))
+        return lacking
+
+    def add_trace(self, path: str | Path, label: str, task: str | None = None) -> list[str]:
+        """Replay the runs of a method that ran elsewhere under the study's protocol, and compare them from now on.
+
+        Args:
+            path: CSV with the columns seed; architecture, key or index; optional step, fidelity, extra_cost_s, task.
+            label: Its name in reports.
+            task: The task of all rows; may be left out where the study has one task or the file a column ``task``.
+
+        Returns:
+            Lines that the user should read, e.g. about seeds that are not compared.
+
+        Raises:
+            HarnessError: Something is wrong with the label or the file; nothing was stored.
+            RunsFailedError: The runs cannot be stored.
+        """
+        check_label(label)
+        if label in [
+            *(entry.label for entry in self.record.strategies),
+            *(entry.label for entry in self.record.traces),
+        ]:
+            raise InvalidInputError(
+                f"the study has a strategy or trace {label!r} already: choose another --label; the rows of several "
+                "tasks go into one file with a column task"
+            )
+        record, rules = self.record, Rules(self.record.protocol, self.record.study_seed)
+        trace, notices = read_trace(Path(path), {entry.name: entry for entry in self._tasks}, task)
+        notices += check_runs(trace, record.protocol, record.num_seeds)
+        entry = trace.record(label)
+        spec = ReplaySpec.of(entry, trace)
+        for covered in self._tasks_of(entry):  # whether every run reaches its budget is found by running it
+            for plan in plan_batches(spec, covered, seed_ranges(trace.seeds(covered.name)), record.protocol):
+                run_seeds(spec, covered, rules, plan.run_seeds)
+        self._rows[entry.sha256] = trace
+        plans = []
+        for covered in self._tasks_of(entry):
+            ranges = self._missing_ranges(self._blocks(entry, covered), entry, covered)
+            plans += plan_batches(spec, covered, ranges, record.protocol)
+        trace.write(self.folder.trace_path(entry.sha256))
+        failures = [report.failure for report in execute(plans, rules, self.path, 1) if report.failure]
+        if failures:
+            raise RunsFailedError(failures)
+        self.record = replace(record, traces=(*record.traces, entry))
+        self.__dict__.pop("analysis", None)
+        self.folder.write_text(self.folder.study_file, self.record.to_toml())
+        return notices
+
+    def export(
+        self, trace: str | None = None, formats: Sequence[str] = ("parquet",), task: str | None = None
+    ) -> list[Path]:
+        """Write every row of the study's runs to ``<folder>/export``; returns the files.
+
+        Args:
+            trace: Write only this strategy's proposals, as a CSV that ``add_trace`` reads.
+            formats: Of the table of all rows: ``parquet``, ``csv`` or both.
+            task: Only this task's rows.
+
+        Raises:
+            UnknownNameError: The study has no such strategy or task, or there is no such format.
+            InvalidInputError: Runs are missing.
+        """
+        from nasbench_harness.report.export import StoredRuns, proposals, write_runs
+
+        for name in formats:
+            if name not in ("parquet", "csv"):
+                raise UnknownNameError("format", name, ("parquet", "csv"))
+        labels = self.labels
+        if trace is not None and trace not in labels:
+            raise UnknownNameError("strategy", trace, labels, "this study")
+        tasks = {entry.name: entry for entry in self._tasks}
+        if task is not None and task not in tasks:
+            raise UnknownNameError("task", task, tasks, "this study")
+        for lacking, where, count in self.missing():
+            if trace in (None, lacking) and task in (None, where):
+                raise InvalidInputError(
+                    f"{self.path} is not complete ({lacking} on {where} lacks {count} runs): "
+                    "repeat the command that runs it"
+                )
+        stored = [
+            StoredRuns(
+                entrant.label, entrant in self._traces, entry, self._blocks(entrant, entry), self.record.num_seeds
+            )
+            for entrant in self._entrants
+            if trace in (None, entrant.label)
+            for entry in self._tasks_of(entrant)
+            if task in (None, entry.name)
+        ]
+        if not stored:
+            raise InvalidInputError(f"the trace {trace!r} has no rows on {task}")
+        if trace is not None:
+            rows = TraceRows({entry.task.name: proposals(entry.cells()) for entry in stored}, trace)
+            path = self.folder.export_folder / f"trace-{file_name(trace)}.csv"
+            self.folder.write_text(path, write_trace(tasks, rows))
+            return [path]
+        files = [self.folder.export_folder / f"{task or 'runs'}.{name}" for name in formats]
+        for path, name in zip(files, formats, strict=True):
+            with self.folder.writing(path) as temporary:
+                write_runs(stored, temporary, name, {"command": self.command, "study": self.record.to_toml()})
+        return files
+
+    @property
+    def _traces(self) -> tuple[TraceRecord, ...]:
+        """Traces that cover at least one of the study's tasks."""
+        return tuple(trace for trace in self.record.traces if set(trace.tasks) & set(self.record.tasks))
+
+    @property
+    def _entrants(self) -> tuple[StrategyRecord | TraceRecord, ...]:
+        """Strategies, then traces: what reports compare, in their order."""
+        return (*self.record.strategies, *self._traces)
+
+    def _tasks_of(self, entrant: StrategyRecord | TraceRecord) -> list[Task]:
+        return [task for task in self._tasks if isinstance(entrant, StrategyRecord) or task.name in entrant.tasks]
+
+    def _trace(self, record: TraceRecord) -> TraceRows:
+        if record.sha256 not in self._rows:
+            self._rows[record.sha256] = TraceRows.read(self.folder.trace_path(record.sha256), record)
+        return self._rows[record.sha256]
+
+    def _seeds(self, entrant: StrategyRecord | TraceRecord, task: Task) -> Sequence[int]:
+        """Seeds of the study's runs: a trace has only its own."""
+        if isinstance(entrant, StrategyRecord):
+            return range(self.record.num_seeds)
+        return [seed for seed in self._trace(entrant).seeds(task.name) if seed < self.record.num_seeds]
+
+    def _missing_ranges(
+        self, blocks: Iterable[Block], entrant: StrategyRecord | TraceRecord, task: Task
+    ) -> list[tuple[int, int]]:
+        return missing_seeds(blocks, self.record.num_seeds, self._seeds(entrant, task))
+
+    def _blocks(self, entrant: StrategyRecord | TraceRecord, task: Task) -> list[Block]:
+        return self.folder.blocks(self._identity(entrant, task))
+
+    def _identity(self, entrant: StrategyRecord | TraceRecord, task: Task) -> dict[str, Any]:
+        record = self.record
+        return identity_of(
+            entrant.reference, entrant.parameters, task.name, task.table.digest, record.protocol, record.study_seed
+        )
+
+    def _read(self, position: int, task: Task) -> Any:
+        """Runs of a strategy or trace on a task; None where a trace does not cover it."""
+        from nasbench_harness.report.runs import read_runs
+
+        entrant = self._entrants[position]
+        if task not in self._tasks_of(entrant):
+            return None
+        return read_runs(self._blocks(entrant, task), task, self.record.protocol, np.array(self._seeds(entrant, task)))
+
+
+def open_study(path: str | Path) -> Study:
+    """The study that was last run in a folder.
+
+    Raises:
+        InvalidInputError: The folder holds no study.
+    """
+    folder = StudyFolder(Path(path))
+    if not folder.study_file.is_file():
+        raise InvalidInputError(f"{path} holds no study (no study.toml): name the folder that compare or run printed")
+    file = read_study_file(folder.study_file)
+    if file.seeds is None or file.tasks is None or file.strategies is None:
+        raise InvalidInputError(f"{folder.study_file} is no complete record: it needs seeds, tasks and strategies")
+    strategies = tuple(
+        StrategyRecord(entry["label"] or entry["use"], entry["use"], entry["parameters"]) for entry in file.strategies
+    )
+    protocol = Protocol.from_mapping(file.protocol, str(folder.study_file))
+    record = StudyRecord(
+        strategies, file.tasks, file.seeds, protocol, file.study_seed or 0, file.report, file.quoted, file.traces
+    )
+    return Study(folder, record, [load_task(name, protocol.fidelity) for name in file.tasks])
+
+
+def canonical_command(record: StudyRecord) -> str:
+    """``nasbench-harness compare …`` with everything that decides a result and differs from the defaults."""
+    parts = ["nasbench-harness", "compare"]
+    if record.quoted or replace(record.report, resamples=0) != ReportOptions(resamples=0):
+        return " ".join([*parts, "--config", "study.toml"])  # what only a study file can say
+    references = [(entry.reference, entry.label) for entry in record.strategies]
+    if references != [(name, name) for name in strategy_entry_points()]:
+        parts += ["--strategies", shlex.quote(",".join(map(written, record.strategies)))]
+    if list(record.tasks) != embedded_task_names():
+        parts += ["--tasks", shlex.quote(",".join(record.tasks))]
+    is_paper = record.report.resamples == PAPER_RESAMPLES
+    if is_paper:
+        parts += ["--paper"]
+    return " ".join([*parts, *rule_flags(record, PAPER_SEEDS if is_paper else DEFAULT_SEEDS)])
+
+
+def _can_be_verified(task: Task) -> bool:
+    """Whether its answers come from a table and its architectures can be trained."""
+    from nasbench_harness.verification.trainable import can_be_trained
+
+    return task.report.has_optimum and can_be_trained(task)
