@@ -4,58 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nasbench_harness import trainer
 from nasbench_harness.trainer.recipe import Recipe
 from nasbench_harness.verification.journal import Entry
+
+if TYPE_CHECKING:
+    from nasbench_harness.verification.verify import VerifyOptions
 
 
 class TorchTrainer:
     """Trains architectures with one recipe on one data set.
 
     Args:
-        recipe: The recipe; one that stacks seeds stacks ``training_seeds``.
-        source: Name of the data.
-        data_dir: Folder or file of data that no package brings.
-        split: File with the official halves.
-        device: auto, cpu, cuda or mps.
-        num_processes: Processes on a CPU; None: one for each core.
-        training_seeds: Trainings of each architecture.
-        deterministic: The same bits at every repetition on the same GPU.
-        compiled: Compile networks first (GPU only).
+        recipe: The recipe; one that stacks seeds stacks ``options.training_seeds``.
+        options: Where the data lies, and where and how it is computed.
+
+    Attributes:
+        recipe: Name of the recipe.
+        data: Name of the data.
+        notices: Lines about its trainings that the user should read.
+        notes: What a reader of the verdict must know about recipe and data.
 
     Raises:
         InvalidInputError: torch or the data is missing, or a name is unknown.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        source: str,
-        data_dir: Path | None,
-        split: Path | None,
-        device: str,
-        num_processes: int | None,
-        training_seeds: int,
-        deterministic: bool = False,
-        compiled: bool = False,
-    ) -> None:
-        self._recipe = replace(recipe, stack=training_seeds) if recipe.stack > 1 else recipe
-        self._data = trainer.load_data(source, data_dir, split)
-        self._device, self._num_processes = device, num_processes
-        self._deterministic, self._compiled = deterministic, compiled
+    def __init__(self, recipe: Recipe, options: VerifyOptions) -> None:
+        self._recipe = replace(recipe, stack=options.training_seeds) if recipe.stack > 1 else recipe
+        self._data = trainer.load_data(options.data, options.data_dir, options.split)
+        self._options = options
+        self.recipe, self.data = recipe.name, self._data.name
         self.notices: list[str] = []
-        self.recipe, self.data, self.split_origin = recipe.name, self._data.name, self._data.split_origin
+        notes = {
+            "the data was split in halves drawn here, not by the official file (--split)": (
+                self._data.split_origin == "drawn"
+            ),
+            "one epoch shows that everything runs, not which architectures are better": recipe.epochs == 1,
+        }
+        self.notes = tuple(note for note, holds in notes.items() if holds)
 
     def key(self, architecture: str, seed: int) -> str:
         """Hash of everything that decides a training's result."""
-        return trainer.cache_key(architecture, seed, self._recipe, self._data, self._device, self._compiled)
+        return trainer.cache_key(
+            architecture, seed, self._recipe, self._data, self._options.device, self._options.compile
+        )
 
     def estimate_seconds(self, architectures: Sequence[str], training_seeds: int) -> float:
         """Measured estimate of all trainings one after the other, extrapolated from one architecture."""
         stacks = -(-training_seeds // self._recipe.stack)
-        one = trainer.estimate_seconds(architectures[0], self._recipe, self._data, self._device)
+        one = trainer.estimate_seconds(architectures[0], self._recipe, self._data, self._options.device)
         return one * stacks * len(architectures)
 
     def train(self, jobs: Sequence[tuple[str, Sequence[int]]], on_result: Callable[[list[Entry]], None]) -> None:
@@ -82,9 +81,9 @@ class TorchTrainer:
             jobs,
             self._recipe,
             self._data,
-            self._device,
-            self._num_processes,
+            self._options.device,
+            self._options.jobs,
             on_result=finished,
-            deterministic=self._deterministic,
-            compiled=self._compiled,
+            deterministic=self._options.deterministic,
+            compiled=self._options.compile,
         )

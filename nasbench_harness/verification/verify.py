@@ -234,20 +234,8 @@ def prepare(
     if trainer is None:
         from nasbench_harness.verification.torch_trainer import TorchTrainer
 
-        own = TorchTrainer(
-            _recipe(task, options.recipe),
-            options.data,
-            options.data_dir,
-            options.split,
-            options.device,
-            options.jobs,
-            options.training_seeds,
-            options.deterministic,
-            options.compile,
-        )
-        if own.split_origin == "drawn":
-            note = "the data was split in halves drawn here, not by the official file (--split)"
-            design = replace(design, notes=(*design.notes, note))
+        own = TorchTrainer(_recipe(task, options.recipe), options)
+        design = replace(design, notes=(*design.notes, *own.notes))
         trainer = own
     return Preparation(task, design, trainer, options, study, study_seed, command)
 
