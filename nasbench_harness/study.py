@@ -148,6 +148,8 @@ class Study:
         for label in chosen:
             if label not in labels:
                 raise UnknownNameError("strategy", label, labels, "this study")
+        if not chosen:
+            raise InvalidInputError("no strategies given: name at least one, or leave --strategies out")
         found = self._trainable(task)
         finals: list[Ints] = []
         losses: dict[int, tuple[float, int]] = {}

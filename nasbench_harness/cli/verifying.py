@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     help="animals8-10, animals8-1, nb201-200, nb201-12; of widths animals8-widths-10, nats-sss-90.  "
     "[default: animals8-10, of widths animals8-widths-10]",
 )
-@click.option("--data", help="animals8, digits8, cifar10, cifar100, imagenet16-120 or npz.  [default: animals8]")
+@click.option(
+    "--data",
+    help="animals8, digits8, cifar10, cifar100, imagenet16-120 or npz.  [default: animals8, or what --data-dir holds]",
+)
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder or file of data that no package brings.")
 @click.option("--split", type=click.Path(path_type=Path), help="File with the official halves of the data.")
 @click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]")

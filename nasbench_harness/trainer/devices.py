@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,11 +22,11 @@ def torch_device(device: str) -> torch.device:
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind = device.partition(":")[0]
-    is_there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if kind not in is_there:
-        raise InvalidInputError(f"unknown device {device!r}: expected auto, cpu, cuda or mps")
-    if not is_there[kind]:
+    parts = re.fullmatch(r"(cpu|cuda|mps)(?::(\d{1,3}))?", device)
+    if parts is None:
+        raise InvalidInputError(f"unknown device {device!r}: expected auto, cpu, cuda, cuda:1 or mps")
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if int(parts[2] or 0) >= counts[parts[1]]:
         raise InvalidInputError(f"device {device} is not there: use --device cpu, or a build of torch that supports it")
     return torch.device(device)
 

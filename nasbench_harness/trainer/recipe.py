@@ -66,6 +66,11 @@ class Recipe:
                 raise InvalidInputError(f"recipe {self.name}: {field} must be at least 1, got {getattr(self, field)}")
 
     @property
+    def is_official(self) -> bool:
+        """Whether a published table was made with it."""
+        return self.name.startswith(("nb201-", "nats-"))
+
+    @property
     def digest(self) -> str:
         """sha256 over all fields."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))

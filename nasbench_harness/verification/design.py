@@ -86,9 +86,6 @@ def make_design(
             significance.
     """
     known = trainable(task)
-    for name, value in (("top", top), ("num_controls", num_controls), ("training_seeds", training_seeds)):
-        if value < 1:
-            raise InvalidInputError(f"{name} must be at least 1, not {value}")
     _check_attainable(top, num_controls, kind)
     candidates, support = choose_candidates(known.classes, finals, observed)
     wanted = 2 * top if is_halving else top
@@ -160,6 +157,11 @@ def _draw_controls(
     chosen, notes = [], []
     for candidate in candidates:
         pool = known.alike(candidate, free, num_controls) if kind == "matched" else Pool(np.flatnonzero(free), True)
+        if len(pool.members) < num_controls:
+            raise InvalidInputError(
+                f"--num-controls {num_controls}: only {len(pool.members):,} architectures are left as controls of "
+                f"{known.name(candidate)}"
+            )
         if not pool.is_exact:
             notes.append(
                 f"fewer than {num_controls} unused architectures have the size of {known.name(candidate)}: its "

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from nasbench_harness.verification.verify import VerifyOptions
 
 
+_LARGEST_STACK = 8
+
+
 class TorchTrainer:
     """Trains architectures with one recipe on one data set.
 
     Args:
-        recipe: The recipe; one that stacks seeds stacks ``options.training_seeds``.
+        recipe: The recipe; one that stacks seeds stacks all of an architecture, at most 8.
         options: Where the data lies, and where and how it is computed.
 
     Attributes:
@@ -32,8 +35,9 @@ class TorchTrainer:
     """
 
     def __init__(self, recipe: Recipe, options: VerifyOptions) -> None:
-        self._recipe = replace(recipe, stack=options.training_seeds) if recipe.stack > 1 else recipe
-        self._data = trainer.load_data(options.data, options.data_dir, options.split)
+        stack = min(options.training_seeds, _LARGEST_STACK) if recipe.stack > 1 else 1
+        self._recipe = replace(recipe, stack=stack)
+        self._data = trainer.load_data(options.data or "animals8", options.data_dir, options.split)
         self._options = options
         self.recipe, self.data = recipe.name, self._data.name
         self.notices: list[str] = []

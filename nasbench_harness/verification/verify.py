@@ -29,6 +29,7 @@ from nasbench_harness.verification.verdict import Outcome, judge
 
 Allocation = Literal["equal", "halving"]
 CONTROLS: tuple[ControlKind, ...] = ("matched", "random")
+MAX_COUNT = 1_000
 ALLOCATIONS: tuple[Allocation, ...] = ("equal", "halving")
 
 
@@ -42,7 +43,7 @@ class VerifyOptions:
         num_controls: Of each candidate.
         training_seeds: Trainings of each architecture.
         recipe: Name of the recipe; None: the reduced one for the task's architectures.
-        data: Name of the data.
+        data: Name of the data; None: animals8, or what ``data_dir`` holds.
         data_dir: Folder or file of data that no package brings.
         split: File with the official halves of the data.
         device: auto, cpu, cuda or mps.
@@ -60,7 +61,7 @@ class VerifyOptions:
     num_controls: int = 3
     training_seeds: int = 2
     recipe: str | None = None
-    data: str = "animals8"
+    data: str | None = None
     data_dir: Path | None = None
     split: Path | None = None
     device: str = "auto"
@@ -72,6 +73,10 @@ class VerifyOptions:
     compile: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("top", "num_controls", "training_seeds", "jobs"):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or not 1 <= value <= MAX_COUNT):
+                raise InvalidInputError(f"{name} must be a whole number in 1 … {MAX_COUNT:,}, not {value!r}")
         if self.controls not in CONTROLS:
             raise UnknownNameError("controls", str(self.controls), CONTROLS)
         if self.allocate not in ALLOCATIONS:
@@ -234,19 +239,24 @@ def prepare(
     if trainer is None:
         from nasbench_harness.verification.torch_trainer import TorchTrainer
 
-        own = TorchTrainer(_recipe(task, options.recipe), options)
+        own = TorchTrainer(_recipe(task, options), options)
         design = replace(design, notes=(*design.notes, *own.notes))
         trainer = own
     return Preparation(task, design, trainer, options, study, study_seed, command)
 
 
-def _recipe(task: Task, name: str | None) -> Recipe:
+def _recipe(task: Task, options: VerifyOptions) -> Recipe:
     known = trainable(task)
-    recipe = recipe_of(known.default_recipe if name is None else name)
+    recipe = recipe_of(known.default_recipe if options.recipe is None else options.recipe)
     if recipe.space != known.kind:
         raise InvalidInputError(
             f"recipe {recipe.name} trains {recipe.space}, the architectures of task {task.name} are {known.kind}: "
             f"use --recipe {known.default_recipe}"
+        )
+    if recipe.is_official and options.data is None and options.data_dir is None:
+        raise InvalidInputError(
+            f"recipe {recipe.name} belongs to CIFAR and ImageNet16-120: name the folder of the images with --data-dir "
+            "(or any other images with --data)"
         )
     return recipe
 

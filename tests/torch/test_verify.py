@@ -161,12 +161,18 @@ def test_the_official_recipe_is_compared_with_the_table(study, tmp_path, monkeyp
         ({"device": "tpu"}, "unknown device 'tpu'"),
         ({"device": "cpu", "compile": True}, "compiling pays on a GPU only"),
         ({"top": 1}, "reach p = "),
+        ({"top": 0}, "top must be a whole number in 1 … 1,000, not 0"),
+        ({"jobs": -3}, "jobs must be a whole number in 1 … 1,000, not -3"),
+        ({"training_seeds": 10**6}, "training_seeds must be a whole number in 1 … 1,000"),
+        ({"recipe": "nb201-200"}, "name the folder of the images with --data-dir"),
         ({"top": 31}, "--top 31: .* different architectures only"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_trained(study, options, message):
     with pytest.raises(InvalidInputError, match=message):
         verify(study, **QUICK | options)
+    with pytest.raises(InvalidInputError, match="no strategies given"):
+        verify(study, strategies=[])
     assert not (study.path / "verification").exists()
 
 

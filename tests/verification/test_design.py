@@ -67,6 +67,11 @@ def test_fewer_candidates_than_wanted_are_refused_with_their_number(task, finals
         design_of(task, finals, top=11)
 
 
+def test_more_controls_than_there_are(task, finals):
+    with pytest.raises(InvalidInputError, match=r"--num-controls 4000: only 3,\d{3} architectures are left"):
+        design_of(task, finals, kind="random", num_controls=4_000)
+
+
 def test_tasks_that_cannot_be_trained_are_refused_by_name(finals):
     with pytest.raises(InvalidInputError, match="task graph-cora cannot be trained"):
         design_of(load_task("graph-cora"), finals)

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from nasbench_harness.errors import HarnessError
+from nasbench_harness.errors import HarnessError, InvalidInputError
 from nasbench_harness.trainer import train
 from nasbench_harness.trainer.devices import is_out_of_memory, memory_shortage, stated_arithmetic, torch_device
 from nasbench_harness.trainer.training import StackTraining
@@ -100,3 +100,13 @@ def test_auto_takes_the_gpu_where_there_is_one(monkeypatch):
     assert torch_device("auto").type == "cuda"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert torch_device("auto").type == "cpu"
+
+
+def test_devices_by_number(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert torch_device("cuda:1").index == 1
+    with pytest.raises(InvalidInputError, match="device cuda:2 is not there"):
+        torch_device("cuda:2")
+    for name in ("cuda:x", "cpu:1:1", "", "CUDA"):
+        with pytest.raises(InvalidInputError, match="unknown device"):
+            torch_device(name)

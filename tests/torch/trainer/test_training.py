@@ -103,7 +103,7 @@ def test_a_compiled_network_trains_as_the_plain_one(recipe, data):
 def test_compiling_is_for_gpus(recipe, data, monkeypatch):
     with pytest.raises(InvalidInputError, match="compiling pays on a GPU only, not on cpu: leave --compile out"):
         train(CELL, recipe, data, [1], "cpu", compiled=True)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert cache_key(CELL, 1, recipe, data, "cuda", compiled=True) != cache_key(CELL, 1, recipe, data, "cuda")
 
 
@@ -204,7 +204,7 @@ def test_the_torch_version_and_the_device_change_the_key(recipe, data, monkeypat
     assert cache_key(CELL, 1, recipe, data, "cpu") != key
     monkeypatch.setattr(torch, "__version__", "2.99.2+cpu")
     newer = cache_key(CELL, 1, recipe, data, "cpu")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert cache_key(CELL, 1, recipe, data, "cuda") != newer
 
 
