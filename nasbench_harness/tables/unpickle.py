@@ -28,6 +28,7 @@ def restricted_load(
     *,
     encoding: str = "ASCII",
     opener: Callable[[Path, Literal["rb"]], IO[bytes]] = open,
+    advice: str = "install its package again",
 ) -> Any:
     """Load one pickle that may refer only to the ``allowed`` (module, name) pairs.
 
@@ -36,6 +37,7 @@ def restricted_load(
         allowed: Globals that it may contain.
         encoding: How text that Python 2 wrote is read.
         opener: ``gzip.open`` for a compressed pickle.
+        advice: What to do about a damaged file.
 
     Raises:
         TableError: The file is missing or torn, or refers to anything else.
@@ -50,4 +52,4 @@ def restricted_load(
     except TableError as error:
         raise TableError(f"refused to read {path}: {error}") from error
     except Exception as error:  # a damaged pickle can raise nearly anything
-        raise TableError(f"{path} is no complete pickle ({type(error).__name__}): install its package again") from error
+        raise TableError(f"{path} is no complete pickle ({type(error).__name__}): {advice}") from error

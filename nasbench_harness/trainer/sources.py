@@ -197,7 +197,7 @@ def _batches(folder: Path, names: Sequence[str], label_key: str, side: int) -> I
 
 
 def _batch(path: Path, label_key: str, side: int) -> Images:
-    content = _load(path, _BATCH_GLOBALS, encoding="latin1")
+    content = _load(path, _BATCH_GLOBALS, encoding="latin1", advice="copy it again from where it is published")
     if not isinstance(content, dict) or not {"data", label_key} <= set(content):
         raise InvalidInputError(f"{path} is no batch of images: expected a dictionary with 'data' and {label_key!r}")
     images, labels = content["data"], np.asarray(content[label_key])

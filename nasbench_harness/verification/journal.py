@@ -51,14 +51,14 @@ class Journal:
             self._read()
 
     def append(self, entries: Iterable[Entry]) -> None:
-        """Write finished trainings and force them to disk."""
+        """Write finished trainings and force them to disk; at once, so that lines of two processes never mix."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            for entry in entries:
-                file.write(json.dumps(asdict(entry)) + "\n")
-                self.entries[entry.key] = entry
-            file.flush()
+        finished = list(entries)
+        with self.path.open("ab", buffering=0) as file:
+            file.write("".join(json.dumps(asdict(entry)) + "\n" for entry in finished).encode())
             os.fsync(file.fileno())
+        for entry in finished:
+            self.entries.setdefault(entry.key, entry)
 
     def _read(self) -> None:
         text = self.path.read_text(encoding="utf-8", errors="replace")
@@ -72,7 +72,7 @@ class Journal:
                 raise InvalidInputError(
                     f"{self.path}, line {number} is damaged ({error}): delete the line, its training is repeated"
                 ) from error
-            self.entries[entry.key] = entry
+            self.entries.setdefault(entry.key, entry)  # what was written first stands
         if torn:
             self.notice = f"{self.path}: the last line was torn and is dropped; its training is repeated"
             temporary = self.path.with_suffix(".tmp")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.verification.design import make_design
-from nasbench_harness.verification.journal import Journal
+from nasbench_harness.verification.journal import Entry, Journal
 from nasbench_harness.verification.running import train_design
 from nasbench_harness.verification.verdict import judge
 from nasbench_harness.verification.verify import Preparation, VerifyOptions
@@ -65,6 +66,15 @@ def test_a_torn_last_line_is_dropped_with_a_notice(design, task, make_trainer, t
     assert (progressed.num_trained, progressed.num_found) == (1, 39)
     assert "the last line was torn and is dropped" in progressed.notices[0]
     assert sorted(path.read_text().splitlines()) == sorted(text.splitlines())
+
+
+def test_of_two_trainings_with_one_key_the_first_stands(tmp_path):
+    """Two processes may verify in one folder at the same time; neither must change what the other reported."""
+    entry = Entry("key", "a", 1, 80.0, (80.0,), False, 1.0)
+    one, other = Journal(tmp_path / "j"), Journal(tmp_path / "j")
+    one.append([entry])
+    other.append([replace(entry, accuracy=81.0)])
+    assert Journal(tmp_path / "j").entries == {"key": entry}
 
 
 def test_a_damaged_line_is_named(design, task, make_trainer, tmp_path):
