@@ -55,7 +55,7 @@ class ImageData:
         mean: Of each channel, in the images' 0 … 255.
         std: The same.
         can_flip: A mirrored image is still of its class.
-        digest: sha256 over all images and labels.
+        digest: sha256 over all images and labels, and how they are normalized and mirrored.
         split_digest: sha256 over which image lies in which part.
         split_origin: The source's own split, one from a file, or halves drawn here.
         sealed: The test part.
@@ -110,6 +110,7 @@ def load_data(source: str = "animals8", data_dir: Path | None = None, split: Pat
     found = read_source(source, data_dir)
     train, valid, test, masks, origin = _parts(found, split)
     digests = [_digest(*part) for part in (found.train, found.valid, found.test) if part is not None]
+    digests.append(f"mean {found.mean} std {found.std} can_flip {found.can_flip}")
     return image_data(found, train, valid, test, _digest_of(digests), _digest(*masks), origin)
 
 
@@ -129,6 +130,11 @@ def image_data(
     """
     num_classes = _check(found.name, train, valid, test)
     if found.name not in _KEPT_AS_PUBLISHED:
+        if num_classes > max(2, len(train.labels)):
+            raise InvalidInputError(
+                f"data {found.name}: class {num_classes - 1:,} among {len(train.labels):,} training images: number the "
+                "classes from 0 without gaps"
+            )
         _check_distinct(found.name, train, valid, test)
     mean, std = (found.mean, found.std) if found.mean else _moments(train.images)
     return ImageData(

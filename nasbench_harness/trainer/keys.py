@@ -14,16 +14,22 @@ from nasbench_harness.trainer.recipe import Recipe
 
 
 def cache_key(
-    architecture: str, seed: int, recipe: Recipe, data: ImageData, device: str, compiled: bool = False
+    architecture: str,
+    seed: int,
+    recipe: Recipe,
+    data: ImageData,
+    device: str,
+    *,
+    compiled: bool = False,
+    deterministic: bool = False,
 ) -> str:
     """sha256 of everything that a training result depends on.
 
     Raises:
         InvalidInputError: The device is unknown, not there, or cannot compile.
     """
-    text = json.dumps(
-        key_fields(architecture, seed, recipe, data, device, compiled), sort_keys=True, separators=(",", ":")
-    )
+    fields = key_fields(architecture, seed, recipe, data, device, compiled=compiled, deterministic=deterministic)
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -33,9 +39,19 @@ def origin_digest(recipe: Recipe, data: ImageData, device: str) -> str:
 
 
 def key_fields(
-    architecture: str, seed: int, recipe: Recipe, data: ImageData, device: str, compiled: bool = False
+    architecture: str,
+    seed: int,
+    recipe: Recipe,
+    data: ImageData,
+    device: str,
+    *,
+    compiled: bool = False,
+    deterministic: bool = False,
 ) -> dict[str, object]:
-    """What a training result depends on, by name; the recipe's fields (space and stack among them) one by one."""
+    """What a training result depends on, by name; the recipe's fields (space and stack among them) one by one.
+
+    A CPU is always deterministic, and always the same.
+    """
     chosen = torch_device(device)
     kind, backend = chosen.type, compiler_of(chosen, compiled)
     return {
@@ -48,4 +64,5 @@ def key_fields(
         "dtype": recipe.gpu_dtype if kind == "cuda" else "float32",
         "torch": ".".join(torch.__version__.split(".")[:2]),
         **({"compiler": backend} if backend else {}),
+        **({"deterministic": True} if deterministic and kind != "cpu" else {}),
     }

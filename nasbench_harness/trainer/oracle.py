@@ -58,6 +58,8 @@ class TrainerOracle(Oracle):
         test: The same on the test images.
         valid_view: Means over the replicates of ``valid``.
         test_view: Means over the replicates of ``test``.
+        num_params: Trained numbers of each network, shape (num_architectures,).
+        flops: Multiply-accumulates of one image, shape (num_architectures,).
         cost_s: Simulated seconds of one training, shape (num_architectures,), from the number of operations.
     """
 
@@ -77,7 +79,8 @@ class TrainerOracle(Oracle):
         self.valid = _column("val_accuracy", "search", len(data.valid_labels), space, recipe)
         self.test = _column("test_accuracy", "report", num_test, space, recipe)
         self.valid_view, self.test_view = _view(self.valid), _view(self.test)
-        self.cost_s = np.array([recipe.cost_s(int(flops), len(data.train_labels)) for flops in self.flops()])
+        self.num_params, self.flops = self._counts()
+        self.cost_s = np.array([recipe.cost_s(int(flops), len(data.train_labels)) for flops in self.flops])
         if known is not None:
             self._adopt(*(known.columns[column.metric.name].values for column in (self.valid, self.test)))
 
@@ -126,22 +129,26 @@ class TrainerOracle(Oracle):
             if not self._is_known[index]:
                 self._load(index)
 
-    def flops(self) -> Ints:
-        """Multiply-accumulates of one image, shape (num_architectures,)."""
-        return np.array([self._structure(index).flops(self._data.side) for index in range(len(self.valid.values))])
-
-    def num_params(self) -> Ints:
-        """Trained numbers of each network, shape (num_architectures,)."""
-        return np.array([self._structure(index).num_params() for index in range(len(self.valid.values))])
-
     @property
     def _is_known(self) -> Bools:
         return self.valid_view.exists
 
-    def _structure(self, index: int) -> Any:
+    def _counts(self) -> tuple[Ints, Ints]:
+        """Trained numbers and multiply-accumulates of one image, shape (num_architectures,) each.
+
+        Cells with as many convolutions of each kernel have the same counts, so that one of them is counted.
+        """
         recipe, data = self._recipe, self._data
-        text = self._space.to_string(index)
-        return structure_of(text, recipe.num_cells, recipe.channels, data.channels, data.num_classes)
+        _, first, kinds = np.unique(self._space.num_convolutions(), axis=0, return_index=True, return_inverse=True)
+        counted = [
+            structure_of(
+                self._space.to_string(int(one)), recipe.num_cells, recipe.channels, data.channels, data.num_classes
+            )
+            for one in first
+        ]
+        params = np.array([structure.num_params() for structure in counted])
+        flops = np.array([structure.flops(data.side) for structure in counted])
+        return params[kinds], flops[kinds]
 
     def _seeds(self, text: str) -> list[int]:
         """Training seeds of an architecture's replicates, used for nothing else."""
@@ -248,8 +255,8 @@ def trained_task(
         oracle.valid,
         oracle.test,
         Column(Metric("train_cost_s", "s", "minimize", "cost"), cost),
-        _size("params_m", oracle.num_params()),
-        _size("flops_m", oracle.flops()),
+        _size("params_m", oracle.num_params),
+        _size("flops_m", oracle.flops),
     ]
     dataset = Dataset(
         f"{data.name} (trained)", space, {column.metric.name: column for column in columns}, (recipe.epochs,)
@@ -288,7 +295,7 @@ def trained_table(task: Task, name: str) -> Table:
 
 
 def animals8() -> Task:
-    """The task ``trained-animals8``: 8 × 8 pixel images of eight kinds of animals, ten epochs."""
+    """The task ``trained-animals8``: 8 × 8 pixel images of ten kinds of animals, ten epochs."""
     return trained_task(trainer.recipe_of("animals8-10"), trainer.load_data("animals8"))
 
 

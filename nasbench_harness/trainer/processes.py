@@ -34,8 +34,8 @@ def train_many(
 ) -> None:
     """Train every job and hand over its results as soon as it is done, in any order.
 
-    On a CPU the jobs run in fresh processes (spawn), which get the data without its test part and stay a while for the
-    next call; on other devices one after the other here. Results do not depend on the number of processes.
+    On a CPU the jobs run in fresh processes (spawn), which stay a while for the next call; on other devices one after
+    the other here. Results do not depend on the number of processes, and no training gets the test part.
 
     Args:
         jobs: Architectures, each with its training seeds.
@@ -55,6 +55,7 @@ def train_many(
     kind = torch_device(device).type
     call = partial(
         train,
+        data=data.without_test(),
         recipe=recipe,
         device=device,
         deterministic=deterministic,
@@ -67,9 +68,8 @@ def train_many(
     num_processes = min(num_processes or 1, len(ordered))
     if kind != "cpu" or num_processes <= 1:
         for architecture, seeds in ordered:
-            on_result(call(architecture, data=data, seeds=seeds))
+            on_result(call(architecture, seeds=seeds))
         return
-    call = partial(call, data=data.without_test())
     # A process that dies takes the others' trainings with it: one at a time, only the culprit fails.
     for job in _in_processes(call, ordered, num_processes, on_result):
         if _in_processes(call, [job], 1, on_result):

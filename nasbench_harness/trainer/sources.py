@@ -34,6 +34,7 @@ _ANIMALS_PACKAGE = "animal-shape-mnist"
 _ANIMALS_VERSION = "0.39"
 _ANIMALS = 9_716  # distinct images
 _SPLIT_SEED = 0
+_MAX_CLASSES = 1_000_000
 
 
 class Images(NamedTuple):
@@ -221,7 +222,10 @@ def _npz(path: Path) -> Source:
         raise InvalidInputError(f"{path} lacks {', '.join(missing)}: expected {', '.join(names)}")
     train, valid = (_part(arrays, part, path) for part in ("train", "valid"))
     test = _part(arrays, "test", path) if {"x_test", "y_test"} <= set(arrays) else None
-    return Source(path.name, train, valid, test, can_flip=bool(arrays.get("can_flip", False)))
+    can_flip = arrays.get("can_flip", np.array(False))
+    if can_flip.shape != () or can_flip.dtype != np.bool_:
+        raise InvalidInputError(f"{path}: can_flip should be one True or False")
+    return Source(path.name, train, valid, test, can_flip=bool(can_flip))
 
 
 def _part(arrays: dict[str, AnyArray], part: str, path: Path) -> Images:
@@ -239,8 +243,9 @@ def _part(arrays: dict[str, AnyArray], part: str, path: Path) -> Images:
 
 
 def _labels(labels: AnyArray, where: str) -> npt.NDArray[np.int64]:
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or (labels.size and labels.min() < 0):
-        raise InvalidInputError(f"{where} should be whole numbers from 0, shape (num_images,)")
+    are_classes = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
+    if not are_classes or (labels.size and not 0 <= labels.min() <= labels.max() < _MAX_CLASSES):
+        raise InvalidInputError(f"{where} should be whole numbers of 0 … {_MAX_CLASSES - 1:,}, shape (num_images,)")
     return labels.astype(np.int64)
 
 

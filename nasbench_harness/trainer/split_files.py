@@ -36,8 +36,11 @@ def read_split(path: Path, num_images: int) -> Bools:
             f"{path} does not split {num_images:,} images ({error}): expected a JSON list with train and valid (or "
             "xvalid and xtest), or a packed bitmap (.npy)"
         ) from None
-    if not 0 < is_first.sum() < num_images:
-        raise InvalidInputError(f"{path} puts all {num_images:,} images into one half")
+    num_first = int(is_first.sum())
+    if abs(2 * num_first - num_images) > 1:
+        raise InvalidInputError(
+            f"{path} splits {num_images:,} images into {num_first:,} and {num_images - num_first:,}: expected halves"
+        )
     return is_first
 
 
@@ -70,4 +73,4 @@ def _from_list(path: Path, num_images: int) -> Bools:
 
 def _positions(entry: Any) -> list[int]:
     values = entry[1] if entry and entry[0] == "int" else entry
-    return [int(value) for value in values]
+    return [int(str(value)) for value in values]  # published as texts; 1.5 and Infinity are no positions

@@ -16,8 +16,8 @@ from nasbench_harness.spaces.nasbench201 import EDGES, OPERATIONS
 
 _CELL = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
 _WIDTHS = re.compile(r"\d{1,3}(:\d{1,3}){4}")
-# The one cell of the space of widths, key 333133.
 _OFFICIAL_CHANNELS = 16
+# The one cell of the space of widths, key 333133.
 _WIDTHS_CELL = ("nor_conv_3x3",) * 3 + ("skip_connect",) + ("nor_conv_3x3",) * 2
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -31,6 +32,8 @@ from nasbench_harness.trainer.structure import Structure, is_widths, structure_o
 from nasbench_harness.trainer.trained import TrainedStack
 
 _TIMED_STEPS = 20
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -103,19 +106,34 @@ def train(
         raise InvalidInputError(f"training seeds must be distinct and not negative, got {list(seeds)}")
     chosen = torch_device(device)
     backend = compiler_of(chosen, compiled)
+
+    def on_device(fitting: Recipe) -> list[TrainingResult]:
+        with stated_arithmetic(chosen, deterministic):
+            results = _train_all(architecture, structure, fitting, data, seeds, chosen, backend, keep_networks)
+        notice = _notice(architecture, recipe, fitting.stack)
+        return [dataclasses.replace(result, notice=notice) for result in results]
+
+    return _with_fitting_stack(architecture, recipe, chosen, on_device)
+
+
+def _with_fitting_stack(
+    architecture: str, recipe: Recipe, device: torch.device, call: Callable[[Recipe], Answer]
+) -> Answer:
+    """What ``call`` answers for the recipe, with its stack halved until it fits into memory.
+
+    Raises:
+        HarnessError: Not even one seed fits.
+    """
     shortage = ""
     for stack in _halvings(recipe.stack):
-        fitting = dataclasses.replace(recipe, stack=stack)
         try:
-            with stated_arithmetic(chosen, deterministic):
-                results = _train_all(architecture, structure, fitting, data, seeds, chosen, backend, keep_networks)
-            return [dataclasses.replace(result, notice=_notice(architecture, recipe, stack)) for result in results]
+            return call(dataclasses.replace(recipe, stack=stack))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            shortage = memory_shortage(chosen, error)  # not the error: it would keep its tensors alive
-        release_memory(chosen)
-    raise HarnessError(f"{architecture} does not fit into the memory of {chosen}: {shortage}")
+            shortage = memory_shortage(device, error)  # not the error: it would keep its tensors alive
+        release_memory(device)
+    raise HarnessError(f"{architecture} does not fit into the memory of {device}: {shortage}")
 
 
 def _halvings(stack: int) -> Iterator[int]:
@@ -134,29 +152,38 @@ def _notice(architecture: str, recipe: Recipe, stack: int) -> str:
 
 
 def estimate_seconds(architecture: str, recipe: Recipe, data: ImageData, device: str = "auto") -> float:
-    """Seconds that one stack of ``recipe.stack`` seeds will take: times some steps and an evaluation, and extrapolates.
+    """Seconds that ``recipe.stack`` seeds will take: times some steps and an evaluation, and extrapolates.
 
     Raises:
         InvalidInputError: Architecture or device cannot be used.
+        HarnessError: The device's memory is too small for one seed.
     """
     structure = network_structure(architecture, recipe, data)
     chosen = torch_device(device)
-    with stated_arithmetic(chosen):
-        images = DeviceImages(data, recipe, chosen, torch.float32)
-        run = StackTraining(structure, recipe, images, list(range(recipe.stack)))
-        start, num_steps = perf_counter(), 0
-        for num_steps in run.steps(epoch=0):
-            if num_steps == 1:  # the first one also prepares
-                synchronize(chosen)
-                start = perf_counter()
-            if num_steps > _TIMED_STEPS:
-                break
-        synchronize(chosen)
-        per_step = (perf_counter() - start) / max(1, num_steps - 1)
-        start = perf_counter()
-        run.evaluate()
-        synchronize(chosen)
-        return recipe.epochs * (per_step * run.steps_per_epoch + perf_counter() - start)
+
+    def measured(fitting: Recipe) -> float:
+        with stated_arithmetic(chosen):
+            return _seconds_of_a_stack(structure, fitting, data, chosen) * -(-recipe.stack // fitting.stack)
+
+    return _with_fitting_stack(architecture, recipe, chosen, measured)
+
+
+def _seconds_of_a_stack(structure: Structure, recipe: Recipe, data: ImageData, device: torch.device) -> float:
+    images = DeviceImages(data, recipe, device, torch.float32)
+    run = StackTraining(structure, recipe, images, list(range(recipe.stack)))
+    start, num_steps = perf_counter(), 0
+    for num_steps in run.steps(epoch=0):
+        if num_steps == 1:  # the first one also prepares
+            synchronize(device)
+            start = perf_counter()
+        if num_steps > _TIMED_STEPS:
+            break
+    synchronize(device)
+    per_step = (perf_counter() - start) / max(1, num_steps - 1)
+    start = perf_counter()
+    run.evaluate()
+    synchronize(device)
+    return recipe.epochs * (per_step * run.steps_per_epoch + perf_counter() - start)
 
 
 def network_structure(architecture: str, recipe: Recipe, data: ImageData) -> Structure:
@@ -259,14 +286,14 @@ class StackTraining:
         """Train one epoch: accuracy in percent, mean training loss and whether all is finite, of each seed."""
         for _ in self.steps(epoch):
             pass
-        correct, is_finite = self.evaluate()
-        share = 100 * correct.double() / len(self.images.valid_labels)
-        losses = self.loss_sum.double() / self.images.num_train
-        values = torch.stack([share, losses, is_finite.double()]).tolist()  # the epoch's only synchronization
+        counts, is_finite = self.evaluate()
+        measured = torch.stack([part.to(self.loss_sum.dtype) for part in (counts, self.loss_sum, is_finite)])
+        correct, loss_sum, finite = measured.cpu().double()  # the epoch's only synchronization
+        losses = (loss_sum / self.images.num_train).tolist()
         return (
-            values[0],
-            values[1],
-            [finite == 1 and math.isfinite(loss) for loss, finite in zip(*values[1:], strict=True)],
+            (100 * correct / len(self.images.valid_labels)).tolist(),
+            losses,
+            [one == 1 and math.isfinite(loss) for loss, one in zip(losses, finite.tolist(), strict=True)],
         )
 
     @torch.no_grad()

@@ -39,6 +39,7 @@ class TorchTrainer:
         self._recipe = replace(recipe, stack=stack)
         self._data = trainer.load_data(options.data or "animals8", options.data_dir, options.split)
         self._options = options
+        self._how = {"deterministic": options.deterministic, "compiled": options.compile}
         self.recipe, self.data = recipe.name, self._data.name
         self.notices: list[str] = []
         notes = {
@@ -51,9 +52,7 @@ class TorchTrainer:
 
     def key(self, architecture: str, seed: int) -> str:
         """Hash of everything that decides a training's result."""
-        return trainer.cache_key(
-            architecture, seed, self._recipe, self._data, self._options.device, self._options.compile
-        )
+        return trainer.cache_key(architecture, seed, self._recipe, self._data, self._options.device, **self._how)
 
     def estimate_seconds(self, architectures: Sequence[str], training_seeds: int) -> float:
         """Measured estimate of all trainings one after the other, extrapolated from one architecture."""
@@ -88,6 +87,5 @@ class TorchTrainer:
             self._options.device,
             self._options.jobs,
             on_result=finished,
-            deterministic=self._options.deterministic,
-            compiled=self._options.compile,
+            **self._how,
         )

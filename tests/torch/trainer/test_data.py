@@ -111,6 +111,7 @@ def test_cifar10_halves_its_training_set(cifar10):
     assert (len(data.train_images), len(data.valid_images), len(data.sealed.open()[0])) == (25, 25, 10)
     assert (data.name, data.side, data.channels, data.split_origin) == ("cifar10", 32, 3, "drawn")
     assert data.mean == (125.3, 123.0, 113.9)
+    assert data.std == (63.0, 62.1, 66.7)
     assert load_data(data_dir=cifar10 / "cifar-10-batches-py").digest == data.digest  # found out by its files
 
 
@@ -129,6 +130,8 @@ def test_cifar100_halves_its_test_set(tmp_path):
         write_batch(tmp_path / "cifar-100-python" / name, np.arange(number) % 10, "fine_labels")
     data = load_data(data_dir=tmp_path)
     assert (data.name, len(data.train_images), len(data.valid_images)) == ("cifar100", 30, 10)
+    assert data.mean == (129.3, 124.1, 112.4)
+    assert data.std == (68.2, 65.4, 70.4)
 
 
 def test_imagenet16_keeps_the_classes_1_to_120(tmp_path):
@@ -138,6 +141,8 @@ def test_imagenet16_keeps_the_classes_1_to_120(tmp_path):
     data = load_data("imagenet16-120", tmp_path)
     assert (len(data.train_images), data.num_classes, data.side) == (20, 120, 16)
     assert set(data.train_labels.tolist()) == {0, 119}
+    assert data.mean == (122.68, 116.66, 104.01)
+    assert data.std == (63.22, 61.26, 65.09)
     assert len(data.valid_images) + len(data.sealed.open()[0]) == 3
 
 
@@ -154,7 +159,7 @@ def test_a_published_list_is_the_split(cifar10, tmp_path, form):
 
 
 def test_a_bitmap_is_the_split(tmp_path):
-    mask = RANDOM.random(50) < 0.5
+    mask = RANDOM.permutation(50) < 25
     np.save(tmp_path / "split.npy", np.packbits(mask))
     np.testing.assert_array_equal(read_split(tmp_path / "split.npy", 50), mask)
     assert draw_split(51).sum() == 25
@@ -168,6 +173,19 @@ def test_a_list_that_splits_nothing(tmp_path, text):
     file.write_text(text)
     with pytest.raises(InvalidInputError, match=r"split\.txt"):
         read_split(file, 2)
+
+
+@pytest.mark.parametrize("text", ['{"train": [Infinity], "valid": [0]}', '{"train": [1.5], "valid": [0]}'])
+def test_positions_that_are_no_whole_numbers(tmp_path, text):
+    (tmp_path / "split.txt").write_text(text)
+    with pytest.raises(InvalidInputError, match=r"split\.txt does not split 2 images"):
+        read_split(tmp_path / "split.txt", 2)
+
+
+def test_parts_that_are_no_halves(tmp_path):
+    (tmp_path / "split.txt").write_text(json.dumps({"train": [0], "valid": list(range(1, 60))}))
+    with pytest.raises(InvalidInputError, match=r"split\.txt splits 60 images into 1 and 59: expected halves"):
+        read_split(tmp_path / "split.txt", 60)
 
 
 def test_split_where_none_is_needed_or_there(cifar10, tmp_path):
@@ -185,7 +203,9 @@ def test_own_arrays_in_every_layout(npz, layout):
 
 
 def test_own_arrays_say_whether_they_may_be_flipped(npz):
-    assert load_data(data_dir=npz(can_flip=np.array(True))).can_flip
+    turned, straight = (load_data(data_dir=npz(can_flip=np.array(value))) for value in (True, False))
+    assert (turned.can_flip, straight.can_flip) == (True, False)
+    assert turned.digest != straight.digest  # they train differently
 
 
 @pytest.mark.parametrize(
@@ -197,6 +217,10 @@ def test_own_arrays_say_whether_they_may_be_flipped(npz):
         ({"y_train": np.arange(12.0)}, "whole numbers"),
         ({"y_train": np.arange(11) % 3}, "11 labels"),
         ({"y_valid": np.full(6, 9)}, "class 9"),
+        ({"y_train": np.append(np.arange(11) % 3, 10**4)}, "class 10,000 among 12 training images"),
+        ({"y_train": np.append(np.arange(11) % 3, 10**10)}, "whole numbers of 0"),
+        ({"y_train": np.append(np.arange(11) % 3, 2**63 + 5).astype(np.uint64)}, "whole numbers of 0"),
+        ({"can_flip": np.array([True, False])}, "can_flip should be one True or False"),
         ({"x_train": pixels(12, 6, 6), "x_valid": pixels(6, 6, 6)}, "divisible by 4"),
         ({"x_train": pixels(12, 12, 12)}, r"validation \(1, 8, 8\)"),
         ({"x_train": np.zeros((12, 8, 8), np.uint8), "x_valid": np.zeros((6, 8, 8), np.uint8)}, "6 validation images"),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nasbench_harness.errors import HarnessError, InvalidInputError
-from nasbench_harness.trainer import train
+from nasbench_harness.trainer import estimate_seconds, train
 from nasbench_harness.trainer.devices import is_out_of_memory, memory_shortage, stated_arithmetic, torch_device
 from nasbench_harness.trainer.training import StackTraining
 
@@ -68,6 +68,25 @@ def test_too_small_a_memory_halves_the_stack_and_never_the_batch(recipe, data, l
     alone = train(CELL, dataclasses.replace(recipe, stack=1), data, [5, 6, 7], "cpu")
     assert [result.train_loss for result in results] == [result.train_loss for result in alone]
     assert [result.notice for result in alone] == ["", "", ""]
+
+
+def test_an_estimate_halves_the_stack_too(recipe, data, monkeypatch):
+    steps = StackTraining.steps
+
+    def checked(self, epoch):
+        if len(self.seeds) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return steps(self, epoch)
+
+    monkeypatch.setattr(StackTraining, "steps", checked)
+    assert estimate_seconds(cell("320142"), recipe, data, "cpu") > 0
+
+    def never(self, epoch):
+        raise MemoryError
+
+    monkeypatch.setattr(StackTraining, "steps", never)
+    with pytest.raises(HarnessError, match="does not fit into the memory"):
+        estimate_seconds(cell("320142"), recipe, data, "cpu")
 
 
 def test_a_memory_too_small_for_one_seed_is_one_line(recipe, data, limited):

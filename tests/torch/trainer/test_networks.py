@@ -52,6 +52,17 @@ def test_literal_network_is_the_published_one(key, is_training, noisy):
         assert torch.allclose(gradient(one).flatten(), gradient(other).flatten(), rtol=1e-9, atol=1e-9)
 
 
+def test_running_statistics_move_as_pytorch_moves_them(noisy):
+    plain = noisy(PlainNetwork("333132", 2, 4, 1, 5).double()).train()
+    network = build("333132", num_cells=2, is_literal=True).double().train()
+    copy_parameters(plain, network)
+    for _ in range(2):
+        plain(images()), network(images())
+    theirs = [value for name, value in plain.named_buffers() if "running_" in name]
+    for one, other in zip(network.buffers(), theirs, strict=True):
+        assert torch.allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
 def test_real_modules_have_the_counted_parameters_and_flops():
     for key in CELLS:
         network = build(key, is_literal=True, num_cells=5, channels=16, image_channels=3, num_classes=10)

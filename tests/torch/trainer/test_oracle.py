@@ -146,7 +146,7 @@ def test_a_replicate_that_no_recipe_trains_is_refused(tmp_path, recipe, tested, 
 def test_cost_is_declared_not_measured(tmp_path, recipe, tested):
     oracle = TrainerOracle(SPACE, recipe, tested, tmp_path)
     index = SPACE.from_key("333333")
-    expected = 3 * oracle.flops()[index] * len(tested.train_labels) * recipe.epochs / recipe.flops_per_s
+    expected = 3 * oracle.flops[index] * len(tested.train_labels) * recipe.epochs / recipe.flops_per_s
     assert oracle.cost_s[index] == pytest.approx(expected)
     assert oracle.cost_s[SPACE.from_key("000000")] < oracle.cost_s[index] == oracle.cost_s.max()
 

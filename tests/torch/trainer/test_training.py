@@ -7,12 +7,13 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nasbench_harness.errors import HarnessError, InvalidInputError
-from nasbench_harness.trainer import cache_key, estimate_seconds, recipe_of, train, train_many
+from nasbench_harness.trainer import cache_key, estimate_seconds, processes, recipe_of, train, train_many
 from nasbench_harness.trainer.batches import DeviceImages, draw_epoch
-from nasbench_harness.trainer.data import load_data
+from nasbench_harness.trainer.data import SealedTest, load_data
 from nasbench_harness.trainer.keys import key_fields
 from nasbench_harness.trainer.networks import Network
 from nasbench_harness.trainer.processes import longest_first
+from nasbench_harness.trainer.sources import Images
 from nasbench_harness.trainer.training import StackTraining, count_correct, mean_losses, network_structure
 
 from .conftest import cell
@@ -104,7 +105,9 @@ def test_compiling_is_for_gpus(recipe, data, monkeypatch):
     with pytest.raises(InvalidInputError, match="compiling pays on a GPU only, not on cpu: leave --compile out"):
         train(CELL, recipe, data, [1], "cpu", compiled=True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert cache_key(CELL, 1, recipe, data, "cuda", compiled=True) != cache_key(CELL, 1, recipe, data, "cuda")
+    plain = cache_key(CELL, 1, recipe, data, "cuda")
+    assert cache_key(CELL, 1, recipe, data, "cuda", compiled=True) != plain
+    assert cache_key(CELL, 1, recipe, data, "cuda", deterministic=True) != plain
 
 
 def test_the_result_is_that_of_the_last_epoch(recipe, data):
@@ -196,6 +199,7 @@ def test_every_field_changes_the_key(recipe, data):
         one = dataclasses.replace(recipe, **{field.name: other[type(getattr(recipe, field.name))]})
         changed.append(cache_key(CELL, 1, one, data, "cpu"))
     assert len({key, *changed}) == 1 + len(changed)
+    assert cache_key(CELL, 1, recipe, data, "cpu", deterministic=True) == key  # a CPU always is
 
 
 def test_the_torch_version_and_the_device_change_the_key(recipe, data, monkeypatch):
@@ -245,6 +249,37 @@ def test_a_killed_process_loses_nothing_unless_it_dies_again(recipe, data, tmp_p
         with pytest.raises(HarnessError, match=re.escape(cell("333132"))):
             train_many(jobs, recipe, data, "cpu", 2, on_result=found.extend)
     assert len(deadly.path.read_text()) == times
+
+
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_no_training_gets_the_test_part(recipe, data, monkeypatch, num_processes):
+    given = []
+
+    def trained(architecture, **how):
+        given.append(how["data"])
+        return []
+
+    def in_processes(call, jobs, number, on_result):
+        given.append(call.keywords["data"])
+        return []
+
+    monkeypatch.setattr(processes, "train", trained)
+    monkeypatch.setattr(processes, "_in_processes", in_processes)
+    whole = dataclasses.replace(data, sealed=SealedTest(Images(data.valid_images.numpy(), data.valid_labels.numpy())))
+    jobs = [(CELL, [1]), (cell("111111"), [1])]
+    train_many(jobs, recipe, whole, "cpu", num_processes, on_result=lambda results: None)
+    assert given
+    for one in given:
+        with pytest.raises(InvalidInputError, match="no test part"):
+            one.sealed.open()
+
+
+def test_the_loss_of_low_precision_logits_is_calculated_in_float():
+    logits = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0)).bfloat16()
+    labels = torch.tensor([[0, 1, 2, 3, 0], [3, 2, 1, 0, 3]])
+    losses = mean_losses(logits, labels)
+    assert losses.dtype == torch.float32
+    assert torch.equal(losses, mean_losses(logits.float(), labels))
 
 
 def test_the_longest_job_comes_first(recipe, data):
