@@ -229,9 +229,13 @@ def _at(column: Column, position: int) -> Column:
     return Column(column.metric, column.values[:, :, position : position + 1])
 
 
+def scored_fidelity(column: Column) -> int:
+    """Position on the fidelity axis at which a column is scored: the highest that has any value."""
+    has_any = ~np.isnan(column.values).all(axis=(0, 1))
+    return int(np.flatnonzero(has_any)[-1]) if has_any.any() else 0
+
+
 def _report_view(column: Column) -> ReportView:
     """Noiseless values at the highest fidelity at which the metric has any."""
-    has_any = ~np.isnan(column.values).all(axis=(0, 1))
-    highest = int(np.flatnonzero(has_any)[-1]) if has_any.any() else 0
-    means = exact_means(column, highest)
+    means = exact_means(column, scored_fidelity(column))
     return ReportView(column.metric, means.values, means.codes, means.step, means.exists)

@@ -38,6 +38,7 @@ class Design:
         training_seeds: Trainings of each architecture.
         num_supporting: Runs that ended with each candidate.
         notes: What else the reader should know.
+        is_same_size: Whether matched controls have exactly the size of their candidate.
         purpose: Whether its trainings are judged, or only screen; each has seeds of its own.
     """
 
@@ -48,6 +49,7 @@ class Design:
     training_seeds: int
     num_supporting: tuple[int, ...]
     notes: tuple[str, ...] = ()
+    is_same_size: bool = True
     purpose: Purpose = "verify"
 
     @property
@@ -106,6 +108,7 @@ def make_design(
         training_seeds=1 if is_halving else training_seeds,
         num_supporting=tuple(support),
         notes=tuple(notes),
+        is_same_size=not notes,
         purpose="screening" if is_halving else "verify",
     )
 
@@ -154,19 +157,17 @@ def _draw_controls(
 ) -> tuple[list[tuple[int, ...]], list[str]]:
     """Controls of every candidate, drawn without replacement, never a candidate's own class."""
     free = known.is_fit() & ~np.isin(known.classes, known.classes[list(candidates)])
-    chosen, notes = [], []
+    chosen: list[tuple[int, ...]] = []
+    notes: list[str] = []
     for candidate in candidates:
-        pool = known.alike(candidate, free, num_controls) if kind == "matched" else Pool(np.flatnonzero(free), True)
+        pool = known.alike(candidate, free, num_controls) if kind == "matched" else Pool(np.flatnonzero(free))
         if len(pool.members) < num_controls:
             raise InvalidInputError(
                 f"--num-controls {num_controls}: only {len(pool.members):,} architectures are left as controls of "
                 f"{known.name(candidate)}"
             )
-        if not pool.is_exact:
-            notes.append(
-                f"fewer than {num_controls} unused architectures have the size of {known.name(candidate)}: its "
-                "controls are the nearest in parameters"
-            )
+        if pool.note and pool.note not in notes:
+            notes.append(pool.note)
         drawn = tuple(int(pool.members[index]) for index in rng.subset(len(pool.members), num_controls))
         free[list(drawn)] = False
         chosen.append(drawn)

@@ -53,4 +53,5 @@ def survivors(design: Design, entries: Mapping[int, Sequence[Entry]], training_s
         training_seeds=training_seeds,
         purpose="verify",
         notes=(*design.notes, _NOTE),
+        is_same_size=False,  # a place's two architectures may differ in size
     )

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
+from typing import IO, ClassVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from nasbench_harness.errors import InvalidInputError
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing keeps two processes apart there
+    fcntl = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -23,7 +33,10 @@ class Entry:
         curve: Validation accuracy after each epoch.
         diverged: Whether the loss became infinite.
         seconds: Real seconds, for information only.
+        notice: What the reader should know about this training, or nothing.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
     key: str
     architecture: str
@@ -32,49 +45,99 @@ class Entry:
     curve: tuple[float, ...]
     diverged: bool
     seconds: float
+    notice: str = ""
 
 
 class Journal:
-    """Lines of JSON; a torn last line, left by a killed process, is cut off.
+    """Lines of JSON. A torn last line, left by a killed process, is passed over; of equal keys the first stands.
 
     Args:
-        path: The file; made with its folder when the first line is written.
+        path: The file; there may be none yet.
 
     Attributes:
-        notice: What was cut off, for the user; empty where nothing was.
+        entries: Finished trainings by key.
+        notice: What was passed over, for the user; empty where nothing was.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.notice = path, ""
         self.entries: dict[str, Entry] = {}
+        self._file: IO[bytes] | None = None
         if path.is_file():
             self._read()
 
+    @classmethod
+    @contextmanager
+    def opened(cls, path: Path) -> Iterator[Journal]:
+        """The journal for this process alone, ready to be appended to; a torn last line is cut off.
+
+        Raises:
+            InvalidInputError: It cannot be written, another process has it, or a line is damaged.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("ab", buffering=0)
+        except OSError as error:
+            raise _cannot_write(path, error) from error
+        with file:
+            _hold(file, path)
+            journal = cls(path)
+            journal._file = file
+            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+            yield journal
+
     def append(self, entries: Iterable[Entry]) -> None:
-        """Write finished trainings and force them to disk; at once, so that lines of two processes never mix."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        """Write finished trainings and force them to disk.
+
+        Raises:
+            InvalidInputError: The disk is full, or the journal was not opened.
+        """
+        if self._file is None:
+            raise InvalidInputError(f"{self.path} was read only: open it to append")
         finished = list(entries)
-        with self.path.open("ab", buffering=0) as file:
-            file.write("".join(json.dumps(asdict(entry)) + "\n" for entry in finished).encode())
-            os.fsync(file.fileno())
+        try:
+            self._file.write("".join(json.dumps(asdict(entry)) + "\n" for entry in finished).encode())
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
         for entry in finished:
             self.entries.setdefault(entry.key, entry)
 
     def _read(self) -> None:
-        text = self.path.read_text(encoding="utf-8", errors="replace")
-        lines = text.split("\n")
+        lines = self.path.read_bytes().split(b"\n")
         torn = lines.pop()  # empty where the last line is whole
         for number, line in enumerate(lines, start=1):
             try:
-                record = json.loads(line)
-                entry = Entry(**{**record, "curve": tuple(record["curve"])})
-            except (ValueError, TypeError, KeyError) as error:
+                entry = _entries().validate_json(line)
+            except ValidationError as error:
+                first = error.errors(include_url=False)[0]
+                what = ": ".join([*map(str, first["loc"]), first["msg"]])
                 raise InvalidInputError(
-                    f"{self.path}, line {number} is damaged ({error}): delete the line, its training is repeated"
+                    f"{self.path}, line {number} is damaged ({what}): delete the line, its training is repeated"
                 ) from error
-            self.entries.setdefault(entry.key, entry)  # what was written first stands
+            self.entries.setdefault(entry.key, entry)
         if torn:
             self.notice = f"{self.path}: the last line was torn and is dropped; its training is repeated"
-            temporary = self.path.with_suffix(".tmp")
-            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-            os.replace(temporary, self.path)
+
+
+@cache
+def _entries() -> TypeAdapter[Entry]:
+    return TypeAdapter(Entry)
+
+
+def _hold(file: IO[bytes], path: Path) -> None:
+    """Keep other processes out until the file is closed, also by the process's death."""
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InvalidInputError(
+            f"another process verifies in {path.parent}: wait until it has ended; the same command then goes on"
+        ) from None
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: Path, error: OSError) -> InvalidInputError:
+    return InvalidInputError(f"cannot write {path}: {error.strerror}")

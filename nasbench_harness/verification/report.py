@@ -13,7 +13,7 @@ from nasbench_harness.evaluation.task import Task
 from nasbench_harness.report.cells import count, mean_std, plain
 from nasbench_harness.report.figures import FIGURE_STYLE, TEXT_WIDTH, to_pdf, to_png
 from nasbench_harness.report.latex import to_latex
-from nasbench_harness.report.table import Cell, Column, Row, Table
+from nasbench_harness.report.table import NOTHING, Cell, Column, Row, Table
 from nasbench_harness.report.text import to_csv, to_json, to_markdown
 from nasbench_harness.verification.verdict import Outcome
 
@@ -47,7 +47,7 @@ def verification_table(outcome: Outcome, task: Task, timings: bool = False) -> T
             plain(float(item.accuracies.min()), 2),
             plain(float(item.accuracies.max()), 2),
             count(item.num_diverged),
-            mean_std(item.table_value, item.table_std, 2),
+            NOTHING if math.isnan(item.table_value) else mean_std(item.table_value, item.table_std, 2),
             plain(item.params_m, 3),
         ]
         cells += [plain(item.seconds, 1)] if timings else []
@@ -73,10 +73,11 @@ def caption(outcome: Outcome, task: Task) -> str:
     if not math.isnan(outcome.tau):
         small = ", indicative" if len(outcome.trained) < 10 else ""
         size = "" if math.isnan(outcome.tau_size) else f"; of trained values and size alone {outcome.tau_size:.2f}"
-        parts.append(
-            f"Kendall's tau-b of trained and table values {outcome.tau:.2f} "
-            f"[{outcome.tau_low:.2f}, {outcome.tau_high:.2f}]{small}{size}."
-        )
+        interval = "" if math.isnan(outcome.tau_low) else f" [{outcome.tau_low:.2f}, {outcome.tau_high:.2f}]"
+        parts.append(f"Kendall's tau-b of trained and table values {outcome.tau:.2f}{interval}{small}{size}.")
+    num_unknown = sum(math.isnan(item.table_value) for item in outcome.trained)
+    if num_unknown:
+        parts.append(f"The table has no value of {num_unknown} of {len(outcome.trained)} architectures.")
     if outcome.agreement is not None:
         found = outcome.agreement
         known = [abs(z) for z in found.z if not math.isnan(z)]
@@ -90,6 +91,11 @@ def caption(outcome: Outcome, task: Task) -> str:
     diverged = sum(item.num_diverged for item in outcome.trained)
     if diverged:
         parts.append(f"{diverged} trainings diverged and count with the accuracy of chance.")
+    halved = sum(item.num_halved for item in outcome.trained)
+    if halved:
+        parts.append(
+            f"Memory was too small for the stacks of {halved} trainings: in smaller ones they round differently."
+        )
     missing = len(design.candidates) - outcome.num_blocks
     if missing:
         parts.append(f"{missing} of {len(design.candidates)} blocks are not complete and are left out.")
@@ -104,11 +110,12 @@ def verification_figure(outcome: Outcome, task: Task) -> Figure:
     with mpl.rc_context(FIGURE_STYLE):
         figure = Figure(figsize=(TEXT_WIDTH * 0.62, 3.0), layout="constrained")
         panel = figure.subplots()
+        known = [item for item in outcome.trained if not math.isnan(item.table_value)]
         for is_candidate, label, color, marker in (
             (False, "control", "#0072B2", "o"),
             (True, "candidate", "#D55E00", "D"),
         ):
-            items = [item for item in outcome.trained if item.is_candidate == is_candidate]
+            items = [item for item in known if item.is_candidate == is_candidate]
             if not items:
                 continue
             x = np.array([item.table_value for item in items])
@@ -120,7 +127,7 @@ def verification_figure(outcome: Outcome, task: Task) -> Figure:
             )
         panel.set_xlabel(f"{task.title}, table ({task.report.metric.unit})")
         panel.set_ylabel(f"{outcome.data}, trained (%)")
-        if outcome.trained:
+        if known:
             panel.legend(frameon=False)
     return figure
 

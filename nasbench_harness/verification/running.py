@@ -21,12 +21,10 @@ class Trainer(Protocol):
     Attributes:
         recipe: Name of the recipe.
         data: Name of the data.
-        notices: Lines about its trainings that the user should read.
     """
 
     recipe: str
     data: str
-    notices: list[str]
 
     def key(self, architecture: str, seed: int) -> str:
         """Hash of everything that decides a training's result."""
@@ -76,38 +74,40 @@ def train_design(
         study_seed: Seeds the trainings.
         max_seconds: No block begins after so many real seconds.
         progress: Called with (finished, all) after every architecture.
+
+    Raises:
+        InvalidInputError: The journal cannot be written, is damaged, or belongs to another process just now.
     """
-    journal = Journal(path)
     keys = _keys(design, task, trainer, study_seed)
-    wanted = {key: place for architecture, pairs in keys.items() for key, place in _places(architecture, pairs)}
-    num_found = sum(key in journal.entries for key in wanted)
-    done = num_found
+    with Journal.opened(path) as journal:
+        num_found = _count(keys, journal)
+        total = sum(map(len, keys.values()))
 
-    def finished(entries: list[Entry]) -> None:
-        nonlocal done
-        journal.append(entries)
-        done += len(entries)
-        if progress is not None:
-            progress(done, len(wanted))
+        def finished(entries: list[Entry]) -> None:
+            journal.append(entries)
+            if progress is not None:
+                progress(_count(keys, journal), total)
 
-    started, was_stopped = monotonic(), False
-    groups = design.blocks if max_seconds is not None else [tuple(keys)]
-    for group in groups:
-        if max_seconds is not None and monotonic() - started >= max_seconds:
-            was_stopped = True
-            break
-        jobs = [
-            (
-                task.space.to_string(architecture),
-                [seed for key, seed in keys[architecture] if key not in journal.entries],
-            )
-            for architecture in group
-        ]
-        jobs = [job for job in jobs if job[1]]
-        if jobs:
-            trainer.train(jobs, finished)
-    notices = (*filter(None, [journal.notice]), *trainer.notices)
-    return Progressed(_entries(keys, journal), done - num_found, num_found, was_stopped, notices)
+        started, was_stopped = monotonic(), False
+        groups = design.blocks if max_seconds is not None else [tuple(keys)]
+        for group in groups:
+            if max_seconds is not None and monotonic() - started >= max_seconds:
+                was_stopped = True
+                break
+            jobs = [
+                (
+                    task.space.to_string(architecture),
+                    [seed for key, seed in keys[architecture] if key not in journal.entries],
+                )
+                for architecture in group
+            ]
+            jobs = [job for job in jobs if job[1]]
+            if jobs:
+                trainer.train(jobs, finished)
+    entries = _entries(keys, journal)
+    told = (entry.notice for trained in entries.values() for entry in trained)
+    notices = tuple(dict.fromkeys(filter(None, [journal.notice, *told])))
+    return Progressed(entries, _count(keys, journal) - num_found, num_found, was_stopped, notices)
 
 
 def finished_trainings(
@@ -141,5 +141,5 @@ def _entries(keys: Mapping[int, Sequence[tuple[str, int]]], journal: Journal) ->
     }
 
 
-def _places(architecture: int, pairs: Sequence[tuple[str, int]]) -> list[tuple[str, tuple[int, int]]]:
-    return [(key, (architecture, seed)) for key, seed in pairs]
+def _count(keys: Mapping[int, Sequence[tuple[str, int]]], journal: Journal) -> int:
+    return sum(key in journal.entries for pairs in keys.values() for key, _ in pairs)

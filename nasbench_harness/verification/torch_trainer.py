@@ -27,7 +27,6 @@ class TorchTrainer:
     Attributes:
         recipe: Name of the recipe.
         data: Name of the data.
-        notices: Lines about its trainings that the user should read.
         notes: What a reader of the verdict must know about recipe and data.
 
     Raises:
@@ -41,7 +40,6 @@ class TorchTrainer:
         self._options = options
         self._how = {"deterministic": options.deterministic, "compiled": options.compile}
         self.recipe, self.data = recipe.name, self._data.name
-        self.notices: list[str] = []
         notes = {
             "the data was split in halves drawn here, not by the official file (--split)": (
                 self._data.split_origin == "drawn"
@@ -64,7 +62,6 @@ class TorchTrainer:
         """Train every job; results are handed over as they come."""
 
         def finished(results: list[trainer.TrainingResult]) -> None:
-            self.notices += {result.notice for result in results if result.notice}  # one architecture, so one at most
             on_result(
                 [
                     Entry(
@@ -75,6 +72,7 @@ class TorchTrainer:
                         curve=result.curve,
                         diverged=result.diverged,
                         seconds=result.seconds,
+                        notice=result.notice,
                     )
                     for result in results
                 ]

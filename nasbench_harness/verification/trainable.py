@@ -16,7 +16,8 @@ from nasbench_harness.spaces import NASBench201Space, ProductSpace, SearchSpace
 from nasbench_harness.trainer.structure import structure_of
 
 _WIDTHS = tuple(str(width) for width in range(8, 65, 8))
-_NUM_CLASSES = 10  # parameters are those for so many, whatever the task
+_NUM_CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet16-120": 120}
+_USUAL_CLASSES = 10  # of data sets that are not official
 _NUM_NEAREST = 64
 # Data sets of official tables: those of the built-in one, and those of official archives with their schedule.
 _OFFICIAL = re.compile(r"(cifar10|cifar100|imagenet16-120)(?:-valid)?(?:-(12|90|200))?")
@@ -27,11 +28,11 @@ class Pool(NamedTuple):
 
     Attributes:
         members: Architectures, shape (n,).
-        is_exact: Whether they are of the same size; else they are the nearest in parameters.
+        note: What the reader should know where they are not of exactly the same size.
     """
 
     members: Ints
-    is_exact: bool
+    note: str = ""
 
 
 class Trainable(ABC):
@@ -39,6 +40,7 @@ class Trainable(ABC):
 
     Args:
         space: Cells of NAS-Bench-201, or the widths of NATS-Bench.
+        num_classes: Of the table's data, for the number of parameters.
 
     Attributes:
         kind: What a recipe must train.
@@ -48,8 +50,8 @@ class Trainable(ABC):
     kind: Literal["cells", "widths"]
     default_recipe: str
 
-    def __init__(self, space: SearchSpace) -> None:
-        self.space = space
+    def __init__(self, space: SearchSpace, num_classes: int = _USUAL_CLASSES) -> None:
+        self.space, self.num_classes = space, num_classes
 
     @cached_property
     def classes(self) -> Ints:
@@ -103,15 +105,19 @@ class Cells(Trainable):
         return self.space.is_connected()
 
     def _params_m(self) -> Floats:
-        return self.space.params_m(_NUM_CLASSES)
+        return self.space.params_m(self.num_classes)
 
     def alike(self, architecture: int, free: Bools, wanted: int) -> Pool:
         """Those with the same convolutions; the nearest in parameters where they are too few."""
         convolutions = self.space.num_convolutions()
         members = np.flatnonzero(free & (convolutions == convolutions[architecture]).all(axis=1))
         if len(members) < wanted:
-            return Pool(self._nearest(architecture, free, wanted), is_exact=False)
-        return Pool(members, is_exact=True)
+            note = (
+                f"fewer than {wanted} unused architectures have the size of {self.name(architecture)}: its controls "
+                "are the nearest in parameters"
+            )
+            return Pool(self._nearest(architecture, free, wanted), note)
+        return Pool(members)
 
 
 class Widths(Trainable):
@@ -126,12 +132,13 @@ class Widths(Trainable):
 
     def _params_m(self) -> Floats:
         names = map(self.space.to_string, range(self.space.num_architectures))
-        counts = [structure_of(name, 1, 16, 3, _NUM_CLASSES).num_params() for name in names]
+        counts = [structure_of(name, 1, 16, 3, self.num_classes).num_params() for name in names]
         return np.array(counts) / 1e6
 
     def alike(self, architecture: int, free: Bools, wanted: int) -> Pool:
         """The nearest in parameters."""
-        return Pool(self._nearest(architecture, free, max(_NUM_NEAREST, wanted)), is_exact=True)
+        note = f"controls are drawn from the {max(_NUM_NEAREST, wanted)} nearest in parameters"
+        return Pool(self._nearest(architecture, free, max(_NUM_NEAREST, wanted)), note)
 
 
 def trainable(task: Task) -> Trainable:
@@ -140,10 +147,12 @@ def trainable(task: Task) -> Trainable:
     Raises:
         InvalidInputError: The trainer cannot build them.
     """
+    official = _OFFICIAL.fullmatch(task.dataset)
+    num_classes = _NUM_CLASSES[official[1]] if official else _USUAL_CLASSES
     if isinstance(task.space, NASBench201Space):
-        return Cells(task.space)
+        return Cells(task.space, num_classes)
     if isinstance(task.space, ProductSpace) and task.space.decisions == (_WIDTHS,) * 5:
-        return Widths(task.space)
+        return Widths(task.space, num_classes)
     raise InvalidInputError(
         f"task {task.name} cannot be trained: the trainer builds NAS-Bench-201 cells and NATS-Bench widths only"
     )

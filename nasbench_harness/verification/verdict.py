@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasbench_harness.arrays import Floats, Ints
-from nasbench_harness.evaluation.task import Task
+from nasbench_harness.evaluation.task import Task, scored_fidelity
 from nasbench_harness.statistics import TwoWayTest, mann_whitney, within_blocks
 from nasbench_harness.verification.design import ALPHA, Design
 from nasbench_harness.verification.journal import Entry
@@ -31,7 +31,8 @@ class Trained:
         is_candidate: Whether it is the candidate of its block.
         accuracies: Of each training, percent, shape (training_seeds,).
         num_diverged: Trainings that diverged; they count with the accuracy of chance.
-        table_value: Noiseless value of the table, natural units.
+        num_halved: Trainings whose stack was smaller than the recipe's, because memory was too small.
+        table_value: Noiseless value of the table, natural units; NaN where it has none.
         table_std: Standard deviation of its replicates; NaN where there is one only.
         params_m: Parameters in millions.
         seconds: Real seconds of all trainings.
@@ -42,6 +43,7 @@ class Trained:
     is_candidate: bool
     accuracies: Floats
     num_diverged: int
+    num_halved: int
     table_value: float
     table_std: float
     params_m: float
@@ -58,7 +60,7 @@ class Agreement:
     """Trained values against the table's, under the table's own recipe.
 
     Attributes:
-        z: (trained − table) / standard error of each architecture; NaN where the table has one training of each.
+        z: (trained − table) / standard error of each architecture; NaN where the table does not tell.
         difference: Mean of trained − table in percentage points.
         low: Lower end of its 90 % interval.
         high: Upper end.
@@ -88,11 +90,11 @@ class Outcome:
         gap_low: Lower end of its 95 % interval over blocks; NaN for fewer than two blocks.
         gap_high: Upper end.
         superiority: Chance that a candidate beats a control (of its block where matched).
-        tau: Kendall's tau-b of trained and table values over all architectures.
+        tau: Kendall's tau-b of trained and table values over all architectures that the table has.
         tau_low: Lower end of its 95 % bootstrap interval.
         tau_high: Upper end.
         tau_size: Tau-b of trained values and the number of parameters: what size alone would say.
-        agreement: With the table; None unless the recipe is the table's own.
+        agreement: With the table; None unless the recipe is the table's own and the table has two of the architectures.
     """
 
     design: Design
@@ -121,7 +123,8 @@ class Outcome:
         """What may be claimed."""
         if self.test is None:
             return "inconclusive: no block of a candidate with its controls is complete"
-        kind = "architectures of the same size" if self.design.kind == "matched" else "random architectures"
+        about = "" if self.design.is_same_size else "about "
+        kind = f"architectures of {about}the same size" if self.design.kind == "matched" else "random architectures"
         where = f"trained from scratch on {self.data} with the recipe {self.recipe}"
         count = (
             f"{self.num_blocks} candidates against {sum(map(len, self.design.controls[: self.num_blocks]))} controls"
@@ -164,6 +167,7 @@ def judge(
             is_candidate=architecture == design.candidates[position],
             accuracies=np.array([entry.accuracy for entry in entries[architecture]]),
             num_diverged=sum(entry.diverged for entry in entries[architecture]),
+            num_halved=sum(bool(entry.notice) for entry in entries[architecture]),
             table_value=float(task.report.values[architecture]),
             table_std=_std(replicates[architecture]),
             params_m=float(params_m[architecture]),
@@ -176,7 +180,8 @@ def judge(
     candidates = np.array([block[0].score for block in blocks])
     controls = np.array([[item.score for item in block[1:]] for block in blocks])
     low, high = _interval(candidates - controls.mean(axis=1)) if len(complete) else (math.nan, math.nan)
-    tau, tau_low, tau_high = _tau([item.score for item in trained], [item.table_value for item in trained])
+    known = [item for item in trained if not math.isnan(item.table_value)]
+    tau, tau_low, tau_high = _tau([item.score for item in known], [item.table_value for item in known])
     return Outcome(
         design=design,
         recipe=recipe,
@@ -192,15 +197,14 @@ def judge(
         tau_low=tau_low,
         tau_high=tau_high,
         tau_size=_tau([item.score for item in trained], [item.params_m for item in trained])[0],
-        agreement=_agreement(task, trained, replicates) if is_own_recipe and trained else None,
+        agreement=_agreement(task, trained, replicates) if is_own_recipe and len(known) > 1 else None,
     )
 
 
 def _replicates(task: Task) -> Floats:
     """The table's trainings behind ``task.report``, shape (num_architectures, num_replicates); NaN where absent."""
-    values = task.table.column(task.dataset, task.report.metric.name).values
-    has_any = [not np.isnan(values[:, :, fidelity]).all() for fidelity in range(values.shape[2])]
-    return np.array(values[:, :, int(np.flatnonzero(has_any)[-1])])
+    column = task.table.column(task.dataset, task.report.metric.name)
+    return np.array(column.values[:, :, scored_fidelity(column)])
 
 
 def _std(replicates: Floats) -> float:
@@ -241,7 +245,8 @@ def _tau(first: Sequence[float], second: Sequence[float]) -> tuple[float, float,
     draws = rng.integers(len(x), size=(_NUM_RESAMPLES, len(x)))
     pairs = draws[:, :, None], draws[:, None, :]
     resampled = _tau_b(x[pairs], y[pairs])
-    low, high = np.quantile(resampled[np.isfinite(resampled)], (0.025, 0.975))
+    defined = resampled[np.isfinite(resampled)]
+    low, high = np.quantile(defined, (0.025, 0.975)) if len(defined) else (math.nan, math.nan)
     return float(_tau_b(x, y)), float(low), float(high)
 
 
@@ -260,19 +265,23 @@ def _agreement(task: Task, trained: Sequence[Trained], replicates: Floats) -> Ag
     z = []
     for item, difference in zip(trained, differences, strict=True):
         spread = _spread(task, item.table_value, replicates, counts)
-        error = spread * math.sqrt(1 / len(item.accuracies) + 1 / counts[item.architecture])
-        z.append(difference / error)
-    low, high = _interval(np.array(differences), confidence=0.90)
+        count = counts[item.architecture]
+        z.append(difference / (spread * math.sqrt(1 / len(item.accuracies) + 1 / count)) if count else math.nan)
+    known = np.array([difference for difference in differences if not math.isnan(difference)])
+    low, high = _interval(known, confidence=0.90)
     verdict = "inconclusive"
     if low >= -EQUIVALENCE_PP and high <= EQUIVALENCE_PP:
         verdict = "agrees"
     elif low > EQUIVALENCE_PP or high < -EQUIVALENCE_PP:
         verdict = "differs"
-    return Agreement(tuple(z), float(np.mean(differences)), low, high, verdict)
+    return Agreement(tuple(z), float(known.mean()), low, high, verdict)
 
 
 def _spread(task: Task, value: float, replicates: Floats, counts: Ints) -> float:
     """Standard deviation of a training, pooled over architectures of about this value; NaN where it is unknown."""
     near = (np.abs(task.report.values - value) <= _NEIGHBORHOOD_PP) & (counts > 1)
-    variance = float(np.nanvar(replicates[near], axis=1, ddof=1).mean()) if near.any() else 0.0
+    if not near.any():
+        return math.nan
+    deviations = replicates[near] - np.nanmean(replicates[near], axis=1, keepdims=True)
+    variance = float(np.nansum(deviations**2)) / int((counts[near] - 1).sum())
     return math.sqrt(variance) if variance else math.nan

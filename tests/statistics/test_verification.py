@@ -61,6 +61,12 @@ def test_sampled_permutations_come_close_to_the_enumeration():
     assert sampled.p_better == pytest.approx(exact.p_better, abs=0.006)
 
 
+def test_a_sampled_p_is_never_zero():
+    """(1 + b) / (1 + B): the clearest case of 4^30 labelings is in no sample of 9,999."""
+    assert within_blocks(np.ones(30), np.zeros((30, 3))).p_better == 1 / 10_000
+    assert mann_whitney(np.ones(30), np.zeros(30)).p_better == 1 / 10_000
+
+
 def test_the_smallest_p_is_reached_by_the_clearest_case():
     for num_candidates, num_controls in ((3, 2), (5, 3), (2, 1)):
         clear = within_blocks(np.ones(num_candidates), np.zeros((num_candidates, num_controls)))

@@ -14,9 +14,9 @@ class TableTrainer:
 
     recipe, data = "stand-in", "the table itself"
 
-    def __init__(self, task, noise=0.1, stop_after=None, diverges=()):
+    def __init__(self, task, noise=0.1, stop_after=None, diverges=(), notice=""):
         self.task, self.noise, self.stop_after, self.diverges = task, noise, stop_after, diverges
-        self.trained, self.notices = [], []
+        self.trained, self.notice = [], notice
 
     def key(self, architecture, seed):
         return hashlib.sha256(f"{architecture} {seed}".encode()).hexdigest()
@@ -36,7 +36,9 @@ class TableTrainer:
                 noise = np.random.default_rng([index, seed]).normal(scale=self.noise)
                 bad = index in self.diverges
                 value = 10.0 if bad else float(self.task.report.values[index] + noise)
-                entries.append(Entry(self.key(architecture, seed), architecture, seed, value, (value,), bad, 1.0))
+                entries.append(
+                    Entry(self.key(architecture, seed), architecture, seed, value, (value,), bad, 1.0, self.notice)
+                )
             on_result(entries)
 
 

@@ -28,6 +28,7 @@ def test_the_better_of_two_takes_each_place(task, finals):
         assert final.controls[block] == tuple(map(max, first, second))
         supporting = dict(zip(wide.candidates, wide.num_supporting, strict=True))
         assert final.num_supporting[block] == supporting[final.candidates[block]]
+    assert not final.is_same_size
     assert final.notes[-1].startswith("halving: two architectures held each place")
 
 

@@ -1,4 +1,7 @@
-from dataclasses import replace
+import json
+import math
+import os
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,7 @@ from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.verification.design import make_design
 from nasbench_harness.verification.journal import Entry, Journal
+from nasbench_harness.verification.report import caption
 from nasbench_harness.verification.running import train_design
 from nasbench_harness.verification.verdict import judge
 from nasbench_harness.verification.verify import Preparation, VerifyOptions
@@ -32,13 +36,15 @@ def test_everything_is_trained_once_and_found_again(design, task, make_trainer, 
 
 
 def test_notices_of_the_trainer_reach_the_user(design, task, make_trainer, tmp_path):
-    trainer, path = make_trainer(), tmp_path / "journal.jsonl"
-    trainer.notices = ["trained 1 at a time"]
+    """Also where a later command only finds the trainings, and in the report."""
+    trainer, path = make_trainer(notice="trained 1 at a time"), tmp_path / "journal.jsonl"
     assert train_design(design, task, trainer, path, 0).notices == ("trained 1 at a time",)
     path.write_text(path.read_text(encoding="utf-8") + '{"torn', encoding="utf-8")
-    torn, told = train_design(design, task, trainer, path, 0).notices
+    again = train_design(design, task, make_trainer(), path, 0)
+    torn, told = again.notices
     assert "torn" in torn
     assert told == "trained 1 at a time"
+    assert "Memory was too small for the stacks of 40 trainings" in caption(judged(design, task, again), task)
 
 
 @pytest.mark.parametrize("stop_after", [0, 1, 7, 20, 39])
@@ -68,13 +74,65 @@ def test_a_torn_last_line_is_dropped_with_a_notice(design, task, make_trainer, t
     assert sorted(path.read_text().splitlines()) == sorted(text.splitlines())
 
 
-def test_of_two_trainings_with_one_key_the_first_stands(tmp_path):
-    """Two processes may verify in one folder at the same time; neither must change what the other reported."""
-    entry = Entry("key", "a", 1, 80.0, (80.0,), False, 1.0)
-    one, other = Journal(tmp_path / "j"), Journal(tmp_path / "j")
-    one.append([entry])
-    other.append([replace(entry, accuracy=81.0)])
-    assert Journal(tmp_path / "j").entries == {"key": entry}
+ENTRY = Entry("key", "a", 1, 80.0, (80.0,), False, 1.0)
+
+
+def test_a_journal_belongs_to_one_process_at_a_time(tmp_path):
+    with Journal.opened(tmp_path / "v" / "j") as journal:
+        journal.append([ENTRY])
+        with (
+            pytest.raises(InvalidInputError, match=r"another process verifies in .*/v: wait until it has ended"),
+            Journal.opened(tmp_path / "v" / "j"),
+        ):
+            pass
+    with Journal.opened(tmp_path / "v" / "j") as journal:
+        assert journal.entries == {"key": ENTRY}
+        journal.append([replace(ENTRY, accuracy=81.0)])
+    assert Journal(tmp_path / "v" / "j").entries == {"key": ENTRY}  # of equal keys the first stands
+
+
+def test_reading_changes_nothing_and_appending_needs_opening(tmp_path):
+    path = tmp_path / "j"
+    path.write_text('{"torn', encoding="utf-8")
+    journal = Journal(path)
+    assert "torn" in journal.notice
+    assert path.read_text(encoding="utf-8") == '{"torn'
+    with pytest.raises(InvalidInputError, match="was read only"):
+        journal.append([ENTRY])
+
+
+def test_finished_trainings_are_on_disk_before_the_next(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda _: synced.append((tmp_path / "j").read_bytes().count(b"\n")))
+    with Journal.opened(tmp_path / "j") as journal:
+        journal.append([ENTRY])
+        journal.append([ENTRY, ENTRY])
+    assert synced == [1, 3]
+
+
+@pytest.mark.parametrize("blocked", ["a file for the folder", "a folder for the file"])
+def test_a_journal_that_cannot_be_written_is_refused_before_training(design, task, make_trainer, tmp_path, blocked):
+    path = tmp_path / "v" / "j"
+    if blocked == "a file for the folder":
+        path.parent.touch()
+    else:
+        path.mkdir(parents=True)
+    trainer = make_trainer()
+    with pytest.raises(InvalidInputError, match="cannot write"):
+        train_design(design, task, trainer, path, 0)
+    assert not trainer.trained
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"accuracy": None}, {"accuracy": "80"}, {"accuracy": math.nan}, {"key": ["a"]}, {"curve": "abc"}, {"more": 1}],
+)
+def test_a_line_of_other_types_is_named(tmp_path, changes):
+    path = tmp_path / "j"
+    line = json.dumps({**asdict(ENTRY), **changes})
+    path.write_text(f"{line}\n", encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=r"line 1 is damaged \("):
+        Journal(path)
 
 
 def test_a_damaged_line_is_named(design, task, make_trainer, tmp_path):

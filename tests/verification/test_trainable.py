@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 
-from nasbench_harness.evaluation.task import make_task
+from nasbench_harness.evaluation.task import load_task, make_task
 from nasbench_harness.spaces import NASBench201Space, ProductSpace
 from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
 from nasbench_harness.trainer.structure import structure_of
@@ -46,6 +46,13 @@ def test_sizes_of_widths_are_those_of_their_networks(widths_task):
     assert WIDTHS.to_string(int(known.params_m.argmax())) == "64:64:64:64:64"
 
 
+def test_parameters_are_those_for_the_tables_classes(task):
+    index = task.space.from_key("333132")
+    for name, num_classes in (("nb201-cifar10", 10), ("nb201-cifar100", 100), ("nb201-imagenet16-120", 120)):
+        expected = structure_of(task.space.to_string(index), 5, 16, 3, num_classes).num_params() / 1e6
+        assert trainable(load_task(name)).params_m[index] == pytest.approx(expected)
+
+
 def test_controls_of_widths_are_the_nearest_in_parameters(widths_task):
     design = make_design(
         widths_task, np.repeat([5_000, 20_000, 32_767], 3), lambda _: 0.0, 0,
@@ -56,7 +63,8 @@ def test_controls_of_widths_are_the_nearest_in_parameters(widths_task):
         distances = np.abs(sizes - sizes[candidate])
         assert distances[list(controls)].max() <= np.sort(distances)[67 + 3]
     assert len({architecture for block in design.blocks for architecture in block}) == 12
-    assert design.notes == ()
+    assert design.notes == ("controls are drawn from the 64 nearest in parameters",)
+    assert not design.is_same_size
 
 
 @pytest.mark.parametrize(

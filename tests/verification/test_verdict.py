@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.statistics import within_blocks
+from nasbench_harness.tables.table import Column, Dataset, Table
 from nasbench_harness.verification.design import make_design
+from nasbench_harness.verification.journal import Entry
 from nasbench_harness.verification.report import verification_files, verification_table
 from nasbench_harness.verification.running import train_design
 from nasbench_harness.verification.verdict import judge
@@ -55,6 +58,78 @@ def test_a_table_recipe_is_compared_with_the_table(outcome_of, make_trainer):
 
     base = make_trainer()
     assert outcome_of(is_own_recipe=True, trainer=Lower(base.task)).agreement.verdict == "differs"
+
+
+def entries_with(design, score, count=2):
+    """Trainings of every architecture that all came to the same score."""
+    everyone = [one for block in design.blocks for one in block]
+    return {one: [Entry("", "", 0, score(one), (score(one),), False, 0.0)] * count for one in everyone}
+
+
+@pytest.fixture
+def design(task, finals):
+    return make_design(task, finals, lambda _: 0.0, 0, top=5, kind="matched", num_controls=3, training_seeds=2)
+
+
+def test_z_counts_trainings_replicates_and_the_spread_of_neighbors(task, design):
+    """(trained − table) / (s √(1/n + 1/r)), s pooled over cells within half a point that have two replicates."""
+    outcome = judge(design, task, "r", "d", entries_with(design, lambda one: task.report.values[one] + 0.4), True)
+    replicates = task.search.values[:, :, 0]
+    for item, z in zip(outcome.trained, outcome.agreement.z, strict=True):
+        squares = freedom = 0
+        for row in replicates[np.abs(task.report.values - item.table_value) <= 0.5]:
+            row = row[~np.isnan(row)]
+            if len(row) > 1:
+                squares += ((row - row.mean()) ** 2).sum()
+                freedom += len(row) - 1
+        num_replicates = int((~np.isnan(replicates[item.architecture])).sum())
+        error = math.sqrt(squares / freedom) * math.sqrt(1 / 2 + 1 / num_replicates)
+        assert z == pytest.approx(0.4 / error)
+
+
+@pytest.mark.parametrize(
+    ("difference", "verdict"),
+    [(0.29, "agrees"), (-0.29, "agrees"), (0.31, "differs"), (-0.31, "differs")],
+)
+def test_the_margin_is_three_tenths_of_a_point(task, design, difference, verdict):
+    entries = entries_with(design, lambda one: task.report.values[one] + difference)
+    assert judge(design, task, "r", "d", entries, True).agreement.verdict == verdict
+
+
+@pytest.mark.parametrize(("end", "verdict"), [(0.299, "agrees"), (0.301, "inconclusive")])
+def test_the_interval_has_90_percent(task, design, end, verdict):
+    """Differences .2 ± d of 20 architectures; t(19, .95) = 1.729, so that the interval ends at ``end``."""
+    half = (end - 0.2) / 1.729132812 * math.sqrt(20) / math.sqrt(20 / 19)
+    order = [one for block in design.blocks for one in block]
+    entries = entries_with(design, lambda one: task.report.values[one] + 0.2 + half * (-1) ** order.index(one))
+    found = judge(design, task, "r", "d", entries, True).agreement
+    assert found.high == pytest.approx(end)
+    assert found.verdict == verdict
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_architectures_that_the_table_lacks_are_judged_all_the_same(task, finals, share):
+    """Controls are drawn from all cells, so some may have no value; candidates have one, as a search found them."""
+    values = np.array(task.search.values)
+    rng = np.random.default_rng(3)
+    values[rng.permutation(15_625)[: int(share * 15_625)]] = np.nan
+    values[np.unique(finals)] = 91.0 + np.arange(10)[:, None, None] / 10
+    column = Column(task.search.metric, values)
+    dataset = Dataset("CIFAR-10", task.space, {"val_accuracy": column}, (200,))
+    gappy = make_task(Table("nb201", {"cifar10": dataset}, task.provenance), "cifar10")
+    design = make_design(gappy, finals, lambda _: 0.0, 0, top=5, kind="matched", num_controls=3, training_seeds=2)
+    entries = entries_with(design, lambda one: 80.0 + one % 7)
+    outcome = judge(design, gappy, "nb201-200", "cifar10", entries, True)
+    known = [item for item in outcome.trained if not math.isnan(item.table_value)]
+    assert outcome.test is not None
+    assert 5 <= len(known) < 20
+    assert [math.isnan(z) for z in outcome.agreement.z] == [math.isnan(one.table_value) for one in outcome.trained]
+    expected = stats.kendalltau([one.score for one in known], [one.table_value for one in known]).statistic
+    assert outcome.tau == pytest.approx(expected)
+    files = dict(verification_files(outcome, gappy, "command", False))
+    assert f"The table has no value of {20 - len(known)} of 20 architectures" in files["verification.md"]
+    assert "nan" not in files["verification.md"] + files["verification.tex"] + files["verification.csv"]
+    json.loads(files["verification.json"])
 
 
 def test_divergence_counts_as_chance_and_is_shown(task, finals, outcome_of, make_trainer):
