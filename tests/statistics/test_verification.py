@@ -106,6 +106,7 @@ def test_seeds_as_units_confirm_random_candidates_far_too_often():
     for _ in range(1_000):
         trained = rng.normal(size=(6, 1)) + rng.normal(scale=0.3, size=(6, 3))  # 3 + 3 architectures × 3 seeds
         confirmed += stats.mannwhitneyu(trained[:3].ravel(), trained[3:].ravel(), alternative="greater").pvalue <= 0.05
+    print(confirmed)
     assert confirmed > 140
 
 
