@@ -10,6 +10,7 @@ from nasbench_harness.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from nasbench_harness.trainer.data import ImageData, SealedTest, load_data
+    from nasbench_harness.trainer.devices import Execution
     from nasbench_harness.trainer.keys import cache_key
     from nasbench_harness.trainer.processes import train_many
     from nasbench_harness.trainer.recipe import RECIPES, Recipe, recipe_of
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "nasbench_harness.trainer.data": ("ImageData", "SealedTest", "load_data"),
+    "nasbench_harness.trainer.devices": ("Execution",),
     "nasbench_harness.trainer.keys": ("cache_key",),
     "nasbench_harness.trainer.processes": ("train_many",),
     "nasbench_harness.trainer.recipe": ("RECIPES", "Recipe", "recipe_of"),
@@ -29,6 +31,7 @@ _WITHOUT_TORCH = "nasbench_harness.trainer.recipe"
 
 __all__ = [
     "RECIPES",
+    "Execution",
     "ImageData",
     "Recipe",
     "SealedTest",

@@ -6,12 +6,47 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 
 from nasbench_harness.errors import InvalidInputError
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where and how trainings are computed: decides speed and rounding, never what a training means.
+
+    Attributes:
+        device: ``auto`` (cuda if there is one, else cpu), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        deterministic: The same bits at every repetition on the same GPU too; slower. A CPU always repeats its bits.
+        compiled: Compile each network first; on a GPU only. It pays where training takes much longer than compiling.
+    """
+
+    device: str = "auto"
+    deterministic: bool = False
+    compiled: bool = False
+
+    def checked_device(self) -> torch.device:
+        """The device, if it can do all that is asked of it.
+
+        Raises:
+            InvalidInputError: It is unknown, not there, or cannot compile.
+        """
+        device = torch_device(self.device)
+        if self.compiled and device.type != "cuda":
+            raise InvalidInputError(f"compiling pays on a GPU only, not on {device.type}: leave --compile out")
+        return device
+
+    @property
+    def backend(self) -> str | None:
+        """Backend of torch's compiler; None where nothing is compiled."""
+        return "inductor" if self.compiled else None
+
+
+DEFAULT = Execution()
 
 
 def torch_device(device: str) -> torch.device:
@@ -29,17 +64,6 @@ def torch_device(device: str) -> torch.device:
     if int(parts[2] or 0) >= counts[parts[1]]:
         raise InvalidInputError(f"device {device} is not there: use --device cpu, or a build of torch that supports it")
     return torch.device(device)
-
-
-def compiler_of(device: torch.device, compiled: bool) -> str | None:
-    """Backend of torch's compiler, None where nothing is to be compiled.
-
-    Raises:
-        InvalidInputError: Compiling is asked for where it does not pay.
-    """
-    if compiled and device.type != "cuda":
-        raise InvalidInputError(f"compiling pays on a GPU only, not on {device.type}: leave --compile out")
-    return "inductor" if compiled else None
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import json
 import torch
 
 from nasbench_harness.trainer.data import ImageData
-from nasbench_harness.trainer.devices import compiler_of, torch_device
+from nasbench_harness.trainer.devices import Execution
 from nasbench_harness.trainer.recipe import Recipe
 
 
@@ -18,24 +18,21 @@ def cache_key(
     seed: int,
     recipe: Recipe,
     data: ImageData,
-    device: str,
-    *,
-    compiled: bool = False,
-    deterministic: bool = False,
+    execution: Execution,
 ) -> str:
     """sha256 of everything that a training result depends on.
 
     Raises:
         InvalidInputError: The device is unknown, not there, or cannot compile.
     """
-    fields = key_fields(architecture, seed, recipe, data, device, compiled=compiled, deterministic=deterministic)
+    fields = key_fields(architecture, seed, recipe, data, execution)
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def origin_digest(recipe: Recipe, data: ImageData, device: str) -> str:
+def origin_digest(recipe: Recipe, data: ImageData, execution: Execution) -> str:
     """sha256 of what all results have in common that may stand in one table: all but architecture and seed."""
-    return cache_key("", 0, recipe, data, device)
+    return cache_key("", 0, recipe, data, execution)
 
 
 def key_fields(
@@ -43,17 +40,13 @@ def key_fields(
     seed: int,
     recipe: Recipe,
     data: ImageData,
-    device: str,
-    *,
-    compiled: bool = False,
-    deterministic: bool = False,
+    execution: Execution,
 ) -> dict[str, object]:
     """What a training result depends on, by name; the recipe's fields (space and stack among them) one by one.
 
     A CPU is always deterministic, and always the same.
     """
-    chosen = torch_device(device)
-    kind, backend = chosen.type, compiler_of(chosen, compiled)
+    kind = execution.checked_device().type
     return {
         "architecture": architecture,
         "seed": seed,
@@ -63,6 +56,6 @@ def key_fields(
         "device": kind,
         "dtype": recipe.gpu_dtype if kind == "cuda" else "float32",
         "torch": ".".join(torch.__version__.split(".")[:2]),
-        **({"compiler": backend} if backend else {}),
-        **({"deterministic": True} if deterministic and kind != "cpu" else {}),
+        **({"compiler": execution.backend} if execution.compiled else {}),
+        **({"deterministic": True} if execution.deterministic and kind != "cpu" else {}),
     }

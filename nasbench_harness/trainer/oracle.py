@@ -74,7 +74,7 @@ class TrainerOracle(Oracle):
         known: Dataset | None = None,
     ) -> None:
         self._space, self._recipe, self._data, self._folder = space, recipe, data, folder
-        self._device, self._num_processes = device, num_processes
+        self._execution, self._num_processes = trainer.Execution(device), num_processes
         num_test = len(data.sealed.open()[1])
         self.valid = _column("val_accuracy", "search", len(data.valid_labels), space, recipe)
         self.test = _column("test_accuracy", "report", num_test, space, recipe)
@@ -116,7 +116,7 @@ class TrainerOracle(Oracle):
                 [(text, self._seeds(text)) for text in index_of],
                 self._recipe,
                 self._data,
-                self._device,
+                self._execution,
                 self._num_processes,
                 keep_networks=True,
                 on_result=lambda results: self._keep(index_of[results[0].architecture], results),
@@ -156,7 +156,7 @@ class TrainerOracle(Oracle):
 
     def _keys(self, index: int) -> list[str]:
         text = self._space.to_string(index)
-        return [trainer.cache_key(text, seed, self._recipe, self._data, self._device) for seed in self._seeds(text)]
+        return [trainer.cache_key(text, seed, self._recipe, self._data, self._execution) for seed in self._seeds(text)]
 
     def _path(self, index: int) -> Path:
         return self._folder / f"{self._space.to_key(index)}-{self._keys(index)[0][:16]}.json"
@@ -166,7 +166,7 @@ class TrainerOracle(Oracle):
         if results[0].stack != self._recipe.stack:
             raise HarnessError(f"{results[0].notice}, and a table must not mix both: free memory and start again")
         names = ("seed", "accuracy", "curve", "diverged", "seconds")
-        tests = trainer.evaluate_sealed(results, self._data.sealed, self._device)
+        tests = trainer.evaluate_sealed(results, self._data.sealed, self._execution.device)
         rows = [
             {"key": key, "test_accuracy": test, **{name: getattr(result, name) for name in names}}
             for key, test, result in zip(self._keys(index), tests, results, strict=True)
@@ -240,7 +240,7 @@ def trained_task(
     """
     from nasbench_harness.trainer.keys import origin_digest
 
-    digest = origin_digest(recipe, data, device)
+    digest = origin_digest(recipe, data, trainer.Execution(device))
     space = NASBench201Space()
     folder = cache_folder() / _TABLE / f"{recipe.name}-{data.name}-{digest[:16]}"
     marks = {"data": data.digest, "split": data.split_digest, "recipe": recipe.digest}

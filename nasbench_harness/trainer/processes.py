@@ -11,7 +11,7 @@ from loky.process_executor import BrokenProcessPool
 
 from nasbench_harness.errors import HarnessError
 from nasbench_harness.trainer.data import ImageData
-from nasbench_harness.trainer.devices import torch_device
+from nasbench_harness.trainer.devices import DEFAULT, Execution
 from nasbench_harness.trainer.recipe import Recipe
 from nasbench_harness.trainer.training import TrainingResult, network_structure, train
 
@@ -24,12 +24,10 @@ def train_many(
     jobs: Sequence[Job],
     recipe: Recipe,
     data: ImageData,
-    device: str = "auto",
+    execution: Execution = DEFAULT,
     num_processes: int | None = None,
     *,
     on_result: Callable[[list[TrainingResult]], None],
-    deterministic: bool = False,
-    compiled: bool = False,
     keep_networks: bool = False,
 ) -> None:
     """Train every job and hand over its results as soon as it is done, in any order.
@@ -41,27 +39,17 @@ def train_many(
         jobs: Architectures, each with its training seeds.
         recipe: All rules.
         data: Images.
-        device: As for ``train``.
+        execution: As for ``train``.
         num_processes: At most so many; one for each core if left out.
         on_result: Called in this process with the results of one job.
-        deterministic: As for ``train``.
-        compiled: As for ``train``.
         keep_networks: As for ``train``.
 
     Raises:
         InvalidInputError: An architecture or the device cannot be used; nothing was trained then.
         HarnessError: Memory is too small, or a process was killed twice with the same job.
     """
-    kind = torch_device(device).type
-    call = partial(
-        train,
-        data=data.without_test(),
-        recipe=recipe,
-        device=device,
-        deterministic=deterministic,
-        compiled=compiled,
-        keep_networks=keep_networks,
-    )
+    kind = execution.checked_device().type
+    call = partial(train, data=data.without_test(), recipe=recipe, execution=execution, keep_networks=keep_networks)
     ordered = longest_first(jobs, recipe, data)
     if kind == "cpu" and num_processes is None:
         num_processes = cpu_count()

@@ -18,13 +18,13 @@ from nasbench_harness.errors import HarnessError, InvalidInputError
 from nasbench_harness.trainer.batches import DeviceImages, draw_epoch
 from nasbench_harness.trainer.data import ImageData
 from nasbench_harness.trainer.devices import (
-    compiler_of,
+    DEFAULT,
+    Execution,
     is_out_of_memory,
     memory_shortage,
     release_memory,
     stated_arithmetic,
     synchronize,
-    torch_device,
 )
 from nasbench_harness.trainer.networks import Network, count_correct
 from nasbench_harness.trainer.recipe import Recipe
@@ -71,10 +71,8 @@ def train(
     recipe: Recipe,
     data: ImageData,
     seeds: Sequence[int],
-    device: str = "auto",
+    execution: Execution = DEFAULT,
     *,
-    deterministic: bool = False,
-    compiled: bool = False,
     keep_networks: bool = False,
 ) -> list[TrainingResult]:
     """Train an architecture once with each seed.
@@ -88,10 +86,7 @@ def train(
         recipe: All rules.
         data: Images; the test part is not opened.
         seeds: Training seeds, distinct and not negative.
-        device: ``auto`` (cuda if there is one, else cpu), ``cpu``, ``cuda``, ``mps``.
-        deterministic: The same bits at every repetition on the same GPU too; slower. A CPU always repeats its bits.
-        compiled: Compile the network first; on a GPU only. It pays where training takes much longer than the
-            compiling does.
+        execution: Where and how it is computed.
         keep_networks: Keep what was trained, for ``evaluate_sealed``.
 
     Returns:
@@ -104,16 +99,16 @@ def train(
     structure = network_structure(architecture, recipe, data)
     if len(set(seeds)) < len(seeds) or min(seeds, default=0) < 0:
         raise InvalidInputError(f"training seeds must be distinct and not negative, got {list(seeds)}")
-    chosen = torch_device(device)
-    backend = compiler_of(chosen, compiled)
+    device = execution.checked_device()
 
     def on_device(fitting: Recipe) -> list[TrainingResult]:
-        with stated_arithmetic(chosen, deterministic):
-            results = _train_all(architecture, structure, fitting, data, seeds, chosen, backend, keep_networks)
+        with stated_arithmetic(device, execution.deterministic):
+            images = DeviceImages(data, fitting, device, torch.float32)
+            results = _train_all(architecture, structure, fitting, images, data, seeds, execution, keep_networks)
         notice = _notice(architecture, recipe, fitting.stack)
         return [dataclasses.replace(result, notice=notice) for result in results]
 
-    return _with_fitting_stack(architecture, recipe, chosen, on_device)
+    return _with_fitting_stack(architecture, recipe, device, on_device)
 
 
 def _with_fitting_stack(
@@ -151,7 +146,7 @@ def _notice(architecture: str, recipe: Recipe, stack: int) -> str:
     )
 
 
-def estimate_seconds(architecture: str, recipe: Recipe, data: ImageData, device: str = "auto") -> float:
+def estimate_seconds(architecture: str, recipe: Recipe, data: ImageData, execution: Execution = DEFAULT) -> float:
     """Seconds that ``recipe.stack`` seeds will take: times some steps and an evaluation, and extrapolates.
 
     Raises:
@@ -159,18 +154,19 @@ def estimate_seconds(architecture: str, recipe: Recipe, data: ImageData, device:
         HarnessError: The device's memory is too small for one seed.
     """
     structure = network_structure(architecture, recipe, data)
-    chosen = torch_device(device)
+    device = execution.checked_device()
 
     def measured(fitting: Recipe) -> float:
-        with stated_arithmetic(chosen):
-            return _seconds_of_a_stack(structure, fitting, data, chosen) * -(-recipe.stack // fitting.stack)
+        with stated_arithmetic(device, execution.deterministic):
+            images = DeviceImages(data, fitting, device, torch.float32)
+            return _seconds_of_a_stack(structure, fitting, images, execution) * -(-recipe.stack // fitting.stack)
 
-    return _with_fitting_stack(architecture, recipe, chosen, measured)
+    return _with_fitting_stack(architecture, recipe, device, measured)
 
 
-def _seconds_of_a_stack(structure: Structure, recipe: Recipe, data: ImageData, device: torch.device) -> float:
-    images = DeviceImages(data, recipe, device, torch.float32)
-    run = StackTraining(structure, recipe, images, list(range(recipe.stack)))
+def _seconds_of_a_stack(structure: Structure, recipe: Recipe, images: DeviceImages, execution: Execution) -> float:
+    device = images.labels.device
+    run = StackTraining(structure, recipe, images, list(range(recipe.stack)), execution.backend)
     start, num_steps = perf_counter(), 0
     for num_steps in run.steps(epoch=0):
         if num_steps == 1:  # the first one also prepares
@@ -314,18 +310,17 @@ def _train_all(
     architecture: str,
     structure: Structure,
     recipe: Recipe,
+    images: DeviceImages,
     data: ImageData,
     seeds: Sequence[int],
-    device: torch.device,
-    backend: str | None,
+    execution: Execution,
     keep_networks: bool,
 ) -> list[TrainingResult]:
-    images = DeviceImages(data, recipe, device, torch.float32)
     results = []
     for start in range(0, len(seeds), recipe.stack):
         wanted = seeds[start : start + recipe.stack]
         stack = [*wanted, *_spare_seeds(wanted, recipe.stack)]
-        run_results = _train_stack(architecture, structure, recipe, images, data, stack, backend, keep_networks)
+        run_results = _train_stack(architecture, structure, recipe, images, data, stack, execution, keep_networks)
         results += run_results[: len(wanted)]
     return results
 
@@ -337,11 +332,11 @@ def _train_stack(
     images: DeviceImages,
     data: ImageData,
     seeds: Sequence[int],
-    backend: str | None,
+    execution: Execution,
     keep_network: bool,
 ) -> list[TrainingResult]:
     start = perf_counter()
-    run = StackTraining(structure, recipe, images, seeds, backend)
+    run = StackTraining(structure, recipe, images, seeds, execution.backend)
     accuracies, losses, is_finite = zip(*(run.epoch(epoch) for epoch in range(recipe.epochs)), strict=True)
     seconds = (perf_counter() - start) / len(seeds)
     network = None

@@ -37,8 +37,8 @@ class TorchTrainer:
         stack = min(options.training_seeds, _LARGEST_STACK) if recipe.stack > 1 else 1
         self._recipe = replace(recipe, stack=stack)
         self._data = trainer.load_data(options.data or "animals8", options.data_dir, options.split)
-        self._options = options
-        self._how = {"deterministic": options.deterministic, "compiled": options.compile}
+        self._execution = trainer.Execution(options.device, options.deterministic, options.compile)
+        self._jobs = options.jobs
         self.recipe, self.data = recipe.name, self._data.name
         notes = {
             "the data was split in halves drawn here, not by the official file (--split)": (
@@ -50,12 +50,12 @@ class TorchTrainer:
 
     def key(self, architecture: str, seed: int) -> str:
         """Hash of everything that decides a training's result."""
-        return trainer.cache_key(architecture, seed, self._recipe, self._data, self._options.device, **self._how)
+        return trainer.cache_key(architecture, seed, self._recipe, self._data, self._execution)
 
     def estimate_seconds(self, architectures: Sequence[str], training_seeds: int) -> float:
         """Measured estimate of all trainings one after the other, extrapolated from one architecture."""
         stacks = -(-training_seeds // self._recipe.stack)
-        one = trainer.estimate_seconds(architectures[0], self._recipe, self._data, self._options.device)
+        one = trainer.estimate_seconds(architectures[0], self._recipe, self._data, self._execution)
         return one * stacks * len(architectures)
 
     def train(self, jobs: Sequence[tuple[str, Sequence[int]]], on_result: Callable[[list[Entry]], None]) -> None:
@@ -82,8 +82,7 @@ class TorchTrainer:
             jobs,
             self._recipe,
             self._data,
-            self._options.device,
-            self._options.jobs,
+            self._execution,
+            self._jobs,
             on_result=finished,
-            **self._how,
         )

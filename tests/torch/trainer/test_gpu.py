@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nasbench_harness.trainer import load_data, recipe_of, train
+from nasbench_harness.trainer import Execution, load_data, recipe_of, train
 
 from .conftest import cell, small_data
 from .test_speed import median_ratio, plain_training
@@ -27,10 +27,10 @@ def test_five_times_as_fast_as_the_plain_loop_at_the_official_size():
     """Both include everything of an epoch; wall time, because the device's time is no CPU time."""
     data = small_data(5_120, 1_024, channels=3, side=32, num_classes=10)
     recipe = dataclasses.replace(recipe_of("nb201-200"), epochs=1)
-    train(cell("333132"), recipe, data, [0], "cuda")
+    train(cell("333132"), recipe, data, [0], Execution("cuda"))
     ratio = median_ratio(
         lambda: plain_training("333132", recipe, data, 1, "cuda"),
-        lambda: train(cell("333132"), recipe, data, [1], "cuda"),
+        lambda: train(cell("333132"), recipe, data, [1], Execution("cuda")),
         clock=time.perf_counter,
     )
     print(f"GPU, 32 × 32: {ratio:.2f}")
@@ -44,7 +44,7 @@ def test_twelve_official_epochs_come_near_the_table(reference):
         pytest.skip(f"needs the official batches of CIFAR-10: set {CIFAR} to their folder")
     split = os.environ.get(SPLIT)
     data = load_data("cifar10", Path(folder), None if split is None else Path(split))
-    (result,) = train(cell("333132"), recipe_of("nb201-12"), data, [777], "cuda")
+    (result,) = train(cell("333132"), recipe_of("nb201-12"), data, [777], Execution("cuda"))
     expected = float(reference.loc[reference["key"] == "333132", "val12_cifar10"].iloc[0])
     print(f"trained {result.accuracy:.2f}, table {expected:.2f}")
     assert abs(result.accuracy - expected) <= WITHIN_PP
@@ -52,13 +52,15 @@ def test_twelve_official_epochs_come_near_the_table(reference):
 
 def test_deterministic_trainings_repeat_their_bits(recipe, data):
     recipe = dataclasses.replace(recipe, gpu_dtype="float32")
-    runs = [train(cell("320142"), recipe, data, [1, 2], "cuda", deterministic=True) for _ in range(2)]
+    runs = [train(cell("320142"), recipe, data, [1, 2], Execution("cuda", deterministic=True)) for _ in range(2)]
     assert [r.train_loss for r in runs[0]] == [r.train_loss for r in runs[1]]
 
 
 def test_a_compiled_network_trains_as_the_plain_one(recipe, data):
     recipe = dataclasses.replace(recipe, epochs=1, gpu_dtype="float32")
-    plain, compiled = (train(cell("320142"), recipe, data, [1, 2], "cuda", compiled=one) for one in (False, True))
+    plain, compiled = (
+        train(cell("320142"), recipe, data, [1, 2], Execution("cuda", compiled=one)) for one in (False, True)
+    )
     for one, other in zip(plain, compiled, strict=True):
         assert one.train_loss[0] == pytest.approx(other.train_loss[0], rel=1e-3)
 
@@ -67,6 +69,6 @@ def test_a_compiled_network_trains_as_the_plain_one(recipe, data):
 def test_a_gpu_trains_what_a_cpu_trains(recipe, data, gpu_dtype, tolerance):
     """One epoch: the same order, crops and start, so losses agree up to rounding."""
     recipe = dataclasses.replace(recipe, epochs=1, gpu_dtype=gpu_dtype)
-    there, here = (train(cell("320142"), recipe, data, [1, 2, 3], device) for device in ("cuda", "cpu"))
+    there, here = (train(cell("320142"), recipe, data, [1, 2, 3], Execution(device)) for device in ("cuda", "cpu"))
     for one, other in zip(there, here, strict=True):
         assert one.train_loss[0] == pytest.approx(other.train_loss[0], rel=tolerance)

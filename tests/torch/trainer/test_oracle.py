@@ -24,6 +24,8 @@ from nasbench_harness.trainer.data import SealedTest
 from nasbench_harness.trainer.oracle import TrainerOracle, trained_table, trained_task
 from nasbench_harness.trainer.sources import Images
 
+from .conftest import ON_CPU
+
 NAME = "trained-small"
 SPACE = NASBench201Space()
 
@@ -85,7 +87,7 @@ def test_answers_are_what_training_gives(tmp_path, recipe, tested, count):
     answers = [ask(oracle, 7, replicate=k).values[0, 0] for k in range(recipe.num_replicates)]
     text = SPACE.to_string(7)
     assert count == [text]
-    direct = train(text, recipe, tested, oracle._seeds(text), "cpu")
+    direct = train(text, recipe, tested, oracle._seeds(text), ON_CPU)
     assert answers == [result.accuracy for result in direct]
     assert ask(oracle, 7).values[0, 0] == pytest.approx(np.mean(answers), abs=1e-9)
     assert len(set(oracle._seeds(text))) == recipe.num_replicates
@@ -120,7 +122,7 @@ def test_a_folder_is_shared_and_what_was_written_first_stands(tmp_path, recipe, 
     np.testing.assert_array_equal(ask(other, 3, 9).values, first.values)
     assert (len(count), len(files)) == (2, 2)
     late = TrainerOracle(SPACE, recipe, tested, tmp_path, num_processes=1)
-    results = train(SPACE.to_string(3), recipe, tested, late._seeds(SPACE.to_string(3)), "cpu", keep_networks=True)
+    results = train(SPACE.to_string(3), recipe, tested, late._seeds(SPACE.to_string(3)), ON_CPU, keep_networks=True)
     late._keep(3, [dataclasses.replace(result, accuracy=1.0) for result in results])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
     np.testing.assert_array_equal(ask(late, 3).values, first.values[:1])

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from nasbench_harness.trainer import load_data, recipe_of, train
 from nasbench_harness.trainer.structure import structure_of
 
-from .conftest import SPACE, PlainNetwork, cell, small_data
+from .conftest import ON_CPU, SPACE, PlainNetwork, cell, small_data
 
 KEYS = ("302131", "333132", "213042")
 KEPT = Path(__file__).parents[3] / "results" / "verification" / "speed.csv"
@@ -104,10 +104,10 @@ def median_ratio(slow, fast, repeats=3, clock=time.process_time):
 def test_three_stacked_seeds_against_the_plain_loop(side, least):
     data = load_data() if side == 8 else small_data(1500, 1500, side=16, num_classes=10)
     recipe = dataclasses.replace(recipe_of("animals8-10"), epochs=1)
-    train(cell("302131"), recipe, data, [0], "cpu")  # the first use of torch costs seconds
+    train(cell("302131"), recipe, data, [0], ON_CPU)  # the first use of torch costs seconds
     ratio = median_ratio(
         lambda: [plain_training(key, recipe, data, seed) for key in KEYS for seed in (1, 2, 3)],
-        lambda: [train(cell(key), recipe, data, [1, 2, 3], "cpu") for key in KEYS],
+        lambda: [train(cell(key), recipe, data, [1, 2, 3], ON_CPU) for key in KEYS],
     )
     record(
         f"CPU seconds of the plain loop / of three stacked seeds, {side} x {side}", f"{ratio:.2f}", f"{least} or more"
@@ -120,10 +120,10 @@ def test_a_stack_of_four_against_four_singles():
     data = load_data()
     four = dataclasses.replace(recipe_of("animals8-10"), epochs=1, stack=4)
     one = dataclasses.replace(four, stack=1)
-    train(cell("302131"), one, data, [0], "cpu")
+    train(cell("302131"), one, data, [0], ON_CPU)
     ratio = median_ratio(
-        lambda: [train(cell(key), one, data, [1, 2, 3, 4], "cpu") for key in KEYS],
-        lambda: [train(cell(key), four, data, [1, 2, 3, 4], "cpu") for key in KEYS],
+        lambda: [train(cell(key), one, data, [1, 2, 3, 4], ON_CPU) for key in KEYS],
+        lambda: [train(cell(key), four, data, [1, 2, 3, 4], ON_CPU) for key in KEYS],
     )
     record("CPU seconds of four single seeds / of a stack of four, 8 x 8", f"{ratio:.2f}", "1.5 or more")
     assert ratio >= 1.5
@@ -147,7 +147,7 @@ def test_counting_every_cell_is_quick():
 def test_stacked_seeds_are_as_good_as_the_plain_loop():
     # Two standard errors: a false alarm once in twenty for other seeds; these are fixed.
     data, recipe = load_data(), dataclasses.replace(recipe_of("animals8-10"), epochs=3)
-    stacked = [one.accuracy for one in train(cell("302131"), recipe, data, range(1, 7), "cpu")]
+    stacked = [one.accuracy for one in train(cell("302131"), recipe, data, range(1, 7), ON_CPU)]
     plain = [plain_training("302131", recipe, data, seed) for seed in range(1, 7)]
     error = np.sqrt(np.var(stacked, ddof=1) / 6 + np.var(plain, ddof=1) / 6)
     distance = abs(np.mean(stacked) - np.mean(plain)) / error

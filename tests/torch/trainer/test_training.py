@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nasbench_harness.errors import HarnessError, InvalidInputError
-from nasbench_harness.trainer import cache_key, estimate_seconds, processes, recipe_of, train, train_many
+from nasbench_harness.trainer import Execution, cache_key, estimate_seconds, processes, recipe_of, train, train_many
 from nasbench_harness.trainer.batches import DeviceImages, draw_epoch
 from nasbench_harness.trainer.data import SealedTest, load_data
 from nasbench_harness.trainer.keys import key_fields
@@ -16,7 +16,7 @@ from nasbench_harness.trainer.processes import longest_first
 from nasbench_harness.trainer.sources import Images
 from nasbench_harness.trainer.training import StackTraining, count_correct, mean_losses, network_structure
 
-from .conftest import cell
+from .conftest import ON_CPU, cell
 
 CELL = cell("320142")
 CPU = torch.device("cpu")
@@ -103,11 +103,11 @@ def test_a_compiled_network_trains_as_the_plain_one(recipe, data):
 
 def test_compiling_is_for_gpus(recipe, data, monkeypatch):
     with pytest.raises(InvalidInputError, match="compiling pays on a GPU only, not on cpu: leave --compile out"):
-        train(CELL, recipe, data, [1], "cpu", compiled=True)
+        train(CELL, recipe, data, [1], Execution("cpu", compiled=True))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    plain = cache_key(CELL, 1, recipe, data, "cuda")
-    assert cache_key(CELL, 1, recipe, data, "cuda", compiled=True) != plain
-    assert cache_key(CELL, 1, recipe, data, "cuda", deterministic=True) != plain
+    plain = cache_key(CELL, 1, recipe, data, Execution("cuda"))
+    assert cache_key(CELL, 1, recipe, data, Execution("cuda", compiled=True)) != plain
+    assert cache_key(CELL, 1, recipe, data, Execution("cuda", deterministic=True)) != plain
 
 
 def test_the_result_is_that_of_the_last_epoch(recipe, data):
@@ -184,40 +184,40 @@ def test_training_leaves_the_global_generator_alone(recipe, data):
 
 
 def test_every_field_changes_the_key(recipe, data):
-    key = cache_key(CELL, 1, recipe, data, "cpu")
-    assert set(key_fields(CELL, 1, recipe, data, "cpu")) == {
+    key = cache_key(CELL, 1, recipe, data, ON_CPU)
+    assert set(key_fields(CELL, 1, recipe, data, ON_CPU)) == {
         *("architecture", "seed", "data", "split", "device", "dtype", "torch"),
         *(f"recipe.{field.name}" for field in dataclasses.fields(recipe)),
     }
     other = {str: "other", bool: False, int: 77, float: 0.77}
     changed = [
-        *(cache_key(text, seed, recipe, data, "cpu") for text, seed in ((cell("111111"), 1), (CELL, 2))),
-        cache_key(CELL, 1, recipe, dataclasses.replace(data, digest="x"), "cpu"),
-        cache_key(CELL, 1, recipe, dataclasses.replace(data, split_digest="x"), "cpu"),
+        *(cache_key(text, seed, recipe, data, ON_CPU) for text, seed in ((cell("111111"), 1), (CELL, 2))),
+        cache_key(CELL, 1, recipe, dataclasses.replace(data, digest="x"), ON_CPU),
+        cache_key(CELL, 1, recipe, dataclasses.replace(data, split_digest="x"), ON_CPU),
     ]
     for field in dataclasses.fields(recipe):
         one = dataclasses.replace(recipe, **{field.name: other[type(getattr(recipe, field.name))]})
-        changed.append(cache_key(CELL, 1, one, data, "cpu"))
+        changed.append(cache_key(CELL, 1, one, data, ON_CPU))
     assert len({key, *changed}) == 1 + len(changed)
-    assert cache_key(CELL, 1, recipe, data, "cpu", deterministic=True) == key  # a CPU always is
+    assert cache_key(CELL, 1, recipe, data, Execution("cpu", deterministic=True)) == key  # a CPU always is
 
 
 def test_the_torch_version_and_the_device_change_the_key(recipe, data, monkeypatch):
-    key = cache_key(CELL, 1, recipe, data, "cpu")
+    key = cache_key(CELL, 1, recipe, data, ON_CPU)
     monkeypatch.setattr(torch, "__version__", "2.99.1")
-    assert cache_key(CELL, 1, recipe, data, "cpu") != key
+    assert cache_key(CELL, 1, recipe, data, ON_CPU) != key
     monkeypatch.setattr(torch, "__version__", "2.99.2+cpu")
-    newer = cache_key(CELL, 1, recipe, data, "cpu")
+    newer = cache_key(CELL, 1, recipe, data, ON_CPU)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert cache_key(CELL, 1, recipe, data, "cuda") != newer
+    assert cache_key(CELL, 1, recipe, data, Execution("cuda")) != newer
 
 
 def test_processes_give_the_same_results(recipe, data):
     jobs = [(cell("111111"), (1, 2)), (cell("333132"), (1,))]
     results = []
-    train_many(jobs, recipe, dataclasses.replace(data, sealed=None), "cpu", 2, on_result=results.extend)
+    train_many(jobs, recipe, dataclasses.replace(data, sealed=None), ON_CPU, 2, on_result=results.extend)
     here = []
-    train_many(jobs, recipe, data, "cpu", 1, on_result=here.extend)
+    train_many(jobs, recipe, data, ON_CPU, 1, on_result=here.extend)
     assert sorted(numbers(results)) == sorted(numbers(here))
     assert [one.architecture for one in here] == [cell("333132"), cell("111111"), cell("111111")]
 
@@ -241,13 +241,13 @@ def test_a_killed_process_loses_nothing_unless_it_dies_again(recipe, data, tmp_p
     recipe = dataclasses.replace(recipe, epochs=1)
     data = dataclasses.replace(data, sealed=None)
     if times == 1:
-        train_many(jobs, recipe, data, "cpu", 2, on_result=found.extend)
+        train_many(jobs, recipe, data, ON_CPU, 2, on_result=found.extend)
         assert sorted((one.architecture, one.seed) for one in found) == sorted(
             [(cell("111111"), 1), (cell("111111"), 2), (cell("333132"), 1)]
         )
     else:
         with pytest.raises(HarnessError, match=re.escape(cell("333132"))):
-            train_many(jobs, recipe, data, "cpu", 2, on_result=found.extend)
+            train_many(jobs, recipe, data, ON_CPU, 2, on_result=found.extend)
     assert len(deadly.path.read_text()) == times
 
 
@@ -267,7 +267,7 @@ def test_no_training_gets_the_test_part(recipe, data, monkeypatch, num_processes
     monkeypatch.setattr(processes, "_in_processes", in_processes)
     whole = dataclasses.replace(data, sealed=SealedTest(Images(data.valid_images.numpy(), data.valid_labels.numpy())))
     jobs = [(CELL, [1]), (cell("111111"), [1])]
-    train_many(jobs, recipe, whole, "cpu", num_processes, on_result=lambda results: None)
+    train_many(jobs, recipe, whole, ON_CPU, num_processes, on_result=lambda results: None)
     assert given
     for one in given:
         with pytest.raises(InvalidInputError, match="no test part"):
@@ -288,7 +288,7 @@ def test_the_longest_job_comes_first(recipe, data):
 
 
 def test_an_estimate_is_positive_and_grows_with_the_epochs(recipe, data):
-    short, long = (estimate_seconds(CELL, dataclasses.replace(recipe, epochs=n), data, "cpu") for n in (1, 1000))
+    short, long = (estimate_seconds(CELL, dataclasses.replace(recipe, epochs=n), data, ON_CPU) for n in (1, 1000))
     assert 0 < 20 * short < long
 
 
@@ -304,12 +304,12 @@ def test_widths_train(data):
         ({"architecture": "333132"}, "no architecture"),
         ({"seeds": [1, 1]}, "distinct"),
         ({"seeds": [-1]}, "not negative"),
-        ({"device": "tpu"}, "unknown device 'tpu'"),
-        ({"device": "cuda"}, "is not there"),
+        ({"execution": Execution("tpu")}, "unknown device 'tpu'"),
+        ({"execution": Execution("cuda")}, "is not there"),
     ],
 )
 def test_mistakes_are_one_line(recipe, data, changes, message):
-    if changes.get("device") == "cuda" and torch.cuda.is_available():
+    if changes.get("execution") == Execution("cuda") and torch.cuda.is_available():
         pytest.skip("there is a GPU")
     arguments = {"architecture": CELL, "recipe": recipe, "data": data, "seeds": [1], **changes}
     with pytest.raises(InvalidInputError, match=message) as error:
