@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--max-seconds", type=float, help="Begin no block of a candidate and its controls after so long.")
 @click.option("--deterministic", is_flag=True, help="The same bits every time on the same GPU; slower.")
 @click.option("--compile", is_flag=True, help="Compile each network first; on a GPU, for long recipes.")
+@click.option("--cuda-graphs", is_flag=True, help="Record each network's step and repeat it; on a GPU.")
 @click.option("--timings", is_flag=True, help="Show real seconds in the table.")
 @json_option
 def verify(folder: Path, task: str | None, strategies: str | None, quick: bool, as_json: bool, **given: Any) -> None:

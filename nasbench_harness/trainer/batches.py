@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,9 +16,8 @@ from nasbench_harness.trainer.recipe import Recipe
 EVALUATION_BATCH = 256  # larger ones leave the cache of a core
 
 
-@dataclass(frozen=True)
-class EpochDraws:
-    """Order and augmentation of one epoch for each seed, all on the CPU.
+class Draws(NamedTuple):
+    """Order and augmentation of some training images for each seed.
 
     Attributes:
         order: Positions of the training images, int64, shape (num_images, stack).
@@ -33,11 +32,11 @@ class EpochDraws:
     is_flipped: Tensor
 
 
-def draw_epoch(seeds: Sequence[int], epoch: int, num_images: int, padding: int, flip: bool) -> EpochDraws:
-    """Draw an epoch; what a seed draws depends on seed and epoch only, not on the device or the other seeds."""
+def draw_epoch(seeds: Sequence[int], epoch: int, num_images: int, padding: int, flip: bool) -> Draws:
+    """Draw an epoch on the CPU; what a seed draws depends on seed and epoch, not on the device or the other seeds."""
     drawn = [_draw(seed, epoch, num_images, padding, flip) for seed in seeds]
     order, top, left, is_flipped = (torch.from_numpy(np.stack(parts, axis=1)) for parts in zip(*drawn, strict=True))
-    return EpochDraws(order, top, left, is_flipped)
+    return Draws(order, top, left, is_flipped)
 
 
 def _draw(seed: int, epoch: int, num_images: int, padding: int, flip: bool) -> tuple[np.ndarray, ...]:
@@ -65,16 +64,15 @@ class DeviceImages:
         self.valid_labels = data.valid_labels.to(device)
         self.range = torch.arange(data.side, device=device)
 
-    def train_batches(self, draws: EpochDraws, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images (n, stack · channels, side, side) and labels (stack, n) of an epoch; the last batch may be smaller."""
-        device = self.labels.device
-        order, top, left, is_flipped = (
-            part.to(device) for part in (draws.order, draws.top, draws.left, draws.is_flipped)
-        )
+    def batch_draws(self, draws: Draws, batch_size: int) -> Iterator[Draws]:
+        """An epoch's draws by batches, on the device; the last may be smaller."""
+        parts = [part.to(self.labels.device) for part in draws]
         for start in range(0, self.num_train, batch_size):
-            batch = slice(start, start + batch_size)
-            images = self.crops(order[batch], top[batch], left[batch], is_flipped[batch])
-            yield images, self.labels[order[batch]].T
+            yield Draws(*(part[start : start + batch_size] for part in parts))
+
+    def train_batch(self, order: Tensor, top: Tensor, left: Tensor, is_flipped: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (n, stack · channels, side, side) and labels (stack, n) of a batch's draws, on the device."""
+        return self.crops(order, top, left, is_flipped), self.labels[order].T
 
     def crops(self, order: Tensor, top: Tensor, left: Tensor, is_flipped: Tensor) -> Tensor:
         """Normalized crops (n, stack · channels, side, side), channels last in memory, of draws (n, stack)."""

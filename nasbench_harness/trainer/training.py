@@ -23,9 +23,9 @@ from nasbench_harness.trainer.devices import (
     is_out_of_memory,
     memory_shortage,
     release_memory,
-    stated_arithmetic,
     synchronize,
 )
+from nasbench_harness.trainer.graphs import NUM_WARM_UPS, RecordedStep, Recorder
 from nasbench_harness.trainer.networks import Network, count_correct
 from nasbench_harness.trainer.recipe import Recipe
 from nasbench_harness.trainer.structure import Structure, is_widths, structure_of
@@ -102,7 +102,7 @@ def train(
     device = execution.checked_device()
 
     def on_device(fitting: Recipe) -> list[TrainingResult]:
-        with stated_arithmetic(device, execution.deterministic):
+        with execution.applied(device):
             images = DeviceImages(data, fitting, device, torch.float32)
             results = _train_all(architecture, structure, fitting, images, data, seeds, execution, keep_networks)
         notice = _notice(architecture, recipe, fitting.stack)
@@ -157,7 +157,7 @@ def estimate_seconds(architecture: str, recipe: Recipe, data: ImageData, executi
     device = execution.checked_device()
 
     def measured(fitting: Recipe) -> float:
-        with stated_arithmetic(device, execution.deterministic):
+        with execution.applied(device):
             images = DeviceImages(data, fitting, device, torch.float32)
             return _seconds_of_a_stack(structure, fitting, images, execution) * -(-recipe.stack // fitting.stack)
 
@@ -166,16 +166,18 @@ def estimate_seconds(architecture: str, recipe: Recipe, data: ImageData, executi
 
 def _seconds_of_a_stack(structure: Structure, recipe: Recipe, images: DeviceImages, execution: Execution) -> float:
     device = images.labels.device
-    run = StackTraining(structure, recipe, images, list(range(recipe.stack)), execution.backend)
-    start, num_steps = perf_counter(), 0
-    for num_steps in run.steps(epoch=0):
-        if num_steps == 1:  # the first one also prepares
+    run = StackTraining(structure, recipe, images, list(range(recipe.stack)), execution.backend, execution.recorder)
+    # The first step also prepares, and so does the one that is recorded; a shorter epoch is timed with both.
+    preparing = 1 + NUM_WARM_UPS if execution.cuda_graphs else 1
+    start, first, last = perf_counter(), 0, min(run.steps_per_epoch, preparing + _TIMED_STEPS)
+    for number in run.steps(epoch=0):
+        if number == preparing < last:
             synchronize(device)
-            start = perf_counter()
-        if num_steps > _TIMED_STEPS:
+            start, first = perf_counter(), number
+        if number == last:
             break
     synchronize(device)
-    per_step = (perf_counter() - start) / max(1, num_steps - 1)
+    per_step = (perf_counter() - start) / (last - first)
     start = perf_counter()
     run.evaluate()
     synchronize(device)
@@ -207,8 +209,8 @@ class Momentum:
         self.is_fused = self.parameters[0].device.type in ("cpu", "cuda")
 
     @torch.no_grad()
-    def step(self, rate: float) -> None:
-        """Move the parameters by their gradients, which are used up."""
+    def step(self, rate: float | Tensor) -> None:
+        """Move the parameters by their gradients, which are used up; a rate on the device only where it is fused."""
         recipe = self.recipe
         # Without a path from input to output all layers before the last cell are without gradients, and stay.
         moved = [parameter for parameter in self.parameters if parameter.grad is not None]
@@ -238,6 +240,7 @@ class StackTraining:
         images: On the device.
         seeds: Training seeds.
         backend: Of torch's compiler; None: the network is not compiled.
+        record: Records a step, to repeat it from then on; None: every step runs as it is.
     """
 
     def __init__(
@@ -247,6 +250,7 @@ class StackTraining:
         images: DeviceImages,
         seeds: Sequence[int],
         backend: str | None = None,
+        record: Recorder | None = None,
     ) -> None:
         device = images.labels.device
         self.recipe, self.images, self.seeds = recipe, images, seeds
@@ -257,8 +261,12 @@ class StackTraining:
             torch.compiler.reset()  # of networks before: it compiles few versions of one class only
             self.forward = torch.compile(self.network, backend=backend, dynamic=False)
         self.autocast = torch.autocast(
-            device.type, torch.bfloat16, enabled=device.type == "cuda" and recipe.gpu_dtype == "bfloat16"
+            device.type,
+            torch.bfloat16,
+            enabled=device.type == "cuda" and recipe.gpu_dtype == "bfloat16",
+            cache_enabled=False,  # each weight is used once, and a recording must not meet an earlier step's copies
         )
+        self.recorded = None if record is None else RecordedStep(record)
         self.optimizer = Momentum(self.network, recipe)
         self.steps_per_epoch = math.ceil(images.num_train / recipe.batch_size)
         self.loss_sum = torch.zeros(len(seeds), dtype=images.mean.dtype, device=device)
@@ -269,14 +277,24 @@ class StackTraining:
         draws = draw_epoch(self.seeds, epoch, images.num_train, images.padding, images.flip)
         self.network.train()
         self.loss_sum.zero_()
-        for step, (batch, labels) in enumerate(images.train_batches(draws, recipe.batch_size)):
-            with self.autocast:
-                logits = self.forward(batch)
-            losses = mean_losses(logits, labels)
-            losses.sum().backward()
-            self.optimizer.step(recipe.rate(epoch * self.steps_per_epoch + step, self.steps_per_epoch))
-            self.loss_sum += losses.detach() * len(batch)
+        for step, drawn in enumerate(images.batch_draws(draws, recipe.batch_size)):
+            rate = recipe.rate(epoch * self.steps_per_epoch + step, self.steps_per_epoch)
+            if self.recorded is None:
+                self._step(*drawn, rate)
+            else:
+                self.recorded(
+                    self._step, *drawn, torch.full((), rate, dtype=torch.float32, device=images.labels.device)
+                )
             yield step + 1
+
+    def _step(self, order: Tensor, top: Tensor, left: Tensor, is_flipped: Tensor, rate: float | Tensor) -> None:
+        batch, labels = self.images.train_batch(order, top, left, is_flipped)
+        with self.autocast:
+            logits = self.forward(batch)
+        losses = mean_losses(logits, labels)
+        losses.sum().backward()
+        self.optimizer.step(rate)
+        self.loss_sum += losses.detach() * len(batch)
 
     def epoch(self, epoch: int) -> tuple[list[float], list[float], list[bool]]:
         """Train one epoch: accuracy in percent, mean training loss and whether all is finite, of each seed."""
@@ -336,7 +354,7 @@ def _train_stack(
     keep_network: bool,
 ) -> list[TrainingResult]:
     start = perf_counter()
-    run = StackTraining(structure, recipe, images, seeds, execution.backend)
+    run = StackTraining(structure, recipe, images, seeds, execution.backend, execution.recorder)
     accuracies, losses, is_finite = zip(*(run.epoch(epoch) for epoch in range(recipe.epochs)), strict=True)
     seconds = (perf_counter() - start) / len(seeds)
     network = None

@@ -37,7 +37,7 @@ class TorchTrainer:
         stack = min(options.training_seeds, _LARGEST_STACK) if recipe.stack > 1 else 1
         self._recipe = replace(recipe, stack=stack)
         self._data = trainer.load_data(options.data or "animals8", options.data_dir, options.split)
-        self._execution = trainer.Execution(options.device, options.deterministic, options.compile)
+        self._execution = trainer.Execution(options.device, options.deterministic, options.compile, options.cuda_graphs)
         self._jobs = options.jobs
         self.recipe, self.data = recipe.name, self._data.name
         notes = {

@@ -54,6 +54,7 @@ class VerifyOptions:
         allocate: ``equal``: every architecture has the same trainings; ``halving``: twice as many architectures train
             once before, and the better of two goes on.
         compile: Compile each network first, on a GPU only: for recipes that train much longer than a minute.
+        cuda_graphs: Record each network's step once and repeat it, on a GPU only: for small networks and batches.
     """
 
     top: int = 5
@@ -71,6 +72,7 @@ class VerifyOptions:
     deterministic: bool = False
     allocate: Allocation = "equal"
     compile: bool = False
+    cuda_graphs: bool = False
 
     def __post_init__(self) -> None:
         for name in ("top", "num_controls", "training_seeds", "jobs"):
@@ -96,6 +98,7 @@ class VerifyOptions:
         parts += [" --split FILE"] if self.split is not None else []
         parts += [" --deterministic"] if self.deterministic else []
         parts += [" --compile"] if self.compile else []
+        parts += [" --cuda-graphs"] if self.cuda_graphs else []
         parts += [" --timings"] if self.timings else []
         return "".join(parts)
 

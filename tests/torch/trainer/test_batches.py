@@ -80,7 +80,7 @@ def test_every_image_once_an_epoch_and_a_smaller_last_batch():
     data = small_data()
     images = images_of(data)
     draws = draw_epoch([1, 2], 0, 22, 1, True)
-    batches = list(images.train_batches(draws, 8))
+    batches = [images.train_batch(*drawn) for drawn in images.batch_draws(draws, 8)]
     assert [batch.shape for batch, _ in batches] == [(8, 2, 8, 8), (8, 2, 8, 8), (6, 2, 8, 8)]
     for seed in range(2):
         labels = torch.cat([labels[seed] for _, labels in batches])

@@ -37,11 +37,11 @@ def test_two_steps_by_hand(recipe, data, key):
     mirror = Network(network_structure(cell(key), recipe, data), [1]).double().train()
     values = [parameter.detach().clone() for parameter in mirror.parameters()]
     momenta = [torch.zeros_like(value) for value in values]
-    batches = run.images.train_batches(draw_epoch([1], 0, 22, 1, True), 8)
+    batches = run.images.batch_draws(draw_epoch([1], 0, 22, 1, True), 8)
     steps = run.steps(0)
     for step in range(2):
         next(steps)
-        images, labels = next(batches)
+        images, labels = run.images.train_batch(*next(batches))
         with torch.no_grad():
             for parameter, value in zip(mirror.parameters(), values, strict=True):
                 parameter.copy_(value)
@@ -127,7 +127,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_images(recipe, data):
     _, losses, _ = run.epoch(0)
     other = stack_training(recipe, data, [1, 2, 3])
     draws = draw_epoch([1, 2, 3], 0, 22, 1, True)
-    batches = list(other.images.train_batches(draws, 8))
+    batches = [other.images.train_batch(*drawn) for drawn in other.images.batch_draws(draws, 8)]
     expected = sum(mean_losses(other.network.train()(x), y) * len(x) for x, y in batches) / 22
     assert losses == pytest.approx(expected.tolist())
 
