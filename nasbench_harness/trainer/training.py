@@ -102,9 +102,14 @@ def train(
     device = execution.checked_device()
 
     def on_device(fitting: Recipe) -> list[TrainingResult]:
+        results = []
         with execution.applied(device):
             images = DeviceImages(data, fitting, device, torch.float32)
-            results = _train_all(architecture, structure, fitting, images, data, seeds, execution, keep_networks)
+            for start in range(0, len(seeds), fitting.stack):
+                wanted = seeds[start : start + fitting.stack]
+                stack = [*wanted, *_spare_seeds(wanted, fitting.stack)]
+                run = StackTraining(structure, fitting, images, stack, execution.backend, execution.recorder)
+                results += _run_to_the_end(run, architecture, data, keep_networks)[: len(wanted)]
         notice = _notice(architecture, recipe, fitting.stack)
         return [dataclasses.replace(result, notice=notice) for result in results]
 
@@ -253,7 +258,7 @@ class StackTraining:
         record: Recorder | None = None,
     ) -> None:
         device = images.labels.device
-        self.recipe, self.images, self.seeds = recipe, images, seeds
+        self.structure, self.recipe, self.images, self.seeds = structure, recipe, images, seeds
         self.network = Network(structure, seeds)
         self.network.to(device=device, dtype=images.mean.dtype, memory_format=torch.channels_last)
         self.forward: Callable[[Tensor], Tensor] = self.network
@@ -324,46 +329,17 @@ def mean_losses(logits: Tensor, labels: Tensor) -> Tensor:
     return losses.view(labels.shape).mean(1)
 
 
-def _train_all(
-    architecture: str,
-    structure: Structure,
-    recipe: Recipe,
-    images: DeviceImages,
-    data: ImageData,
-    seeds: Sequence[int],
-    execution: Execution,
-    keep_networks: bool,
-) -> list[TrainingResult]:
-    results = []
-    for start in range(0, len(seeds), recipe.stack):
-        wanted = seeds[start : start + recipe.stack]
-        stack = [*wanted, *_spare_seeds(wanted, recipe.stack)]
-        run_results = _train_stack(architecture, structure, recipe, images, data, stack, execution, keep_networks)
-        results += run_results[: len(wanted)]
-    return results
-
-
-def _train_stack(
-    architecture: str,
-    structure: Structure,
-    recipe: Recipe,
-    images: DeviceImages,
-    data: ImageData,
-    seeds: Sequence[int],
-    execution: Execution,
-    keep_network: bool,
-) -> list[TrainingResult]:
-    start = perf_counter()
-    run = StackTraining(structure, recipe, images, seeds, execution.backend, execution.recorder)
-    accuracies, losses, is_finite = zip(*(run.epoch(epoch) for epoch in range(recipe.epochs)), strict=True)
-    seconds = (perf_counter() - start) / len(seeds)
+def _run_to_the_end(run: StackTraining, architecture: str, data: ImageData, keep_network: bool) -> list[TrainingResult]:
+    start, num_epochs, stack = perf_counter(), run.recipe.epochs, len(run.seeds)
+    accuracies, losses, is_finite = zip(*(run.epoch(epoch) for epoch in range(num_epochs)), strict=True)
+    seconds = (perf_counter() - start) / stack
     network = None
     if keep_network:
         state = {name: value.cpu() for name, value in run.network.state_dict().items()}
-        network = TrainedStack(structure, tuple(seeds), state, data.mean, data.std)
+        network = TrainedStack(run.structure, tuple(run.seeds), state, data.mean, data.std)
     results = []
-    for position, seed in enumerate(seeds):
-        lives = [all(epoch[position] for epoch in is_finite[: end + 1]) for end in range(recipe.epochs)]
+    for position, seed in enumerate(run.seeds):
+        lives = [all(epoch[position] for epoch in is_finite[: end + 1]) for end in range(num_epochs)]
         curve = tuple(epoch[position] if alive else data.chance for epoch, alive in zip(accuracies, lives, strict=True))
         results.append(
             TrainingResult(
@@ -374,7 +350,7 @@ def _train_stack(
                 train_loss=tuple(epoch[position] for epoch in losses),
                 diverged=not lives[-1],
                 seconds=seconds,
-                stack=len(seeds),
+                stack=stack,
                 network=network,
             )
         )
