@@ -13,8 +13,9 @@ from nasbench_harness.errors import RunsFailedError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.planning import Plan, StrategyLike, entries_of, execute_plan, plan_study, task_list
-from nasbench_harness.regression import BASELINE_SEEDS, Gate, TaskCheck, check_baselines, find_subjects, subject_of
-from nasbench_harness.regression import save_baseline as save_one_baseline
+from nasbench_harness.regression.baselines import BASELINE_SEEDS, find_subjects, subject_of
+from nasbench_harness.regression.baselines import save_baseline as save_one_baseline
+from nasbench_harness.regression.gate import Gate, TaskCheck, check_baselines
 from nasbench_harness.store.record import Quoted, ReportOptions
 from nasbench_harness.study import DEFAULT_SEEDS, PAPER_RESAMPLES, PAPER_SEEDS, Study, open_study
 

@@ -15,7 +15,7 @@ import pytest
 if TYPE_CHECKING:
     from nasbench_harness.engine.references import Entry
     from nasbench_harness.engine.speed import Speed
-    from nasbench_harness.regression import TaskCheck
+    from nasbench_harness.regression.gate import TaskCheck
 
 _INI = "nasbench_baselines"
 

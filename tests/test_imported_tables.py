@@ -8,7 +8,7 @@ from nasbench_harness import compare, load_task
 from nasbench_harness.engine.execution import Rules, run_seeds
 from nasbench_harness.engine.references import Entry, resolve
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.regression import final_picks, trace_hash
+from nasbench_harness.regression.traces import final_picks, trace_hash
 from nasbench_harness.tables.importing.build import import_table
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table

@@ -8,7 +8,8 @@ from nasbench_harness import check_baseline
 from nasbench_harness.engine.execution import Rules, run_seeds
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.regression import TRACE_SEEDS, find_subjects
+from nasbench_harness.regression.baselines import find_subjects
+from nasbench_harness.regression.traces import TRACE_SEEDS
 
 from .conftest import least_cpu_seconds
 

@@ -9,7 +9,8 @@ from nasbench_harness.engine.execution import Rules
 from nasbench_harness.engine.references import Entry, resolve
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.regression import LOOKS, Gate, regret_codes
+from nasbench_harness.regression.gate import LOOKS, Gate
+from nasbench_harness.regression.traces import regret_codes
 from nasbench_harness.statistics import Case, regress_family
 
 MARGIN = 0.05

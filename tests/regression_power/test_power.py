@@ -15,7 +15,8 @@ import pytest
 
 from nasbench_harness.engine.references import Entry, resolve
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.regression import LOOKS, Subject, check_baselines
+from nasbench_harness.regression.baselines import Subject
+from nasbench_harness.regression.gate import LOOKS, check_baselines
 from nasbench_harness.store.baselines import baseline_path, read_baseline
 
 from . import mutants

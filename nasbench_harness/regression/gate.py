@@ -1,40 +1,30 @@
-"""Regression tests of strategies: baselines of accepted runs, and what a changed strategy does to them.
+"""The gate: first the exact trace, then statistics.
 
-First the exact trace: where the runs with seeds 0 … 99 propose and return what they did, nothing has changed. Only
-where they differ, the statistical gate decides, in looks (see ``nasbench_harness.statistics.regression``). Runs advance
-in lockstep, in batches of constant memory; nothing is stored.
+Where the runs with seeds 0 … 99 propose and return what they did, nothing has changed. Only where they differ, the
+statistical gate decides, in looks (see ``nasbench_harness.statistics.regression``).
 """
 
 from __future__ import annotations
 
-import platform
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Literal
 
 import numpy as np
 
-from nasbench_harness.arrays import AnyArray, Ints
-from nasbench_harness.engine.commands import rule_flags, written
-from nasbench_harness.engine.execution import Rules, plan_batches, run_seeds
-from nasbench_harness.engine.references import Entry, Spec, resolve
-from nasbench_harness.errors import InvalidInputError, StrategyError, UnknownNameError
+from nasbench_harness.arrays import Ints
+from nasbench_harness.engine.execution import Rules
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.evaluation.status import Status
-from nasbench_harness.evaluation.task import Task, all_task_names, load_task
+from nasbench_harness.evaluation.task import all_task_names, load_task
+from nasbench_harness.regression.baselines import Subject, save_command, this_platform
+from nasbench_harness.regression.traces import regret_codes, traced
 from nasbench_harness.statistics import Case, Difference, Regression, count_codes, regress_family
 from nasbench_harness.statistics.regression import ALPHA, LOOKS, Verdict
-from nasbench_harness.store.baselines import Baseline, TaskBaseline, baseline_path, read_baseline, write_baseline
-from nasbench_harness.store.record import StrategyRecord, StudyRecord
 from nasbench_harness.tables.table import Metric
 
-TRACE_SEEDS = 100
-BASELINE_SEEDS = 3_000
 ACCURACY_MARGIN_PP = 0.05
 
 
@@ -64,16 +54,6 @@ class Gate:
             raise InvalidInputError(f"alpha must lie between 0 and .5, not {self.alpha!r}")
         if not self.looks or list(self.looks) != sorted(set(self.looks)) or self.looks[0] < 2:
             raise InvalidInputError(f"looks must be ascending numbers of seeds, each at least 2, not {self.looks!r}")
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A strategy as it is now, beside its baseline."""
-
-    spec: Spec
-    given: Mapping[str, Any]
-    baseline: Baseline
-    path: Path
 
 
 @dataclass(frozen=True)
@@ -140,85 +120,6 @@ class TaskCheck:
             return f"{effect}; no number of seeds decides: widen the margin or save a baseline of more seeds"
         one_look = f"declare one look at {self.num_seeds + self.num_more:,}"
         return f"{effect}; about {self.num_more:,} more seeds would decide: {one_look}"
-
-
-def save_baseline(
-    spec: Spec,
-    given: Mapping[str, Any],
-    tasks: Sequence[Task],
-    rules: Rules,
-    folder: Path,
-    num_seeds: int = BASELINE_SEEDS,
-) -> Path:
-    """Run a strategy and write its baseline; what its file held before is replaced.
-
-    Args:
-        spec: The strategy.
-        given: Hyperparameters that were given; the others follow the code's defaults from now on.
-        tasks: The file will hold exactly these.
-        rules: Protocol and study seed.
-        folder: Folder of the baselines.
-        num_seeds: Runs on each task.
-
-    Raises:
-        InvalidInputError: Fewer seeds than the trace needs, a study seed below 0, or the folder cannot be written.
-        StrategyError: The strategy broke its contract, or a run returned nothing.
-    """
-    if num_seeds < TRACE_SEEDS:
-        raise InvalidInputError(f"a baseline needs at least {TRACE_SEEDS} seeds, not {num_seeds}")
-    if rules.study_seed < 0:
-        raise InvalidInputError(f"study_seed must be a whole number of at least 0, not {rules.study_seed}")
-    baseline = Baseline(
-        label=spec.label,
-        reference=spec.reference,
-        given=dict(given),
-        parameters=dict(spec.parameters),
-        protocol=protocol_fields(rules.protocol),
-        study_seed=rules.study_seed,
-        tasks={task.name: _accepted(spec, task, rules, num_seeds) for task in tasks},
-        platform=_platform(),
-        harness=version("nasbench-harness"),
-        command=_save_command(spec, given, [task.name for task in tasks], rules, num_seeds),
-    )
-    return write_baseline(folder, baseline)
-
-
-def find_subjects(folder: Path) -> list[Subject]:
-    """Every baseline of a folder with its strategy as it is now.
-
-    Raises:
-        InvalidInputError: There is no baseline, or one is damaged, or its strategy is gone.
-    """
-    paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
-    if not paths:
-        raise InvalidInputError(f"{folder} holds no baselines: nasbench-harness baseline save --dir {folder}")
-    subjects = []
-    for path in paths:
-        baseline = read_baseline(path)
-        try:
-            spec = resolve(Entry(baseline.reference, None, baseline.given))
-        except InvalidInputError as error:
-            raise InvalidInputError(f"{path} is an orphan ({error}): delete it, or save it again") from error
-        subjects.append(Subject(replace(spec, label=baseline.label), baseline.given, baseline, path))
-    return subjects
-
-
-def subject_of(spec: Spec, given: Mapping[str, Any], folder: Path) -> Subject:
-    """A strategy with the baseline of its label.
-
-    Args:
-        spec: The strategy.
-        given: Hyperparameters that were given.
-        folder: Folder of the baselines.
-
-    Raises:
-        InvalidInputError: There is none (the message names the command that makes one), or it is damaged.
-    """
-    path = baseline_path(folder, spec.label)
-    if not path.is_file():
-        command = _save_command(spec, given, (), Rules(Protocol(), 0), BASELINE_SEEDS)
-        raise InvalidInputError(f"there is no baseline {path}; to make it: {command} --dir {shlex.quote(str(folder))}")
-    return Subject(spec, given, read_baseline(path), path)
 
 
 def check_baselines(
@@ -290,7 +191,7 @@ class _Candidate:
             self.notes += (f"the trace may depend on the platform and is not compared: {differing}",)
             return False
         start = perf_counter()
-        trace, self._codes = _traced(self.subject.spec, self.task, self.rules)
+        trace, self._codes = traced(self.subject.spec, self.task, self.rules)
         self.seconds += perf_counter() - start
         return trace == self.old.trace
 
@@ -329,109 +230,8 @@ class _Candidate:
         """What makes the strategy as it is now the baseline."""
         subject, tasks = self.subject, self.subject.baseline.tasks
         num_seeds = max(runs.num_seeds for runs in tasks.values())
-        command = _save_command(subject.spec, subject.given, list(tasks), self.rules, num_seeds)
+        command = save_command(subject.spec, subject.given, list(tasks), self.rules, num_seeds)
         return f"{command} --dir {shlex.quote(str(subject.path.parent))}"
-
-
-def _save_command(spec: Spec, given: Mapping[str, Any], tasks: Sequence[str], rules: Rules, num_seeds: int) -> str:
-    """``nasbench-harness baseline save …`` of one strategy, without the folder; no tasks: the default, all."""
-    strategy = StrategyRecord(spec.label, spec.reference, given)
-    record = StudyRecord((strategy,), tuple(tasks), num_seeds, rules.protocol, rules.study_seed)
-    parts = ["nasbench-harness", "baseline", "save", "--strategies", shlex.quote(written(strategy))]
-    if tasks:
-        parts += ["--tasks", ",".join(tasks)]
-    return " ".join([*parts, *rule_flags(record, BASELINE_SEEDS)])
-
-
-def protocol_fields(protocol: Protocol) -> dict[str, Any]:
-    """The evaluations, and every field that differs from its default."""
-    defaults = vars(Protocol())
-    changed = {name: value for name, value in vars(protocol).items() if value != defaults[name]}
-    return {"evaluations": protocol.evaluations, **changed}
-
-
-def final_picks(columns: Mapping[str, AnyArray], task: Task, protocol: Protocol) -> Ints:
-    """What each run of a batch returned, −1 where nothing; shape (num_runs,).
-
-    Args:
-        columns: Of its trace, shape (num_rows, num_runs).
-        task: The task.
-        protocol: Its ``selection`` decides whether recommendations count.
-    """
-    status, runs = columns["status"], np.arange(columns["status"].shape[1])
-    if not len(status):
-        return np.full(len(runs), -1)
-    has_value = (status == Status.OK) | (status == Status.DUPLICATE)
-    objective = task.objectives[0]
-    losses = np.where(has_value, objective.loss(columns[f"value_{objective.metric.name}"]), np.inf)
-    first_best = losses.argmin(axis=0)
-    picks: Ints = np.where(has_value.any(axis=0), columns["architecture"][first_best, runs], -1).astype(np.int64)
-    if "recommended" in columns and protocol.selection == "own":
-        last = len(status) - 1 - (status != Status.NONE)[::-1].argmax(axis=0)
-        recommended = columns["recommended"][last, runs]
-        picks = np.where(recommended >= 0, recommended, picks)
-    return picks
-
-
-def trace_hash(columns: Mapping[str, AnyArray], picks: Ints) -> str:
-    """Hash of what runs proposed, recommended and returned, in order.
-
-    Args:
-        columns: Of a batch's trace, shape (num_rows, num_runs).
-        picks: What each run returned, shape (num_runs,).
-    """
-    digest = sha256()
-    is_row = columns["status"] != Status.NONE
-    names = [name for name in ("architecture", "recommended") if name in columns]
-    for run, pick in enumerate(picks.tolist()):
-        for name in names:
-            rows = columns[name][is_row[:, run], run].astype("<i8")
-            # Whether a strategy recommends at all is known by its class; a run that did not is as if it could not.
-            if name == "architecture" or rows.max(initial=-1) >= 0:
-                digest.update(f"{name} {len(rows)}\n".encode() + rows.tobytes())
-        digest.update(f"pick {pick}\n".encode())
-    return digest.hexdigest()
-
-
-def _accepted(spec: Spec, task: Task, rules: Rules, num_seeds: int) -> TaskBaseline:
-    trace, first = _traced(spec, task, rules)
-    report = task.report
-    counts = count_codes(np.concatenate([first, regret_codes(spec, task, rules, TRACE_SEEDS, num_seeds)]))
-    return TaskBaseline(task.table.digest, report.metric.name, _unit(report.metric), report.step, trace, counts)
-
-
-def _run(spec: Spec, task: Task, rules: Rules, seeds: Ints) -> tuple[dict[str, AnyArray], Ints]:
-    """Trace and picks of a batch."""
-    columns = run_seeds(spec, task, rules, seeds).trace.columns()
-    picks = final_picks(columns, task, rules.protocol)
-    if (picks < 0).any():
-        num_empty = int((picks < 0).sum())
-        raise StrategyError(f"{spec.label} on {task.name}: {num_empty} of {len(seeds)} runs returned nothing")
-    task.oracle.prepare(picks)
-    return columns, picks
-
-
-def _traced(spec: Spec, task: Task, rules: Rules) -> tuple[str, Ints]:
-    """Hash of the first runs, and their final regrets as grid codes."""
-    columns, picks = _run(spec, task, rules, np.arange(TRACE_SEEDS))
-    return trace_hash(columns, picks), task.report.regret_codes(picks)
-
-
-def regret_codes(spec: Spec, task: Task, rules: Rules, first: int, end: int) -> Ints:
-    """Final regrets of the seeds first … end − 1 as grid codes, run in batches of bounded memory."""
-    parts = [task.report.regret_codes(_run(spec, task, rules, s)[1]) for s in _batches(spec, task, rules, first, end)]
-    return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
-
-
-def _batches(spec: Spec, task: Task, rules: Rules, first: int, end: int) -> Iterator[Ints]:
-    """Seeds of batches whose memory is bounded."""
-    ranges = [(start, min(start + TRACE_SEEDS, end) - 1) for start in range(first, end, TRACE_SEEDS)]
-    for plan in plan_batches(spec, task, ranges, rules.protocol):
-        yield plan.run_seeds
-
-
-def _unit(metric: Metric) -> str:
-    return "pp" if metric.unit == "%" else metric.unit
 
 
 def _margin(gate: Gate, metric: Metric, task: str) -> float:
@@ -442,15 +242,6 @@ def _margin(gate: Gate, metric: Metric, task: str) -> float:
     raise InvalidInputError(f"task {task}: {metric.name} is no accuracy in percent: give a margin in {metric.unit}")
 
 
-def _platform() -> dict[str, str]:
-    return {
-        "machine": platform.machine(),
-        "numpy": version("numpy"),
-        "python": platform.python_version(),
-        "system": platform.system(),
-    }
-
-
 def _platform_differences(subject: Subject) -> str:
     """How this platform differs from the baseline's, for strategies whose traces depend on it; else empty."""
     if getattr(subject.spec.target, "reproducible", "exact") == "exact":
@@ -458,7 +249,7 @@ def _platform_differences(subject: Subject) -> str:
     saved = subject.baseline.platform
     return ", ".join(
         f"{name} {here}, saved on {saved.get(name, 'an unknown one')}"
-        for name, here in _platform().items()
+        for name, here in this_platform().items()
         if saved.get(name) != here
     )
 

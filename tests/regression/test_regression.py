@@ -13,10 +13,12 @@ from nasbench_harness.engine.execution import Rules, run_seeds
 from nasbench_harness.engine.references import Entry, resolve, strategy_entry_points
 from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.regression import Subject, check_baselines, final_picks, find_subjects, regret_codes, trace_hash
+from nasbench_harness.regression.baselines import Subject, find_subjects
+from nasbench_harness.regression.gate import check_baselines
+from nasbench_harness.regression.traces import final_picks, regret_codes, trace_hash
 from nasbench_harness.store.baselines import baseline_path, read_baseline
 
-BASELINES = Path(__file__).parents[1] / "results" / "baselines"
+BASELINES = Path(__file__).parents[2] / "results" / "baselines"
 TASK = "nb201-cifar100"
 SMALL = {"tasks": [TASK], "seeds": 300, "evaluations": 40}
 

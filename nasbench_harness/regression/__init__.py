@@ -1,0 +1,1 @@
+"""Regression tests of strategies: baselines of accepted runs, and what a changed strategy does to them."""

@@ -1,0 +1,91 @@
+"""What a strategy's runs propose and return, run in lockstep, in batches of constant memory; nothing is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+
+import numpy as np
+
+from nasbench_harness.arrays import AnyArray, Ints
+from nasbench_harness.engine.execution import Rules, plan_batches, run_seeds
+from nasbench_harness.engine.references import Spec
+from nasbench_harness.errors import StrategyError
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.status import Status
+from nasbench_harness.evaluation.task import Task
+
+TRACE_SEEDS = 100
+
+
+def final_picks(columns: Mapping[str, AnyArray], task: Task, protocol: Protocol) -> Ints:
+    """What each run of a batch returned, −1 where nothing; shape (num_runs,).
+
+    Args:
+        columns: Of its trace, shape (num_rows, num_runs).
+        task: The task.
+        protocol: Its ``selection`` decides whether recommendations count.
+    """
+    status, runs = columns["status"], np.arange(columns["status"].shape[1])
+    if not len(status):
+        return np.full(len(runs), -1)
+    has_value = (status == Status.OK) | (status == Status.DUPLICATE)
+    objective = task.objectives[0]
+    losses = np.where(has_value, objective.loss(columns[f"value_{objective.metric.name}"]), np.inf)
+    first_best = losses.argmin(axis=0)
+    picks: Ints = np.where(has_value.any(axis=0), columns["architecture"][first_best, runs], -1).astype(np.int64)
+    if "recommended" in columns and protocol.selection == "own":
+        last = len(status) - 1 - (status != Status.NONE)[::-1].argmax(axis=0)
+        recommended = columns["recommended"][last, runs]
+        picks = np.where(recommended >= 0, recommended, picks)
+    return picks
+
+
+def trace_hash(columns: Mapping[str, AnyArray], picks: Ints) -> str:
+    """Hash of what runs proposed, recommended and returned, in order.
+
+    Args:
+        columns: Of a batch's trace, shape (num_rows, num_runs).
+        picks: What each run returned, shape (num_runs,).
+    """
+    digest = sha256()
+    is_row = columns["status"] != Status.NONE
+    names = [name for name in ("architecture", "recommended") if name in columns]
+    for run, pick in enumerate(picks.tolist()):
+        for name in names:
+            rows = columns[name][is_row[:, run], run].astype("<i8")
+            # Whether a strategy recommends at all is known by its class; a run that did not is as if it could not.
+            if name == "architecture" or rows.max(initial=-1) >= 0:
+                digest.update(f"{name} {len(rows)}\n".encode() + rows.tobytes())
+        digest.update(f"pick {pick}\n".encode())
+    return digest.hexdigest()
+
+
+def _run(spec: Spec, task: Task, rules: Rules, seeds: Ints) -> tuple[dict[str, AnyArray], Ints]:
+    """Trace and picks of a batch."""
+    columns = run_seeds(spec, task, rules, seeds).trace.columns()
+    picks = final_picks(columns, task, rules.protocol)
+    if (picks < 0).any():
+        num_empty = int((picks < 0).sum())
+        raise StrategyError(f"{spec.label} on {task.name}: {num_empty} of {len(seeds)} runs returned nothing")
+    task.oracle.prepare(picks)
+    return columns, picks
+
+
+def traced(spec: Spec, task: Task, rules: Rules) -> tuple[str, Ints]:
+    """Hash of the first runs, and their final regrets as grid codes."""
+    columns, picks = _run(spec, task, rules, np.arange(TRACE_SEEDS))
+    return trace_hash(columns, picks), task.report.regret_codes(picks)
+
+
+def regret_codes(spec: Spec, task: Task, rules: Rules, first: int, end: int) -> Ints:
+    """Final regrets of the seeds first … end − 1 as grid codes, run in batches of bounded memory."""
+    parts = [task.report.regret_codes(_run(spec, task, rules, s)[1]) for s in _batches(spec, task, rules, first, end)]
+    return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
+
+
+def _batches(spec: Spec, task: Task, rules: Rules, first: int, end: int) -> Iterator[Ints]:
+    """Seeds of batches whose memory is bounded."""
+    ranges = [(start, min(start + TRACE_SEEDS, end) - 1) for start in range(first, end, TRACE_SEEDS)]
+    for plan in plan_batches(spec, task, ranges, rules.protocol):
+        yield plan.run_seeds
