@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -154,23 +156,30 @@ def _execute_in_workers(
     from loky import get_reusable_executor
     from loky.process_executor import BrokenProcessPool
 
-    def submit(plan: BatchPlan, workers: int) -> Any:
+    def submit(plan: BatchPlan, workers: int) -> Future[BatchReport]:
         # Workers that were started from another folder would not find the user's modules.
         executor = get_reusable_executor(workers, initializer=_use_path, initargs=(list(sys.path),))
-        return executor.submit(_run_and_store, plan, rules, folder, git)
+        try:
+            submitted: Future[BatchReport] = executor.submit(_run_and_store, plan, rules, folder, git)
+            return submitted
+        except BrokenProcessPool as error:  # a worker died this moment
+            lost: Future[BatchReport] = Future()
+            lost.set_exception(error)
+            return lost
 
-    lost = []
-    for plan, future in [(plan, submit(plan, min(jobs, len(plans)))) for plan in plans]:
+    def report(plan: BatchPlan, submitted: Future[BatchReport]) -> BatchReport:
+        with suppress(BrokenProcessPool):
+            return submitted.result()
+        # A worker that dies takes the others' batches with it: one at a time, only the culprit's fails.
+        wait(futures)
         try:
-            yield future.result()
-        except BrokenProcessPool:
-            lost.append(plan)
-    # A worker that dies takes the others' batches with it: one at a time, only the culprit's fails.
-    for plan in lost:
-        try:
-            yield submit(plan, 1).result()
+            return submit(plan, 1).result()
         except BrokenProcessPool as error:
-            yield _failed(plan, rules, folder, error)
+            return _failed(plan, rules, folder, error)
+
+    futures = [submit(plan, min(jobs, len(plans))) for plan in plans]
+    for plan, submitted in zip(plans, futures, strict=True):
+        yield report(plan, submitted)
 
 
 def _use_path(path: list[str]) -> None:

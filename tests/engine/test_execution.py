@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from loky import get_reusable_executor
+from loky.process_executor import BrokenProcessPool
 
 from nasbench_harness.engine.execution import (
     BatchPlan,
@@ -59,6 +60,10 @@ def written(tmp_path, monkeypatch):
         "    yield rng.integers(problem.space.num_architectures)\n"
         "    import os\n"
         "    os._exit(1)\n"
+        "def kills_late(problem, rng):\n"
+        "    import time\n"
+        "    time.sleep(1)\n"
+        "    yield from kills(problem, rng)\n"
     )
     yield "written_strategies"
     sys.modules.pop("written_strategies", None)
@@ -193,12 +198,32 @@ def test_workers_of_an_earlier_study_find_code_of_the_folder_entered_since(tiny,
 
 
 @pytest.mark.usefixtures("_fresh_workers")
-def test_a_worker_that_dies_fails_alone(tiny, tmp_path, written):
+@pytest.mark.parametrize("kills", ["kills", "kills_late"])  # late: the others are done by then
+def test_a_worker_that_dies_fails_alone(tiny, tmp_path, written, kills):
     # As a crash inside torch or the kernel's memory killer would end it.
-    specs = specs_of("random-search", f"{written}:kills", f"{written}:works")
+    specs = specs_of("random-search", f"{written}:{kills}", f"{written}:works")
     reports = run_study(specs, tiny, Rules(Protocol(evaluations=5), 0), tmp_path, jobs=2, ranges=((0, 4),))
     assert [bool(report.failure) for report in reports] == [False, True, False]
     assert len(list((tmp_path / "failures").iterdir())) == 1
+
+
+@pytest.mark.usefixtures("_fresh_workers")
+def test_a_batch_that_meets_broken_workers_runs_alone(tiny, tmp_path, random_search, monkeypatch):
+    executor, calls = type(get_reusable_executor(max_workers=2)), []
+    submit = executor.submit
+
+    def breaks_once(self, *arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise BrokenProcessPool
+        return submit(self, *arguments)
+
+    monkeypatch.setattr(executor, "submit", breaks_once)
+    plans = [BatchPlan(random_search, tiny, ((first, first + 4),)) for first in (0, 100, 200)]
+    reports = list(execute(plans, Rules(Protocol(evaluations=5), 0), tmp_path, jobs=2))
+    assert [report.failure for report in reports] == ["", "", ""]
+    assert len(calls) == 4
+    assert len(list((tmp_path / "runs").rglob("*.parquet"))) == 3
 
 
 def test_a_message_of_the_harness_needs_no_type(tiny, tmp_path):
