@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,7 +20,8 @@ class RecordedStep:
 
     A recording repeats the same kernels on the same memory, so inputs are copied to where they lay when it was made.
     A step must put its results into tensors that exist before it, and read nothing else that changes. Inputs of other
-    shapes than the first ones run as they are.
+    shapes than the first ones run as they are. A recording keeps the memory of a whole step for itself, so that such
+    inputs need more memory than without.
 
     Args:
         record: Records what a function does on the device, without doing it; returns what repeats it.
@@ -50,6 +52,7 @@ class RecordedStep:
 
 def cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
     """Record the kernels that a function starts on the current stream, which must be one of ``recordable``."""
+    gc.collect()  # an older recording that dies later would take the workspaces of this one with it
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, stream=torch.cuda.current_stream()):
         work()
@@ -59,7 +62,7 @@ def cuda_graph(work: Callable[[], None]) -> Callable[[], None]:
 @contextmanager
 def recordable(device: torch.device) -> Iterator[None]:
     """Work on a stream that can be recorded; the default one cannot."""
-    stream = _stream(device)
+    stream = _stream(torch.cuda.current_device() if device.index is None else device.index)
     stream.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(stream):
         yield
@@ -67,6 +70,6 @@ def recordable(device: torch.device) -> Iterator[None]:
 
 
 @cache
-def _stream(device: torch.device) -> torch.cuda.Stream:
-    """Always the same, because memory is kept by stream."""
-    return torch.cuda.Stream(device)
+def _stream(index: int) -> torch.cuda.Stream:
+    """Always the same for a device, because memory is kept by stream."""
+    return torch.cuda.Stream(torch.device("cuda", index))

@@ -99,9 +99,8 @@ def train(
     structure = network_structure(architecture, recipe, data)
     if len(set(seeds)) < len(seeds) or min(seeds, default=0) < 0:
         raise InvalidInputError(f"training seeds must be distinct and not negative, got {list(seeds)}")
-    device = execution.checked_device()
 
-    def on_device(fitting: Recipe) -> list[TrainingResult]:
+    def on_device(fitting: Recipe, device: torch.device) -> list[TrainingResult]:
         results = []
         with execution.applied(device):
             images = DeviceImages(data, fitting, device, torch.float32)
@@ -113,27 +112,29 @@ def train(
         notice = _notice(architecture, recipe, fitting.stack)
         return [dataclasses.replace(result, notice=notice) for result in results]
 
-    return _with_fitting_stack(architecture, recipe, device, on_device)
+    return _with_fitting_stack(architecture, recipe, execution, on_device)
 
 
 def _with_fitting_stack(
-    architecture: str, recipe: Recipe, device: torch.device, call: Callable[[Recipe], Answer]
+    architecture: str, recipe: Recipe, execution: Execution, call: Callable[[Recipe, torch.device], Answer]
 ) -> Answer:
     """What ``call`` answers for the recipe, with its stack halved until it fits into memory.
 
     Raises:
+        InvalidInputError: The device cannot do what is asked of it.
         HarnessError: Not even one seed fits.
     """
-    shortage = ""
+    device, shortage = execution.checked_device(), ""
     for stack in _halvings(recipe.stack):
         try:
-            return call(dataclasses.replace(recipe, stack=stack))
+            return call(dataclasses.replace(recipe, stack=stack), device)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             shortage = memory_shortage(device, error)  # not the error: it would keep its tensors alive
         release_memory(device)
-    raise HarnessError(f"{architecture} does not fit into the memory of {device}: {shortage}")
+    hint = "; --cuda-graphs takes up to twice as much: leave it out" if execution.cuda_graphs else ""
+    raise HarnessError(f"{architecture} does not fit into the memory of {device}: {shortage}{hint}")
 
 
 def _halvings(stack: int) -> Iterator[int]:
@@ -159,14 +160,13 @@ def estimate_seconds(architecture: str, recipe: Recipe, data: ImageData, executi
         HarnessError: The device's memory is too small for one seed.
     """
     structure = network_structure(architecture, recipe, data)
-    device = execution.checked_device()
 
-    def measured(fitting: Recipe) -> float:
+    def measured(fitting: Recipe, device: torch.device) -> float:
         with execution.applied(device):
             images = DeviceImages(data, fitting, device, torch.float32)
             return _seconds_of_a_stack(structure, fitting, images, execution) * -(-recipe.stack // fitting.stack)
 
-    return _with_fitting_stack(architecture, recipe, device, measured)
+    return _with_fitting_stack(architecture, recipe, execution, measured)
 
 
 def _seconds_of_a_stack(structure: Structure, recipe: Recipe, images: DeviceImages, execution: Execution) -> float:

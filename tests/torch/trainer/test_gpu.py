@@ -9,6 +9,9 @@ import pytest
 import torch
 
 from nasbench_harness.trainer import Execution, load_data, recipe_of, train
+from nasbench_harness.trainer.batches import DeviceImages
+from nasbench_harness.trainer.graphs import cuda_graph
+from nasbench_harness.trainer.training import StackTraining, network_structure
 
 from .conftest import cell, small_data
 from .test_speed import median_ratio, plain_training
@@ -73,3 +76,22 @@ def test_a_gpu_trains_what_a_cpu_trains(recipe, data, gpu_dtype, tolerance):
     there, here = (train(cell("320142"), recipe, data, [1, 2, 3], Execution(device)) for device in ("cuda", "cpu"))
     for one, other in zip(there, here, strict=True):
         assert one.train_loss[0] == pytest.approx(other.train_loss[0], rel=tolerance)
+
+
+@pytest.mark.parametrize("gpu_dtype", ["float32", "bfloat16"])
+def test_recordings_repeat_the_bits_of_their_steps(recipe, data, gpu_dtype):
+    """Two architectures after each other in one process, each recorded and then step by step with the same rates."""
+    recipe = dataclasses.replace(recipe, epochs=4, gpu_dtype=gpu_dtype, schedule="cosine_per_step")
+    execution, device = Execution("cuda", deterministic=True, cuda_graphs=True), torch.device("cuda")
+    with execution.applied(device):
+        images = DeviceImages(data, recipe, device, torch.float32)
+        for key in ("320142", "333132"):
+            structure, found = network_structure(cell(key), recipe, data), []
+            for record in (cuda_graph, lambda work: work):
+                run = StackTraining(structure, recipe, images, [1, 2], record=record)
+                epochs = [run.epoch(epoch) for epoch in range(recipe.epochs)]
+                found.append((epochs, {name: value.cpu() for name, value in run.network.state_dict().items()}))
+                del run
+            (recorded, one), (stepwise, other) = found
+            assert recorded == stepwise
+            assert all(torch.equal(value, other[name]) for name, value in one.items())

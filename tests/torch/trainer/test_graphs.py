@@ -58,6 +58,13 @@ def test_a_recorded_training_is_the_plain_one(recipe, data, recordings, key, sch
     ):
         assert (found_accuracies, found_finite) == (accuracies, finite)
         assert found_losses == pytest.approx(losses, rel=1e-6)  # the rate on a device is float32
+    # The same steps with the rate on the device, each done as it is: every bit is the same.
+    stepwise, exact = trained(recipe, data, key, lambda work: work, epochs=4)
+    assert found == exact
+    for value, other in zip(
+        stepwise.network.state_dict().values(), recorded.network.state_dict().values(), strict=True
+    ):
+        assert torch.equal(value, other)
     for (name, value), other in zip(
         plain.network.state_dict().items(), recorded.network.state_dict().values(), strict=True
     ):
