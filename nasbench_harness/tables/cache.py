@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from nasbench_harness.arrays import Floats
 from nasbench_harness.errors import TableError
 from nasbench_harness.tables.location import VARIABLE, imported_folder
-from nasbench_harness.tables.table import Table, metadata_of, table_from_metadata
+from nasbench_harness.tables.table import Column, Metric, Table, metadata_of, table_from_metadata
 
 METADATA = "table.json"
 _DIGEST = "table.sha256"
@@ -84,18 +87,60 @@ def _put(temporary: Path, folder: Path, replace: bool) -> None:
             raise
 
 
-def open_table(folder: Path) -> Table:
-    """Open a cached table as memory maps; the arrays' contents are checked by ``verify_table``.
+class CachedColumn(Column):
+    """A column whose array lies in the cache: mapped and compared with its digest when it is first read.
+
+    Large tables hold much that a study never reads. In another process it is opened again, not copied there.
+
+    Args:
+        metric: What it means.
+        path: The array.
+        sha256: Of the file.
+    """
+
+    path: Path
+    sha256: str
+
+    def __init__(self, metric: Metric, path: Path, sha256: str) -> None:
+        for name, value in {"metric": metric, "path": path, "sha256": sha256}.items():
+            object.__setattr__(self, name, value)
+
+    def __reduce__(self) -> tuple[type, tuple[Metric, Path, str]]:
+        return CachedColumn, (self.metric, self.path, self.sha256)
+
+    @cached_property
+    def values(self) -> Floats:
+        """The array, read-only.
+
+        Raises:
+            TableError: It is missing or damaged.
+        """
+        damage = _damage(self.path, self.sha256)
+        if damage:
+            raise _corrupt(self.path.parent, damage)
+        return _mapped(self.path)
+
+
+def open_table(folder: Path, *, is_checked: bool = True) -> Table:
+    """Open a cached table; an array is mapped and compared with its digest when it is first read.
+
+    Args:
+        folder: Where it lies.
+        is_checked: Else all arrays are mapped now, whatever they hold.
 
     Raises:
-        TableError: The metadata or an array is missing or damaged.
+        TableError: The metadata are missing or damaged; unchecked: an array cannot be mapped.
     """
+
+    def column(metric: Metric, file: str, sha256: str) -> Column:
+        return CachedColumn(metric, folder / file, sha256) if is_checked else Column(metric, _mapped(folder / file))
+
     try:
         text = (folder / METADATA).read_text(encoding="utf-8")
         digest = hashlib.sha256(text.encode()).hexdigest()
         if digest != (folder / _DIGEST).read_text(encoding="utf-8"):
             raise ValueError(f"{METADATA} does not match its digest")
-        return table_from_metadata(text, digest, folder)
+        return dataclasses.replace(table_from_metadata(text, digest, column), folder=folder)
     except Exception as error:  # a flipped bit in an array's header can raise nearly anything
         raise _corrupt(folder, str(error) or type(error).__name__) from error
 
@@ -117,11 +162,22 @@ def damaged_arrays(folder: Path) -> Iterator[str]:
     metadata = json.loads((folder / METADATA).read_text(encoding="utf-8"))
     for dataset in metadata["datasets"].values():
         for column in dataset["columns"]:
-            try:
-                if _sha256(folder / column["file"]) != column["sha256"]:
-                    yield f"{column['file']} does not match its digest"
-            except OSError as error:
-                yield f"{column['file']} cannot be read: {error.strerror}"
+            damage = _damage(folder / column["file"], column["sha256"])
+            if damage:
+                yield damage
+
+
+def _damage(path: Path, sha256: str) -> str:
+    """What is wrong with an array's file; empty where nothing is."""
+    try:
+        return "" if _sha256(path) == sha256 else f"{path.name} does not match its digest"
+    except OSError as error:
+        return f"{path.name} cannot be read: {error.strerror}"
+
+
+def _mapped(path: Path) -> Floats:
+    array: Floats = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
 
 
 def _sha256(path: Path) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from nasbench_harness.arrays import AnyArray, Floats
+from nasbench_harness.arrays import Floats
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.spaces import SearchSpace, from_description
 
@@ -142,24 +142,20 @@ def metadata_of(table: Table, files: Mapping[tuple[str, str], tuple[str, str]]) 
     }
 
 
-def table_from_metadata(text: str, digest: str, folder: Path) -> Table:
-    """Table whose arrays are memory-mapped from ``folder``."""
+def table_from_metadata(text: str, digest: str, columns: Callable[[Metric, str, str], Column]) -> Table:
+    """Table of a JSON description; ``columns`` makes one of its metric and the (name, sha256) of its file."""
     metadata = json.loads(text)
     datasets = {
         name: Dataset(
             entry["title"],
             from_description(entry["space"]),
-            {column["name"]: _open_column(column, folder) for column in entry["columns"]},
+            {column["name"]: columns(_metric(column), column["file"], column["sha256"]) for column in entry["columns"]},
             tuple(entry["fidelities"]),
         )
         for name, entry in metadata["datasets"].items()
     }
-    provenance = Provenance(**metadata["provenance"])
-    return Table(metadata["name"], datasets, provenance, digest, folder)
+    return Table(metadata["name"], datasets, Provenance(**metadata["provenance"]), digest)
 
 
-def _open_column(entry: Mapping[str, Any], folder: Path) -> Column:
-    names = ("name", "unit", "direction", "role", "resolution", "free")
-    metric = Metric(**{name: entry[name] for name in names})
-    values: AnyArray = np.load(folder / entry["file"], mmap_mode="r", allow_pickle=False)
-    return Column(metric, values)
+def _metric(entry: Mapping[str, Any]) -> Metric:
+    return Metric(**{name: entry[name] for name in ("name", "unit", "direction", "role", "resolution", "free")})

@@ -84,7 +84,7 @@ def check_table(name: str, *, with_source: bool = True) -> Verdict:
 
 def _verdict(name: str, folder: Path, source: Table | None, unreadable: str) -> Verdict:
     try:
-        cached = open_table(folder)
+        cached = open_table(folder, is_checked=False)
     except TableError as error:
         return Verdict(name, "differs", folder, findings=_damage(folder, error), advice=_how_to_mend(name, folder))
     num_arrays = sum(len(dataset.columns) for dataset in cached.datasets.values())

@@ -1,3 +1,4 @@
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis.extra import numpy as arrays
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.task import load_task, make_task
+from nasbench_harness.tables.cache import open_table, write_table
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.tables.table import Column, Metric
 
@@ -52,6 +54,25 @@ def test_regret_is_zero_only_at_the_optimum(real_task):
     np.testing.assert_allclose(regret, report.values.max() - report.values, rtol=0, atol=1e-11)
     np.testing.assert_array_equal(report.regret_codes(everyone[::-1]), report.regret_codes(everyone)[::-1])
     assert report.regret_codes(np.array([[0, 1], [2, 3]])).shape == (2, 2)
+
+
+def test_a_task_brings_to_other_processes_only_what_it_reads(nb201, tmp_path):
+    """Of a table with a hundred epochs the one that is read: all of it once went to every worker, again and again."""
+    dataset = nb201.datasets["cifar10"]
+    epochs = {
+        name: replace(column, values=np.repeat(column.values, 100, axis=2))
+        for name, column in dataset.columns.items()
+        if column.metric.role in ("search", "cost")
+    }
+    whole = replace(nb201, datasets={"cifar10": replace(dataset, columns=epochs, fidelities=tuple(range(100)))})
+    write_table(whole, tmp_path / "whole")
+    task = make_task(open_table(tmp_path / "whole"), "cifar10", 99)
+    size = len(pickle.dumps(task))
+    assert size < sum(column.values.nbytes for column in epochs.values()) / 20
+    again = pickle.loads(pickle.dumps(task))
+    assert len(pickle.dumps(again)) == size
+    everyone = np.arange(15_625)
+    np.testing.assert_array_equal(again.report.regret_codes(everyone), task.report.regret_codes(everyone))
 
 
 def test_optima_of_nasbench201(real_task):

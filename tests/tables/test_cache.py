@@ -1,5 +1,6 @@
 import errno
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -9,6 +10,9 @@ import numpy as np
 import pytest
 
 from nasbench_harness.errors import TableError
+from nasbench_harness.evaluation.task import make_task
+from nasbench_harness.tables import cache as cache_module
+from nasbench_harness.tables.cache import _sha256 as sha256
 from nasbench_harness.tables.cache import open_table, verify_table, write_table
 from nasbench_harness.tables.location import cache_folder
 from nasbench_harness.tables.registry import load_table, table_folder
@@ -111,7 +115,7 @@ def test_files_of_another_table_are_detected(tiny, tmp_path):
         read(tmp_path / "a")
 
 
-def test_load_table_detects_damage(cache):
+def test_damage_is_detected_where_a_task_reads_it(cache):
     load_table("nb201")
     folder = table_folder("nb201")
     for name in ("cifar100.train_cost_s.npy", "table.json"):
@@ -119,10 +123,27 @@ def test_load_table_detects_damage(cache):
         flip(folder / name, position, 3)
         load_table.cache_clear()
         with pytest.raises(TableError, match=rf"{folder} is corrupt \({name} .*\): delete that folder and run again"):
-            load_table("nb201")
+            make_task(load_table("nb201"), "cifar100")
+        if name != "table.json":
+            assert make_task(load_table("nb201"), "cifar10").has_cost
         flip(folder / name, position, 3)
     load_table.cache_clear()
-    load_table("nb201")
+    assert make_task(load_table("nb201"), "cifar100").has_cost
+
+
+def test_a_column_is_read_when_it_is_needed_and_opened_again_in_other_processes(tiny, tmp_path, monkeypatch):
+    write_table(tiny, tmp_path / "tiny")
+    digests = []
+    monkeypatch.setattr(cache_module, "_sha256", lambda path: digests.append(path.name) or sha256(path))
+    column = open_table(tmp_path / "tiny").column("one", "val_accuracy")
+    assert (column.metric.name, digests) == ("val_accuracy", [])
+    assert column.values is column.values
+    assert digests == ["one.val_accuracy.npy"]
+    pickled = pickle.dumps(column)
+    assert pickle.loads(pickled).values.tobytes() == column.values.tobytes()
+    flip(tmp_path / "tiny" / "one.val_accuracy.npy", -1)
+    with pytest.raises(TableError, match=r"one\.val_accuracy\.npy does not match its digest"):
+        _ = pickle.loads(pickled).values  # not the memory of the process that pickled it
 
 
 def test_the_cached_table_is_the_converted_one(cache, nb201):
