@@ -155,14 +155,17 @@ def iqm_band(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95) -> 
     is_defined = ~np.isnan(curves)
     has_begun = np.logical_or.accumulate(is_defined, axis=1)
     refuse_where((has_begun & ~is_defined) | np.isinf(curves), curves, "values", ("run", "step"))
-    resampler = Resampler.of(_checked_counts(counts, curves.shape[0]))
+    matrix = _checked_counts(counts, curves.shape[0])
     check_confidence(confidence)
     use = is_defined.all(axis=0)
     ends = np.full((3, use.size), np.nan)
     is_degenerate = np.zeros(use.size, dtype=bool)
     if use.any():
         complete = np.ascontiguousarray(steps[use])
-        band = _interval(iqm(complete), resampler.interquartile_means(complete), confidence)
+        replicates = np.empty((len(complete), matrix.shape[1]))
+        for start, stop in _chunks(matrix.shape[1]):
+            replicates[:, start:stop] = Resampler.of(matrix[:, start:stop]).interquartile_means(complete)
+        band = _interval(iqm(complete), replicates, confidence)
         ends[:, use] = band.point, band.low, band.high
         is_degenerate[use] = band.is_degenerate
     return Interval(ends[0], ends[1], ends[2], is_degenerate)
