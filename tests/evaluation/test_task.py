@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as arrays
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.task import load_task, make_task
+from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.tables.cache import open_table, write_table
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.tables.table import Column, Metric
@@ -64,7 +65,9 @@ def test_a_task_brings_to_other_processes_only_what_it_reads(nb201, tmp_path):
         for name, column in dataset.columns.items()
         if column.metric.role in ("search", "cost")
     }
-    whole = replace(nb201, datasets={"cifar10": replace(dataset, columns=epochs, fidelities=tuple(range(100)))})
+    fresh = NASBench201Space()  # without what other tests made it remember
+    dataset = replace(dataset, space=fresh, columns=epochs, fidelities=tuple(range(100)))
+    whole = replace(nb201, datasets={"cifar10": dataset})
     write_table(whole, tmp_path / "whole")
     task = make_task(open_table(tmp_path / "whole"), "cifar10", 99)
     size = len(pickle.dumps(task))
