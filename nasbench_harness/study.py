@@ -175,6 +175,26 @@ class Study:
             trainer,
         )
 
+    def check_verification(self, options: VerifyOptions) -> None:
+        """Refuse a verification of which it is known before any run that it cannot be done.
+
+        Raises:
+            InvalidInputError: No task can be verified, no verdict could be reached, or torch or data are missing.
+        """
+        from nasbench_harness.verification.verify import check
+
+        if not self.verifiable:
+            raise self._nothing_to_verify()
+        by_name = {task.name: task for task in self._tasks}
+        check(by_name[self.verifiable[0]], options)
+
+    def _nothing_to_verify(self) -> InvalidInputError:
+        names = ", ".join(task.name for task in self._tasks)
+        return InvalidInputError(
+            f"no task of this study can be verified ({names}): verify needs a table of NAS-Bench-201 cells or of "
+            "NATS-Bench widths"
+        )
+
     @property
     def verifiable(self) -> list[str]:
         """Tasks that ``verify`` can train."""
@@ -196,8 +216,10 @@ class Study:
             if not by_name[name].report.has_optimum:
                 raise InvalidInputError(f"task {name} is trained already, there is no table's answer to verify")
             return by_name[name]
-        if len(self.verifiable) != 1:
-            names = ", ".join(self.verifiable) or "none"
+        if not self.verifiable:
+            raise self._nothing_to_verify()
+        if len(self.verifiable) > 1:
+            names = ", ".join(self.verifiable)
             raise InvalidInputError(f"name the task to verify with --task: trainable in this study are {names}")
         return by_name[self.verifiable[0]]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import click
@@ -13,19 +16,30 @@ if TYPE_CHECKING:
     from nasbench_harness.api import Plan
     from nasbench_harness.engine.execution import BatchReport
 
+_SECONDS_BETWEEN_LINES = 10
+
 
 @contextmanager
 def progress_bar(plan: Plan) -> Iterator[Callable[[BatchReport], None]]:
-    """Runs of a study, called with the report of each batch."""
+    """Runs of a study, called with the report of each batch; what their tasks train in this process is shown, too."""
     if not plan.batches:
         yield lambda _: None
         return
     if not sys.stderr.isatty():
-        yield lambda entry: click.echo(
-            f"{entry.task}  {entry.label}: "
-            + ("failed" if entry.failure else f"{entry.num_runs} runs, {entry.seconds:.2f} s"),
-            err=True,
-        )
+        last = -math.inf
+
+        def say(name: str, number: int) -> None:
+            nonlocal last
+            if monotonic() - last >= _SECONDS_BETWEEN_LINES:
+                last = monotonic()
+                click.echo(f"{name}: {number:,} architectures trained", err=True)
+
+        with _learning(plan, say):
+            yield lambda entry: click.echo(
+                f"{entry.task}  {entry.label}: "
+                + ("failed" if entry.failure else f"{entry.num_runs} runs, {entry.seconds:.2f} s"),
+                err=True,
+            )
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -37,7 +51,24 @@ def progress_bar(plan: Plan) -> Iterator[Callable[[BatchReport], None]]:
         def advance(entry: BatchReport) -> None:
             bar.update(task, advance=entry.num_runs, description=f"{entry.task} {entry.label}")
 
-        yield advance
+        def show(name: str, number: int) -> None:
+            bar.update(task, description=f"{name}: {number:,} architectures trained")
+
+        with _learning(plan, show):
+            yield advance
+
+
+@contextmanager
+def _learning(plan: Plan, say: Callable[[str, int], None]) -> Iterator[None]:
+    """Have oracles that learn answers on demand tell how many they have learned; only those of this process can."""
+    tasks = {batch.task.name: batch.task for batch in plan.batches} if plan.jobs == 1 else {}
+    for name, task in tasks.items():
+        task.oracle.on_learned = partial(say, name)
+    try:
+        yield
+    finally:
+        for task in tasks.values():
+            task.oracle.on_learned = None
 
 
 @contextmanager
@@ -61,10 +92,10 @@ def counted(noun: str) -> Iterator[Callable[[int, int | None], None]]:
 
 
 @contextmanager
-def training_bar() -> Iterator[Callable[[int, int], None]]:
-    """Finished trainings: a bar with the remaining time on a terminal, plain lines elsewhere (standard error)."""
+def training_bar() -> Iterator[Callable[[int, int, str], None]]:
+    """Finished trainings and what they are for: a bar with the remaining time on a terminal, else plain lines."""
     if not sys.stderr.isatty():
-        yield lambda done, total: click.echo(f"{done} of {total} trainings", err=True)
+        yield lambda done, total, noun: click.echo(f"{done} of {total} {noun}", err=True)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -72,4 +103,4 @@ def training_bar() -> Iterator[Callable[[int, int], None]]:
     columns = (TextColumn("trainings"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("trainings", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield lambda done, total, noun: bar.update(task, completed=done, total=total, description=noun)

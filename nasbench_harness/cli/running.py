@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -14,7 +14,7 @@ from nasbench_harness.cli.progress import progress_bar
 from nasbench_harness.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from nasbench_harness.api import Plan
+    from nasbench_harness.api import Plan, Study
     from nasbench_harness.engine.execution import BatchReport, Rules
 
 
@@ -30,9 +30,13 @@ def run_study(
     rerun: tuple[str, ...],
     suite: Path | None,
     paper: bool,
+    before: Callable[[Study], None] | None = None,
     **protocol: Any,
 ) -> tuple[Plan, str]:
-    """Plan and run a study; returns the plan and a line that says how fast it went."""
+    """Plan and run a study; returns the plan and a line that says how fast it went.
+
+    ``before`` is called when all is planned and nothing has run.
+    """
     from nasbench_harness.api import DEFAULT_SEEDS, PAPER_RESAMPLES, PAPER_SEEDS, execute_plan, plan_study
     from nasbench_harness.engine.execution import Rules
     from nasbench_harness.engine.references import Entry, parse_entry, split_list
@@ -70,11 +74,15 @@ def run_study(
         report=report,
         quoted=file.quoted,
     )
+    if before is not None:
+        before(plan.study)
     for notice in plan.notices:
         click.echo(notice, err=True)
     elsewhere = [trace.label for trace in file.traces if trace not in plan.study.record.traces]
     if elsewhere:
         click.echo(f"traces of {config} are not in {plan.study.path}: add-trace {', '.join(elsewhere)}", err=True)
+    for line in _forecasts(plan, rules.protocol.evaluations):
+        click.echo(line, err=True)
     start = perf_counter()
     reports = _with_progress(plan, rules, execute_plan)
     failures = [entry.failure for entry in reports if entry.failure]
@@ -99,12 +107,24 @@ def _with_progress(
     return reports
 
 
+def _forecasts(plan: Plan, evaluations: int | None) -> Iterator[str]:
+    """A line for each task whose runs train what they ask for."""
+    num_runs: dict[str, int] = {}
+    for batch in plan.batches:
+        num_runs[batch.task.name] = num_runs.get(batch.task.name, 0) + len(batch.run_seeds)
+    for name, oracle in {batch.task.name: batch.task.oracle for batch in plan.batches}.items():
+        forecast = oracle.forecast(None if evaluations is None else num_runs[name] * evaluations)
+        if forecast:
+            yield f"{name} {forecast}"
+
+
 def _speed(plan: Plan, num_evaluations: int, seconds: float) -> str:
     already = f"; {plan.num_done:,} runs were there already" if plan.num_done else ""
     if not plan.batches:
         return f"nothing to run{already}"
     rate = num_evaluations / seconds
-    return f"{num_evaluations:,} evaluations in {seconds:.1f} s: {rate:,.0f} evaluations per second{already}"
+    shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
+    return f"{num_evaluations:,} evaluations in {seconds:.1f} s: {shown} evaluations per second{already}"
 
 
 def _first(*values: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 from nasbench_harness.cli.base import json_option, main
 from nasbench_harness.cli.options import study_options
 from nasbench_harness.cli.running import run_study
-from nasbench_harness.cli.verifying import verify_study
+from nasbench_harness.cli.verifying import check_verification, verify_study
 from nasbench_harness.errors import InvalidInputError
 
 _FIRST_FILES = ("report.md", "overview.tex", "main.tex", "anytime.pdf", "report.json")
@@ -35,7 +36,7 @@ def compare(as_json: bool, top: int | None, **options: Any) -> None:
 
     The same command again does nothing that is done already; with more seeds, tasks or strategies it runs only those.
     """
-    plan, speed = run_study(**options)
+    plan, speed = run_study(**options, before=None if top is None else partial(check_verification, top=top))
     study = plan.study
     names = study.write_report()
     if as_json:
@@ -45,7 +46,7 @@ def compare(as_json: bool, top: int | None, **options: Any) -> None:
     click.echo(speed, err=as_json)
     click.echo(_place(study, names), err=as_json)
     if top is not None:
-        verify_study(study, next(iter(study.verifiable), None), None, {"top": top}, as_json=False)
+        verify_study(study, study.verifiable[0], None, {"top": top}, as_json=False)
     elif study.verify_command:
         click.echo(study.verify_command, err=as_json)
 

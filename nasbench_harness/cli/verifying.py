@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,9 +43,12 @@ if TYPE_CHECKING:
 @click.option("--deterministic", is_flag=True, help="The same bits every time on the same GPU; slower.")
 @click.option("--compile", is_flag=True, help="Compile each network first; on a GPU, for long recipes.")
 @click.option("--cuda-graphs", is_flag=True, help="Record each network's step and repeat it; on a GPU.")
+@click.option("--dry-run", is_flag=True, help="Say what would be trained and how long it takes; train nothing.")
 @click.option("--timings", is_flag=True, help="Show real seconds in the table.")
 @json_option
-def verify(folder: Path, task: str | None, strategies: str | None, quick: bool, as_json: bool, **given: Any) -> None:
+def verify(
+    folder: Path, task: str | None, strategies: str | None, quick: bool, dry_run: bool, as_json: bool, **given: Any
+) -> None:
     """Train the architectures that a study's runs ended with, beside controls, and judge them.
 
     The verdict is confirmed, contradicted or inconclusive. The same command again trains nothing twice.
@@ -52,11 +56,24 @@ def verify(folder: Path, task: str | None, strategies: str | None, quick: bool, 
     from nasbench_harness.api import open_study
 
     options = {name: value for name, value in given.items() if value is not None}
-    verify_study(open_study(folder), task, strategies, options, as_json, quick)
+    verify_study(open_study(folder), task, strategies, options, as_json, quick, dry_run)
+
+
+def check_verification(study: Study, top: int) -> None:
+    """Refuse before any run what cannot be verified after it."""
+    from nasbench_harness.verification.verify import VerifyOptions
+
+    study.check_verification(VerifyOptions(top=top))
 
 
 def verify_study(
-    study: Study, task: str | None, strategies: str | None, given: dict[str, Any], as_json: bool, quick: bool = False
+    study: Study,
+    task: str | None,
+    strategies: str | None,
+    given: dict[str, Any],
+    as_json: bool,
+    quick: bool = False,
+    dry_run: bool = False,
 ) -> None:
     """Plan, train, judge, print."""
     from nasbench_harness.engine.references import split_list
@@ -65,13 +82,26 @@ def verify_study(
     options = replace(VerifyOptions().quick() if quick else VerifyOptions(), **given)
     labels = None if strategies is None else split_list(strategies)
     prepared = study.prepare_verification(task, labels, options)
+    if dry_run:
+        click.echo(prepared.plan())
+        click.echo(prepared.announce(is_dry=True))
+        return
     click.echo(prepared.announce(), err=True)
     with training_bar() as advance:
         done = prepared.run(advance)
     for notice in done.progressed.notices:
         click.echo(notice, err=True)
     if as_json:
-        click.echo((done.folder / "verification.json").read_text(encoding="utf-8"), nl=False)
+        record = json.loads((done.folder / "verification.json").read_text(encoding="utf-8"))
+        progressed = done.progressed
+        now = {
+            "folder": str(done.folder),
+            "files": list(done.files),
+            "trained_now": progressed.num_trained,
+            "found": progressed.num_found,
+            "was_stopped": progressed.was_stopped,
+        }
+        click.echo(json.dumps(record | now, indent=1))
         return
     from rich.console import Console
 

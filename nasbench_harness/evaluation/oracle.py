@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -57,6 +58,14 @@ class Oracle(ABC):
         Args:
             architectures: Indices 0 … num_architectures − 1.
         """
+
+    # Called with the number of answers that this process had to learn, whenever there is another.
+    on_learned: Callable[[int], None] | None = None
+
+    def forecast(self, num_queries: int | None) -> str:
+        """What so many new queries (None: any number) would cost beyond looking up, in words; empty where nothing."""
+        del num_queries
+        return ""
 
     @abstractmethod
     def num_replicates(self, architectures: Ints) -> Ints:

@@ -128,7 +128,9 @@ class StudyFolder:
             yield temporary
             os.replace(temporary, path)
         except OSError as error:
-            raise InvalidInputError(f"cannot write {path}: {error.strerror}: choose another --out") from error
+            raise InvalidInputError(
+                f"cannot write {path}: {error.strerror}: make it writable, or choose another --out"
+            ) from error
         finally:
             if temporary.exists():
                 temporary.unlink()

@@ -59,6 +59,7 @@ class ImageData:
         split_digest: sha256 over which image lies in which part.
         split_origin: The source's own split, one from a file, or halves drawn here.
         sealed: The test part.
+        part: How many of the published images were there, in words; empty where all were.
     """
 
     name: str
@@ -74,6 +75,7 @@ class ImageData:
     split_digest: str
     split_origin: SplitOrigin
     sealed: SealedTest
+    part: str = ""
 
     @property
     def side(self) -> int:
@@ -95,12 +97,13 @@ class ImageData:
         return dataclasses.replace(self, sealed=SealedTest(None))
 
 
-def load_data(source: str = "animals8", data_dir: Path | None = None, split: Path | None = None) -> ImageData:
+def load_data(source: str | None = None, data_dir: Path | None = None, split: Path | None = None) -> ImageData:
     """Read image data and split it.
 
     Args:
-        source: ``animals8``, ``digits8`` (needs scikit-learn), ``cifar10``, ``cifar100``, ``imagenet16-120``, ``npz``.
-        data_dir: Folder of the official batches, or the ``.npz`` file; alone it also says which data it is.
+        source: ``animals8``, ``digits8`` (needs scikit-learn), ``cifar10``, ``cifar100``, ``imagenet16-120``, ``npz``;
+            None: what ``data_dir`` holds, and without it animals8.
+        data_dir: Folder of the official batches, or the ``.npz`` file.
         split: File with the halves of CIFAR-10's training set or of the other sets' test images; without it they are
             drawn, and ``split_origin`` says so.
 
@@ -151,6 +154,7 @@ def image_data(
         split_digest,
         origin,
         SealedTest(test),
+        found.part,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -80,6 +81,7 @@ class TrainerOracle(Oracle):
         self.test = _column("test_accuracy", "report", num_test, space, recipe)
         self.valid_view, self.test_view = _view(self.valid), _view(self.test)
         self.num_params, self.flops = self._counts()
+        self._num_trained = 0
         self.cost_s = np.array([recipe.cost_s(int(flops), len(data.train_labels)) for flops in self.flops])
         if known is not None:
             self._adopt(*(known.columns[column.metric.name].values for column in (self.valid, self.test)))
@@ -121,6 +123,22 @@ class TrainerOracle(Oracle):
                 keep_networks=True,
                 on_result=lambda results: self._keep(index_of[results[0].architecture], results),
             )
+
+    def forecast(self, num_queries: int | None) -> str:
+        """How much so many queries train at most, and how long about, measured on this machine.
+
+        Raises:
+            HarnessError: The device's memory is too small for one architecture.
+        """
+        num_kept = sum(1 for _ in self._folder.glob("*.json")) if self._folder.is_dir() else 0
+        most = max(0, self._space.num_architectures - num_kept)
+        most = most if num_queries is None else min(most, num_queries)
+        median = int(np.argsort(self.cost_s, kind="stable")[len(self.cost_s) // 2])
+        seconds = trainer.estimate_seconds(self._space.to_string(median), self._recipe, self._data, self._execution)
+        return (
+            f"trains at most {most:,} architectures, {self._recipe.num_replicates} times each: about {seconds:,.1f} s "
+            f"of computing for each, {_duration(most * seconds)} for all; {num_kept:,} are kept from before"
+        )
 
     def read_kept(self) -> None:
         """Bring everything that the folder holds into the arrays."""
@@ -186,6 +204,9 @@ class TrainerOracle(Oracle):
         finally:
             temporary.unlink(missing_ok=True)
         self._load(index)
+        self._num_trained += 1
+        if self.on_learned is not None:
+            self.on_learned(self._num_trained)
 
     def _load(self, index: int) -> None:
         path = self._path(index)
@@ -217,6 +238,10 @@ class TrainerOracle(Oracle):
             view.values[rows], view.codes[rows], view.exists[rows] = means.values, means.codes, True
 
 
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:,.1f} h" if seconds >= 7200 else f"{math.ceil(seconds / 60)} min"
+
+
 def trained_task(
     recipe: Recipe,
     data: ImageData,
@@ -235,11 +260,13 @@ def trained_task(
             and only its gaps are trained.
 
     Raises:
-        InvalidInputError: The table's rows come from other rules: they are never mixed.
+        InvalidInputError: The recipe trains no cells, or the table's rows come from other rules: they are never mixed.
         UnknownNameError: There is no such table.
     """
     from nasbench_harness.trainer.keys import origin_digest
 
+    if recipe.space != "cells":
+        raise InvalidInputError(f"recipe {recipe.name} trains {recipe.space}, a trained task has cells: use another")
     digest = origin_digest(recipe, data, trainer.Execution(device))
     space = NASBench201Space()
     folder = cache_folder() / _TABLE / f"{recipe.name}-{data.name}-{digest[:16]}"

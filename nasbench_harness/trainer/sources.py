@@ -61,6 +61,7 @@ class Source:
         can_flip: A mirrored image is still of its class.
         mean: Of the channels, 0 … 255; measured on the training images where not given.
         std: The same.
+        num_published: Images of the whole published set; None where there is no such thing.
     """
 
     name: str
@@ -71,25 +72,33 @@ class Source:
     can_flip: bool = True
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    num_published: int | None = None
+
+    @property
+    def part(self) -> str:
+        """How many of the published images are here, in words; empty where all are."""
+        count = sum(len(part.labels) for part in (self.train, self.valid, self.test) if part is not None)
+        is_whole = self.num_published in (None, count)
+        return "" if is_whole else f"{count:,} of the {self.num_published:,} published images"
 
 
-def read_source(source: str, data_dir: Path | None) -> Source:
-    """Read the named data, or what a folder holds.
+def read_source(source: str | None, data_dir: Path | None) -> Source:
+    """Read the named data; without a name what a folder holds, and without both animals8.
 
     Raises:
         InvalidInputError: The name is unknown, a file is missing or damaged, a package is not installed.
     """
-    if data_dir is not None and source in _PACKAGED:
-        source = _detect(data_dir)
+    if source is None:
+        source = _DEFAULT if data_dir is None else _detect(data_dir)
     if source not in SOURCES:
         raise UnknownNameError("data", source, SOURCES)
     if source in _PACKAGED:
+        if data_dir is not None:
+            raise InvalidInputError(f"data {source} comes with a package: leave --data or --data-dir out")
         return _PACKAGED[source]()
     if data_dir is None:
         raise InvalidInputError(f"data {source} does not come with a package: name its folder or file with --data-dir")
-    if not data_dir.exists():
-        raise InvalidInputError(f"data {source}: {data_dir} does not exist")
-    return _FROM_FOLDER[source](data_dir)
+    return _FROM_FOLDER[source](_existing(data_dir))
 
 
 def stratified_thirds(labels: Ints, totals: Sequence[int], seed: int = _SPLIT_SEED) -> tuple[Ints, ...]:
@@ -161,25 +170,25 @@ def _in_thirds(name: str, images: AnyArray, labels: Ints, totals: Sequence[int],
 
 def _cifar10(folder: Path) -> Source:
     folder = _inner(folder, "cifar-10-batches-py")
-    train = _batches(folder, [f"data_batch_{number}" for number in range(1, 6)], "labels", 32)
-    test = _batches(folder, ["test_batch"], "labels", 32)
+    train = _batches(folder, [f"data_batch_{number}" for number in range(1, 6)], "labels", 32, 9)
+    test = _batches(folder, ["test_batch"], "labels", 32, 9)
     mean, std = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)
-    return Source("cifar10", train, None, test, "train", mean=mean, std=std)
+    return Source("cifar10", train, None, test, "train", mean=mean, std=std, num_published=60_000)
 
 
 def _cifar100(folder: Path) -> Source:
     folder = _inner(folder, "cifar-100-python")
-    train, test = (_batches(folder, [name], "fine_labels", 32) for name in ("train", "test"))
+    train, test = (_batches(folder, [name], "fine_labels", 32, 99) for name in ("train", "test"))
     mean, std = (129.3, 124.1, 112.4), (68.2, 65.4, 70.4)
-    return Source("cifar100", train, None, test, "test", mean=mean, std=std)
+    return Source("cifar100", train, None, test, "test", mean=mean, std=std, num_published=60_000)
 
 
 def _imagenet16(folder: Path) -> Source:
-    train = _batches(folder, [f"train_data_batch_{number}" for number in range(1, 11)], "labels", 16)
-    test = _batches(folder, ["val_data"], "labels", 16)
+    train = _batches(folder, [f"train_data_batch_{number}" for number in range(1, 11)], "labels", 16, 1_000)
+    test = _batches(folder, ["val_data"], "labels", 16, 1_000)
     mean, std = (122.68, 116.66, 104.01), (63.22, 61.26, 65.09)
     train, test = (_first_120(part) for part in (train, test))
-    return Source("imagenet16-120", train, None, test, "test", mean=mean, std=std)
+    return Source("imagenet16-120", train, None, test, "test", mean=mean, std=std, num_published=157_700)
 
 
 def _first_120(part: Images) -> Images:
@@ -192,12 +201,12 @@ def _inner(folder: Path, name: str) -> Path:
     return folder / name if (folder / name).is_dir() else folder
 
 
-def _batches(folder: Path, names: Sequence[str], label_key: str, side: int) -> Images:
-    parts = [_batch(folder / name, label_key, side) for name in names]
+def _batches(folder: Path, names: Sequence[str], label_key: str, side: int, largest: int) -> Images:
+    parts = [_batch(folder / name, label_key, side, largest) for name in names]
     return Images(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
-def _batch(path: Path, label_key: str, side: int) -> Images:
+def _batch(path: Path, label_key: str, side: int, largest: int) -> Images:
     content = _load(path, _BATCH_GLOBALS, encoding="latin1", advice="copy it again from where it is published")
     if not isinstance(content, dict) or not {"data", label_key} <= set(content):
         raise InvalidInputError(f"{path} is no batch of images: expected a dictionary with 'data' and {label_key!r}")
@@ -208,7 +217,10 @@ def _batch(path: Path, label_key: str, side: int) -> Images:
             f"{path}: 'data' should be uint8 of shape (num_labels = {len(labels)}, 3·{side}·{side} = {length}), "
             f"got {getattr(images, 'dtype', type(images).__name__)} of shape {np.shape(images)}"
         )
-    return Images(images.reshape(-1, 3, side, side), _labels(labels, f"{path}: {label_key!r}"))
+    classes = _labels(labels, f"{path}: {label_key!r}")
+    if classes.max(initial=0) > largest:
+        raise InvalidInputError(f"{path}: {label_key!r} holds class {classes.max()}, these data have 0 … {largest}")
+    return Images(images.reshape(-1, 3, side, side), classes)
 
 
 def _npz(path: Path) -> Source:
@@ -258,7 +270,7 @@ def _load(path: Path, allowed: frozenset[tuple[str, str]], **how: Any) -> Any:
 
 def _detect(path: Path) -> str:
     """Name of the data that a folder or file holds."""
-    if path.suffix == ".npz":
+    if _existing(path).suffix == ".npz":
         return "npz"
     for name, inner, file in _MARKS:
         if (_inner(path, inner) / file).is_file():
@@ -268,6 +280,13 @@ def _detect(path: Path) -> str:
     )
 
 
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise InvalidInputError(f"--data-dir {path} does not exist")
+    return path
+
+
+_DEFAULT = "animals8"
 _MARKS = (
     ("cifar10", "cifar-10-batches-py", "data_batch_1"),
     ("cifar100", "cifar-100-python", "train"),

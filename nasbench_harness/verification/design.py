@@ -88,7 +88,7 @@ def make_design(
             significance.
     """
     known = trainable(task)
-    _check_attainable(top, num_controls, kind)
+    check_attainable(top, num_controls, kind)
     candidates, support = choose_candidates(known.classes, finals, observed)
     wanted = 2 * top if is_halving else top
     if len(candidates) < wanted:
@@ -141,14 +141,20 @@ def training_seed(study_seed: int, architecture: str, number: int, purpose: Purp
     return name_hash(f"{purpose} {study_seed} {architecture} {number}") % 2**31
 
 
-def _check_attainable(top: int, num_controls: int, kind: ControlKind) -> None:
+def check_attainable(top: int, num_controls: int, kind: ControlKind) -> None:
+    """Refuse a design whose smallest p lies above .05, whatever its trainings give.
+
+    Raises:
+        InvalidInputError: It does; the message names the number of candidates that is enough.
+    """
     smallest = smallest_p(top, num_controls, kind == "matched")
     if smallest <= ALPHA:
         return
     wanted = next(count for count in range(1, 100) if smallest_p(top + count, num_controls, kind == "matched") <= ALPHA)
     raise InvalidInputError(
-        f"{top} candidates with {num_controls} {kind} controls each reach p = {smallest:.3f} at best, above {ALPHA}: "
-        f"use --top {top + wanted}, or more controls"
+        f"{top} candidate{'s' * (top > 1)} with {num_controls} {kind} control{'s' * (num_controls > 1)} each reach "
+        f"p = {smallest:.3f} at best, above {ALPHA}: use --top {top + wanted} (compare: --verify {top + wanted}), "
+        "or more controls"
     )
 
 

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, ClassVar
+from typing import IO, Annotated, ClassVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from nasbench_harness.errors import InvalidInputError
 
@@ -19,6 +19,9 @@ try:
     import fcntl
 except ImportError:  # Windows: nothing keeps two processes apart there
     fcntl = None  # type: ignore[assignment]
+
+
+Percent = Annotated[float, Field(ge=0, le=100)]
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,8 @@ class Entry:
     key: str
     architecture: str
     seed: int
-    accuracy: float
-    curve: tuple[float, ...]
+    accuracy: Percent
+    curve: tuple[Percent, ...]
     diverged: bool
     seconds: float
     notice: str = ""
@@ -106,6 +109,7 @@ class Journal:
     def _read(self) -> None:
         lines = self.path.read_bytes().split(b"\n")
         torn = lines.pop()  # empty where the last line is whole
+        notices = []
         for number, line in enumerate(lines, start=1):
             try:
                 entry = _entries().validate_json(line)
@@ -115,9 +119,11 @@ class Journal:
                 raise InvalidInputError(
                     f"{self.path}, line {number} is damaged ({what}): delete the line, its training is repeated"
                 ) from error
-            self.entries.setdefault(entry.key, entry)
+            if self.entries.setdefault(entry.key, entry).accuracy != entry.accuracy:
+                notices.append(f"{self.path}, line {number} has another accuracy of a training: the first stands")
         if torn:
-            self.notice = f"{self.path}: the last line was torn and is dropped; its training is repeated"
+            notices.append(f"{self.path}: the last line was torn and is dropped; its training is repeated")
+        self.notice = "; ".join(notices)
 
 
 @cache

@@ -9,10 +9,11 @@ from time import monotonic
 from typing import Protocol
 
 from nasbench_harness.evaluation.task import Task
-from nasbench_harness.verification.design import Design, training_seed
+from nasbench_harness.verification.design import Design, Purpose, training_seed
 from nasbench_harness.verification.journal import Entry, Journal
 
-Progress = Callable[[int, int], None]
+_NOUNS: Mapping[Purpose, str] = {"verify": "trainings", "screening": "screening trainings"}
+Progress = Callable[[int, int, str], None]
 
 
 class Trainer(Protocol):
@@ -21,10 +22,12 @@ class Trainer(Protocol):
     Attributes:
         recipe: Name of the recipe.
         data: Name of the data.
+        part: How many of the published images were there, in words; empty where all were.
     """
 
     recipe: str
     data: str
+    part: str
 
     def key(self, architecture: str, seed: int) -> str:
         """Hash of everything that decides a training's result."""
@@ -73,7 +76,7 @@ def train_design(
         path: The journal.
         study_seed: Seeds the trainings.
         max_seconds: No block begins after so many real seconds.
-        progress: Called with (finished, all) after every architecture.
+        progress: Called with (finished, all, what they are) after every architecture.
 
     Raises:
         InvalidInputError: The journal cannot be written, is damaged, or belongs to another process just now.
@@ -86,7 +89,7 @@ def train_design(
         def finished(entries: list[Entry]) -> None:
             journal.append(entries)
             if progress is not None:
-                progress(_count(keys, journal), total)
+                progress(_count(keys, journal), total, _NOUNS[design.purpose])
 
         started, was_stopped = monotonic(), False
         groups = design.blocks if max_seconds is not None else [tuple(keys)]

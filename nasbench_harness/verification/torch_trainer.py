@@ -27,6 +27,7 @@ class TorchTrainer:
     Attributes:
         recipe: Name of the recipe.
         data: Name of the data.
+        part: How many of the published images were there, in words; empty where all were.
         notes: What a reader of the verdict must know about recipe and data.
 
     Raises:
@@ -36,10 +37,10 @@ class TorchTrainer:
     def __init__(self, recipe: Recipe, options: VerifyOptions) -> None:
         stack = min(options.training_seeds, _LARGEST_STACK) if recipe.stack > 1 else 1
         self._recipe = replace(recipe, stack=stack)
-        self._data = trainer.load_data(options.data or "animals8", options.data_dir, options.split)
+        self._data = trainer.load_data(options.data, options.data_dir, options.split)
         self._execution = trainer.Execution(options.device, options.deterministic, options.compile, options.cuda_graphs)
         self._jobs = options.jobs
-        self.recipe, self.data = recipe.name, self._data.name
+        self.recipe, self.data, self.part = recipe.name, self._data.name, self._data.part
         notes = {
             "the data was split in halves drawn here, not by the official file (--split)": (
                 self._data.split_origin == "drawn"

@@ -10,7 +10,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.evaluation.task import Task, scored_fidelity
-from nasbench_harness.statistics import TwoWayTest, mann_whitney, within_blocks
+from nasbench_harness.statistics import TwoWayTest, mann_whitney, smallest_p, within_blocks
 from nasbench_harness.verification.design import ALPHA, Design
 from nasbench_harness.verification.journal import Entry
 from nasbench_harness.verification.trainable import trainable
@@ -83,6 +83,7 @@ class Outcome:
         design: What was trained.
         recipe: Name of the recipe.
         data: Name of the data set.
+        part: How many of its published images were there, in words; empty where all were.
         trained: Every architecture of the complete blocks.
         num_blocks: Complete blocks; only they are tested.
         test: Of candidates against controls; None where no block is complete.
@@ -100,6 +101,7 @@ class Outcome:
     design: Design
     recipe: str
     data: str
+    part: str
     trained: tuple[Trained, ...]
     num_blocks: int
     test: TwoWayTest | None
@@ -125,14 +127,16 @@ class Outcome:
             return "inconclusive: no block of a candidate with its controls is complete"
         about = "" if self.design.is_same_size else "about "
         kind = f"architectures of {about}the same size" if self.design.kind == "matched" else "random architectures"
-        where = f"trained from scratch on {self.data} with the recipe {self.recipe}"
-        count = (
-            f"{self.num_blocks} candidates against {sum(map(len, self.design.controls[: self.num_blocks]))} controls"
-        )
+        part = f" ({self.part})" if self.part else ""
+        where = f"trained from scratch on {self.data}{part} with the recipe {self.recipe}"
+        num_controls = sum(map(len, self.design.controls[: self.num_blocks]))
+        count = f"{_counted(self.num_blocks, 'candidate')} against {_counted(num_controls, 'control')}"
         if self.verdict == "confirmed":
             claim = f"the candidates are better than {kind} (p = {self.test.p_better:.4f})"
         elif self.verdict == "contradicted":
             claim = f"the candidates are worse than {kind} (p = {self.test.p_worse:.4f})"
+        elif smallest_p(self.num_blocks, num_controls // self.num_blocks, self.design.kind == "matched") > ALPHA:
+            claim = f"too few blocks are complete for a verdict on the candidates against {kind}"
         else:
             claim = (
                 f"nothing can be said of the candidates against {kind} "
@@ -141,8 +145,18 @@ class Outcome:
         return f"{self.verdict}: {where}, {claim}; {count}, one-sided each way at {ALPHA}"
 
 
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number > 1)}"
+
+
 def judge(
-    design: Design, task: Task, recipe: str, data: str, entries: Mapping[int, Sequence[Entry]], is_own_recipe: bool
+    design: Design,
+    task: Task,
+    recipe: str,
+    data: str,
+    entries: Mapping[int, Sequence[Entry]],
+    is_own_recipe: bool,
+    part: str = "",
 ) -> Outcome:
     """The verdict on what has been trained so far.
 
@@ -153,6 +167,7 @@ def judge(
         data: Name of the data set.
         entries: Finished trainings of each architecture, in the order of their seeds.
         is_own_recipe: Whether the table was made with this recipe, so that values can be compared with it.
+        part: How many of the published images were there, in words; empty where all were.
     """
     complete = [
         position
@@ -186,6 +201,7 @@ def judge(
         design=design,
         recipe=recipe,
         data=data,
+        part=part,
         trained=trained,
         num_blocks=len(complete),
         test=_test(design, candidates, controls) if len(complete) else None,

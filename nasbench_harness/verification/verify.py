@@ -7,17 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.task import Task
+from nasbench_harness.statistics import smallest_p
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.trainer.recipe import Recipe, recipe_of
-from nasbench_harness.verification.design import ControlKind, Design, make_design
+from nasbench_harness.verification.design import ControlKind, Design, check_attainable, make_design
 from nasbench_harness.verification.halving import is_screened, survivors
+from nasbench_harness.verification.journal import Journal
 from nasbench_harness.verification.report import verification_files
 from nasbench_harness.verification.running import (
+    Progress,
     Progressed,
     Trainer,
     finished_trainings,
@@ -26,6 +29,9 @@ from nasbench_harness.verification.running import (
 )
 from nasbench_harness.verification.trainable import made_the_table, trainable
 from nasbench_harness.verification.verdict import Outcome, judge
+
+if TYPE_CHECKING:
+    from nasbench_harness.verification.torch_trainer import TorchTrainer
 
 Allocation = Literal["equal", "halving"]
 CONTROLS: tuple[ControlKind, ...] = ("matched", "random")
@@ -75,6 +81,9 @@ class VerifyOptions:
     cuda_graphs: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("data_dir", "split"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else Path(value))
         for name in ("top", "num_controls", "training_seeds", "jobs"):
             value = getattr(self, name)
             if value is not None and (type(value) is not int or not 1 <= value <= MAX_COUNT):
@@ -138,8 +147,18 @@ class Preparation:
     study_seed: int
     command: str
 
-    def announce(self) -> str:
-        """How many trainings are to come and about how long they take, measured on this machine."""
+    def announce(self, is_dry: bool = False) -> str:
+        """How many trainings are to come and about how long they take, measured on this machine.
+
+        Args:
+            is_dry: Nothing will be trained, so the journal need not be writable.
+
+        Raises:
+            InvalidInputError: The journal cannot be written, is damaged, or belongs to another process just now.
+        """
+        if not is_dry:  # measuring takes a while: first see whether there is anything to measure for
+            with Journal.opened(self._journal):
+                pass
         stages = [self.design]
         if self._is_halving:
             screened = finished_trainings(self.design, self.task, self.trainer, self._journal, self.study_seed)
@@ -155,6 +174,22 @@ class Preparation:
             return "nothing to train"
         return f"{count} trainings of {len(architectures)} architectures, about {seconds:,.0f} s of computing"
 
+    def plan(self) -> str:
+        """What would be trained, in words; nothing is written."""
+        design, name = self.design, trainable(self.task).name
+        smallest = smallest_p(self.options.top, self.options.num_controls, design.kind == "matched")
+        lines = [
+            f"{self.task.name}: {len(design.candidates)} candidates with {self.options.num_controls} {design.kind} "
+            f"controls each, {self.options.training_seeds} training seeds, recipe {self.trainer.recipe} on "
+            f"{self.trainer.data}; p can reach {smallest:.4f}"
+        ]
+        if self._is_halving:
+            lines.append(f"all are screened by one training each; the better half takes {self.options.top} places")
+        for block, runs in zip(design.blocks, design.num_supporting, strict=True):
+            controls = ", ".join(name(one) for one in block[1:])
+            lines.append(f"  {name(block[0])} (final choice of {runs} runs) against {controls}")
+        return "\n".join([*lines, *(f"note: {note}" for note in design.notes)])
+
     @property
     def _is_halving(self) -> bool:
         return self.options.allocate == "halving"
@@ -163,7 +198,7 @@ class Preparation:
     def _journal(self) -> Path:
         return self.study.path / "verification" / self.task.name / "journal.jsonl"
 
-    def _train(self, progress: Callable[[int, int], None] | None) -> tuple[Design, Progressed]:
+    def _train(self, progress: Progress | None) -> tuple[Design, Progressed]:
         """Train what the journal lacks; the design that is judged, and what was done for it."""
 
         def train(design: Design, max_seconds: float | None) -> Progressed:
@@ -184,7 +219,7 @@ class Preparation:
             notices=tuple(dict.fromkeys([*done.notices, *rest.notices])),
         )
 
-    def run(self, progress: Callable[[int, int], None] | None = None) -> Verification:
+    def run(self, progress: Progress | None = None) -> Verification:
         """Train what the journal lacks, judge, and write the files."""
         folder = self.study.path / "verification" / self.task.name
         design, progressed = self._train(progress)
@@ -195,12 +230,29 @@ class Preparation:
             self.trainer.data,
             progressed.entries,
             made_the_table(self.trainer.recipe, self.trainer.data, self.task),
+            self.trainer.part,
         )
         names = []
         for name, content in verification_files(outcome, self.task, self.command, self.options.timings):
             self.study.write_bytes(folder / name, content.encode() if isinstance(content, str) else content)
             names.append(name)
         return Verification(self.task, outcome, folder, tuple(names), progressed)
+
+
+def check(task: Task, options: VerifyOptions) -> None:
+    """Refuse what needs no runs to be known as impossible.
+
+    Raises:
+        InvalidInputError: The task cannot be trained, torch or data are missing, or no verdict could be reached.
+    """
+    check_attainable(options.top, options.num_controls, options.controls)
+    _own_trainer(task, options)
+
+
+def _own_trainer(task: Task, options: VerifyOptions) -> TorchTrainer:
+    from nasbench_harness.verification.torch_trainer import TorchTrainer
+
+    return TorchTrainer(_recipe(task, options), options)
 
 
 def prepare(
@@ -240,9 +292,7 @@ def prepare(
         is_halving=options.allocate == "halving",
     )
     if trainer is None:
-        from nasbench_harness.verification.torch_trainer import TorchTrainer
-
-        own = TorchTrainer(_recipe(task, options), options)
+        own = _own_trainer(task, options)
         design = replace(design, notes=(*design.notes, *own.notes))
         trainer = own
     return Preparation(task, design, trainer, options, study, study_seed, command)

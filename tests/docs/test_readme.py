@@ -15,7 +15,8 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
-OPTIONAL = ("optuna",)  # libraries of the extra "adapters" that blocks import
+# Libraries of extras, and what a block that needs them holds.
+OPTIONAL = {"optuna": "import optuna\n", "torch": "from nasbench_harness.trainer"}
 # Their commands read files of the reader; they have tests of their own.
 OWN_FILES = ("docs/archives.md", "docs/tables.md", "docs/regression-tests.md")
 SET_UP = ("pip install -e . && nasbench-harness compare", "pip install tox && tox")
@@ -42,7 +43,7 @@ def run_blocks(document, parsers):
     """Run a document's blocks in their order; skips in the end if a block needs a library that is not installed."""
     lacking = set()
     for example in Sybil(parsers, path=str(ROOT)).parse(ROOT / document).examples():
-        needed = {name for name in OPTIONAL if f"import {name}\n" in str(example.parsed) and find_spec(name) is None}
+        needed = {name for name, sign in OPTIONAL.items() if sign in str(example.parsed) and find_spec(name) is None}
         lacking |= needed
         if not needed:
             example.evaluate()

@@ -83,7 +83,10 @@ def test_killed_at_five_moments_the_same_command_ends_with_the_same_verdict(stud
         process.send_signal(signal.SIGKILL)
         process.communicate()
     rest = subprocess.run([*COMMAND, str(study.path), *FLAGS, "--json"], capture_output=True, text=True, check=True)
-    assert json.loads(rest.stdout) == json.loads(whole.stdout)
+    moments = ("trained_now", "found")
+    ends = [{k: v for k, v in json.loads(run.stdout).items() if k not in moments} for run in (rest, whole)]
+    assert ends[0] == ends[1]
+    assert json.loads(rest.stdout)["found"] + json.loads(rest.stdout)["trained_now"] == len(trained)
     keys = [json.loads(line)["key"] for line in journal.read_text().splitlines()]
     assert sorted(keys) == trained  # every training once
 
@@ -148,7 +151,9 @@ def test_the_official_recipe_is_compared_with_the_table(study, tmp_path, monkeyp
     assert done.outcome.data == "cifar10"
     assert done.outcome.agreement.verdict == "differs"
     text = (done.folder / "verification.md").read_text(encoding="utf-8")
-    assert "Against the table, of the same recipe: differs" in text
+    part = "70 of the 60,000 published images"
+    assert f"trained from scratch on cifar10 ({part}) with the recipe nb201-200" in text
+    assert f"Against the table, of the same recipe but on {part}, where no difference tells anything: differs" in text
     assert "halves drawn here, not by the official file (--split)" in text
 
 
@@ -193,4 +198,30 @@ def test_compare_verifies_the_first_of_several_tasks(tmp_path):
         cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ),
     )  # fmt: skip
     assert done.returncode == 2  # one candidate reaches no significance: refused for that, not for the choice of a task
-    assert "1 candidates with 3 matched controls each reach p = 0.250" in done.stderr
+    assert "1 candidate with 3 matched controls each reach p = 0.250" in done.stderr
+    assert "--verify 3" in done.stderr
+    assert not (tmp_path / "s" / "runs").exists()  # before any run
+    done = subprocess.run(
+        [sys.executable, "-m", "nasbench_harness", "compare", "--tasks", "graph-cora", "--verify", "3", "--out", "s"],
+        cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ),
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "no task of this study can be verified (graph-cora)" in done.stderr
+    assert not (tmp_path / "s" / "runs").exists()
+
+
+def test_a_dry_run_names_what_would_be_trained(study):
+    done = subprocess.run([*COMMAND, str(study.path), *FLAGS, "--dry-run"], capture_output=True, text=True, check=True)
+    first, *blocks, last = done.stdout.splitlines()
+    assert first.startswith(
+        "nb201-cifar10: 3 candidates with 1 random controls each, 2 training seeds, recipe animals8-1"
+    )
+    assert "p can reach 0.0500" in first
+    assert len([line for line in blocks if "final choice of" in line]) == 3
+    assert last.startswith("12 trainings of 6 architectures, about ")
+    assert not (study.path / "verification").exists()
+
+
+def test_folders_may_be_given_as_text(study):
+    with pytest.raises(InvalidInputError, match="--data-dir nowhere does not exist"):
+        verify(study, **QUICK | {"data_dir": "nowhere"})

@@ -55,10 +55,10 @@ def test_random_controls_are_connected_and_no_candidates(task, finals):
 
 def test_what_can_reach_no_significance_is_refused_with_what_would(task, finals):
     with pytest.raises(
-        InvalidInputError, match=r"1 candidates with 3 matched controls each reach p = 0\.250 .* --top 3"
+        InvalidInputError, match=r"1 candidate with 3 matched controls each reach p = 0\.250 .* --top 3"
     ):
         design_of(task, finals, top=1)
-    with pytest.raises(InvalidInputError, match=r"2 candidates with 1 random .* reach p = 0\.167"):
+    with pytest.raises(InvalidInputError, match=r"2 candidates with 1 random control each reach p = 0\.167"):
         design_of(task, finals, top=2, kind="random", num_controls=1)
 
 

@@ -88,7 +88,9 @@ def test_a_journal_belongs_to_one_process_at_a_time(tmp_path):
     with Journal.opened(tmp_path / "v" / "j") as journal:
         assert journal.entries == {"key": ENTRY}
         journal.append([replace(ENTRY, accuracy=81.0)])
-    assert Journal(tmp_path / "v" / "j").entries == {"key": ENTRY}  # of equal keys the first stands
+    again = Journal(tmp_path / "v" / "j")
+    assert again.entries == {"key": ENTRY}  # of equal keys the first stands
+    assert "line 2 has another accuracy of a training: the first stands" in again.notice
 
 
 def test_reading_changes_nothing_and_appending_needs_opening(tmp_path):
@@ -125,7 +127,16 @@ def test_a_journal_that_cannot_be_written_is_refused_before_training(design, tas
 
 @pytest.mark.parametrize(
     "changes",
-    [{"accuracy": None}, {"accuracy": "80"}, {"accuracy": math.nan}, {"key": ["a"]}, {"curve": "abc"}, {"more": 1}],
+    [
+        {"accuracy": None},
+        {"accuracy": "80"},
+        {"accuracy": math.nan},
+        {"accuracy": 400.5},
+        {"curve": [-1.0]},
+        {"key": ["a"]},
+        {"curve": "abc"},
+        {"more": 1},
+    ],
 )
 def test_a_line_of_other_types_is_named(tmp_path, changes):
     path = tmp_path / "j"
@@ -158,6 +169,10 @@ def test_time_stops_between_blocks_and_only_whole_blocks_are_tested(design, task
     outcome = judge(design, task, "r", "d", entries, is_own_recipe=False)
     assert outcome.num_blocks == 1
     assert len(outcome.trained) == 4
+    assert outcome.sentence == (
+        "inconclusive: trained from scratch on d with the recipe r, too few blocks are complete for a verdict on the "
+        "candidates against architectures of the same size; 1 candidate against 3 controls, one-sided each way at 0.05"
+    )
 
 
 def test_what_is_to_come_is_announced_with_a_measured_estimate(design, task, make_trainer, tmp_path):

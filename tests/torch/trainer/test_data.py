@@ -323,3 +323,21 @@ def test_mean_and_deviation_are_those_of_the_training_images(npz):
     channels = data.train_images.double()
     assert data.mean == pytest.approx(channels.mean((0, 2, 3)).tolist())
     assert data.std == pytest.approx(channels.std((0, 2, 3), correction=0).tolist())
+
+
+def test_data_of_a_package_lie_in_no_folder(cifar10):
+    with pytest.raises(InvalidInputError, match="data animals8 comes with a package: leave --data or --data-dir out"):
+        load_data("animals8", cifar10)
+    with pytest.raises(InvalidInputError, match="nowhere does not exist"):
+        load_data(data_dir=cifar10 / "nowhere")
+
+
+def test_classes_that_published_data_do_not_have_are_refused(cifar10):
+    write_batch(cifar10 / "cifar-10-batches-py" / "data_batch_2", [0, 1, 10])
+    with pytest.raises(InvalidInputError, match=r"data_batch_2: 'labels' holds class 10, these data have 0 … 9"):
+        load_data("cifar10", cifar10)
+
+
+def test_a_part_of_published_data_is_named(cifar10, npz):
+    assert load_data("cifar10", cifar10).part == "60 of the 60,000 published images"
+    assert load_data("npz", npz()).part == load_data().part == ""

@@ -323,3 +323,22 @@ def test_the_full_task_from_the_command_line(cli, tmp_path):
     assert cli(*arguments, **environment).returncode == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "trained").rglob("*.json")} == files
     assert {path.name: path.read_bytes() for path in (tmp_path / "study" / "report").iterdir()} == report
+
+
+def test_what_will_be_trained_is_forecast_and_counted(tmp_path, recipe, tested, count):
+    oracle = TrainerOracle(SPACE, recipe, tested, tmp_path / "kept", num_processes=1)
+    learned = []
+    oracle.on_learned = learned.append
+    assert oracle.forecast(40).startswith("trains at most 40 architectures, 3 times each: about ")
+    assert oracle.forecast(None).startswith("trains at most 15,625 architectures")
+    assert not count
+    ask(oracle, 3, 5)
+    ask(oracle, 3, 8)
+    assert learned == [1, 2, 3]
+    assert oracle.forecast(20_000).startswith("trains at most 15,622 architectures")
+    assert oracle.forecast(40).endswith("3 are kept from before")
+
+
+def test_a_trained_task_has_cells(tested):
+    with pytest.raises(InvalidInputError, match="recipe animals8-widths-10 trains widths, a trained task has cells"):
+        trained_task(recipe_of("animals8-widths-10"), tested)
