@@ -464,3 +464,20 @@ def test_tables_list_names_tasks_without_a_table_too(cli):
     assert "  nb201-cifar10  (CIFAR-10)" in lines
     assert lines[-2].startswith("without a table: what is asked for is trained")
     assert lines[-1] == "  trained-animals8"
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_stopped_is_one_line_and_the_same_command_goes_on(tmp_path, sent, code, jobs):
+    out = tmp_path / "s"
+    command = [sys.executable, "-m", "nasbench_harness", "run", "--tasks", "nb201-cifar10", "--jobs", jobs]
+    command += ["--strategies", "local-search,random-search", "--seeds", "3000", "--evaluations", "1500"]
+    process = subprocess.Popen([*command, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(out.rglob("*.parquet")):
+        time.sleep(0.05)
+    process.send_signal(sent)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert errors.splitlines()[-1] == "stopped; the same command goes on where it stopped"
+    assert "Traceback" not in errors
+    assert "Warning" not in errors

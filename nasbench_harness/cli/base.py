@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Never
 
 import click
 
 from nasbench_harness.errors import HarnessError
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which batch systems send before they kill: everything ends as after Ctrl-C."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    def end(*_: object) -> Never:
+        raise _Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:  # only the main thread may
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 class Group(click.Group):
     """Turns the harness's own errors, and wrong arguments, into one line and exit code 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb; a mistake ends with exit code 2, Ctrl-C with 130."""
+        """Run the verb; a mistake ends with exit code 2, Ctrl-C with 130, SIGTERM with 143."""
         try:
-            return super().invoke(ctx)
+            with _terminable():
+                return super().invoke(ctx)
         except HarnessError as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(2)
@@ -27,9 +51,9 @@ class Group(click.Group):
                 f"error: {message[:1].lower()}{message[1:]} (see {(error.ctx or ctx).command_path} --help)", err=True
             )
             ctx.exit(2)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             click.echo("\nstopped; the same command goes on where it stopped", err=True)
-            ctx.exit(130)
+            ctx.exit(143 if isinstance(error, _Terminated) else 130)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
