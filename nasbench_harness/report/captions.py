@@ -36,10 +36,11 @@ def caption_text(analysis: Analysis, tasks: Sequence[TaskAnalysis] | None = None
         seeds = f" ({', '.join(map(str, sorted(others)))} seeds; pairs over common seeds)" if others else ""
         parts.append(f"Ran elsewhere, replayed under this protocol: {', '.join(analysis.replayed)}{seeds}.")
     if num_pairs:
+        holm = f"Holm over all {num_pairs} pairs of a task, " if num_pairs > 1 else ""
         parts.append(
             f"Bold: smallest mean {distance_name(entries)}; †: not significantly worse (Wilcoxon signed-rank on "
             f"{finals_name(entries)}, zeros "
-            f"after Pratt, paired by seed, Holm over all {num_pairs} pairs of a task, alpha = {ALPHA})."
+            f"after Pratt, paired by seed, {holm}alpha = {ALPHA})."
         )
     if analysis.num_seeds >= MIN_RUNS:
         parts.append(f"Intervals: 95 % percentile bootstrap, {analysis.num_resamples:,} resamples of seeds.")

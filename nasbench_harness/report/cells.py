@@ -103,7 +103,7 @@ def mean_std(mean: float, std: float, decimals: int) -> Cell:
 
 def plain(value: float, decimals: int, key: str = "", plus: bool = False) -> Cell:
     """One number."""
-    text = f"{value:{'+' if plus else ''}.{decimals}f}"
+    text = f"{value:{'+' if plus else ''}z.{decimals}f}"
     return Cell(text.replace("-", "−"), {key: value}, text)
 
 
@@ -120,7 +120,7 @@ def interval_cell(interval: Interval | tuple[float, float, float] | None, decima
     if isinstance(interval, Interval):
         interval = (float(interval.point), float(interval.low), float(interval.high))
     point, low, high = interval
-    text = f"{point:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]"
+    text = f"{point:z.{decimals}f} [{low:z.{decimals}f}, {high:z.{decimals}f}]"  # z: never −0.00
     return Cell(text, {"point": point, "low": low, "high": high})
 
 
