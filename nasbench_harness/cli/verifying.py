@@ -83,8 +83,8 @@ def verify_study(
     labels = None if strategies is None else split_list(strategies)
     prepared = study.prepare_verification(task, labels, options)
     if dry_run:
-        click.echo(prepared.plan())
-        click.echo(prepared.announce(is_dry=True))
+        plan = prepared.plan()
+        click.echo(json.dumps(plan, indent=1) if as_json else _in_words(plan))
         return
     click.echo(prepared.announce(), err=True)
     with training_bar() as advance:
@@ -116,3 +116,22 @@ def verify_study(
     stopped = "; stopped by --max-seconds: the same command goes on" if done.progressed.was_stopped else ""
     click.echo(f"{trained} trainings, {found} were there already{stopped}")
     click.echo(f"verification: {done.folder} ({', '.join(done.files)})")
+
+
+def _in_words(plan: dict[str, Any]) -> str:
+    from nasbench_harness.verification.verify import announcement
+
+    controls = len(plan["blocks"][0]["controls"])
+    lines = [
+        f"{plan['task']}: {len(plan['blocks'])} candidates with {controls} {plan['kind']} controls each, "
+        f"{plan['training_seeds']} training seeds, recipe {plan['recipe']} on {plan['data']}; "
+        f"p can reach {plan['smallest_p']:.4f}"
+    ]
+    if plan["allocate"] == "halving":
+        lines.append("all are screened by one training each; the better half is trained again and tested")
+    for block in plan["blocks"]:
+        lines.append(
+            f"  {block['candidate']} (final choice of {block['runs']} runs) against {', '.join(block['controls'])}"
+        )
+    lines += [f"note: {note}" for note in plan["notes"]]
+    return "\n".join([*lines, announcement(plan)])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
@@ -147,18 +147,36 @@ class Preparation:
     study_seed: int
     command: str
 
-    def announce(self, is_dry: bool = False) -> str:
+    def announce(self) -> str:
         """How many trainings are to come and about how long they take, measured on this machine.
-
-        Args:
-            is_dry: Nothing will be trained, so the journal need not be writable.
 
         Raises:
             InvalidInputError: The journal cannot be written, is damaged, or belongs to another process just now.
         """
-        if not is_dry:  # measuring takes a while: first see whether there is anything to measure for
-            with Journal.opened(self._journal):
-                pass
+        with Journal.opened(self._journal):
+            pass  # measuring takes a while: first see that there is something to measure for
+        return announcement(self._forecast())
+
+    def plan(self) -> dict[str, Any]:
+        """What would be trained, and about how long that takes, as JSON values; nothing is written."""
+        design, name = self.design, trainable(self.task).name
+        return {
+            "task": self.task.name,
+            "kind": design.kind,
+            "allocate": self.options.allocate,
+            "training_seeds": self.options.training_seeds,
+            "recipe": self.trainer.recipe,
+            "data": self.trainer.data,
+            "smallest_p": smallest_p(self.options.top, self.options.num_controls, design.kind == "matched"),
+            "blocks": [
+                {"candidate": name(block[0]), "runs": runs, "controls": [name(one) for one in block[1:]]}
+                for block, runs in zip(design.blocks, design.num_supporting, strict=True)
+            ],
+            "notes": list(design.notes),
+            **self._forecast(),
+        }
+
+    def _forecast(self) -> dict[str, Any]:
         stages = [self.design]
         if self._is_halving:
             screened = finished_trainings(self.design, self.task, self.trainer, self._journal, self.study_seed)
@@ -170,25 +188,7 @@ class Preparation:
                 count += sum(lacking.values())
                 seconds += self.trainer.estimate_seconds(list(lacking), design.training_seeds)
                 architectures |= set(lacking)
-        if not count:
-            return "nothing to train"
-        return f"{count} trainings of {len(architectures)} architectures, about {seconds:,.0f} s of computing"
-
-    def plan(self) -> str:
-        """What would be trained, in words; nothing is written."""
-        design, name = self.design, trainable(self.task).name
-        smallest = smallest_p(self.options.top, self.options.num_controls, design.kind == "matched")
-        lines = [
-            f"{self.task.name}: {len(design.candidates)} candidates with {self.options.num_controls} {design.kind} "
-            f"controls each, {self.options.training_seeds} training seeds, recipe {self.trainer.recipe} on "
-            f"{self.trainer.data}; p can reach {smallest:.4f}"
-        ]
-        if self._is_halving:
-            lines.append(f"all are screened by one training each; the better half takes {self.options.top} places")
-        for block, runs in zip(design.blocks, design.num_supporting, strict=True):
-            controls = ", ".join(name(one) for one in block[1:])
-            lines.append(f"  {name(block[0])} (final choice of {runs} runs) against {controls}")
-        return "\n".join([*lines, *(f"note: {note}" for note in design.notes)])
+        return {"trainings": count, "architectures": len(architectures), "seconds": seconds}
 
     @property
     def _is_halving(self) -> bool:
@@ -237,6 +237,14 @@ class Preparation:
             self.study.write_bytes(folder / name, content.encode() if isinstance(content, str) else content)
             names.append(name)
         return Verification(self.task, outcome, folder, tuple(names), progressed)
+
+
+def announcement(forecast: Mapping[str, Any]) -> str:
+    """A line about the trainings to come, of the entries that ``Preparation.plan`` has."""
+    if not forecast["trainings"]:
+        return "nothing to train"
+    count, architectures, seconds = (forecast[name] for name in ("trainings", "architectures", "seconds"))
+    return f"{count} trainings of {architectures} architectures, about {seconds:,.0f} s of computing"
 
 
 def check(task: Task, options: VerifyOptions) -> None:

@@ -219,6 +219,10 @@ def test_a_dry_run_names_what_would_be_trained(study):
     assert "p can reach 0.0500" in first
     assert len([line for line in blocks if "final choice of" in line]) == 3
     assert last.startswith("12 trainings of 6 architectures, about ")
+    command = [*COMMAND, str(study.path), *FLAGS, "--dry-run", "--json"]
+    plan = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert (plan["trainings"], plan["architectures"], len(plan["blocks"])) == (12, 6, 3)
+    assert [block["candidate"] for block in plan["blocks"]] == [line.split()[0] for line in blocks[:3]]
     assert not (study.path / "verification").exists()
 
 
