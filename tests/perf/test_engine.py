@@ -12,7 +12,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.store.folder import missing_seeds
 
-from .conftest import NUM_RUNS, least_cpu_seconds
+from .conftest import NUM_RUNS, gates, least_cpu_seconds, least_ratio
 
 RULES = Rules(Protocol(), 0)
 NUM_EVALUATIONS = NUM_RUNS * RULES.protocol.evaluations
@@ -35,22 +35,37 @@ def a_study(use, tmp_path):
     return study
 
 
+BARS = {
+    "random-search": 12,
+    "local-search": 25,
+    "regularized-evolution": 25,
+    "genetic-algorithm": 45,
+    "reinforce": 45,
+}
+GATES = {strategy: 1.35 * bar for strategy, bar in BARS.items()}
+
+
 @pytest.mark.parametrize(
-    ("strategy", "bar"),
+    ("strategy", "gate"),
     [
-        ("random-search", 12),
-        ("local-search", 25),
-        ("regularized-evolution", 25),
-        ("genetic-algorithm", 45),
-        ("reinforce", 45),
+        *(pytest.param(*pair, id=f"{pair[0]}-gate") for pair in GATES.items()),
+        *(pytest.param(*pair, id=f"{pair[0]}-bar", marks=pytest.mark.bar) for pair in BARS.items()),
     ],
 )
-def test_lockstep_strategy_costs_at_most_so_many_control_loops(strategy, bar, tmp_path, control_loop, benchmark):
-    seconds, control = least_cpu_seconds(a_study(strategy, tmp_path), control_loop)
-    ratio = seconds / control
-    benchmark.extra_info.update(microseconds_per_evaluation=1e6 * seconds / NUM_EVALUATIONS, ratio_to_control=ratio)
+def test_lockstep_strategy_costs_at_most_so_many_control_loops(strategy, gate, tmp_path, control_loop, benchmark):
+    study = a_study(strategy, tmp_path)
+
+    def measure():
+        seconds, control = least_cpu_seconds(study, control_loop)
+        ratio = seconds / control
+        benchmark.extra_info.update(
+            microseconds_per_evaluation=1e6 * seconds / NUM_EVALUATIONS, ratio_to_control=ratio, bar=BARS[strategy]
+        )
+        return ratio
+
+    ratio = least_ratio(measure, gate)
     benchmark.pedantic(lambda: None)
-    assert ratio <= bar
+    assert ratio <= gate
 
 
 def test_generator_costs_at_most_six_bare_loops(tmp_path, benchmark):
@@ -72,21 +87,37 @@ def test_generator_costs_at_most_six_bare_loops(tmp_path, benchmark):
             for _ in range(RULES.protocol.evaluations - 1):
                 architecture = search.send(Evaluation(architecture, losses[architecture], 0.0))
 
-    seconds, bare_seconds = least_cpu_seconds(a_study(random_search, tmp_path), bare)
-    ratio = (seconds / NUM_RUNS) / (bare_seconds / len(keys))
-    benchmark.extra_info.update(microseconds_per_evaluation=1e6 * seconds / NUM_EVALUATIONS, ratio_to_bare_loop=ratio)
+    study = a_study(random_search, tmp_path)
+
+    def measure():
+        seconds, bare_seconds = least_cpu_seconds(study, bare)
+        ratio = (seconds / NUM_RUNS) / (bare_seconds / len(keys))
+        benchmark.extra_info.update(
+            microseconds_per_evaluation=1e6 * seconds / NUM_EVALUATIONS, ratio_to_bare_loop=ratio
+        )
+        return ratio
+
+    ratio = least_ratio(measure, 6)
     benchmark.pedantic(lambda: None)
     assert ratio <= 6
 
 
-def test_oracle_answers_means_at_three_tenths_of_the_speed_of_a_gather(benchmark):
+@gates(gate=1 / 0.18, bar=1 / 0.3)
+def test_oracle_answers_means_in_a_few_gathers(benchmark, gate):
     oracle = load_task("nb201-cifar100").oracle
     table = np.random.default_rng(0).random(15_625)
     architectures = np.random.default_rng(1).integers(0, len(table), 1_000_000)
     zeros, means = np.zeros_like(architectures), np.full_like(architectures, -1)
-    gather, answer = least_cpu_seconds(
-        lambda: table[architectures], lambda: oracle.evaluate(architectures, zeros, means), repeats=20
-    )
-    benchmark.extra_info.update(architectures_per_second=len(architectures) / answer, ratio_to_gather=gather / answer)
+
+    def measure():
+        gather, answer = least_cpu_seconds(
+            lambda: table[architectures], lambda: oracle.evaluate(architectures, zeros, means), repeats=20
+        )
+        benchmark.extra_info.update(
+            architectures_per_second=len(architectures) / answer, ratio_to_gather=answer / gather
+        )
+        return answer / gather
+
+    ratio = least_ratio(measure, gate)
     benchmark.pedantic(lambda: None)
-    assert gather / answer >= 0.3
+    assert ratio <= gate

@@ -11,7 +11,7 @@ from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.regression.baselines import find_subjects
 from nasbench_harness.regression.traces import TRACE_SEEDS
 
-from .conftest import least_cpu_seconds
+from .conftest import least_cpu_seconds, least_ratio
 
 BASELINES = Path(__file__).parents[2] / "results" / "baselines"
 
@@ -31,10 +31,14 @@ def test_the_whole_gate_costs_at_most_twice_the_runs_that_it_hashes(benchmark):
         check_baseline(folder=BASELINES, trace=False)
 
     gate()  # imports, tables
-    seconds, bare = least_cpu_seconds(gate, bare_runs, repeats=3)
+
+    def measure():
+        seconds, bare = least_cpu_seconds(gate, bare_runs, repeats=3)
+        benchmark.extra_info.update(gate_cpu_s=seconds, ratio_to_runs=seconds / bare)
+        return seconds / bare
+
+    ratio = least_ratio(measure, 2)
     (without,) = least_cpu_seconds(gate_without_traces, repeats=1)
-    benchmark.extra_info.update(
-        gate_cpu_s=seconds, ratio_to_runs=seconds / bare, without_traces_cpu_s=without, num_strategies=len(subjects)
-    )
+    benchmark.extra_info.update(without_traces_cpu_s=without, num_strategies=len(subjects))
     benchmark.pedantic(lambda: None)
-    assert seconds <= 2 * bare
+    assert ratio <= 2
