@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nasbench_harness.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from nasbench_harness.trainer.building import build_parts
     from nasbench_harness.trainer.data import ImageData, SealedTest, load_data
     from nasbench_harness.trainer.devices import Execution
     from nasbench_harness.trainer.keys import cache_key
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from nasbench_harness.trainer.training import TrainingResult, estimate_seconds, train
 
 _HOMES = {
+    "nasbench_harness.trainer.building": ("build_parts",),
     "nasbench_harness.trainer.data": ("ImageData", "SealedTest", "load_data"),
     "nasbench_harness.trainer.devices": ("Execution",),
     "nasbench_harness.trainer.keys": ("cache_key",),
@@ -36,6 +38,7 @@ __all__ = [
     "Recipe",
     "SealedTest",
     "TrainingResult",
+    "build_parts",
     "cache_key",
     "estimate_seconds",
     "evaluate_sealed",

@@ -36,7 +36,7 @@ from nasbench_harness.trainer.recipe import Recipe, recipe_of
 from nasbench_harness.trainer.training import StackTraining, network_structure
 
 CLASSES_PER_PART = 200
-TEST_EPOCHS = (5, 8, 10)
+_TEST_EPOCHS = (5, 8, 10)
 SEEDS = (0, 1, 2)
 
 
@@ -47,7 +47,7 @@ class ClassCurves:
     Attributes:
         architecture: Smallest index of the class; this cell was trained.
         valid_correct: Correct validation images after every epoch, shape (num_epochs, num_seeds).
-        test_correct: Correct test images after the epochs of ``TEST_EPOCHS``, shape (len(TEST_EPOCHS), num_seeds).
+        test_correct: Correct test images after the epochs of ``test_epochs``, shape (num_test_epochs, num_seeds).
         train_loss: Mean training loss of every epoch, shape (num_epochs, num_seeds).
         is_finite: Whether every loss and logit of an epoch was finite, shape (num_epochs, num_seeds).
     """
@@ -57,6 +57,11 @@ class ClassCurves:
     test_correct: list[list[int]]
     train_loss: list[list[float]]
     is_finite: list[list[bool]]
+
+
+def test_epochs(recipe: Recipe) -> list[int]:
+    """Epochs after which test images are counted, from 1."""
+    return sorted({min(epoch, recipe.epochs) for epoch in _TEST_EPOCHS})
 
 
 def train_class(architecture: int, recipe: Recipe, data: ImageData, images: DeviceImages) -> ClassCurves:
@@ -79,7 +84,7 @@ def train_class(architecture: int, recipe: Recipe, data: ImageData, images: Devi
         valid.append([round(accuracy * len(data.valid_labels) / 100) for accuracy in accuracies])
         losses.append(loss)
         finite.append(is_finite)
-        if epoch + 1 in TEST_EPOCHS:
+        if epoch + 1 in test_epochs(recipe):
             batches = plain_batches(test_images, test_labels.to(device), images.mean, images.std, len(SEEDS))
             counts: Tensor = count_correct(run.network, batches)[0]
             test.append(counts.tolist())
@@ -160,16 +165,12 @@ class _Journal:
 
     def __enter__(self) -> _Journal:
         self.file = self.path.open("a+", encoding="utf-8")
-        self._lock()
-        self.file.seek(0)
-        text = self.file.read()
-        whole = text[: text.rfind("\n") + 1]  # a line without its end was being written when the process died
-        if len(whole) < len(text):
-            self.file.truncate(len(whole.encode()))
-        for line in whole.splitlines():
-            self._take(line)
-        if not whole:
-            self._write({"origin": self.origin})
+        try:
+            self._lock()
+            self._read()
+        except BaseException:
+            self.file.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -179,6 +180,17 @@ class _Journal:
         """Keep a finished class."""
         self.curves[curves.architecture] = curves
         self._write(dataclasses.asdict(curves))
+
+    def _read(self) -> None:
+        self.file.seek(0)
+        text = self.file.read()
+        whole = text[: text.rfind("\n") + 1]  # a line without its end was being written when the process died
+        if len(whole) < len(text):
+            self.file.truncate(len(whole.encode()))
+        for line in whole.splitlines():
+            self._take(line)
+        if not whole:
+            self._write({"origin": self.origin})
 
     def _take(self, line: str) -> None:
         try:

@@ -1,0 +1,103 @@
+"""Parts of a table of trained cells: the numbers of ``train``, whole after an interruption, one process at a time."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.spaces import NASBench201Space
+from nasbench_harness.trainer import building, load_data, recipe_of, train
+from nasbench_harness.trainer.building import build_parts, class_order, part_path, read_parts
+
+RECIPE = "animals8-1"  # one epoch
+
+
+@pytest.fixture
+def three_cheap_classes(monkeypatch):
+    """The build has three classes only, in parts of two and one."""
+    cheap = class_order(recipe_of(RECIPE), load_data("animals8"))[-3:]
+    monkeypatch.setattr(building, "class_order", lambda *_: cheap)
+    return cheap
+
+
+def build(folder, **options):
+    return build_parts(folder, recipe_name=RECIPE, classes_per_part=2, **options)
+
+
+def rows(folder):
+    return [table.to_pydict() for _, table in read_parts(folder)]
+
+
+def test_every_class_is_trained_once_and_the_most_work_comes_first():
+    space, order = NASBench201Space(), class_order(recipe_of(RECIPE), load_data("animals8"))
+    assert np.array_equal(np.sort(order), np.unique(space.canonical(np.arange(space.num_architectures))))
+    assert len(order) == 6_466
+    convolutions = space.num_convolutions()[order]
+    assert convolutions[0].sum() == 6
+    assert convolutions[-1].sum() == 0
+
+
+def test_a_part_holds_the_numbers_of_single_trainings(tmp_path, three_cheap_classes):
+    assert build(tmp_path) == 0
+    data = load_data("animals8")
+    first = rows(tmp_path)[0]
+    assert first["architecture"] == three_cheap_classes[:2].tolist()
+    results = train(NASBench201Space().to_string(first["architecture"][0]), recipe_of(RECIPE), data, [0, 1, 2])
+    assert [100 * count / len(data.valid_labels) for count in first["valid_correct"][0]] == [
+        r.accuracy for r in results
+    ]
+    assert first["train_loss"][0] == [np.float32(result.train_loss[0]) for result in results]
+    assert len(first["test_correct"][0]) == 3
+    assert max(first["test_correct"][0]) <= len(data.sealed.open()[1])
+    provenance = json.loads(pq.read_schema(part_path(tmp_path, 0)).metadata[b"provenance"])
+    assert {"origin", "torch", "processor", "date", "command"} <= set(provenance)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 25])
+def test_a_build_that_was_killed_goes_on_with_the_same_numbers(tmp_path, three_cheap_classes, cut):
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    build(whole)
+
+    def die(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(torn, on_class=die)
+    journal = torn / "part-000.jsonl"
+    text = journal.read_text()
+    journal.write_text(text[: len(text) - cut])  # the end of the last line may be missing
+    trained = []
+    assert build(torn, on_class=lambda done, total: trained.append((done, total))) == 0
+    assert rows(torn) == rows(whole)
+    assert trained[-1] == (3, 3)
+    assert not journal.exists()
+
+
+def test_shards_share_the_parts(tmp_path, three_cheap_classes):
+    assert build(tmp_path, shard=(2, 2)) == 0
+    assert not part_path(tmp_path, 0).exists()
+    assert part_path(tmp_path, 1).exists()
+    assert build(tmp_path, shard=(1, 2), max_parts=0) == 1
+
+
+def test_a_journal_of_other_rules_or_another_process_is_refused(tmp_path, three_cheap_classes):
+    journal = tmp_path / "part-000.jsonl"
+    journal.write_text('{"origin":"another"}\n')
+    with pytest.raises(InvalidInputError, match="another recipe"):
+        build(tmp_path)
+    journal.write_text("{]\n")
+    with pytest.raises(InvalidInputError, match="damaged: delete it"):
+        build(tmp_path)
+    journal.unlink()
+    with building._Journal(journal, "x"), pytest.raises(InvalidInputError, match="another process"):
+        build(tmp_path)
+
+
+def test_the_command_wants_a_sensible_shard(cli):
+    for shard in ("3/2", "0/1", "1", "a/b"):
+        done = cli("tables", "build", "tiny201", "--shard", shard)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: --shard must be I/N")
