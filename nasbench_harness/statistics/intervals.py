@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nasbench_harness.statistics._checks import BoolArray, FloatArray, as_finite, check_confidence, refuse_where
-from nasbench_harness.statistics._resampling import Resampler
+from nasbench_harness.statistics._resampling import Resampler, rank_interquartile_means
 from nasbench_harness.statistics.estimands import centered_mean, iqm
 
 Counts = NDArray[np.unsignedinteger[Any]]
@@ -136,6 +136,10 @@ def mean_interval(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95
 def iqm_band(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95) -> Interval:
     """Returns the interquartile mean over runs at every step, with a pointwise percentile-bootstrap band.
 
+    The i-th row of counts belongs to the i-th smallest value of each step, whichever run that is. Draws are
+    exchangeable, so the band of a step has the same distribution as if rows belonged to runs. The order of the runs
+    does not matter, and one weight of each rank serves every step.
+
     Args:
         values: curves, shape (num_runs, num_steps) with at least 10 runs. A run may be NaN before its first result;
             at such a step the estimate is undefined, and the band is NaN.
@@ -161,11 +165,8 @@ def iqm_band(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95) -> 
     ends = np.full((3, use.size), np.nan)
     is_degenerate = np.zeros(use.size, dtype=bool)
     if use.any():
-        complete = np.ascontiguousarray(steps[use])
-        replicates = np.empty((len(complete), matrix.shape[1]))
-        for start, stop in _chunks(matrix.shape[1]):
-            replicates[:, start:stop] = Resampler.of(matrix[:, start:stop]).interquartile_means(complete)
-        band = _interval(iqm(complete), replicates, confidence)
+        complete = steps[use]
+        band = _interval(iqm(complete), rank_interquartile_means(complete, matrix), confidence)
         ends[:, use] = band.point, band.low, band.high
         is_degenerate[use] = band.is_degenerate
     return Interval(ends[0], ends[1], ends[2], is_degenerate)
