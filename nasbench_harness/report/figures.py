@@ -47,9 +47,9 @@ def tasks_with(analysis: Analysis, axis: Axis) -> list[TaskAnalysis]:
 def anytime_figure(analysis: Analysis, axis: Axis = "evaluations") -> Figure:
     """Regret (or loss) of what each strategy would return at every moment, one panel per task.
 
-    Lines are interquartile means (below 10 seeds means). Their pointwise 95 % bands are straight between steps that
-    are not neighbors. Over evaluations, random search in closed form is the dotted gray mean. Tasks without training times have no panel over seconds.
-    Places are computed once, here: saving the figure in any format does not compute them again.
+    Lines are interquartile means with pointwise 95 % bands, below 10 seeds means without bands. Over evaluations,
+    random search in closed form is the dotted gray mean. Tasks without training times have no panel over seconds.
+    The layout is computed once, here: saving the figure does not compute it again.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure

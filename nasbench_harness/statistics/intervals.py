@@ -10,7 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nasbench_harness.statistics._checks import BoolArray, FloatArray, as_finite, check_confidence, refuse_where
-from nasbench_harness.statistics._resampling import Resampler, rank_interquartile_means
+from nasbench_harness.statistics._resampling import (
+    rank_interquartile_means,
+    resampled_interquartile_means,
+    resampled_means,
+)
 from nasbench_harness.statistics.estimands import centered_mean, iqm
 
 Counts = NDArray[np.unsignedinteger[Any]]
@@ -75,7 +79,7 @@ def resampled_iqm(values: ArrayLike, counts: ArrayLike) -> FloatArray:
     """
     scores = as_finite(values, "values", ("run",))
     rows = scores.reshape(-1, scores.shape[-1])
-    replicates = _replicates(rows, _checked_counts(counts, rows.shape[1]), Resampler.interquartile_means)
+    replicates = _replicates(rows, _checked_counts(counts, rows.shape[1]), resampled_interquartile_means)
     return replicates.reshape(*scores.shape[:-1], -1)
 
 
@@ -129,7 +133,7 @@ def mean_interval(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95
     """Returns means over runs with percentile-bootstrap intervals; arguments and errors as `iqm_interval`."""
     scores = _enough_runs(values)
     rows = scores.reshape(-1, scores.shape[-1])
-    replicates = _replicates(rows, _checked_counts(counts, rows.shape[1]), Resampler.means)
+    replicates = _replicates(rows, _checked_counts(counts, rows.shape[1]), resampled_means)
     return _interval(centered_mean(scores), replicates.reshape(*scores.shape[:-1], -1), confidence)
 
 
@@ -187,15 +191,15 @@ def _chunks(num_resamples: int) -> Iterator[tuple[int, int]]:
 
 
 def _replicates(
-    rows: FloatArray, counts: NDArray[Any], estimate: Callable[[Resampler, FloatArray], FloatArray]
+    rows: FloatArray, counts: NDArray[Any], estimate: Callable[[FloatArray, NDArray[Any]], FloatArray]
 ) -> FloatArray:
     """Returns the estimate of every resample, shape (num_rows, num_resamples), of rows (num_rows, num_runs)."""
     replicates = np.empty((len(rows), counts.shape[1]))
     for start, stop in _chunks(counts.shape[1]):
-        resampler = Resampler.of(counts[:, start:stop])
+        chunk = counts[:, start:stop]
         # One row at a time: a matrix product over all rows may round differently with their number.
         for row, target in zip(rows, replicates, strict=True):
-            target[start:stop] = estimate(resampler, row[None])[0]
+            target[start:stop] = estimate(row, chunk)
     return replicates
 
 

@@ -95,7 +95,12 @@ def _as_arrow(column: AnyArray) -> Any:
 
 def _as_numpy(column: Any) -> AnyArray:
     """The column's memory as a read-only array (``np.asarray`` would import pandas)."""
-    return np.from_dlpack(column.combine_chunks())
+    array = column.combine_chunks()
+    is_number = pa.types.is_integer(array.type) or pa.types.is_floating(array.type)
+    if array.null_count or not is_number:
+        raise pa.ArrowInvalid("a column of a block holds numbers only")
+    dtype = np.dtype(array.type.to_pandas_dtype())
+    return np.frombuffer(array.buffers()[1], dtype, len(array), array.offset * dtype.itemsize)
 
 
 def _torn(path: Path) -> StoreError:
