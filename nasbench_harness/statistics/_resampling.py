@@ -35,7 +35,7 @@ def resampled_means(values: FloatArray, counts: NDArray[Any]) -> FloatArray:
 
 def resampled_interquartile_means(values: FloatArray, counts: NDArray[Any]) -> FloatArray:
     """Returns the IQM of each resample, shape (num_resamples,), of values (num_runs,)."""
-    return rank_interquartile_means(values[None], counts[np.argsort(values, kind="stable")])[0]
+    return np.asarray(rank_interquartile_means(values[None], counts[np.argsort(values, kind="stable")])[0])
 
 
 def rank_interquartile_means(values: FloatArray, counts: NDArray[Any]) -> FloatArray:

@@ -41,7 +41,8 @@ def test_reading_imports_no_pandas(tmp_path):
     write_block(tmp_path / "b.parquet", COLUMNS, {})
     code = (
         "import sys; from pathlib import Path; from nasbench_harness.store.blocks import read_columns; "
-        "columns = read_columns(Path(sys.argv[1])); assert len(columns['seed']) == 12; assert 'pandas' not in sys.modules"
+        "columns = read_columns(Path(sys.argv[1])); assert len(columns['seed']) == 12; "
+        "assert 'pandas' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "b.parquet")], check=True)
 
