@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,23 +54,25 @@ def curves(task: Task, picks: Sequence[Ints], moments: Sequence[Floats | Ints], 
         moments: For each curve its steps on the axis, positive and ascending, shape (num_steps,).
         counts: Count matrix of the runs; None below 10 seeds.
     """
-    first = [int((~(chosen >= 0).all(axis=0)).sum()) for chosen in picks]  # once all runs have a result, all keep one
-    codes = [task.report.regret_codes(chosen[:, start:]) for chosen, start in zip(picks, first, strict=True)]
-    means = [_padded(part.mean(axis=0), start, task.report.step) for part, start in zip(codes, first, strict=True)]
-    if counts is None:
-        return [Curve(mean, None, None) for mean in means]
-    steps = [band_steps(along[start:]) for along, start in zip(moments, first, strict=True)]
-    # Resampled as integers on the metric's grid: sums are exact, the same on every processor.
-    band = iqm_band(np.concatenate([part[:, at] for part, at in zip(codes, steps, strict=True)], axis=1), counts)
-    ends = np.cumsum([len(at) for at in steps])[:-1]
-    lows, highs = (np.split(bounds * task.report.step, ends) for bounds in (band.low, band.high))
-    found = []
-    for mean, part, start, at, low, high in zip(means, codes, first, steps, lows, highs, strict=True):
-        line = iqm(part, axis=0) if part.shape[1] else np.empty(0)
-        found.append(
-            Curve(mean, _padded(line, start, task.report.step), Band(at + start, low, high) if len(at) else None)
+    starts = [int((chosen < 0).any(axis=0).sum()) for chosen in picks]  # once a run has a result, it keeps one
+    codes = [task.report.regret_codes(chosen[:, start:]) for chosen, start in zip(picks, starts, strict=True)]
+    bands: list[Band | None] = [None] * len(codes)
+    if counts is not None:
+        steps = [band_steps(along[start:]) for along, start in zip(moments, starts, strict=True)]
+        bands = [
+            replace(band, steps=band.steps + start) if len(band.steps) else None
+            for band, start in zip(_bands(codes, steps, task.report.step, counts), starts, strict=True)
+        ]
+    return [
+        Curve(
+            mean=_line(part.mean(axis=0), start, task.report.step),
+            iqm=None
+            if counts is None
+            else _line(iqm(part, axis=0) if part.size else np.empty(0), start, task.report.step),
+            band=band,
         )
-    return found
+        for part, start, band in zip(codes, starts, bands, strict=True)
+    ]
 
 
 def band_steps(moments: Floats | Ints) -> Ints:
@@ -81,11 +83,20 @@ def band_steps(moments: Floats | Ints) -> Ints:
     """
     if not len(moments):
         return np.empty(0, dtype=np.int64)
-    # A hair smaller, so that rounding cannot carry a wanted moment past the step that it equals.
-    wanted = np.geomspace(moments[0], moments[-1], MAX_BAND_STEPS) * (1 - 1e-9)
-    return np.unique(np.searchsorted(moments, wanted))
+    return np.unique(np.searchsorted(moments, np.geomspace(moments[0], moments[-1], MAX_BAND_STEPS)))
 
 
-def _padded(line: Floats, start: int, step: float) -> Floats:
+def _bands(codes: Sequence[Ints], steps: Sequence[Ints], unit: float, counts: Ints) -> list[Band]:
+    """Bands at some steps of each curve.
+
+    They are resampled as integers on the metric's grid: sums are exact, the same on every processor.
+    """
+    band = iqm_band(np.concatenate([part[:, at] for part, at in zip(codes, steps, strict=True)], axis=1), counts)
+    ends = np.cumsum([len(at) for at in steps])[:-1]
+    lows, highs = (np.split(bounds * unit, ends) for bounds in (band.low, band.high))
+    return [Band(*parts) for parts in zip(steps, lows, highs, strict=True)]
+
+
+def _line(codes: Floats, start: int, unit: float) -> Floats:
     """A line in the metric's unit, NaN before its start."""
-    return np.concatenate([np.full(start, np.nan), line * step])
+    return np.concatenate([np.full(start, np.nan), codes * unit])

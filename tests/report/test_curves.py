@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nasbench_harness.report.curves import MAX_BAND_STEPS, Band, band_steps, curves
+from nasbench_harness.report.curves import Band, band_steps, curves
 from nasbench_harness.report.figures import _edge, anytime_figure, to_pdf, to_png
 from nasbench_harness.statistics import count_matrix, iqm
 
@@ -24,7 +24,7 @@ def test_the_line_has_every_step_and_the_band_at_most_64(task):
     (curve,) = curves(task, [picks], [np.arange(1, 1_001)], COUNTS)
     np.testing.assert_allclose(curve.mean, task.report.regret(picks).mean(axis=0))
     np.testing.assert_allclose(curve.iqm, iqm(task.report.regret(picks), axis=0))
-    assert 40 < len(curve.band.steps) <= MAX_BAND_STEPS
+    assert 40 < len(curve.band.steps) <= 64
     at_steps = curve.iqm[curve.band.steps]
     assert (curve.band.low <= at_steps + 1e-12).all()
     assert (at_steps <= curve.band.high + 1e-12).all()
@@ -38,10 +38,10 @@ def test_band_steps_are_evenly_spaced_by_logarithm_and_hold_both_ends(moments):
     steps = band_steps(moments)
     assert (steps[0], steps[-1]) == (0, len(moments) - 1)
     assert (np.diff(steps) > 0).all()
-    assert len(steps) <= MAX_BAND_STEPS
+    assert len(steps) <= 64
     if len(moments) > 1:
         # No gap is wider than one of the 63 equal parts and the step that it falls in.
-        allowed = np.log(moments[-1] / moments[0]) / (MAX_BAND_STEPS - 1) + np.log(moments[1:] / moments[:-1]).max()
+        allowed = np.log(moments[-1] / moments[0]) / 63 + np.log(moments[1:] / moments[:-1]).max()
         assert (np.diff(np.log(moments[steps])) <= allowed + 1e-12).all()
 
 
