@@ -25,7 +25,6 @@ from nasbench_harness.trainer.devices import (
     release_memory,
     synchronize,
 )
-from nasbench_harness.trainer.graphs import NUM_WARM_UPS, RecordedStep, Recorder
 from nasbench_harness.trainer.networks import Network, count_correct
 from nasbench_harness.trainer.recipe import Recipe
 from nasbench_harness.trainer.structure import Structure, is_widths, structure_of
@@ -107,7 +106,7 @@ def train(
             for start in range(0, len(seeds), fitting.stack):
                 wanted = seeds[start : start + fitting.stack]
                 stack = [*wanted, *_spare_seeds(wanted, fitting.stack)]
-                run = StackTraining(structure, fitting, images, stack, execution.backend, execution.recorder)
+                run = StackTraining(structure, fitting, images, stack, execution.backend)
                 results += _run_to_the_end(run, architecture, data, keep_networks)[: len(wanted)]
         notice = _notice(architecture, recipe, fitting.stack)
         return [dataclasses.replace(result, notice=notice) for result in results]
@@ -133,8 +132,7 @@ def _with_fitting_stack(
                 raise
             shortage = memory_shortage(device, error)  # not the error: it would keep its tensors alive
         release_memory(device)
-    hint = "; --cuda-graphs takes up to twice as much: leave it out" if execution.cuda_graphs else ""
-    raise HarnessError(f"{architecture} does not fit into the memory of {device}: {shortage}{hint}")
+    raise HarnessError(f"{architecture} does not fit into the memory of {device}: {shortage}")
 
 
 def _halvings(stack: int) -> Iterator[int]:
@@ -171,12 +169,11 @@ def estimate_seconds(architecture: str, recipe: Recipe, data: ImageData, executi
 
 def _seconds_of_a_stack(structure: Structure, recipe: Recipe, images: DeviceImages, execution: Execution) -> float:
     device = images.labels.device
-    run = StackTraining(structure, recipe, images, list(range(recipe.stack)), execution.backend, execution.recorder)
-    # The first step also prepares, and so does the one that is recorded; a shorter epoch is timed with both.
-    preparing = 1 + NUM_WARM_UPS if execution.cuda_graphs else 1
-    start, first, last = perf_counter(), 0, min(run.steps_per_epoch, preparing + _TIMED_STEPS)
+    run = StackTraining(structure, recipe, images, list(range(recipe.stack)), execution.backend)
+    # The first step also prepares; an epoch of one step is timed with it.
+    start, first, last = perf_counter(), 0, min(run.steps_per_epoch, 1 + _TIMED_STEPS)
     for number in run.steps(epoch=0):
-        if number == preparing < last:
+        if number == 1 < last:
             synchronize(device)
             start, first = perf_counter(), number
         if number == last:
@@ -206,24 +203,34 @@ class Momentum:
 
     ``torch.optim.SGD`` loads torch's compiler when it is made, a second and 50 MB in every process; its function alone
     does not.
+
+    Attributes:
+        momenta: Momentum of each parameter that has moved, by the parameter's name.
     """
 
     def __init__(self, network: Network, recipe: Recipe) -> None:
-        self.recipe, self.parameters = recipe, list(network.parameters())
-        self.momenta: list[Tensor | None] = []
-        self.is_fused = self.parameters[0].device.type in ("cpu", "cuda")
+        self.recipe, self.parameters = recipe, dict(network.named_parameters())
+        self.momenta: dict[str, Tensor] = {}
+        self.is_fused = next(iter(self.parameters.values())).device.type in ("cpu", "cuda")
 
     @torch.no_grad()
-    def step(self, rate: float | Tensor) -> None:
-        """Move the parameters by their gradients, which are used up; a rate on the device only where it is fused."""
-        recipe = self.recipe
-        # Without a path from input to output all layers before the last cell are without gradients, and stay.
-        moved = [parameter for parameter in self.parameters if parameter.grad is not None]
-        self.momenta = self.momenta or [None] * len(moved)
+    def step(self, rate: float) -> None:
+        """Move the parameters that have gradients, which are used up; the others stay, and so do their momenta."""
+        # Without a path from input to output all layers before the last cell are without gradients.
+        moved = [name for name, parameter in self.parameters.items() if parameter.grad is not None]
+        # A parameter that moves for the first time starts its momentum; torch starts all of a call or none.
+        self._move([name for name in moved if name in self.momenta], rate)
+        self._move([name for name in moved if name not in self.momenta], rate)
+
+    def _move(self, names: Sequence[str], rate: float) -> None:
+        if not names:
+            return
+        recipe, moved = self.recipe, [self.parameters[name] for name in names]
+        momenta = [self.momenta.get(name) for name in names]
         sgd(
             moved,
             [parameter.grad for parameter in moved],
-            self.momenta,
+            momenta,
             fused=self.is_fused,
             weight_decay=recipe.weight_decay,
             momentum=recipe.momentum,
@@ -232,8 +239,10 @@ class Momentum:
             nesterov=recipe.nesterov,
             maximize=False,
         )
-        for parameter in moved:
+        for name, parameter, momentum in zip(names, moved, momenta, strict=True):
             parameter.grad = None
+            if momentum is not None:  # without momentum torch keeps none
+                self.momenta[name] = momentum
 
 
 class StackTraining:
@@ -245,7 +254,6 @@ class StackTraining:
         images: On the device.
         seeds: Training seeds.
         backend: Of torch's compiler; None: the network is not compiled.
-        record: Records a step, to repeat it from then on; None: every step runs as it is.
     """
 
     def __init__(
@@ -255,7 +263,6 @@ class StackTraining:
         images: DeviceImages,
         seeds: Sequence[int],
         backend: str | None = None,
-        record: Recorder | None = None,
     ) -> None:
         device = images.labels.device
         self.structure, self.recipe, self.images, self.seeds = structure, recipe, images, seeds
@@ -269,9 +276,8 @@ class StackTraining:
             device.type,
             torch.bfloat16,
             enabled=device.type == "cuda" and recipe.gpu_dtype == "bfloat16",
-            cache_enabled=False,  # each weight is used once, and a recording must not meet an earlier step's copies
+            cache_enabled=False,  # each weight is used once
         )
-        self.recorded = None if record is None else RecordedStep(record)
         self.optimizer = Momentum(self.network, recipe)
         self.steps_per_epoch = math.ceil(images.num_train / recipe.batch_size)
         self.loss_sum = torch.zeros(len(seeds), dtype=images.mean.dtype, device=device)
@@ -284,15 +290,10 @@ class StackTraining:
         self.loss_sum.zero_()
         for step, drawn in enumerate(images.batch_draws(draws, recipe.batch_size)):
             rate = recipe.rate(epoch * self.steps_per_epoch + step, self.steps_per_epoch)
-            if self.recorded is None:
-                self._step(*drawn, rate)
-            else:
-                self.recorded(
-                    self._step, *drawn, torch.full((), rate, dtype=torch.float32, device=images.labels.device)
-                )
+            self._step(*drawn, rate)
             yield step + 1
 
-    def _step(self, order: Tensor, top: Tensor, left: Tensor, is_flipped: Tensor, rate: float | Tensor) -> None:
+    def _step(self, order: Tensor, top: Tensor, left: Tensor, is_flipped: Tensor, rate: float) -> None:
         batch, labels = self.images.train_batch(order, top, left, is_flipped)
         with self.autocast:
             logits = self.forward(batch)
