@@ -51,10 +51,8 @@ def train_many(
     kind = execution.checked_device().type
     call = partial(train, data=data.without_test(), recipe=recipe, execution=execution, keep_networks=keep_networks)
     ordered = longest_first(jobs, recipe, data)
-    if kind == "cpu" and num_processes is None:
-        num_processes = cpu_count()
-    num_processes = min(num_processes or 1, len(ordered))
-    if kind != "cpu" or num_processes <= 1:
+    num_processes = num_processes_of(kind, num_processes, len(ordered))
+    if num_processes <= 1:
         for architecture, seeds in ordered:
             on_result(call(architecture, seeds=seeds))
         return
@@ -64,6 +62,13 @@ def train_many(
             raise HarnessError(
                 f"the process that trained {job[0]} was killed, twice; often memory is too small: use fewer processes"
             )
+
+
+def num_processes_of(kind: str, wanted: int | None, num_jobs: int) -> int:
+    """Processes that ``train_many`` uses on a kind of device: one for each core of a CPU if none are asked for."""
+    if kind != "cpu":
+        return 1
+    return min(cpu_count() if wanted is None else wanted, num_jobs)
 
 
 def _in_processes(

@@ -60,7 +60,9 @@ def test_deterministic_trainings_repeat_their_bits(recipe, data):
 def test_a_compiled_training_is_the_plain_one(recipe, data):
     """Three epochs of two full batches and a smaller one."""
     recipe = dataclasses.replace(recipe, epochs=3, gpu_dtype="float32")
-    plain, other = (train(cell("320142"), recipe, data, [1, 2], Execution("cuda", **how)) for how in ({}, {"compiled": True}))
+    plain, other = (
+        train(cell("320142"), recipe, data, [1, 2], Execution("cuda", **how)) for how in ({}, {"compiled": True})
+    )
     for one, found in zip(plain, other, strict=True):
         assert one.train_loss == pytest.approx(found.train_loss, rel=1e-2)
 
