@@ -28,6 +28,7 @@ from nasbench_harness.statistics.regression import (
     decide,
     difference,
     more_runs,
+    permutation_p_better,
     regress,
     regress_family,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "mean_interval",
     "mean_ranks",
     "more_runs",
+    "permutation_p_better",
     "not_significantly_worse",
     "proportion",
     "regress",
