@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from nasbench_harness.trainer import Execution, load_data, recipe_of, train
+from nasbench_harness.verification.torch_trainer import _ENOUGH_CORES
 
 from .conftest import cell, small_data
 from .test_speed import median_ratio, plain_training
@@ -36,6 +37,21 @@ def test_five_times_as_fast_as_the_plain_loop_at_the_official_size(execution):
     )
     print(f"GPU, 32 × 32, {execution}: {ratio:.2f}")
     assert ratio >= 5
+
+
+@pytest.mark.slow
+def test_the_small_recipe_on_this_gpu_and_on_a_core():
+    """``--device auto`` keeps small recipes on a CPU of four cores: a GPU must not be four times a core."""
+    images, recipe = load_data(), dataclasses.replace(recipe_of("animals8-10"), epochs=1)
+    for device in ("cuda", "cpu"):
+        train(cell("333132"), recipe, images, [0, 1, 2], Execution(device))
+    ratio = median_ratio(
+        lambda: train(cell("333132"), recipe, images, [0, 1, 2], Execution("cpu")),
+        lambda: train(cell("333132"), recipe, images, [0, 1, 2], Execution("cuda")),
+        clock=time.perf_counter,
+    )
+    print(f"animals8-10, seconds of one core / of this GPU: {ratio:.2f}")
+    assert ratio <= _ENOUGH_CORES
 
 
 @pytest.mark.slow
