@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from functools import partial
+from pathlib import Path
 
 from loky import cpu_count, get_reusable_executor
 from loky.process_executor import BrokenProcessPool
@@ -29,6 +30,7 @@ def train_many(
     *,
     on_result: Callable[[list[TrainingResult]], None],
     keep_networks: bool = False,
+    states: Path | None = None,
 ) -> None:
     """Train every job and hand over its results as soon as it is done, in any order.
 
@@ -43,13 +45,21 @@ def train_many(
         num_processes: At most so many; one for each core if left out.
         on_result: Called in this process with the results of one job.
         keep_networks: As for ``train``.
+        states: As for ``train``.
 
     Raises:
         InvalidInputError: An architecture or the device cannot be used; nothing was trained then.
         HarnessError: Memory is too small, or a process was killed twice with the same job.
     """
     kind = execution.checked_device().type
-    call = partial(train, data=data.without_test(), recipe=recipe, execution=execution, keep_networks=keep_networks)
+    call = partial(
+        train,
+        data=data.without_test(),
+        recipe=recipe,
+        execution=execution,
+        keep_networks=keep_networks,
+        states=states,
+    )
     ordered = longest_first(jobs, recipe, data)
     num_processes = num_processes_of(kind, num_processes, len(ordered))
     if num_processes <= 1:

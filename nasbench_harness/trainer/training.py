@@ -6,8 +6,9 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,14 +26,17 @@ from nasbench_harness.trainer.devices import (
     release_memory,
     synchronize,
 )
+from nasbench_harness.trainer.keys import cache_key
 from nasbench_harness.trainer.networks import Network, count_correct
 from nasbench_harness.trainer.recipe import Recipe
+from nasbench_harness.trainer.states import SavedState
 from nasbench_harness.trainer.structure import Structure, is_widths, structure_of
 from nasbench_harness.trainer.trained import TrainedStack
 
 _TIMED_STEPS = 20
 
 Answer = TypeVar("Answer")
+Epoch = tuple[list[float], list[float], list[bool]]  # accuracy, loss, whether all is finite, of each seed
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ def train(
     execution: Execution = DEFAULT,
     *,
     keep_networks: bool = False,
+    states: Path | None = None,
 ) -> list[TrainingResult]:
     """Train an architecture once with each seed.
 
@@ -86,7 +91,9 @@ def train(
         data: Images; the test part is not opened.
         seeds: Training seeds, distinct and not negative.
         execution: Where and how it is computed.
-        keep_networks: Keep what was trained, for ``evaluate_sealed``.
+        keep_networks: Keep the trained networks, for ``evaluate_sealed``.
+        states: Folder that keeps the state of an unfinished training of more than half a minute. After a kill the same
+            call continues after the last epoch that was saved, with the same result. None: nothing is kept.
 
     Returns:
         One result per seed, in their order.
@@ -107,7 +114,11 @@ def train(
                 wanted = seeds[start : start + fitting.stack]
                 stack = [*wanted, *_spare_seeds(wanted, fitting.stack)]
                 run = StackTraining(structure, fitting, images, stack, execution.backend)
-                results += _run_to_the_end(run, architecture, data, keep_networks)[: len(wanted)]
+                saved = None
+                if states is not None:
+                    keys = [cache_key(architecture, seed, fitting, data, execution) for seed in stack]
+                    saved = SavedState(states, keys)
+                results += _run_to_the_end(run, architecture, data, keep_networks, saved)[: len(wanted)]
         notice = _notice(architecture, recipe, fitting.stack)
         return [dataclasses.replace(result, notice=notice) for result in results]
 
@@ -302,7 +313,7 @@ class StackTraining:
         self.optimizer.step(rate)
         self.loss_sum += losses.detach() * len(batch)
 
-    def epoch(self, epoch: int) -> tuple[list[float], list[float], list[bool]]:
+    def epoch(self, epoch: int) -> Epoch:
         """Train one epoch: accuracy in percent, mean training loss and whether all is finite, of each seed."""
         for _ in self.steps(epoch):
             pass
@@ -315,6 +326,21 @@ class StackTraining:
             losses,
             [one == 1 and math.isfinite(loss) for loss, one in zip(losses, finite.tolist(), strict=True)],
         )
+
+    def state(self, epochs: Sequence[Epoch], seconds: float) -> dict[str, Any]:
+        """Everything that the next epoch and the result depend on, given the results and seconds of all epochs."""
+        return {
+            "network": self.network.state_dict(),
+            "momenta": self.optimizer.momenta,
+            "epochs": list(epochs),
+            "seconds": seconds,
+        }
+
+    def restore(self, state: dict[str, Any]) -> tuple[list[Epoch], float]:
+        """Continue from a state; returns the results and seconds of its epochs."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.momenta = dict(state["momenta"])
+        return list(state["epochs"]), float(state["seconds"])
 
     @torch.no_grad()
     def evaluate(self) -> tuple[Tensor, Tensor]:
@@ -330,10 +356,21 @@ def mean_losses(logits: Tensor, labels: Tensor) -> Tensor:
     return losses.view(labels.shape).mean(1)
 
 
-def _run_to_the_end(run: StackTraining, architecture: str, data: ImageData, keep_network: bool) -> list[TrainingResult]:
-    start, num_epochs, stack = perf_counter(), run.recipe.epochs, len(run.seeds)
-    accuracies, losses, is_finite = zip(*(run.epoch(epoch) for epoch in range(num_epochs)), strict=True)
-    seconds = (perf_counter() - start) / stack
+def _run_to_the_end(
+    run: StackTraining, architecture: str, data: ImageData, keep_network: bool, saved: SavedState | None
+) -> list[TrainingResult]:
+    num_epochs, stack = run.recipe.epochs, len(run.seeds)
+    state = None if saved is None else saved.read(run.images.labels.device)
+    epochs, earlier_s = ([], 0.0) if state is None else run.restore(state)
+    start = perf_counter()
+    for epoch in range(len(epochs), num_epochs):
+        epochs.append(run.epoch(epoch))
+        if saved is not None and epoch + 1 < num_epochs and saved.is_due:
+            saved.write(run.state(epochs, earlier_s + perf_counter() - start))
+    seconds = (earlier_s + perf_counter() - start) / stack
+    if saved is not None:
+        saved.remove()
+    accuracies, losses, is_finite = zip(*epochs, strict=True)
     network = None
     if keep_network:
         state = {name: value.cpu() for name, value in run.network.state_dict().items()}

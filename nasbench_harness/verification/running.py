@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +57,13 @@ class Trainer(Protocol):
     def estimate(self, missing: Mapping[str, int]) -> Estimate:
         """About how long it takes to train each architecture so many times."""
 
-    def train(self, jobs: Sequence[tuple[str, Sequence[int]]], on_result: Callable[[list[Entry]], None]) -> None:
-        """Train each architecture with each of its seeds; hand over the results as they come."""
+    def train(
+        self, jobs: Sequence[tuple[str, Sequence[int]]], on_result: Callable[[list[Entry]], None], states: Path
+    ) -> None:
+        """Train each architecture with each of its seeds; hand over the results as they come.
+
+        Long trainings may keep their state in the folder ``states``; there is none yet, and it is deleted at the end.
+        """
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ def train_design(
     Raises:
         InvalidInputError: The journal cannot be written, is damaged, or belongs to another process just now.
     """
-    keys = _keys(design, task, trainer, study_seed)
+    keys, states = _keys(design, task, trainer, study_seed), path.parent / "states"
     with Journal.opened(path) as journal:
         num_found = _count(keys, journal)
         total = sum(map(len, keys.values()))
@@ -127,7 +133,9 @@ def train_design(
             ]
             jobs = [job for job in jobs if job[1]]
             if jobs:
-                trainer.train(jobs, finished)
+                trainer.train(jobs, finished, states)
+        if not was_stopped:  # what is left are states of trainings that nobody will continue
+            shutil.rmtree(states, ignore_errors=True)
     entries = _entries(keys, journal)
     told = (entry.notice for trained in entries.values() for entry in trained)
     notices = tuple(dict.fromkeys(filter(None, [journal.notice, *told])))

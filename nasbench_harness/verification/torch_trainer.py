@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,7 +89,9 @@ class TorchTrainer:
         num_processes = trainer.num_processes_of(self._device, self._jobs, len(missing))
         return Estimate(sum(seconds), makespan(seconds, num_processes), num_processes, self._device)
 
-    def train(self, jobs: Sequence[tuple[str, Sequence[int]]], on_result: Callable[[list[Entry]], None]) -> None:
+    def train(
+        self, jobs: Sequence[tuple[str, Sequence[int]]], on_result: Callable[[list[Entry]], None], states: Path
+    ) -> None:
         """Train every job; results are handed over as they come.
 
         An official recipe is also measured on the sealed test part, after training.
@@ -124,6 +127,7 @@ class TorchTrainer:
             self._jobs,
             keep_networks=is_tested,
             on_result=finished,
+            states=states,
         )
 
 

@@ -28,7 +28,7 @@ class TableTrainer:
     def estimate(self, missing):
         return Estimate(2.0 * sum(missing.values()), 1.0 * sum(missing.values()), 2, "cpu")
 
-    def train(self, jobs, on_result):
+    def train(self, jobs, on_result, states):
         for architecture, seeds in jobs:
             index = self.task.space.from_string(architecture)
             entries = []

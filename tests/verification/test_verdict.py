@@ -57,8 +57,8 @@ def test_a_table_recipe_is_compared_with_the_table(outcome_of, make_trainer):
     assert max(map(abs, close.z)) < 4
 
     class Lower(type(make_trainer())):
-        def train(self, jobs, on_result):
-            super().train(jobs, lambda found: on_result([replace(e, accuracy=e.accuracy - 1.5) for e in found]))
+        def train(self, jobs, on_result, states):
+            super().train(jobs, lambda found: on_result([replace(e, accuracy=e.accuracy - 1.5) for e in found]), states)
 
     base = make_trainer()
     assert outcome_of(is_own_recipe=True, trainer=Lower(base.task)).agreement.verdict == "differs"
