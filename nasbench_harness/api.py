@@ -199,6 +199,7 @@ def check_baseline(
     alpha: float = 0.01,
     looks: Sequence[int] | None = None,
     trace: bool = True,
+    first_seed: int = 0,
     **protocol: Any,
 ) -> list[TaskCheck]:
     """Compare strategies as they are now with their baselines.
@@ -211,12 +212,13 @@ def check_baseline(
         alpha: Chance of any false "inferior" among everything that is checked here.
         looks: Numbers of seeds at which to decide; default 100, 300, 1,000, 3,000.
         trace: Whether an equal trace settles the matter without statistics.
+        first_seed: First seed of the new runs; fresh seeds for a look that was not declared before an earlier check.
         **protocol: Fields of Protocol; baselines that were saved under another protocol are then refused.
 
     Raises:
         HarnessError: A baseline is missing, damaged or of another protocol or table, or something else is wrong.
     """
-    gate = Gate(margin, alpha, Gate.looks if looks is None else tuple(looks), trace)
+    gate = Gate(margin, alpha, Gate.looks if looks is None else tuple(looks), trace, first_seed)
     if strategies is None:
         subjects = find_subjects(Path(folder))
     else:

@@ -55,6 +55,7 @@ class StrategyRegression:
         alpha: float = 0.01,
         looks: Sequence[int] | None = None,
         trace: bool = True,
+        first_seed: int = 0,
         allow_inconclusive: bool = False,
         protocol: Mapping[str, Any] | None = None,
         **hyperparameters: Any,
@@ -70,6 +71,7 @@ class StrategyRegression:
             alpha: Chance of a false alarm.
             looks: Numbers of seeds at which to decide; default 100, 300, 1,000, 3,000.
             trace: Whether an equal trace settles the matter without statistics.
+            first_seed: First seed of the new runs; fresh ones for a look that an inconclusive check made you declare.
             allow_inconclusive: Do not fail where the seeds decide nothing.
             protocol: Fields of the protocol that the baseline must have been saved under; default: whatever it was.
             **hyperparameters: Of the strategy.
@@ -86,6 +88,7 @@ class StrategyRegression:
                 alpha=alpha,
                 looks=looks,
                 trace=trace,
+                first_seed=first_seed,
                 **(protocol or {}),
             )
         if not check.is_fine and not (allow_inconclusive and check.verdict == "inconclusive"):
@@ -160,7 +163,8 @@ class StrategyRegression:
         if check.num_more is None:
             more = "no number of seeds decides; widen the margin, or save a baseline of more seeds"
         else:
-            more = f"about {check.num_more:,} more seeds would: looks=({found.num_new + check.num_more},)"
+            fresh = f"first_seed={check.next_seed}, looks=({check.next_look},)"
+            more = f"about {check.next_look:,} fresh seeds would, as these have been looked at: {fresh}"
         return "\n".join([*lines, f"  to decide: {more}", "  to let it pass: allow_inconclusive=True"])
 
 

@@ -53,6 +53,7 @@ def save_baseline(
 @click.option("--margin", type=float, help="Difference of mean regret that matters.  [default: 0.05 pp for accuracies]")
 @click.option("--alpha", type=float, default=0.01, show_default=True, help='Chance of any false "inferior".')
 @click.option("--looks", metavar="N1,N2,…", help="Seeds at which to decide.  [default: 100,300,1000,3000]")
+@click.option("--first-seed", type=int, default=0, help="First seed of the new runs.  [default: 0]")
 @click.option("--no-trace", is_flag=True, help="Use statistics even where the runs are the same.")
 @json_option
 def check_baseline(
@@ -60,6 +61,7 @@ def check_baseline(
     tasks: str | None,
     folder: Path,
     looks: str | None,
+    first_seed: int,
     no_trace: bool,
     as_json: bool,
     margin: float | None,
@@ -82,6 +84,7 @@ def check_baseline(
         alpha=alpha,
         looks=None if looks is None else _numbers("--looks", looks),
         trace=not no_trace,
+        first_seed=first_seed,
         **{name: value for name, value in fields.items() if value is not None},
     )
     if as_json:

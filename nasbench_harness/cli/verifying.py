@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 @click.option("--task", help="Task to verify.  [default: the only one that can be trained]")
 @click.option("--strategies", metavar="A,B,…", help="Labels whose runs count.  [default: all]")
 @click.option("--top", type=int, help="Candidates.  [default: 5]")
-@click.option("--controls", help="matched (as many convolutions of each size) or random.  [default: matched]")
-@click.option("--num-controls", type=int, help="Controls of each candidate.  [default: 3]")
+@click.option("--controls", help="matched (as many live convolutions of each size) or random.  [default: matched]")
+@click.option("--num-controls", type=int, help="Number of controls per candidate.  [default: 3]")
 @click.option("--training-seeds", type=int, help="Trainings of each architecture.  [default: 2]")
-@click.option("--allocate", help="equal, or halving: train twice as many once before.  [default: equal]")
-@click.option("--quick", is_flag=True, help="3 candidates, 3 random controls, 3 seeds.")
+@click.option("--quick", is_flag=True, help="3 candidates, 3 matched controls each, 1 training of each.")
 @click.option(
     "--recipe",
     help="animals8-10, animals8-1, nb201-200, nb201-12; of widths animals8-widths-10, nats-sss-90.  "
@@ -37,13 +36,12 @@ if TYPE_CHECKING:
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder or file of data that no package brings.")
 @click.option("--split", type=click.Path(path_type=Path), help="File with the official halves of the data.")
-@click.option("--device", help="auto, cpu, cuda or mps.  [default: auto]")
-@click.option("--jobs", type=int, help="Processes on a CPU.  [default: one for each core]")
+@click.option("--device", help="auto (small recipes: the CPU if it is faster), cpu, cuda or mps.  [default: auto]")
+@click.option("--jobs", type=int, help="Processes; only 1 on a GPU.  [default: one for each core of a CPU]")
 @click.option("--max-seconds", type=float, help="Begin no block of a candidate and its controls after so long.")
 @click.option("--deterministic", is_flag=True, help="The same bits every time on the same GPU; slower.")
-@click.option("--compile", is_flag=True, help="Compile each network first; on a GPU, for long recipes.")
-@click.option("--cuda-graphs", is_flag=True, help="Record each network's step and repeat it; on a GPU.")
-@click.option("--dry-run", is_flag=True, help="Say what would be trained and how long it takes; train nothing.")
+@click.option("--compile", is_flag=True, help="Use torch's compiler; on a GPU, for long recipes.")
+@click.option("--dry-run", is_flag=True, help="Print what would be trained and how long it takes; train nothing.")
 @click.option("--timings", is_flag=True, help="Show real seconds in the table.")
 @json_option
 def verify(
@@ -121,14 +119,12 @@ def verify_study(
 def _in_words(plan: dict[str, Any]) -> str:
     from nasbench_harness.verification.verify import announcement
 
-    controls = len(plan["blocks"][0]["controls"])
+    controls, seeds = len(plan["blocks"][0]["controls"]), plan["training_seeds"]
     lines = [
         f"{plan['task']}: {len(plan['blocks'])} candidates with {controls} {plan['kind']} controls each, "
-        f"{plan['training_seeds']} training seeds, recipe {plan['recipe']} on {plan['data']}; "
+        f"{seeds} training seed{'s' * (seeds > 1)}, recipe {plan['recipe']} on {plan['data']}; "
         f"p can reach {plan['smallest_p']:.4f}"
     ]
-    if plan["allocate"] == "halving":
-        lines.append("all are screened by one training each; the better half is trained again and tested")
     for block in plan["blocks"]:
         lines.append(
             f"  {block['candidate']} (final choice of {block['runs']} runs) against {', '.join(block['controls'])}"

@@ -26,6 +26,7 @@ from nasbench_harness.statistics.regression import ALPHA, LOOKS, Verdict
 from nasbench_harness.tables.table import Metric
 
 ACCURACY_MARGIN_PP = 0.05
+MAX_FIRST_SEED = 10**9
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Gate:
     Attributes:
         margin: Difference that matters, in the unit of regret; None: .05 pp for metrics in percent.
         alpha: Chance of any false "inferior" among everything that is checked together.
-        looks: Numbers of new runs at which to decide, ascending.
+        looks: Numbers of new runs at which to decide, ascending; declared before the first run.
+        first_seed: First seed of the new runs. A look that is declared after an inconclusive check needs fresh seeds.
         trace: Whether an equal trace settles the matter without statistics.
 
     Raises:
@@ -46,6 +48,7 @@ class Gate:
     alpha: float = ALPHA
     looks: tuple[int, ...] = LOOKS
     trace: bool = True
+    first_seed: int = 0
 
     def __post_init__(self) -> None:
         if self.margin is not None and not self.margin > 0:
@@ -54,11 +57,15 @@ class Gate:
             raise InvalidInputError(f"alpha must lie between 0 and .5, not {self.alpha!r}")
         if not self.looks or list(self.looks) != sorted(set(self.looks)) or self.looks[0] < 2:
             raise InvalidInputError(f"looks must be ascending numbers of seeds, each at least 2, not {self.looks!r}")
+        if type(self.first_seed) is not int or not 0 <= self.first_seed <= MAX_FIRST_SEED:
+            raise InvalidInputError(
+                f"first_seed must be a whole number in 0 … {MAX_FIRST_SEED:,}, not {self.first_seed!r}"
+            )
 
 
 @dataclass(frozen=True)
 class TaskCheck:
-    """What became of one strategy on one task.
+    """The verdict on one strategy on one task.
 
     Attributes:
         label: Name of the strategy and its baseline.
@@ -69,7 +76,8 @@ class TaskCheck:
         margin: Difference that matters.
         unit: Unit of difference and margin.
         num_seeds: New runs that were used.
-        num_more: Where inconclusive, about how many more would decide; None: no number would.
+        num_more: If inconclusive, about how many more would decide; None: no number would.
+        first_seed: First seed of the new runs.
         seconds: Real seconds spent.
         notes: What else the reader should know.
         accept: The command that makes the strategy as it is now the baseline.
@@ -87,6 +95,7 @@ class TaskCheck:
     unit: str
     num_seeds: int
     num_more: int | None
+    first_seed: int
     seconds: float
     notes: tuple[str, ...]
     accept: str
@@ -118,8 +127,21 @@ class TaskCheck:
             return effect
         if self.num_more is None:
             return f"{effect}; no number of seeds decides: widen the margin or save a baseline of more seeds"
-        one_look = f"declare one look at {self.num_seeds + self.num_more:,}"
-        return f"{effect}; about {self.num_more:,} more seeds would decide: {one_look}"
+        fresh = f"--first-seed {self.next_seed} --looks {self.next_look}"
+        return (
+            f"{effect}; all declared looks are used, and another look at these seeds would be no test: about "
+            f"{self.next_look:,} fresh seeds would decide: {fresh}"
+        )
+
+    @property
+    def next_seed(self) -> int:
+        """First seed after those of this check."""
+        return self.first_seed + self.num_seeds
+
+    @property
+    def next_look(self) -> int:
+        """If inconclusive, about how many fresh runs would decide in one look; else the number of runs."""
+        return self.num_seeds + (self.num_more or 0)
 
 
 def check_baselines(
@@ -181,8 +203,9 @@ class _Candidate:
             )
         self.margin = _margin(gate, metric, task)
         self.notes = _changed_parameters(subject)
-        self.seconds = 0.0
+        self.seconds, self.first_seed = 0.0, gate.first_seed
         self._codes: Ints = np.zeros(0, dtype=np.int64)
+        self._num_traced = 0
 
     def has_same_trace(self) -> bool:
         """Whether the first runs propose and return what they did; not asked where platforms decide that."""
@@ -191,22 +214,26 @@ class _Candidate:
             self.notes += (f"the trace may depend on the platform and is not compared: {differing}",)
             return False
         start = perf_counter()
-        trace, self._codes = traced(self.subject.spec, self.task, self.rules)
+        trace, codes = traced(self.subject.spec, self.task, self.rules)
+        self._num_traced = len(codes)
+        if self.first_seed == 0:  # the traced runs are the first of the new ones
+            self._codes = codes
         self.seconds += perf_counter() - start
         return trace == self.old.trace
 
     def codes(self, num_runs: int) -> Ints:
-        """Final regrets of the first runs as grid codes, shape (num_runs,)."""
+        """Final regrets of the new runs as grid codes, shape (num_runs,)."""
         start = perf_counter()
         if num_runs > len(self._codes):
-            more = regret_codes(self.subject.spec, self.task, self.rules, len(self._codes), num_runs)
+            first, end = self.first_seed + len(self._codes), self.first_seed + num_runs
+            more = regret_codes(self.subject.spec, self.task, self.rules, first, end)
             self._codes = np.concatenate([self._codes, more])
         self.seconds += perf_counter() - start
         return self._codes[:num_runs]
 
     def outcome(self, found: Regression | None) -> TaskCheck:
         """The verdict; ``found`` is None where the trace is the same."""
-        num_seeds = len(self._codes) if found is None else found.difference.num_new
+        num_seeds = self._num_traced if found is None else found.difference.num_new
         same = Difference(0.0, 0.0, 0.0, 1.0, 0.0, self.old.num_seeds, num_seeds)
         return TaskCheck(
             label=self.subject.spec.label,
@@ -218,6 +245,7 @@ class _Candidate:
             unit=self.old.unit,
             num_seeds=num_seeds,
             num_more=0 if found is None else found.num_more,
+            first_seed=self.first_seed,
             seconds=self.seconds,
             notes=self.notes,
             accept=self._accept(),

@@ -103,14 +103,31 @@ class NASBench201Space(ProductSpace):
         """Number of 1×1 and of 3×3 convolutions of every cell, shape (num_architectures, 2)."""
         return np.stack([self._count("nor_conv_1x1"), self._count("nor_conv_3x3")], axis=1)
 
+    def num_live_convolutions(self) -> Ints:
+        """Number of 1×1 and of 3×3 convolutions on a path from the input to the output, as ``num_convolutions``."""
+        reached, reaching = self._reached(), np.zeros((self.num_architectures, 4), dtype=bool)
+        reaching[:, 3] = True
+        is_live = np.zeros((self.num_architectures, len(EDGES)), dtype=bool)
+        for edge in reversed(range(len(EDGES))):
+            source, target = EDGES[edge]
+            leads_on = (self._all_choices[:, edge] != 0) & reaching[:, target]
+            reaching[:, source] |= leads_on
+            is_live[:, edge] = leads_on & reached[:, source]
+        kinds = [OPERATIONS.index(name) for name in ("nor_conv_1x1", "nor_conv_3x3")]
+        return np.stack([((self._all_choices == kind) & is_live).sum(axis=1) for kind in kinds], axis=1)
+
     def is_connected(self) -> Bools:
         """Whether any path of operations other than none leads from the input to the output, per cell."""
+        connected: Bools = self._reached()[:, 3]
+        return connected
+
+    def _reached(self) -> Bools:
+        """Whether a path of operations other than none leads from the input to a node, (num_architectures, 4)."""
         reached = np.zeros((self.num_architectures, 4), dtype=bool)
         reached[:, 0] = True
         for edge, (source, target) in enumerate(EDGES):
             reached[:, target] |= reached[:, source] & (self._all_choices[:, edge] != 0)
-        connected: Bools = reached[:, 3]
-        return connected
+        return reached
 
     def _count(self, operation: str) -> Ints:
         counts: Ints = (self._all_choices == OPERATIONS.index(operation)).sum(axis=1)

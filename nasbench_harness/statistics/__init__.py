@@ -28,6 +28,7 @@ from nasbench_harness.statistics.regression import (
     decide,
     difference,
     more_runs,
+    permutation_p_better,
     regress,
     regress_family,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "mean_ranks",
     "more_runs",
     "not_significantly_worse",
+    "permutation_p_better",
     "proportion",
     "regress",
     "regress_family",

@@ -3,10 +3,14 @@
 d = mean regret new − old, with one-sided Welch bounds (Welch 1947) at the level of a look. In this order:
 
     inferior      low > 0 and d > margin
-    superior      high < 0 and d < −margin
+    superior      high < 0 and d < −margin, and a permutation p of d below the level of the look
     equivalent    −margin < low and high < margin
     non-inferior  high < margin, at the last look only
     inconclusive  otherwise
+
+Regrets have a long right tail. A small sample that misses the tail looks better than it is, and its spread looks small
+too, so Welch's bound alone calls too many unchanged versions superior. The permutation test does not use the spread
+(9,999 seeded draws; Phipson and Smyth 2010: p = (1 + b) / (1 + B)).
 
 Looks are declared beforehand and share alpha evenly (Bonferroni): a single look has all of it. Over a family of cases,
 Holm multiplies the p-values of "inferior" only. Runs are given as counts per integer grid code, so that means and
@@ -17,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil, sqrt
 from typing import Literal
 
@@ -27,6 +32,7 @@ from nasbench_harness.statistics.multiple import adjust
 
 LOOKS = (100, 300, 1_000, 3_000)
 ALPHA = 0.01
+NUM_PERMUTATIONS = 9_999
 
 Verdict = Literal["inferior", "superior", "equivalent", "non-inferior", "inconclusive"]
 CodeCounts = Mapping[int, int]
@@ -57,14 +63,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Regression:
-    """What came of comparing the new runs with the old ones.
+    """The verdict on the new runs.
 
     Attributes:
         verdict: See the module.
         difference: At the look that decided.
         margin: Difference that matters, in the metric's unit.
-        num_more: Where inconclusive, about how many more new runs would decide; None: no number would, the old side
-            is too small.
+        num_more: If inconclusive, about how many more new runs would decide; None: no number would, because the old
+            runs are too few.
     """
 
     verdict: Verdict
@@ -144,7 +150,42 @@ def difference(old: CodeCounts, new: CodeCounts, step: float = 1.0, level: float
     return Difference(value, value - half_width, value + half_width, p_worse, level, num_old, num_new)
 
 
-def decide(found: Difference, margin: float, is_last: bool, p_worse: float | None = None) -> Verdict:
+def permutation_p_better(old: CodeCounts, new: CodeCounts, seed: int = 0) -> float:
+    """Returns the one-sided permutation p-value of "the new runs are not better": their mean regret is no smaller.
+
+    Draws of as many runs as ``new`` has from all runs together, without replacement; the difference of means falls with
+    their sum, so the sums are compared.
+
+    Args:
+        old: how often each grid code occurs among the old runs.
+        new: the same of the new runs.
+        seed: seeds the draws.
+
+    Raises:
+        ValueError: fewer than 2 runs on a side, or a count below 0.
+
+    Example:
+        >>> permutation_p_better({5: 30}, {1: 30})
+        0.0001
+    """
+    _moments(old, "old")
+    num_new = _moments(new, "new")[0]
+    codes = sorted({*old, *new})
+    pooled = [old.get(code, 0) + new.get(code, 0) for code in codes]
+    rng = np.random.Generator(np.random.PCG64(seed))
+    drawn = rng.multivariate_hypergeometric(pooled, num_new, size=NUM_PERMUTATIONS, method="marginals")
+    observed = sum(code * count for code, count in new.items())
+    num_as_good = int((drawn @ np.array(codes, dtype=np.int64) <= observed).sum())
+    return (1 + num_as_good) / (1 + NUM_PERMUTATIONS)
+
+
+def decide(
+    found: Difference,
+    margin: float,
+    is_last: bool,
+    p_worse: float | None = None,
+    p_better: Callable[[], float] | None = None,
+) -> Verdict:
     """Returns the verdict on a difference, in the module's order.
 
     Args:
@@ -152,6 +193,8 @@ def decide(found: Difference, margin: float, is_last: bool, p_worse: float | Non
         margin: difference that matters, above 0.
         is_last: whether no look follows.
         p_worse: the p-value after a correction over a family; None: the difference's own.
+        p_better: computes the permutation p-value, and is called only if the bounds say superior; None: the bounds
+            alone decide.
 
     Raises:
         ValueError: margin is not above 0.
@@ -161,7 +204,7 @@ def decide(found: Difference, margin: float, is_last: bool, p_worse: float | Non
     p = found.p_worse if p_worse is None else p_worse
     if p < found.level and found.low > 0.0 and found.value > margin:
         return "inferior"
-    if found.high < 0.0 and found.value < -margin:
+    if found.high < 0.0 and found.value < -margin and (p_better is None or p_better() < found.level):
         return "superior"
     if -margin < found.low and found.high < margin:
         return "equivalent"
@@ -256,7 +299,8 @@ def regress_family(cases: Sequence[Case], alpha: float = ALPHA, looks: Sequence[
         adjusted = adjust(family_p) if len(cases) else family_p
         for position in still_open:
             case = cases[position]
-            verdict = decide(found[position], case.margin, is_last, float(adjusted[position]))
+            p_better = partial(permutation_p_better, case.old, new[position])
+            verdict = decide(found[position], case.margin, is_last, float(adjusted[position]), p_better)
             if verdict == "inconclusive" and not is_last:
                 continue
             num_more: int | None = 0

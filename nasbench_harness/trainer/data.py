@@ -29,6 +29,11 @@ class SealedTest:
         # In a closure, so that no walk over attributes meets the arrays.
         self._take: Callable[[], Images | None] = lambda: part
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the data has a test part."""
+        return self._take() is not None
+
     def open(self) -> tuple[Tensor, Tensor]:
         """Test images uint8 (n, channels, side, side) and labels int64 (n,); for reports only.
 

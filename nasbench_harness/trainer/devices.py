@@ -6,13 +6,12 @@ import gc
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.trainer.graphs import Recorder, cuda_graph, recordable
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -24,27 +23,23 @@ class Execution:
     Attributes:
         device: ``auto`` (cuda if there is one, else cpu), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         deterministic: The same bits at every repetition on the same GPU too; slower. A CPU always repeats its bits.
-        compiled: Compile each network first; on a GPU only. It pays where training takes much longer than compiling.
-        cuda_graphs: Record each network's step once and repeat the recording; on a GPU of CUDA only. It pays where a
-            step's kernels take less time than starting them one by one, and takes up to twice the memory.
+        compiled: Compile each network with torch's own compiler first; on a GPU only. It pays when training takes much
+            longer than compiling.
     """
 
     device: str = "auto"
     deterministic: bool = False
     compiled: bool = False
-    cuda_graphs: bool = False
 
     def checked_device(self) -> torch.device:
         """The device, if it can do all that is asked of it.
 
         Raises:
-            InvalidInputError: It is unknown, not there, or cannot compile or record.
+            InvalidInputError: It is unknown, not there, or cannot compile.
         """
         device = torch_device(self.device)
         if self.compiled and device.type != "cuda":
             raise InvalidInputError(f"compiling pays on a GPU only, not on {device.type}: leave --compile out")
-        if self.cuda_graphs and device.type != "cuda":
-            raise InvalidInputError(f"there are no CUDA graphs on {device.type}: leave --cuda-graphs out")
         return device
 
     @property
@@ -52,15 +47,10 @@ class Execution:
         """Backend of torch's compiler; None where nothing is compiled."""
         return "inductor" if self.compiled else None
 
-    @property
-    def recorder(self) -> Recorder | None:
-        """What records steps; None where every step runs as it is."""
-        return cuda_graph if self.cuda_graphs else None
-
     @contextmanager
     def applied(self, device: torch.device) -> Iterator[None]:
         """Calculate like this on the device, and put all settings back at the end."""
-        with stated_arithmetic(device, self.deterministic), recordable(device) if self.cuda_graphs else nullcontext():
+        with stated_arithmetic(device, self.deterministic):
             yield
 
 
@@ -116,10 +106,7 @@ def stated_arithmetic(device: torch.device, deterministic: bool = False) -> Iter
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory is exhausted; the CPU and mps have no exception of their own for it."""
     told = isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
-    if told or isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    # A recording that is broken off by it ends with an error of its own.
-    return error.__context__ is not None and is_out_of_memory(error.__context__)
+    return told or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 def memory_shortage(device: torch.device, error: BaseException) -> str:

@@ -57,6 +57,5 @@ def key_fields(
         "dtype": recipe.gpu_dtype if kind == "cuda" else "float32",
         "torch": ".".join(torch.__version__.split(".")[:2]),
         **({"compiler": execution.backend} if execution.compiled else {}),
-        **({"cuda_graphs": True} if execution.cuda_graphs else {}),
         **({"deterministic": True} if execution.deterministic and kind != "cpu" else {}),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from functools import partial
+from pathlib import Path
 
 from loky import cpu_count, get_reusable_executor
 from loky.process_executor import BrokenProcessPool
@@ -29,6 +30,7 @@ def train_many(
     *,
     on_result: Callable[[list[TrainingResult]], None],
     keep_networks: bool = False,
+    states: Path | None = None,
 ) -> None:
     """Train every job and hand over its results as soon as it is done, in any order.
 
@@ -43,18 +45,24 @@ def train_many(
         num_processes: At most so many; one for each core if left out.
         on_result: Called in this process with the results of one job.
         keep_networks: As for ``train``.
+        states: As for ``train``.
 
     Raises:
         InvalidInputError: An architecture or the device cannot be used; nothing was trained then.
         HarnessError: Memory is too small, or a process was killed twice with the same job.
     """
     kind = execution.checked_device().type
-    call = partial(train, data=data.without_test(), recipe=recipe, execution=execution, keep_networks=keep_networks)
+    call = partial(
+        train,
+        data=data.without_test(),
+        recipe=recipe,
+        execution=execution,
+        keep_networks=keep_networks,
+        states=states,
+    )
     ordered = longest_first(jobs, recipe, data)
-    if kind == "cpu" and num_processes is None:
-        num_processes = cpu_count()
-    num_processes = min(num_processes or 1, len(ordered))
-    if kind != "cpu" or num_processes <= 1:
+    num_processes = num_processes_of(kind, num_processes, len(ordered))
+    if num_processes <= 1:
         for architecture, seeds in ordered:
             on_result(call(architecture, seeds=seeds))
         return
@@ -64,6 +72,13 @@ def train_many(
             raise HarnessError(
                 f"the process that trained {job[0]} was killed, twice; often memory is too small: use fewer processes"
             )
+
+
+def num_processes_of(kind: str, wanted: int | None, num_jobs: int) -> int:
+    """Processes that ``train_many`` uses on a kind of device: one for each core of a CPU if none are asked for."""
+    if kind != "cpu":
+        return 1
+    return min(cpu_count() if wanted is None else wanted, num_jobs)
 
 
 def _in_processes(

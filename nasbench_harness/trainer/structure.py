@@ -106,8 +106,13 @@ class Structure:
         """Channels that the classifier reads."""
         return self.blocks[-1].channels_out
 
-    def convolutions(self, side: int) -> Iterator[Convolution]:
-        """Every convolution for images of side × side pixels, useless ones included."""
+    def convolutions(self, side: int, *, trained_only: bool = False) -> Iterator[Convolution]:
+        """Every convolution of the network.
+
+        Args:
+            side: Height and width of an image in pixels.
+            trained_only: Leave out the convolutions that a network in training leaves out (see ``Edge``).
+        """
         yield Convolution(self.image_channels, self.stem_channels, 3, side)
         for block in self.blocks:
             if block.kind == "reduction":
@@ -117,6 +122,8 @@ class Structure:
                 yield Convolution(block.channels_in, block.channels_out, 1, side, is_normalized=False)
                 continue
             for edge in self.edges:
+                if trained_only and (not edge.is_useful or edge.is_constant):
+                    continue
                 source = block.channels_in if edge.source == 0 else block.channels_out
                 if edge.kernel:
                     yield Convolution(source, block.channels_out, edge.kernel, side)
@@ -124,14 +131,24 @@ class Structure:
                     yield Convolution(source, block.channels_out, 1, side)
 
     def num_params(self) -> int:
-        """Trained numbers of one seed's network, running statistics not among them."""
-        head = 2 * self.head_channels + (self.head_channels + 1) * self.num_classes
-        return sum(layer.num_params for layer in self.convolutions(4)) + head
+        """Parameters of the published network of one seed, useless operations included."""
+        return sum(layer.num_params for layer in self.convolutions(4)) + self._num_head_params
 
-    def flops(self, side: int) -> int:
-        """Multiply-accumulates of convolutions and classifier for one image of side × side pixels."""
+    def num_trained_params(self) -> int:
+        """Parameters of the network of one seed that is trained: useless operations are left out."""
+        layers = sum(layer.num_params for layer in self.convolutions(4, trained_only=True))
+        num_constant = sum(edge.is_useful and edge.is_constant for edge in self.edges)
+        biases = num_constant * sum(block.channels_out for block in self.blocks if block.kind == "cell")
+        return layers + biases + self._num_head_params
+
+    def flops(self, side: int, *, trained_only: bool = False) -> int:
+        """Multiply-accumulates of convolutions and classifier for one image (arguments: see ``convolutions``)."""
         classifier = (self.head_channels + 1) * self.num_classes
-        return sum(layer.flops for layer in self.convolutions(side)) + classifier
+        return sum(layer.flops for layer in self.convolutions(side, trained_only=trained_only)) + classifier
+
+    @property
+    def _num_head_params(self) -> int:
+        return 2 * self.head_channels + (self.head_channels + 1) * self.num_classes
 
 
 def structure_of(architecture: str, num_cells: int, channels: int, image_channels: int, num_classes: int) -> Structure:

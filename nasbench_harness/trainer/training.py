@@ -6,8 +6,9 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,15 +26,17 @@ from nasbench_harness.trainer.devices import (
     release_memory,
     synchronize,
 )
-from nasbench_harness.trainer.graphs import NUM_WARM_UPS, RecordedStep, Recorder
+from nasbench_harness.trainer.keys import cache_key
 from nasbench_harness.trainer.networks import Network, count_correct
 from nasbench_harness.trainer.recipe import Recipe
+from nasbench_harness.trainer.states import SavedState
 from nasbench_harness.trainer.structure import Structure, is_widths, structure_of
 from nasbench_harness.trainer.trained import TrainedStack
 
 _TIMED_STEPS = 20
 
 Answer = TypeVar("Answer")
+Epoch = tuple[list[float], list[float], list[bool]]  # accuracy, loss, whether all is finite, of each seed
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ def train(
     execution: Execution = DEFAULT,
     *,
     keep_networks: bool = False,
+    states: Path | None = None,
 ) -> list[TrainingResult]:
     """Train an architecture once with each seed.
 
@@ -87,7 +91,9 @@ def train(
         data: Images; the test part is not opened.
         seeds: Training seeds, distinct and not negative.
         execution: Where and how it is computed.
-        keep_networks: Keep what was trained, for ``evaluate_sealed``.
+        keep_networks: Keep the trained networks, for ``evaluate_sealed``.
+        states: Folder that keeps the state of an unfinished training of more than half a minute. After a kill the same
+            call continues after the last epoch that was saved, with the same result. None: nothing is kept.
 
     Returns:
         One result per seed, in their order.
@@ -107,8 +113,12 @@ def train(
             for start in range(0, len(seeds), fitting.stack):
                 wanted = seeds[start : start + fitting.stack]
                 stack = [*wanted, *_spare_seeds(wanted, fitting.stack)]
-                run = StackTraining(structure, fitting, images, stack, execution.backend, execution.recorder)
-                results += _run_to_the_end(run, architecture, data, keep_networks)[: len(wanted)]
+                run = StackTraining(structure, fitting, images, stack, execution.backend)
+                saved = None
+                if states is not None:
+                    keys = [cache_key(architecture, seed, fitting, data, execution) for seed in stack]
+                    saved = SavedState(states, keys)
+                results += _run_to_the_end(run, architecture, data, keep_networks, saved)[: len(wanted)]
         notice = _notice(architecture, recipe, fitting.stack)
         return [dataclasses.replace(result, notice=notice) for result in results]
 
@@ -133,8 +143,7 @@ def _with_fitting_stack(
                 raise
             shortage = memory_shortage(device, error)  # not the error: it would keep its tensors alive
         release_memory(device)
-    hint = "; --cuda-graphs takes up to twice as much: leave it out" if execution.cuda_graphs else ""
-    raise HarnessError(f"{architecture} does not fit into the memory of {device}: {shortage}{hint}")
+    raise HarnessError(f"{architecture} does not fit into the memory of {device}: {shortage}")
 
 
 def _halvings(stack: int) -> Iterator[int]:
@@ -171,12 +180,11 @@ def estimate_seconds(architecture: str, recipe: Recipe, data: ImageData, executi
 
 def _seconds_of_a_stack(structure: Structure, recipe: Recipe, images: DeviceImages, execution: Execution) -> float:
     device = images.labels.device
-    run = StackTraining(structure, recipe, images, list(range(recipe.stack)), execution.backend, execution.recorder)
-    # The first step also prepares, and so does the one that is recorded; a shorter epoch is timed with both.
-    preparing = 1 + NUM_WARM_UPS if execution.cuda_graphs else 1
-    start, first, last = perf_counter(), 0, min(run.steps_per_epoch, preparing + _TIMED_STEPS)
+    run = StackTraining(structure, recipe, images, list(range(recipe.stack)), execution.backend)
+    # The first step also prepares; an epoch of one step is timed with it.
+    start, first, last = perf_counter(), 0, min(run.steps_per_epoch, 1 + _TIMED_STEPS)
     for number in run.steps(epoch=0):
-        if number == preparing < last:
+        if number == 1 < last:
             synchronize(device)
             start, first = perf_counter(), number
         if number == last:
@@ -206,24 +214,34 @@ class Momentum:
 
     ``torch.optim.SGD`` loads torch's compiler when it is made, a second and 50 MB in every process; its function alone
     does not.
+
+    Attributes:
+        momenta: Momentum of each parameter that has moved, by the parameter's name.
     """
 
     def __init__(self, network: Network, recipe: Recipe) -> None:
-        self.recipe, self.parameters = recipe, list(network.parameters())
-        self.momenta: list[Tensor | None] = []
-        self.is_fused = self.parameters[0].device.type in ("cpu", "cuda")
+        self.recipe, self.parameters = recipe, dict(network.named_parameters())
+        self.momenta: dict[str, Tensor] = {}
+        self.is_fused = next(iter(self.parameters.values())).device.type in ("cpu", "cuda")
 
     @torch.no_grad()
-    def step(self, rate: float | Tensor) -> None:
-        """Move the parameters by their gradients, which are used up; a rate on the device only where it is fused."""
-        recipe = self.recipe
-        # Without a path from input to output all layers before the last cell are without gradients, and stay.
-        moved = [parameter for parameter in self.parameters if parameter.grad is not None]
-        self.momenta = self.momenta or [None] * len(moved)
+    def step(self, rate: float) -> None:
+        """Move the parameters that have gradients, which are used up; the others stay, and so do their momenta."""
+        # Without a path from input to output all layers before the last cell are without gradients.
+        moved = [name for name, parameter in self.parameters.items() if parameter.grad is not None]
+        # A parameter that moves for the first time starts its momentum; torch starts all of a call or none.
+        self._move([name for name in moved if name in self.momenta], rate)
+        self._move([name for name in moved if name not in self.momenta], rate)
+
+    def _move(self, names: Sequence[str], rate: float) -> None:
+        if not names:
+            return
+        recipe, moved = self.recipe, [self.parameters[name] for name in names]
+        momenta = [self.momenta.get(name) for name in names]
         sgd(
             moved,
             [parameter.grad for parameter in moved],
-            self.momenta,
+            momenta,
             fused=self.is_fused,
             weight_decay=recipe.weight_decay,
             momentum=recipe.momentum,
@@ -232,8 +250,10 @@ class Momentum:
             nesterov=recipe.nesterov,
             maximize=False,
         )
-        for parameter in moved:
+        for name, parameter, momentum in zip(names, moved, momenta, strict=True):
             parameter.grad = None
+            if momentum is not None:  # without momentum torch keeps none
+                self.momenta[name] = momentum
 
 
 class StackTraining:
@@ -245,7 +265,6 @@ class StackTraining:
         images: On the device.
         seeds: Training seeds.
         backend: Of torch's compiler; None: the network is not compiled.
-        record: Records a step, to repeat it from then on; None: every step runs as it is.
     """
 
     def __init__(
@@ -255,7 +274,6 @@ class StackTraining:
         images: DeviceImages,
         seeds: Sequence[int],
         backend: str | None = None,
-        record: Recorder | None = None,
     ) -> None:
         device = images.labels.device
         self.structure, self.recipe, self.images, self.seeds = structure, recipe, images, seeds
@@ -269,9 +287,8 @@ class StackTraining:
             device.type,
             torch.bfloat16,
             enabled=device.type == "cuda" and recipe.gpu_dtype == "bfloat16",
-            cache_enabled=False,  # each weight is used once, and a recording must not meet an earlier step's copies
+            cache_enabled=False,  # each weight is used once
         )
-        self.recorded = None if record is None else RecordedStep(record)
         self.optimizer = Momentum(self.network, recipe)
         self.steps_per_epoch = math.ceil(images.num_train / recipe.batch_size)
         self.loss_sum = torch.zeros(len(seeds), dtype=images.mean.dtype, device=device)
@@ -284,15 +301,10 @@ class StackTraining:
         self.loss_sum.zero_()
         for step, drawn in enumerate(images.batch_draws(draws, recipe.batch_size)):
             rate = recipe.rate(epoch * self.steps_per_epoch + step, self.steps_per_epoch)
-            if self.recorded is None:
-                self._step(*drawn, rate)
-            else:
-                self.recorded(
-                    self._step, *drawn, torch.full((), rate, dtype=torch.float32, device=images.labels.device)
-                )
+            self._step(*drawn, rate)
             yield step + 1
 
-    def _step(self, order: Tensor, top: Tensor, left: Tensor, is_flipped: Tensor, rate: float | Tensor) -> None:
+    def _step(self, order: Tensor, top: Tensor, left: Tensor, is_flipped: Tensor, rate: float) -> None:
         batch, labels = self.images.train_batch(order, top, left, is_flipped)
         with self.autocast:
             logits = self.forward(batch)
@@ -301,7 +313,7 @@ class StackTraining:
         self.optimizer.step(rate)
         self.loss_sum += losses.detach() * len(batch)
 
-    def epoch(self, epoch: int) -> tuple[list[float], list[float], list[bool]]:
+    def epoch(self, epoch: int) -> Epoch:
         """Train one epoch: accuracy in percent, mean training loss and whether all is finite, of each seed."""
         for _ in self.steps(epoch):
             pass
@@ -314,6 +326,21 @@ class StackTraining:
             losses,
             [one == 1 and math.isfinite(loss) for loss, one in zip(losses, finite.tolist(), strict=True)],
         )
+
+    def state(self, epochs: Sequence[Epoch], seconds: float) -> dict[str, Any]:
+        """Everything that the next epoch and the result depend on, given the results and seconds of all epochs."""
+        return {
+            "network": self.network.state_dict(),
+            "momenta": self.optimizer.momenta,
+            "epochs": list(epochs),
+            "seconds": seconds,
+        }
+
+    def restore(self, state: dict[str, Any]) -> tuple[list[Epoch], float]:
+        """Continue from a state; returns the results and seconds of its epochs."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.momenta = dict(state["momenta"])
+        return list(state["epochs"]), float(state["seconds"])
 
     @torch.no_grad()
     def evaluate(self) -> tuple[Tensor, Tensor]:
@@ -329,10 +356,21 @@ def mean_losses(logits: Tensor, labels: Tensor) -> Tensor:
     return losses.view(labels.shape).mean(1)
 
 
-def _run_to_the_end(run: StackTraining, architecture: str, data: ImageData, keep_network: bool) -> list[TrainingResult]:
-    start, num_epochs, stack = perf_counter(), run.recipe.epochs, len(run.seeds)
-    accuracies, losses, is_finite = zip(*(run.epoch(epoch) for epoch in range(num_epochs)), strict=True)
-    seconds = (perf_counter() - start) / stack
+def _run_to_the_end(
+    run: StackTraining, architecture: str, data: ImageData, keep_network: bool, saved: SavedState | None
+) -> list[TrainingResult]:
+    num_epochs, stack = run.recipe.epochs, len(run.seeds)
+    state = None if saved is None else saved.read(run.images.labels.device)
+    epochs, earlier_s = ([], 0.0) if state is None else run.restore(state)
+    start = perf_counter()
+    for epoch in range(len(epochs), num_epochs):
+        epochs.append(run.epoch(epoch))
+        if saved is not None and epoch + 1 < num_epochs and saved.is_due:
+            saved.write(run.state(epochs, earlier_s + perf_counter() - start))
+    seconds = (earlier_s + perf_counter() - start) / stack
+    if saved is not None:
+        saved.remove()
+    accuracies, losses, is_finite = zip(*epochs, strict=True)
     network = None
     if keep_network:
         state = {name: value.cpu() for name, value in run.network.state_dict().items()}

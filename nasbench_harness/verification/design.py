@@ -23,7 +23,6 @@ ALPHA = 0.05
 _CONTROLS_STREAM = "verify"
 
 ControlKind = Literal["matched", "random"]
-Purpose = Literal["verify", "screening"]
 
 
 @dataclass(frozen=True)
@@ -33,13 +32,12 @@ class Design:
     Attributes:
         task: Name of the task.
         candidates: Architectures that the study found, best supported first.
-        controls: Of each candidate.
+        controls: Controls of each candidate.
         kind: ``matched``: architectures of the same size; ``random``: any that can learn.
         training_seeds: Trainings of each architecture.
-        num_supporting: Runs that ended with each candidate.
+        num_supporting: Runs that ended with exactly this candidate.
         notes: What else the reader should know.
         is_same_size: Whether matched controls have exactly the size of their candidate.
-        purpose: Whether its trainings are judged, or only screen; each has seeds of its own.
     """
 
     task: str
@@ -50,7 +48,6 @@ class Design:
     num_supporting: tuple[int, ...]
     notes: tuple[str, ...] = ()
     is_same_size: bool = True
-    purpose: Purpose = "verify"
 
     @property
     def blocks(self) -> list[tuple[int, ...]]:
@@ -68,7 +65,6 @@ def make_design(
     kind: ControlKind,
     num_controls: int,
     training_seeds: int,
-    is_halving: bool = False,
 ) -> Design:
     """Choose candidates and controls.
 
@@ -78,10 +74,9 @@ def make_design(
         observed: Mean of all losses that runs observed for an architecture.
         study_seed: Seeds the draw of the controls.
         top: Number of candidates.
-        kind: Of the controls.
-        num_controls: Controls of each candidate.
+        kind: Kind of the controls.
+        num_controls: Number of controls per candidate.
         training_seeds: Trainings of each architecture.
-        is_halving: Choose twice as many, for a screening by one training each.
 
     Raises:
         InvalidInputError: The task cannot be trained, there are too few candidates, or no test of this size can reach
@@ -90,14 +85,11 @@ def make_design(
     known = trainable(task)
     check_attainable(top, num_controls, kind)
     candidates, support = choose_candidates(known.classes, finals, observed)
-    wanted = 2 * top if is_halving else top
-    if len(candidates) < wanted:
-        halving = f" with --allocate halving needs {wanted} candidates" if is_halving else ""
+    if len(candidates) < top:
         raise InvalidInputError(
-            f"--top {top}{halving}: the study's runs on {task.name} ended with {len(candidates)} different "
-            "architectures only"
+            f"--top {top}: the study's runs on {task.name} ended with {len(candidates)} different architectures only"
         )
-    candidates, support = candidates[:wanted], support[:wanted]
+    candidates, support = candidates[:top], support[:top]
     rng = RunStream(int(stream_keys(study_seed, _CONTROLS_STREAM, task.name, np.zeros(1, dtype=np.int64))[0]))
     controls, notes = _draw_controls(known, candidates, kind, num_controls, rng)
     return Design(
@@ -105,19 +97,19 @@ def make_design(
         tuple(candidates),
         tuple(controls),
         kind,
-        training_seeds=1 if is_halving else training_seeds,
+        training_seeds=training_seeds,
         num_supporting=tuple(support),
         notes=tuple(notes),
         is_same_size=not notes,
-        purpose="screening" if is_halving else "verify",
     )
 
 
 def choose_candidates(classes: Ints, finals: Ints, observed: Callable[[int], float]) -> tuple[list[int], list[int]]:
-    """One architecture per isomorphism class that a run ended with, and how many runs did.
+    """One architecture of each isomorphism class that a run ended with, and how many runs ended with it.
 
-    Ordered by the number of runs, then by the mean of all losses observed for it, then by index. A class is represented
-    by the member that most runs ended with, the smallest index of equals.
+    A class is represented by the member that most runs ended with; if several did, by the smallest index. Only the runs
+    that ended with this very member support it: summed over its class, common classes would come first, and they are
+    better than others. Candidates are ordered by support, then by the mean of all losses observed, then by index.
 
     Args:
         classes: Class of every architecture, shape (num_architectures,).
@@ -131,14 +123,14 @@ def choose_candidates(classes: Ints, finals: Ints, observed: Callable[[int], flo
         zip(members.tolist(), counts.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0])
     ):
         best.setdefault(int(classes[member]), member)
-        support[int(classes[member])] = support.get(int(classes[member]), 0) + count
+        support.setdefault(int(classes[member]), count)
     ordered = sorted(best, key=lambda name: (-support[name], observed(best[name]), best[name]))
     return [best[name] for name in ordered], [support[name] for name in ordered]
 
 
-def training_seed(study_seed: int, architecture: str, number: int, purpose: Purpose = "verify") -> int:
-    """Seed of one training, new for this purpose: 0 … 2³¹ − 1."""
-    return name_hash(f"{purpose} {study_seed} {architecture} {number}") % 2**31
+def training_seed(study_seed: int, architecture: str, number: int) -> int:
+    """Seed of one training, used for nothing else: 0 … 2³¹ − 1."""
+    return name_hash(f"verify {study_seed} {architecture} {number}") % 2**31
 
 
 def check_attainable(top: int, num_controls: int, kind: ControlKind) -> None:

@@ -1,15 +1,18 @@
-"""The journal of a verification: one line for each finished training, on disk before the next begins."""
+"""The journal of a verification: a line for each finished training, on disk before the next begins.
+
+A line is also kept of each design that was judged, because looking several times confirms more often by chance.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, Annotated, ClassVar
+from typing import IO, Annotated, ClassVar, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -22,6 +25,7 @@ except ImportError:  # Windows: nothing keeps two processes apart there
 
 
 Percent = Annotated[float, Field(ge=0, le=100)]
+Line = TypeVar("Line")
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class Entry:
         curve: Validation accuracy after each epoch.
         diverged: Whether the loss became infinite.
         seconds: Real seconds, for information only.
-        notice: What the reader should know about this training, or nothing.
+        notice: A line that the reader should know about this training, or nothing.
+        test_accuracy: Accuracy on the sealed test part, percent; None if it was not measured.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -49,22 +54,35 @@ class Entry:
     diverged: bool
     seconds: float
     notice: str = ""
+    test_accuracy: Percent | None = None
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A design that was judged, by its digest."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
+
+    judged: str
 
 
 class Journal:
-    """Lines of JSON. A torn last line, left by a killed process, is passed over; of equal keys the first stands.
+    """Lines of JSON. A truncated last line, left by a killed process, is ignored; of equal keys the first stands.
 
     Args:
         path: The file; there may be none yet.
 
     Attributes:
         entries: Finished trainings by key.
-        notice: What was passed over, for the user; empty where nothing was.
+        judged: Digests of the designs that were judged, in their order.
+        notice: Lines that were ignored, for the user; empty if there were none.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.notice = path, ""
         self.entries: dict[str, Entry] = {}
+        self.judged: list[str] = []
+        self._is_truncated = False
         self._file: IO[bytes] | None = None
         if path.is_file():
             self._read()
@@ -72,7 +90,7 @@ class Journal:
     @classmethod
     @contextmanager
     def opened(cls, path: Path) -> Iterator[Journal]:
-        """The journal for this process alone, ready to be appended to; a torn last line is cut off.
+        """The journal for this process alone, ready to be appended to; opening it changes nothing.
 
         Raises:
             InvalidInputError: It cannot be written, another process has it, or a line is damaged.
@@ -86,7 +104,6 @@ class Journal:
             _hold(file, path)
             journal = cls(path)
             journal._file = file
-            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
             yield journal
 
     def append(self, entries: Iterable[Entry]) -> None:
@@ -95,24 +112,44 @@ class Journal:
         Raises:
             InvalidInputError: The disk is full, or the journal was not opened.
         """
-        if self._file is None:
-            raise InvalidInputError(f"{self.path} was read only: open it to append")
         finished = list(entries)
-        try:
-            self._file.write("".join(json.dumps(asdict(entry)) + "\n" for entry in finished).encode())
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise _cannot_write(self.path, error) from error
+        self._write(finished)
         for entry in finished:
             self.entries.setdefault(entry.key, entry)
 
+    def judge(self, digest: str) -> int:
+        """Note that a design was judged; its number among all designs that were, from 1.
+
+        Raises:
+            InvalidInputError: The disk is full, or the journal was not opened.
+        """
+        if digest not in self.judged:
+            self._write([_Judged(digest)])
+            self.judged.append(digest)
+        return self.judged.index(digest) + 1
+
+    def _write(self, lines: Sequence[Entry | _Judged]) -> None:
+        if self._file is None:
+            raise InvalidInputError(f"{self.path} was read only: open it to append")
+        try:
+            if self._is_truncated:
+                os.truncate(self.path, self.path.read_bytes().rfind(b"\n") + 1)
+                self._is_truncated = False
+            self._file.write("".join(json.dumps(asdict(line)) + "\n" for line in lines).encode())
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+
     def _read(self) -> None:
         lines = self.path.read_bytes().split(b"\n")
-        torn = lines.pop()  # empty where the last line is whole
+        torn = lines.pop()  # empty if the last line is whole
         notices = []
         for number, line in enumerate(lines, start=1):
             try:
-                entry = _entries().validate_json(line)
+                if line.startswith(b'{"judged"'):
+                    self.judged.append(_adapter(_Judged).validate_json(line).judged)
+                    continue
+                entry = _adapter(Entry).validate_json(line)
             except ValidationError as error:
                 first = error.errors(include_url=False)[0]
                 what = ": ".join([*map(str, first["loc"]), first["msg"]])
@@ -122,13 +159,14 @@ class Journal:
             if self.entries.setdefault(entry.key, entry).accuracy != entry.accuracy:
                 notices.append(f"{self.path}, line {number} has another accuracy of a training: the first stands")
         if torn:
-            notices.append(f"{self.path}: the last line was torn and is dropped; its training is repeated")
+            self._is_truncated = True
+            notices.append(f"{self.path}: the last line is incomplete and is dropped; its training is repeated")
         self.notice = "; ".join(notices)
 
 
 @cache
-def _entries() -> TypeAdapter[Entry]:
-    return TypeAdapter(Entry)
+def _adapter(kind: type[Line]) -> TypeAdapter[Line]:
+    return TypeAdapter(kind)
 
 
 def _hold(file: IO[bytes], path: Path) -> None:

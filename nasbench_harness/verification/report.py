@@ -1,10 +1,10 @@
-"""What a verification prints: one table, one figure, one sentence."""
+"""The outputs of a verification: one table, one figure, one sentence."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +15,11 @@ from nasbench_harness.report.figures import FIGURE_STYLE, TEXT_WIDTH, to_pdf, to
 from nasbench_harness.report.latex import to_latex
 from nasbench_harness.report.table import NOTHING, Cell, Column, Row, Table
 from nasbench_harness.report.text import to_csv, to_json, to_markdown
-from nasbench_harness.verification.verdict import Outcome
+from nasbench_harness.verification.design import ALPHA
+from nasbench_harness.verification.verdict import Outcome, Trained
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -33,7 +35,10 @@ def verification_table(outcome: Outcome, task: Task, timings: bool = False) -> T
         Column("best", "max (%)", is_extra=True),
         Column("diverged", "diverged", is_extra=not any(item.num_diverged for item in outcome.trained)),
         Column("table", f"table ({metric.unit})"),
-        Column("params_m", "parameters (M)"),
+        Column("test", "test (%)", is_extra=all(math.isnan(item.test) for item in outcome.trained)),
+        Column("table_test", "table, test (%)", is_extra=all(math.isnan(item.table_test) for item in outcome.trained)),
+        Column("num_params", "parameters"),
+        Column("table_params_m", "table, parameters (M)"),
     ]
     columns += [Column("seconds", "seconds")] if timings else []
     rows = []
@@ -48,7 +53,10 @@ def verification_table(outcome: Outcome, task: Task, timings: bool = False) -> T
             plain(float(item.accuracies.max()), 2),
             count(item.num_diverged),
             NOTHING if math.isnan(item.table_value) else mean_std(item.table_value, item.table_std, 2),
-            plain(item.params_m, 3),
+            _known(item.test),
+            _known(item.table_test),
+            count(item.num_params),
+            plain(item.table_params_m, 3),
         ]
         cells += [plain(item.seconds, 1)] if timings else []
         rows.append(Row(tuple(cells), f"block {item.block + 1}", is_highlighted=item.is_candidate))
@@ -61,9 +69,11 @@ def caption(outcome: Outcome, task: Task) -> str:
     parts = [f"Verification of {task.name}. {outcome.sentence[0].upper()}{outcome.sentence[1:]}."]
     test = "permutation of labels within blocks" if design.kind == "matched" else "Mann–Whitney test"
     if outcome.test is not None:
+        scores = (
+            f"means over {design.training_seeds} training seeds" if design.training_seeds > 1 else "single trainings"
+        )
         parts.append(
-            f"{'Exact' if outcome.test.is_exact else 'Sampled'} {test} on means over {design.training_seeds} training "
-            "seeds; the unit is the architecture."
+            f"{'Exact' if outcome.test.is_exact else 'Sampled'} {test} on {scores}; the unit is the architecture."
         )
         interval = ""
         if not math.isnan(outcome.gap_low):
@@ -73,6 +83,12 @@ def caption(outcome: Outcome, task: Task) -> str:
             f"Candidate − control: {outcome.gap:+.2f} pp{interval}; "
             f"P(candidate beats control) = {outcome.superiority:.2f}."
         )
+    if outcome.num_judged > 1:
+        parts.append(
+            f"{outcome.num_judged - 1} other design{'s' * (outcome.num_judged > 2)} of this study and task had been "
+            f"judged before, and each could have been confirmed by chance: alpha divided by their number is {ALPHA} / "
+            f"{outcome.num_judged} = {outcome.shared_alpha:.4f}; at this level the verdict is {outcome.shared_verdict}."
+        )
     if not math.isnan(outcome.tau):
         small = ", indicative" if len(outcome.trained) < 10 else ""
         size = "" if math.isnan(outcome.tau_size) else f"; of trained values and size alone {outcome.tau_size:.2f}"
@@ -81,7 +97,13 @@ def caption(outcome: Outcome, task: Task) -> str:
             interval = f" [{outcome.tau_low:.2f}, {outcome.tau_high:.2f}] (95 % bootstrap interval)"
         parts.append(f"Kendall's tau-b of trained and table values {outcome.tau:.2f}{interval}{small}{size}.")
     if outcome.trained:
-        parts.append("±: standard deviation over training seeds, of the table over its replicates.")
+        spread = "over training seeds, of the table over its replicates"
+        parts.append(
+            f"±: standard deviation {spread}." if design.training_seeds > 1 else "±: of the table over its replicates."
+        )
+        parts.append("Parameters: of the network that was trained, without operations that have no effect.")
+    if any(not math.isnan(item.test) for item in outcome.trained):
+        parts.append("Test: the sealed test part, measured after training; it enters no test of this report.")
     num_unknown = sum(math.isnan(item.table_value) for item in outcome.trained)
     if num_unknown:
         parts.append(f"The table has no value of {num_unknown} of {len(outcome.trained)} architectures.")
@@ -111,39 +133,54 @@ def caption(outcome: Outcome, task: Task) -> str:
 
 
 def verification_figure(outcome: Outcome, task: Task) -> Figure:
-    """Trained accuracy against the table's value; bars from the worst to the best training."""
+    """Trained accuracy in each block, and against the table's value; bars from the worst to the best training."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context(FIGURE_STYLE):
-        figure = Figure(figsize=(TEXT_WIDTH * 0.62, 3.0), layout="constrained")
-        panel = figure.subplots()
-        known = [item for item in outcome.trained if not math.isnan(item.table_value)]
-        for is_candidate, label, color, marker in (
-            (False, "control", "#0072B2", "o"),
-            (True, "candidate", "#D55E00", "D"),
+        figure = Figure(figsize=(TEXT_WIDTH, 2.6), layout="constrained")
+        by_block, by_value = figure.subplots(ncols=2, sharey=True)
+        controls = [item for item in outcome.trained if not item.is_candidate]
+        candidates = [item for item in outcome.trained if item.is_candidate]
+        for items, label, color, marker in (
+            (controls, "control", "#0072B2", "o"),
+            (candidates, "candidate", "#D55E00", "D"),
         ):
-            items = [item for item in known if item.is_candidate == is_candidate]
-            if not items:
-                continue
-            x = np.array([item.table_value for item in items])
-            y = np.array([item.score for item in items])
-            ends = np.array([[item.accuracies.min(), item.accuracies.max()] for item in items])
-            spread = np.abs(ends - y[:, None]).T
-            panel.errorbar(
-                x, y, yerr=spread, fmt=marker, color=color, label=label, markersize=4, linewidth=0.8, capsize=2
-            )
-        panel.set_xlabel(f"{task.title}, table ({task.report.metric.unit})")
-        panel.set_ylabel(f"{outcome.data}, trained (%)")
-        if known:
-            panel.legend(frameon=False)
+            style = {"fmt": marker, "color": color, "label": label, "markersize": 4, "linewidth": 0.8, "capsize": 2}
+            _points(by_block, items, [_place_in_block(outcome, item) for item in items], style)
+            _points(by_value, items, [item.table_value for item in items], style)
+        by_block.set_xticks(outcome.blocks, [f"{block + 1}" for block in outcome.blocks])
+        by_block.set_xlabel("block")
+        by_block.set_ylabel(f"{outcome.data}, trained (%)")
+        by_value.set_xlabel(f"{task.title}, table ({task.report.metric.unit})")
+        if outcome.trained:
+            by_block.legend(frameon=False)
     return figure
+
+
+def _points(panel: Axes, items: Sequence[Trained], places: Sequence[float], style: Mapping[str, Any]) -> None:
+    """Scores at their places; architectures without a place are left out."""
+    shown = [(item, place) for item, place in zip(items, places, strict=True) if not math.isnan(place)]
+    if not shown:
+        return
+    scores = np.array([item.score for item, _ in shown])
+    ends = np.array([[item.accuracies.min(), item.accuracies.max()] for item, _ in shown])
+    panel.errorbar([place for _, place in shown], scores, yerr=np.abs(ends - scores[:, None]).T, **style)
+
+
+def _place_in_block(outcome: Outcome, item: Trained) -> float:
+    """The candidate stands at the left end of its block, the controls beside it."""
+    members = [one.architecture for one in outcome.trained if one.block == item.block]
+    return item.block - 0.3 + 0.6 * members.index(item.architecture) / max(1, len(members) - 1)
 
 
 def verification_files(outcome: Outcome, task: Task, command: str, timings: bool) -> Iterator[tuple[str, str | bytes]]:
     """Name and content of every file; the same bytes from the same journal, unless timings are asked for."""
     table = verification_table(outcome, task, timings)
-    figure_note = "`verification.pdf`: trained against table values; bars from the worst to the best training."
+    figure_note = (
+        "`verification.pdf`: trained accuracy in each block, and against the table's values; bars from the worst to "
+        "the best training."
+    )
     yield "verification.md", f"<!-- generated by: {command} -->\n\n{to_markdown(table)}\n{figure_note}\n"
     yield "verification.tex", f"% generated by: {command}\n{to_latex(table)}"
     yield "verification.csv", f"# generated by: {command}\n{to_csv(table)}"
@@ -171,6 +208,9 @@ def _as_json(outcome: Outcome, task: Task, command: str, table: Table) -> dict[s
         "kind": outcome.design.kind,
         "training_seeds": outcome.design.training_seeds,
         "complete_blocks": outcome.num_blocks,
+        "designs_judged": outcome.num_judged,
+        "alpha_divided": outcome.shared_alpha,
+        "verdict_at_alpha_divided": outcome.shared_verdict,
         "p_better": None if outcome.test is None else outcome.test.p_better,
         "p_worse": None if outcome.test is None else outcome.test.p_worse,
         **numbers,
@@ -181,12 +221,18 @@ def _as_json(outcome: Outcome, task: Task, command: str, table: Table) -> dict[s
                 "block": item.block + 1,
                 "is_candidate": item.is_candidate,
                 "accuracies": item.accuracies.tolist(),
+                "test_accuracy": None if math.isnan(item.test) else item.test,
+                "num_params": item.num_params,
             }
             for item in outcome.trained
         ],
         "notes": list(outcome.design.notes),
         "table": to_json(table),
     }
+
+
+def _known(value: float) -> Cell:
+    return NOTHING if math.isnan(value) else plain(value, 2)
 
 
 def _name(task: Task, architecture: int) -> str:

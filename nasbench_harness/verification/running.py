@@ -1,7 +1,10 @@
-"""Trains what a design asks for and the journal lacks."""
+"""Trains the architectures of a design that the journal does not hold."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +12,31 @@ from time import monotonic
 from typing import Protocol
 
 from nasbench_harness.evaluation.task import Task
-from nasbench_harness.verification.design import Design, Purpose, training_seed
+from nasbench_harness.verification.design import Design, training_seed
 from nasbench_harness.verification.journal import Entry, Journal
 
-_NOUNS: Mapping[Purpose, str] = {"verify": "trainings", "screening": "screening trainings"}
 Progress = Callable[[int, int, str], None]
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """About how long trainings will take on this machine.
+
+    Attributes:
+        seconds: All of them one after the other.
+        elapsed_s: With all processes.
+        num_processes: Trainings at the same time.
+        device: Kind of device.
+    """
+
+    seconds: float
+    elapsed_s: float
+    num_processes: int
+    device: str
+
+
 class Trainer(Protocol):
-    """What trains architectures: the package's own trainer, or a stand-in.
+    """The package's own trainer, or a stand-in.
 
     Attributes:
         recipe: Name of the recipe.
@@ -32,16 +51,24 @@ class Trainer(Protocol):
     def key(self, architecture: str, seed: int) -> str:
         """Hash of everything that decides a training's result."""
 
-    def estimate_seconds(self, architectures: Sequence[str], training_seeds: int) -> float:
-        """About how long training these architectures takes, one after the other."""
+    def num_params(self, architecture: str) -> int:
+        """Parameters of the network of one seed that is trained."""
 
-    def train(self, jobs: Sequence[tuple[str, Sequence[int]]], on_result: Callable[[list[Entry]], None]) -> None:
-        """Train each architecture with each of its seeds; hand over what is finished as it comes."""
+    def estimate(self, missing: Mapping[str, int]) -> Estimate:
+        """About how long it takes to train each architecture so many times."""
+
+    def train(
+        self, jobs: Sequence[tuple[str, Sequence[int]]], on_result: Callable[[list[Entry]], None], states: Path
+    ) -> None:
+        """Train each architecture with each of its seeds; hand over the results as they come.
+
+        Long trainings may keep their state in the folder ``states``; there is none yet, and it is deleted at the end.
+        """
 
 
 @dataclass(frozen=True)
 class Progressed:
-    """What a run of the trainer did.
+    """The trainings of a design, and how many were done just now.
 
     Attributes:
         entries: Finished trainings of each architecture, in the order of their seeds.
@@ -67,12 +94,12 @@ def train_design(
     max_seconds: float | None = None,
     progress: Progress | None = None,
 ) -> Progressed:
-    """Train what the journal lacks.
+    """Train what the journal does not hold.
 
     Args:
-        design: What is to be trained.
+        design: Candidates and controls.
         task: The task; its space names the architectures.
-        trainer: What trains.
+        trainer: The trainer.
         path: The journal.
         study_seed: Seeds the trainings.
         max_seconds: No block begins after so many real seconds.
@@ -81,7 +108,7 @@ def train_design(
     Raises:
         InvalidInputError: The journal cannot be written, is damaged, or belongs to another process just now.
     """
-    keys = _keys(design, task, trainer, study_seed)
+    keys, states = _keys(design, task, trainer, study_seed), path.parent / "states"
     with Journal.opened(path) as journal:
         num_found = _count(keys, journal)
         total = sum(map(len, keys.values()))
@@ -89,7 +116,7 @@ def train_design(
         def finished(entries: list[Entry]) -> None:
             journal.append(entries)
             if progress is not None:
-                progress(_count(keys, journal), total, _NOUNS[design.purpose])
+                progress(_count(keys, journal), total, "trainings")
 
         started, was_stopped = monotonic(), False
         groups = design.blocks if max_seconds is not None else [tuple(keys)]
@@ -106,11 +133,30 @@ def train_design(
             ]
             jobs = [job for job in jobs if job[1]]
             if jobs:
-                trainer.train(jobs, finished)
+                trainer.train(jobs, finished, states)
+        if not was_stopped:  # what is left are states of trainings that nobody will continue
+            shutil.rmtree(states, ignore_errors=True)
     entries = _entries(keys, journal)
     told = (entry.notice for trained in entries.values() for entry in trained)
     notices = tuple(dict.fromkeys(filter(None, [journal.notice, *told])))
     return Progressed(entries, _count(keys, journal) - num_found, num_found, was_stopped, notices)
+
+
+def note_judged(
+    design: Design, blocks: Sequence[int], task: Task, trainer: Trainer, path: Path, study_seed: int
+) -> int:
+    """Note in the journal that these blocks of a design were judged; the number of this design, from 1.
+
+    Other blocks, controls, training seeds, recipes or data are another design: each is one more chance to confirm.
+
+    Raises:
+        InvalidInputError: The journal cannot be written, or belongs to another process just now.
+    """
+    keys = _keys(design, task, trainer, study_seed)
+    trainings = [[[key for key, _ in keys[one]] for one in design.blocks[block]] for block in blocks]
+    digest = hashlib.sha256(json.dumps([design.kind, trainings]).encode()).hexdigest()
+    with Journal.opened(path) as journal:
+        return journal.judge(digest)
 
 
 def finished_trainings(
@@ -121,10 +167,10 @@ def finished_trainings(
 
 
 def missing_trainings(design: Design, task: Task, trainer: Trainer, path: Path, study_seed: int) -> dict[str, int]:
-    """Architectures that the journal does not hold in full, and how many trainings each lacks."""
+    """Architectures that the journal does not hold in full, and how many of their trainings are missing."""
     found = finished_trainings(design, task, trainer, path, study_seed)
-    lacking = {architecture: design.training_seeds - len(entries) for architecture, entries in found.items()}
-    return {task.space.to_string(architecture): count for architecture, count in lacking.items() if count}
+    missing = {architecture: design.training_seeds - len(entries) for architecture, entries in found.items()}
+    return {task.space.to_string(architecture): count for architecture, count in missing.items() if count}
 
 
 def _keys(design: Design, task: Task, trainer: Trainer, study_seed: int) -> dict[int, list[tuple[str, int]]]:
@@ -132,7 +178,7 @@ def _keys(design: Design, task: Task, trainer: Trainer, study_seed: int) -> dict
     keys = {}
     for architecture in (one for block in design.blocks for one in block):
         text = task.space.to_string(architecture)
-        seeds = [training_seed(study_seed, text, number, design.purpose) for number in range(design.training_seeds)]
+        seeds = [training_seed(study_seed, text, number) for number in range(design.training_seeds)]
         keys[architecture] = [(trainer.key(text, seed), seed) for seed in seeds]
     return keys
 

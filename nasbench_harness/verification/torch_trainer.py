@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nasbench_harness import trainer
+from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.trainer.recipe import Recipe
 from nasbench_harness.verification.journal import Entry
+from nasbench_harness.verification.running import Estimate
 
 if TYPE_CHECKING:
     from nasbench_harness.verification.verify import VerifyOptions
 
 
 _LARGEST_STACK = 8
+# Cores from which on the small recipes are kept on the CPU. An estimate: a step of theirs starts several hundred
+# kernels, about 5 ms on a GPU however small they are, and takes 5 to 20 ms on a core. test_gpu.py measures it.
+_ENOUGH_CORES = 4
 
 
 class TorchTrainer:
@@ -22,23 +31,30 @@ class TorchTrainer:
 
     Args:
         recipe: The recipe; one that stacks seeds stacks all of an architecture, at most 8.
-        options: Where the data lies, and where and how it is computed.
+        options: The data, the device and the number of processes.
 
     Attributes:
         recipe: Name of the recipe.
         data: Name of the data.
         part: How many of the published images were there, in words; empty where all were.
-        notes: What a reader of the verdict must know about recipe and data.
+        notes: Lines about recipe and data that a reader of the verdict must know.
 
     Raises:
-        InvalidInputError: torch or the data is missing, or a name is unknown.
+        InvalidInputError: torch or the data is missing, a name is unknown, or the device takes no processes.
     """
 
     def __init__(self, recipe: Recipe, options: VerifyOptions) -> None:
         stack = min(options.training_seeds, _LARGEST_STACK) if recipe.stack > 1 else 1
         self._recipe = replace(recipe, stack=stack)
         self._data = trainer.load_data(options.data, options.data_dir, options.split)
-        self._execution = trainer.Execution(options.device, options.deterministic, options.compile, options.cuda_graphs)
+        device = options.device if options.compile else chosen_device(options.device, recipe)
+        self._execution = trainer.Execution(device, options.deterministic, options.compile)
+        self._device = self._execution.checked_device().type
+        if options.jobs not in (None, 1) and self._device != "cpu":
+            raise InvalidInputError(
+                f"--jobs {options.jobs}: on {self._device} trainings run one after the other: leave --jobs out, or use "
+                "--device cpu"
+            )
         self._jobs = options.jobs
         self.recipe, self.data, self.part = recipe.name, self._data.name, self._data.part
         notes = {
@@ -53,16 +69,39 @@ class TorchTrainer:
         """Hash of everything that decides a training's result."""
         return trainer.cache_key(architecture, seed, self._recipe, self._data, self._execution)
 
-    def estimate_seconds(self, architectures: Sequence[str], training_seeds: int) -> float:
-        """Measured estimate of all trainings one after the other, extrapolated from one architecture."""
-        stacks = -(-training_seeds // self._recipe.stack)
-        one = trainer.estimate_seconds(architectures[0], self._recipe, self._data, self._execution)
-        return one * stacks * len(architectures)
+    def num_params(self, architecture: str) -> int:
+        """Parameters of the network of one seed that is trained."""
+        return trainer.network_structure(architecture, self._recipe, self._data).num_trained_params()
 
-    def train(self, jobs: Sequence[tuple[str, Sequence[int]]], on_result: Callable[[list[Entry]], None]) -> None:
-        """Train every job; results are handed over as they come."""
+    def estimate(self, missing: Mapping[str, int]) -> Estimate:
+        """Measures the smallest and the largest architecture; the others lie between them by their operations."""
+        sizes = {
+            architecture: trainer.network_structure(architecture, self._recipe, self._data).flops(
+                self._data.side, trained_only=True
+            )
+            for architecture in missing
+        }
+        ends = sorted({min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)}, key=sizes.__getitem__)
+        measured = [trainer.estimate_seconds(one, self._recipe, self._data, self._execution) for one in ends]
+        of_a_stack = np.interp(list(sizes.values()), [sizes[one] for one in ends], measured)
+        stacks = [-(-count // self._recipe.stack) for count in missing.values()]
+        seconds = [float(one * count) for one, count in zip(of_a_stack, stacks, strict=True)]
+        num_processes = trainer.num_processes_of(self._device, self._jobs, len(missing))
+        return Estimate(sum(seconds), makespan(seconds, num_processes), num_processes, self._device)
+
+    def train(
+        self, jobs: Sequence[tuple[str, Sequence[int]]], on_result: Callable[[list[Entry]], None], states: Path
+    ) -> None:
+        """Train every job; results are handed over as they come.
+
+        An official recipe is also measured on the sealed test part, after training.
+        """
+        is_tested = self._recipe.is_official and self._data.sealed.is_there
 
         def finished(results: list[trainer.TrainingResult]) -> None:
+            tests: Iterable[float | None] = [None] * len(results)
+            if is_tested:
+                tests = trainer.evaluate_sealed(results, self._data.sealed, self._execution.device)
             on_result(
                 [
                     Entry(
@@ -74,8 +113,9 @@ class TorchTrainer:
                         diverged=result.diverged,
                         seconds=result.seconds,
                         notice=result.notice,
+                        test_accuracy=test,
                     )
-                    for result in results
+                    for result, test in zip(results, tests, strict=True)
                 ]
             )
 
@@ -85,5 +125,23 @@ class TorchTrainer:
             self._data,
             self._execution,
             self._jobs,
+            keep_networks=is_tested,
             on_result=finished,
+            states=states,
         )
+
+
+def chosen_device(device: str, recipe: Recipe) -> str:
+    """The device of an option: ``auto`` keeps the small recipes on a CPU that is the faster one for them."""
+    is_small = not recipe.is_official
+    if device == "auto" and is_small and trainer.num_processes_of("cpu", None, _ENOUGH_CORES) == _ENOUGH_CORES:
+        return "cpu"
+    return device
+
+
+def makespan(seconds: Sequence[float], num_processes: int) -> float:
+    """Seconds until all jobs are done if each process takes the longest that is left."""
+    ends = [0.0] * num_processes
+    for one in sorted(seconds, reverse=True):
+        heapq.heapreplace(ends, ends[0] + one)
+    return max(ends)

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from nasbench_harness.arrays import Bools, Floats, Ints
+from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.task import Task
 from nasbench_harness.spaces import NASBench201Space, ProductSpace, SearchSpace
@@ -19,6 +19,7 @@ _WIDTHS = tuple(str(width) for width in range(8, 65, 8))
 _NUM_CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet16-120": 120}
 _USUAL_CLASSES = 10  # of data sets that are not official
 _NUM_NEAREST = 64
+_WEIGHTS_OF_KERNELS = np.array([1, 9])  # of a 1×1 and a 3×3 convolution, for each pair of channels
 # Data sets of official tables: those of the built-in one, and those of official archives with their schedule.
 _OFFICIAL = re.compile(r"(cifar10|cifar100|imagenet16-120)(?:-valid)?(?:-(12|90|200))?")
 
@@ -68,7 +69,7 @@ class Trainable(ABC):
 
     @cached_property
     def params_m(self) -> Floats:
-        """Parameters in millions, shape (num_architectures,)."""
+        """Parameters of the table's networks in millions, shape (num_architectures,)."""
         return self._params_m()
 
     @abstractmethod
@@ -84,13 +85,12 @@ class Trainable(ABC):
             wanted: Number of controls.
         """
 
-    def _nearest(self, architecture: int, free: Bools, count: int) -> Ints:
-        order = np.argsort(np.abs(self.params_m - self.params_m[architecture]), kind="stable")
-        return order[free[order]][:count]
-
 
 class Cells(Trainable):
-    """Cells of NAS-Bench-201; of the same size are those with as many convolutions of each kernel."""
+    """Cells of NAS-Bench-201. Two have the same size if they have the same number of live convolutions of each kernel.
+
+    A convolution is live if it lies on a path from input to output. The trainer leaves out the others.
+    """
 
     kind = "cells"
     default_recipe = "animals8-10"
@@ -108,16 +108,19 @@ class Cells(Trainable):
         return self.space.params_m(self.num_classes)
 
     def alike(self, architecture: int, free: Bools, wanted: int) -> Pool:
-        """Those with the same convolutions; the nearest in parameters where they are too few."""
-        convolutions = self.space.num_convolutions()
-        members = np.flatnonzero(free & (convolutions == convolutions[architecture]).all(axis=1))
+        """Those with the same live convolutions; the nearest in their parameters if they are too few."""
+        members = np.flatnonzero(free & (self._live == self._live[architecture]).all(axis=1))
         if len(members) < wanted:
             note = (
                 f"fewer than {wanted} unused architectures have the size of {self.name(architecture)}: its controls "
                 "are the nearest in parameters"
             )
-            return Pool(self._nearest(architecture, free, wanted), note)
+            return Pool(_nearest(self._live @ _WEIGHTS_OF_KERNELS, architecture, free, wanted), note)
         return Pool(members)
+
+    @cached_property
+    def _live(self) -> Ints:
+        return self.space.num_live_convolutions()
 
 
 class Widths(Trainable):
@@ -138,7 +141,13 @@ class Widths(Trainable):
     def alike(self, architecture: int, free: Bools, wanted: int) -> Pool:
         """The nearest in parameters."""
         note = f"controls are drawn from the {max(_NUM_NEAREST, wanted)} nearest in parameters"
-        return Pool(self._nearest(architecture, free, max(_NUM_NEAREST, wanted)), note)
+        return Pool(_nearest(self.params_m, architecture, free, max(_NUM_NEAREST, wanted)), note)
+
+
+def _nearest(sizes: AnyArray, architecture: int, free: Bools, count: int) -> Ints:
+    """Free architectures whose sizes (num_architectures,) are the nearest, shape (count,)."""
+    order = np.argsort(np.abs(sizes - sizes[architecture]), kind="stable")
+    return order[free[order]][:count]
 
 
 def trainable(task: Task) -> Trainable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,18 +23,21 @@ _NUM_RESAMPLES = 2_000
 
 @dataclass(frozen=True)
 class Trained:
-    """One architecture's trainings beside what the table says.
+    """One architecture's trainings beside its row of the table.
 
     Attributes:
         architecture: Index.
         block: Which candidate it belongs to, from 0.
         is_candidate: Whether it is the candidate of its block.
-        accuracies: Of each training, percent, shape (training_seeds,).
+        accuracies: Accuracy of each training in percent, shape (training_seeds,).
+        test: Mean accuracy on the sealed test part in percent; NaN if it was not measured.
         num_diverged: Trainings that diverged; they count with the accuracy of chance.
         num_halved: Trainings whose stack was smaller than the recipe's, because memory was too small.
         table_value: Noiseless value of the table, natural units; NaN where it has none.
         table_std: Standard deviation of its replicates; NaN where there is one only.
-        params_m: Parameters in millions.
+        table_test: The same of the table's test values; NaN if it has none.
+        num_params: Parameters of the network that was trained.
+        table_params_m: Parameters of the table's network in millions.
         seconds: Real seconds of all trainings.
     """
 
@@ -42,11 +45,14 @@ class Trained:
     block: int
     is_candidate: bool
     accuracies: Floats
+    test: float
     num_diverged: int
     num_halved: int
     table_value: float
     table_std: float
-    params_m: float
+    table_test: float
+    num_params: int
+    table_params_m: float
     seconds: float
 
     @property
@@ -94,8 +100,9 @@ class Outcome:
         tau: Kendall's tau-b of trained and table values over all architectures that the table has.
         tau_low: Lower end of its 95 % bootstrap interval.
         tau_high: Upper end.
-        tau_size: Tau-b of trained values and the number of parameters: what size alone would say.
+        tau_size: Tau-b of trained values and trained parameters: the ranking by size alone.
         agreement: With the table; None unless the recipe is the table's own and the table has two of the architectures.
+        num_judged: Designs judged on this study and task up to this one, itself included.
     """
 
     design: Design
@@ -114,6 +121,22 @@ class Outcome:
     tau_high: float
     tau_size: float
     agreement: Agreement | None
+    num_judged: int = 1
+
+    @property
+    def blocks(self) -> list[int]:
+        """The complete blocks, from 0."""
+        return sorted({item.block for item in self.trained})
+
+    @property
+    def shared_alpha(self) -> float:
+        """The level divided by the number of designs judged so far."""
+        return ALPHA / self.num_judged
+
+    @property
+    def shared_verdict(self) -> str:
+        """The verdict at the divided level."""
+        return "inconclusive" if self.test is None else self.test.verdict(self.shared_alpha)
 
     @property
     def verdict(self) -> str:
@@ -155,17 +178,19 @@ def judge(
     recipe: str,
     data: str,
     entries: Mapping[int, Sequence[Entry]],
+    num_params: Callable[[str], int],
     is_own_recipe: bool,
     part: str = "",
 ) -> Outcome:
-    """The verdict on what has been trained so far.
+    """The verdict on the complete blocks.
 
     Args:
-        design: What was to be trained.
+        design: Candidates and controls.
         task: The task.
         recipe: Name of the recipe.
         data: Name of the data set.
         entries: Finished trainings of each architecture, in the order of their seeds.
+        num_params: Parameters of the network that is trained of an architecture.
         is_own_recipe: Whether the table was made with this recipe, so that values can be compared with it.
         part: How many of the published images were there, in words; empty where all were.
     """
@@ -175,17 +200,21 @@ def judge(
         if all(len(entries.get(architecture, ())) == design.training_seeds for architecture in block)
     ]
     params_m, replicates = trainable(task).params_m, _replicates(task)
+    table_test = task.test.values if task.test is not None else np.full(len(params_m), math.nan)
     trained = tuple(
         Trained(
             architecture=architecture,
             block=position,
             is_candidate=architecture == design.candidates[position],
             accuracies=np.array([entry.accuracy for entry in entries[architecture]]),
+            test=_mean([entry.test_accuracy for entry in entries[architecture]]),
             num_diverged=sum(entry.diverged for entry in entries[architecture]),
             num_halved=sum(bool(entry.notice) for entry in entries[architecture]),
             table_value=float(task.report.values[architecture]),
             table_std=_std(replicates[architecture]),
-            params_m=float(params_m[architecture]),
+            table_test=float(table_test[architecture]),
+            num_params=num_params(task.space.to_string(architecture)),
+            table_params_m=float(params_m[architecture]),
             seconds=sum(entry.seconds for entry in entries[architecture]),
         )
         for position in complete
@@ -212,7 +241,7 @@ def judge(
         tau=tau,
         tau_low=tau_low,
         tau_high=tau_high,
-        tau_size=_tau([item.score for item in trained], [item.params_m for item in trained])[0],
+        tau_size=_tau([item.score for item in trained], [item.num_params for item in trained])[0],
         agreement=_agreement(task, trained, replicates) if is_own_recipe and len(known) > 1 else None,
     )
 
@@ -221,6 +250,12 @@ def _replicates(task: Task) -> Floats:
     """The table's trainings behind ``task.report``, shape (num_architectures, num_replicates); NaN where absent."""
     column = task.table.column(task.dataset, task.report.metric.name)
     return np.array(column.values[:, :, scored_fidelity(column)])
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    """Mean of the values; NaN unless all were measured."""
+    measured = [value for value in values if value is not None]
+    return sum(measured) / len(measured) if measured and len(measured) == len(values) else math.nan
 
 
 def _std(replicates: Floats) -> float:

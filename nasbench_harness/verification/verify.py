@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import monotonic
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
@@ -16,15 +15,14 @@ from nasbench_harness.statistics import smallest_p
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.trainer.recipe import Recipe, recipe_of
 from nasbench_harness.verification.design import ControlKind, Design, check_attainable, make_design
-from nasbench_harness.verification.halving import is_screened, survivors
 from nasbench_harness.verification.journal import Journal
 from nasbench_harness.verification.report import verification_files
 from nasbench_harness.verification.running import (
     Progress,
     Progressed,
     Trainer,
-    finished_trainings,
     missing_trainings,
+    note_judged,
     train_design,
 )
 from nasbench_harness.verification.trainable import made_the_table, trainable
@@ -33,10 +31,8 @@ from nasbench_harness.verification.verdict import Outcome, judge
 if TYPE_CHECKING:
     from nasbench_harness.verification.torch_trainer import TorchTrainer
 
-Allocation = Literal["equal", "halving"]
 CONTROLS: tuple[ControlKind, ...] = ("matched", "random")
 MAX_COUNT = 1_000
-ALLOCATIONS: tuple[Allocation, ...] = ("equal", "halving")
 
 
 @dataclass(frozen=True)
@@ -46,21 +42,19 @@ class VerifyOptions:
     Attributes:
         top: Candidates.
         controls: ``matched`` in their convolutions, or ``random``.
-        num_controls: Of each candidate.
+        num_controls: Number of controls per candidate.
         training_seeds: Trainings of each architecture.
         recipe: Name of the recipe; None: the reduced one for the task's architectures.
         data: Name of the data; None: animals8, or what ``data_dir`` holds.
         data_dir: Folder or file of data that no package brings.
         split: File with the official halves of the data.
-        device: auto, cpu, cuda or mps.
-        jobs: Processes on a CPU; None: one for each core.
+        device: auto, cpu, cuda or mps. ``auto`` is a GPU if there is one; the small recipes stay on a CPU of at least
+            four cores.
+        jobs: Processes on a CPU; None: one for each core. More than one is refused on a GPU.
         max_seconds: No block begins after so many real seconds.
         timings: Show real seconds in the table.
         deterministic: The same bits at every repetition on the same GPU; slower.
-        allocate: ``equal``: every architecture has the same trainings; ``halving``: twice as many architectures train
-            once before, and the better of two goes on.
         compile: Compile each network first, on a GPU only: for recipes that train much longer than a minute.
-        cuda_graphs: Record each network's step once and repeat it, on a GPU only: for small networks and batches.
     """
 
     top: int = 5
@@ -76,9 +70,7 @@ class VerifyOptions:
     max_seconds: float | None = None
     timings: bool = False
     deterministic: bool = False
-    allocate: Allocation = "equal"
     compile: bool = False
-    cuda_graphs: bool = False
 
     def __post_init__(self) -> None:
         for name in ("data_dir", "split"):
@@ -90,8 +82,6 @@ class VerifyOptions:
                 raise InvalidInputError(f"{name} must be a whole number in 1 … {MAX_COUNT:,}, not {value!r}")
         if self.controls not in CONTROLS:
             raise UnknownNameError("controls", str(self.controls), CONTROLS)
-        if self.allocate not in ALLOCATIONS:
-            raise UnknownNameError("allocation", str(self.allocate), ALLOCATIONS)
         if self.max_seconds is not None and not self.max_seconds > 0:
             raise InvalidInputError(f"max_seconds must be above 0, not {self.max_seconds!r}")
 
@@ -100,20 +90,19 @@ class VerifyOptions:
 
         Where the data lies, the device's name, the number of processes and limits of time are left out.
         """
-        named = ("top", "controls", "num_controls", "training_seeds", "allocate", "recipe", "data")
+        named = ("top", "controls", "num_controls", "training_seeds", "recipe", "data")
         changed = {name: getattr(self, name) for name in named if getattr(self, name) != getattr(VerifyOptions(), name)}
         parts = [f" --{name.replace('_', '-')} {value}" for name, value in changed.items()]
         parts += [" --data-dir DATA"] if self.data_dir is not None else []
         parts += [" --split FILE"] if self.split is not None else []
         parts += [" --deterministic"] if self.deterministic else []
         parts += [" --compile"] if self.compile else []
-        parts += [" --cuda-graphs"] if self.cuda_graphs else []
         parts += [" --timings"] if self.timings else []
         return "".join(parts)
 
     def quick(self) -> VerifyOptions:
-        """Three candidates against three random architectures, three seeds each."""
-        return replace(self, top=3, controls="random", num_controls=1, training_seeds=3)
+        """Three candidates with three matched controls each, one training of each."""
+        return replace(self, top=3, controls="matched", num_controls=3, training_seeds=1)
 
 
 @dataclass(frozen=True)
@@ -123,9 +112,9 @@ class Verification:
     Attributes:
         task: The task.
         outcome: The verdict and every number.
-        folder: Where its files lie.
+        folder: Folder of its files.
         files: Their names.
-        progressed: What was trained just now.
+        progressed: The trainings, and how many were done just now.
     """
 
     task: Task
@@ -163,7 +152,6 @@ class Preparation:
         return {
             "task": self.task.name,
             "kind": design.kind,
-            "allocate": self.options.allocate,
             "training_seeds": self.options.training_seeds,
             "recipe": self.trainer.recipe,
             "data": self.trainer.data,
@@ -177,61 +165,33 @@ class Preparation:
         }
 
     def _forecast(self) -> dict[str, Any]:
-        stages = [self.design]
-        if self._is_halving:
-            screened = finished_trainings(self.design, self.task, self.trainer, self._journal, self.study_seed)
-            stages.append(survivors(self.design, screened, self.options.training_seeds))
-        count, seconds, architectures = 0, 0.0, set()
-        for design in stages:
-            lacking = missing_trainings(design, self.task, self.trainer, self._journal, self.study_seed)
-            if lacking:
-                count += sum(lacking.values())
-                seconds += self.trainer.estimate_seconds(list(lacking), design.training_seeds)
-                architectures |= set(lacking)
-        return {"trainings": count, "architectures": len(architectures), "seconds": seconds}
-
-    @property
-    def _is_halving(self) -> bool:
-        return self.options.allocate == "halving"
+        missing = missing_trainings(self.design, self.task, self.trainer, self._journal, self.study_seed)
+        counts = {"trainings": sum(missing.values()), "architectures": len(missing)}
+        return counts | (vars(self.trainer.estimate(missing)) if missing else {"seconds": 0.0, "elapsed_s": 0.0})
 
     @property
     def _journal(self) -> Path:
         return self.study.path / "verification" / self.task.name / "journal.jsonl"
 
-    def _train(self, progress: Progress | None) -> tuple[Design, Progressed]:
-        """Train what the journal lacks; the design that is judged, and what was done for it."""
-
-        def train(design: Design, max_seconds: float | None) -> Progressed:
-            return train_design(design, self.task, self.trainer, self._journal, self.study_seed, max_seconds, progress)
-
-        started, limit = monotonic(), self.options.max_seconds
-        done = train(self.design, limit)
-        if not self._is_halving:
-            return self.design, done
-        final = survivors(self.design, done.entries, self.options.training_seeds)
-        if not is_screened(self.design, done.entries):
-            return final, replace(done, entries={})
-        rest = train(final, None if limit is None else max(0.0, limit - (monotonic() - started)))
-        return final, replace(
-            rest,
-            num_trained=done.num_trained + rest.num_trained,
-            num_found=done.num_found + rest.num_found,
-            notices=tuple(dict.fromkeys([*done.notices, *rest.notices])),
-        )
-
     def run(self, progress: Progress | None = None) -> Verification:
-        """Train what the journal lacks, judge, and write the files."""
+        """Train what the journal does not hold, judge, and write the files."""
         folder = self.study.path / "verification" / self.task.name
-        design, progressed = self._train(progress)
+        progressed = train_design(
+            self.design, self.task, self.trainer, self._journal, self.study_seed, self.options.max_seconds, progress
+        )
         outcome = judge(
-            design,
+            self.design,
             self.task,
             self.trainer.recipe,
             self.trainer.data,
             progressed.entries,
+            self.trainer.num_params,
             made_the_table(self.trainer.recipe, self.trainer.data, self.task),
             self.trainer.part,
         )
+        if outcome.test is not None:
+            number = note_judged(self.design, outcome.blocks, self.task, self.trainer, self._journal, self.study_seed)
+            outcome = replace(outcome, num_judged=number)
         names = []
         for name, content in verification_files(outcome, self.task, self.command, self.options.timings):
             self.study.write_bytes(folder / name, content.encode() if isinstance(content, str) else content)
@@ -240,15 +200,19 @@ class Preparation:
 
 
 def announcement(forecast: Mapping[str, Any]) -> str:
-    """A line about the trainings to come, of the entries that ``Preparation.plan`` has."""
+    """A line about the trainings to come, from the entries that ``Preparation.plan`` has."""
     if not forecast["trainings"]:
         return "nothing to train"
-    count, architectures, seconds = (forecast[name] for name in ("trainings", "architectures", "seconds"))
-    return f"{count} trainings of {architectures} architectures, about {seconds:,.0f} s of computing"
+    processes = forecast["num_processes"]
+    return (
+        f"{forecast['trainings']} trainings of {forecast['architectures']} architectures, about "
+        f"{forecast['seconds']:,.0f} s of computing, weighted by operations; about {forecast['elapsed_s']:,.0f} s with "
+        f"{processes} process{'es' * (processes > 1)} on {forecast['device']}"
+    )
 
 
 def check(task: Task, options: VerifyOptions) -> None:
-    """Refuse what needs no runs to be known as impossible.
+    """Reject impossible options before any run.
 
     Raises:
         InvalidInputError: The task cannot be trained, torch or data are missing, or no verdict could be reached.
@@ -283,7 +247,7 @@ def prepare(
         study_seed: Seeds controls and trainings.
         command: Named in every file.
         options: How to verify.
-        trainer: What trains; None: the package's own.
+        trainer: The trainer; None: the package's own.
 
     Raises:
         InvalidInputError: The task cannot be trained, torch or data is missing, or no verdict could be reached.
@@ -297,7 +261,6 @@ def prepare(
         kind=options.controls,
         num_controls=options.num_controls,
         training_seeds=options.training_seeds,
-        is_halving=options.allocate == "halving",
     )
     if trainer is None:
         own = _own_trainer(task, options)

@@ -154,7 +154,28 @@ def test_changed_draws_alone_are_no_alarm_but_no_trace_either(folder):
     assert (check.verdict, check.by) == ("equivalent", "statistics")
     (check,) = check_baselines([subject], gate=api.Gate(looks=(20,)))
     assert check.verdict == "inconclusive"
-    assert "no number of seeds decides" in check.describe() or "more seeds would decide" in check.describe()
+    assert "no number of seeds decides" in check.describe() or "fresh seeds would decide" in check.describe()
+
+
+def test_the_advice_after_an_inconclusive_check_is_a_fresh_set_of_seeds(folder):
+    """A look at the same seeds that is declared after they were seen would be optional stopping."""
+    subject = pretend(baseline_path(folder, "random-search"), one_draw_later)
+    (check,) = check_baselines([subject], gate=api.Gate(looks=(40,), margin=0.35))
+    assert check.verdict == "inconclusive"
+    advice = f"--first-seed 40 --looks {40 + check.num_more}"
+    assert check.describe().endswith(f"about {40 + check.num_more:,} fresh seeds would decide: {advice}")
+    (again,) = check_baselines([subject], gate=api.Gate(looks=(40,), margin=0.35, first_seed=40))
+    rules = Rules(Protocol.from_mapping(subject.baseline.protocol, ""), subject.baseline.study_seed)
+    codes = regret_codes(subject.spec, load_task(TASK), rules, 40, 80)
+    assert sum(code * number for code, number in again.new.items()) == codes.sum()
+    assert again.first_seed == 40
+    with pytest.raises(InvalidInputError, match="first_seed must be a whole number in 0 … 1,000,000,000, not -1"):
+        api.Gate(first_seed=-1)
+
+
+def test_an_equal_trace_settles_the_matter_with_fresh_seeds_too(folder):
+    (check,) = check_baseline(["random-search"], folder=folder, first_seed=5_000)
+    assert (check.verdict, check.by, check.num_seeds) == ("equivalent", "trace", 100)
 
 
 def test_only_what_differs_is_in_the_family(folder, monkeypatch):

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nasbench_harness.engine.references import Entry, resolve
+from nasbench_harness.engine.references import Entry, resolve, strategy_entry_points
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.regression.baselines import Subject
 from nasbench_harness.regression.gate import LOOKS, check_baselines
+from nasbench_harness.statistics import regression
 from nasbench_harness.store.baselines import baseline_path, read_baseline
 
 from . import mutants
@@ -57,6 +58,15 @@ def test_nothing_changed_is_called_inferior_in_at_most_15_of_1000_repetitions(lo
     assert share(repeat(old, old, task, 4_000, looks=looks)) <= 0.015
 
 
+def _write(path, rows, repetitions):
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"# {COMMAND} ({repetitions:,} repetitions each)\n{text.getvalue()}", encoding="utf-8")
+
+
 def power_rows(runs, repeat):
     for fault, accepted, broken in (*FAULTS, SMALL_FAULT, *((f"nothing ({name})", name, name) for name in UNCHANGED)):
         for task in TASKS:
@@ -90,18 +100,37 @@ def test_seeded_faults_are_caught_by_the_gate_at_its_default(runs, repeat):
             assert float(row["inferior"]) <= 0.015, row
     path = RESULTS / "regression" / "power.csv"
     if os.environ.get("NASBENCH_RECORD_RESULTS"):
-        text = io.StringIO()
-        writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(f"# {COMMAND} (400 repetitions each)\n{text.getvalue()}", encoding="utf-8")
+        _write(path, rows, 400)
     kept = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()[1:]))
     for row, line in zip(rows, kept, strict=True):
         assert [row[name] for name in ("fault", "task", "effect_pp")] == [
             line[name] for name in ("fault", "task", "effect_pp")
         ]
         assert float(row["inferior"]) == pytest.approx(float(line["inferior"]), abs=0.03)  # draws may differ elsewhere
+
+
+def test_nothing_changed_is_rarely_called_superior_on_skewed_regrets(runs, repeat, monkeypatch):
+    """CIFAR-100: Welch's bound alone is too often sure of a sample that misses the long tail."""
+    task, repetitions = "nb201-cifar100", 2_000
+    rows = []
+    for name in sorted(strategy_entry_points()):
+        old = runs(name, task)
+        with monkeypatch.context() as patch:
+            patch.setattr(regression, "permutation_p_better", lambda old, new: 0.0)
+            by_welch = share(repeat(old, old, task, repetitions), "superior")
+        both = share(repeat(old, old, task, repetitions), "superior")
+        rows.append(
+            {"strategy": name, "task": task, "superior_by_welch_alone": f"{by_welch:.4f}", "superior": f"{both:.4f}"}
+        )
+        print(rows[-1])
+        assert both <= 0.015  # alpha is .01: more than that once in 50
+    path = RESULTS / "regression" / "superior.csv"
+    if os.environ.get("NASBENCH_RECORD_RESULTS"):
+        _write(path, rows, repetitions)
+    kept = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()[1:]))
+    for row, line in zip(rows, kept, strict=True):
+        assert row["strategy"] == line["strategy"]
+        assert float(row["superior"]) == pytest.approx(float(line["superior"]), abs=0.01)
 
 
 def test_a_mutation_that_does_nothing_in_a_tenth_of_the_cases_changes_the_trace():

@@ -4,9 +4,9 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import ttest_ind
+from scipy.stats import permutation_test, ttest_ind
 
 from nasbench_harness.statistics import (
     Case,
@@ -15,6 +15,7 @@ from nasbench_harness.statistics import (
     decide,
     difference,
     more_runs,
+    permutation_p_better,
     regress,
     regress_family,
 )
@@ -94,6 +95,38 @@ def test_a_corrected_p_takes_back_inferior_only():
     assert decide(bounds(0.0, -0.01, 0.01), 0.05, True, p_worse=1.0) == "equivalent"
 
 
+def test_superior_needs_the_permutation_test_too():
+    found = bounds(-0.06, -0.11, -0.01)
+    assert decide(found, 0.05, False, p_better=lambda: 0.002) == "superior"
+    assert decide(found, 0.05, False, p_better=lambda: 0.0025) == "inconclusive"
+    assert decide(found, 0.05, True, p_better=lambda: 0.0025) == "non-inferior"
+    with pytest.raises(ZeroDivisionError):  # asked for only if the bounds say superior
+        decide(found, 0.05, True, p_better=lambda: 1 / 0)
+    assert decide(bounds(-0.03, -0.10, 0.04), 0.05, True, p_better=lambda: 1 / 0) == "non-inferior"
+
+
+def test_a_sample_that_misses_the_tail_is_not_superior():
+    """One old run in fifty lies far out; of a hundred new ones none does: Welch is sure, a permutation is not."""
+    old, new = {0: 1_470, 1: 1_470, 100: 60}, np.arange(100) % 2
+    assert difference(old, count_codes(new), level=0.01).high < 0
+    assert permutation_p_better(old, count_codes(new)) > 0.05
+    assert regress(old, new, 1.0, alpha=0.01).verdict == "non-inferior"
+    assert regress({20: 3_000}, new, 1.0, alpha=0.01).verdict == "superior"
+
+
+def test_the_permutation_p_is_that_of_scipy():
+    rng = np.random.default_rng(11)
+    old, new = rng.integers(0, 9, 60), rng.integers(0, 9, 25) - 1
+    expected = permutation_test(
+        (new, old),
+        lambda one, other, axis: one.mean(axis=axis) - other.mean(axis=axis),
+        alternative="less", vectorized=True, n_resamples=9_999, rng=np.random.default_rng(1),
+    ).pvalue  # fmt: skip
+    found = permutation_p_better(count_codes(old), count_codes(new))
+    assert found == pytest.approx(expected, abs=4 * (expected * (1 - expected) / 9_999 * 2) ** 0.5)
+    assert found == permutation_p_better(count_codes(old), count_codes(new))
+
+
 def test_looks_share_alpha_and_one_look_has_all_of_it():
     old, new = {0: 1_500, 1: 1_500}, np.arange(3_000) % 2
     assert regress(old, new, 0.2, alpha=0.01).difference.level == 0.01
@@ -151,6 +184,7 @@ def test_inconclusive_says_how_many_more_runs_would_do():
     assert more_runs({0: 10, 1: 10}, {0: 50, 1: 50}, 0.1) is None  # the old side alone is wider than the margin
 
 
+@settings(deadline=None)  # of a permutation test
 @given(samples, samples, st.floats(0.1, 5), st.integers(0, 100))
 def test_what_must_always_hold(old, new, margin, shift):
     first, second = count_codes(old), count_codes(new)
@@ -163,15 +197,16 @@ def test_what_must_always_hold(old, new, margin, shift):
     verdict = regress(first, new, margin, alpha=0.1).verdict
     assert verdict in VERDICTS
     assert regress(first, new[::-1], margin, alpha=0.1).verdict == verdict
-    opposite = {"inferior": "superior", "superior": "inferior", "equivalent": "equivalent"}
+    opposite = {"superior": "inferior", "equivalent": "equivalent"}  # superior asks for more than inferior does
     if verdict in opposite:
         assert regress(second, old, margin, alpha=0.1).verdict == opposite[verdict]
 
 
+@settings(deadline=None, max_examples=30)  # each with up to 11 permutation tests
 @given(samples, samples)
 def test_worse_runs_never_help(old, new):
     order = ["superior", "equivalent", "inferior"]
-    shifts = [*range(0, 60, 3), 10_000]
+    shifts = [*range(0, 60, 6), 10_000]
     verdicts = [regress(count_codes(old), np.add(new, shift), 2.0, alpha=0.1).verdict for shift in shifts]
     decided = [order.index(verdict) for verdict in verdicts if verdict in order]
     assert decided == sorted(decided)

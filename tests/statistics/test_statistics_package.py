@@ -46,6 +46,7 @@ CALLS = {
     "mean_ranks": (LOSSES,),
     "more_runs": ({0: 9, 1: 9}, {0: 9, 1: 9}, 0.1),
     "not_significantly_worse": (frozen([1.0, 2.0]), frozen([[np.nan, 0.1], [0.1, np.nan]])),
+    "permutation_p_better": ({0: 9, 1: 9}, {0: 9, 1: 9}),
     "proportion": (3, 20),
     "regress": ({0: 9, 1: 9}, CODES[0], 0.5),
     "regress_family": ([statistics.Case({0: 9, 1: 9}, lambda _: CODES[0], 1.0, 0.5)], 0.01, (20,)),

@@ -26,9 +26,9 @@ from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, T
 from nasbench_harness.trainer import recipe as recipes
 from nasbench_harness.verification.verify import VerifyOptions
 
-QUICK = {**vars(VerifyOptions().quick()), "recipe": "animals8-1", "training_seeds": 2}
+QUICK = {**vars(VerifyOptions().quick()), "recipe": "animals8-1"}
 COMMAND = [sys.executable, "-m", "nasbench_harness", "verify"]
-FLAGS = ["--quick", "--recipe", "animals8-1", "--training-seeds", "2", "--device", "cpu", "--jobs", "1"]
+FLAGS = ["--quick", "--recipe", "animals8-1", "--device", "cpu", "--jobs", "1"]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def study(tmp_path):
 def test_the_best_of_a_search_are_trained_judged_and_never_twice(study):
     done = verify(study, **QUICK | {"device": "cpu", "jobs": 1})
     assert done.progressed.num_trained == 12
-    assert len(done.outcome.trained) == 6
+    assert len(done.outcome.trained) == 12
     assert {item.num_diverged for item in done.outcome.trained} == {0}
     record = json.loads((done.folder / "verification.json").read_text(encoding="utf-8"))
     assert record["verdict"] in ("confirmed", "contradicted", "inconclusive")
@@ -62,8 +62,8 @@ def test_too_small_a_memory_is_told(study, monkeypatch):
         return epoch(self, number)
 
     monkeypatch.setattr(StackTraining, "epoch", only_one_fits)
-    done = verify(study, **QUICK | {"device": "cpu", "jobs": 1})
-    assert len(done.progressed.notices) == 6
+    done = verify(study, **QUICK | {"device": "cpu", "jobs": 1, "training_seeds": 2})
+    assert len(done.progressed.notices) == 12
     assert all("2 seeds of |" in line and "trained 1 at a time" in line for line in done.progressed.notices)
 
 
@@ -136,7 +136,7 @@ def test_widths_are_trained_too(tmp_path, monkeypatch):
     study = compare(["random-search"], ["widths-cifar10"], seeds=12, evaluations=5, out=tmp_path / "study")
     done = verify(study, top=3, num_controls=2, training_seeds=1, device="cpu", jobs=1)
     assert (done.outcome.recipe, done.progressed.num_trained) == ("animals8-widths-10", 9)
-    sizes = {(item.block, item.is_candidate): item.params_m for item in done.outcome.trained}
+    sizes = {(item.block, item.is_candidate): item.table_params_m for item in done.outcome.trained}
     assert all(sizes[block, True] == pytest.approx(sizes[block, False], rel=0.02) for block in range(3))
     load_table.cache_clear()
 
@@ -155,6 +155,9 @@ def test_the_official_recipe_is_compared_with_the_table(study, tmp_path, monkeyp
     assert f"trained from scratch on cifar10 ({part}) with the recipe nb201-200" in text
     assert f"Against the table, of the same recipe but on {part}, where no difference tells anything: differs" in text
     assert "halves drawn here, not by the official file (--split)" in text
+    assert "Test: the sealed test part, measured after training" in text
+    record = json.loads((done.folder / "verification.json").read_text(encoding="utf-8"))
+    assert all(one["test_accuracy"] in range(0, 101, 10) for one in record["trainings"])  # of ten test images
 
 
 @pytest.mark.parametrize(
@@ -214,14 +217,15 @@ def test_a_dry_run_names_what_would_be_trained(study):
     done = subprocess.run([*COMMAND, str(study.path), *FLAGS, "--dry-run"], capture_output=True, text=True, check=True)
     first, *blocks, last = done.stdout.splitlines()
     assert first.startswith(
-        "nb201-cifar10: 3 candidates with 1 random controls each, 2 training seeds, recipe animals8-1"
+        "nb201-cifar10: 3 candidates with 3 matched controls each, 1 training seed, recipe animals8-1"
     )
-    assert "p can reach 0.0500" in first
+    assert "p can reach 0.0156" in first
     assert len([line for line in blocks if "final choice of" in line]) == 3
-    assert last.startswith("12 trainings of 6 architectures, about ")
+    assert last.startswith("12 trainings of 12 architectures, about ")
+    assert last.endswith(" s with 1 process on cpu")
     command = [*COMMAND, str(study.path), *FLAGS, "--dry-run", "--json"]
     plan = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    assert (plan["trainings"], plan["architectures"], len(plan["blocks"])) == (12, 6, 3)
+    assert (plan["trainings"], plan["architectures"], len(plan["blocks"])) == (12, 12, 3)
     assert [block["candidate"] for block in plan["blocks"]] == [line.split()[0] for line in blocks[:3]]
     assert not (study.path / "verification").exists()
 

@@ -62,7 +62,7 @@ def test_a_verification_costs_at_most_15_percent_more_than_its_trainings(tmp_pat
             writer.writeheader()
             writer.writerows(costs)
     print(costs)
-    assert [cost["trainings"] for cost in costs] == [40, 18]
+    assert [cost["trainings"] for cost in costs] == [40, 12]
     assert max(cost["ratio"] for cost in costs) <= 1.15
     assert costs[-1]["peak_memory_mb"] <= 500
 

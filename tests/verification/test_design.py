@@ -6,6 +6,17 @@ from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.verification.design import choose_candidates, make_design, training_seed
 
 
+def live_convolutions(space):
+    """1×1 and 3×3 convolutions on any of the four paths from input to output, counted path by path."""
+    counts = []
+    for index in range(space.num_architectures):
+        edge = dict(zip(("01", "02", "12", "03", "13", "23"), space.to_key(index), strict=True))
+        paths = (("01", "12", "23"), ("01", "13"), ("02", "23"), ("03",))
+        live = {name for path in paths if all(edge[name] != "0" for name in path) for name in path}
+        counts.append([sum(edge[name] == digit for name in live) for digit in "23"])
+    return np.array(counts)
+
+
 def design_of(task, finals, **options):
     defaults = {"top": 5, "kind": "matched", "num_controls": 3, "training_seeds": 2}
     return make_design(task, finals, lambda _: 0.0, 0, **{**defaults, **options})
@@ -20,12 +31,19 @@ def test_candidates_come_by_support_then_observed_loss_then_index():
 def test_isomorphic_choices_are_one_candidate():
     classes = np.array([0, 1, 1, 3])
     finals = np.array([1, 2, 2, 3, 3])
-    assert choose_candidates(classes, finals, lambda _: 0.0) == ([2, 3], [3, 2])
+    assert choose_candidates(classes, finals, lambda _: 0.0) == ([2, 3], [2, 2])
+
+
+def test_only_runs_that_ended_with_the_very_architecture_support_it():
+    """Six runs ended with the class of 1, 2 and 4, but only two with 2; three ended with 3."""
+    classes = np.array([0, 1, 1, 3, 1])
+    finals = np.array([1, 2, 2, 4, 4, 1, 3, 3, 3])
+    assert choose_candidates(classes, finals, lambda _: 0.0) == ([3, 1], [3, 2])
 
 
 def test_matched_controls_have_the_same_convolutions_and_are_connected(task, finals):
     design = design_of(task, finals)
-    convolutions, connected = task.space.num_convolutions(), task.space.is_connected()
+    convolutions, connected = live_convolutions(task.space), task.space.is_connected()
     classes = task.space.canonical(np.arange(15_625))
     everyone = [architecture for block in design.blocks for architecture in block]
     assert len(set(everyone)) == 20
@@ -35,6 +53,13 @@ def test_matched_controls_have_the_same_convolutions_and_are_connected(task, fin
         assert connected[list(controls)].all()
     assert design.notes == ()
     assert design == design_of(task, finals)
+
+
+def test_dead_convolutions_of_a_control_do_not_count(task):
+    """Node 2 of 300333 is dead, so its convolution 2 → 3 is a bias; 333000 has no path at all."""
+    space = task.space
+    for key, expected in (("333000", (0, 0)), ("300333", (0, 3)), ("330330", (0, 3)), ("023023", (1, 1))):
+        assert tuple(space.num_live_convolutions()[space.from_key(key)]) == expected, key
 
 
 def test_too_small_strata_fall_back_to_the_nearest_in_parameters(task):

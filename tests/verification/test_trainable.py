@@ -100,7 +100,7 @@ def test_the_table_is_read_where_it_is_scored(tmp_path, make_trainer, num_replic
     trainer = make_trainer()
     trainer.task = task
     progressed = train_design(design, task, trainer, tmp_path / "j", 0)
-    outcome = judge(design, task, "nats-sss-90", "cifar10", progressed.entries, True)
+    outcome = judge(design, task, "nats-sss-90", "cifar10", progressed.entries, len, True)
     assert outcome.agreement.verdict == "agrees"
     assert [math.isnan(z) for z in outcome.agreement.z] == [num_replicates == 1] * 6
     if num_replicates == 2:  # both replicates .2 apart, two trainings and two replicates

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +9,16 @@ from scipy import stats
 from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.statistics import within_blocks
 from nasbench_harness.tables.table import Column, Dataset, Table
+from nasbench_harness.trainer.structure import structure_of
 from nasbench_harness.verification.design import make_design
 from nasbench_harness.verification.journal import Entry
-from nasbench_harness.verification.report import verification_files, verification_table
+from nasbench_harness.verification.report import verification_figure, verification_files, verification_table
 from nasbench_harness.verification.running import train_design
 from nasbench_harness.verification.verdict import judge
+
+
+def _num_params(architecture):
+    return structure_of(architecture, 1, 8, 1, 10).num_trained_params()
 
 
 @pytest.fixture
@@ -22,7 +28,7 @@ def outcome_of(task, finals, tmp_path, make_trainer):
         design = make_design(task, finals, lambda _: 0.0, 0, **{**defaults, **options})
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.jsonl"
         progressed = train_design(design, task, trainer or make_trainer(), path, 0)
-        return judge(design, task, "stand-in", "images", progressed.entries, is_own_recipe)
+        return judge(design, task, "stand-in", "images", progressed.entries, _num_params, is_own_recipe)
 
     return make
 
@@ -51,10 +57,8 @@ def test_a_table_recipe_is_compared_with_the_table(outcome_of, make_trainer):
     assert max(map(abs, close.z)) < 4
 
     class Lower(type(make_trainer())):
-        def train(self, jobs, on_result):
-            from dataclasses import replace
-
-            super().train(jobs, lambda found: on_result([replace(e, accuracy=e.accuracy - 1.5) for e in found]))
+        def train(self, jobs, on_result, states):
+            super().train(jobs, lambda found: on_result([replace(e, accuracy=e.accuracy - 1.5) for e in found]), states)
 
     base = make_trainer()
     assert outcome_of(is_own_recipe=True, trainer=Lower(base.task)).agreement.verdict == "differs"
@@ -73,7 +77,9 @@ def design(task, finals):
 
 def test_z_counts_trainings_replicates_and_the_spread_of_neighbors(task, design):
     """(trained − table) / (s √(1/n + 1/r)), s pooled over cells within half a point that have two replicates."""
-    outcome = judge(design, task, "r", "d", entries_with(design, lambda one: task.report.values[one] + 0.4), True)
+    outcome = judge(
+        design, task, "r", "d", entries_with(design, lambda one: task.report.values[one] + 0.4), _num_params, True
+    )
     replicates = task.search.values[:, :, 0]
     for item, z in zip(outcome.trained, outcome.agreement.z, strict=True):
         squares = freedom = 0
@@ -93,7 +99,7 @@ def test_z_counts_trainings_replicates_and_the_spread_of_neighbors(task, design)
 )
 def test_the_margin_is_three_tenths_of_a_point(task, design, difference, verdict):
     entries = entries_with(design, lambda one: task.report.values[one] + difference)
-    assert judge(design, task, "r", "d", entries, True).agreement.verdict == verdict
+    assert judge(design, task, "r", "d", entries, _num_params, True).agreement.verdict == verdict
 
 
 @pytest.mark.parametrize(("end", "verdict"), [(0.299, "agrees"), (0.301, "inconclusive")])
@@ -102,7 +108,7 @@ def test_the_interval_has_90_percent(task, design, end, verdict):
     half = (end - 0.2) / 1.729132812 * math.sqrt(20) / math.sqrt(20 / 19)
     order = [one for block in design.blocks for one in block]
     entries = entries_with(design, lambda one: task.report.values[one] + 0.2 + half * (-1) ** order.index(one))
-    found = judge(design, task, "r", "d", entries, True).agreement
+    found = judge(design, task, "r", "d", entries, _num_params, True).agreement
     assert found.high == pytest.approx(end)
     assert found.verdict == verdict
 
@@ -119,7 +125,7 @@ def test_architectures_that_the_table_lacks_are_judged_all_the_same(task, finals
     gappy = make_task(Table("nb201", {"cifar10": dataset}, task.provenance), "cifar10")
     design = make_design(gappy, finals, lambda _: 0.0, 0, top=5, kind="matched", num_controls=3, training_seeds=2)
     entries = entries_with(design, lambda one: 80.0 + one % 7)
-    outcome = judge(design, gappy, "nb201-200", "cifar10", entries, True)
+    outcome = judge(design, gappy, "nb201-200", "cifar10", entries, _num_params, True)
     known = [item for item in outcome.trained if not math.isnan(item.table_value)]
     assert outcome.test is not None
     assert 5 <= len(known) < 20
@@ -139,6 +145,45 @@ def test_divergence_counts_as_chance_and_is_shown(task, finals, outcome_of, make
     assert (item.num_diverged, item.score) == (2, 10.0)
     table = verification_table(outcome, task)
     assert "2 trainings diverged and count with the accuracy of chance" in table.caption
+
+
+def test_parameters_are_those_of_the_trained_network_and_the_tables_beside(task, outcome_of):
+    outcome = outcome_of()
+    for item in outcome.trained:
+        assert item.num_params == _num_params(task.space.to_string(item.architecture))
+        assert item.table_params_m == task.space.params_m(10)[item.architecture]
+    table = verification_table(outcome, task)
+    names = [column.header for column in table.columns]
+    row = [cell.text for cell in table.rows[0].cells]
+    assert row[names.index("parameters")] == f"{outcome.trained[0].num_params}"
+    assert row[names.index("table, parameters (M)")] == f"{outcome.trained[0].table_params_m:.3f}"
+
+
+def test_the_sealed_test_stands_beside_and_decides_nothing(task, finals, outcome_of, design):
+    entries = entries_with(design, float)
+    tested = {
+        one: [replace(entry, test_accuracy=50.0 + number) for number, entry in enumerate(found)]
+        for one, found in entries.items()
+    }
+    plain, beside = (judge(design, task, "r", "d", found, _num_params, False) for found in (entries, tested))
+    assert beside.test == plain.test
+    assert {item.test for item in beside.trained} == {50.5}
+    files = dict(verification_files(beside, task, "command", False))
+    assert "test (%)" in files["verification.md"]
+    assert "the sealed test part, measured after training" in files["verification.md"]
+    assert json.loads(files["verification.json"])["trainings"][0]["test_accuracy"] == 50.5
+    hidden = dict(verification_files(plain, task, "command", False))["verification.tex"]
+    assert "test (" not in hidden
+
+
+def test_the_figure_shows_blocks(task, outcome_of):
+    outcome = outcome_of()
+    by_block, by_value = verification_figure(outcome, task).axes
+    assert [label.get_text() for label in by_block.get_xticklabels()] == ["1", "2", "3", "4", "5"]
+    places = [line.get_xdata() for line in by_block.lines if line.get_marker() in ("o", "D")]
+    assert [len(one) for one in places] == [15, 5]
+    assert [round(place) for place in sorted(np.concatenate(places))] == np.repeat(np.arange(5), 4).tolist()
+    assert sum(len(line.get_xdata()) for line in by_value.lines if line.get_marker() in ("o", "D")) == 20
 
 
 def test_files_have_the_same_bytes_and_no_seconds(task, outcome_of):
@@ -172,7 +217,7 @@ def test_tau_is_that_of_scipy(outcome_of):
     outcome = outcome_of()
     scores, values = zip(*((item.score, item.table_value) for item in outcome.trained), strict=True)
     assert outcome.tau == pytest.approx(stats.kendalltau(scores, values).statistic)
-    sizes = [item.params_m for item in outcome.trained]
+    sizes = [item.num_params for item in outcome.trained]
     assert outcome.tau_size == pytest.approx(stats.kendalltau(scores, sizes).statistic)
     assert outcome.tau_low <= outcome.tau <= outcome.tau_high
 

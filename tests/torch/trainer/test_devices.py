@@ -1,11 +1,10 @@
 import dataclasses
-from contextlib import nullcontext
 
 import pytest
 import torch
 
 from nasbench_harness.errors import HarnessError, InvalidInputError
-from nasbench_harness.trainer import Execution, devices, estimate_seconds, train
+from nasbench_harness.trainer import Execution, estimate_seconds, train
 from nasbench_harness.trainer.devices import is_out_of_memory, memory_shortage, stated_arithmetic, torch_device
 from nasbench_harness.trainer.training import StackTraining
 
@@ -113,25 +112,6 @@ def test_a_huge_allocation_is_recognized():
     assert str(2**60) in memory_shortage(CPU, error.value)
     assert is_out_of_memory(MemoryError())
     assert not is_out_of_memory(RuntimeError("shape mismatch"))
-
-
-def test_a_recording_that_memory_broke_off_is_recognized(recipe, data, monkeypatch):
-    """It ends with an error of its own; what broke it off is that error's context."""
-
-    def broken_off(self, number):
-        try:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        finally:
-            raise RuntimeError("operation failed due to a previous error during capture")
-
-    monkeypatch.setattr(StackTraining, "epoch", broken_off)
-    with pytest.raises(HarnessError, match="does not fit into the memory of cpu") as error:
-        train(CELL, recipe, data, [1], ON_CPU)
-    assert "--cuda-graphs" not in str(error.value)
-    monkeypatch.setattr(Execution, "checked_device", lambda self: CPU)
-    monkeypatch.setattr(devices, "recordable", lambda device: nullcontext())
-    with pytest.raises(HarnessError, match=r"--cuda-graphs takes up to twice as much: leave it out$"):
-        train(CELL, recipe, data, [1], Execution(cuda_graphs=True))
 
 
 def test_auto_takes_the_gpu_where_there_is_one(monkeypatch):

@@ -1,4 +1,4 @@
-"""CPU seconds as ratios inside one process: stacked seeds against the usual loop and against single seeds.
+"""CPU seconds as ratios inside one process: stacked seeds against usual loops and against single seeds.
 
 ``NASBENCH_RECORD_RESULTS=1 pytest tests/torch/trainer/test_speed.py`` writes them to results/verification/speed.csv.
 """
@@ -86,6 +86,38 @@ def plain_training(key, recipe, data, seed, device="cpu"):
     return 100 * correct / len(data.valid_labels)
 
 
+def tensor_training(key, recipe, data, seed):
+    """Accuracy in percent of one seed by a good loop without a loader: tensors, channels last, fused SGD."""
+    generator = torch.Generator().manual_seed(seed)
+    network = PlainNetwork(key, recipe.num_cells, recipe.channels, data.channels, data.num_classes)
+    network = network.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, 0.9, weight_decay=5e-4, nesterov=True, fused=True)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (data.mean, data.std))
+    padding, count = data.side // recipe.padding_divisor, len(data.train_labels)
+    padded = torch.nn.functional.pad(data.train_images, [padding] * 4)
+    steps_per_epoch = -(-count // recipe.batch_size)
+    side = torch.arange(data.side)
+    for epoch in range(recipe.epochs):
+        network.train()
+        for step, batch in enumerate(torch.randperm(count, generator=generator).split(recipe.batch_size)):
+            top, left = torch.randint(0, 2 * padding + 1, (2, len(batch), 1), generator=generator)
+            is_flipped = torch.rand((len(batch), 1), generator=generator) < 0.5
+            columns = torch.where(is_flipped, data.side - 1 - side, side) + left
+            images = padded[batch[:, None, None, None], torch.arange(data.channels)[:, None, None],
+                            (top + side)[:, None, :, None], columns[:, None, None, :]]  # fmt: skip
+            images = ((images.float() - mean) / std).contiguous(memory_format=torch.channels_last)
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.rate(epoch * steps_per_epoch + step, steps_per_epoch)
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(network(images), data.train_labels[batch]).backward()
+            optimizer.step()
+        network.eval()
+        with torch.no_grad():
+            parts = zip(data.valid_images.split(256), data.valid_labels.split(256), strict=True)
+            correct = sum((network((part.float() - mean) / std).argmax(1) == labels).sum() for part, labels in parts)
+    return 100 * float(correct) / len(data.valid_labels)
+
+
 def median_ratio(slow, fast, repeats=3, clock=time.process_time):
     """Median of seconds of one over the other; they take turns."""
     ratios = []
@@ -113,6 +145,36 @@ def test_three_stacked_seeds_against_the_plain_loop(side, least):
         f"CPU seconds of the plain loop / of three stacked seeds, {side} x {side}", f"{ratio:.2f}", f"{least} or more"
     )
     assert ratio >= least
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("side", "least"), [(8, 1.3), (16, 0.95)])
+def test_three_stacked_seeds_against_a_loop_of_tensor_batches(side, least):
+    """The fair opponent: no loader, whole batches augmented at once, channels last, fused SGD."""
+    data = load_data() if side == 8 else small_data(1500, 1500, side=16, num_classes=10)
+    recipe = dataclasses.replace(recipe_of("animals8-10"), epochs=1)
+    train(cell("302131"), recipe, data, [0], ON_CPU)
+    tensor_training("302131", recipe, data, 0)
+    ratio = median_ratio(
+        lambda: [tensor_training(key, recipe, data, seed) for key in KEYS for seed in (1, 2, 3)],
+        lambda: [train(cell(key), recipe, data, [1, 2, 3], ON_CPU) for key in KEYS],
+    )
+    record(
+        f"CPU seconds of a loop of tensor batches / of three stacked seeds, {side} x {side}",
+        f"{ratio:.2f}",
+        f"{least} or more",
+    )
+    assert ratio >= least
+
+
+@pytest.mark.slow
+def test_a_loop_of_tensor_batches_is_as_good():
+    """A slow or wrong opponent would flatter the stack: it reaches the accuracy of the stacked seeds."""
+    data, recipe = load_data(), dataclasses.replace(recipe_of("animals8-10"), epochs=3)
+    stacked = [one.accuracy for one in train(cell("302131"), recipe, data, range(1, 7), ON_CPU)]
+    looped = [tensor_training("302131", recipe, data, seed) for seed in range(1, 7)]
+    error = np.sqrt(np.var(stacked, ddof=1) / 6 + np.var(looped, ddof=1) / 6)
+    assert abs(np.mean(stacked) - np.mean(looped)) <= 2 * error
 
 
 @pytest.mark.slow

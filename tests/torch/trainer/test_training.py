@@ -1,10 +1,12 @@
 import dataclasses
 import math
 import re
+from contextlib import nullcontext
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from nasbench_harness.errors import HarnessError, InvalidInputError
 from nasbench_harness.trainer import Execution, cache_key, estimate_seconds, processes, recipe_of, train, train_many
@@ -14,7 +16,7 @@ from nasbench_harness.trainer.keys import key_fields
 from nasbench_harness.trainer.networks import Network
 from nasbench_harness.trainer.processes import longest_first
 from nasbench_harness.trainer.sources import Images
-from nasbench_harness.trainer.training import StackTraining, count_correct, mean_losses, network_structure
+from nasbench_harness.trainer.training import Momentum, StackTraining, count_correct, mean_losses, network_structure
 
 from .conftest import ON_CPU, cell
 
@@ -56,6 +58,55 @@ def test_two_steps_by_hand(recipe, data, key):
             value -= rate * (gradient + 0.9 * momentum)
         for parameter, value in zip(run.network.parameters(), values, strict=True):
             assert torch.allclose(parameter, value, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("is_fused", [True, False])
+def test_momenta_belong_to_their_parameters(recipe, is_fused):
+    """Sampled paths give gradients to other parameters in each step; torch's optimizer keeps their momenta apart."""
+    values = torch.arange(1.0, 4.0, dtype=torch.float64)
+    ours, theirs = (torch.nn.ParameterList([torch.full((2,), float(one)) for one in values]) for _ in range(2))
+    momentum = Momentum(ours, recipe)
+    momentum.is_fused = is_fused
+    optimizer = torch.optim.SGD(theirs.parameters(), 0.1, 0.9, weight_decay=5e-4, nesterov=True)
+    for moved in ((0, 2), (1,), (1, 2), (0,), (0, 1, 2), (2,)):
+        for parameters in (ours, theirs):
+            for position, parameter in enumerate(parameters):
+                parameter.grad = torch.full((2,), 1.0 + position) if position in moved else None
+        momentum.step(0.1)
+        optimizer.step()
+        for one, other in zip(ours, theirs, strict=True):
+            assert torch.allclose(one, other)
+            assert one.grad is None
+
+
+class Devices(TorchDispatchMode):
+    """Devices of all tensors that operations take and make; the fused step has no form without numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.num_operations = set(), 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        results = None if operation is torch.ops.aten._fused_sgd_.default else operation(*args, **kwargs)
+        self.seen |= {one.device.type for one in tree_leaves([args, kwargs, results]) if isinstance(one, torch.Tensor)}
+        self.num_operations += 1
+        return results
+
+
+@pytest.mark.parametrize("key", ["320142", "333132", "000000"])
+def test_a_step_neither_leaves_the_device_nor_asks_for_its_numbers(recipe, data, monkeypatch, key):
+    """On the device that has no numbers a transfer, or a number that Python needs, is an error."""
+    monkeypatch.setattr(torch, "autocast", lambda *arguments, **how: nullcontext())  # not there without numbers
+    images = DeviceImages(data, recipe, torch.device("meta"), torch.float32)
+    run = StackTraining(network_structure(cell(key), recipe, data), recipe, images, [1, 2, 3])
+    run.optimizer.is_fused = True
+    devices = Devices()
+    for drawn in images.batch_draws(draw_epoch([1, 2, 3], 0, 22, 1, True), 8):
+        with devices:
+            run._step(*drawn, 0.1)
+    assert devices.seen == {"meta"}
+    assert devices.num_operations > 100
 
 
 def test_stacked_trainings_are_those_of_single_seeds(recipe, data):
