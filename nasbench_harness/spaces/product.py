@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,8 @@ import numpy as np
 from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces.base import RandomSource, SearchSpace
+
+MOST_ARCHITECTURES = 10_000_000  # a table has a row for each of them
 
 
 class ProductSpace(SearchSpace):
@@ -23,7 +26,8 @@ class ProductSpace(SearchSpace):
             the most significant digit. Default: ascending codes.
 
     Raises:
-        InvalidInputError: A decision has fewer than two choices or equal names, or ``order`` is no permutation.
+        InvalidInputError: A decision has fewer than two choices or equal names, there are more than 10 million
+            combinations, or ``order`` is no permutation.
     """
 
     def __init__(self, name: str, decisions: Sequence[Sequence[str]], order: Ints | None = None) -> None:
@@ -36,8 +40,11 @@ class ProductSpace(SearchSpace):
                 raise InvalidInputError(
                     f"space {name}: decision {position} needs different names without colons, not {', '.join(names)}"
                 )
+        size = math.prod(map(len, self.decisions))
+        if size > MOST_ARCHITECTURES:
+            raise InvalidInputError(f"space {name}: {size:,} combinations are more than {MOST_ARCHITECTURES:,}")
         self._num_choices = np.array([len(names) for names in self.decisions], dtype=np.int64)
-        self.num_architectures = int(np.prod(self._num_choices))
+        self.num_architectures = size
         self._weights = np.concatenate([np.cumprod(self._num_choices[:0:-1])[::-1], [1]]).astype(np.int64)
         self._codes = np.arange(self.num_architectures) if order is None else np.asarray(order, dtype=np.int64)
         self._index_of_code = np.full(self.num_architectures, -1, dtype=np.int64)

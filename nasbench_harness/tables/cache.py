@@ -223,7 +223,7 @@ class CachedColumn(Column):
 
     def _check(self, values: Floats) -> None:
         size, fidelities = self.array.num_architectures, self.array.num_fidelities
-        shape = getattr(values, "shape", ())
+        shape: tuple[int, ...] = getattr(values, "shape", ())
         is_right = len(shape) == 3 and shape[0] == size and shape[1] > 0 and shape[2] in (1, fidelities)
         if not is_right or values.dtype.kind != "f":
             last = f"1 or {fidelities}" if fidelities > 1 else "1"

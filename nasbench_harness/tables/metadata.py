@@ -97,8 +97,8 @@ def table_from_metadata(text: str, digest: str, columns: Callable[[Metric, Store
     sha256 = provenance.value("sha256", dict)
     for file, hashed in sha256.items():
         provenance.require(isinstance(hashed, str) and not fault_of_text(file + hashed), "sha256")
-    texts = (provenance.text(name) for name in ("source", "version", "license"))
-    return Table(_name(table), datasets, Provenance(*texts, sha256), digest)
+    source, version, license_ = (provenance.text(name) for name in ("source", "version", "license"))
+    return Table(_name(table), datasets, Provenance(source, version, license_, sha256), digest)
 
 
 class _Part:
@@ -147,7 +147,7 @@ def _name(table: _Part) -> str:
 def _dataset(name: str, entry: _Part, columns: Callable[[Metric, StoredArray], Column]) -> Dataset:
     space = _space(entry)
     fidelities = entry.value("fidelities", list)
-    are_epochs = all(type(epoch) is int and 0 < epoch <= _MOST_EPOCHS for epoch in fidelities)
+    are_epochs = all(type(epoch) is int and 0 <= epoch <= _MOST_EPOCHS for epoch in fidelities)
     entry.require(are_epochs and fidelities == sorted(set(fidelities)), "fidelities")
     made: dict[str, Column] = {}
     for position, content in enumerate(entry.value("columns", list)):

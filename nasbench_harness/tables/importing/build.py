@@ -20,6 +20,7 @@ from nasbench_harness.tables.table import Column, Dataset, Provenance, Table
 
 _Metrics = Mapping[str, MetricSpec]
 _Layouts = Mapping[str, Layout]
+MOST_VALUES = 1 << 28  # 2 GiB
 
 
 def import_table(file: Path, spec: Path, name: str | None = None, *, replace: bool = False) -> Table:
@@ -48,10 +49,12 @@ def read_table(file: Path, spec_path: Path, name: str | None = None) -> Table:
     numbers = [*number_columns(spec.space), *_columns_in(layouts)]
     content = source.read(text_columns(spec.space), numbers)
     space, rows = rows_of(spec.space, content, table_name)
-    datasets = {}
+    datasets, room = {}, MOST_VALUES
     for key, dataset in spec.datasets.items():
         task = f"{spec_path}, {key}"
         fidelities = fidelities_of(task, dataset.fidelities, layouts[key])
+        room -= _num_values(dataset.metrics, layouts[key], space, fidelities)
+        _check_room(room, spec_path)
         columns = _columns(dataset.metrics, layouts[key], content, rows, space, fidelities)
         check_axes(task, columns, fidelities)
         datasets[key] = Dataset(dataset.title, space, columns, fidelities)
@@ -89,10 +92,12 @@ def extended_table(base: Table, file: Path, spec_path: Path, name: str | None = 
     numbers = _columns_in(layouts)
     is_index = spec.key_format == "index"
     content = source.read(() if is_index else spec.key, [*spec.key, *numbers] if is_index else numbers)
-    datasets = dict(base.datasets)
+    datasets, room = dict(base.datasets), MOST_VALUES
     for key, extension in spec.datasets.items():
         old = base.datasets[key]
         fidelities = fidelities_of(f"{spec_path}, {key}", list(old.fidelities), layouts[key])
+        room -= _num_values(extension.metrics, layouts[key], old.space, fidelities)
+        _check_room(room, spec_path)
         rows = _rows_in(old.space, content, spec)
         columns = _columns(extension.metrics, layouts[key], content, rows, old.space, fidelities)
         joined = {**old.columns, **columns}
@@ -134,6 +139,23 @@ def _columns(
         name: column_of(name, metric, layouts[name], content, rows, size, fidelities)
         for name, metric in metrics.items()
     }
+
+
+def _num_values(metrics: _Metrics, layouts: _Layouts, space: SearchSpace, fidelities: tuple[int, ...]) -> int:
+    """Numbers that the arrays of a data set hold, whether the file has them or not."""
+    per_architecture = 0
+    for name, layout in layouts.items():
+        num_epochs = len(fidelities) or 1 if metrics[name].proportional_to_epochs else len(layout)
+        per_architecture += num_epochs * len(next(iter(layout.values())))
+    return per_architecture * space.num_architectures
+
+
+def _check_room(room: int, spec_path: Path) -> None:
+    if room < 0:
+        raise InvalidInputError(
+            f"{spec_path}: architectures × replicates × epochs of all metrics are more than {MOST_VALUES:,} values, "
+            "which is too much for one table: leave out metrics or epochs"
+        )
 
 
 def _check_new(base: Table, dataset: str, metrics: _Metrics, spec_path: Path) -> None:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.tables.importing.reader import TableFile
@@ -78,11 +74,7 @@ def draft_spec(path: Path) -> str:
 def _first_cells(file: TableFile) -> dict[str, list[str]]:
     """Non-empty cells of every column in the first rows, as text."""
     if file.is_parquet:
-        try:
-            batch = next(pyarrow.parquet.ParquetFile(file.path).iter_batches(_NUM_ROWS), None)
-        except (OSError, pa.ArrowException) as error:
-            raise InvalidInputError(f"cannot read {file.path}: {str(error).partition(chr(10))[0]}") from error
-        columns: Mapping[str, Sequence[Any]] = batch.to_pydict() if batch else {}
+        columns = file.first_rows(_NUM_ROWS)
         return {name: [str(value) for value in values if value is not None] for name, values in columns.items()}
     records = [record for _, record in islice(file.records(), 1, _NUM_ROWS + 1)]
     return {

@@ -13,11 +13,13 @@ from typing import Annotated, Any, Literal, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.spaces.product import MOST_ARCHITECTURES
 from nasbench_harness.tables.table import Direction, Role
+from nasbench_harness.untrusted import fault_of_text, read_text
 
 _MAX_EPOCH = 10**9
 _MAX_GRID = 10**12
-_LARGEST = 10_000_000  # architectures of a product: a table has a row for each of them
+_MOST_BYTES = 1 << 20
 _GRID = re.compile(r"\d{1,15}(/\d{1,15}|\.\d{1,15})?")
 
 
@@ -116,8 +118,10 @@ class SpaceSpec(_Part):
         if self.kind == "product" and not self.decisions:
             raise ValueError("the kind product needs decisions, e.g. decisions = { depth = [2, 4, 8] }")
         size = math.prod(map(len, self.decisions.values()))
-        if size > _LARGEST:
-            raise ValueError(f"all combinations are {size:,} architectures, more than {_LARGEST:,}: use the kind list")
+        if size > MOST_ARCHITECTURES:
+            raise ValueError(
+                f"all combinations are {size:,} architectures, more than {MOST_ARCHITECTURES:,}: use the kind list"
+            )
         if self.kind == "list" and not self.columns:
             raise ValueError("the kind list needs columns = the columns that describe an architecture")
         return self
@@ -219,7 +223,7 @@ def read_spec(path: Path, kind: type[Spec]) -> Spec:
         UnknownNameError: A key does not exist.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, _MOST_BYTES)
         content = tomllib.loads(text)
     except OSError as error:
         raise InvalidInputError(f"cannot read the specification {path}: {error.strerror}") from error
