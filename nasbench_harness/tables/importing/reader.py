@@ -306,7 +306,8 @@ class _Unpacked(io.RawIOBase):
 
     def __init__(self, path: Path, is_packed: bool) -> None:
         super().__init__()
-        self._path, self._file = path, gzip.open(path, "rb") if is_packed else path.open("rb")
+        self._path = path
+        self._file = gzip.open(path, "rb") if is_packed else path.open("rb")  # noqa: SIM115 - closed with this object
         room = path.stat().st_size * _MOST_EXPANSION + _FREE_EXPANSION
         self._room = min(room, _LARGEST_FILE) if is_packed else _LARGEST_FILE
 
