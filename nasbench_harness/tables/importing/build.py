@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace as changed
 from pathlib import Path
 
+import numpy as np
+
 from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.spaces import SearchSpace
@@ -104,6 +106,17 @@ def extended_table(base: Table, file: Path, spec_path: Path, name: str | None = 
         check_axes(f"{spec_path}, {key}", joined, fidelities)
         datasets[key] = changed(old, columns=joined, fidelities=fidelities)
     return Table(table_name, datasets, _joined(base.provenance, spec, file))
+
+
+def coverage(base: Table, extended: Table) -> dict[str, int]:
+    """Number of architectures that have a value of a new metric, by data set that has new metrics."""
+    counts = {}
+    for key, dataset in extended.datasets.items():
+        new = [column for name, column in dataset.columns.items() if name not in base.datasets[key].columns]
+        if new:
+            has_value = [(~np.isnan(column.values)).any(axis=(1, 2)) for column in new]
+            counts[key] = int(np.any(has_value, axis=0).sum())
+    return counts
 
 
 def _name(name: str | None, spec_path: Path) -> str:
