@@ -34,6 +34,16 @@ def fault_of_text(text: str) -> str:
     return "holds an HTML tag" if _TAG.search(text) else ""
 
 
+def one_line(text: str, longest: int = 400) -> str:
+    """A text as part of a message: without invisible characters, and cut if it is long.
+
+    >>> one_line("cut\\x1b[2J off", 10)
+    'cut�[2J of …'
+    """
+    shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[: longest + 1])
+    return shown if len(shown) <= longest else f"{shown[:longest]} …"
+
+
 def below(folder: Path, *names: str) -> Path:
     """Path of a file or folder below ``folder``; each name is one part of the path.
 

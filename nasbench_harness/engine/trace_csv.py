@@ -24,7 +24,7 @@ from nasbench_harness.arrays import AnyArray, Ints
 from nasbench_harness.engine.replay import RunRows, TraceRows
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.task import Task
-from nasbench_harness.untrusted import bounded_lines, refuse_special_file
+from nasbench_harness.untrusted import bounded_lines, one_line, refuse_special_file
 
 T = TypeVar("T")
 _NAMES = ("architecture", "key", "index")
@@ -33,7 +33,6 @@ _LARGEST = 2**62
 _MOST_BYTES = 1 << 30
 _LONGEST_LINE = 1 << 16
 _LONGEST_NAME = 200
-_LONGEST_MESSAGE = 400
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,7 @@ class _Cells:
     lines: Sequence[int]
 
     def mistake(self, row: int, column: str, what: object) -> InvalidInputError:
-        text = str(what)
-        if len(text) > _LONGEST_MESSAGE:
-            text = f"{text[:_LONGEST_MESSAGE]} …"
-        return InvalidInputError(f"{self.path}, line {self.lines[row]}, column {column}: {text}")
+        return InvalidInputError(f"{self.path}, line {self.lines[row]}, column {column}: {one_line(str(what))}")
 
     def parse(self, column: str, rows: Sequence[int], convert: Callable[[str], T]) -> list[T]:
         """A column's cells at some rows, converted; what a converter refuses is named by line and column."""

@@ -11,7 +11,7 @@ from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.errors import TableError
 from nasbench_harness.tables.table import Column
 
-_LARGEST = 1e100  # sums and squares stay finite
+LARGEST_VALUE = 1e100  # sums and squares stay finite
 _SMALLEST = 1e-280  # a smaller mean counts as 0: its grid step would not be a number
 _MOST_STEPS = 2**53  # a finer grid than this has no exact codes: it is treated as none
 
@@ -44,7 +44,7 @@ def exact_means(column: Column, fidelity: int = -1) -> Means:
     values = np.asarray(column.values[:, :, fidelity], dtype=np.float64)
     exists = ~np.isnan(values)
     top = float(np.abs(values[exists]).max(initial=0.0))
-    if top > _LARGEST:
+    if top > LARGEST_VALUE:
         raise TableError(
             f"the metric {column.metric.name} holds {top:g}, which cannot be averaged: import the table again with "
             "that value missing"

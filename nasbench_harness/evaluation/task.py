@@ -12,7 +12,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameError
-from nasbench_harness.evaluation.grid import exact_means
+from nasbench_harness.evaluation.grid import LARGEST_VALUE, exact_means
 from nasbench_harness.evaluation.oracle import Oracle, TableOracle
 from nasbench_harness.evaluation.problem import Budget, Objective, Problem
 from nasbench_harness.evaluation.protocol import Protocol
@@ -128,7 +128,7 @@ class Task:
     def problem(self, protocol: Protocol) -> Problem:
         """The search view under a protocol."""
         columns = self.table.datasets[self.dataset].columns.values()
-        free = {column.metric.name: exact_means(column).values for column in columns if column.metric.free}
+        free = {column.metric.name: _free_values(self.name, column) for column in columns if column.metric.free}
         return Problem(self.space, self.objectives, Budget(protocol.evaluations, protocol.simulated_seconds), free)
 
 
@@ -214,6 +214,21 @@ def _check_values(task: str, column: Column) -> None:
     """Refuse a metric without any value; such tables are not imported, but may be copied from elsewhere."""
     if np.isnan(column.values).all():
         raise TableError(f"task {task}: {column.metric.name} has no value at all: import its table again without it")
+    _check_finite(task, column)
+
+
+def _check_finite(task: str, column: Column) -> None:
+    top = float(np.nan_to_num(np.abs(column.values[:, :, -1]), nan=0.0, posinf=math.inf).max(initial=0.0))
+    if top > LARGEST_VALUE:
+        raise TableError(
+            f"task {task}: {column.metric.name} holds {top:g}, which cannot be averaged: import its table again with "
+            "that value missing"
+        )
+
+
+def _free_values(task: str, column: Column) -> Floats:
+    _check_finite(task, column)
+    return exact_means(column).values
 
 
 def _check_cost(task: str, searched: Column, paid: Column | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
@@ -22,11 +23,19 @@ from nasbench_harness.errors import HarnessError, TableError
 from nasbench_harness.tables.location import VARIABLE, imported_folder
 from nasbench_harness.tables.metadata import METADATA, StoredArray, array_file, metadata_of, table_from_metadata
 from nasbench_harness.tables.table import Column, Metric, Table
-from nasbench_harness.untrusted import read_text, refuse_special_file
+from nasbench_harness.untrusted import one_line, read_text, refuse_special_file
 
 _DIGEST = "table.sha256"
 _MOST_METADATA_BYTES = 256 << 20
 _MOST_DIGEST_BYTES = 1_000
+# The header of a file that np.save writes; nothing in it is evaluated.
+_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00(..)\{'descr': '([<>]f[248])', 'fortran_order': False, "
+    rb"'shape': \((\d{1,9}), (\d{1,9}), (\d{1,9})\), \} *\n",
+    re.DOTALL,
+)
+_MAGIC_BYTES = 10
+_LONGEST_HEADER = 1_000
 
 
 def write_table(table: Table, folder: Path, texts: Mapping[str, str] | None = None, *, replace: bool = False) -> str:
@@ -116,7 +125,8 @@ def _write(table: Table, temporary: Path, texts: Mapping[str, str]) -> str:
     for dataset, entry in table.datasets.items():
         for name, column in entry.columns.items():
             path = temporary / array_file(dataset, name)
-            np.save(path, np.ascontiguousarray(column.values), allow_pickle=False)
+            values = column.values if column.values.dtype.kind == "f" else np.asarray(column.values, dtype=np.float64)
+            np.save(path, np.ascontiguousarray(values), allow_pickle=False)
             digests[path.name] = _sha256(path)
     text = json.dumps(metadata_of(table, digests), indent=1)
     if len(text) > _MOST_METADATA_BYTES:
@@ -149,7 +159,7 @@ class CorruptTableError(TableError):
         self.folder, self.reason = folder, reason
         is_imported = folder.parent == imported_folder()
         advice = "import it again with --replace" if is_imported else "delete that folder and run again"
-        super().__init__(f"the cached table {folder} is corrupt ({reason}): {advice}")
+        super().__init__(f"the cached table {folder} is corrupt ({one_line(reason)}): {advice}")
 
     def __reduce__(self) -> tuple[type, tuple[Path, str]]:
         return CorruptTableError, (self.folder, self.reason)
@@ -208,30 +218,26 @@ class CachedColumn(Column):
         path = self.folder / self.array.file
         try:
             refuse_special_file(path)
-            values: Floats = np.load(path, mmap_mode="r", allow_pickle=False)
+            with path.open("rb") as file:
+                head = _HEADER.match(file.read(_LONGEST_HEADER))
+            size = path.stat().st_size
         except OSError as error:
-            raise CorruptTableError(
-                self.folder, f"{path.name} cannot be read: {error.strerror or 'it is cut off'}"
-            ) from error
+            raise CorruptTableError(self.folder, f"{path.name} cannot be read: {error.strerror}") from error
         except HarnessError as error:
             raise CorruptTableError(self.folder, f"{path.name} is no file") from error
-        # NumPy evaluates the header as Python literals: damaged bytes there raise any of these.
-        except (ValueError, TypeError, SyntaxError, OverflowError, EOFError, MemoryError, RecursionError) as error:
-            raise CorruptTableError(self.folder, f"{path.name} holds no array") from error
-        self._check(values)
-        return values
+        if head is None or int.from_bytes(head[1], "little") + _MAGIC_BYTES != head.end():
+            raise CorruptTableError(self.folder, f"{path.name} is no array that this program writes")
+        shape, kind = tuple(map(int, head.group(3, 4, 5))), np.dtype(head[2].decode())
+        self._check(shape)
+        if size != head.end() + math.prod(shape) * kind.itemsize:
+            raise CorruptTableError(self.folder, f"{path.name} has {size:,} bytes, too many or too few for its shape")
+        return np.memmap(path, dtype=kind, mode="r", offset=head.end(), shape=shape)
 
-    def _check(self, values: Floats) -> None:
+    def _check(self, shape: tuple[int, ...]) -> None:
         size, fidelities = self.array.num_architectures, self.array.num_fidelities
-        shape: tuple[int, ...] = getattr(values, "shape", ())
-        is_right = len(shape) == 3 and shape[0] == size and shape[1] > 0 and shape[2] in (1, fidelities)
-        if not is_right or values.dtype.kind != "f":
+        if shape[0] != size or not shape[1] or shape[2] not in (1, fidelities):
             last = f"1 or {fidelities}" if fidelities > 1 else "1"
-            raise CorruptTableError(
-                self.folder,
-                f"{self.array.file} holds {getattr(values, 'dtype', 'something')} of shape {shape}, "
-                f"not numbers of shape ({size}, …, {last})",
-            )
+            raise CorruptTableError(self.folder, f"{self.array.file} has shape {shape}, not ({size}, …, {last})")
 
 
 def open_table(folder: Path, *, is_checked: bool = True) -> Table:

@@ -44,8 +44,7 @@ def import_table(file: Path, spec: Path, name: str | None = None, *, replace: bo
 def read_table(file: Path, spec_path: Path, name: str | None = None) -> Table:
     """The table of a file and its specification, in memory (see ``import_table``)."""
     spec = read_spec(spec_path, ImportSpec)
-    table_name = _name(name or spec.name, spec_path)
-    check_names(table_name, spec.datasets)
+    table_name = _name(name, spec.name, spec_path, spec.datasets)
     source = TableFile(file, spec.delimiter)
     layouts = {key: _layouts(dataset.metrics, source) for key, dataset in spec.datasets.items()}
     numbers = [*number_columns(spec.space), *_columns_in(layouts)]
@@ -85,8 +84,7 @@ def extend_table(base: str, file: Path, spec: Path, name: str | None = None, *, 
 def extended_table(base: Table, file: Path, spec_path: Path, name: str | None = None) -> Table:
     """The extended table, in memory (see ``extend_table``)."""
     spec = read_spec(spec_path, ExtendSpec)
-    table_name = _name(name or spec.name, spec_path)
-    check_names(table_name, base.datasets)
+    table_name = _name(name, spec.name, spec_path, base.datasets)
     source = TableFile(file, spec.delimiter)
     for key, extension in spec.datasets.items():
         _check_new(base, key, extension.metrics, spec_path)
@@ -119,9 +117,14 @@ def coverage(base: Table, extended: Table) -> dict[str, int]:
     return counts
 
 
-def _name(name: str | None, spec_path: Path) -> str:
+def _name(given: str | None, own: str | None, spec_path: Path, datasets: Mapping[str, object]) -> str:
+    name = given or own
     if not name:
         raise InvalidInputError(f"the table has no name: give --name, or name = … in {spec_path}")
+    try:
+        check_names(name, datasets)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{error}" if given else f"{spec_path}: {error}") from None
     return name
 
 

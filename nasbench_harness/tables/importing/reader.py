@@ -20,7 +20,7 @@ import pyarrow.parquet
 
 from nasbench_harness.arrays import Bools, Floats
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
-from nasbench_harness.untrusted import bounded_lines, refuse_special_file
+from nasbench_harness.untrusted import bounded_lines, one_line, refuse_special_file
 
 _EMPTY = ("", "NaN", "nan", "NA")  # cells without a value
 _EXACT = 2**53  # whole numbers up to here are exact as floats
@@ -58,7 +58,7 @@ class Content:
 
     def error(self, row: int, column: str, message: str) -> InvalidInputError:
         """The mistake in a cell, with its place."""
-        return InvalidInputError(f"{self.path}, {self.place(row)}, column {column!r}: {message}")
+        return InvalidInputError(f"{self.path}, {self.place(row)}, column {column!r}: {one_line(message)}")
 
     def refuse(self, wrong: Bools, column: str, message: str | Callable[[int], str]) -> None:
         """Raise InvalidInputError for the first row that is ``wrong`` (num_rows,)."""
@@ -298,7 +298,7 @@ class TableFile:
             reason = "it is not UTF-8 text"
         else:
             reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).partition("\n")[0]
-        return InvalidInputError(f"cannot read {self.path}: {reason[:200]}")
+        return InvalidInputError(f"cannot read {self.path}: {one_line(reason, 200)}")
 
 
 class _Unpacked(io.RawIOBase):
