@@ -37,8 +37,8 @@ def fault_of_text(text: str) -> str:
 def one_line(text: str, longest: int = 400) -> str:
     """A text as part of a message: without invisible characters, and cut if it is long.
 
-    >>> one_line("cut\\x1b[2J off", 10)
-    'cut�[2J of …'
+    >>> one_line("a long message", 6)
+    'a long …'
     """
     shown = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[: longest + 1])
     return shown if len(shown) <= longest else f"{shown[:longest]} …"

@@ -11,7 +11,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
-from nasbench_harness.spaces import SearchSpace
+from nasbench_harness.spaces import ProductSpace, SearchSpace
 from nasbench_harness.tables.importing.metrics import Layout, check_axes, column_of, fidelities_of, layout_of
 from nasbench_harness.tables.importing.reader import Content, TableFile
 from nasbench_harness.tables.importing.rows import key_rows, number_columns, refuse_repeated, rows_of, text_columns
@@ -195,7 +195,8 @@ def _rows_by_decisions(space: SearchSpace, content: Content, columns: tuple[str,
     """Architectures by columns that hold the choices of a product, in the order of its decisions."""
     import pyarrow.compute as pc
 
-    joined = pc.binary_join_element_wise(*(content.texts[column] for column in columns), ":")
+    separator = space.separator if isinstance(space, ProductSpace) else ":"
+    joined = pc.binary_join_element_wise(*(content.texts[column] for column in columns), separator)
     combined = changed(content, texts={columns[0]: joined})
     return key_rows(space, combined, columns[0], "string")
 

@@ -129,6 +129,8 @@ class TableFile:
         )
         for name, text in content.texts.items():
             content.refuse(np.asarray(pc.equal(text, "")), name, "is empty")
+            is_strange = ~np.asarray(pc.utf8_is_printable(text))
+            content.refuse(is_strange, name, "holds a line break or another invisible character")
         for name, values in content.numbers.items():
             content.refuse(np.isinf(values), name, "infinity is no value")
         return content
