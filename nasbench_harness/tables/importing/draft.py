@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 
 from nasbench_harness.errors import InvalidInputError
@@ -26,8 +25,7 @@ def draft_spec(path: Path) -> str:
     Raises:
         InvalidInputError: The file cannot be read, or has no column of numbers.
     """
-    file = TableFile(path)
-    cells = _first_cells(file)
+    cells = TableFile(path).first_rows(_NUM_ROWS)
     numeric = [name for name, values in cells.items() if values and all(map(_is_number, values))]
     space, used = _space(cells, numeric)
     epochs, epoch_columns = _epochs(path, cells, numeric)
@@ -52,18 +50,6 @@ def draft_spec(path: Path) -> str:
     for dataset, columns in datasets_of(metrics).items():
         lines += ["", *_dataset(dataset, groups_of(columns), cells, epochs)]
     return "\n".join(lines) + "\n"
-
-
-def _first_cells(file: TableFile) -> dict[str, list[str]]:
-    """Non-empty cells of every column in the first rows, as text."""
-    if file.is_parquet:
-        columns = file.first_rows(_NUM_ROWS)
-        return {name: [str(value) for value in values if value is not None] for name, values in columns.items()}
-    records = [record for _, record in islice(file.records(), 1, _NUM_ROWS + 1)]
-    return {
-        name: [record[position] for record in records if position < len(record) and record[position] != ""]
-        for position, name in enumerate(file.header)
-    }
 
 
 def _space(cells: Mapping[str, list[str]], numeric: Iterable[str]) -> tuple[list[str], set[str]]:

@@ -143,20 +143,26 @@ class TableFile:
                 if record:
                     yield reader.line_num, record
 
-    def first_rows(self, num_rows: int) -> Mapping[str, list[Any]]:
-        """The columns of the first rows of a Parquet file.
+    def first_rows(self, num_rows: int) -> dict[str, list[str]]:
+        """Non-empty cells of every column in the first rows, as text.
 
         Raises:
             InvalidInputError: The file cannot be read.
         """
         try:
-            with pyarrow.parquet.ParquetFile(self.path) as file:
-                self._check_parquet(file, set(self.header))
-                batch = next(file.iter_batches(num_rows, use_threads=False), None)
+            if self.is_parquet:
+                with pyarrow.parquet.ParquetFile(self.path) as file:
+                    self._check_parquet(file, set(self.header))
+                    batch = next(file.iter_batches(num_rows, use_threads=False), None)
+                columns = batch.to_pydict() if batch else {}
+                return {name: [str(value) for value in values if value is not None] for name, values in columns.items()}
+            records = [record for _, record in islice(self.records(), 1, num_rows + 1)]
         except _BROKEN as error:
             raise self._unreadable(error) from error
-        columns: Mapping[str, list[Any]] = batch.to_pydict() if batch else {}
-        return columns
+        return {
+            name: [record[position] for record in records if position < len(record) and record[position] != ""]
+            for position, name in enumerate(self.header)
+        }
 
     def _read_header(self) -> list[str]:
         if self.is_parquet:
@@ -274,7 +280,10 @@ class TableFile:
     def _place(self, row: int) -> str:
         if self.is_parquet:
             return f"row {row + 1}"
-        line, _ = next(islice(self.records(), row + 1, None), (row + 2, []))
+        try:
+            line, _ = next(islice(self.records(), row + 1, None), (row + 2, []))
+        except _BROKEN:  # Python's reader refuses some files that pyarrow's reads
+            return f"row {row + 1}"
         return f"line {line}"
 
     def _first_bad_record(self, numbers: list[str]) -> InvalidInputError | None:
