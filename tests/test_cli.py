@@ -194,16 +194,28 @@ def test_a_mistake_gets_one_line_and_leaves_nothing(cli, tmp_path, arguments, me
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_torn_block_is_named_and_nothing_is_lost(cli, tmp_path):
+@pytest.mark.parametrize("damage", ["torn", "altered", "misnamed"])
+def test_a_damaged_block_is_moved_aside_and_its_runs_are_done_again(cli, tmp_path, damage):
     assert cli("compare", *SMALL, "--out", "s").returncode == 0
     (path,) = blocks(tmp_path / "s")
-    path.write_bytes(path.read_bytes()[:500])
-    for arguments in (("compare", *SMALL, "--out", "s"), ("report", "s"), ("status", "s")):
-        done = cli(*arguments)
-        assert done.returncode == 2
-        assert re.fullmatch(r"error: \S+seeds-0-11\.parquet is torn or no Parquet file: .*\n", done.stderr)
-    path.unlink()
-    assert cli("compare", *SMALL, "--out", "s").returncode == 0
+    before = {file.name: file.read_bytes() for file in (tmp_path / "s" / "report").iterdir()}
+    whole = path.read_bytes()
+    if damage == "misnamed":
+        path.rename(path.with_name("seeds-2-13.parquet"))
+    else:
+        path.write_bytes(whole[:500] if damage == "torn" else whole[:500] + bytes([whole[500] ^ 1]) + whole[501:])
+    assert "; damaged: s/runs/" in cli("report", "s").stderr
+    status = cli("status", "s")
+    assert status.returncode == 0
+    assert "0 of 12 runs done" in status.stdout
+    assert re.search(r"\n  damaged: s/runs/\S+\.parquet .*: the command that runs the study moves it", status.stdout)
+    done = cli("compare", *SMALL, "--out", "s")
+    assert done.returncode == 0
+    line, _ = done.stderr.splitlines()
+    assert re.fullmatch(r"damaged block: s/runs/\S+\.parquet .*; moved to damaged/; their seeds run again", line)
+    assert len(list((tmp_path / "s" / "damaged").rglob("*.parquet"))) == 1
+    assert path.read_bytes() == whole
+    assert {file.name: file.read_bytes() for file in (tmp_path / "s" / "report").iterdir()} == before
 
 
 def test_a_corrupt_cache_is_named(cli, tmp_path):
@@ -257,7 +269,13 @@ def test_json_is_all_that_stands_on_standard_output(cli, arguments):
 
 def test_json_of_status_and_report(cli):
     assert cli("run", *SMALL, "--out", "s").returncode == 0
-    assert json.loads(cli("status", "s", "--json").stdout) == {"runs": 12, "done": 12, "missing": [], "failures": []}
+    assert json.loads(cli("status", "s", "--json").stdout) == {
+        "runs": 12,
+        "done": 12,
+        "missing": [],
+        "damaged": [],
+        "failures": [],
+    }
     done = json.loads(cli("report", "s", "--format", "csv", "--json").stdout)
     names = ["main", "nb201-cifar10", "spending", "anytime", "anytime_seconds"]
     assert done == {"folder": "s/report", "files": [f"{name}.csv" for name in names]}
@@ -303,10 +321,26 @@ def test_stale_runs_stay_where_they_are_when_the_study_is_refused(cli, tmp_path)
     (tmp_path / "my_search.py").write_text(MY_SEARCH)
     assert cli(*mine).returncode == 0
     (tmp_path / "my_search.py").write_text(MY_SEARCH.replace("+ offset", "+ offset + 1"))
-    (torn,) = (tmp_path / "s" / "runs" / "nb201-cifar100").glob("random-search-*/*.parquet")
-    torn.write_bytes(b"torn")
-    assert cli(*mine).returncode == 2
-    assert not (tmp_path / "s" / "superseded").exists()
+    record = (tmp_path / "s" / "study.toml").read_bytes()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("*")}
+    for refused, message in {
+        (
+            "--evaluations",
+            "5",
+        ): "s holds a study with evaluations 4, but this command has evaluations 5: a",
+        (
+            "--study-seed",
+            "3",
+        ): "s holds a study with study seed 0, but this command has study seed 3: a folder is one study",
+        ("--rerun", "x"): "unknown label 'x' in rerun",
+        ("--tasks", "graph-cora", "--verify", "1"): "no task of this study can be verified",
+    }.items():
+        done = cli(*mine, *refused)
+        assert done.returncode == 2, refused
+        assert message in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("*")} == before
+    assert (tmp_path / "s" / "study.toml").read_bytes() == record
 
 
 def test_a_log_is_shown_only_while_its_runs_are_missing(cli, tmp_path):

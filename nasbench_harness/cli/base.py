@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, Never
 
 import click
@@ -36,24 +40,73 @@ class Group(click.Group):
     """Turns the harness's own errors, and wrong arguments, into one line and exit code 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb; a mistake ends with exit code 2, Ctrl-C with 130, SIGTERM with 143."""
+        """Run the verb; a mistake ends with exit code 2, Ctrl-C with 130, SIGTERM with 143, a full disk with 1."""
+        _accept_every_character()
         try:
             with _terminable():
                 return super().invoke(ctx)
         except HarnessError as error:
-            click.echo(f"error: {error}", err=True)
+            say(f"error: {error}")
             ctx.exit(2)
         except click.UsageError as error:
             if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # not in every click
                 raise
             message = error.format_message().rstrip(".")
-            click.echo(
-                f"error: {message[:1].lower()}{message[1:]} (see {(error.ctx or ctx).command_path} --help)", err=True
-            )
+            say(f"error: {message[:1].lower()}{message[1:]} (see {(error.ctx or ctx).command_path} --help)")
             ctx.exit(2)
         except KeyboardInterrupt as error:
-            click.echo("\nstopped; the same command goes on where it stopped", err=True)
+            say("\nstopped; the same command goes on where it stopped")
             ctx.exit(143 if isinstance(error, _Terminated) else 130)
+        except OSError as error:
+            if error.errno == errno.EPIPE or not _is_output_broken():
+                raise
+            say(f"error: cannot write to standard output: {error.strerror}; everything that was run is stored")
+            ctx.exit(1)
+
+
+def say(text: str) -> None:
+    """Print a line on standard error; when that cannot be written, the command goes on all the same."""
+    with suppress(OSError):
+        click.echo(text, err=True)
+
+
+@contextmanager
+def only_json(is_active: bool) -> Iterator[None]:
+    """Send what strategies print, in this process or in its workers, to standard error: standard output is JSON."""
+    if not is_active or sys.stdout is None:
+        yield
+        return
+    sys.stdout.flush()
+    with redirect_stdout(sys.stderr):
+        try:
+            kept = os.dup(1)
+            os.dup2(2, 1)
+        except OSError:  # there is no standard output or error
+            yield
+            return
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                sys.stderr.flush()
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+def _accept_every_character() -> None:
+    """Where the terminal's encoding lacks a character, print a question mark instead of failing."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _is_output_broken() -> bool:
+    """Whether standard output takes nothing; it is then closed, so that the end of the process does not fail too."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return True
+    return False
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -26,7 +26,7 @@ FORMATS = ("markdown", "latex", "csv", "json", "pdf", "png")
 def write_report(
     folder: StudyFolder, analysis: Analysis, command: str, formats: tuple[str, ...] = FORMATS
 ) -> list[str]:
-    """Write the report's files; returns their names.
+    """Write the report's files, in place of all files of the report before; returns their names.
 
     Args:
         folder: Where the study lies.
@@ -35,9 +35,10 @@ def write_report(
         formats: Which of FORMATS to write.
     """
     names = []
-    for name, content in _files(analysis, command, formats):
-        folder.write_bytes(folder.report_folder / name, content if isinstance(content, bytes) else content.encode())
-        names.append(name)
+    with folder.replacing(folder.report_folder) as temporary:
+        for name, content in _files(analysis, command, formats):
+            (temporary / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+            names.append(name)
     return names
 
 

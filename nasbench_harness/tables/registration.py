@@ -13,6 +13,7 @@ import numpy as np
 from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameError
 from nasbench_harness.tables.cache import open_table, verify_table, write_table
 from nasbench_harness.tables.imported import SUMMARY, imported_names, imported_table_folder
+from nasbench_harness.tables.location import SPEC
 from nasbench_harness.tables.registry import load_table, table_entry_points, tasks_of_tables
 from nasbench_harness.tables.table import Dataset, Table
 
@@ -20,7 +21,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _METRIC = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
-def register_table(table: Table, *, replace: bool = False) -> Table:
+def register_table(table: Table, *, replace: bool = False, spec: str = "") -> Table:
     """Keep a table in the cache under its name; from then on its data sets are tasks like any other.
 
     What ``tables list`` prints is the first line of the provenance's ``source``. Two processes may register the same
@@ -29,6 +30,7 @@ def register_table(table: Table, *, replace: bool = False) -> Table:
     Args:
         table: The table; nothing in it may depend on this machine or on the time.
         replace: Take the place of a table of this name that has other content.
+        spec: Text of the specification that it was imported with; kept beside it.
 
     Returns:
         The table as it lies in the cache, memory-mapped.
@@ -41,7 +43,7 @@ def register_table(table: Table, *, replace: bool = False) -> Table:
     for name, dataset in table.datasets.items():
         _check_dataset(f"{table.name}-{name}", dataset)
     folder = imported_table_folder(table.name)
-    digest = write_table(table, folder, {SUMMARY: summary_of(table)}, replace=replace)
+    digest = write_table(table, folder, {SUMMARY: summary_of(table), **({SPEC: spec} if spec else {})}, replace=replace)
     load_table.cache_clear()
     stored = open_table(folder)
     verify_table(stored)
