@@ -153,13 +153,16 @@ def plan_study(
 def execute_plan(plan: Plan, rules: Rules) -> Iterator[BatchReport]:
     """Begin a plan and run its batches; yields a report of each as it ends."""
     plan.begin()
+    num_done = 0
     try:
-        yield from execute(plan.batches, rules, plan.study.path, plan.jobs)
-    except SystemExit as error:  # a strategy's own: whether runs are missing is found by looking
-        batch = plan.batches[0]
-        yield BatchReport(
-            batch.spec.label, batch.task.name, 0, failure=f"a strategy ended the program (sys.exit({error.code!r}))"
-        )
+        for report in execute(plan.batches, rules, plan.study.path, plan.jobs):
+            num_done += 1
+            yield report
+    except SystemExit as error:  # a strategy's own; which runs are missing is seen on disk
+        batch = plan.batches[num_done]
+        label, task, seeds = batch.spec.label, batch.task.name, _written(batch.blocks)
+        failure = f"{label} on {task}, seeds {seeds}: the strategy ended the program (sys.exit({error.code!r}))"
+        yield BatchReport(label, task, len(batch.run_seeds), failure=failure)
 
 
 def write_report(study: Study) -> tuple[Study, list[str]]:

@@ -331,7 +331,7 @@ def test_stale_runs_stay_where_they_are_when_the_study_is_refused(cli, tmp_path)
         (
             "--study-seed",
             "3",
-        ): "s holds a study with study seed 0, but this command has study seed 3: a folder is one study",
+        ): "s holds a study with study seed 0, but this command has study seed 3: a folder",
         ("--rerun", "x"): "unknown label 'x' in rerun",
         ("--tasks", "graph-cora", "--verify", "1"): "no task of this study can be verified",
     }.items():

@@ -16,6 +16,10 @@ import click
 from nasbench_harness.errors import HarnessError
 
 
+# Writing to a file that is named says its name: these without one come from standard output.
+_OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+
+
 class _Terminated(KeyboardInterrupt):
     """SIGTERM, which batch systems send before they kill: everything ends as after Ctrl-C."""
 
@@ -39,9 +43,20 @@ def _terminable() -> Iterator[None]:
 class Group(click.Group):
     """Turns the harness's own errors, and wrong arguments, into one line and exit code 2."""
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb; a mistake ends with exit code 2, Ctrl-C with 130, SIGTERM with 143, a full disk with 1."""
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run the command; output that cannot be written ends it with one line and exit code 1."""
         _accept_every_character()
+        try:
+            return super().main(*arguments, **options)
+        except OSError as error:
+            if error.filename is not None or error.errno not in _OUTPUT_ERRORS:
+                raise
+            say(f"error: cannot write the output: {error.strerror}; everything that was run is stored")
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the end of the process would fail once more
+            sys.exit(1)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; a mistake ends with exit code 2, Ctrl-C with 130, SIGTERM with 143."""
         try:
             with _terminable():
                 return super().invoke(ctx)
@@ -57,11 +72,6 @@ class Group(click.Group):
         except KeyboardInterrupt as error:
             say("\nstopped; the same command goes on where it stopped")
             ctx.exit(143 if isinstance(error, _Terminated) else 130)
-        except OSError as error:
-            if error.errno == errno.EPIPE or not _is_output_broken():
-                raise
-            say(f"error: cannot write to standard output: {error.strerror}; everything that was run is stored")
-            ctx.exit(1)
 
 
 def say(text: str) -> None:
@@ -97,16 +107,6 @@ def _accept_every_character() -> None:
     """Where the terminal's encoding lacks a character, print a question mark instead of failing."""
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="replace")
-
-
-def _is_output_broken() -> bool:
-    """Whether standard output takes nothing; it is then closed, so that the end of the process does not fail too."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return True
-    return False
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
