@@ -19,6 +19,7 @@ from nasbench_harness.store.identity import study_id
 from nasbench_harness.store.locks import Presence, updating
 from nasbench_harness.store.merging import stored_record, updated_record
 from nasbench_harness.store.record import MAX_SEEDS, Quoted, ReportOptions, StrategyRecord, StudyRecord
+from nasbench_harness.store.sources import check_task_exists
 from nasbench_harness.store.writing import remove_abandoned
 from nasbench_harness.study import Outstanding, Study, load_tasks, open_study
 from nasbench_harness.tables.registry import embedded_task_names
@@ -121,9 +122,9 @@ def plan_study(
         raise InvalidInputError(f"study_seed must be a whole number of at least 0, not {rules.study_seed!r}")
     if not isinstance(jobs, int) or jobs < 1:
         raise InvalidInputError(f"jobs must be a whole number of at least 1, not {jobs!r}")
-    names = task_list(tasks)
-    specs = resolve_all(entries_of(strategies))
     folder = StudyFolder(_default_folder(rules) if out is None else Path(out))
+    names = task_list(tasks, folder)
+    specs = resolve_all(entries_of(strategies))
     loaded = load_tasks(folder, names, rules.protocol)
     for task in loaded:
         Ledger(task, rules.protocol, rules.study_seed, np.arange(1))
@@ -202,12 +203,17 @@ def entries_of(strategies: Iterable[StrategyLike] | None) -> list[Entry]:
     ]
 
 
-def task_list(tasks: Iterable[str] | None) -> list[str]:
+def task_list(tasks: Iterable[str] | None, folder: StudyFolder | None = None) -> list[str]:
     """Names of tasks, checked; those on tables of installed packages where none are given.
+
+    Args:
+        tasks: Their names.
+        folder: A study that may know where a task's table came from.
 
     Raises:
         InvalidInputError: They are no list, none, or one is named twice.
         UnknownNameError: There is no such task.
+        StoreError: The table of a task is not here, but was when the study ran.
     """
     if isinstance(tasks, str):
         raise InvalidInputError(f"tasks must be a list, not the text {tasks!r}")
@@ -216,6 +222,8 @@ def task_list(tasks: Iterable[str] | None) -> list[str]:
         raise InvalidInputError("no tasks given: name at least one")
     for name in names:
         if name not in all_task_names():
+            if folder is not None:
+                check_task_exists(folder, name, ())
             raise UnknownNameError("task", name, all_task_names())
         if names.count(name) > 1:
             raise InvalidInputError(f"task {name} is named twice")

@@ -1,6 +1,7 @@
 """The command line as a user meets it: processes, exit codes, one clear line for each mistake."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -515,3 +516,105 @@ def test_stopped_is_one_line_and_the_same_command_goes_on(tmp_path, sent, code, 
     assert errors.splitlines()[-1] == "stopped; the same command goes on where it stopped"
     assert "Traceback" not in errors
     assert "Warning" not in errors
+
+
+WANDERERS = """
+import os, sys
+
+def moves(problem, rng):
+    os.chdir("/")
+    while True:
+        yield problem.space.sample(rng)
+
+def leaves(problem, rng):
+    yield problem.space.sample(rng)
+    sys.exit(0)
+
+def prints(problem, rng):
+    print("{")
+    os.system("echo {")
+    while True:
+        yield problem.space.sample(rng)
+"""
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_strategy_may_change_the_folder_and_print(cli, tmp_path, jobs):
+    (tmp_path / "my.py").write_text(WANDERERS)
+    strategies = "my:moves,my:prints,random-search"
+    done = cli("compare", "--strategies", strategies, *SMALL[2:], "--out", "s", "--jobs", jobs, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["command"].startswith("nasbench-harness compare")
+    assert done.stderr.count("{") > 1  # both prints
+    assert "36 of 36 runs done" in cli("status", "s").stdout
+    assert (tmp_path / "s" / "report" / "main.tex").is_file()
+
+
+@pytest.mark.parametrize("verb", ["compare", "run"])
+def test_a_strategy_that_ends_the_program_is_a_failure(cli, tmp_path, verb):
+    (tmp_path / "my.py").write_text(WANDERERS)
+    done = cli(verb, "--strategies", "random-search,my:leaves", *SMALL[2:], "--out", "s")
+    assert done.returncode == 1
+    assert "failed: my:leaves on nb201-cifar10, seeds 0-11" in done.stderr
+    assert "12 of 24 runs were stored in s; the rest failed" in done.stderr
+
+
+def test_runs_that_vanish_are_named(cli, tmp_path):
+    (tmp_path / "my.py").write_text(
+        "import pathlib\n"
+        "def removes(problem, rng):\n"
+        "    for path in pathlib.Path('s').rglob('seeds-*.parquet'):\n"
+        "        path.unlink()\n"
+        "    while True:\n"
+        "        yield problem.space.sample(rng)\n"
+    )
+    done = cli("compare", "--strategies", "random-search,my:removes", *SMALL[2:], "--out", "s")
+    assert done.returncode == 1
+    assert "failed: random-search on nb201-cifar10: seeds 0-11 were not stored" in done.stderr
+    assert not (tmp_path / "s" / "report").exists()
+
+
+def test_a_full_disk_behind_standard_output_is_one_line(cli, tmp_path):
+    for environment in ({"PYTHONUNBUFFERED": "1"}, {"PYTHONUNBUFFERED": ""}):
+        for verb in (("compare", *SMALL, "--out", "s"), ("tables", "list", "--json"), ("--help",)):
+            with open("/dev/full", "w") as full:
+                command = [sys.executable, "-m", "nasbench_harness", *verb]
+                done = subprocess.run(
+                    command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, env={**os.environ, **environment}
+                )
+            assert done.returncode == 1
+            assert done.stderr.splitlines()[-1].startswith(b"error: cannot write the output: No space left on device")
+            assert b"Traceback" not in done.stderr
+    assert "12 of 12 runs done" in cli("status", "s").stdout
+
+
+def test_terminals_that_are_narrow_or_know_ascii_only_get_everything_else(cli, tmp_path):
+    narrow = {"PYTHONIOENCODING": "ascii", "COLUMNS": "20"}
+    done = cli("compare", *SMALL, "--out", "s", **narrow)
+    assert done.returncode == 0, done.stderr
+    status = cli("status", "s", **narrow)
+    assert status.stdout.startswith("12 of 12 runs done")
+    assert "?" in done.stdout  # for ± and –
+
+
+def test_very_long_names(cli, tmp_path):
+    name = "x" * 256
+    assert cli("compare", "--strategies", f"{name}=random-search", *SMALL[2:], "--out", "s").returncode == 0
+    exported = cli("export", "s", "--trace", name)
+    assert exported.returncode == 0
+    assert (tmp_path / exported.stdout.strip()).is_file()
+    for verb in (("status", name), ("compare", *SMALL, "--out", name), ("add-trace", "s", name, "--label", "y")):
+        done = cli(*verb)
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_study_file_that_promises_nothing_or_too_much(cli, tmp_path):
+    assert cli("run", *SMALL, "--out", "s").returncode == 0
+    path = tmp_path / "s" / "study.toml"
+    for number in ("0", "10000000000"):
+        path.write_text(re.sub("seeds = .*", f"seeds = {number}", path.read_text(), count=1))
+        for verb in (("status", "s"), ("report", "s"), ("compare", *SMALL, "--out", "s")):
+            done = cli(*verb)
+            assert done.returncode == 2
+            assert re.fullmatch(rf"error: \S+s/study.toml: seeds: input should be .*, not {number}\n", done.stderr)

@@ -15,7 +15,6 @@ import click
 
 from nasbench_harness.errors import HarnessError
 
-
 # Writing to a file that is named says its name: these without one come from standard output.
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 

@@ -117,7 +117,7 @@ class StudyFolder:
         Raises:
             InvalidInputError: The name would lead elsewhere.
         """
-        if not task or task.startswith(".") or not set(task).isdisjoint("/\\\0"):
+        if not 0 < len(task) <= _MAX_NAME or task.startswith(".") or not set(task).isdisjoint("/\\\0"):
             raise InvalidInputError(f"{task!r} cannot name a task: a folder has its name")
         return self.path / "runs" / task
 
