@@ -192,7 +192,8 @@ def _run(
         quoted=tuple(quoted),
     )
     try:
-        failures = [report.failure for report in execute_plan(plan, rules) if report.failure] or plan.not_stored()
+        failures = [line for report in execute_plan(plan, rules) for line in report.failure.splitlines()]
+        failures = failures or plan.not_stored()
         if failures:
             raise RunsFailedError(failures)
     except BaseException:
