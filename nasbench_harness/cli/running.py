@@ -94,7 +94,7 @@ def run_study(
         for failure in failures:
             say(failure)
         num_missing = sum(count for _, _, count in plan.study.missing())
-        stored = plan.num_runs - num_missing
+        stored = max(0, plan.num_runs - num_missing)
         say(f"{stored:,} of {plan.num_runs:,} runs were stored in {plan.study.folder.shown}; the rest failed")
         raise click.exceptions.Exit(1)
     return plan, _speed(plan, sum(entry.num_evaluations for entry in reports), perf_counter() - start)
