@@ -183,7 +183,8 @@ def _with_others(study: Study) -> Study:
     stored = stored_record(study.folder, study.record)
     if stored is None or stored == study.record or stored.joined(study.record) != stored:
         return study
-    whole = open_study(study.folder.shown)
+    whole = open_study(study.folder.path)
+    whole.folder = study.folder  # as it was named
     return study if whole.missing() else whole
 
 
