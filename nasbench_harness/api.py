@@ -12,7 +12,7 @@ from nasbench_harness.engine.references import resolve_all
 from nasbench_harness.errors import RunsFailedError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.planning import Plan, StrategyLike, entries_of, execute_plan, plan_study, task_list
+from nasbench_harness.planning import Plan, StrategyLike, entries_of, execute_plan, plan_study, task_list, write_report
 from nasbench_harness.regression.baselines import BASELINE_SEEDS, find_subjects, subject_of
 from nasbench_harness.regression.baselines import save_baseline as save_one_baseline
 from nasbench_harness.regression.gate import Gate, TaskCheck, check_baselines
@@ -38,6 +38,7 @@ __all__ = [
     "run",
     "save_baseline",
     "verify",
+    "write_report",
 ]
 
 BASELINES = "baselines"
@@ -80,7 +81,7 @@ def compare(
         HarnessError: Something is wrong with the input; nothing was run.
         RunsFailedError: Some batches failed; the others are stored.
     """
-    study = run(
+    plan = _run(
         strategies,
         tasks,
         seeds,
@@ -94,8 +95,11 @@ def compare(
         quoted=quoted,
         **protocol,
     )
-    study.write_report()
-    return study
+    try:
+        write_report(plan.study)
+    finally:
+        plan.end()
+    return plan.study
 
 
 def verify(
@@ -139,6 +143,40 @@ def run(
     **protocol: Any,
 ) -> Study:
     """Run what is missing and store it, without a report (arguments as in ``compare``)."""
+    plan = _run(
+        strategies,
+        tasks,
+        seeds,
+        out,
+        study_seed=study_seed,
+        jobs=jobs,
+        keep_stale=keep_stale,
+        rerun=rerun,
+        paper=paper,
+        report=report,
+        quoted=quoted,
+        **protocol,
+    )
+    plan.end()
+    return plan.study
+
+
+def _run(
+    strategies: Iterable[StrategyLike] | None,
+    tasks: Iterable[str] | None,
+    seeds: int | None,
+    out: str | Path | None,
+    *,
+    study_seed: int,
+    jobs: int,
+    keep_stale: bool,
+    rerun: Iterable[str],
+    paper: bool,
+    report: ReportOptions | None,
+    quoted: Iterable[Quoted],
+    **protocol: Any,
+) -> Plan:
+    """Run what is missing; the plan that is returned has begun and not ended."""
     rules = Rules(Protocol.from_mapping(protocol, "the arguments"), study_seed)
     options = report or ReportOptions()
     plan = plan_study(
@@ -153,10 +191,15 @@ def run(
         report=replace(options, resamples=PAPER_RESAMPLES) if paper else options,
         quoted=tuple(quoted),
     )
-    failures = [report.failure for report in execute_plan(plan, rules) if report.failure]
-    if failures:
-        raise RunsFailedError(failures)
-    return plan.study
+    try:
+        failures = [line for report in execute_plan(plan, rules) for line in report.failure.splitlines()]
+        failures = failures or plan.not_stored()
+        if failures:
+            raise RunsFailedError(failures)
+    except BaseException:
+        plan.end()
+        raise
+    return plan
 
 
 def save_baseline(

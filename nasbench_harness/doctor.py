@@ -209,7 +209,11 @@ def _cache(tables: Iterable[Check]) -> Iterator[Check]:
     must_write = any("not cached yet" in table.detail for table in tables)
     advice = f"set {VARIABLE} to a folder that you may write"
     reason = _why_not_writable(folder)
-    if reason:
+    if reason and not must_write and folder.is_dir():
+        yield Check(
+            "cache", "cache folder", "ok", f"{folder}, read only ({reason}); every table that is used lies in it"
+        )
+    elif reason:
         yield Check("cache", "cache folder", "broken", f"{folder} cannot be written: {reason}", advice, must_write)
     elif not folder.exists():
         yield Check("cache", "cache folder", "ok", f"{folder}, made on first use", is_needed=must_write)

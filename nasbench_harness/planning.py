@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +13,16 @@ from nasbench_harness.engine.execution import BatchPlan, BatchReport, Rules, exe
 from nasbench_harness.engine.references import Entry, parse_entry, resolve_all, strategy_entry_points
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.ledger import Ledger
-from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.evaluation.task import Task, all_task_names, load_task
+from nasbench_harness.evaluation.task import Task, all_task_names
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.identity import study_id
-from nasbench_harness.store.record import (
-    Quoted,
-    ReportOptions,
-    StrategyRecord,
-    StudyFile,
-    StudyRecord,
-    read_study_file,
-)
-from nasbench_harness.study import Study
+from nasbench_harness.store.locks import Presence, updating
+from nasbench_harness.store.merging import stored_record, updated_record
+from nasbench_harness.store.record import MAX_SEEDS, Quoted, ReportOptions, StrategyRecord, StudyRecord
+from nasbench_harness.store.sources import check_task_exists
+from nasbench_harness.store.writing import remove_abandoned
+from nasbench_harness.study import Outstanding, Study, load_tasks, open_study
 from nasbench_harness.tables.registry import embedded_task_names
-
-_MAX_SEEDS = 1_000_000
 
 StrategyLike = str | Entry | Callable[..., Any]
 
@@ -39,22 +33,69 @@ class Plan:
 
     Attributes:
         study: The study.
-        batches: What is still to be run.
-        num_done: Runs that are stored already.
-        notices: Lines that the user should read, e.g. about stale runs.
+        found: What the study still lacks.
+        before: The study file that lay in the folder when this was planned; empty when there was none.
         jobs: Worker processes.
     """
 
     study: Study
-    batches: tuple[BatchPlan, ...]
-    num_done: int
-    notices: tuple[str, ...]
+    found: Outstanding
+    before: bytes
     jobs: int = 1
+    _presences: list[Presence] = field(default_factory=list, compare=False)
+
+    @property
+    def batches(self) -> list[BatchPlan]:
+        """What is still to be run."""
+        return self.found.batches
+
+    @property
+    def num_done(self) -> int:
+        """Runs that are stored already."""
+        return self.found.num_done
+
+    @property
+    def notices(self) -> list[str]:
+        """Lines that the user should read, e.g. about stale runs."""
+        return self.found.notices
 
     @property
     def num_runs(self) -> int:
         """Runs still to be done."""
         return sum(len(batch.run_seeds) for batch in self.batches)
+
+    def begin(self) -> None:
+        """Take the study over: write its record, move stale and damaged blocks aside, remove abandoned files.
+
+        From now on other commands see that this one works on the study.
+
+        Raises:
+            InvalidInputError: The folder cannot be written, or another command has made it another study.
+        """
+        study, folder = self.study, self.study.folder
+        with updating(folder.path):
+            self._presences.append(Presence(folder.path))
+            is_alone = self._presences[-1].is_alone and folder.study_text() == self.before
+            study.write_record(is_alone)
+            remove_abandoned(folder.path)
+            for block in self.found.superseded:
+                folder.supersede(block)
+            for damage in self.found.damaged:
+                folder.set_aside(damage)
+
+    def end(self) -> None:
+        """Other commands no longer see this one."""
+        while self._presences:
+            self._presences.pop().end()
+
+    def not_stored(self) -> list[str]:
+        """A line for each strategy and task with planned runs that are not stored; empty after success."""
+        planned = {(batch.spec.label, batch.task.name) for batch in self.batches}
+        return [
+            f"{label} on {task}: seeds {_written(ranges)} were not stored"
+            for label, task, ranges in self.study.missing_ranges()
+            if (label, task) in planned
+        ]
 
 
 def plan_study(
@@ -70,27 +111,27 @@ def plan_study(
     report: ReportOptions = ReportOptions(),  # noqa: B008 - immutable
     quoted: tuple[Quoted, ...] = (),
 ) -> Plan:
-    """Check everything, write the study file, and find what is still to be run.
+    """Check everything, and find what is still to be run; nothing is changed on disk.
 
     Raises:
-        HarnessError: Something is wrong with the input; nothing was changed on disk.
+        HarnessError: Something is wrong with the input.
     """
-    if not isinstance(seeds, int) or isinstance(seeds, bool) or not 1 <= seeds <= _MAX_SEEDS:
-        raise InvalidInputError(f"seeds must be a whole number in 1 … {_MAX_SEEDS:,}, not {seeds!r}")
+    if not isinstance(seeds, int) or isinstance(seeds, bool) or not 1 <= seeds <= MAX_SEEDS:
+        raise InvalidInputError(f"seeds must be a whole number in 1 … {MAX_SEEDS:,}, not {seeds!r}")
     if not isinstance(rules.study_seed, int) or not 0 <= rules.study_seed < 2**63:
         raise InvalidInputError(f"study_seed must be a whole number of at least 0, not {rules.study_seed!r}")
     if not isinstance(jobs, int) or jobs < 1:
         raise InvalidInputError(f"jobs must be a whole number of at least 1, not {jobs!r}")
-    names = task_list(tasks)
+    folder = StudyFolder(_default_folder(rules) if out is None else Path(out))
+    names = task_list(tasks, folder)
     specs = resolve_all(entries_of(strategies))
-    loaded = [load_task(name, rules.protocol.fidelity) for name in names]
-    for task in loaded:  # what can be refused is refused before anything is written
+    loaded = load_tasks(folder, names, rules.protocol)
+    for task in loaded:
         Ledger(task, rules.protocol, rules.study_seed, np.arange(1))
         problem = task.problem(rules.protocol)
         for spec in specs:
             make_strategy(spec, problem, task.name, rules, np.arange(1))
     _check_quoted(quoted, loaded)
-    folder = StudyFolder(_default_folder(rules) if out is None else Path(out))
     record = StudyRecord(
         tuple(StrategyRecord(spec.label, spec.reference, spec.parameters) for spec in specs),
         tuple(names),
@@ -100,20 +141,51 @@ def plan_study(
         report,
         quoted,
     )
-    record, notices = _keep_traces(folder, record)
+    before = folder.study_text()
+    record = updated_record(folder, record, is_alone=True)
     study = Study(folder, record, loaded)
     again = set(rerun)
     for label in sorted(again - set(study.labels)):
         raise UnknownNameError("label", label, study.labels, "rerun")
     _check_labels(report, study.labels)
-    batches, num_done, superseded = study.plan(specs, keep_stale, again)
-    folder.write_text(folder.study_file, record.to_toml())
-    return Plan(study, tuple(batches), num_done, (*notices, *superseded), jobs)
+    return Plan(study, study.plan(specs, keep_stale, again), before, jobs)
 
 
-def execute_plan(plan: Plan, rules: Rules) -> Iterable[BatchReport]:
-    """Run a plan's batches; yields a report of each as it ends."""
-    return execute(plan.batches, rules, plan.study.path, plan.jobs)
+def execute_plan(plan: Plan, rules: Rules) -> Iterator[BatchReport]:
+    """Begin a plan and run its batches; yields a report of each as it ends."""
+    plan.begin()
+    num_done = 0
+    try:
+        for report in execute(plan.batches, rules, plan.study.path, plan.jobs):
+            num_done += 1
+            yield report
+    except SystemExit as error:  # a strategy's own; which runs are missing is seen on disk
+        batch = plan.batches[num_done]
+        label, task, seeds = batch.spec.label, batch.task.name, _written(batch.blocks)
+        failure = f"{label} on {task}, seeds {seeds}: the strategy ended the program (sys.exit({error.code!r}))"
+        yield BatchReport(label, task, len(batch.run_seeds), failure=failure)
+
+
+def write_report(study: Study) -> tuple[Study, list[str]]:
+    """Write the report of a study that was run; returns the study that it shows, and the names of its files.
+
+    When other commands compared more in the same folder at the same time, and all of it is stored, it shows that, too.
+    """
+    while True:
+        shown = _with_others(study)
+        names = shown.write_report()
+        if shown is not study or _with_others(study) is study:
+            return shown, names
+
+
+def _with_others(study: Study) -> Study:
+    """The study of the folder's record where that compares more than this study, and is complete; else this one."""
+    stored = stored_record(study.folder, study.record)
+    if stored is None or stored == study.record or stored.joined(study.record) != stored:
+        return study
+    whole = open_study(study.folder.path)
+    whole.folder = study.folder  # as it was named
+    return study if whole.missing() else whole
 
 
 def entries_of(strategies: Iterable[StrategyLike] | None) -> list[Entry]:
@@ -132,12 +204,17 @@ def entries_of(strategies: Iterable[StrategyLike] | None) -> list[Entry]:
     ]
 
 
-def task_list(tasks: Iterable[str] | None) -> list[str]:
+def task_list(tasks: Iterable[str] | None, folder: StudyFolder | None = None) -> list[str]:
     """Names of tasks, checked; those on tables of installed packages where none are given.
+
+    Args:
+        tasks: Their names.
+        folder: A study that may know where a task's table came from.
 
     Raises:
         InvalidInputError: They are no list, none, or one is named twice.
         UnknownNameError: There is no such task.
+        StoreError: The table of a task is not here, but was when the study ran.
     """
     if isinstance(tasks, str):
         raise InvalidInputError(f"tasks must be a list, not the text {tasks!r}")
@@ -146,30 +223,17 @@ def task_list(tasks: Iterable[str] | None) -> list[str]:
         raise InvalidInputError("no tasks given: name at least one")
     for name in names:
         if name not in all_task_names():
+            if folder is not None:
+                check_task_exists(folder, name, ())
             raise UnknownNameError("task", name, all_task_names())
         if names.count(name) > 1:
             raise InvalidInputError(f"task {name} is named twice")
     return names
 
 
-def _keep_traces(folder: StudyFolder, record: StudyRecord) -> tuple[StudyRecord, list[str]]:
-    """The record with the traces that were added to the folder under the same rules, and a line about the others."""
-    path = folder.study_file
-    # Most studies have no traces: reading their file would only cost time.
-    file = read_study_file(path) if path.is_file() and b"traces" in path.read_bytes() else StudyFile()
-    if not file.traces:
-        return record, []
-    names = ", ".join(trace.label for trace in file.traces)
-    rules = (Protocol.from_mapping(file.protocol, str(path)), file.study_seed or 0)
-    if rules != (record.protocol, record.study_seed):
-        return record, [f"traces were added under another protocol or study seed and are left out: {names}"]
-    labels = [strategy.label for strategy in record.strategies]
-    for trace in file.traces:
-        if trace.label in labels:
-            raise InvalidInputError(
-                f"{folder.path} has a trace with the label {trace.label!r} already: give the strategy another label="
-            )
-    return replace(record, traces=file.traces), []
+def _written(ranges: Sequence[tuple[int, int]]) -> str:
+    shown = [str(first) if first == last else f"{first}-{last}" for first, last in ranges[:4]]
+    return ", ".join([*shown, "…"] if len(ranges) > 4 else shown)
 
 
 def _check_labels(report: ReportOptions, labels: list[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,15 @@ from nasbench_harness.engine.replay import ReplaySpec, TraceRows, check_runs
 from nasbench_harness.engine.trace_csv import read_trace, write_trace
 from nasbench_harness.errors import InvalidInputError, RunsFailedError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.evaluation.task import Task, load_task
-from nasbench_harness.store.folder import Block, StudyFolder, file_name, missing_seeds, seed_ranges
+from nasbench_harness.evaluation.task import Task, all_task_names, load_task
+from nasbench_harness.store.folder import Block, Damage, StudyFolder, file_name, missing_seeds
 from nasbench_harness.store.identity import identity_of
-from nasbench_harness.store.record import ReportOptions, StrategyRecord, StudyRecord, TraceRecord, read_study_file
-from nasbench_harness.tables.registry import embedded_task_names
+from nasbench_harness.store.locks import updating
+from nasbench_harness.store.merging import updated_record
+from nasbench_harness.store.record import ReportOptions, StrategyRecord, StudyRecord, TraceRecord, read_record
+from nasbench_harness.store.sources import check_digest, check_task_exists, note_tables
+from nasbench_harness.store.writing import remove_abandoned
+from nasbench_harness.tables.registry import embedded_task_names, load_table, split_task_name, task_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +42,25 @@ if TYPE_CHECKING:
 DEFAULT_SEEDS = 200
 PAPER_SEEDS = 500
 PAPER_RESAMPLES = 10_000
+
+
+@dataclass
+class Outstanding:
+    """What a study still lacks.
+
+    Attributes:
+        batches: Runs to be done.
+        num_done: Number of runs that are stored.
+        notices: Lines that the user should read.
+        superseded: Blocks of another version of a strategy's code.
+        damaged: Files among the blocks that are damaged or misplaced.
+    """
+
+    batches: list[BatchPlan] = field(default_factory=list)
+    num_done: int = 0
+    notices: list[str] = field(default_factory=list)
+    superseded: list[Block] = field(default_factory=list)
+    damaged: list[Damage] = field(default_factory=list)
 
 
 class Study:
@@ -209,7 +232,7 @@ class Study:
         """The command that verifies the first task that can be trained; empty where there is none."""
         if not self.verifiable:
             return ""
-        return f"nasbench-harness verify {shlex.quote(str(self.path))} --task {self.verifiable[0]}"
+        return f"nasbench-harness verify {shlex.quote(str(self.folder.shown))} --task {self.verifiable[0]}"
 
     def _trainable(self, name: str | None) -> Task:
         """The task to verify: the named one, or the only one that can be trained."""
@@ -227,41 +250,39 @@ class Study:
             raise InvalidInputError(f"name the task to verify with --task: trainable in this study are {names}")
         return by_name[self.verifiable[0]]
 
-    def plan(
-        self, specs: Sequence[Spec], keep_stale: bool, rerun: Container[str]
-    ) -> tuple[list[BatchPlan], int, list[str]]:
-        """What is still to be run, how many runs are stored, and lines about runs that are superseded.
+    def plan(self, specs: Sequence[Spec], keep_stale: bool, rerun: Container[str]) -> Outstanding:
+        """What is still to be run; nothing is changed on disk.
 
         Args:
             specs: The strategies of the record, in its order.
             keep_stale: Count runs of an older version of a strategy's code.
             rerun: Labels whose runs are done again.
         """
-        batches: list[BatchPlan] = []
-        notices: list[str] = []
-        superseded: list[Block] = []
-        num_done = 0
+        found = Outstanding()
         everyone = [*specs, *(ReplaySpec.of(trace, self._trace(trace)) for trace in self._traces)]
         # Task by task, so that a reader sees whole tasks finish.
         for task in self._tasks:
             for spec, entrant in zip(everyone, self._entrants, strict=True):
                 if task not in self._tasks_of(entrant):
                     continue
-                blocks = self._blocks(entrant, task)
+                blocks, damaged = self.folder.scan(self._identity(entrant, task))
                 stale = (
                     blocks if spec.label in rerun else [] if keep_stale else self.folder.stale_blocks(blocks, spec.code)
                 )
-                superseded += stale
+                found.superseded += stale
+                found.damaged += damaged
                 if stale:
                     why = "asked for" if spec.label in rerun else "its code changed"
-                    notices.append(f"{spec.label} on {task.name}: runs again ({why}); old runs lie in superseded/")
+                    found.notices.append(
+                        f"{spec.label} on {task.name}: runs again ({why}); old runs lie in superseded/"
+                    )
                 kept = [block for block in blocks if block not in stale]
                 ranges = self._missing_ranges(kept, entrant, task)
-                num_done += len(self._seeds(entrant, task)) - sum(last - first + 1 for first, last in ranges)
-                batches += plan_batches(spec, task, ranges, self.record.protocol)
-        for block in superseded:  # only when every block was found whole
-            self.folder.supersede(block)
-        return batches, num_done, notices
+                found.num_done += len(self._seeds(entrant, task)) - _count(ranges)
+                found.batches += plan_batches(spec, task, ranges, self.record.protocol)
+        if found.damaged:
+            found.notices.append(_described(self.folder, found.damaged) + " damaged/; their seeds run again")
+        return found
 
     @property
     def labels(self) -> list[str]:
@@ -293,13 +314,49 @@ class Study:
 
     def missing(self) -> list[tuple[str, str, int]]:
         """(strategy, task, number of runs) still missing."""
-        lacking = []
+        return [(label, task, _count(ranges)) for label, task, ranges in self.missing_ranges()]
+
+    def missing_ranges(self) -> list[tuple[str, str, list[tuple[int, int]]]]:
+        """(strategy, task, ranges of seeds) still missing; runs in damaged blocks are missing, too."""
+        found = []
         for entrant in self._entrants:
             for task in self._tasks_of(entrant):
                 ranges = self._missing_ranges(self._blocks(entrant, task), entrant, task)
                 if ranges:
-                    lacking.append((entrant.label, task.name, sum(last - first + 1 for first, last in ranges)))
-        return lacking
+                    found.append((entrant.label, task.name, ranges))
+        return found
+
+    def damaged(self) -> list[Damage]:
+        """Files among the study's blocks that are damaged or misplaced."""
+        places = [(entrant, task) for entrant in self._entrants for task in self._tasks_of(entrant)]
+        return [damage for entrant, task in places for damage in self.folder.scan(self._identity(entrant, task))[1]]
+
+    def check_complete(self, label: str | None = None, task: str | None = None) -> None:
+        """Refuse what needs all runs, or all of one strategy or task.
+
+        Raises:
+            InvalidInputError: Runs are missing.
+        """
+        for lacking, where, count in self.missing():
+            if label in (None, lacking) and task in (None, where):
+                damaged = self.damaged()
+                why = f"; damaged: {self.folder.show(damaged[0].path)} {damaged[0].reason}" if damaged else ""
+                raise InvalidInputError(
+                    f"{self.folder.shown} is not complete ({lacking} on {where} lacks {count} of "
+                    f"{self.record.num_seeds} runs{why}): repeat the command that runs it"
+                )
+
+    def write_record(self, is_alone: bool) -> None:
+        """Make this the study that the folder reports; call it inside ``updating``.
+
+        Traces that were added meanwhile stay. When other commands work on the study, theirs stays, too.
+
+        Raises:
+            InvalidInputError: The folder holds another study, or another command uses one of the labels.
+        """
+        record = updated_record(self.folder, self.record, is_alone)
+        note_tables(self.folder, [(task.name, task.table) for task in self._tasks])
+        self.folder.write_text(self.folder.study_file, record.to_toml())
 
     def add_trace(self, path: str | Path, label: str, task: str | None = None) -> list[str]:
         """Replay the runs of a method that ran elsewhere under the study's protocol, and compare them from now on.
@@ -317,35 +374,61 @@ class Study:
             RunsFailedError: The runs cannot be stored.
         """
         check_label(label)
-        if label in [
-            *(entry.label for entry in self.record.strategies),
-            *(entry.label for entry in self.record.traces),
-        ]:
-            raise InvalidInputError(
-                f"the study has a strategy or trace {label!r} already: choose another --label; the rows of several "
-                "tasks go into one file with a column task"
-            )
+        if label in [entry.label for entry in self.record.strategies]:
+            raise self._label_is_taken(label)
         record, rules = self.record, Rules(self.record.protocol, self.record.study_seed)
         trace, notices = read_trace(Path(path), {entry.name: entry for entry in self._tasks}, task)
         notices += check_runs(trace, record.protocol, record.num_seeds)
         entry = trace.record(label)
+        self._check_trace(entry, record)
         spec = ReplaySpec.of(entry, trace)
+        plans: list[BatchPlan] = []
+        damaged: list[Damage] = []
         for covered in self._tasks_of(entry):  # whether every run reaches its budget is found by running it
-            for plan in plan_batches(spec, covered, seed_ranges(trace.seeds(covered.name)), record.protocol):
-                run_seeds(spec, covered, rules, plan.run_seeds)
+            blocks, torn = self.folder.scan(self._identity(entry, covered))
+            damaged += torn
+            seeds = trace.seeds(covered.name)
+            plans += plan_batches(spec, covered, missing_seeds(blocks, max(seeds) + 1, seeds), record.protocol)
+        for plan in plans:
+            run_seeds(spec, plan.task, rules, plan.run_seeds)
         self._rows[entry.sha256] = trace
-        plans = []
-        for covered in self._tasks_of(entry):
-            ranges = self._missing_ranges(self._blocks(entry, covered), entry, covered)
-            plans += plan_batches(spec, covered, ranges, record.protocol)
-        trace.write(self.folder.trace_path(entry.sha256))
+        with updating(self.folder.path):
+            remove_abandoned(self.folder.path)
+            for damage in damaged:
+                self.folder.set_aside(damage)
+            trace.write(self.folder.trace_path(entry.sha256))
+        if damaged:
+            notices.append(_described(self.folder, damaged) + " damaged/; their seeds run again")
         failures = [report.failure for report in execute(plans, rules, self.path, 1) if report.failure]
+        if not failures:
+            failures = [
+                f"{label} on {covered.name}: {count} runs were not stored"
+                for covered in self._tasks_of(entry)
+                if (count := _count(self._missing_ranges(self._blocks(entry, covered), entry, covered)))
+            ]
         if failures:
             raise RunsFailedError(failures)
-        self.record = replace(record, traces=(*record.traces, entry))
+        with updating(self.folder.path):
+            stored = read_record(self.folder.study_file)  # others may have added to it meanwhile
+            self._check_trace(entry, stored)
+            if entry not in stored.traces:
+                stored = replace(stored, traces=(*stored.traces, entry))
+                self.folder.write_text(self.folder.study_file, stored.to_toml())
+        if entry not in record.traces:
+            self.record = replace(record, traces=(*record.traces, entry))
         self.__dict__.pop("analysis", None)
-        self.folder.write_text(self.folder.study_file, self.record.to_toml())
         return notices
+
+    def _check_trace(self, trace: TraceRecord, record: StudyRecord) -> None:
+        """Refuse a trace whose label belongs to something else; the same trace again is no mistake."""
+        if trace not in record.traces and trace.label in record.labels:
+            raise self._label_is_taken(trace.label)
+
+    def _label_is_taken(self, label: str) -> InvalidInputError:
+        return InvalidInputError(
+            f"the study has a strategy or trace {label!r} already: choose another --label; the rows of several "
+            "tasks go into one file with a column task"
+        )
 
     def export(
         self, trace: str | None = None, formats: Sequence[str] = ("parquet",), task: str | None = None
@@ -366,18 +449,15 @@ class Study:
         for name in formats:
             if name not in ("parquet", "csv"):
                 raise UnknownNameError("format", name, ("parquet", "csv"))
+        with updating(self.folder.path):
+            remove_abandoned(self.folder.path)
         labels = self.labels
         if trace is not None and trace not in labels:
             raise UnknownNameError("strategy", trace, labels, "this study")
         tasks = {entry.name: entry for entry in self._tasks}
         if task is not None and task not in tasks:
             raise UnknownNameError("task", task, tasks, "this study")
-        for lacking, where, count in self.missing():
-            if trace in (None, lacking) and task in (None, where):
-                raise InvalidInputError(
-                    f"{self.path} is not complete ({lacking} on {where} lacks {count} runs): "
-                    "repeat the command that runs it"
-                )
+        self.check_complete(trace, task)
         stored = [
             StoredRuns(
                 entrant.label, entrant in self._traces, entry, self._blocks(entrant, entry), self.record.num_seeds
@@ -452,22 +532,46 @@ def open_study(path: str | Path) -> Study:
     """The study that was last run in a folder.
 
     Raises:
-        InvalidInputError: The folder holds no study.
+        InvalidInputError: The folder holds no study, or its record is damaged.
+        StoreError: A table that its runs were made with is not here.
     """
     folder = StudyFolder(Path(path))
     if not folder.study_file.is_file():
         raise InvalidInputError(f"{path} holds no study (no study.toml): name the folder that compare or run printed")
-    file = read_study_file(folder.study_file)
-    if file.seeds is None or file.tasks is None or file.strategies is None:
-        raise InvalidInputError(f"{folder.study_file} is no complete record: it needs seeds, tasks and strategies")
-    strategies = tuple(
-        StrategyRecord(entry["label"] or entry["use"], entry["use"], entry["parameters"]) for entry in file.strategies
-    )
-    protocol = Protocol.from_mapping(file.protocol, str(folder.study_file))
-    record = StudyRecord(
-        strategies, file.tasks, file.seeds, protocol, file.study_seed or 0, file.report, file.quoted, file.traces
-    )
-    return Study(folder, record, [load_task(name, protocol.fidelity) for name in file.tasks])
+    record = read_record(folder.study_file)
+    return Study(folder, record, load_tasks(folder, record.tasks, record.protocol))
+
+
+def load_tasks(folder: StudyFolder, names: Sequence[str], protocol: Protocol) -> list[Task]:
+    """The tasks of a study, whose tables must be those that its stored runs were made with.
+
+    Raises:
+        UnknownNameError: There is no such task.
+        StoreError: A table is missing here, or it has another digest.
+    """
+    known = all_task_names()
+    for name in names:
+        check_task_exists(folder, name, known)
+    tasks = []
+    for name in names:
+        try:
+            tasks.append(load_task(name, protocol.fidelity))
+        except InvalidInputError:  # perhaps it is another table, which lacks what the study needs
+            if name in task_names():
+                check_digest(folder, name, load_table(split_task_name(name)[0]))
+            raise
+        check_digest(folder, name, tasks[-1].table)
+    return tasks
+
+
+def _count(ranges: Iterable[tuple[int, int]]) -> int:
+    return sum(last - first + 1 for first, last in ranges)
+
+
+def _described(folder: StudyFolder, damaged: Sequence[Damage]) -> str:
+    others = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+    first = damaged[0]
+    return f"damaged block{'s' * (len(damaged) > 1)}: {folder.show(first.path)} {first.reason}{others}; moved to"
 
 
 def canonical_command(record: StudyRecord) -> str:

@@ -1,4 +1,5 @@
 import ast
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -123,3 +124,11 @@ def test_unknown_task_of_a_study(study):
 def test_load_task_gives_the_anchors_of_the_table():
     task = load_task("nb201-cifar100")
     assert task.space.to_key(task.report.optimum) == "333133"
+
+
+def test_every_generated_file_of_a_report_goes_when_the_next_report_does_not_write_it(study, tmp_path):
+    shutil.copytree(study.path, tmp_path / "study")
+    copy = open_study(tmp_path / "study")
+    (copy.folder.report_folder / "paper.tex").write_text(r"\input{main.tex}", encoding="utf-8")
+    copy.write_report(["markdown"])
+    assert sorted(path.name for path in copy.folder.report_folder.iterdir()) == ["paper.tex", "report.md"]

@@ -1,6 +1,7 @@
 """The command line as a user meets it: processes, exit codes, one clear line for each mistake."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -194,16 +195,28 @@ def test_a_mistake_gets_one_line_and_leaves_nothing(cli, tmp_path, arguments, me
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_torn_block_is_named_and_nothing_is_lost(cli, tmp_path):
+@pytest.mark.parametrize("damage", ["torn", "altered", "misnamed"])
+def test_a_damaged_block_is_moved_aside_and_its_runs_are_done_again(cli, tmp_path, damage):
     assert cli("compare", *SMALL, "--out", "s").returncode == 0
     (path,) = blocks(tmp_path / "s")
-    path.write_bytes(path.read_bytes()[:500])
-    for arguments in (("compare", *SMALL, "--out", "s"), ("report", "s"), ("status", "s")):
-        done = cli(*arguments)
-        assert done.returncode == 2
-        assert re.fullmatch(r"error: \S+seeds-0-11\.parquet is torn or no Parquet file: .*\n", done.stderr)
-    path.unlink()
-    assert cli("compare", *SMALL, "--out", "s").returncode == 0
+    before = {file.name: file.read_bytes() for file in (tmp_path / "s" / "report").iterdir()}
+    whole = path.read_bytes()
+    if damage == "misnamed":
+        path.rename(path.with_name("seeds-2-13.parquet"))
+    else:
+        path.write_bytes(whole[:500] if damage == "torn" else whole[:500] + bytes([whole[500] ^ 1]) + whole[501:])
+    assert "; damaged: s/runs/" in cli("report", "s").stderr
+    status = cli("status", "s")
+    assert status.returncode == 0
+    assert "0 of 12 runs done" in status.stdout
+    assert re.search(r"\n  damaged: s/runs/\S+\.parquet .*: the command that runs the study moves it", status.stdout)
+    done = cli("compare", *SMALL, "--out", "s")
+    assert done.returncode == 0
+    line, _ = done.stderr.splitlines()
+    assert re.fullmatch(r"damaged block: s/runs/\S+\.parquet .*; moved to damaged/; their seeds run again", line)
+    assert len(list((tmp_path / "s" / "damaged").rglob("*.parquet"))) == 1
+    assert path.read_bytes() == whole
+    assert {file.name: file.read_bytes() for file in (tmp_path / "s" / "report").iterdir()} == before
 
 
 def test_a_corrupt_cache_is_named(cli, tmp_path):
@@ -257,7 +270,13 @@ def test_json_is_all_that_stands_on_standard_output(cli, arguments):
 
 def test_json_of_status_and_report(cli):
     assert cli("run", *SMALL, "--out", "s").returncode == 0
-    assert json.loads(cli("status", "s", "--json").stdout) == {"runs": 12, "done": 12, "missing": [], "failures": []}
+    assert json.loads(cli("status", "s", "--json").stdout) == {
+        "runs": 12,
+        "done": 12,
+        "missing": [],
+        "damaged": [],
+        "failures": [],
+    }
     done = json.loads(cli("report", "s", "--format", "csv", "--json").stdout)
     names = ["main", "nb201-cifar10", "spending", "anytime", "anytime_seconds"]
     assert done == {"folder": "s/report", "files": [f"{name}.csv" for name in names]}
@@ -307,10 +326,26 @@ def test_stale_runs_stay_where_they_are_when_the_study_is_refused(cli, tmp_path)
     (tmp_path / "my_search.py").write_text(MY_SEARCH)
     assert cli(*mine).returncode == 0
     (tmp_path / "my_search.py").write_text(MY_SEARCH.replace("+ offset", "+ offset + 1"))
-    (torn,) = (tmp_path / "s" / "runs" / "nb201-cifar100").glob("random-search-*/*.parquet")
-    torn.write_bytes(b"torn")
-    assert cli(*mine).returncode == 2
-    assert not (tmp_path / "s" / "superseded").exists()
+    record = (tmp_path / "s" / "study.toml").read_bytes()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("*")}
+    for refused, message in {
+        (
+            "--evaluations",
+            "5",
+        ): "s holds a study with evaluations 4, but this command has evaluations 5: a",
+        (
+            "--study-seed",
+            "3",
+        ): "s holds a study with study seed 0, but this command has study seed 3: a folder",
+        ("--rerun", "x"): "unknown label 'x' in rerun",
+        ("--tasks", "graph-cora", "--verify", "1"): "no task of this study can be verified",
+    }.items():
+        done = cli(*mine, *refused)
+        assert done.returncode == 2, refused
+        assert message in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("*")} == before
+    assert (tmp_path / "s" / "study.toml").read_bytes() == record
 
 
 def test_a_log_is_shown_only_while_its_runs_are_missing(cli, tmp_path):
@@ -485,3 +520,105 @@ def test_stopped_is_one_line_and_the_same_command_goes_on(tmp_path, sent, code, 
     assert errors.splitlines()[-1] == "stopped; the same command goes on where it stopped"
     assert "Traceback" not in errors
     assert "Warning" not in errors
+
+
+WANDERERS = """
+import os, sys
+
+def moves(problem, rng):
+    os.chdir("/")
+    while True:
+        yield problem.space.sample(rng)
+
+def leaves(problem, rng):
+    yield problem.space.sample(rng)
+    sys.exit(0)
+
+def prints(problem, rng):
+    print("{")
+    os.system("echo {")
+    while True:
+        yield problem.space.sample(rng)
+"""
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_strategy_may_change_the_folder_and_print(cli, tmp_path, jobs):
+    (tmp_path / "my.py").write_text(WANDERERS)
+    strategies = "my:moves,my:prints,random-search"
+    done = cli("compare", "--strategies", strategies, *SMALL[2:], "--out", "s", "--jobs", jobs, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["command"].startswith("nasbench-harness compare")
+    assert done.stderr.count("{") > 1  # both prints
+    assert "36 of 36 runs done" in cli("status", "s").stdout
+    assert (tmp_path / "s" / "report" / "main.tex").is_file()
+
+
+@pytest.mark.parametrize("verb", ["compare", "run"])
+def test_a_strategy_that_ends_the_program_is_a_failure(cli, tmp_path, verb):
+    (tmp_path / "my.py").write_text(WANDERERS)
+    done = cli(verb, "--strategies", "random-search,my:leaves", *SMALL[2:], "--out", "s")
+    assert done.returncode == 1
+    assert "failed: my:leaves on nb201-cifar10, seeds 0-11" in done.stderr
+    assert "12 of 24 runs were stored in s; the rest failed" in done.stderr
+
+
+def test_runs_that_vanish_are_named(cli, tmp_path):
+    (tmp_path / "my.py").write_text(
+        "import pathlib\n"
+        "def removes(problem, rng):\n"
+        "    for path in pathlib.Path('s').rglob('seeds-*.parquet'):\n"
+        "        path.unlink()\n"
+        "    while True:\n"
+        "        yield problem.space.sample(rng)\n"
+    )
+    done = cli("compare", "--strategies", "random-search,my:removes", *SMALL[2:], "--out", "s")
+    assert done.returncode == 1
+    assert "failed: random-search on nb201-cifar10: seeds 0-11 were not stored" in done.stderr
+    assert not (tmp_path / "s" / "report").exists()
+
+
+def test_a_full_disk_behind_standard_output_is_one_line(cli, tmp_path):
+    for environment in ({"PYTHONUNBUFFERED": "1"}, {"PYTHONUNBUFFERED": ""}):
+        for verb in (("compare", *SMALL, "--out", "s"), ("tables", "list", "--json"), ("--help",)):
+            with open("/dev/full", "w") as full:
+                command = [sys.executable, "-m", "nasbench_harness", *verb]
+                done = subprocess.run(
+                    command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, env={**os.environ, **environment}
+                )
+            assert done.returncode == 1
+            assert done.stderr.splitlines()[-1].startswith(b"error: cannot write the output: No space left on device")
+            assert b"Traceback" not in done.stderr
+    assert "12 of 12 runs done" in cli("status", "s").stdout
+
+
+def test_terminals_that_are_narrow_or_know_ascii_only_get_everything_else(cli, tmp_path):
+    narrow = {"PYTHONIOENCODING": "ascii", "COLUMNS": "20"}
+    done = cli("compare", *SMALL, "--out", "s", **narrow)
+    assert done.returncode == 0, done.stderr
+    status = cli("status", "s", **narrow)
+    assert status.stdout.startswith("12 of 12 runs done")
+    assert "?" in done.stdout  # for ± and –
+
+
+def test_very_long_names(cli, tmp_path):
+    name = "x" * 256
+    assert cli("compare", "--strategies", f"{name}=random-search", *SMALL[2:], "--out", "s").returncode == 0
+    exported = cli("export", "s", "--trace", name)
+    assert exported.returncode == 0
+    assert (tmp_path / exported.stdout.strip()).is_file()
+    for verb in (("status", name), ("compare", *SMALL, "--out", name), ("add-trace", "s", name, "--label", "y")):
+        done = cli(*verb)
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_study_file_that_promises_nothing_or_too_much(cli, tmp_path):
+    assert cli("run", *SMALL, "--out", "s").returncode == 0
+    path = tmp_path / "s" / "study.toml"
+    for number in ("0", "10000000000"):
+        path.write_text(re.sub("seeds = .*", f"seeds = {number}", path.read_text(), count=1))
+        for verb in (("status", "s"), ("report", "s"), ("compare", *SMALL, "--out", "s")):
+            done = cli(*verb)
+            assert done.returncode == 2
+            assert re.fullmatch(rf"error: \S+s/study.toml: seeds: input should be .*, not {number}\n", done.stderr)

@@ -175,6 +175,17 @@ def test_a_cache_that_cannot_be_written_is_an_obstacle_until_all_tables_lie_in_i
     assert obstacles(doctor._cache(tables)) == []
 
 
+def test_a_cache_that_is_read_only_is_accepted_when_every_table_lies_in_it(cache, monkeypatch, no_imports):
+    cache.mkdir()
+    monkeypatch.setattr(doctor, "_why_not_writable", lambda folder: "Read-only file system")
+    tables = [Check("tables", "nb201", "ok", "3 tasks, cached, digests right")]
+    check = next(check for check in doctor._cache(tables) if check.name == "cache folder")
+    assert (check.state, check.advice) == ("ok", "")
+    assert "read only (Read-only file system)" in check.detail
+    tables = [Check("tables", "nb201", "ok", "3 tasks, not cached yet: converted on first use")]
+    assert obstacles(doctor._cache(tables)) == ["cache folder"]
+
+
 def test_leftovers_are_named_and_the_advice_removes_them(cache, no_imports):
     left = cache / "tables" / ".nb201-0.2.0-3-a b"
     left.mkdir(parents=True)

@@ -1,5 +1,7 @@
 """Imported tables through the whole harness: searched, scored and reported; test accuracy chooses nothing."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -87,6 +89,44 @@ def test_several_fidelities_must_be_named_and_seconds_are_those_of_the_fidelity(
     assert (cheap.frame().evaluations == 20).all()
     whole = compare(["random-search"], ["mine-one"], seeds=10, simulated_seconds=40, fidelity=10, out=tmp_path / "b")
     assert (whole.frame().evaluations == 2).all()
+
+
+def test_a_study_names_a_table_that_is_missing_or_another_one(imported, tmp_path, cli):
+    cache = {"NASBENCH_HARNESS_CACHE": str(tmp_path / "cache")}
+    out = ("--strategies", "random-search", "--tasks", "mine-one", "--fidelity", "10", "--seeds", "10")
+    out += ("--evaluations", "9", "--out", "s")
+    assert cli("compare", *out, **cache).returncode == 0
+    assert (tmp_path / "s" / "tables" / "mine.toml").read_text() == SPEC
+    before = {path: path.read_bytes() for path in (tmp_path / "s").rglob("*") if path.is_file()}
+    digest = load_table("mine").digest[:16]
+    verbs = [("status", "s"), ("report", "s"), ("export", "s"), ("compare", *out)]
+    remake = ("tables", "import", "mine.csv", "--spec", "s/tables/mine.toml", "--name", "mine")
+
+    assert cli("tables", "remove", "mine", **cache).returncode == 0
+    for verb in verbs[:3]:
+        done = cli(*verb, **cache)
+        assert done.returncode == 2
+        assert done.stderr == (
+            f"error: the table mine of the study s is not here: digest {digest}, source made here: "
+            "nasbench-harness tables import FILE --spec s/tables/mine.toml --name mine\n"
+        )
+    assert "the table mine of the study s is not here" in cli(*verbs[3], **cache).stderr
+
+    frame = pd.read_csv(tmp_path / "mine.csv")
+    frame.assign(v10=frame.v10 + 1).to_csv(tmp_path / "other.csv", index=False)
+    assert cli(remake[0], remake[1], "other.csv", *remake[3:], **cache).returncode == 0
+    for verb in verbs:
+        done = cli(*verb, **cache)
+        assert done.returncode == 2
+        assert re.fullmatch(
+            f"error: the runs of mine-one in s were made with a table mine of digest {digest} \\(made here, version .*"
+            r"\), but the one here has digest [0-9a-f]{16}: nasbench-harness tables import FILE --spec "
+            r"s/tables/mine.toml --name mine --replace, or compare under another --out\n",
+            done.stderr,
+        )
+    assert {path: path.read_bytes() for path in (tmp_path / "s").rglob("*") if path.is_file()} == before
+    assert cli(*remake, "--replace", **cache).returncode == 0
+    assert "10 of 10 runs done" in cli("status", "s", **cache).stdout
 
 
 def test_without_tasks_only_embedded_tables_are_compared(imported):

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import Any, Never
 
 import click
 
 from nasbench_harness.errors import HarnessError
+
+# Writing to a file that is named says its name: these without one come from standard output.
+_OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 class _Terminated(KeyboardInterrupt):
@@ -35,25 +42,70 @@ def _terminable() -> Iterator[None]:
 class Group(click.Group):
     """Turns the harness's own errors, and wrong arguments, into one line and exit code 2."""
 
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run the command; output that cannot be written ends it with one line and exit code 1."""
+        _accept_every_character()
+        try:
+            return super().main(*arguments, **options)
+        except OSError as error:
+            if error.filename is not None or error.errno not in _OUTPUT_ERRORS:
+                raise
+            say(f"error: cannot write the output: {error.strerror}; everything that was run is stored")
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the end of the process would fail once more
+            sys.exit(1)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; a mistake ends with exit code 2, Ctrl-C with 130, SIGTERM with 143."""
         try:
             with _terminable():
                 return super().invoke(ctx)
         except HarnessError as error:
-            click.echo(f"error: {error}", err=True)
+            say(f"error: {error}")
             ctx.exit(2)
         except click.UsageError as error:
             if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # not in every click
                 raise
             message = error.format_message().rstrip(".")
-            click.echo(
-                f"error: {message[:1].lower()}{message[1:]} (see {(error.ctx or ctx).command_path} --help)", err=True
-            )
+            say(f"error: {message[:1].lower()}{message[1:]} (see {(error.ctx or ctx).command_path} --help)")
             ctx.exit(2)
         except KeyboardInterrupt as error:
-            click.echo("\nstopped; the same command goes on where it stopped", err=True)
+            say("\nstopped; the same command goes on where it stopped")
             ctx.exit(143 if isinstance(error, _Terminated) else 130)
+
+
+def say(text: str) -> None:
+    """Print a line on standard error; when that cannot be written, the command goes on all the same."""
+    with suppress(OSError):
+        click.echo(text, err=True)
+
+
+@contextmanager
+def only_json(is_active: bool) -> Iterator[None]:
+    """Send what strategies print, in this process or in its workers, to standard error: standard output is JSON."""
+    if not is_active or sys.stdout is None:
+        yield
+        return
+    sys.stdout.flush()
+    with redirect_stdout(sys.stderr):
+        try:
+            kept = os.dup(1)
+            os.dup2(2, 1)
+        except OSError:  # there is no standard output or error
+            yield
+            return
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                sys.stderr.flush()
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+def _accept_every_character() -> None:
+    """Where the terminal's encoding lacks a character, print a question mark instead of failing."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -10,7 +10,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
-import click
+from nasbench_harness.cli.base import say
 
 if TYPE_CHECKING:
     from nasbench_harness.api import Plan
@@ -28,17 +28,16 @@ def progress_bar(plan: Plan) -> Iterator[Callable[[BatchReport], None]]:
     if not sys.stderr.isatty():
         last = -math.inf
 
-        def say(name: str, number: int) -> None:
+        def count(name: str, number: int) -> None:
             nonlocal last
             if monotonic() - last >= _SECONDS_BETWEEN_LINES:
                 last = monotonic()
-                click.echo(f"{name}: {number:,} architectures trained", err=True)
+                say(f"{name}: {number:,} architectures trained")
 
-        with _learning(plan, say):
-            yield lambda entry: click.echo(
+        with _learning(plan, count):
+            yield lambda entry: say(
                 f"{entry.task}  {entry.label}: "
-                + ("failed" if entry.failure else f"{entry.num_runs} runs, {entry.seconds:.2f} s"),
-                err=True,
+                + ("failed" if entry.failure else f"{entry.num_runs} runs, {entry.seconds:.2f} s")
             )
         return
     from rich.console import Console
@@ -76,11 +75,11 @@ def counted(noun: str) -> Iterator[Callable[[int, int | None], None]]:
     """Report how many there are so far, and of how many: a bar on a terminal, else a line for every 1,000."""
     if not sys.stderr.isatty():
 
-        def say(done: int, total: int | None) -> None:
+        def count(done: int, total: int | None) -> None:
             if done % 1_000 == 0:
-                click.echo(f"{done:,}{f' of {total:,}' if total is not None else ''} {noun}", err=True)
+                say(f"{done:,}{f' of {total:,}' if total is not None else ''} {noun}")
 
-        yield say
+        yield count
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -95,7 +94,7 @@ def counted(noun: str) -> Iterator[Callable[[int, int | None], None]]:
 def training_bar() -> Iterator[Callable[[int, int, str], None]]:
     """Finished trainings and what they are for: a bar with the remaining time on a terminal, else plain lines."""
     if not sys.stderr.isatty():
-        yield lambda done, total, noun: click.echo(f"{done} of {total} {noun}", err=True)
+        yield lambda done, total, noun: say(f"{done} of {total} {noun}")
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

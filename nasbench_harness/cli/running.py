@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nasbench_harness.cli.base import say
 from nasbench_harness.cli.progress import progress_bar
 from nasbench_harness.errors import InvalidInputError
 
@@ -35,7 +36,7 @@ def run_study(
 ) -> tuple[Plan, str]:
     """Plan and run a study; returns the plan and a line that says how fast it went.
 
-    ``before`` is called when all is planned and nothing has run.
+    ``before`` is called when all is planned and nothing has changed. The plan has not ended: call its ``end``.
     """
     from nasbench_harness.api import DEFAULT_SEEDS, PAPER_RESAMPLES, PAPER_SEEDS, execute_plan, plan_study
     from nasbench_harness.engine.execution import Rules
@@ -77,20 +78,24 @@ def run_study(
     if before is not None:
         before(plan.study)
     for notice in plan.notices:
-        click.echo(notice, err=True)
+        say(notice)
     elsewhere = [trace.label for trace in file.traces if trace not in plan.study.record.traces]
     if elsewhere:
-        click.echo(f"traces of {config} are not in {plan.study.path}: add-trace {', '.join(elsewhere)}", err=True)
+        say(f"traces of {config} are not in {plan.study.folder.shown}: add-trace {', '.join(elsewhere)}")
     for line in _forecasts(plan, rules.protocol.evaluations):
-        click.echo(line, err=True)
+        say(line)
     start = perf_counter()
     reports = _with_progress(plan, rules, execute_plan)
-    failures = [entry.failure for entry in reports if entry.failure]
+    failures = [f"failed: {line}" for entry in reports for line in entry.failure.splitlines()]
+    known = [f"failed: {entry.label} on {entry.task}" for entry in reports if entry.failure]
+    missing = plan.not_stored()
+    failures += [f"failed: {line}" for line in missing if not f"failed: {line}".startswith(tuple(known))]
     if failures:
         for failure in failures:
-            click.echo(f"failed: {failure}", err=True)
-        done = sum(entry.num_runs for entry in reports if not entry.failure)
-        click.echo(f"{done:,} of {plan.num_runs:,} runs were stored in {plan.study.path}; the rest failed", err=True)
+            say(failure)
+        num_missing = sum(count for _, _, count in plan.study.missing())
+        stored = max(0, plan.num_runs - num_missing)
+        say(f"{stored:,} of {plan.num_runs:,} runs were stored in {plan.study.folder.shown}; the rest failed")
         raise click.exceptions.Exit(1)
     return plan, _speed(plan, sum(entry.num_evaluations for entry in reports), perf_counter() - start)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from nasbench_harness.cli.base import json_option, main
+from nasbench_harness.cli.base import json_option, main, only_json
 from nasbench_harness.cli.options import study_options
 from nasbench_harness.cli.running import run_study
 from nasbench_harness.cli.verifying import check_verification, verify_study
@@ -37,9 +37,12 @@ def compare(as_json: bool, top: int | None, **options: Any) -> None:
 
     The same command again does nothing that is done already; with more seeds, tasks or strategies it runs only those.
     """
-    plan, speed = run_study(**options, before=None if top is None else partial(check_verification, top=top))
-    study = plan.study
-    names = study.write_report()
+    from nasbench_harness.api import write_report
+
+    with only_json(as_json):
+        plan, speed = run_study(**options, before=None if top is None else partial(check_verification, top=top))
+    study, names = write_report(plan.study)
+    plan.end()
     if as_json:
         click.echo((study.folder.report_folder / "report.json").read_text(encoding="utf-8"), nl=False)
     else:
@@ -57,12 +60,14 @@ def compare(as_json: bool, top: int | None, **options: Any) -> None:
 @json_option
 def run(as_json: bool, **options: Any) -> None:
     """Run what is missing, without a report."""
-    plan, speed = run_study(**options)
+    with only_json(as_json):
+        plan, speed = run_study(**options)
+    plan.end()
     if as_json:
-        record = {"folder": str(plan.study.path), "runs": plan.num_runs, "already_done": plan.num_done}
+        record = {"folder": str(plan.study.folder.shown), "runs": plan.num_runs, "already_done": plan.num_done}
         click.echo(json.dumps(record))
     click.echo(speed, err=as_json)
-    click.echo(f"study: {plan.study.path}", err=as_json)
+    click.echo(f"study: {plan.study.folder.shown}", err=as_json)
 
 
 @main.command()
@@ -84,14 +89,18 @@ def status(folder: Path, is_watched: bool, interval: float | None, as_json: bool
         _watch(folder, 1.0 if interval is None else interval, as_json)
         return
     study = open_study(folder)
-    record, missing = study.record, study.missing()
+    record, missing, damaged = study.record, study.missing(), study.damaged()
     total = study.num_runs
     lacking = sum(count for _, _, count in missing)
     # Logs of runs that were done later say nothing any more.
-    failures = sorted(str(path) for path in (study.path / "failures").glob("*.log")) if missing else []
+    failures = (
+        sorted(str(study.folder.show(path)) for path in (study.path / "failures").glob("*.log")) if missing else []
+    )
     if as_json:
         rows = [{"strategy": label, "task": task, "missing": count} for label, task, count in missing]
-        click.echo(json.dumps({"runs": total, "done": total - lacking, "missing": rows, "failures": failures}))
+        torn = [str(study.folder.show(damage.path)) for damage in damaged]
+        counts = {"runs": total, "done": total - lacking, "missing": rows, "damaged": torn, "failures": failures}
+        click.echo(json.dumps(counts))
         return
     click.echo(
         f"{total - lacking:,} of {total:,} runs done: {len(record.strategies)} strategies × "
@@ -100,6 +109,11 @@ def status(folder: Path, is_watched: bool, interval: float | None, as_json: bool
     )
     for label, task, count in missing:
         click.echo(f"  {task}  {label}: {count} of {record.num_seeds} missing")
+    for damage in damaged:
+        click.echo(
+            f"  damaged: {study.folder.show(damage.path)} {damage.reason}: the command that runs the study moves it "
+            "to damaged/ and runs its seeds again"
+        )
     for failure in failures:
         click.echo(f"  failed before: {failure}")
 
@@ -115,20 +129,17 @@ def status(folder: Path, is_watched: bool, interval: float | None, as_json: bool
 )
 @json_option
 def report(folder: Path, formats: tuple[str, ...], as_json: bool) -> None:
-    """Write the report of a study again, from its stored runs."""
+    """Write the report of a study again, from its stored runs.
+
+    The folder report/ then holds these files only; files that you put there yourself stay.
+    """
     from nasbench_harness.api import open_study
 
     study = open_study(folder)
-    missing = study.missing()
-    if missing:
-        label, task, count = missing[0]
-        raise InvalidInputError(
-            f"{folder} is not complete ({label} on {task} lacks {count} of {study.record.num_seeds} runs): "
-            "repeat the command that runs it"
-        )
+    study.check_complete()
     names = study.write_report(_FORMATS if _ALL in formats else formats or None)
     if as_json:
-        click.echo(json.dumps({"folder": str(study.folder.report_folder), "files": names}))
+        click.echo(json.dumps({"folder": str(study.folder.show(study.folder.report_folder)), "files": names}))
         return
     _print_report(study)
     click.echo(_place(study, names))
@@ -157,7 +168,7 @@ def _place(study: Any, names: list[str]) -> str:
     first = [name for name in _FIRST_FILES if name in names]
     rest = len(names) - len(first)
     shown = [*first, *([f"{rest} more"] if rest else [])]
-    return f"report: {study.folder.report_folder} ({', '.join(shown)})"
+    return f"report: {study.folder.show(study.folder.report_folder)} ({', '.join(shown)})"
 
 
 def _print_report(study: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from nasbench_harness.cli.base import json_option, main
+from nasbench_harness.cli.base import json_option, main, say
 from nasbench_harness.errors import InvalidInputError
 
 
@@ -27,8 +27,8 @@ def add_trace(folder: Path, file: Path, label: str, task: str | None, as_json: b
 
     study = open_study(folder)
     for notice in study.add_trace(file, label, task):
-        click.echo(notice, err=True)
-    trace = study.record.traces[-1]
+        say(notice)
+    trace = next(trace for trace in study.record.traces if trace.label == label)
     if as_json:
         click.echo(json.dumps({"label": label, "sha256": trace.sha256, "tasks": trace.tasks}))
         return
@@ -54,7 +54,8 @@ def export(folder: Path, trace: str | None, formats: tuple[str, ...], task: str 
 
     if trace is not None and "parquet" in formats:
         raise InvalidInputError("--trace writes the CSV that add-trace reads: leave --format out")
-    files = open_study(folder).export(trace, formats or ("parquet",), task)
+    study = open_study(folder)
+    files = [study.folder.show(path) for path in study.export(trace, formats or ("parquet",), task)]
     if as_json:
         click.echo(json.dumps({"files": [str(path) for path in files]}))
         return

@@ -29,7 +29,7 @@ DEFAULT_FORMATS = FORMATS[:-1]  # PNG on request: it would take as long as every
 def write_report(
     folder: StudyFolder, analysis: Analysis, command: str, formats: tuple[str, ...] = DEFAULT_FORMATS
 ) -> list[str]:
-    """Write the report's files; returns their names.
+    """Write the report's files, in place of all files of the report before; returns their names.
 
     Args:
         folder: Where the study lies.
@@ -38,9 +38,10 @@ def write_report(
         formats: Which of FORMATS to write.
     """
     names = []
-    for name, content in _files(analysis, command, formats):
-        folder.write_bytes(folder.report_folder / name, content if isinstance(content, bytes) else content.encode())
-        names.append(name)
+    with folder.replacing(folder.report_folder) as temporary:
+        for name, content in _files(analysis, command, formats):
+            (temporary / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+            names.append(name)
     return names
 
 

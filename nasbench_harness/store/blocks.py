@@ -1,10 +1,11 @@
-"""Blocks: Parquet files of up to 100 runs, written whole or not at all."""
+"""Blocks: Parquet files of up to 100 runs, written whole or not at all, with a digest of every byte."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,14 @@ import pyarrow.parquet as pq
 
 from nasbench_harness.arrays import AnyArray
 from nasbench_harness.errors import StoreError
+from nasbench_harness.store.writing import temporary_name
 
 CELL = 100  # seeds of one block
 _RECORD = b"nasbench_harness"
+# The digest stands in the footer, as text behind its key. It is that of the whole file with zeros in its own place.
+_DIGEST_KEY = b"nasbench_harness.sha256"
+_NO_DIGEST = b"0" * 64
+_BEFORE_DIGEST = _DIGEST_KEY + b"\x18\x40"  # how Parquet's footer writes the key and the length of its value
 # Chosen by measuring: the fastest encoding of each column that is not much larger than the smallest.
 _ENCODINGS = {
     "architecture": "DELTA_BINARY_PACKED",
@@ -24,6 +30,14 @@ _ENCODINGS = {
     "cost_s": "BYTE_STREAM_SPLIT",
     "finished_s": "BYTE_STREAM_SPLIT",
 }
+
+
+class DamagedBlockError(StoreError):
+    """A block that is truncated, altered, or not of this package; ``reason`` says which."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} {reason}: move it elsewhere and run again")
+        self.path, self.reason = path, reason
 
 
 def write_block(path: Path, columns: Mapping[str, AnyArray], record: Mapping[str, Any]) -> None:
@@ -34,20 +48,12 @@ def write_block(path: Path, columns: Mapping[str, AnyArray], record: Mapping[str
         columns: Flat columns of equal length.
         record: JSON-able description that goes into the file's footer.
     """
+    content = _with_digest(_parquet(columns, record))
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    table = pa.table({name: _as_arrow(column) for name, column in columns.items()})
-    table = table.replace_schema_metadata({_RECORD: json.dumps(record)})
+    temporary = temporary_name(path)
     try:
         with temporary.open("wb") as file:
-            pq.write_table(
-                table,
-                file,
-                compression="lz4",
-                use_dictionary=[name for name in columns if name.startswith("value_")],
-                column_encoding={name: encoding for name, encoding in _ENCODINGS.items() if name in columns},
-                write_statistics=False,
-            )
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -56,35 +62,94 @@ def write_block(path: Path, columns: Mapping[str, AnyArray], record: Mapping[str
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """The description in a block's footer.
+    """The description in a block's footer; every byte of the file is compared with the digest first.
+
+    Blocks of earlier versions have no digest: they are read as they are.
 
     Raises:
-        StoreError: The file is torn, or is no block.
+        DamagedBlockError: The file is truncated or altered, or is no block.
+        StoreError: The file cannot be read.
     """
-    try:
-        metadata = pq.read_metadata(path).metadata or {}
-    except (OSError, pa.ArrowException) as error:
-        raise _torn(path) from error
-    if _RECORD not in metadata:
-        raise StoreError(f"{path} was not written by nasbench-harness: move it elsewhere and run again")
-    record: dict[str, Any] = json.loads(metadata[_RECORD])
-    return record
+    return _record(path, _read(path))
 
 
 def read_columns(path: Path, names: Sequence[str] | None = None) -> dict[str, AnyArray]:
-    """Columns of a block, default all of them; names that it lacks are left out.
+    """Columns of a block, default all of them; names that are not in it are left out (see ``read_record``)."""
+    return _columns(path, _read(path), names)
 
-    Raises:
-        StoreError: The file is torn.
-    """
+
+def read_block(path: Path, names: Sequence[str] | None = None) -> tuple[dict[str, Any], dict[str, AnyArray]]:
+    """Both at once (see ``read_record``)."""
+    content = _read(path)
+    return _record(path, content), _columns(path, content, names)
+
+
+def _record(path: Path, content: bytes) -> dict[str, Any]:
     try:
-        with pq.ParquetFile(path) as file:
+        metadata = pq.read_metadata(pa.BufferReader(content)).metadata or {}
+        record = json.loads(metadata[_RECORD]) if _RECORD in metadata else None
+    except Exception as error:  # a footer without a digest can be altered in ways that raise nearly anything
+        raise _torn(path) from error
+    if not isinstance(record, dict):
+        raise DamagedBlockError(path, "was not written by nasbench-harness")
+    if _DIGEST_KEY in metadata and _BEFORE_DIGEST not in content:
+        raise _torn(path)
+    return record
+
+
+def _columns(path: Path, content: bytes, names: Sequence[str] | None) -> dict[str, AnyArray]:
+    try:
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
             stored = file.schema_arrow.names
             present = stored if names is None else [name for name in names if name in stored]
             table = file.read(present, use_threads=False)
         return {name: _as_numpy(table[name]) for name in present}
-    except (OSError, pa.ArrowException) as error:
+    except Exception as error:  # as above
         raise _torn(path) from error
+
+
+def _parquet(columns: Mapping[str, AnyArray], record: Mapping[str, Any]) -> bytearray:
+    table = pa.table({name: _as_arrow(column) for name, column in columns.items()})
+    table = table.replace_schema_metadata({_RECORD: json.dumps(record)})
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(
+        sink,
+        table.schema,
+        compression="lz4",
+        use_dictionary=[name for name in columns if name.startswith("value_")],
+        column_encoding={name: encoding for name, encoding in _ENCODINGS.items() if name in columns},
+        write_statistics=False,
+    ) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({_DIGEST_KEY: _NO_DIGEST})
+    return bytearray(memoryview(sink.getvalue()))
+
+
+def _with_digest(content: bytearray) -> bytearray:
+    place = content.rindex(_BEFORE_DIGEST + _NO_DIGEST) + len(_BEFORE_DIGEST)
+    content[place : place + len(_NO_DIGEST)] = sha256(content).hexdigest().encode()
+    return content
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a file, compared with their digest where they have one."""
+    try:
+        content = path.read_bytes()
+    except IsADirectoryError as error:
+        raise DamagedBlockError(path, "is a folder, not a block") from error
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}: make it readable, or move it elsewhere") from error
+    found = content.rfind(_BEFORE_DIGEST)
+    if found >= 0:
+        place = found + len(_BEFORE_DIGEST)
+        end = place + len(_NO_DIGEST)
+        view = memoryview(content)
+        digest = sha256(view[:place])
+        digest.update(_NO_DIGEST)
+        digest.update(view[end:])
+        if digest.hexdigest().encode() != content[place:end]:
+            raise DamagedBlockError(path, "does not match its digest")
+    return content
 
 
 def _as_arrow(column: AnyArray) -> Any:
@@ -103,5 +168,5 @@ def _as_numpy(column: Any) -> AnyArray:
     return np.frombuffer(array.buffers()[1], dtype, len(array), array.offset * dtype.itemsize)
 
 
-def _torn(path: Path) -> StoreError:
-    return StoreError(f"{path} is torn or no Parquet file: move or delete it, the same command runs its seeds again")
+def _torn(path: Path) -> DamagedBlockError:
+    return DamagedBlockError(path, "is torn or no Parquet file")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,8 @@ from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 
 TRACE_REFERENCE = "replayed trace"
+MAX_SEEDS = 1_000_000
+_MAX_BYTES = 2**24  # of a study file
 _HEADER = """\
 # The last command's record. To repeat it: nasbench-harness compare --config study.toml
 """
@@ -103,6 +106,37 @@ class StudyRecord:
     quoted: tuple[Quoted, ...] = ()
     traces: tuple[TraceRecord, ...] = ()
 
+    @property
+    def labels(self) -> list[str]:
+        """Labels of strategies and traces."""
+        return [*(entry.label for entry in self.strategies), *(trace.label for trace in self.traces)]
+
+    def joined(self, other: StudyRecord) -> StudyRecord:
+        """Both records as one, for commands that work on a study at the same time; what is in both is in it once.
+
+        Raises:
+            InvalidInputError: They give one label to different strategies or traces.
+        """
+        strategies = [*self.strategies]
+        known = [(entry.reference, _given(entry.parameters)) for entry in strategies]
+        strategies += [x for x in other.strategies if (x.reference, _given(x.parameters)) not in known]
+        traces = [*self.traces, *(trace for trace in other.traces if trace not in self.traces)]
+        labels = [*(entry.label for entry in strategies), *(trace.label for trace in traces)]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise InvalidInputError(
+                    f"another command works on this study now and compares something else as {label!r}: "
+                    "give yours another label, or wait until that one is done"
+                )
+        return replace(
+            self,
+            strategies=tuple(strategies),
+            tasks=tuple(dict.fromkeys([*self.tasks, *other.tasks])),
+            num_seeds=max(self.num_seeds, other.num_seeds),
+            quoted=tuple(dict.fromkeys([*self.quoted, *other.quoted])),
+            traces=tuple(traces),
+        )
+
     def to_toml(self) -> str:
         """The study file's text."""
         lines = [_HEADER + f"seeds = {self.num_seeds}", f"study_seed = {self.study_seed}"]
@@ -117,13 +151,17 @@ class StudyRecord:
                 f"use = {to_toml(strategy.reference)}",
                 f"label = {to_toml(strategy.label)}",
             ]
-            # TOML has no null: a parameter that is None is left out, in the identity too.
-            lines += [f"parameters = {to_toml({k: v for k, v in strategy.parameters.items() if v is not None})}"]
+            lines += [f"parameters = {to_toml(_given(strategy.parameters))}"]
         for quoted in self.quoted:
             lines += ["", "[[quoted]]", *_assignments(asdict(quoted))]
         for trace in self.traces:
             lines += ["", "[[traces]]", *_assignments(asdict(trace))]
         return "\n".join(lines) + "\n"
+
+
+def _given(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """TOML has no null: a parameter that is None is as good as left out."""
+    return {name: value for name, value in parameters.items() if value is not None}
 
 
 def _assignments(values: Mapping[str, Any]) -> list[str]:
@@ -153,13 +191,44 @@ def read_study_file(path: Path) -> StudyFile:
         UnknownNameError: A key does not exist.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            text = file.read(_MAX_BYTES + 1)
+        if len(text) > _MAX_BYTES:
+            raise InvalidInputError(f"{path} is no study file: it has more than {_MAX_BYTES:,} bytes")
+        content = tomllib.loads(text.decode())
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InvalidInputError(f"cannot read the study file {path}: {reason}") from error
     except tomllib.TOMLDecodeError as error:
         raise InvalidInputError(f"{path} is no TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InvalidInputError):
+            raise
+        raise InvalidInputError(f"{path} is no TOML: a number is too long, or brackets are too deep") from error
     return _validated(content, path)
+
+
+def read_record(path: Path) -> StudyRecord:
+    """Read a study file that names everything, as commands write it.
+
+    Raises:
+        InvalidInputError: It cannot be read, or is no complete record (see ``read_study_file``).
+    """
+    file = read_study_file(path)
+    if file.seeds is None or not file.tasks or not file.strategies:
+        raise InvalidInputError(f"{path} is no complete record: it needs seeds, tasks and strategies")
+    strategies = tuple(
+        StrategyRecord(entry["label"] or entry["use"], entry["use"], entry["parameters"]) for entry in file.strategies
+    )
+    names = [*file.tasks], [*(entry.label for entry in strategies), *(trace.label for trace in file.traces)]
+    for kind, known in zip(("task", "label"), names, strict=True):
+        for name in known:
+            if known.count(name) > 1:
+                raise InvalidInputError(f"{path}: the {kind} {name!r} stands there twice")
+    protocol = Protocol.from_mapping(file.protocol, str(path))
+    return StudyRecord(
+        strategies, file.tasks, file.seeds, protocol, file.study_seed or 0, file.report, file.quoted, file.traces
+    )
 
 
 def _validated(content: dict[str, Any], path: Path) -> StudyFile:
@@ -196,8 +265,8 @@ def _validated(content: dict[str, Any], path: Path) -> StudyFile:
 
     class Study(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True)
-        seeds: int | None = None
-        study_seed: int | None = None
+        seeds: int | None = Field(default=None, ge=1, le=MAX_SEEDS)
+        study_seed: int | None = Field(default=None, ge=0, lt=2**63)
         tasks: list[str] | None = None
         protocol: dict[str, Any] = {}
         strategies: list[StrategyTable] | None = None
@@ -224,6 +293,10 @@ def _validated(content: dict[str, Any], path: Path) -> StudyFile:
             raise UnknownNameError("key", where.rpartition(".")[2], known, str(path)) from None
         raise InvalidInputError(f"{path}: {where}: {first['msg'].lower()}, not {first['input']!r}") from None
     strategies = None if study.strategies is None else tuple(table.model_dump() for table in study.strategies)
+    for position, table in enumerate(study.strategies or ()):
+        _check_strategy(table.label, table.parameters, f"{path}: strategies.{position}")
+    for position, trace in enumerate(study.traces):
+        _check_strategy(trace.label, {}, f"{path}: traces.{position}")
     tasks = None if study.tasks is None else tuple(study.tasks)
     options = study.report
     report = ReportOptions(tuple(options.order), tuple(options.highlight), options.cells, options.resamples)
@@ -232,12 +305,21 @@ def _validated(content: dict[str, Any], path: Path) -> StudyFile:
     return StudyFile(study.seeds, study.study_seed, tasks, study.protocol, strategies, report, quoted, traces)
 
 
+def _check_strategy(label: str | None, parameters: Mapping[str, Any], where: str) -> None:
+    if label is not None and not (label and label.isprintable()):
+        raise InvalidInputError(f"{where}.label: use printable characters, not {label!r}")
+    try:
+        json.dumps(parameters)
+    except (TypeError, ValueError) as error:  # e.g. a date
+        raise InvalidInputError(f"{where}.parameters: {error}: use numbers, texts, true and false") from None
+
+
 def to_toml(value: Any) -> str:
     """A JSON value as TOML."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(key)} = {to_toml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(to_toml, value)) + "]"
-    if isinstance(value, float) and value in (float("inf"), float("-inf")):
-        return "inf" if value > 0 else "-inf"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
     return json.dumps(value, ensure_ascii=False)

@@ -7,12 +7,16 @@ import sys
 from pathlib import Path
 
 VARIABLE = "NASBENCH_HARNESS_CACHE"
+SPEC = "spec.toml"  # the specification that a table was imported with, beside its arrays
 
 
 def cache_folder() -> Path:
-    """Folder of all converted tables: ``NASBENCH_HARNESS_CACHE``, else the platform's cache folder."""
+    """Folder of all converted tables: ``NASBENCH_HARNESS_CACHE``, else the platform's cache folder.
+
+    It is absolute: a strategy may change the current folder.
+    """
     if os.environ.get(VARIABLE):
-        return Path(os.environ[VARIABLE])
+        return Path(os.environ[VARIABLE]).absolute()
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local"))
     elif sys.platform == "darwin":

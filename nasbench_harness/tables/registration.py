@@ -11,21 +11,22 @@ import numpy as np
 from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameError
 from nasbench_harness.tables.cache import hide, open_table, refuse_link, verify_table, write_table
 from nasbench_harness.tables.imported import SUMMARY, imported_names, imported_table_folder
+from nasbench_harness.tables.location import SPEC
 from nasbench_harness.tables.metadata import is_metric_name
 from nasbench_harness.tables.registry import load_table, table_entry_points, tasks_of_tables
 from nasbench_harness.tables.table import Dataset, Table
 from nasbench_harness.untrusted import fault_of_text, is_name
 
 
-def register_table(table: Table, *, replace: bool = False) -> Table:
+def register_table(table: Table, *, replace: bool = False, spec: str = "") -> Table:
     """Keep a table in the cache under its name; from then on its data sets are tasks like any other.
 
-    ``tables list`` prints the provenance's ``source``. Two processes may register the same
-    table at once; both succeed.
+    ``tables list`` prints the provenance's ``source``. Two processes may register the same table at once; both succeed.
 
     Args:
         table: The table; nothing in it may depend on this machine or on the time.
         replace: Take the place of a table of this name that has other content.
+        spec: Text of the specification that it was imported with; kept beside it.
 
     Returns:
         The table as it lies in the cache, memory-mapped.
@@ -39,7 +40,7 @@ def register_table(table: Table, *, replace: bool = False) -> Table:
     for name, dataset in table.datasets.items():
         _check_dataset(f"{table.name}-{name}", dataset)
     folder = imported_table_folder(table.name)
-    digest = write_table(table, folder, {SUMMARY: summary_of(table)}, replace=replace)
+    digest = write_table(table, folder, {SUMMARY: summary_of(table), **({SPEC: spec} if spec else {})}, replace=replace)
     load_table.cache_clear()
     stored = open_table(folder)
     verify_table(stored)

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nasbench_harness.errors import StoreError
-from nasbench_harness.store.blocks import read_columns, read_record, write_block
+from nasbench_harness.store.blocks import DamagedBlockError, read_block, read_columns, read_record, write_block
 
 COLUMNS = {
     "seed": np.repeat(np.arange(3, dtype=np.int32), 4),
@@ -73,8 +73,45 @@ def test_torn_file_is_named(tmp_path, cut):
     content = path.read_bytes()
     path.write_bytes(content[: int(cut * len(content)) if isinstance(cut, float) else cut])
     for read in (read_record, lambda torn: read_columns(torn, ["seed"])):
-        with pytest.raises(StoreError, match=r"seeds-0-2\.parquet is torn .*run"):
+        with pytest.raises(StoreError, match=r"seeds-0-2\.parquet (is torn|does not match its digest).*run"):
             read(path)
+
+
+def test_every_single_bit_that_flips_is_detected_or_harmless(tmp_path):
+    """400 flips anywhere in the file, its footer and its digest included."""
+    path = tmp_path / "seeds-0-2.parquet"
+    write_block(path, COLUMNS, {"run_id": "x"})
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    num_detected = 0
+    for place in rng.choice(8 * len(whole), 400, replace=False):
+        content = bytearray(whole)
+        content[place // 8] ^= 1 << (place % 8)
+        path.write_bytes(content)
+        try:
+            record, columns = read_block(path)
+        except DamagedBlockError:
+            num_detected += 1
+            continue
+        assert record == {"run_id": "x"}
+        for name, column in COLUMNS.items():
+            np.testing.assert_array_equal(columns[name], column)
+    assert num_detected >= 390
+
+
+def test_a_block_of_an_earlier_version_has_no_digest_and_is_read(tmp_path):
+    path = tmp_path / "seeds-0-2.parquet"
+    table = pa.table(COLUMNS).replace_schema_metadata({"nasbench_harness": '{"run_id": "x"}'})
+    pq.write_table(table, path)
+    record, columns = read_block(path)
+    assert record == {"run_id": "x"}
+    np.testing.assert_array_equal(columns["value_val_accuracy"], COLUMNS["value_val_accuracy"])
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path):
+    with pytest.raises(StoreError, match=r"cannot read .*: No such file") as caught:
+        read_record(tmp_path / "none.parquet")
+    assert not isinstance(caught.value, DamagedBlockError)
 
 
 def test_parquet_of_somebody_else_is_refused(tmp_path):
@@ -87,7 +124,7 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError("disk full")
 
-    monkeypatch.setattr(pq, "write_table", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
         write_block(tmp_path / "b.parquet", COLUMNS, {})
     assert os.listdir(tmp_path) == []

@@ -38,7 +38,8 @@ def import_table(file: Path, spec: Path, name: str | None = None, *, replace: bo
         InvalidInputError: A mistake in one of the files, with its place; nothing was imported.
         TableError: The cache cannot be written.
     """
-    return register_table(read_table(file, spec, name), replace=replace)
+    table = read_table(file, spec, name)
+    return register_table(table, replace=replace, spec=spec.read_text(encoding="utf-8"))
 
 
 def read_table(file: Path, spec_path: Path, name: str | None = None) -> Table:
@@ -78,7 +79,8 @@ def extend_table(base: str, file: Path, spec: Path, name: str | None = None, *, 
         InvalidInputError: A mistake in one of the files, with its place; nothing was imported.
         TableError: The cache cannot be written.
     """
-    return register_table(extended_table(load_table(base), file, spec, name), replace=replace)
+    table = extended_table(load_table(base), file, spec, name)
+    return register_table(table, replace=replace, spec=spec.read_text(encoding="utf-8"))
 
 
 def extended_table(base: Table, file: Path, spec_path: Path, name: str | None = None) -> Table:

@@ -1,0 +1,86 @@
+"""Commands that work on one study at the same time.
+
+Locks belong to open files, so the operating system releases them when a process ends, however it ends. Where there
+are none (Windows, some network file systems) nothing is locked: two commands that begin in the same moment may then
+overwrite each other's study.toml; stored runs are safe in any case.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from nasbench_harness.errors import InvalidInputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_RECORD, _COMMANDS = ".record.lock", ".commands.lock"
+_MAX_WAIT_S = 60.0
+
+
+@contextmanager
+def updating(folder: Path) -> Iterator[None]:
+    """Change small files of a study that other commands may change, too, while no other command does.
+
+    Raises:
+        InvalidInputError: The folder cannot be written, or another command keeps the lock.
+    """
+    with _open(folder / _RECORD) as file:
+        end_s = time.monotonic() + _MAX_WAIT_S
+        while not _try_lock(file, is_shared=False):
+            if time.monotonic() > end_s:
+                raise InvalidInputError(f"another command has kept {file.name} for {_MAX_WAIT_S:.0f} s: end it first")
+            time.sleep(0.02)
+        yield
+
+
+class Presence:
+    """A command says that it works on a study, until ``end`` is called or its process ends.
+
+    Args:
+        folder: The study's folder; call this inside ``updating``.
+
+    Attributes:
+        is_alone: Whether no other command works on the study.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = _open(folder / _COMMANDS)
+        self.is_alone = _try_lock(self._file, is_shared=False)
+        _try_lock(self._file, is_shared=True)
+
+    def end(self) -> None:
+        """The command is done."""
+        self._file.close()
+
+    def __del__(self) -> None:
+        self._file.close()
+
+
+def _open(path: Path) -> IO[bytes]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("ab")
+    except OSError as error:
+        raise InvalidInputError(
+            f"cannot write {path}: {error.strerror}: make it writable, or choose another --out"
+        ) from error
+
+
+def _try_lock(file: IO[bytes], *, is_shared: bool) -> bool:
+    """Whether the lock was got; file systems without locks give every lock."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,42 @@
+import os
+import subprocess
+import sys
+import time
+
+from nasbench_harness.store.writing import remove_abandoned, temporary_name
+
+
+def test_only_files_of_dead_writers_are_removed(tmp_path):
+    """A writer that lives keeps its files, also one of another machine: whether that lives cannot be seen."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    living = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        mine = temporary_name(tmp_path / "runs.parquet")
+        files = {
+            "mine": mine,
+            "living": mine.with_name(mine.name.replace(str(os.getpid()), str(living.pid))),
+            "dead": mine.with_name(mine.name.replace(str(os.getpid()), str(dead.pid))),
+            "elsewhere": tmp_path / f".a.parquet.another-host.{dead.pid}.tmp",
+            "elsewhere, old": tmp_path / f".b.parquet.another-host.{dead.pid}.tmp",
+            "older version": tmp_path / f".a.parquet.{dead.pid}.tmp",
+            "older version, old": tmp_path / f".b.parquet.{dead.pid}.tmp",
+            "somebody's": tmp_path / ".notes.tmp",
+        }
+        for name, path in files.items():
+            path.write_text("half", encoding="utf-8")
+            if name.endswith("old"):
+                os.utime(path, (time.time() - 90_000,) * 2)
+        folder = tmp_path / "deep" / files["dead"].name
+        folder.mkdir(parents=True)
+        (folder / "main.tex").touch()
+        removed = remove_abandoned(tmp_path)
+    finally:
+        living.communicate(b"\n")
+    assert set(removed) == {files["dead"], files["elsewhere, old"], files["older version, old"], folder}
+    assert not folder.exists()
+    assert files["living"].exists()
+
+
+def test_a_temporary_name_is_never_too_long(tmp_path):
+    temporary_name(tmp_path / f"{'x' * 240}.parquet").touch()
