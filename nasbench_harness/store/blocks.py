@@ -103,7 +103,7 @@ def _columns(path: Path, content: bytes, names: Sequence[str] | None) -> dict[st
             stored = file.schema_arrow.names
             present = stored if names is None else [name for name in names if name in stored]
             table = file.read(present, use_threads=False)
-        return {name: np.asarray(table[name]) for name in present}
+        return {name: _as_numpy(table[name]) for name in present}
     except Exception as error:  # as above
         raise _torn(path) from error
 
@@ -156,6 +156,12 @@ def _as_arrow(column: AnyArray) -> Any:
     """The column's memory as an Arrow array (``pa.array`` would copy it, and import pandas)."""
     buffer = pa.py_buffer(np.ascontiguousarray(column))
     return pa.Array.from_buffers(pa.from_numpy_dtype(column.dtype), len(column), [None, buffer])
+
+
+def _as_numpy(column: Any) -> AnyArray:
+    """A column of numbers as an array (``np.asarray`` would import pandas)."""
+    parts = [np.from_dlpack(chunk) for chunk in column.chunks if len(chunk)]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.asarray(column)
 
 
 def _torn(path: Path) -> DamagedBlockError:
