@@ -384,13 +384,15 @@ class Study:
         spec = ReplaySpec.of(entry, trace)
         plans: list[BatchPlan] = []
         damaged: list[Damage] = []
-        for covered in self._tasks_of(entry):  # whether every run reaches its budget is found by running it
+        for covered in self._tasks_of(entry):
             blocks, torn = self.folder.scan(self._identity(entry, covered))
             damaged += torn
             seeds = trace.seeds(covered.name)
-            plans += plan_batches(spec, covered, missing_seeds(blocks, max(seeds) + 1, seeds), record.protocol)
-        for plan in plans:
-            run_seeds(spec, plan.task, rules, plan.run_seeds)
+            # Whether every run reaches its budget is found by running it, also those outside the study's seeds.
+            for plan in plan_batches(spec, covered, missing_seeds(blocks, max(seeds) + 1, seeds), record.protocol):
+                run_seeds(spec, covered, rules, plan.run_seeds)
+            inside = [seed for seed in seeds if seed < record.num_seeds]
+            plans += plan_batches(spec, covered, missing_seeds(blocks, record.num_seeds, inside), record.protocol)
         self._rows[entry.sha256] = trace
         with updating(self.folder.path):
             remove_abandoned(self.folder.path)

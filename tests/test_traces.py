@@ -2,7 +2,6 @@
 
 import csv
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -148,7 +147,7 @@ def test_seeds_that_come_to_lie_inside_are_run_and_lost_blocks_again(study, tmp_
     for path in (study.path / "runs").rglob("replayed-trace-*/*.parquet"):
         path.unlink()
     assert more.missing() == [("mine", task, SEEDS + 6) for task in TASKS]
-    with pytest.raises(InvalidInputError, match=r"is not complete \(mine on nb201-cifar10 lacks 18 runs"):
+    with pytest.raises(InvalidInputError, match=r"is not complete \(mine on nb201-cifar10 lacks 18 of 18 runs"):
         more.export()
     assert more.export("random-search")
     assert run(["random-search"], TASKS, SEEDS + 6, study.path, evaluations=20).missing() == []
@@ -189,20 +188,16 @@ def test_seeds_may_have_gaps(study, tmp_path):
     assert frame[frame.strategy == "mine"].seed.tolist() == 2 * [seed for seed in range(SEEDS) if seed != 5]
 
 
-def test_other_rules_leave_traces_out_and_say_so(study, tmp_path):
-    from nasbench_harness.api import plan_study
-    from nasbench_harness.engine.execution import Rules
-
+def test_other_rules_are_another_study(study, tmp_path):
     study.add_trace(write(tmp_path / "runs.csv", tasks=TASKS), "mine")
-    for rules in (
-        Rules(replace(study.record.protocol, noise="mean"), 0),
-        Rules(study.record.protocol, 1),
+    before = study.folder.study_file.read_bytes()
+    for rules, message in (
+        ({"noise": "mean"}, "a study with noise per_query, but this command has noise mean"),
+        ({"study_seed": 1}, "a study with study seed 0, but this command has study seed 1"),
     ):
-        plan = plan_study(["random-search"], TASKS, SEEDS, tmp_path / "copy", rules)
-        shutil.copy(study.folder.study_file, tmp_path / "copy")
-        plan = plan_study(["random-search"], TASKS, SEEDS, tmp_path / "copy", rules)
-        assert plan.notices == ("traces were added under another protocol or study seed and are left out: mine",)
-        assert plan.study.replayed == ()
+        with pytest.raises(InvalidInputError, match=message):
+            run(["random-search"], TASKS, SEEDS, study.path, **{"evaluations": 20, **rules})
+    assert study.folder.study_file.read_bytes() == before
 
 
 def test_damaged_rows_are_named(study, tmp_path):
@@ -236,8 +231,9 @@ def test_what_is_refused_leaves_nothing(study, tmp_path, arguments, label, messa
 def test_a_label_of_a_trace_is_taken(study, tmp_path):
     path = write(tmp_path / "runs.csv", tasks=TASKS)
     study.add_trace(path, "mine")
+    study.add_trace(path, "mine")  # the same rows again are no mistake
     with pytest.raises(InvalidInputError, match="has a strategy or trace 'mine' already"):
-        study.add_trace(path, "mine")
+        study.add_trace(write(tmp_path / "other.csv", rows=21, tasks=TASKS), "mine")
     with pytest.raises(InvalidInputError, match="has a trace with the label 'mine' already"):
         run(["mine=random-search"], TASKS, SEEDS, study.path, evaluations=20)
 
