@@ -51,6 +51,7 @@ def compare(
     *,
     study_seed: int = 0,
     jobs: int = 1,
+    run_timeout: float | None = None,
     keep_stale: bool = False,
     rerun: Iterable[str] = (),
     paper: bool = False,
@@ -69,6 +70,7 @@ def compare(
         out: Folder of the study; default ``nasbench-results/<study id>``.
         study_seed: Seed of the whole study.
         jobs: Worker processes.
+        run_timeout: Real seconds that a strategy may use for one run; a run that uses more fails. None: any number.
         keep_stale: Report runs of an older version of a strategy's code instead of running them again.
         rerun: Labels whose runs are to be done again.
         paper: 500 seeds and 10,000 resamples.
@@ -87,6 +89,7 @@ def compare(
         out,
         study_seed=study_seed,
         jobs=jobs,
+        run_timeout=run_timeout,
         keep_stale=keep_stale,
         rerun=rerun,
         paper=paper,
@@ -131,6 +134,7 @@ def run(
     *,
     study_seed: int = 0,
     jobs: int = 1,
+    run_timeout: float | None = None,
     keep_stale: bool = False,
     rerun: Iterable[str] = (),
     paper: bool = False,
@@ -148,12 +152,13 @@ def run(
         out,
         rules,
         jobs=jobs,
+        run_timeout=run_timeout,
         keep_stale=keep_stale,
         rerun=rerun,
         report=replace(options, resamples=PAPER_RESAMPLES) if paper else options,
         quoted=tuple(quoted),
     )
-    failures = [report.failure for report in execute_plan(plan, rules) if report.failure]
+    failures = [line for report in execute_plan(plan, rules) for line in report.failure.splitlines()]
     if failures:
         raise RunsFailedError(failures)
     return plan.study

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nasbench_harness.engine.execution import BatchPlan, BatchReport, Rules, execute, make_strategy
+from nasbench_harness.engine.limits import check_limit
 from nasbench_harness.engine.references import Entry, parse_entry, resolve_all, strategy_entry_points
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.ledger import Ledger
@@ -43,6 +44,7 @@ class Plan:
         num_done: Runs that are stored already.
         notices: Lines that the user should read, e.g. about stale runs.
         jobs: Worker processes.
+        run_timeout: Real seconds that a strategy may use for one run; None: any number.
     """
 
     study: Study
@@ -50,6 +52,7 @@ class Plan:
     num_done: int
     notices: tuple[str, ...]
     jobs: int = 1
+    run_timeout: float | None = None
 
     @property
     def num_runs(self) -> int:
@@ -65,6 +68,7 @@ def plan_study(
     rules: Rules,
     *,
     jobs: int = 1,
+    run_timeout: float | None = None,
     keep_stale: bool = False,
     rerun: Iterable[str] = (),
     report: ReportOptions = ReportOptions(),  # noqa: B008 - immutable
@@ -81,6 +85,8 @@ def plan_study(
         raise InvalidInputError(f"study_seed must be a whole number of at least 0, not {rules.study_seed!r}")
     if not isinstance(jobs, int) or jobs < 1:
         raise InvalidInputError(f"jobs must be a whole number of at least 1, not {jobs!r}")
+    if run_timeout is not None:
+        check_limit(run_timeout)
     names = task_list(tasks)
     specs = resolve_all(entries_of(strategies))
     loaded = [load_task(name, rules.protocol.fidelity) for name in names]
@@ -108,12 +114,12 @@ def plan_study(
     _check_labels(report, study.labels)
     batches, num_done, superseded = study.plan(specs, keep_stale, again)
     folder.write_text(folder.study_file, record.to_toml())
-    return Plan(study, tuple(batches), num_done, (*notices, *superseded), jobs)
+    return Plan(study, tuple(batches), num_done, (*notices, *superseded), jobs, run_timeout)
 
 
 def execute_plan(plan: Plan, rules: Rules) -> Iterable[BatchReport]:
     """Run a plan's batches; yields a report of each as it ends."""
-    return execute(plan.batches, rules, plan.study.path, plan.jobs)
+    return execute(plan.batches, rules, plan.study.path, plan.jobs, plan.run_timeout)
 
 
 def entries_of(strategies: Iterable[StrategyLike] | None) -> list[Entry]:

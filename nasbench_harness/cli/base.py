@@ -10,6 +10,7 @@ from typing import Any, Never
 import click
 
 from nasbench_harness.errors import HarnessError
+from nasbench_harness.workers import stop_workers
 
 
 class _Terminated(KeyboardInterrupt):
@@ -52,6 +53,7 @@ class Group(click.Group):
             )
             ctx.exit(2)
         except KeyboardInterrupt as error:
+            stop_workers()
             click.echo("\nstopped; the same command goes on where it stopped", err=True)
             ctx.exit(143 if isinstance(error, _Terminated) else 130)
 

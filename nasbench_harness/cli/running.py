@@ -25,6 +25,7 @@ def run_study(
     seeds: int | None,
     study_seed: int | None,
     jobs: int,
+    run_timeout: float | None,
     out: Path | None,
     keep_stale: bool,
     rerun: tuple[str, ...],
@@ -69,6 +70,7 @@ def run_study(
         out,
         rules,
         jobs=jobs,
+        run_timeout=run_timeout,
         keep_stale=keep_stale,
         rerun=rerun,
         report=report,
@@ -87,9 +89,9 @@ def run_study(
     reports = _with_progress(plan, rules, execute_plan)
     failures = [entry.failure for entry in reports if entry.failure]
     if failures:
-        for failure in failures:
+        for failure in (line for lines in failures for line in lines.splitlines()):
             click.echo(f"failed: {failure}", err=True)
-        done = sum(entry.num_runs for entry in reports if not entry.failure)
+        done = sum(entry.num_runs - entry.num_failed for entry in reports)
         click.echo(f"{done:,} of {plan.num_runs:,} runs were stored in {plan.study.path}; the rest failed", err=True)
         raise click.exceptions.Exit(1)
     return plan, _speed(plan, sum(entry.num_evaluations for entry in reports), perf_counter() - start)
