@@ -61,16 +61,20 @@ class TimeLimit:
             raise OutOfTimeError
 
 
-def check_limit(seconds: float) -> None:
+def check_limit(seconds: float, name: str = "run_timeout") -> None:
     """Reject limits that cannot be kept here.
+
+    Args:
+        seconds: The limit.
+        name: What messages call it.
 
     Raises:
         InvalidInputError: It is no number above 0, the platform has no such timer, or this is not the main thread.
     """
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds < float("inf"):
-        raise InvalidInputError(f"run_timeout must be a number of seconds above 0, not {seconds!r}")
+        raise InvalidInputError(f"{name} must be a number of seconds above 0, not {seconds!r}")
     if not can_limit():
-        raise InvalidInputError("run_timeout needs a POSIX system and the main thread: leave it out here")
+        raise InvalidInputError(f"{name} needs a POSIX system and the main thread: leave it out here")
 
 
 def can_limit() -> bool:
