@@ -204,9 +204,15 @@ def _prints_to_stderr() -> Iterator[None]:
 
 
 def plan_batches(spec: Spec, task: Task, ranges: Sequence[tuple[int, int]], protocol: Protocol) -> list[BatchPlan]:
-    """Group blocks into batches whose visit counts and traces stay within their memory."""
+    """Group blocks into batches whose visit counts and traces stay within their memory.
+
+    A batch of generators is one block: they take turns at every step, and what many of them hold does not fit into the
+    processor's caches.
+    """
     bytes_per_run = task.space.num_architectures * np.dtype(visit_type(protocol)).itemsize
     max_runs = max(CELL, min(_MAX_VISIT_BYTES // bytes_per_run, _MAX_ROWS // expected_evaluations(task, protocol)))
+    if spec.is_generator:
+        max_runs = CELL
     batches: list[list[tuple[int, int]]] = []
     num_runs = max_runs
     for first, last in ranges:
