@@ -52,6 +52,7 @@ def compare(
     *,
     study_seed: int = 0,
     jobs: int = 1,
+    run_timeout: float | None = None,
     keep_stale: bool = False,
     rerun: Iterable[str] = (),
     paper: bool = False,
@@ -70,6 +71,7 @@ def compare(
         out: Folder of the study; default ``nasbench-results/<study id>``.
         study_seed: Seed of the whole study.
         jobs: Worker processes.
+        run_timeout: Real seconds that a strategy may use for one run; a run that uses more fails. None: any number.
         keep_stale: Report runs of an older version of a strategy's code instead of running them again.
         rerun: Labels whose runs are to be done again.
         paper: 500 seeds and 10,000 resamples.
@@ -88,6 +90,7 @@ def compare(
         out,
         study_seed=study_seed,
         jobs=jobs,
+        run_timeout=run_timeout,
         keep_stale=keep_stale,
         rerun=rerun,
         paper=paper,
@@ -135,6 +138,7 @@ def run(
     *,
     study_seed: int = 0,
     jobs: int = 1,
+    run_timeout: float | None = None,
     keep_stale: bool = False,
     rerun: Iterable[str] = (),
     paper: bool = False,
@@ -150,6 +154,7 @@ def run(
         out,
         study_seed=study_seed,
         jobs=jobs,
+        run_timeout=run_timeout,
         keep_stale=keep_stale,
         rerun=rerun,
         paper=paper,
@@ -169,6 +174,7 @@ def _run(
     *,
     study_seed: int,
     jobs: int,
+    run_timeout: float | None,
     keep_stale: bool,
     rerun: Iterable[str],
     paper: bool,
@@ -186,6 +192,7 @@ def _run(
         out,
         rules,
         jobs=jobs,
+        run_timeout=run_timeout,
         keep_stale=keep_stale,
         rerun=rerun,
         report=replace(options, resamples=PAPER_RESAMPLES) if paper else options,

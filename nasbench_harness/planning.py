@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nasbench_harness.engine.execution import BatchPlan, BatchReport, Rules, execute, make_strategy
+from nasbench_harness.engine.limits import check_limit
 from nasbench_harness.engine.references import Entry, parse_entry, resolve_all, strategy_entry_points
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.ledger import Ledger
@@ -36,12 +37,14 @@ class Plan:
         found: What the study still lacks.
         before: The study file that lay in the folder when this was planned; empty when there was none.
         jobs: Worker processes.
+        run_timeout: Real seconds that a strategy may use for one run; None: any number.
     """
 
     study: Study
     found: Outstanding
     before: bytes
     jobs: int = 1
+    run_timeout: float | None = None
     _presences: list[Presence] = field(default_factory=list, compare=False)
 
     @property
@@ -106,6 +109,7 @@ def plan_study(
     rules: Rules,
     *,
     jobs: int = 1,
+    run_timeout: float | None = None,
     keep_stale: bool = False,
     rerun: Iterable[str] = (),
     report: ReportOptions = ReportOptions(),  # noqa: B008 - immutable
@@ -122,6 +126,8 @@ def plan_study(
         raise InvalidInputError(f"study_seed must be a whole number of at least 0, not {rules.study_seed!r}")
     if not isinstance(jobs, int) or jobs < 1:
         raise InvalidInputError(f"jobs must be a whole number of at least 1, not {jobs!r}")
+    if run_timeout is not None:
+        check_limit(run_timeout)
     folder = StudyFolder(_default_folder(rules) if out is None else Path(out))
     names = task_list(tasks, folder)
     specs = resolve_all(entries_of(strategies))
@@ -148,7 +154,7 @@ def plan_study(
     for label in sorted(again - set(study.labels)):
         raise UnknownNameError("label", label, study.labels, "rerun")
     _check_labels(report, study.labels)
-    return Plan(study, study.plan(specs, keep_stale, again), before, jobs)
+    return Plan(study, study.plan(specs, keep_stale, again), before, jobs, run_timeout)
 
 
 def execute_plan(plan: Plan, rules: Rules) -> Iterator[BatchReport]:
@@ -156,7 +162,7 @@ def execute_plan(plan: Plan, rules: Rules) -> Iterator[BatchReport]:
     plan.begin()
     num_done = 0
     try:
-        for report in execute(plan.batches, rules, plan.study.path, plan.jobs):
+        for report in execute(plan.batches, rules, plan.study.path, plan.jobs, plan.run_timeout):
             num_done += 1
             yield report
     except SystemExit as error:  # a strategy's own; which runs are missing is seen on disk

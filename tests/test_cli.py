@@ -317,7 +317,7 @@ def test_a_run_without_any_result_is_a_failure_of_its_strategy(cli, tmp_path):
     (tmp_path / "my_search.py").write_text("def nothing(problem, rng):\n    return\n    yield\n")
     done = cli("compare", "--strategies", "my_search:nothing", *SMALL[2:])
     assert done.returncode == 1
-    assert "seeds 0-11: 12 of 12 runs ended without an evaluation or a recommendation" in done.stderr
+    assert "seeds 0-11: nothing: the run ended without an evaluation or a recommendation" in done.stderr
 
 
 def test_stale_runs_stay_where_they_are_when_the_study_is_refused(cli, tmp_path):

@@ -14,6 +14,7 @@ from typing import Any, Never
 import click
 
 from nasbench_harness.errors import HarnessError
+from nasbench_harness.workers import stop_workers
 
 # Writing to a file that is named says its name: these without one come from standard output.
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
@@ -69,6 +70,7 @@ class Group(click.Group):
             say(f"error: {message[:1].lower()}{message[1:]} (see {(error.ctx or ctx).command_path} --help)")
             ctx.exit(2)
         except KeyboardInterrupt as error:
+            stop_workers()
             say("\nstopped; the same command goes on where it stopped")
             ctx.exit(143 if isinstance(error, _Terminated) else 130)
 

@@ -44,6 +44,12 @@ def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--paper", is_flag=True, help="500 seeds and 10,000 resamples."),
         *_protocol_options(),
         click.option("--jobs", type=int, default=1, help="Worker processes.  [default: 1]"),
+        click.option(
+            "--run-timeout",
+            type=float,
+            metavar="SECONDS",
+            help="Real seconds that a strategy may use for one run; a run that uses more fails, the others go on.",
+        ),
         click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: nasbench-results/<study id>]"),
         click.option("--keep-stale", is_flag=True, help="Keep runs of older versions of a strategy's code."),
         click.option("--rerun", metavar="LABEL", multiple=True, help="Run a strategy again; may be repeated."),

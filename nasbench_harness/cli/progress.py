@@ -37,7 +37,8 @@ def progress_bar(plan: Plan) -> Iterator[Callable[[BatchReport], None]]:
         with _learning(plan, count):
             yield lambda entry: say(
                 f"{entry.task}  {entry.label}: "
-                + ("failed" if entry.failure else f"{entry.num_runs} runs, {entry.seconds:.2f} s")
+                + (f"{entry.num_failed} of " if entry.failure else "")
+                + f"{entry.num_runs} runs{' failed' if entry.failure else ''}, {entry.seconds:.2f} s"
             )
         return
     from rich.console import Console

@@ -51,17 +51,22 @@ def strategy_info(name: str, as_json: bool) -> None:
 @strategies.command("check", short_help="Try a strategy against its contract.")
 @click.argument("strategy")
 @click.option("--tasks", metavar="T1,T2,…", help="Where it is tried.  [default: two of NAS-Bench-201]")
+@click.option(
+    "--max-seconds", type=float, default=300.0, show_default=True, help="Real seconds after which the check ends."
+)
 @json_option
-def check_strategy(strategy: str, tasks: str | None, as_json: bool) -> None:
+def check_strategy(strategy: str, tasks: str | None, max_seconds: float, as_json: bool) -> None:
     """Try a strategy against its contract, sentence by sentence; exit code 1 where one does not hold.
 
     STRATEGY is written as for compare: [label=]reference[(key=value, …)].
     """
+    from nasbench_harness.engine.limits import check_limit
     from nasbench_harness.engine.references import parse_entry, resolve, split_list
     from nasbench_harness.tables.registry import split_task_name
     from nasbench_harness.testing import StrategyContract, run_contract
 
-    members: dict[str, Any] = {"strategy": strategy}
+    check_limit(max_seconds, "max_seconds")
+    members: dict[str, Any] = {"strategy": strategy, "max_seconds": max_seconds}
     if tasks is not None:
         members["tasks"] = tuple(split_list(tasks))
         for task in members["tasks"]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from inspect import GEN_CLOSED, getgeneratorstate
 from operator import index
 from typing import Any
 
 import numpy as np
 
 from nasbench_harness.arrays import Bools, Ints
+from nasbench_harness.engine.limits import TimeLimit
 from nasbench_harness.engine.strategy import (
     Evaluation,
     Progress,
@@ -24,57 +28,90 @@ from nasbench_harness.evaluation.hashing import Words
 from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.status import Status
 
+# An exception or an exit of a strategy costs a run; Ctrl-C and the end of the process pass through.
+STRATEGY_ERRORS = (Exception, SystemExit, GeneratorExit)
+_MAX_CLOSINGS = 10  # a generator may yield while it is closed, and again when it is closed again
+_NONE = int(Status.NONE)
+_evaluation = partial(tuple.__new__, Evaluation)  # twice as fast as Evaluation._make
+
+
+def as_exception(name: str, error: BaseException) -> Exception:
+    """A strategy's error as an Exception: one that would end the process becomes a StrategyError."""
+    if isinstance(error, SystemExit):
+        found = StrategyError(f"{name} called sys.exit({'' if error.code is None else repr(error.code)})")
+    elif isinstance(error, GeneratorExit):
+        found = StrategyError(f"{name} raised GeneratorExit")
+    else:
+        return error if isinstance(error, Exception) else StrategyError(f"{name} raised {type(error).__name__}")
+    found.__cause__ = error
+    return found
+
 
 class LiftedGenerators(Strategy):
     """One generator per run behind the lockstep contract.
+
+    A generator that raises, or yields anything else than the contract allows, fails alone: its run ends, its error is
+    kept, and the others go on.
 
     Args:
         problem: The search view.
         keys: Key of each run's stream, shape (num_runs,).
         search: ``search(problem, rng, **hyperparameters)``, a generator function.
         hyperparameters: Its keyword arguments.
+
+    Attributes:
+        failures: Error of each run that failed, by its position.
     """
 
     def __init__(
         self, problem: Problem, keys: Words, search: Callable[..., SearchGenerator], hyperparameters: dict[str, Any]
     ) -> None:
         self.problem = problem
+        self.failures: dict[int, Exception] = {}
         self._name = getattr(search, "__name__", str(search))
         self._generators = [search(problem, RunStream(key), **hyperparameters) for key in keys.tolist()]
+        self._sends = [generator.send for generator in self._generators]
         self._answers: list[Evaluation | None] = [None] * len(keys)
         self._recommended = np.full(len(keys), -1)
+        self._limit: TimeLimit | None = None
 
     @property
     def name(self) -> str:
         """Name of the generator function."""
         return self._name
 
+    def limit(self, seconds: float | None) -> None:
+        """Let every run fail that uses more real seconds than this; None: no limit."""
+        self._limit = None if seconds is None else TimeLimit(seconds, self._name)
+
     def ask(self, idle: Bools) -> Proposals:
         """Resume the generator of every idle run."""
-        architectures = [-1] * len(self._generators)
+        sends, answers = self._sends, self._answers
+        architectures = [-1] * len(sends)
         fidelities: dict[int, int] = {}
         extra_cost_s: dict[int, float] = {}
         for run in np.flatnonzero(idle).tolist():
             try:
-                proposal = self._generators[run].send(self._answers[run])
+                proposal = sends[run](answers[run]) if self._limit is None else self._resume(run, self._limit)
+                if type(proposal) is int:  # the common case first: this loop is the cost of a generator
+                    architectures[run] = proposal
+                elif isinstance(proposal, Progress):
+                    self._check_progress(proposal)
+                    self._recommend(run, proposal.recommendation)
+                    extra_cost_s[run] = proposal.cost_s
+                    answers[run] = None
+                else:
+                    proposal = self._as_proposal(proposal)
+                    self._recommend(run, proposal.recommendation)
+                    architectures[run] = proposal.architecture
+                    if proposal.fidelity is not None:
+                        fidelities[run] = proposal.fidelity
+                    if proposal.extra_cost_s != 0:
+                        extra_cost_s[run] = proposal.extra_cost_s
             except StopIteration as stop:
-                self._recommend(run, stop.value)
-                continue
-            if type(proposal) is int:  # the common case first: this loop is the cost of a generator
-                architectures[run] = proposal
-            elif isinstance(proposal, Progress):
-                self._check_progress(proposal)
-                extra_cost_s[run] = proposal.cost_s
-                self._answers[run] = None
-                self._recommend(run, proposal.recommendation)
-            else:
-                proposal = self._as_proposal(proposal)
-                architectures[run] = proposal.architecture
-                if proposal.fidelity is not None:
-                    fidelities[run] = proposal.fidelity
-                if proposal.extra_cost_s != 0:
-                    extra_cost_s[run] = proposal.extra_cost_s
-                self._recommend(run, proposal.recommendation)
+                self._end(run, stop.value)
+            except STRATEGY_ERRORS as error:
+                self._fail(run, error)
         return Proposals(
             self._as_indices(architectures),
             self._scatter(fidelities, np.int64) if fidelities else None,
@@ -83,19 +120,25 @@ class LiftedGenerators(Strategy):
 
     def tell(self, results: Results) -> None:
         """Keep each run's evaluation for the next time it is resumed."""
+        losses, status = results.losses.tolist(), results.status.tolist()
+        values = zip(losses, strict=True) if results.values.shape[1] == 1 else map(tuple, results.values.tolist())
         columns = zip(
             results.architectures.tolist(),
-            results.losses.tolist(),
-            map(tuple, results.values.tolist()),
-            results.status.tolist(),
+            losses,
+            values,
+            status,
             results.cost_s.tolist(),
             results.finished_s.tolist(),
             results.fidelities.tolist(),
             results.ticket.tolist(),
             strict=True,
         )
-        for run, evaluation in enumerate(map(Evaluation._make, columns)):
-            if evaluation.status != Status.NONE:
+        evaluations: list[Evaluation | None] = list(map(_evaluation, columns))
+        if _NONE not in status:
+            self._answers = evaluations
+            return
+        for run, evaluation in enumerate(evaluations):
+            if status[run] != _NONE:
                 self._answers[run] = evaluation
 
     def recommend(self) -> Ints:
@@ -104,16 +147,65 @@ class LiftedGenerators(Strategy):
 
     def close(self) -> None:
         """End every generator where it stands; its last recommendation stands."""
-        for generator in self._generators:
-            generator.close()
+        for run, generator in enumerate(self._generators):
+            if getgeneratorstate(generator) != GEN_CLOSED:
+                self._close(run)
+
+    def _resume(self, run: int, limit: TimeLimit) -> Any:
+        return limit.call(run, self._sends[run], self._answers[run])
+
+    def _end(self, run: int, recommendation: Any) -> None:
+        """A generator returned."""
+        try:
+            self._recommend(run, recommendation)
+        except StrategyError as error:
+            self._fail(run, error)
+
+    def _fail(self, run: int, error: BaseException) -> None:
+        """Keep the first error of a run and end its generator."""
+        self.failures.setdefault(run, as_exception(self._name, error))
+        self._close(run)
+
+    def _close(self, run: int) -> None:
+        """End a generator, even one that yields in a ``finally``: then its run has failed."""
+        close = self._generators[run].close
+        for _ in range(_MAX_CLOSINGS):
+            try:
+                if self._limit is None:
+                    close()
+                else:
+                    self._limit.call(run, close)
+            except RuntimeError as error:
+                is_ignored = "ignored GeneratorExit" in str(error)
+                self.failures.setdefault(run, self._yields_in_finally() if is_ignored else error)
+                if getgeneratorstate(self._generators[run]) == GEN_CLOSED:
+                    return
+            except STRATEGY_ERRORS as error:
+                self.failures.setdefault(run, as_exception(self._name, error))
+                return
+            else:
+                return
+
+    def _yields_in_finally(self) -> StrategyError:
+        return StrategyError(
+            f"{self._name} yields while it is closed after its budget: no yield in finally or after GeneratorExit; "
+            "give a recommendation with Proposal(…, recommendation=…)"
+        )
 
     def _recommend(self, run: int, architecture: Any) -> None:
         if architecture is not None:
-            self._recommended[run] = self._as_index(architecture, "recommended")
+            recommended = self._as_index(architecture, "recommended")
+            if not -1 <= recommended < self.problem.space.num_architectures:
+                raise self._out_of_range("recommended", recommended)
+            self._recommended[run] = recommended
 
     def _as_proposal(self, proposal: Any) -> Proposal:
         if not isinstance(proposal, Proposal):
             return Proposal(self._as_index(proposal, "yielded"))
+        if proposal.fidelity not in (None, 0):
+            raise StrategyError(f"{self._name}: the task has one fidelity, but it yielded {proposal.fidelity!r}: use 0")
+        if not self._is_time(proposal.extra_cost_s):
+            raise StrategyError(f"{self._name}: extra_cost_s must be finite and not negative")
         return proposal._replace(architecture=self._as_index(proposal.architecture, "yielded"))
 
     def _as_index(self, architecture: Any, verb: str) -> int:
@@ -126,19 +218,35 @@ class LiftedGenerators(Strategy):
             ) from None
 
     def _as_indices(self, architectures: list[int]) -> Ints:
-        try:
-            return np.array(architectures, dtype=np.int64)
-        except OverflowError:
-            size = self.problem.space.num_architectures
-            raise StrategyError(
-                f"{self._name} yielded {max(architectures, key=abs)}: an architecture lies in −1 … {size - 1}"
-            ) from None
+        """Architectures as an array; runs that yielded none of the space fail."""
+        size = self.problem.space.num_architectures
+        with suppress(OverflowError):
+            array = np.array(architectures, dtype=np.int64)
+            # Seen as unsigned, a negative number is huge: one comparison covers both ends.
+            if (array + 1).view(np.uint64).max(initial=0) <= size:
+                return array
+        for run, architecture in enumerate(architectures):
+            if not -1 <= architecture < size:
+                self._fail(run, self._out_of_range("yielded", architecture))
+                architectures[run] = -1
+        return np.array(architectures, dtype=np.int64)
+
+    def _out_of_range(self, verb: str, architecture: int) -> StrategyError:
+        last = self.problem.space.num_architectures - 1
+        return StrategyError(f"{self._name} {verb} {architecture}: an architecture lies in −1 … {last}")
 
     def _check_progress(self, progress: Progress) -> None:
-        if not progress.cost_s > 0:
+        if not self._is_time(progress.cost_s) or progress.cost_s == 0:
             raise StrategyError(
                 f"{self._name} yielded Progress of {progress.cost_s!r} s: progress must cost simulated seconds"
             )
+
+    @staticmethod
+    def _is_time(seconds: Any) -> bool:
+        try:
+            return bool(0 <= seconds < np.inf)
+        except (TypeError, ValueError):
+            return False
 
     def _scatter(self, values: dict[int, Any], dtype: Any) -> Any:
         array = np.zeros(len(self._generators), dtype=dtype)

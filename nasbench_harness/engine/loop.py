@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
 from nasbench_harness.engine.checks import checked_architectures, checked_proposals
-from nasbench_harness.engine.strategy import Results, Strategy
+from nasbench_harness.engine.lifting import STRATEGY_ERRORS, LiftedGenerators, as_exception
+from nasbench_harness.engine.limits import TimeLimit
+from nasbench_harness.engine.strategy import Proposals, Results, Strategy
 from nasbench_harness.engine.trace import Trace
 from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation.ledger import Ledger, expected_evaluations
@@ -19,9 +21,13 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
 
-_MAX_PROGRESS = 100_000  # in a row, without an evaluation: a strategy that never ends
+_MAX_PROGRESS = 100_000  # rows of a run without an evaluation: a strategy that never ends
 
 StrategyFactory = Callable[[], Strategy]
+
+
+class StrategyFailed(Exception):  # noqa: N818 - no error of its own: it carries the strategy's
+    """A strategy raised or broke its contract, and nobody knows for which run; ``__cause__`` says how."""
 
 
 @dataclass
@@ -32,13 +38,15 @@ class Batch:
         trace: Its rows.
         strategy_seconds: Real seconds spent inside the strategy.
         num_evaluations: Evaluations that were charged to its runs.
-        num_empty: Runs that ended without an evaluation or a recommendation: nothing to be scored by.
+        is_empty: Runs that ended without an evaluation or a recommendation, shape (num_runs,): nothing can be scored.
+        failures: Error of each run that failed alone, by its position; its rows are not to be used.
     """
 
     trace: Trace
     strategy_seconds: float
     num_evaluations: int
-    num_empty: int
+    is_empty: Bools
+    failures: dict[int, Exception]
 
 
 def run_batch(
@@ -54,13 +62,48 @@ def run_batch(
         run_seeds: Seed of each run, shape (num_runs,).
 
     Raises:
-        StrategyError: The strategy broke its contract.
+        StrategyError: The strategy broke its contract; its other exceptions are raised as they are.
     """
-    return _Loop(make_strategy(), task, protocol, Ledger(task, protocol, study_seed, run_seeds)).run()
+    try:
+        batch = play(make_strategy(), task, protocol, study_seed, run_seeds)
+    except StrategyFailed as failed:
+        raise (failed.__cause__ or failed) from None
+    for error in batch.failures.values():
+        raise error
+    return batch
+
+
+def play(
+    strategy: Strategy,
+    task: Task,
+    protocol: Protocol,
+    study_seed: int,
+    run_seeds: Ints,
+    run_timeout: float | None = None,
+) -> Batch:
+    """Advance all runs like ``run_batch``; a run that fails alone is listed and the others go on.
+
+    Args:
+        strategy: A strategy for exactly these runs, which has not played.
+        task: What is searched.
+        protocol: The rules.
+        study_seed: Seed of the study.
+        run_seeds: Seed of each run, shape (num_runs,).
+        run_timeout: Real seconds that the strategy may use: a lifted generator for each run, a class for the batch.
+
+    Raises:
+        StrategyFailed: A class raised, broke its contract or ran out of time.
+    """
+    if isinstance(strategy, LiftedGenerators):
+        strategy.limit(run_timeout)
+        run_timeout = None
+    return _Loop(strategy, task, protocol, Ledger(task, protocol, study_seed, run_seeds), run_timeout).run()
 
 
 class _Loop:
-    def __init__(self, strategy: Strategy, task: Task, protocol: Protocol, ledger: Ledger) -> None:
+    def __init__(
+        self, strategy: Strategy, task: Task, protocol: Protocol, ledger: Ledger, run_timeout: float | None
+    ) -> None:
         self.strategy, self.task, self.ledger = strategy, task, ledger
         self.num_runs = len(ledger.counted)
         self.value_names = [f"value_{objective.metric.name}" for objective in task.objectives]
@@ -72,7 +115,9 @@ class _Loop:
         self.recommends = strategy.can_recommend
         self.last_recommended = np.full(self.num_runs, -1)
         self.nobody = np.zeros(self.num_runs, dtype=bool)
+        self.num_progress = np.zeros(self.num_runs, dtype=np.int64)
         self.seconds = 0.0
+        self.limit = None if run_timeout is None else TimeLimit(run_timeout, self.name)
 
     def run(self) -> Batch:
         active = np.ones(self.num_runs, dtype=bool)
@@ -84,18 +129,18 @@ class _Loop:
             if np.count_nonzero(started):
                 self.advance(architectures, started)
                 active &= self.ledger.has_budget()
-        self.strategy.close()
-        has_nothing = (self.ledger.counted == 0) & (self.last_recommended < 0)
-        return Batch(self.trace, self.seconds, int(self.ledger.counted.sum()), int(has_nothing.sum()))
+        self.of_strategy(self.strategy.close)
+        is_empty = (self.ledger.counted == 0) & (self.last_recommended < 0)
+        failures = self.strategy.failures if isinstance(self.strategy, LiftedGenerators) else {}
+        return Batch(self.trace, self.seconds, int(self.ledger.counted.sum()), is_empty, failures)
 
     def ask(self, active: Bools) -> tuple[Ints, Bools]:
         """One proposal of every active run that has any; the others have ended. Progress is recorded on the way."""
         architectures = np.zeros(self.num_runs, dtype=np.int64)
         started = self.nobody.copy()
         idle = active
-        for _ in range(_MAX_PROGRESS):
-            answer = self.timed(self.strategy.ask, read_only(idle))
-            proposals = checked_proposals(self.name, answer, idle, self.task.space.num_architectures, self.task.name)
+        while True:
+            proposals = self.of_strategy(self.proposals, idle)
             proposes = proposals.architectures >= 0
             np.copyto(architectures, proposals.architectures, where=proposes)
             started |= proposes
@@ -104,7 +149,11 @@ class _Loop:
             idle = self.spend(proposals.extra_cost_s, proposes)
             if not np.count_nonzero(idle):
                 return architectures, started
-        raise StrategyError(f"{self.name} made progress {_MAX_PROGRESS:,} times in a row without an evaluation")
+
+    def proposals(self, idle: Bools) -> Proposals:
+        """What the strategy proposes, checked; it gets its own copy of ``idle``."""
+        answer = self.strategy.ask(own_copy(idle))
+        return checked_proposals(self.name, answer, idle, self.task.space.num_architectures, self.task.name)
 
     def spend(self, seconds: Floats, proposes: Bools) -> Bools:
         """Charge declared search time; returns the runs that made progress only and are asked again."""
@@ -112,7 +161,13 @@ class _Loop:
         charged_s, late = self.ledger.spend(seconds)
         if np.count_nonzero(progressed):
             self.record_progress(progressed, charged_s, late)
+            self.num_progress += progressed
+            if self.num_progress.max() >= _MAX_PROGRESS:
+                self.of_strategy(self.refuse_progress)
         return progressed & self.ledger.has_budget()
+
+    def refuse_progress(self) -> Never:
+        raise StrategyError(f"{self.name} made progress {_MAX_PROGRESS:,} times without spending its budget")
 
     def end(self, ended: Bools) -> None:
         """Keep what runs recommended as they ended, e.g. what a generator returned."""
@@ -123,22 +178,10 @@ class _Loop:
                 self.record_progress(changed, np.zeros(self.num_runs))
 
     def advance(self, architectures: Ints, started: Bools) -> None:
-        """Evaluate what was proposed, tell the strategy, record the row."""
+        """Evaluate what was proposed, record the rows, tell the strategy."""
         entries = self.ledger.evaluate(architectures, started)
         everyone = np.count_nonzero(started) == self.num_runs
-        results = Results(
-            ticket=read_only(self.tickets if everyone else np.where(started, self.tickets, -1)),
-            architectures=read_only(architectures if everyone else np.where(started, architectures, -1)),
-            fidelities=read_only(self.no_fidelity),
-            values=read_only(entries.losses),
-            cost_s=read_only(entries.cost_s),
-            finished_s=read_only(entries.finished_s),
-            status=read_only(entries.status),
-        )
-        self.tickets = self.tickets + started
-        self.timed(self.strategy.tell, results)
-        self.record(
-            None,
+        self.trace.append(
             architecture=architectures,
             replicate=entries.replicates,
             training=entries.trainings,
@@ -147,42 +190,65 @@ class _Loop:
             status=entries.status,
             **dict(zip(self.value_names, entries.natural.T, strict=True)),
         )
+        results = Results(
+            ticket=own_copy(self.tickets if everyone else np.where(started, self.tickets, -1)),
+            architectures=own_copy(architectures if everyone else np.where(started, architectures, -1)),
+            fidelities=own_copy(self.no_fidelity),
+            values=own_copy(entries.losses),
+            cost_s=own_copy(entries.cost_s),
+            finished_s=own_copy(entries.finished_s),
+            status=own_copy(entries.status),
+        )
+        self.tickets += started
+        self.of_strategy(self.strategy.tell, results)
+        if self.recommends:
+            self.last_recommended = self.of_strategy(self.recommended)
+            self.trace.recommend(self.last_recommended)
 
     def record_progress(self, runs: Bools, seconds: Floats, late: Bools | None = None) -> None:
         """Rows without an evaluation; what ``late`` runs would recommend came too late."""
-        self.record(
-            late,
+        self.trace.append(
             architecture=np.full(self.num_runs, -1),
             cost_s=seconds,
             finished_s=self.ledger.clock_s,
             status=np.where(runs, Status.PROGRESS, Status.NONE),
             **dict.fromkeys(self.value_names, np.full(self.num_runs, np.nan)),
         )
-
-    def record(self, late: Bools | None, **columns: AnyArray) -> None:
         if self.recommends:
-            recommended = self.recommended()
+            recommended = self.of_strategy(self.recommended)
             if late is not None:
                 recommended = np.where(late, self.last_recommended, recommended)
-            columns["recommended"] = self.last_recommended = recommended
-        self.trace.append(**columns)
+            self.last_recommended = recommended
+            self.trace.recommend(recommended)
 
     def recommended(self) -> Ints:
         """What each run would return now; −1 for the incumbent."""
         answer = self.strategy.recommend()
         if answer is None:
             return np.full(self.num_runs, -1)
-        return checked_architectures(self.name, "recommend()", answer, self.num_runs, self.task.space.num_architectures)
+        size = self.task.space.num_architectures
+        # A copy: a strategy may keep one array and change it.
+        return checked_architectures(self.name, "recommend()", answer, self.num_runs, size).copy()
 
-    def timed(self, call: Callable[..., Any], argument: Any) -> Any:
+    def of_strategy(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Call the strategy, or a check of its answer, on its time.
+
+        Raises:
+            StrategyFailed: It raised, broke its contract or ran out of time.
+        """
         start = perf_counter()
-        result = call(argument)
-        self.seconds += perf_counter() - start
-        return result
+        try:
+            if self.limit is not None:
+                return self.limit.call(None, call, *arguments)
+            return call(*arguments)
+        except STRATEGY_ERRORS as error:
+            raise StrategyFailed from as_exception(self.name, error)
+        finally:
+            self.seconds += perf_counter() - start
 
 
-def read_only(array: AnyArray) -> AnyArray:
-    """A view that strategies cannot write to: what they get is also what is recorded."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
+def own_copy(array: AnyArray) -> AnyArray:
+    """A read-only copy for the strategy: it shares no memory with the clock or the record, not even its base."""
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy

@@ -9,6 +9,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -260,7 +261,8 @@ def _import(reference: str) -> Any:
     if sys.path[:1] != [""] and str(Path.cwd()) not in sys.path[:1]:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        target: Any = import_module(module_name)
+        with redirect_stdout(sys.stderr):  # what it prints is no result of a command
+            target: Any = import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise HarnessError(

@@ -7,7 +7,8 @@ advance together (RunStreams) or one at a time (RunStream).
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,8 +17,7 @@ from nasbench_harness.arrays import Ints
 from nasbench_harness.evaluation.hashing import GOLDEN, Words, mix, name_hash, seed_sequence_keys, to_unit
 
 T = TypeVar("T")
-_BLOCK = 64  # draws that a RunStream computes at once
-_MASK = 2**64 - 1
+_FIRST_BLOCK, _LARGEST_BLOCK = 64, 512  # draws that a RunStream computes at once
 
 
 def stream_keys(study_seed: int, strategy: str, task: str, run_seeds: Ints) -> Words:
@@ -103,31 +103,32 @@ class RunStream:
 
     def __init__(self, key: int) -> None:
         self._key = int(key)
-        self._counter = 0
-        self._block: list[float] = []
-        self._next_in_block = 0
+        self._draws = chain.from_iterable(_blocks_of(self._key))
+        self._draw: Callable[[], float] = self._draws.__next__  # the fastest call that Python has for one number
 
     def uniform(self, size: int | None = None, runs: None = None) -> Any:
         """Draw a float from [0, 1), or an array (size,) of them."""
         if runs is not None:
             raise TypeError("the stream of one run takes no runs")
-        if size is not None:
-            return np.array([self._draw() for _ in range(size)])
-        return self._draw()
+        if size is None:
+            return self._draw()
+        return np.array(list(islice(self._draws, size)), dtype=np.float64)
 
     def integers(self, high: int, size: int | None = None, runs: None = None) -> Any:
         """Draw an integer from 0 … high − 1, or an array (size,) of them."""
-        if size is not None or runs is not None:
-            return (self.uniform(size, runs) * high).astype(np.int64)
-        return int(self._draw() * high)
+        if size is None and runs is None:
+            return int(self._draw() * high)
+        return (self.uniform(size, runs) * high).astype(np.int64)
 
     def subset(self, high: int, size: int) -> list[int]:
         """Draw ``size`` distinct integers from 0 … high − 1, every ordered subset equally likely."""
         deck = list(range(high))
-        for position in range(size):
-            partner = position + int(self._draw() * (high - position))
-            deck[position], deck[partner] = deck[partner], deck[position]
-        return deck[:size]
+        drawn = []
+        for position, draw in enumerate(islice(self._draws, size)):
+            partner = position + int(draw * (high - position))
+            drawn.append(deck[partner])
+            deck[partner] = deck[position]
+        return drawn
 
     def choice(self, items: Sequence[T]) -> T:
         """Draw one of the items, uniform."""
@@ -142,13 +143,12 @@ class RunStream:
         """A NumPy generator of its own stream, to wrap a library; takes one draw."""
         return np.random.default_rng([self._key, int(self._draw() * 2**53)])
 
-    def _draw(self) -> float:
-        if self._next_in_block == len(self._block):
-            first = self._counter + 1
-            counters = np.arange(first, first + _BLOCK, dtype=np.uint64)
-            self._block = to_unit(mix(np.uint64(self._key) + counters * GOLDEN)).tolist()
-            self._counter += _BLOCK
-            self._next_in_block = 0
-        draw = self._block[self._next_in_block]
-        self._next_in_block += 1
-        return draw
+
+def _blocks_of(key: int) -> Iterator[list[float]]:
+    """The draws of a stream in growing blocks."""
+    first, num_draws = 1, _FIRST_BLOCK
+    while True:
+        counters = np.arange(first, first + num_draws, dtype=np.uint64)
+        yield to_unit(mix(np.uint64(key) + counters * GOLDEN)).tolist()
+        first += num_draws
+        num_draws = min(2 * num_draws, _LARGEST_BLOCK)

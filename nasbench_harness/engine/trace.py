@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nasbench_harness.arrays import AnyArray
+from nasbench_harness.arrays import AnyArray, Ints
 
 _CHOICE = "recommended"  # a column of strategies that recommend; −1: nothing yet
 _TYPES = {
@@ -42,10 +42,14 @@ class Trace:
             for name, column in self._columns.items():
                 self._columns[name] = np.concatenate([column, np.full_like(column, -1 if name == _CHOICE else 0)])
         for name, values in columns.items():
-            if name == _CHOICE and name not in self._columns:
-                self._columns[name] = np.full(self._columns["status"].shape, -1, dtype=np.int32)
             self._columns[name][self.num_rows] = values
         self.num_rows += 1
+
+    def recommend(self, architectures: Ints) -> None:
+        """Add what each run recommends after its last row, shape (num_runs,)."""
+        if _CHOICE not in self._columns:
+            self._columns[_CHOICE] = np.full(self._columns["status"].shape, -1, dtype=np.int32)
+        self._columns[_CHOICE][self.num_rows - 1] = architectures
 
     def columns(self) -> dict[str, AnyArray]:
         """What was recorded, views of shape (num_rows, num_runs); a status of 0 marks "no row for this run"."""
@@ -65,3 +69,27 @@ class Trace:
             return {name: column.ravel() for name, column in columns.items()}
         columns["step"] = np.cumsum(is_row, axis=1, dtype=np.int32) - 1
         return {name: column[is_row] for name, column in columns.items()}
+
+
+def joined_rows(runs: Sequence[tuple[Trace, int]]) -> dict[str, AnyArray]:
+    """The rows of runs that may lie in different traces, as ``Trace.rows`` gives them.
+
+    Args:
+        runs: The trace of each run and its position there.
+    """
+    parts: list[dict[str, AnyArray]] = []
+    start = 0
+    for end in range(1, len(runs) + 1):
+        trace, position = runs[start]
+        if end == len(runs) or runs[end][0] is not trace or runs[end][1] != position + end - start:
+            columns = trace.rows(slice(position, position + end - start))
+            columns["run"] = columns["run"] + np.int32(start)
+            parts.append(columns)
+            start = end
+    if len(parts) == 1:
+        return parts[0]
+    names = max(parts, key=len)  # only runs that recommended have a column for it
+    return {
+        name: np.concatenate([part[name] if name in part else np.full_like(part["step"], -1) for part in parts])
+        for name in names
+    }

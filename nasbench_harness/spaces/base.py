@@ -102,8 +102,11 @@ class SearchSpace(ABC):
         """
 
     @abstractmethod
-    def neighbors(self, architectures: Ints) -> Ints:
-        """Distinct architectures one decision away, in the space's fixed order; −1 pads: (n, num_neighbors)."""
+    def neighbors(self, architectures: Any) -> Any:
+        """Distinct architectures one decision away, in the space's fixed order; −1 pads: (n, num_neighbors).
+
+        For one architecture, a plain integer, they are a list of plain integers without padding.
+        """
 
     def one_hot(self, architectures: Ints) -> npt.NDArray[Any]:
         """Indicator of every choice of every decision, float32, shape (n, sum of num_choices)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from operator import mul
 from types import EllipsisType
 from typing import Any
 
@@ -65,6 +66,9 @@ class NASBenchGraphSpace(SearchSpace):
         self._all_choices = described[codes]
         # Column of the table of mutations where each decision's other choices begin.
         self._first_mutation = np.concatenate([[0], np.cumsum(self._num_choices - 1)[:-1]])
+        # The same for one architecture at a time: single items of lists cost a fraction of those of arrays.
+        self._others_of_one = list(zip(self._first_mutation.tolist(), (self._num_choices - 1).tolist(), strict=True))
+        self._weights_of_one = self._weights.tolist()
 
     def description(self) -> dict[str, Any]:
         """Kind and operations."""
@@ -119,13 +123,20 @@ class NASBenchGraphSpace(SearchSpace):
 
         A run whose child is its parent or no architecture draws again.
         """
+        if isinstance(parents, int | np.integer):
+            child = -1
+            while child < 0:
+                first, num_others = self._others_of_one[int(rng.uniform() * len(self._others_of_one))]
+                child = self._mutations.item(parents, first + int(rng.uniform() * num_others))
+            return child
         everyone = np.asarray(parents)
 
-        def attempt(rows: Ints | EllipsisType, runs: Ints | None) -> Any:
+        def attempt(rows: Ints | EllipsisType, runs: Ints | None) -> Ints:
             draws = rng.uniform(2, runs)
-            decisions = (draws[..., 0] * len(self._num_choices)).astype(np.int64)
-            others = (draws[..., 1] * (self._num_choices[decisions] - 1)).astype(np.int64)
-            return self._mutations[everyone[rows], self._first_mutation[decisions] + others]
+            decisions = (draws[:, 0] * len(self._num_choices)).astype(np.int64)
+            others = (draws[:, 1] * (self._num_choices[decisions] - 1)).astype(np.int64)
+            children: Ints = self._mutations[everyone[rows], self._first_mutation[decisions] + others]
+            return children
 
         return _until_possible(attempt, runs)
 
@@ -134,20 +145,31 @@ class NASBenchGraphSpace(SearchSpace):
 
         A run whose child is no architecture draws again; the child may be one of the parents.
         """
+        if isinstance(first, int | np.integer):
+            child = -1
+            one_choices, other_choices = self._all_choices[first].tolist(), self._all_choices[second].tolist()
+            while child < 0:
+                pairs = zip(one_choices, other_choices, strict=True)
+                taken = [one if rng.uniform() < 0.5 else other for one, other in pairs]
+                child = self._index_of_code.item(sum(map(mul, taken, self._weights_of_one)))
+            return child
         one, other = np.asarray(first), np.asarray(second)
 
-        def attempt(rows: Ints | EllipsisType, runs: Ints | None) -> Any:
+        def attempt(rows: Ints | EllipsisType, runs: Ints | None) -> Ints:
             from_first = rng.uniform(len(self._num_choices), runs) < 0.5
             choices = np.where(from_first, self._all_choices[one[rows]], self._all_choices[other[rows]])
-            return self._index_of_code[choices @ self._weights]
+            children: Ints = self._index_of_code[choices @ self._weights]
+            return children
 
         return _until_possible(attempt, runs)
 
-    def neighbors(self, architectures: Ints) -> Ints:
+    def neighbors(self, architectures: Any) -> Any:
         """Distinct architectures that a mutation can reach, ascending; −1 pads: (n, num_neighbors).
 
         Not symmetric: a changed description may be that of another row, whose own description differs in more.
         """
+        if isinstance(architectures, int | np.integer):
+            return [neighbor for neighbor in self._neighbor_table[architectures].tolist() if neighbor >= 0]
         neighbors: Ints = self._neighbor_table[architectures].astype(np.int64)
         return neighbors
 
@@ -252,19 +274,14 @@ def _is_pattern(text: str) -> bool:
     return text.isascii() and text.isdigit() and tuple(map(int, text)) in orderings()
 
 
-def _until_possible(attempt: Callable[[Ints | EllipsisType, Ints | None], Any], runs: Ints | None) -> Any:
+def _until_possible(attempt: Callable[[Ints | EllipsisType, Ints | None], Ints], runs: Ints | None) -> Ints:
     """Children of everyone's first attempt that gave one.
 
     Args:
-        attempt: Takes rows of the batch and their runs; returns children, −1 where there is none. For one run it takes
-            no rows and returns a number.
-        runs: Runs of the batch; None: all, or the only one.
+        attempt: Takes rows of the batch and their runs; returns children, −1 where there is none.
+        runs: Runs of the batch; None: all.
     """
     children = attempt(..., runs)
-    if np.ndim(children) == 0:
-        while children < 0:
-            children = attempt(..., runs)
-        return int(children)
     failed = np.flatnonzero(children < 0)
     while len(failed):
         children[failed] = attempt(failed, failed if runs is None else np.asarray(runs)[failed])

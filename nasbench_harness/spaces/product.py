@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from functools import cached_property
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,9 @@ class ProductSpace(SearchSpace):
         self._classes_given = None if classes is None else checked_classes(name, classes, size)
         # Column of the neighbor table where each decision's other choices begin.
         self._first_neighbor = np.concatenate([[0], np.cumsum(self._num_choices - 1)[:-1]])
+        # The same for one architecture at a time: single items of lists cost a fraction of those of arrays.
+        self._others_of_one = list(zip(self._first_neighbor.tolist(), (self._num_choices - 1).tolist(), strict=True))
+        self._weights_of_one = self._weights.tolist()
 
     def description(self) -> dict[str, Any]:
         """Kind, name, decisions, and the order, separator and classes if they are not the usual ones."""
@@ -121,21 +125,28 @@ class ProductSpace(SearchSpace):
 
     def mutate(self, parents: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
         """Change one decision, uniform, to one of its other choices, uniform: (len(runs),), two draws each."""
+        if isinstance(parents, int | np.integer):
+            first, num_others = self._others_of_one[int(rng.uniform() * len(self._others_of_one))]
+            return self._neighbor_table.item(parents, first + int(rng.uniform() * num_others))
         draws = rng.uniform(2, runs)
-        decisions = (draws[..., 0] * self.num_decisions).astype(np.int64)
-        offsets = (draws[..., 1] * (self._num_choices[decisions] - 1)).astype(np.int64)
-        children = self._neighbor_table[parents, self._first_neighbor[decisions] + offsets]
-        return children if np.ndim(children) else int(children)
+        decisions = (draws[:, 0] * self.num_decisions).astype(np.int64)
+        offsets = (draws[:, 1] * (self._num_choices[decisions] - 1)).astype(np.int64)
+        return self._neighbor_table[parents, self._first_neighbor[decisions] + offsets]
 
     def crossover(self, first: Any, second: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
         """Take each decision from either parent with probability ½: (len(runs),), num_decisions draws each."""
+        if isinstance(first, int | np.integer):
+            pairs = zip(self._all_choices[first].tolist(), self._all_choices[second].tolist(), strict=True)
+            taken = [one if rng.uniform() < 0.5 else other for one, other in pairs]
+            return self._index_of_code.item(sum(map(mul, taken, self._weights_of_one)))
         from_first = rng.uniform(self.num_decisions, runs) < 0.5
         choices = np.where(from_first, self._all_choices[first], self._all_choices[second])
-        children = self._index_of_code[choices @ self._weights]
-        return children if np.ndim(children) else int(children)
+        return self._index_of_code[choices @ self._weights]
 
-    def neighbors(self, architectures: Ints) -> Ints:
+    def neighbors(self, architectures: Any) -> Any:
         """Architectures one decision away, ascending by decision, then choice: (n, num_neighbors)."""
+        if isinstance(architectures, int | np.integer):
+            return self._neighbor_table[architectures].tolist()
         return self._neighbor_table[architectures]
 
     def canonical(self, architectures: Ints) -> Ints:

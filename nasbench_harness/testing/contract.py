@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import NoReturn
+from time import monotonic
+from typing import ClassVar, NoReturn
 
 import numpy as np
 
+from nasbench_harness.engine.limits import TimeLimit, can_limit
 from nasbench_harness.errors import HarnessError
 
 
 class Contract:
-    """Base of the contracts: every method whose name begins with ``test_`` is one sentence."""
+    """Base of the contracts: every method whose name begins with ``test_`` is one sentence.
+
+    Attributes:
+        max_seconds: Real seconds that ``run_contract`` gives to all sentences together; None: any number.
+    """
+
+    max_seconds: ClassVar[float | None] = None
 
 
 @dataclass(frozen=True)
@@ -33,21 +42,36 @@ class Finding:
 
 
 def run_contract(contract: Contract) -> list[Finding]:
-    """Try every sentence of a contract, in the order in which they are written."""
+    """Try every sentence of a contract, in the order in which they are written.
+
+    The check ends by itself: code that hangs is interrupted when the contract's seconds are used up.
+    """
     findings = []
     names = [name for cls in reversed(type(contract).__mro__) for name in vars(cls) if name.startswith("test_")]
+    end = None if contract.max_seconds is None or not can_limit() else monotonic() + contract.max_seconds
     for name in dict.fromkeys(names):
         method = getattr(contract, name)
         sentence = (method.__doc__ or "").partition("\n")[0]
-        failure = ""
-        try:
-            method()
-        except (AssertionError, HarnessError) as error:
-            failure = str(error)
-        except Exception as error:  # the code under test may raise anything
-            failure = f"raised {type(error).__name__}: {error}"
-        findings.append(Finding(name.removeprefix("test_"), sentence, failure))
+        findings.append(Finding(name.removeprefix("test_"), sentence, _failure(method, end)))
     return findings
+
+
+def _failure(method: Callable[[], None], end: float | None) -> str:
+    """Message of a sentence that does not hold, else empty."""
+    left = None if end is None else end - monotonic()
+    try:
+        with redirect_stdout(sys.stderr):  # prints of the code under test
+            if left is None:
+                method()
+            elif left <= 0:
+                return "not tried: the time of the check was used up before"
+            else:
+                TimeLimit(left, "the sentence").call(None, method)
+    except (AssertionError, HarnessError) as error:
+        return str(error)
+    except (Exception, SystemExit) as error:  # the code under test may raise anything
+        return f"raised {type(error).__name__}: {error}"
+    return ""
 
 
 def fail(expected: str, arrived: str, why: str, cause: str) -> NoReturn:

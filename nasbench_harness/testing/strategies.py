@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -21,8 +22,11 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task, load_task
 from nasbench_harness.testing.contract import Contract, fail, global_generators_untouched
+from nasbench_harness.testing.watching import watched
 
 _SEEDS = np.arange(12)
+_FIRST_PROPOSALS = 5
+_MIN_ARCHITECTURES = 1_000  # of a space in which a first proposal that is the optimum is no chance
 _ALGORITHM_VALUES = ("architecture", "replicate", "training", "cost_s", "finished_s", "status")
 _OTHER_PROCESS = """
 import json, sys
@@ -40,7 +44,10 @@ class StrategyContract(Contract):
         tasks: Where it is tried; spaces of different shapes show choices that are written into the code.
         evaluations: Budget of the runs.
         is_random: Whether different seeds must give different traces.
+        max_seconds: Real seconds for all sentences together, where ``run_contract`` tries them.
     """
+
+    max_seconds: ClassVar[float | None] = 300.0
 
     strategy: ClassVar[Any] = None
     tasks: ClassVar[tuple[str, ...]] = ("nb201-cifar10", "nb201-imagenet16-120")
@@ -58,10 +65,13 @@ class StrategyContract(Contract):
         """Rows of every seed's run."""
         return trace_of(self.spec, load_task(task), seeds, {"evaluations": self.evaluations, **protocol})
 
+    reads: Mapping[str, None]
+
     @cached_property
     def together(self) -> dict[str, dict[int, dict[str, AnyArray]]]:
         """Traces of all seeds in one batch, by task."""
-        return {task: self.trace(_SEEDS, task) for task in self.tasks}
+        with watched(getattr(self.spec.target, "__module__", "")) as self.reads:
+            return {task: self.trace(_SEEDS, task) for task in self.tasks}
 
     def test_runs_spend_exactly_their_budget(self) -> None:
         """A run starts exactly as many evaluations as the budget has, unless it ends by itself."""
@@ -161,6 +171,34 @@ class StrategyContract(Contract):
                     "a loss of +inf (no value) or problem.budget.evaluations being None",
                 )
 
+    def test_the_optimum_is_not_known_from_the_start(self) -> None:
+        """The table's optimum is not among the first proposals of most seeds."""
+        for name, traces in self.together.items():
+            task = load_task(name)
+            if task.space.num_architectures < _MIN_ARCHITECTURES or not task.report.has_optimum:
+                continue
+            optima = [view.optimum for view in (task.report, task.test) if view is not None]
+            first = [rows["architecture"][rows["architecture"] >= 0][:_FIRST_PROPOSALS] for rows in traces.values()]
+            count = sum(bool(np.isin(proposals, optima).any()) for proposals in first)
+            if count > len(traces) / 2:
+                fail(
+                    f"the optimum of {name} among the first {_FIRST_PROPOSALS} proposals in few of {len(traces)} runs",
+                    f"in {count} of {len(traces)}",
+                    f"chance finds one of {task.space.num_architectures:,} architectures in hardly any run",
+                    "the best architecture is written into the code, or read from the table",
+                )
+
+    def test_no_scores_are_read(self) -> None:
+        """Tables, scores and the memory of the harness are not read."""
+        assert self.together
+        if self.reads:
+            fail(
+                "a strategy that learns by evaluations and problem.lookup() alone",
+                f"it reads {', '.join(self.reads)}",
+                "its results would say nothing: scores are for reports",
+                "load_task(…), load_table(…), gc.get_objects() or frames in the strategy's code",
+            )
+
     def test_results_are_never_changed(self) -> None:
         """What tell() and ask() get is read only."""
         self.trace(_SEEDS[:2], self.tasks[0])  # the engine hands out read-only arrays: writing raises
@@ -232,6 +270,8 @@ def _play_at_random_times(strategy: Strategy, ledger: Ledger, evaluations: int) 
         for run in np.flatnonzero(started).tolist():
             proposals[run].append(int(architectures[run]))
     strategy.close()
+    for error in getattr(strategy, "failures", {}).values():
+        raise error
     return proposals
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import as_completed
 from functools import partial
 from pathlib import Path
 
-from loky import cpu_count, get_reusable_executor
+from loky import cpu_count
 from loky.process_executor import BrokenProcessPool
 
 from nasbench_harness.errors import HarnessError
@@ -15,10 +15,9 @@ from nasbench_harness.trainer.data import ImageData
 from nasbench_harness.trainer.devices import DEFAULT, Execution
 from nasbench_harness.trainer.recipe import Recipe
 from nasbench_harness.trainer.training import TrainingResult, network_structure, train
+from nasbench_harness.workers import stop_workers, worker_pool
 
 Job = tuple[str, Sequence[int]]
-
-_IDLE_S = 20  # processes that wait so long for another call end
 
 
 def train_many(
@@ -88,7 +87,7 @@ def _in_processes(
     on_result: Callable[[list[TrainingResult]], None],
 ) -> list[Job]:
     """Hand over the results of jobs; returns those that were lost because a process died."""
-    executor = get_reusable_executor(num_processes, timeout=_IDLE_S)  # loky starts fresh interpreters
+    executor = worker_pool(num_processes)
     futures, lost = {}, []
     try:
         for architecture, seeds in jobs:
@@ -104,7 +103,7 @@ def _in_processes(
             else:
                 on_result(results)
     except BaseException:
-        executor.shutdown(wait=True, kill_workers=True)
+        stop_workers()
         raise
     return lost
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from nasbench_harness.engine.execution import (
 )
 from nasbench_harness.engine.references import Entry, parse_entry, resolve
 from nasbench_harness.engine.strategy import Needs, Proposals, Strategy
+from nasbench_harness.engine.streams import RunStream, stream_keys
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
@@ -60,6 +62,10 @@ def written(tmp_path, monkeypatch):
         "    yield rng.integers(problem.space.num_architectures)\n"
         "    import os\n"
         "    os._exit(1)\n"
+        "def kills_some(problem, rng):\n"
+        "    if rng.uniform() < 0.3:\n"
+        "        yield from kills(problem, rng)\n"
+        "    yield from works(problem, rng)\n"
         "def kills_late(problem, rng):\n"
         "    import time\n"
         "    time.sleep(1)\n"
@@ -182,7 +188,7 @@ def test_a_failing_strategy_is_recorded_and_the_others_go_on(tiny, tmp_path, wri
     (log,) = (out / "failures").iterdir()
     assert str(log) in message
     text = log.read_text()
-    assert text.startswith(f"strategy {written}:fails\nTraceback (most recent call last)")
+    assert text.startswith(f"{written}:fails on tiny-set, seeds 0-4\nTraceback (most recent call last)")
     assert "raise RuntimeError('out of ideas')" in text
     assert len(list((out / "runs").rglob("*.parquet"))) == 2
     assert len(list((out / "timings").iterdir())) == 2
@@ -202,9 +208,30 @@ def test_workers_of_an_earlier_study_find_code_of_the_folder_entered_since(tiny,
 def test_a_worker_that_dies_fails_alone(tiny, tmp_path, written, kills):
     # As a crash inside torch or the kernel's memory killer would end it.
     specs = specs_of("random-search", f"{written}:{kills}", f"{written}:works")
-    reports = run_study(specs, tiny, Rules(Protocol(evaluations=5), 0), tmp_path, jobs=2, ranges=((0, 4),))
+    reports = run_study(specs, tiny, Rules(Protocol(evaluations=5), 0), tmp_path, jobs=2, ranges=((0, 0),))
     assert [bool(report.failure) for report in reports] == [False, True, False]
     assert len(list((tmp_path / "failures").iterdir())) == 1
+
+
+@pytest.mark.usefixtures("_fresh_workers")
+def test_of_a_batch_that_kills_its_worker_only_the_runs_that_do_it_are_lost(tiny, tmp_path, random_search, written):
+    (spec,) = specs_of(f"{written}:kills_some")
+    rules = Rules(Protocol(evaluations=5), study_seed=0)
+    draws = [RunStream(key).uniform() for key in stream_keys(0, spec.reference, tiny.name, np.arange(6)).tolist()]
+    killers = [seed for seed, draw in enumerate(draws) if draw < 0.3]
+    assert killers
+    plans = [BatchPlan(spec, tiny, ((0, 5),)), BatchPlan(random_search, tiny, ((0, 5),))]
+    report, other = execute(plans, rules, tmp_path, jobs=2)
+    assert (report.num_runs, report.num_failed, report.num_evaluations) == (
+        6,
+        len(killers),
+        5 * (6 - len(killers)),
+    )
+    assert f"{killers[0]}" in report.failure.partition("TerminatedWorkerError")[0]
+    assert other.failure == ""
+    blocks = StudyFolder(tmp_path).blocks(identity(spec, tiny, rules))
+    stored = [seed for block in blocks for seed in range(block.first, block.last + 1)]
+    assert stored == [seed for seed in range(6) if seed not in killers]
 
 
 @pytest.mark.usefixtures("_fresh_workers")
@@ -291,3 +318,35 @@ def test_strategy_task_and_study_seed_change_the_stream(tiny, cifar100, random_s
     draws = [draw for case in cases for draw in first_draws(*case)]
     assert len(set(draws)) == 12
     assert first_draws(*cases[0]) == draws[:3]
+
+
+def test_at_most_one_plan_more_than_workers_is_handed_out(tiny, tmp_path, random_search, monkeypatch):
+    handed_out, most = [], []
+
+    class Pool:
+        def submit(self, run, plan):
+            handed_out.append((Future(), run, plan))
+            most.append(sum(not future.done() for future, _, _ in handed_out))
+            under_way = [one for one in handed_out if not one[0].done()]
+            # No more room: the second of those under way is done first; at the end all.
+            for future, run, plan in under_way if len(handed_out) == 8 else under_way[1:2] if most[-1] == 4 else []:
+                future.set_result(run(plan))
+            return handed_out[-1][0]
+
+    monkeypatch.setattr("nasbench_harness.engine.execution.worker_pool", lambda num_workers: Pool())
+    plans = [BatchPlan(random_search, tiny, ((first, first + 1),)) for first in range(0, 800, 100)]
+    reports = list(execute(plans, Rules(Protocol(evaluations=5), 0), tmp_path, jobs=3))
+    assert max(most) == 4
+    assert len(reports) == len(handed_out) == 8
+    assert len(list((tmp_path / "runs").rglob("*.parquet"))) == 8
+
+
+@pytest.mark.usefixtures("_fresh_workers")
+def test_who_asks_for_no_more_reports_leaves_no_worker(tiny, tmp_path, written):
+    plans = [BatchPlan(spec, tiny, ((0, 4),)) for spec in specs_of("random-search", f"{written}:works", "local-search")]
+    reports = execute(plans, Rules(Protocol(evaluations=5), 0), tmp_path, jobs=2)
+    next(reports)
+    workers = list(get_reusable_executor(reuse=True)._processes.values())
+    assert len(workers) == 2
+    reports.close()
+    assert not any(worker.is_alive() for worker in workers)

@@ -211,7 +211,7 @@ def test_a_fidelity_that_the_task_lacks_is_refused(search):
     def my_search(problem, rng):
         yield Proposal(1, fidelity=1)
 
-    with pytest.raises(StrategyError, match="tiny-set has one fidelity"):
+    with pytest.raises(StrategyError, match="my_search: the task has one fidelity, but it yielded 1"):
         search(my_search)
 
 

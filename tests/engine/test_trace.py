@@ -43,14 +43,16 @@ def test_recommendations_before_the_first_are_minus_one():
     trace = Trace(1, [], 4)
     trace.append(status=np.ones(1))
     assert "recommended" not in trace.rows(slice(0, 1))
-    trace.append(status=np.ones(1), recommended=np.array([12]))
+    trace.append(status=np.ones(1))
+    trace.recommend(np.array([12]))
     trace.append(status=np.ones(1))
     assert trace.rows(slice(0, 1))["recommended"].tolist() == [-1, 12, -1]
 
 
 def test_recommendations_that_are_not_named_are_minus_one_after_growth_too():
     trace = Trace(1, [], 1)
-    trace.append(status=np.ones(1), recommended=np.array([12]))
+    trace.append(status=np.ones(1))
+    trace.recommend(np.array([12]))
     for _ in range(4):
         trace.append(status=np.ones(1))
     assert trace.rows(slice(0, 1))["recommended"].tolist() == [12, -1, -1, -1, -1]

@@ -9,7 +9,8 @@ from scipy import stats
 
 from nasbench_harness.engine.streams import RunStreams
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
-from nasbench_harness.spaces import NASBench201Space, ProductSpace, from_description
+from nasbench_harness.spaces import NASBench201Space, NASBenchGraphSpace, ProductSpace, from_description
+from nasbench_harness.spaces.nasbench_graph import PROTEINS_OPERATIONS
 
 # A correct space fails a chi-square test of this file once in a million other seeds.
 FALSE_ALARM = 1e-6
@@ -277,3 +278,30 @@ def test_a_description_builds_the_same_space(space):
 def test_an_unknown_kind_of_space_is_refused():
     with pytest.raises(UnknownNameError, match=r"unknown kind of search space 'products': did you mean 'product'"):
         from_description({"kind": "products"})
+
+
+@pytest.mark.parametrize(
+    "make", [NASBench201Space, NASBenchGraphSpace, lambda: NASBenchGraphSpace(PROTEINS_OPERATIONS)]
+)
+def test_neighbors_of_one_architecture_are_a_list_of_plain_integers(make):
+    space = make()
+    for architecture in (0, 7, np.int64(space.num_architectures - 1)):
+        found = space.neighbors(architecture)
+        assert type(found) is list
+        assert {type(neighbor) for neighbor in found} == {int}
+        row = space.neighbors(np.array([architecture]))[0].tolist()
+        assert found == [neighbor for neighbor in row if neighbor >= 0]
+    found.clear()
+    assert len(space.neighbors(architecture)) > 0  # the list belongs to the caller
+
+
+@pytest.mark.parametrize("make", [NASBench201Space, NASBenchGraphSpace])
+def test_one_architecture_draws_as_many_do_whatever_its_type(make, streams, stream):
+    space, parents = make(), np.arange(40) * 11
+    children = space.mutate(parents, streams(40))
+    mixed = space.crossover(parents, parents[::-1], streams(40))
+    for run in range(40):
+        for kind in (int, np.int64, np.int32):
+            assert space.mutate(kind(parents[run]), stream(run, 40)) == children[run]
+            assert space.crossover(kind(parents[run]), kind(parents[::-1][run]), stream(run, 40)) == mixed[run]
+            assert type(space.mutate(kind(parents[run]), stream(run, 40))) is int

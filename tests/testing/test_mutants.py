@@ -1,20 +1,29 @@
 """Every sentence of a contract can fail: code that breaks it is told so."""
 
+import gc
+import inspect
 import itertools
 import random
+import sys
+import time
 
 import numpy as np
 import pytest
 
-from nasbench_harness import Proposals, Strategy
+from nasbench_harness import Progress, Proposals, Strategy
+from nasbench_harness.engine.references import Entry, resolve
 from nasbench_harness.evaluation.oracle import TableOracle
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.spaces import NASBench201Space, ProductSpace
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.tables.table import Column, Dataset, Provenance, Table
 from nasbench_harness.testing import OracleContract, SpaceContract, StrategyContract, TableContract, run_contract
+from nasbench_harness.testing.strategies import trace_of
+from nasbench_harness.testing.watching import watched
 
 COUNTER = itertools.count()
+TASK = load_task("nb201-cifar10")
+OPTIMUM = TASK.report.optimum
 
 
 def failures(contract):
@@ -118,6 +127,104 @@ def test_a_hash_dependent_strategy_is_found_by_another_process(tmp_path, monkeyp
     found = of_strategy("hashing_search:search")
     assert "PYTHONHASHSEED" in found["another_process_and_hash_seed_give_the_same_trace"]
     assert list(found) == ["another_process_and_hash_seed_give_the_same_trace"]
+
+
+def knows_the_optimum(problem, rng):
+    while True:
+        yield OPTIMUM
+        yield problem.space.sample(rng)
+
+
+def asks_for_the_scores(problem, rng):
+    scores = load_task("nb201-cifar10").report.values
+    while True:
+        architecture = problem.space.sample(rng)
+        yield architecture + 0 * int(scores[architecture])
+
+
+def asks_for_the_table(problem, rng):
+    accuracy = load_table("nb201").column("cifar10", "val_accuracy").values
+    while True:
+        architecture = problem.space.sample(rng)
+        yield architecture + 0 * int(accuracy[architecture, 0, 0])
+
+
+def rummages(problem, rng):
+    views = [held for held in gc.get_objects() if type(held).__name__ == "ReportView"]
+    while True:
+        yield problem.space.sample(rng) + 0 * len(views)
+
+
+def climbs_the_stack(problem, rng):
+    while True:
+        frame = inspect.currentframe()
+        yield problem.space.sample(rng) + 0 * bool(frame.f_back)
+
+
+class ScoresInLockstep(DrawsForAll):
+    def ask(self, idle):
+        architectures = np.full(len(idle), -1)
+        runs = np.flatnonzero(idle)
+        architectures[runs] = self.problem.space.sample(self.rng, runs)
+        assert len(TASK.report.codes)
+        return Proposals(architectures)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "what"),
+    [
+        (asks_for_the_scores, "report of a Task, values of a ReportView"),
+        (asks_for_the_table, "column of a Table"),
+        (rummages, r"gc.get_objects()"),
+        (climbs_the_stack, "sys._getframe()"),
+        (ScoresInLockstep, "codes of a ReportView"),
+    ],
+)
+def test_a_strategy_that_reads_scores_is_named(strategy, what):
+    found = of_strategy(strategy)
+    assert what in found["no_scores_are_read"]
+
+
+def test_a_strategy_that_knows_the_optimum_is_named():
+    found = of_strategy(knows_the_optimum)
+    assert "in 12 of 12" in found["the_optimum_is_not_known_from_the_start"]
+    assert "no_scores_are_read" not in found
+
+
+def test_reads_of_the_harness_itself_are_no_findings():
+    with watched(__name__) as reads:
+        trace_of(resolve(Entry("random-search")), load_task("nb201-cifar10"), np.arange(3), {"evaluations": 5})
+    assert not reads
+    assert "__getattribute__" not in vars(type(TASK.report))
+
+
+def hangs(problem, rng):
+    yield problem.space.sample(rng)
+    time.sleep(600)
+
+
+def never_ends(problem, rng):
+    while True:
+        yield Progress(1e-9)
+
+
+@pytest.mark.parametrize("strategy", [hangs, never_ends])
+def test_a_check_ends_by_itself(strategy):
+    start = time.monotonic()
+    members = {"strategy": staticmethod(strategy), "tasks": ("nb201-cifar10",), "max_seconds": 1.0}
+    findings = run_contract(type("Mutant", (StrategyContract,), members)())
+    assert time.monotonic() - start < 15
+    broken = [finding.failure for finding in findings if finding.failure]
+    assert any("real time, its limit" in failure for failure in broken)
+    assert any("not tried: the time of the check was used up" in failure for failure in broken)
+
+
+def test_an_exit_is_a_finding():
+    def leaves(problem, rng):
+        yield 1
+        sys.exit(0)
+
+    assert "sys.exit(0)" in of_strategy(leaves)["runs_spend_exactly_their_budget"]
 
 
 class IdentityMutation(NASBench201Space):

@@ -1,0 +1,106 @@
+"""Notices when a strategy reads tables, scores or the memory of the harness while it runs.
+
+A strategy runs in the harness's process, so Python cannot keep it from the scores. Nothing that it is given leads
+there. Steps that it takes on its own are noticed: reads of tasks, tables and scores by code outside the harness, and
+Python's audit events for ``gc``, frames and files.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from nasbench_harness.evaluation.task import ReportView, Task
+from nasbench_harness.tables.location import cache_folder
+from nasbench_harness.tables.table import Column, Table
+
+_CLASSES: tuple[type, ...] = (Task, ReportView, Table, Column)
+_MEMORY = frozenset(["gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys._getframe"])
+_watchers: list[_Watcher] = []
+_hooks: list[Any] = []
+_looking: list[bool] = []
+
+
+class _Watcher:
+    """What the code of one package read, in order, each once."""
+
+    def __init__(self, module: str) -> None:
+        self.package = module.partition(".")[0]
+        self.cache = str(cache_folder())
+        self.reads: dict[str, None] = {}
+
+    def notice(self, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
+        """Look at an audit event; ``frame`` raised it."""
+        if event in _MEMORY:
+            caller: FrameType | None = frame
+            if _package(frame) == "inspect":  # inspect.currentframe() asks for its caller
+                caller = frame.f_back
+            if _package(caller) == self.package:
+                self.reads[f"{event}()"] = None
+        elif str(arguments[0]).startswith(self.cache) and self.is_direct(frame):
+            self.reads[f"the file {Path(arguments[0]).name} in the cache of tables"] = None
+
+    def is_direct(self, frame: FrameType | None) -> bool:
+        """Whether the strategy's package is among the innermost callers, before the harness."""
+        while frame is not None and _package(frame) not in (self.package, "nasbench_harness"):
+            frame = frame.f_back
+        return frame is not None and _package(frame) == self.package
+
+
+def _package(frame: FrameType | None) -> str:
+    return "" if frame is None else str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if _watchers and (event in _MEMORY or event == "open"):
+        frame = _caller()
+        if frame is not None:
+            for watcher in _watchers:
+                watcher.notice(event, arguments, frame)
+
+
+def _read_attribute(held: Any, name: str) -> Any:
+    if not name.startswith("__"):
+        frame = _caller()
+        for watcher in _watchers:
+            if watcher.is_direct(frame):
+                watcher.reads[f"{name} of a {type(held).__name__}"] = None
+    return object.__getattribute__(held, name)
+
+
+def _caller() -> FrameType | None:
+    """The frame that caused an event or reads an attribute; None inside this function, whose own look is an event."""
+    if _looking:
+        return None
+    _looking.append(True)
+    try:
+        return sys._getframe(2)
+    finally:
+        _looking.clear()
+
+
+@contextmanager
+def watched(module: str) -> Iterator[dict[str, None]]:
+    """Collect reads by the code of a module's package that no strategy needs.
+
+    Args:
+        module: The module that defines the strategy.
+    """
+    if not _hooks:  # an audit hook stays for ever; it does nothing while nobody watches
+        sys.addaudithook(_audit)
+        _hooks.append(_audit)
+    watcher = _Watcher(module)
+    _watchers.append(watcher)
+    for one in _CLASSES:
+        one.__getattribute__ = _read_attribute  # type: ignore[assignment]
+    try:
+        yield watcher.reads
+    finally:
+        _watchers.remove(watcher)
+        if not _watchers:
+            for one in _CLASSES:
+                del one.__getattribute__  # that of object again

@@ -1,0 +1,53 @@
+"""Worker processes: fresh interpreters that never outlive the process which started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+_IDLE_S = 20  # workers that wait so long for another call end
+_CHECK_S = 0.5  # how often a worker looks for its parent
+_pools: list[Any] = []  # the pool that was made last
+
+
+def worker_pool(num_workers: int) -> Any:
+    """The process pool of this process (a loky executor), with this many workers.
+
+    Workers are reused by the next call. They import from the same folders as this process and ignore Ctrl-C, which
+    this process handles for them. Each one ends by itself within a second when this process dies in any way.
+
+    Args:
+        num_workers: Number of worker processes.
+    """
+    from loky import get_reusable_executor
+
+    arguments = (os.getpid(), list(sys.path))
+    pool = get_reusable_executor(num_workers, timeout=_IDLE_S, initializer=_prepare, initargs=arguments)
+    _pools[:] = [pool]
+    return pool
+
+
+def stop_workers() -> None:
+    """Kill the workers of this process at once, whatever they are doing; nothing happens if there are none."""
+    while _pools:
+        _pools.pop().shutdown(wait=True, kill_workers=True)
+
+
+def _prepare(parent: int, path: list[str]) -> None:
+    """Runs first in every worker."""
+    # Workers that were started from another folder would not find the user's modules.
+    sys.path[:] = path
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if os.name == "posix":
+        threading.Thread(target=_end_with, args=(parent,), name="parent watch", daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent has ended: a dead process cannot tell its workers to stop."""
+    while os.getppid() == parent:
+        time.sleep(_CHECK_S)
+    os._exit(1)
