@@ -107,10 +107,14 @@ class Study:
         return anytime_figure(self.analysis, axis)
 
     def write_report(self, formats: Sequence[str] | None = None) -> list[str]:
-        """Write the report's files to ``<folder>/report``; returns their names."""
-        from nasbench_harness.report.files import FORMATS, write_report
+        """Write the report's files to ``<folder>/report``; returns their names.
 
-        return write_report(self.folder, self.analysis, self.command, tuple(formats or FORMATS))
+        Args:
+            formats: Some of ``markdown``, ``latex``, ``csv``, ``json``, ``pdf`` and ``png``; default all but ``png``.
+        """
+        from nasbench_harness.report.files import DEFAULT_FORMATS, write_report
+
+        return write_report(self.folder, self.analysis, self.command, tuple(formats or DEFAULT_FORMATS))
 
     @cached_property
     def analysis(self) -> Analysis:

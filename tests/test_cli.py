@@ -261,6 +261,10 @@ def test_json_of_status_and_report(cli):
     done = json.loads(cli("report", "s", "--format", "csv", "--json").stdout)
     names = ["main", "nb201-cifar10", "spending", "anytime", "anytime_seconds"]
     assert done == {"folder": "s/report", "files": [f"{name}.csv" for name in names]}
+    figures = json.loads(cli("report", "s", "--format", "png", "--json").stdout)["files"]
+    assert figures == ["anytime.png", "anytime_seconds.png"]
+    everything = json.loads(cli("report", "s", "--format", "all", "--json").stdout)["files"]
+    assert {name.partition(".")[2] for name in everything} == {"md", "tex", "csv", "json", "pdf", "png"}
 
 
 def test_every_verb_has_help(cli):

@@ -19,6 +19,7 @@ _FIRST_FILES = ("report.md", "overview.tex", "main.tex", "anytime.pdf", "report.
 
 
 _FORMATS = ("markdown", "latex", "csv", "json", "pdf", "png")
+_ALL = "all"
 
 
 @main.command()
@@ -105,7 +106,13 @@ def status(folder: Path, is_watched: bool, interval: float | None, as_json: bool
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--format", "formats", multiple=True, type=click.Choice(_FORMATS), help="May be repeated. Default: all.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    type=click.Choice((*_FORMATS, _ALL)),
+    help="May be repeated. Default: all but png.",
+)
 @json_option
 def report(folder: Path, formats: tuple[str, ...], as_json: bool) -> None:
     """Write the report of a study again, from its stored runs."""
@@ -119,7 +126,7 @@ def report(folder: Path, formats: tuple[str, ...], as_json: bool) -> None:
             f"{folder} is not complete ({label} on {task} lacks {count} of {study.record.num_seeds} runs): "
             "repeat the command that runs it"
         )
-    names = study.write_report(formats or None)
+    names = study.write_report(_FORMATS if _ALL in formats else formats or None)
     if as_json:
         click.echo(json.dumps({"folder": str(study.folder.report_folder), "files": names}))
         return

@@ -15,6 +15,7 @@ from nasbench_harness.evaluation.grid import exact_means
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import ReportView, Task
 from nasbench_harness.report.comparison import MIN_RUNS, Comparison, compare_column, over_the_study
+from nasbench_harness.report.curves import Curve, curves
 from nasbench_harness.report.runs import Runs
 from nasbench_harness.statistics import (
     ExactCurve,
@@ -22,7 +23,6 @@ from nasbench_harness.statistics import (
     Proportion,
     count_matrix,
     exact_random_search,
-    iqm_band,
     iqm_interval,
     mean_ranks,
     proportion,
@@ -33,17 +33,6 @@ NUM_TIMES = 100  # points of a curve over simulated seconds
 _BOOTSTRAP = 0x626F6F74  # "boot": keeps the bootstrap's stream apart from every other use of the study seed
 
 Counts = Callable[[int], Ints]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Regret or loss over time: means of the runs, and IQM with a pointwise band (None below 10 seeds).
-
-    Shape (num_steps,); NaN where a run has no result yet.
-    """
-
-    mean: Floats
-    band: Interval | None
 
 
 @dataclass(frozen=True)
@@ -265,7 +254,8 @@ def _analyze_task(
         counts = counts_of(task.name, label)
         regret = final[label] * task.report.step
         test = None if task.test is None else _test(task, task.test, entry.final)
-        enough = len(regret) >= MIN_RUNS
+        resamples = counts(len(regret)) if len(regret) >= MIN_RUNS else None
+        after_evaluations, at_seconds = _curves(task, entry, num_steps, times_s, resamples)
         results.append(
             StrategyResult(
                 label=label,
@@ -274,11 +264,11 @@ def _analyze_task(
                 value=task.report.values[entry.final],
                 test_value=None if test is None else test[0],
                 test_regret=None if test is None else test[1],
-                iqm=iqm_interval(regret, counts(len(regret))) if enough else None,
-                test_iqm=iqm_interval(test[1], counts(len(regret))) if enough and test is not None else None,
+                iqm=None if resamples is None else iqm_interval(regret, resamples),
+                test_iqm=None if resamples is None or test is None else iqm_interval(test[1], resamples),
                 share_optimal=proportion(int((final[label] == 0).sum()), len(regret)),
-                after_evaluations=_curve(task, entry.after_evaluations(num_steps), counts),
-                at_seconds=None if times_s is None else _curve(task, entry.at_seconds(times_s), counts),
+                after_evaluations=after_evaluations,
+                at_seconds=at_seconds,
                 spending=_spending(entry),
                 chooses_itself=entry.chooses_itself,
             )
@@ -320,21 +310,15 @@ def _test(task: Task, test: ReportView, picks: Ints) -> tuple[Floats, Floats]:
     return test.values[picks], test.regret(picks)
 
 
-def _curve(task: Task, picks: Ints, counts: Counts) -> Curve:
-    """Regret of picks (num_runs, num_steps) as a curve; steps before some run's first result are NaN."""
-    is_defined = (picks >= 0).all(axis=0)
-    regret = task.report.regret_codes(picks[:, is_defined]) * task.report.step
-    mean = np.full(picks.shape[1], np.nan)
-    mean[is_defined] = regret.mean(axis=0)
-    if len(picks) < MIN_RUNS or not is_defined.any():
-        return Curve(mean, None)
-    band = iqm_band(regret, counts(len(picks)))
-    parts = []
-    for part in (band.point, band.low, band.high):
-        whole = np.full(picks.shape[1], np.nan)
-        whole[is_defined] = part
-        parts.append(whole)
-    return Curve(mean, replace(band, point=parts[0], low=parts[1], high=parts[2]))
+def _curves(
+    task: Task, runs: Runs, num_steps: int, times_s: Floats | None, counts: Ints | None
+) -> tuple[Curve, Curve | None]:
+    """Regret over evaluations and, if there is a clock, over simulated seconds."""
+    picks, moments = [runs.after_evaluations(num_steps)], [np.arange(1, num_steps + 1)]
+    if times_s is None:
+        return curves(task, picks, moments, counts)[0], None
+    after, at_seconds = curves(task, [*picks, runs.at_seconds(times_s)], [*moments, times_s], counts)
+    return after, at_seconds
 
 
 def _spending(runs: Runs) -> Spending:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from nasbench_harness.report.analysis import Analysis, Curve, TaskAnalysis
+from nasbench_harness.report.analysis import Analysis, TaskAnalysis
 from nasbench_harness.report.cells import regret_unit
+from nasbench_harness.report.curves import Band, Curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,18 +47,20 @@ def tasks_with(analysis: Analysis, axis: Axis) -> list[TaskAnalysis]:
 def anytime_figure(analysis: Analysis, axis: Axis = "evaluations") -> Figure:
     """Regret (or loss) of what each strategy would return at every moment, one panel per task.
 
-    Lines are interquartile means with pointwise 95 % bands (means without bands below 10 seeds). Over evaluations,
+    Lines are interquartile means with pointwise 95 % bands, below 10 seeds means without bands. Over evaluations,
     random search in closed form is the dotted gray mean. Tasks without training times have no panel over seconds.
+    The layout is computed once, here: saving the figure does not compute it again.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     entries = tasks_with(analysis, axis)
     num_tasks = len(entries)
     num_columns = min(3, num_tasks)
     num_rows = math.ceil(num_tasks / num_columns)
     with mpl.rc_context(FIGURE_STYLE):
-        figure = Figure(figsize=(TEXT_WIDTH, 1.85 * num_rows + 0.55), layout="constrained")
+        figure = Figure(figsize=(TEXT_WIDTH, 1.85 * num_rows + 0.55))
         panels = figure.subplots(num_rows, num_columns, squeeze=False)
         for position, panel in enumerate(panels.flat):
             if position >= num_tasks:
@@ -71,6 +74,7 @@ def anytime_figure(analysis: Analysis, axis: Axis = "evaluations") -> Figure:
                 panel.set_xlabel("evaluations" if axis == "evaluations" else "simulated seconds")
         handles, labels = panels.flat[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
+        ConstrainedLayoutEngine().execute(figure)
     return figure
 
 
@@ -123,9 +127,10 @@ def _draw(panel: Axes, analysis: Analysis, entry: TaskAnalysis, axis: Axis) -> N
 def _smallest(entry: TaskAnalysis, axis: Axis) -> float:
     """Smallest regret that is drawn; 0 where nothing is."""
     curves = [result.after_evaluations if axis == "evaluations" else result.at_seconds for result in entry.results]
-    lows = [curve.mean if curve.band is None else curve.band.low for curve in curves if curve is not None]
-    drawn = np.concatenate(lows)[np.isfinite(np.concatenate(lows))]
-    return float(drawn.min(initial=np.inf)) if len(drawn) else 0.0
+    drawn = [curve for curve in curves if curve is not None]
+    lows = [*(_line(curve) for curve in drawn), *(curve.band.low for curve in drawn if curve.band is not None)]
+    low = np.concatenate(lows)
+    return float(low.min(where=np.isfinite(low), initial=np.inf)) if np.isfinite(low).any() else 0.0
 
 
 def _times(entry: TaskAnalysis, axis: Axis) -> Any:
@@ -134,17 +139,36 @@ def _times(entry: TaskAnalysis, axis: Axis) -> Any:
     return np.arange(1, len(entry.results[0].after_evaluations.mean) + 1)
 
 
+def _line(curve: Curve) -> Any:
+    return curve.mean if curve.iqm is None else curve.iqm
+
+
 def _draw_curve(panel: Axes, times: Any, curve: Curve, label: str, position: int, is_highlighted: bool) -> None:
     color, dashes = _COLORS[position % len(_COLORS)], _DASHES[position % len(_DASHES)]
-    line = curve.mean if curve.band is None else curve.band.point
     width, layer = (2.2, 3) if is_highlighted else (1.2, 2)
     panel.plot(
-        times, line, color=color, linestyle=dashes, label=label, drawstyle="steps-post", linewidth=width, zorder=layer
+        times,
+        _line(curve),
+        color=color,
+        linestyle=dashes,
+        label=label,
+        drawstyle="steps-post",
+        linewidth=width,
+        zorder=layer,
     )
     if curve.band is not None:
-        panel.fill_between(
-            times, curve.band.low, curve.band.high, step="post", color=color, alpha=0.2, linewidth=0, zorder=layer - 1
-        )
+        low, high = _edge(curve.band, curve.band.low), _edge(curve.band, curve.band.high)
+        along = times[_edge(curve.band, curve.band.steps, is_time=True)]
+        panel.fill_between(along, low, high, color=color, alpha=0.2, linewidth=0, zorder=layer - 1)
+
+
+def _edge(band: Band, ends: Any, is_time: bool = False) -> Any:
+    """Corners of a band: level until the next step if that has a band too, straight over steps that have none."""
+    corners = np.repeat(ends, 2)
+    corners = corners[1:] if is_time else corners[:-1]
+    is_corner = np.ones(len(corners), dtype=bool)
+    is_corner[1::2] = np.diff(band.steps) == 1
+    return corners[is_corner]
 
 
 def _threshold(entry: TaskAnalysis) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from nasbench_harness.arrays import Floats
 from nasbench_harness.report.analysis import Analysis
 from nasbench_harness.report.cells import distance_name
+from nasbench_harness.report.curves import MAX_BAND_STEPS, Curve
 from nasbench_harness.report.figures import Axis, anytime_figure, tasks_with, to_pdf, to_png
 from nasbench_harness.report.latex import to_latex
 from nasbench_harness.report.pair_tables import across_table, pairs_table
@@ -22,10 +23,11 @@ from nasbench_harness.report.text import to_csv, to_json, to_markdown
 from nasbench_harness.store.folder import StudyFolder
 
 FORMATS = ("markdown", "latex", "csv", "json", "pdf", "png")
+DEFAULT_FORMATS = FORMATS[:-1]  # PNG on request: it would take as long as everything else together
 
 
 def write_report(
-    folder: StudyFolder, analysis: Analysis, command: str, formats: tuple[str, ...] = FORMATS
+    folder: StudyFolder, analysis: Analysis, command: str, formats: tuple[str, ...] = DEFAULT_FORMATS
 ) -> list[str]:
     """Write the report's files; returns their names.
 
@@ -81,7 +83,8 @@ def _figure_notes(analysis: Analysis) -> str:
     if timed:
         text += "; `anytime_seconds`: the same at simulated seconds"
     text += (
-        ". Lines are interquartile means with pointwise 95 % bands, right-continuous steps, nothing is interpolated."
+        ". Lines are interquartile means at every step, right-continuous, nothing is interpolated. The pointwise 95 % "
+        f"bands are computed at up to {MAX_BAND_STEPS} log-spaced steps and joined by straight lines over the others."
     )
     if untimed:
         text += (
@@ -118,6 +121,16 @@ def _as_json(analysis: Analysis, command: str, tables: list[Table]) -> dict[str,
     }
 
 
+def _with_band(curve: Curve) -> list[Floats]:
+    """Interquartile mean and the band's ends at every step; NaN at steps without a band."""
+    if curve.iqm is None:
+        return []
+    ends = np.full((2, len(curve.iqm)), np.nan)
+    if curve.band is not None:
+        ends[:, curve.band.steps] = curve.band.low, curve.band.high
+    return [curve.iqm, *ends]
+
+
 def _anytime_csv(analysis: Analysis, axis: Axis) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -130,8 +143,7 @@ def _anytime_csv(analysis: Analysis, axis: Axis) -> str:
         for result in entry.results:
             curve = result.after_evaluations if axis == "evaluations" else result.at_seconds
             if curve is not None:
-                band = [] if curve.band is None else [curve.band.point, curve.band.low, curve.band.high]
-                curves[result.label] = [curve.mean, *band]
+                curves[result.label] = [curve.mean, *_with_band(curve)]
         times = range(1, len(entry.results[0].after_evaluations.mean) + 1)
         moments = times if axis == "evaluations" or entry.times_s is None else entry.times_s.tolist()
         for label, columns in curves.items():

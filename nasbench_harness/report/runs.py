@@ -191,7 +191,7 @@ def _runs(rows: dict[str, AnyArray], task: Task, recommends: bool) -> Runs:
         row_totals=np.cumsum(matrix(np.isin(status, _COUNTED), 0), axis=1),
         row_times_s=matrix(rows["finished_s"], np.inf),
         chooses_itself=recommends,
-        repeats=_repeats(rows["architecture"], run, len(seeds), task),
+        repeats=_repeats(architectures, task),
         num_overrun=np.bincount(run[status == Status.OVERRUN], minlength=len(seeds)),
         num_rejected=np.bincount(run[status == Status.REJECTED], minlength=len(seeds)),
     )
@@ -212,14 +212,16 @@ def _row_ranks(rows: Ints) -> Ints:
     return ranks
 
 
-def _repeats(architectures: Ints, run: Ints, num_runs: int, task: Task) -> Ints:
-    """Proposals that repeat an earlier one of the same run, by index and by isomorphism class, (num_runs, 2)."""
-    proposed = architectures >= 0
-    run, named = run[proposed], architectures[proposed].astype(np.int64)
-    size = task.space.num_architectures
-    counts = np.bincount(run, minlength=num_runs)
+def _repeats(architectures: Ints, task: Task) -> Ints:
+    """Proposals that repeat an earlier one of the same run, by index and by isomorphism class, (num_runs, 2).
+
+    Args:
+        architectures: Proposals of each run, −1 where there is none, shape (num_runs, num_rows).
+        task: The task.
+    """
+    classes = np.where(architectures >= 0, task.space.canonical(np.maximum(architectures, 0)), -1)
     repeats = []
-    for names in (named, task.space.canonical(named)):
-        distinct = np.unique(run * size + names) // size
-        repeats.append(counts - np.bincount(distinct, minlength=num_runs))
+    for names in (architectures, classes):
+        ordered = np.sort(names, axis=1)
+        repeats.append(((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).sum(axis=1))
     return np.stack(repeats, axis=1)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nasbench_harness.statistics._checks import BoolArray, FloatArray, as_finite, check_confidence, refuse_where
-from nasbench_harness.statistics._resampling import Resampler
+from nasbench_harness.statistics._resampling import rank_interquartile_means, resampled_interquartile_means
 from nasbench_harness.statistics.estimands import iqm
 
 Counts = NDArray[np.unsignedinteger[Any]]
@@ -74,7 +74,7 @@ def resampled_iqm(values: ArrayLike, counts: ArrayLike) -> FloatArray:
     """
     scores = as_finite(values, "values", ("run",))
     rows = scores.reshape(-1, scores.shape[-1])
-    replicates = _replicates(rows, _checked_counts(counts, rows.shape[1]), Resampler.interquartile_means)
+    replicates = _replicates(rows, _checked_counts(counts, rows.shape[1]), resampled_interquartile_means)
     return replicates.reshape(*scores.shape[:-1], -1)
 
 
@@ -99,6 +99,10 @@ def iqm_interval(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95)
 
 def iqm_band(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95) -> Interval:
     """Returns the interquartile mean over runs at every step, with a pointwise percentile-bootstrap band.
+
+    The i-th row of counts belongs to the i-th smallest value of each step, whichever run that is. Draws are
+    exchangeable, so the band of a step has the same distribution as if rows belonged to runs. The order of the runs
+    does not matter, and one weight of each rank serves every step.
 
     Args:
         values: curves, shape (num_runs, num_steps) with at least 10 runs. A run may be NaN before its first result;
@@ -125,11 +129,8 @@ def iqm_band(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95) -> 
     ends = np.full((3, use.size), np.nan)
     is_degenerate = np.zeros(use.size, dtype=bool)
     if use.any():
-        complete = np.ascontiguousarray(steps[use])
-        replicates = np.empty((len(complete), matrix.shape[1]))
-        for start, stop in _chunks(matrix.shape[1]):
-            replicates[:, start:stop] = Resampler.of(matrix[:, start:stop]).interquartile_means(complete)
-        band = _interval(iqm(complete), replicates, confidence)
+        complete = steps[use]
+        band = _interval(iqm(complete), rank_interquartile_means(complete, matrix), confidence)
         ends[:, use] = band.point, band.low, band.high
         is_degenerate[use] = band.is_degenerate
     return Interval(ends[0], ends[1], ends[2], is_degenerate)
@@ -150,15 +151,15 @@ def _chunks(num_resamples: int) -> Iterator[tuple[int, int]]:
 
 
 def _replicates(
-    rows: FloatArray, counts: NDArray[Any], estimate: Callable[[Resampler, FloatArray], FloatArray]
+    rows: FloatArray, counts: NDArray[Any], estimate: Callable[[FloatArray, NDArray[Any]], FloatArray]
 ) -> FloatArray:
     """Returns the estimate of every resample, shape (num_rows, num_resamples), of rows (num_rows, num_runs)."""
     replicates = np.empty((len(rows), counts.shape[1]))
     for start, stop in _chunks(counts.shape[1]):
-        resampler = Resampler.of(counts[:, start:stop])
+        chunk = counts[:, start:stop]
         # One row at a time: a matrix product over all rows may round differently with their number.
         for row, target in zip(rows, replicates, strict=True):
-            target[start:stop] = estimate(resampler, row[None])[0]
+            target[start:stop] = estimate(row, chunk)
     return replicates
 
 

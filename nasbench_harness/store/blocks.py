@@ -82,15 +82,25 @@ def read_columns(path: Path, names: Sequence[str] | None = None) -> dict[str, An
             stored = file.schema_arrow.names
             present = stored if names is None else [name for name in names if name in stored]
             table = file.read(present, use_threads=False)
+        return {name: _as_numpy(table[name]) for name in present}
     except (OSError, pa.ArrowException) as error:
         raise _torn(path) from error
-    return {name: np.asarray(table[name]) for name in present}
 
 
 def _as_arrow(column: AnyArray) -> Any:
     """The column's memory as an Arrow array (``pa.array`` would copy it, and import pandas)."""
     buffer = pa.py_buffer(np.ascontiguousarray(column))
     return pa.Array.from_buffers(pa.from_numpy_dtype(column.dtype), len(column), [None, buffer])
+
+
+def _as_numpy(column: Any) -> AnyArray:
+    """The column's memory as a read-only array (``np.asarray`` would import pandas)."""
+    array = column.combine_chunks()
+    is_number = pa.types.is_integer(array.type) or pa.types.is_floating(array.type)
+    if array.null_count or not is_number:
+        raise pa.ArrowInvalid("a column of a block holds numbers only")
+    dtype = np.dtype(array.type.to_pandas_dtype())
+    return np.frombuffer(array.buffers()[1], dtype, len(array), array.offset * dtype.itemsize)
 
 
 def _torn(path: Path) -> StoreError:

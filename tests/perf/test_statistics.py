@@ -81,7 +81,7 @@ def test_iqm_intervals_against_scipy(benchmark, curves):
     assert ratio <= 1 / 8
 
 
-@gates(gate=25, bar=20)
+@gates(gate=5, bar=4)
 def test_anytime_bands_against_intervals(benchmark, curves, gate):
     def measure():
         interval, two = cpu_s(

@@ -62,7 +62,8 @@ def test_adding_a_strategy_changes_no_other_ones_numbers(study, tmp_path):
         for curve in ("after_evaluations", "at_seconds"):
             here, other = getattr(result, curve), getattr(there, curve)
             np.testing.assert_array_equal(here.mean, other.mean)
-            for name in ("point", "low", "high"):
+            np.testing.assert_array_equal(here.iqm, other.iqm)
+            for name in ("steps", "low", "high"):
                 np.testing.assert_array_equal(getattr(here.band, name), getattr(other.band, name))
         for name in ("point", "low", "high"):
             assert getattr(result.iqm, name) == getattr(there.iqm, name)
@@ -72,7 +73,7 @@ def test_below_ten_seeds_there_is_no_interval(tmp_path):
     analysis = compare(["random-search"], ["nb201-cifar10"], seeds=9, evaluations=5, out=tmp_path).analysis
     (result,) = analysis.tasks[0].results
     assert result.iqm is None
-    assert result.after_evaluations.band is None
+    assert (result.after_evaluations.iqm, result.after_evaluations.band) == (None, None)
 
 
 def test_one_seed_and_one_strategy_are_enough(tmp_path):

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from nasbench_harness import compare
-from nasbench_harness.report.files import FORMATS
+from nasbench_harness.report.figures import to_png
+from nasbench_harness.report.files import DEFAULT_FORMATS, FORMATS
 from nasbench_harness.report.latex import escape, to_latex
 from nasbench_harness.report.table import Cell, Column, Row, Table
 from nasbench_harness.report.tables import main_tables, task_table
@@ -22,7 +23,7 @@ def read_csv(path):
 
 def test_every_format_is_written_and_names_the_canonical_command(study):
     folder = study.folder.report_folder
-    assert {path.suffix[1:] for path in folder.iterdir()} == {"md", "tex", "csv", "json", "pdf", "png"}
+    assert {path.suffix[1:] for path in folder.iterdir()} == {"md", "tex", "csv", "json", "pdf"}
     command = "nasbench-harness compare --tasks nb201-cifar100,nb201-imagenet16-120 --seeds 40 --evaluations 60"
     assert study.command == command
     for path in folder.iterdir():
@@ -74,6 +75,7 @@ def test_formats_can_be_chosen(study, tmp_path):
     assert sorted(names) == sorted(path.name for path in copy.folder.report_folder.iterdir())
     assert all(name.endswith(".csv") for name in names)
     assert set(FORMATS) == {"markdown", "latex", "csv", "json", "pdf", "png"}
+    assert set(FORMATS) - set(DEFAULT_FORMATS) == {"png"}
 
 
 def test_the_caption_says_what_a_reviewer_asks(study):
@@ -182,9 +184,18 @@ def test_latex_escapes_everything_special():
 
 
 def test_figures_name_their_command(study):
-    for name in ("anytime.pdf", "anytime.png"):
-        content = (study.folder.report_folder / name).read_bytes()
-        assert study.command.encode() in content, name
+    assert study.command.encode() in (study.folder.report_folder / "anytime.pdf").read_bytes()
+    assert study.command.encode() in to_png(study.figure(), study.command)
+
+
+def test_the_csv_of_curves_has_a_line_at_every_step_and_a_band_at_some(study):
+    rows = read_csv(study.folder.report_folder / "anytime.csv")
+    own = [row for row in rows if (row["task"], row["strategy"]) == ("nb201-cifar100", "random-search")]
+    assert [int(row["evaluations"]) for row in own] == list(range(1, 61))
+    assert all(row["regret_mean"] and row["regret_iqm"] for row in own)
+    band = study.analysis.tasks[0].result("random-search").after_evaluations.band
+    assert [position for position, row in enumerate(own) if row["low"]] == band.steps.tolist()
+    assert [float(row["high"]) for row in own if row["high"]] == band.high.tolist()
 
 
 def test_json_of_one_seed_is_strict_json(tmp_path):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from nasbench_harness.statistics import (
+    _resampling,
     count_matrix,
     iqm,
     iqm_band,
@@ -130,14 +131,32 @@ def test_degenerate_is_flagged_exactly(value):
         assert result.low == result.point == result.high
 
 
-def test_band_is_the_interval_at_each_step():
+def test_band_is_the_interval_of_the_ranks_at_each_step():
     values = curves()
     counts = count_matrix(20, 500, 4)
     band = iqm_band(values, counts)
-    each = iqm_interval(values.T, counts)
+    each = iqm_interval(np.sort(values, axis=0).T, counts)
     for field in ("point", "low", "high"):
         np.testing.assert_allclose(getattr(band, field), getattr(each, field), atol=1e-12)
     np.testing.assert_array_equal(band.is_degenerate, each.is_degenerate)
+
+
+def test_band_does_not_depend_on_the_order_of_the_runs():
+    values, counts = curves(40), count_matrix(40, 500, 4)
+    band, permuted = iqm_band(values, counts), iqm_band(values[np.random.default_rng(1).permutation(40)], counts)
+    for field in ("point", "low", "high"):
+        assert getattr(band, field).tobytes() == getattr(permuted, field).tobytes()
+
+
+def test_bands_of_integers_are_exact_however_the_products_are_cut(monkeypatch):
+    values = np.rint(10 * curves(41, 70))
+    counts = count_matrix(41, 900, 4)
+    whole = iqm_band(values, counts)
+    monkeypatch.setattr(_resampling, "_MAX_WEIGHTS", 41 * 7)
+    monkeypatch.setattr(_resampling, "_TILE", 3)
+    parts = iqm_band(values[:, 30:], counts)
+    for field in ("point", "low", "high"):
+        assert getattr(whole, field)[30:].tobytes() == getattr(parts, field).tobytes()
 
 
 def test_band_is_nan_until_every_run_has_a_result():

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +35,30 @@ def test_columns_that_are_not_contiguous_are_stored_right(tmp_path):
     write_block(path, {"seed": np.arange(20, dtype=np.int32)[::2], "run": np.broadcast_to(np.int32(7), 10)}, {})
     np.testing.assert_array_equal(read_columns(path, ["seed"])["seed"], np.arange(0, 20, 2))
     assert (read_columns(path, ["run"])["run"] == 7).all()
+
+
+def test_reading_imports_no_pandas(tmp_path):
+    write_block(tmp_path / "b.parquet", COLUMNS, {})
+    code = (
+        "import sys; from pathlib import Path; from nasbench_harness.store.blocks import read_columns; "
+        "columns = read_columns(Path(sys.argv[1])); assert len(columns['seed']) == 12; "
+        "assert 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "b.parquet")], check=True)
+
+
+def test_blocks_of_several_row_groups_come_back_whole(tmp_path):
+    pq.write_table(pa.table(COLUMNS), tmp_path / "b.parquet", row_group_size=5)
+    columns = read_columns(tmp_path / "b.parquet")
+    for name, column in COLUMNS.items():
+        np.testing.assert_array_equal(columns[name], column)
+
+
+@pytest.mark.parametrize("column", [pa.array([1, None], pa.int32()), pa.array(["a", "b"])])
+def test_columns_that_no_block_has_are_refused(tmp_path, column):
+    pq.write_table(pa.table({"seed": column}), tmp_path / "seeds-0-2.parquet")
+    with pytest.raises(StoreError, match=r"seeds-0-2\.parquet is torn"):
+        read_columns(tmp_path / "seeds-0-2.parquet")
 
 
 def test_anything_reads_it(tmp_path):

@@ -1,0 +1,102 @@
+"""Regret over time: lines at every step, bands at steps that are evenly spaced on a logarithmic axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nasbench_harness.arrays import Floats, Ints
+from nasbench_harness.evaluation.task import Task
+from nasbench_harness.statistics import iqm, iqm_band
+
+MAX_BAND_STEPS = 64  # a panel is less than two inches wide, and each band costs thousands of resamples
+
+
+@dataclass(frozen=True)
+class Band:
+    """A pointwise 95 % band of the interquartile mean, shape (num_band_steps,) each.
+
+    Attributes:
+        steps: Positions in the curve, ascending.
+        low: Lower ends.
+        high: Upper ends.
+    """
+
+    steps: Ints
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Regret or loss over time, shape (num_steps,); NaN until every run has a result.
+
+    Attributes:
+        mean: Mean of the runs.
+        iqm: Interquartile mean of the runs; None below 10 seeds.
+        band: Its band; None below 10 seeds, or if some run never has a result.
+    """
+
+    mean: Floats
+    iqm: Floats | None
+    band: Band | None
+
+
+def curves(task: Task, picks: Sequence[Ints], moments: Sequence[Floats | Ints], counts: Ints | None) -> list[Curve]:
+    """Score picks as curves; their bands share one set of resamples.
+
+    Args:
+        task: The task.
+        picks: For each curve what each run would return at each step, −1 before its first result; shape (num_runs,
+            num_steps).
+        moments: For each curve its steps on the axis, positive and ascending, shape (num_steps,).
+        counts: Count matrix of the runs; None below 10 seeds.
+    """
+    starts = [int((chosen < 0).any(axis=0).sum()) for chosen in picks]  # once a run has a result, it keeps one
+    codes = [task.report.regret_codes(chosen[:, start:]) for chosen, start in zip(picks, starts, strict=True)]
+    bands: list[Band | None] = [None] * len(codes)
+    if counts is not None:
+        steps = [band_steps(along[start:]) for along, start in zip(moments, starts, strict=True)]
+        bands = [
+            replace(band, steps=band.steps + start) if len(band.steps) else None
+            for band, start in zip(_bands(codes, steps, task.report.step, counts), starts, strict=True)
+        ]
+    return [
+        Curve(
+            mean=_line(part.mean(axis=0), start, task.report.step),
+            iqm=None
+            if counts is None
+            else _line(iqm(part, axis=0) if part.size else np.empty(0), start, task.report.step),
+            band=band,
+        )
+        for part, start, band in zip(codes, starts, bands, strict=True)
+    ]
+
+
+def band_steps(moments: Floats | Ints) -> Ints:
+    """Positions of at most 64 steps, evenly spaced by logarithm; the first and the last step are among them.
+
+    Args:
+        moments: Positive and ascending, shape (num_steps,).
+    """
+    if not len(moments):
+        return np.empty(0, dtype=np.int64)
+    return np.unique(np.searchsorted(moments, np.geomspace(moments[0], moments[-1], MAX_BAND_STEPS)))
+
+
+def _bands(codes: Sequence[Ints], steps: Sequence[Ints], unit: float, counts: Ints) -> list[Band]:
+    """Bands at some steps of each curve.
+
+    They are resampled as integers on the metric's grid: sums are exact, the same on every processor.
+    """
+    band = iqm_band(np.concatenate([part[:, at] for part, at in zip(codes, steps, strict=True)], axis=1), counts)
+    ends = np.cumsum([len(at) for at in steps])[:-1]
+    lows, highs = (np.split(bounds * unit, ends) for bounds in (band.low, band.high))
+    return [Band(*parts) for parts in zip(steps, lows, highs, strict=True)]
+
+
+def _line(codes: Floats, start: int, unit: float) -> Floats:
+    """A line in the metric's unit, NaN before its start."""
+    return np.concatenate([np.full(start, np.nan), codes * unit])
