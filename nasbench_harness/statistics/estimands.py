@@ -20,13 +20,14 @@ class Proportion:
     high: float
 
 
-def iqm(values: ArrayLike) -> FloatArray:
+def iqm(values: ArrayLike, axis: int = -1) -> FloatArray:
     """Returns the interquartile mean: the mean after dropping the int(N / 4) smallest and largest values.
 
     As scipy's `trim_mean(.25)` and rliable (Agarwal et al. 2021). Pool runs and tasks by passing them on one axis.
 
     Args:
-        values: finite numbers, shape (..., N).
+        values: finite numbers, shape (..., N) with N on `axis`.
+        axis: the axis to average over.
 
     Raises:
         ValueError: empty, or a value is NaN or infinite.
@@ -35,7 +36,8 @@ def iqm(values: ArrayLike) -> FloatArray:
         >>> float(iqm([0, 1, 2, 3, 100]))
         2.0
     """
-    ordered = np.sort(as_finite(np.atleast_1d(np.asarray(values, dtype=np.float64)), "values", ("run",)), axis=-1)
+    moved = np.moveaxis(np.atleast_1d(np.asarray(values, dtype=np.float64)), axis, -1)
+    ordered = np.sort(as_finite(moved, "values", ("run",)), axis=-1)
     trim = ordered.shape[-1] // 4
     return centered_mean(ordered[..., trim : ordered.shape[-1] - trim])
 

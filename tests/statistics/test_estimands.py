@@ -26,6 +26,11 @@ def test_iqm_is_scipys_trimmed_mean_in_any_order(values):
     assert iqm(values[::-1]) == iqm(values)
 
 
+def test_iqm_axis():
+    values = np.random.default_rng(0).normal(size=(7, 3))
+    np.testing.assert_array_equal(iqm(values, axis=0), [iqm(column) for column in values.T])
+
+
 def test_iqm_refuses_nan_and_empty():
     with pytest.raises(ValueError, match="values is nan at index 1, run 2"):
         iqm([[1.0, 2.0, 3.0], [1.0, 2.0, np.nan]])
