@@ -244,9 +244,10 @@ def _written(ranges: Sequence[tuple[int, int]]) -> str:
 
 def _check_labels(report: ReportOptions, labels: list[str]) -> None:
     """Options may name only what is compared."""
-    for key in ("order", "highlight"):
-        for label in getattr(report, key):
-            if label not in labels:
+    named = {"order": report.order, "highlight": report.highlight, "control": (report.control,)}
+    for key, chosen in named.items():
+        for label in chosen:
+            if label is not None and label not in labels:
                 raise UnknownNameError("label", label, labels, f"report.{key}")
 
 

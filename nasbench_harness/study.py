@@ -109,15 +109,15 @@ class Study:
         return pd.concat(parts, ignore_index=True)
 
     def table(self, task: str | None = None) -> Table:
-        """The main table, or one task's table in detail.
+        """The main table with all tasks, or one task's table in detail.
 
         Raises:
             UnknownNameError: The study has no such task.
         """
-        from nasbench_harness.report.tables import main_tables, task_table
+        from nasbench_harness.report.tables import main_table, task_table
 
         if task is None:
-            return main_tables(self.analysis)[0]
+            return main_table(self.analysis)
         entries = {entry.task.name: entry for entry in self.analysis.tasks}
         if task not in entries:
             raise UnknownNameError("task", task, entries, "this study")

@@ -3,54 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import combinations
+from hashlib import sha256
 
 import numpy as np
 
 from nasbench_harness.arrays import Floats, Ints
-from nasbench_harness.errors import StoreError
+from nasbench_harness.errors import StoreError, UnknownNameError
 from nasbench_harness.evaluation.grid import exact_means
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import ReportView, Task
+from nasbench_harness.report.comparison import MIN_RUNS, Comparison, compare_column, over_the_study
 from nasbench_harness.report.curves import Curve, curves
 from nasbench_harness.report.runs import Runs
 from nasbench_harness.statistics import (
     ExactCurve,
     Interval,
     Proportion,
-    a12,
-    adjust,
-    all_pairs,
     count_matrix,
     exact_random_search,
     iqm_interval,
     mean_ranks,
-    not_significantly_worse,
     proportion,
-    signed_rank,
 )
 from nasbench_harness.store.record import Quoted, ReportOptions
 
-ALPHA = 0.05
-MIN_RUNS = 10  # below, intervals say nothing: none is shown
 NUM_TIMES = 100  # points of a curve over simulated seconds
 _BOOTSTRAP = 0x626F6F74  # "boot": keeps the bootstrap's stream apart from every other use of the study seed
 
 Counts = Callable[[int], Ints]
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two strategies on one task, paired by seed; A12 above ½ means the first has smaller regret more often."""
-
-    first: str
-    second: str
-    p_value: float
-    p_holm: float
-    a12: float
-    correlation: float
 
 
 @dataclass(frozen=True)
@@ -80,15 +62,14 @@ class StrategyResult:
 
     Attributes:
         label: The strategy.
-        seeds: Seed of each run.
+        seeds: Seed of each run; the order of runs is canonical and does not depend on it.
         regret: Final regret in the metric's unit; the loss, such as 100 − accuracy, where the optimum is unknown.
         value: Noiseless value of the final choice, natural units.
         test_value: Test value of the same choice; None where the table has no test.
         test_regret: Distance to the best test value, or the loss; None where the table has no test.
         iqm: Interquartile mean of the final regret with its interval; None below 10 seeds.
+        test_iqm: The same of the regret by test; None also where the table has no test.
         share_optimal: Share of runs that end at the optimum.
-        is_best: Smallest mean regret (ties included).
-        is_not_worse: Not significantly worse than the best (all-pairs Holm).
         after_evaluations: Regret after 1 … num_steps evaluations.
         at_seconds: Regret at the task's ``times_s``; None where it has no cost.
         spending: What the runs spent.
@@ -102,9 +83,8 @@ class StrategyResult:
     test_value: Floats | None
     test_regret: Floats | None
     iqm: Interval | None
+    test_iqm: Interval | None
     share_optimal: Proportion
-    is_best: bool
-    is_not_worse: bool
     after_evaluations: Curve
     at_seconds: Curve | None
     spending: Spending
@@ -118,7 +98,8 @@ class TaskAnalysis:
     Attributes:
         task: The task.
         results: Of the strategies that ran on it, in the order of the study.
-        pairs: Every pair of them.
+        comparison: They compared by the search metric.
+        test_comparison: The same by the test metric of the same choices; None where the table has no test.
         random_search: Random search with replacement in closed form: regret after every evaluation; None where the
             table lacks rows or the optimum is unknown.
         random_search_test: The same for test regret; None where the table has no test or lacks rows.
@@ -130,7 +111,8 @@ class TaskAnalysis:
 
     task: Task
     results: tuple[StrategyResult, ...]
-    pairs: tuple[Pair, ...]
+    comparison: Comparison
+    test_comparison: Comparison | None
     random_search: ExactCurve | None
     random_search_test: ExactCurve | None
     times_s: Floats | None
@@ -149,7 +131,7 @@ class Analysis:
     Attributes:
         labels: Strategies.
         tasks: Per task.
-        mean_ranks: Rank of the mean regret, averaged over tasks; 1 is best; shape (num_strategies,); NaN for a
+        mean_ranks: Rank of the estimand's score, averaged over tasks; 1 is best; shape (num_strategies,); NaN for a
             strategy that did not run on every task.
         num_seeds: Runs of each strategy on each task.
         num_resamples: Of the bootstrap.
@@ -195,20 +177,26 @@ def analyze(
         replayed: Labels of strategies that ran elsewhere.
         options: How the report is laid out.
         quoted: Rows from papers.
+
+    Raises:
+        UnknownNameError: The declared control is not in the study.
     """
     options = options or ReportOptions()
+    if options.control is not None and options.control not in labels:
+        raise UnknownNameError("label", options.control, labels, "report.control")
     position_of = {label: position for position, label in enumerate(labels)}
     labels = options.ordered(labels)
 
-    @cache
-    def counts(num_runs: int) -> Ints:
-        return count_matrix(num_runs, num_resamples, np.random.SeedSequence([study_seed, _BOOTSTRAP]))
+    def counts_of(task: str, label: str) -> Counts:
+        seed = np.random.SeedSequence([study_seed, _BOOTSTRAP, _key(task), _key(label)])
+        return cache(lambda num_runs: count_matrix(num_runs, num_resamples, seed))
 
     analyses = []
     for task in tasks:
         found = {label: read(position_of[label], task) for label in labels}
-        runs = {label: entry for label, entry in found.items() if entry is not None}
-        analyses.append(_analyze_task(task, runs, counts, protocol))
+        runs = {label: entry.in_canonical_order() for label, entry in found.items() if entry is not None}
+        analyses.append(_analyze_task(task, runs, counts_of, protocol, options))
+    analyses = _with_study_families(analyses, options.control)
     return Analysis(
         tuple(labels),
         tuple(analyses),
@@ -228,21 +216,42 @@ def _mean_ranks(labels: Sequence[str], tasks: Sequence[TaskAnalysis]) -> Floats:
     everywhere = [label for label in labels if all(entry.result(label) for entry in tasks)]
     ranks = np.full(len(labels), np.nan)
     if everywhere:
-        means = [[result.regret.mean() for result in entry.results if result.label in everywhere] for entry in tasks]
-        ranks[[labels.index(label) for label in everywhere]] = mean_ranks(np.transpose(means))
+        scores = [[entry.comparison.scores[label] for label in everywhere] for entry in tasks]
+        ranks[[labels.index(label) for label in everywhere]] = mean_ranks(np.transpose(scores))
     return ranks
 
 
-def _analyze_task(task: Task, runs: dict[str, Runs], counts: Counts, protocol: Protocol) -> TaskAnalysis:
+def _with_study_families(tasks: Sequence[TaskAnalysis], control: str | None) -> list[TaskAnalysis]:
+    """The tasks with p-values that hold over the whole study: one family by the search metric, one by test."""
+    by_search = over_the_study([entry.comparison for entry in tasks], control)
+    tested = [entry.test_comparison for entry in tasks if entry.test_comparison is not None]
+    by_test = iter(over_the_study(tested, control))
+    return [
+        replace(entry, comparison=found, test_comparison=None if entry.test_comparison is None else next(by_test))
+        for entry, found in zip(tasks, by_search, strict=True)
+    ]
+
+
+def _key(name: str) -> int:
+    """A name as an entropy word of a seed."""
+    return int.from_bytes(sha256(name.encode()).digest()[:8], "big")
+
+
+def _analyze_task(
+    task: Task,
+    runs: dict[str, Runs],
+    counts_of: Callable[[str, str], Counts],
+    protocol: Protocol,
+    options: ReportOptions,
+) -> TaskAnalysis:
     for entry in runs.values():
         task.oracle.prepare(np.unique(entry.row_picks[entry.row_picks >= 0]))
     final = {label: task.report.regret_codes(entry.final) for label, entry in runs.items()}
     num_steps = int(max(entry.num_evaluations.max() for entry in runs.values()))
     times_s = _times(task, protocol)
-    pairs, is_not_worse = _compare({label: (runs[label].seeds, codes) for label, codes in final.items()})
-    means = {label: codes.mean() for label, codes in final.items()}
     results = []
     for label, entry in runs.items():
+        counts = counts_of(task.name, label)
         regret = final[label] * task.report.step
         test = None if task.test is None else _test(task, task.test, entry.final)
         resamples = counts(len(regret)) if len(regret) >= MIN_RUNS else None
@@ -256,9 +265,8 @@ def _analyze_task(task: Task, runs: dict[str, Runs], counts: Counts, protocol: P
                 test_value=None if test is None else test[0],
                 test_regret=None if test is None else test[1],
                 iqm=None if resamples is None else iqm_interval(regret, resamples),
+                test_iqm=None if resamples is None or test is None else iqm_interval(test[1], resamples),
                 share_optimal=proportion(int((final[label] == 0).sum()), len(regret)),
-                is_best=bool(means[label] == min(means.values())),
-                is_not_worse=is_not_worse[label],
                 after_evaluations=after_evaluations,
                 at_seconds=at_seconds,
                 spending=_spending(entry),
@@ -268,7 +276,12 @@ def _analyze_task(task: Task, runs: dict[str, Runs], counts: Counts, protocol: P
     return TaskAnalysis(
         task=task,
         results=tuple(results),
-        pairs=pairs,
+        comparison=_compare(task.report, final, options),
+        test_comparison=None
+        if task.test is None
+        else _compare(
+            task.test, {label: task.test.regret_codes(entry.final) for label, entry in runs.items()}, options
+        ),
         random_search=_exact(task, protocol, num_steps, task.report),
         random_search_test=None if task.test is None else _exact(task, protocol, num_steps, task.test),
         times_s=times_s,
@@ -320,39 +333,9 @@ def _spending(runs: Runs) -> Spending:
     )
 
 
-def _compare(final: dict[str, tuple[Ints, Ints]]) -> tuple[tuple[Pair, ...], dict[str, bool]]:
-    """All pairs on one task, paired by common seeds, and who is not significantly worse than the best."""
-    labels = list(final)
-    adjusted = np.ones((len(labels), len(labels)))
-    couples = list(combinations(range(len(labels)), 2))
-    paired = [_common(final[labels[i]], final[labels[j]]) for i, j in couples]
-    p_values = _p_values([codes for _, codes in final.values()], paired)
-    p_holm = adjust(p_values) if couples else p_values
-    pairs = []
-    for (i, j), (first, second), p, holm in zip(couples, paired, p_values.tolist(), p_holm.tolist(), strict=True):
-        adjusted[i, j] = adjusted[j, i] = holm
-        larger = a12(final[labels[j]][1], final[labels[i]][1])
-        pairs.append(Pair(labels[i], labels[j], p, holm, larger, _correlation(first, second)))
-    means = np.array([codes.mean() for _, codes in final.values()])
-    return tuple(pairs), dict(zip(labels, not_significantly_worse(means, adjusted, ALPHA).tolist(), strict=True))
-
-
-def _common(first: tuple[Ints, Ints], second: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
-    """Grid codes of the runs whose seeds both have."""
-    _, of_first, of_second = np.intersect1d(first[0], second[0], assume_unique=True, return_indices=True)
-    return first[1][of_first], second[1][of_second]
-
-
-def _p_values(codes: list[Ints], paired: list[tuple[Ints, Ints]]) -> Floats:
-    if len(codes) > 1 and all(len(first) == len(codes[0]) for first, _ in paired) and len(set(map(len, codes))) == 1:
-        return all_pairs(np.stack(codes)).p_value
-    return np.array([float(signed_rank(first - second).p_value) if len(first) else 1.0 for first, second in paired])
-
-
-def _correlation(first: Ints, second: Ints) -> float:
-    if not len(first) or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return 0.0
-    return float(np.corrcoef(first, second)[0, 1])
+def _compare(view: ReportView, codes: dict[str, Ints], options: ReportOptions) -> Comparison:
+    margin = options.margin if view.metric.unit == "%" else None
+    return compare_column(codes, view.step, options.estimand, margin)
 
 
 def _mean_and_std(view: ReportView) -> tuple[float, float] | None:

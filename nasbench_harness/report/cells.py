@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from nasbench_harness.arrays import Floats
 from nasbench_harness.evaluation.task import ReportView
 from nasbench_harness.report.analysis import StrategyResult, TaskAnalysis
+from nasbench_harness.report.comparison import Comparison
 from nasbench_harness.report.table import NOTHING, Cell
 from nasbench_harness.statistics import ExactCurve, Interval
+from nasbench_harness.store.record import ReportOptions
 from nasbench_harness.tables.table import Metric
+
+_MAX_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Measure:
     entry: TaskAnalysis
     view: ReportView
     is_test: bool
+    decimals: int
 
     @property
     def optimum(self) -> float:
@@ -54,22 +57,34 @@ class Measure:
         """Value of every run's final choice."""
         return result.test_value if self.is_test and result.test_value is not None else result.value
 
+    def losses(self, result: StrategyResult) -> Floats:
+        """Distance of every run's final choice to the best value, or its loss."""
+        return result.test_regret if self.is_test and result.test_regret is not None else result.regret
+
     @property
-    def decimals(self) -> int:
-        """Two significant digits of the smallest standard deviation, but no finer than the table's grid."""
-        runs = [self.values(result) for result in self.entry.results]
-        spread = [float(values.std(ddof=1)) for values in runs if len(values) > 1 and np.ptp(values) > 0]
-        finest = max(0, math.ceil(-math.log10(self.view.metric.resolution or 1e-3)))
-        wanted = 1 - math.floor(math.log10(min(spread))) if spread else 2
-        return min(max(wanted, 0), finest, 3)
+    def comparison(self) -> Comparison:
+        """The strategies compared in this column."""
+        by_test = self.entry.test_comparison
+        return by_test if self.is_test and by_test is not None else self.entry.comparison
 
 
-def measures_of(entry: TaskAnalysis) -> list[Measure]:
+def measures_of(entry: TaskAnalysis, options: ReportOptions) -> list[Measure]:
     """The search metric of a task and, where its table has one, the test metric."""
-    found = [Measure(entry, entry.task.report, is_test=False)]
-    if entry.task.test is not None:
-        found.append(Measure(entry, entry.task.test, is_test=True))
-    return found
+    views = [entry.task.report] + ([] if entry.task.test is None else [entry.task.test])
+    return [Measure(entry, view, view is not entry.task.report, decimals_of(view, options)) for view in views]
+
+
+def decimals_of(view: ReportView, options: ReportOptions) -> int:
+    """Decimals of a column, whatever the strategies score.
+
+    Two (or ``[report] decimals``) for percents and percentage points; the table's resolution for other units, with at
+    most four significant digits.
+    """
+    if view.metric.unit in ("%", "pp"):
+        return options.decimals
+    finest = max(0, math.ceil(-math.log10(view.metric.resolution or 1e-3)))
+    magnitude = math.floor(math.log10(abs(view.best_value))) + 1 if view.best_value else 1
+    return min(finest, max(0, _MAX_DIGITS - magnitude))
 
 
 def distance_name(entries: Sequence[TaskAnalysis]) -> str:
@@ -96,9 +111,10 @@ def mean_std(mean: float, std: float, decimals: int) -> Cell:
     """Mean ± standard deviation; the mean alone where the deviation is NaN."""
     if math.isnan(std):
         return Cell(f"{mean:.{decimals}f}", {"mean": mean}, f"{mean:.{decimals}f}")
-    numbers = {"mean": mean, "std": std}
     uncertainty = round(std * 10**decimals)
-    return Cell(f"{mean:.{decimals}f} ± {std:.{decimals}f}", numbers, f"{mean:.{decimals}f}({uncertainty})")
+    # siunitx leaves out an uncertainty of zero, so that one is set as text.
+    latex = f"{mean:.{decimals}f}({uncertainty})" if uncertainty else None
+    return Cell(f"{mean:.{decimals}f} ± {std:.{decimals}f}", {"mean": mean, "std": std}, latex)
 
 
 def plain(value: float, decimals: int, key: str = "", plus: bool = False) -> Cell:
@@ -108,7 +124,9 @@ def plain(value: float, decimals: int, key: str = "", plus: bool = False) -> Cel
 
 
 def p_cell(p: float, is_marked: bool = False) -> Cell:
-    """A p-value, bold where it is marked."""
+    """A p-value, bold where it is marked; nothing where it is NaN."""
+    if math.isnan(p):
+        return NOTHING
     text = "< .0001" if p < 1e-4 else f"{p:.4f}"
     return Cell(text, {"": p}, None, is_bold=is_marked)
 

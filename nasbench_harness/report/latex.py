@@ -8,9 +8,9 @@ from itertools import groupby
 
 from nasbench_harness.report.table import Cell, Column, Table
 
-_PREAMBLE = r"""% \usepackage{booktabs,siunitx}  (siunitx version 3)
-% \sisetup{separate-uncertainty=true, table-align-uncertainty=true, detect-weight=true, mode=text}
-"""
+_PREAMBLE = "% \\usepackage{booktabs,siunitx}  (siunitx version 3)\n"
+# In the float, so that pasting the table is enough; the settings end with it.
+_SETTINGS = r"\sisetup{separate-uncertainty=true, table-align-uncertainty=true, detect-weight=true, mode=text}"
 _ESCAPES = {
     **{character: f"\\{character}" for character in "_%&#${}"},
     "\\": r"\textbackslash{}",
@@ -21,6 +21,7 @@ _ESCAPES = {
     "†": r"$\dagger$",
     "–": "--",
     "×": r"$\times$",
+    "≤": r"$\leq$",
     "<": "$<$",
     ">": "$>$",
 }
@@ -36,6 +37,7 @@ def to_latex(table: Table) -> str:
     size = r"\footnotesize\setlength{\tabcolsep}{3pt}" if is_wide else r"\small\setlength{\tabcolsep}{4pt}"
     lines = [
         _PREAMBLE + rf"\begin{{table}}\centering{size}",
+        _SETTINGS,
         rf"\caption{{{escape(table.caption)}}}",
     ]
     lines.append(rf"\begin{{tabular}}{{@{{}}{' '.join(_column(table, i) for i in range(len(table.columns)))}@{{}}}}")
@@ -57,7 +59,10 @@ def to_latex(table: Table) -> str:
             if row.is_highlighted:
                 cells[0] = rf"\textit{{{cells[0]}}}"
             lines.append(_row(cells))
-    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    if table.notes:
+        lines.append(r"\par\smallskip\parbox{\linewidth}{\footnotesize " + r"\\ ".join(map(escape, table.notes)) + "}")
+    lines.append(r"\end{table}")
     return "\n".join(lines) + "\n"
 
 
@@ -92,7 +97,8 @@ def _column(table: Table, position: int) -> str:
     uncertainty = max(len(match[3] or "") for match in numbers if match)
     sign = "-" if any(match[1].startswith(("+", "-")) for match in numbers if match) else ""
     form = f"{sign}{whole}.{fraction}" + (f"({uncertainty})" if uncertainty else "")
-    post = f",table-space-text-post={{{_DAGGER}}}" if any(cell.is_marked and not cell.is_bold for cell in cells) else ""
+    is_marked = any(row.cells[position].is_marked and not row.cells[position].is_bold for row in table.rows)
+    post = f",table-space-text-post={{{_DAGGER}}}" if is_marked else ""
     return f"S[table-format={form}{post}]"
 
 

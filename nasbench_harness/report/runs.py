@@ -16,6 +16,7 @@ from nasbench_harness.statistics import incumbent_steps
 from nasbench_harness.store.blocks import read_columns
 from nasbench_harness.store.folder import Block
 
+_ROWS_AT_ONCE = 4_096  # bounds the memory of a comparison
 _COUNTED = (Status.OK, Status.OVERRUN, Status.FAILED, Status.MISSING)
 
 
@@ -67,6 +68,22 @@ class Runs:
         if (final < 0).any():
             raise StoreError(f"{int((final < 0).sum())} of {len(final)} runs ended without a single result")
         return final
+
+    def in_canonical_order(self) -> Runs:
+        """The same runs, ordered by their rows and not by their seeds, so that no number depends on seed labels."""
+        totals = np.column_stack([self.row_totals, self.repeats, self.num_overrun, self.num_rejected])
+        keys = [_row_ranks(rows) for rows in (self.row_picks, totals, self.row_times_s.view(np.int64))]
+        order = np.lexsort(keys[::-1])
+        return Runs(
+            seeds=self.seeds[order],
+            row_picks=self.row_picks[order],
+            row_totals=self.row_totals[order],
+            row_times_s=self.row_times_s[order],
+            chooses_itself=self.chooses_itself,
+            repeats=self.repeats[order],
+            num_overrun=self.num_overrun[order],
+            num_rejected=self.num_rejected[order],
+        )
 
     def after_evaluations(self, num_steps: int) -> Ints:
         """Pick after 1 … num_steps counted evaluations, shape (num_runs, num_steps).
@@ -178,6 +195,21 @@ def _runs(rows: dict[str, AnyArray], task: Task, recommends: bool) -> Runs:
         num_overrun=np.bincount(run[status == Status.OVERRUN], minlength=len(seeds)),
         num_rejected=np.bincount(run[status == Status.REJECTED], minlength=len(seeds)),
     )
+
+
+def _row_ranks(rows: Ints) -> Ints:
+    """Rank of each row in lexicographic order, equal for equal rows; shape (num_runs,)."""
+    # Big-endian bytes compare as the integers do, apart from a minus sign, which any fixed order may put anywhere.
+    keys = np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder(">"))
+    texts = keys.view(f"V{keys.itemsize * keys.shape[1]}")[:, 0]
+    order = np.argsort(texts, kind="stable")
+    is_new = np.ones(len(rows), dtype=np.int64)
+    for start in range(1, len(rows), _ROWS_AT_ONCE):
+        here = slice(start, start + _ROWS_AT_ONCE)
+        is_new[here] = texts[order[here]] != texts[order[start - 1 : start + _ROWS_AT_ONCE - 1][: len(order[here])]]
+    ranks = np.empty_like(is_new)
+    ranks[order] = np.cumsum(is_new)
+    return ranks
 
 
 def _repeats(architectures: Ints, task: Task) -> Ints:

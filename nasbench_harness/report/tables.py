@@ -1,37 +1,34 @@
-"""Tables of a study: overview, main tables, one table per task, pairs, spending."""
+"""Tables of a study: overview, main tables, one table per task, spending."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
-from nasbench_harness.report.analysis import ALPHA, Analysis, StrategyResult, TaskAnalysis
-from nasbench_harness.report.captions import caption_text
+from nasbench_harness.report.analysis import Analysis, TaskAnalysis
+from nasbench_harness.report.captions import caption_text, worse_on_test
 from nasbench_harness.report.cells import (
     Measure,
     count,
     distance_name,
-    finals_name,
-    interval_cell,
-    mean_and_std,
     mean_std,
     measures_of,
-    p_cell,
     plain,
     regret_unit,
 )
+from nasbench_harness.report.strategy_cells import regret_iqm_cell, strategy_cell
 from nasbench_harness.report.table import NOTHING, Cell, Column, Row, Table
-from nasbench_harness.statistics import Interval, Proportion
+from nasbench_harness.statistics import Proportion
 
-MAX_VALUES_ABREAST = 4  # columns of values in one main table: more do not fit on a page
-MAX_STRATEGIES_ABREAST = 5  # columns of the overview
+# Columns that fit on a page, by the width of their cells: values of the main table, strategies of the overview.
+MAX_VALUES_ABREAST = {"mean": 4, "interval": 3, "stochastic": 2}
+MAX_STRATEGIES_ABREAST = {"mean": 5, "interval": 4, "stochastic": 3}
+_RANKED = {"mean": "mean", "stochastic": "mean A12 of the", "interval": "interquartile mean of the"}
 
 
 def overview_tables(analysis: Analysis) -> list[Table]:
-    """Tasks × strategies: final regret, mean ± standard deviation; five strategies a table."""
-    parts = _chunks(list(analysis.labels), MAX_STRATEGIES_ABREAST)
+    """Tasks × strategies: final regret; at most five strategies a table."""
+    parts = _chunks(list(analysis.labels), MAX_STRATEGIES_ABREAST[analysis.options.estimand])
     return [_overview_table(analysis, part, position, len(parts)) for position, part in enumerate(parts)]
 
 
@@ -40,9 +37,9 @@ def _overview_table(analysis: Analysis, labels: Sequence[str], position: int, nu
     columns += [Column(label, label) for label in labels]
     rows = []
     for entry in analysis.tasks:
-        decimals = measures_of(entry)[0].decimals
+        measure = measures_of(entry, analysis.options)[0]
         results = [entry.result(label) for label in labels]
-        cells = [NOTHING if result is None else _regret_cell(entry, result, decimals) for result in results]
+        cells = [NOTHING if result is None else strategy_cell(measure, result, as_distance=True) for result in results]
         rows.append(Row((Cell(f"{entry.task.title}"), *cells), entry.task.table.name))
     if len(analysis.tasks) > 1:
         ranks = [_rank(analysis, label) for label in labels]
@@ -54,15 +51,22 @@ def _overview_table(analysis: Analysis, labels: Sequence[str], position: int, nu
         f"Final {distance_name(analysis.tasks)} ({', '.join(units)}){_part(position, num_parts)}{meaning}. "
         f"{caption_text(analysis)}"
     )
-    return Table(_numbered("overview", position, num_parts), caption, tuple(columns), tuple(rows))
+    notes = worse_on_test(analysis, analysis.tasks) if position == num_parts - 1 else ()
+    return Table(_numbered("overview", position, num_parts), caption, tuple(columns), tuple(rows), notes)
+
+
+def main_table(analysis: Analysis) -> Table:
+    """``main_tables`` in one piece, with every task."""
+    measures = [measure for entry in analysis.tasks for measure in measures_of(entry, analysis.options)]
+    return _main_table(analysis, measures, 0, 1)
 
 
 def main_tables(analysis: Analysis) -> list[Table]:
     """Strategies × tasks: noiseless value of the final choice, beside it its test value where the table has test."""
     parts: list[list[Measure]] = []
     for entry in analysis.tasks:
-        measures = measures_of(entry)
-        if not parts or len(parts[-1]) + len(measures) > MAX_VALUES_ABREAST:
+        measures = measures_of(entry, analysis.options)
+        if not parts or len(parts[-1]) + len(measures) > MAX_VALUES_ABREAST[analysis.options.estimand]:
             parts.append([])
         parts[-1] += measures
     return [_main_table(analysis, part, position, len(parts)) for position, part in enumerate(parts)]
@@ -70,8 +74,8 @@ def main_tables(analysis: Analysis) -> list[Table]:
 
 def task_table(analysis: Analysis, entry: TaskAnalysis) -> Table:
     """One task in detail: value, test, regret with interval, share at the optimum, A12 against the field."""
-    measures = measures_of(entry)
-    pp, finer = regret_unit(entry.task.report.metric), measures[0].decimals + 1
+    measures = measures_of(entry, analysis.options)
+    pp = regret_unit(entry.task.report.metric)
     columns = [Column("strategy", "strategy", is_number=False), Column("seeds", "N", is_extra=True)]
     for measure in measures:
         metric = measure.view.metric
@@ -93,17 +97,14 @@ def task_table(analysis: Analysis, entry: TaskAnalysis) -> Table:
         for label, cells in _reference_cells(measures, analysis)
     ]
     for result in entry.results:
-        regret_cells = [mean_std(*mean_and_std(result.regret), measures[0].decimals)]
-        if result.test_regret is not None:
-            regret_cells.append(mean_std(*mean_and_std(result.test_regret), measures[1].decimals))
         rows.append(
             Row(
                 (
                     Cell(result.label),
                     count(len(result.seeds)),
-                    *(_value_cell(analysis, measure, result) for measure in measures),
-                    *regret_cells,
-                    interval_cell(result.iqm, finer),
+                    *(strategy_cell(measure, result) for measure in measures),
+                    *(strategy_cell(measure, result, as_distance=True) for measure in measures),
+                    regret_iqm_cell(measures[0], result),
                     *([_share_cell(result.share_optimal)] if has_optimum else []),
                     _against_field(entry, result.label),
                 ),
@@ -113,46 +114,7 @@ def task_table(analysis: Analysis, entry: TaskAnalysis) -> Table:
     rows += [Row((*cells, *blank), "quoted") for cells in _quoted_rows(analysis, measures)]
     rows += [Row((label, NOTHING, *cells, *blank), "optimum") for label, cells in _optimum_cells(measures)]
     caption = f"{entry.task.title} ({entry.task.name}). " + caption_text(analysis, [entry])
-    return Table(entry.task.name, caption, tuple(columns), tuple(rows))
-
-
-def pairs_table(analysis: Analysis) -> Table:
-    """Every pair of strategies on every task."""
-    columns = (
-        Column("task", "task", is_number=False),
-        Column("first", "first", is_number=False),
-        Column("second", "second", is_number=False),
-        Column("difference", f"mean {distance_name(analysis.tasks)}, first − second"),
-        Column("p", "p"),
-        Column("p_holm", "p (Holm)"),
-        Column("a12", "A12"),
-        Column("correlation", "correlation"),
-    )
-    rows = []
-    for entry in analysis.tasks:
-        means = {result.label: float(result.regret.mean()) for result in entry.results}
-        decimals = measures_of(entry)[0].decimals + 1
-        for pair in entry.pairs:
-            rows.append(
-                Row(
-                    (
-                        Cell(entry.task.name),
-                        Cell(pair.first),
-                        Cell(pair.second),
-                        plain(means[pair.first] - means[pair.second], decimals, plus=True),
-                        p_cell(pair.p_value),
-                        p_cell(pair.p_holm, is_marked=pair.p_holm <= ALPHA),
-                        plain(pair.a12, 3),
-                        plain(pair.correlation, 2, plus=True),
-                    )
-                )
-            )
-    caption = (
-        f"All pairs of strategies, paired by seed: Wilcoxon signed-rank test on {finals_name(analysis.tasks)} (zeros "
-        "after Pratt), p after Holm's correction over the pairs of a task. A12: chance that the first has the smaller "
-        f"{distance_name(analysis.tasks)}. Correlation: of {finals_name(analysis.tasks)} across seeds."
-    )
-    return Table("pairs", caption, columns, tuple(rows))
+    return Table(entry.task.name, caption, tuple(columns), tuple(rows), worse_on_test(analysis, [entry]))
 
 
 def spending_table(analysis: Analysis) -> Table:
@@ -185,7 +147,9 @@ def spending_table(analysis: Analysis) -> Table:
 
 
 def _main_table(analysis: Analysis, part: Sequence[Measure], position: int, num_parts: int) -> Table:
-    is_full = len(part) == MAX_VALUES_ABREAST  # of values: no place for N, which stands in the caption
+    is_full = (
+        len(part) >= MAX_VALUES_ABREAST[analysis.options.estimand]
+    )  # of values: no place for N, which stands in the caption
     columns = [Column("strategy", "Strategy", is_number=False), Column("seeds", "N", is_extra=is_full)]
     for measure in part:
         metric = measure.view.metric
@@ -196,7 +160,7 @@ def _main_table(analysis: Analysis, part: Sequence[Measure], position: int, num_
     for label in analysis.labels:
         results = [measure.entry.result(label) for measure in part]
         cells = [
-            NOTHING if result is None else _value_cell(analysis, measure, result)
+            NOTHING if result is None else strategy_cell(measure, result)
             for measure, result in zip(part, results, strict=True)
         ]
         present = [len(result.seeds) for result in results if result is not None]
@@ -208,8 +172,10 @@ def _main_table(analysis: Analysis, part: Sequence[Measure], position: int, num_
     entries = list({measure.entry.task.name: measure.entry for measure in part}.values())
     caption = f"Value of the final choice{_part(position, num_parts)}. {caption_text(analysis, entries)}"
     if len(analysis.tasks) > 1:
-        caption += f" Mean rank: of the mean {distance_name(analysis.tasks)}, over {len(analysis.tasks)} tasks."
-    return Table(_numbered("main", position, num_parts), caption, tuple(columns), tuple(rows))
+        ranked = f"{_RANKED[analysis.options.estimand]} {distance_name(analysis.tasks)}"
+        caption += f" Mean rank: of the {ranked}, over {len(analysis.tasks)} tasks."
+    notes = worse_on_test(analysis, entries)
+    return Table(_numbered("main", position, num_parts), caption, tuple(columns), tuple(rows), notes)
 
 
 def _reference_cells(measures: Sequence[Measure], analysis: Analysis) -> list[tuple[Cell, list[Cell]]]:
@@ -289,45 +255,10 @@ def _quoted_rows(analysis: Analysis, measures: Sequence[Measure]) -> list[list[C
     ]
 
 
-def _value_cell(analysis: Analysis, measure: Measure, result: StrategyResult) -> Cell:
-    values = measure.values(result)
-    is_tested = not measure.is_test
-    is_marked = is_tested and result.is_not_worse
-    mean, std = mean_and_std(values)
-    if is_tested and measure.view.has_optimum and not result.regret.any():
-        return Cell("= optimum", mean_std(mean, std, measure.decimals).numbers, None, is_marked=is_marked)
-    if is_tested and analysis.options.cells == "interval" and result.iqm is not None:
-        cell = interval_cell(_as_value(measure, result.iqm), measure.decimals)
-    else:
-        cell = mean_std(mean, std, measure.decimals)
-    is_bold = is_tested and _prints_as_best(measure, mean)
-    return Cell(cell.text, cell.numbers, cell.latex, is_bold=is_bold, is_marked=is_marked)
-
-
-def _regret_cell(entry: TaskAnalysis, result: StrategyResult, decimals: int) -> Cell:
-    cell = mean_std(*mean_and_std(result.regret), decimals)
-    printed = f"{result.regret.mean():.{decimals}f}"
-    best = [f"{other.regret.mean():.{decimals}f}" for other in entry.results if other.is_best]
-    return Cell(cell.text, cell.numbers, cell.latex, is_bold=printed in best, is_marked=result.is_not_worse)
-
-
-def _prints_as_best(measure: Measure, mean: float) -> bool:
-    """Two cells that print the same number are both bold or neither."""
-    best = [float(measure.values(result).mean()) for result in measure.entry.results if result.is_best]
-    return f"{mean:.{measure.decimals}f}" in [f"{value:.{measure.decimals}f}" for value in best]
-
-
-def _as_value(measure: Measure, regret: Interval) -> tuple[float, float, float]:
-    ends = [measure.optimum + measure.sign * float(part) for part in (regret.point, regret.low, regret.high)]
-    return (ends[0], min(ends[1:]), max(ends[1:]))
-
-
 def _against_field(entry: TaskAnalysis, label: str) -> Cell:
     """Mean over the other strategies of the chance to have the smaller regret."""
-    wins = [
-        pair.a12 if pair.first == label else 1 - pair.a12 for pair in entry.pairs if label in (pair.first, pair.second)
-    ]
-    return plain(float(np.mean(wins)), 2) if wins else NOTHING
+    mean_a12 = entry.comparison.mean_a12(label)
+    return NOTHING if math.isnan(mean_a12) else plain(mean_a12, 2)
 
 
 def _rank(analysis: Analysis, label: str) -> Cell:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -18,9 +20,9 @@ from nasbench_harness.report.tables import overview_tables, spending_table, task
 from nasbench_harness.report.text import MARK
 
 _MAX_TASKS_IN_DETAIL = 4
+_SPREAD = re.compile(r" (?=[±\[(])")  # what follows an estimate
+_UNBOUNDED = 10_000
 _MAX_NAME = 22  # letters of a name that are never folded
-_MIN_WIDTH_WITH_TEST = 104  # of a task's table with intervals
-_MIN_WIDTH_PER_STRATEGY = 15  # of a mean with its standard deviation
 
 
 def print_report(console: Console, analysis: Analysis) -> None:
@@ -29,9 +31,13 @@ def print_report(console: Console, analysis: Analysis) -> None:
     if len(analysis.tasks) <= _MAX_TASKS_IN_DETAIL:
         for entry in analysis.tasks:
             table = task_table(analysis, entry)
-            if entry.task.test is not None and console.width < _MIN_WIDTH_WITH_TEST:
-                table = _without(table, "regret_iqm")
+            notes = table.notes
+            if not _fits(console, table):
+                table = _without(table, f"{entry.task.report.distance}_iqm")
+            if not _fits(console, table):
+                table = _estimates_only(table)
             console.print(to_rich(table, f"{entry.task.title} · {entry.task.name}"))
+            _print_notes(console, notes)
             console.print(to_rich(_of_task(spent, entry.task.name), f"What a run spent · {entry.task.name}"))
         if len(analysis.tasks) > 1 and len(analysis.labels) > 1:
             ranks = sorted(zip(analysis.mean_ranks.tolist(), analysis.labels, strict=True))
@@ -39,12 +45,25 @@ def print_report(console: Console, analysis: Analysis) -> None:
             console.print(Text.assemble(("mean rank over tasks  ", "bold"), line))
     else:
         for table in overviews:
-            is_wide = console.width >= 20 + _MIN_WIDTH_PER_STRATEGY * (len(table.columns) - 1)
+            is_wide = _fits(console, table)
             name = f"Final {distance_name(analysis.tasks)}"
-            title = name if is_wide else f"{name} (means; a wider terminal shows standard deviations)"
-            console.print(to_rich(table if is_wide else _means_only(table), title))
+            title = name if is_wide else f"{name} (estimates; a wider terminal shows their spread)"
+            console.print(to_rich(table if is_wide else _estimates_only(table), title))
+            _print_notes(console, table.notes)
         console.print(Text(_repeats(analysis), style="dim"))
     console.print(Text(overviews[0].caption, style="dim"))
+
+
+def _fits(console: Console, table: Table) -> bool:
+    """Whether no number of the table would be cut off."""
+    # Names may be folded, numbers may not.
+    rows = [
+        replace(row, cells=(replace(row.cells[0], text=row.cells[0].text[:_MAX_NAME]), *row.cells[1:]))
+        for row in table.rows
+    ]
+    unbounded = console.options.update(width=_UNBOUNDED)
+    folded = to_rich(replace(table, rows=tuple(rows)), "")
+    return Measurement.get(console, unbounded, folded).maximum <= console.width
 
 
 def _without(table: Table, key: str) -> Table:
@@ -59,12 +78,18 @@ def _of_task(table: Table, task: str) -> Table:
     return replace(table, columns=table.columns[1:], rows=rows)
 
 
-def _means_only(table: Table) -> Table:
+def _estimates_only(table: Table) -> Table:
+    """The table without standard deviations, quartiles, intervals and bounds."""
     rows = [
-        replace(row, cells=tuple(replace(cell, text=cell.text.partition(" ±")[0]) for cell in row.cells))
+        replace(row, cells=(row.cells[0], *(replace(cell, text=_SPREAD.split(cell.text)[0]) for cell in row.cells[1:])))
         for row in table.rows
     ]
     return replace(table, rows=tuple(rows))
+
+
+def _print_notes(console: Console, notes: Sequence[str]) -> None:
+    for note in notes:
+        console.print(Text(note))
 
 
 def _repeats(analysis: Analysis) -> str:

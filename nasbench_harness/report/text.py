@@ -13,11 +13,13 @@ MARK = "†"
 
 
 def to_markdown(table: Table) -> str:
-    """GitHub-flavored Markdown: caption, then the table."""
+    """GitHub-flavored Markdown: caption, table, then its notes."""
     headers = [f"{column.group} {column.header}".strip() for column in table.columns]
     lines = [table.caption, "", _line(headers)]
     lines.append(_line(["--:" if column.is_number else ":--" for column in table.columns]))
     lines += [_line([_markdown_cell(cell, row.is_highlighted) for cell in row.cells]) for row in table.rows]
+    for note in table.notes:
+        lines += ["", note]
     return "\n".join(lines) + "\n"
 
 
@@ -49,7 +51,8 @@ def to_json(table: Table) -> dict[str, Any]:
             if cell.is_marked:
                 marks["not_significantly_worse"].append(column.key)
         rows.append(record | {name: keys for name, keys in marks.items() if keys})
-    return {"name": table.name, "caption": table.caption, "rows": rows}
+    found = {"name": table.name, "caption": table.caption, "rows": rows}
+    return found | ({"notes": list(table.notes)} if table.notes else {})
 
 
 def _fields(table: Table) -> list[tuple[str, int, str | None]]:
@@ -60,7 +63,8 @@ def _fields(table: Table) -> list[tuple[str, int, str | None]]:
             fields.append((column.key, position, None))
             continue
         suffixes = dict.fromkeys(suffix for row in table.rows for suffix in row.cells[position].numbers)
-        fields += [(f"{column.key}_{suffix}" if suffix else column.key, position, suffix) for suffix in suffixes]
+        keys = [(f"{column.key}_{suffix}" if suffix else column.key, suffix) for suffix in suffixes or ("",)]
+        fields += [(key, position, suffix) for key, suffix in keys]
     return fields
 
 

@@ -5,18 +5,25 @@ unless a function says otherwise. Nothing here reads files, keeps state or touch
 input raises a ValueError that names the entry. Importing this package loads numpy only.
 """
 
-from nasbench_harness.statistics.anytime import at_times, incumbent_steps
-from nasbench_harness.statistics.effects import CliffsDelta, a12, a12_matrix, cliffs_delta
-from nasbench_harness.statistics.estimands import Proportion, grid_codes, iqm, proportion
+from nasbench_harness.statistics.anytime import incumbent_steps
+from nasbench_harness.statistics.effects import a12
+from nasbench_harness.statistics.estimands import Proportion, iqm, proportion
 from nasbench_harness.statistics.exact_random_search import ExactCurve, exact_random_search
+from nasbench_harness.statistics.independent import (
+    brunner_munzel,
+    compare_means,
+    compare_ranks,
+    mann_whitney_two_sided,
+    runs_for_a12,
+    runs_for_margin,
+    welch,
+)
 from nasbench_harness.statistics.intervals import (
     Interval,
     count_matrix,
     iqm_band,
     iqm_interval,
-    mean_interval,
     resampled_iqm,
-    stratified_iqm_interval,
 )
 from nasbench_harness.statistics.multiple import adjust, not_significantly_worse
 from nasbench_harness.statistics.ranking import mean_ranks
@@ -32,13 +39,11 @@ from nasbench_harness.statistics.regression import (
     regress,
     regress_family,
 )
-from nasbench_harness.statistics.signed_rank import AllPairs, SignedRank, all_pairs, signed_rank
+from nasbench_harness.statistics.signed_rank import SignedRank, signed_rank
 from nasbench_harness.statistics.verification import TwoWayTest, mann_whitney, smallest_p, within_blocks
 
 __all__ = [
-    "AllPairs",
     "Case",
-    "CliffsDelta",
     "Difference",
     "ExactCurve",
     "Interval",
@@ -47,23 +52,21 @@ __all__ = [
     "SignedRank",
     "TwoWayTest",
     "a12",
-    "a12_matrix",
     "adjust",
-    "all_pairs",
-    "at_times",
-    "cliffs_delta",
+    "brunner_munzel",
+    "compare_means",
+    "compare_ranks",
     "count_codes",
     "count_matrix",
     "decide",
     "difference",
     "exact_random_search",
-    "grid_codes",
     "incumbent_steps",
     "iqm",
     "iqm_band",
     "iqm_interval",
     "mann_whitney",
-    "mean_interval",
+    "mann_whitney_two_sided",
     "mean_ranks",
     "more_runs",
     "not_significantly_worse",
@@ -72,8 +75,10 @@ __all__ = [
     "regress",
     "regress_family",
     "resampled_iqm",
+    "runs_for_a12",
+    "runs_for_margin",
     "signed_rank",
     "smallest_p",
-    "stratified_iqm_interval",
+    "welch",
     "within_blocks",
 ]

@@ -1,4 +1,4 @@
-"""Point estimates: interquartile mean, integer grid codes, proportions."""
+"""Point estimates: interquartile mean and proportions."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nasbench_harness.statistics._checks import FloatArray, IntArray, as_finite, check_confidence, refuse_where
-
-_GRID_TOLERANCE = 0.01
-_MAX_GRID_CODE = 2.0**45
-"""Beyond this a float64 is spaced wider than the tolerance allows."""
+from nasbench_harness.statistics._checks import FloatArray, as_finite, check_confidence
 
 
 @dataclass(frozen=True)
@@ -50,39 +46,6 @@ def centered_mean(values: FloatArray) -> FloatArray:
     """Returns the mean over the last axis, taken relative to the first value: exact where all values are equal."""
     first = values[..., :1]
     return np.asarray(first[..., 0] + (values - first).mean(axis=-1))
-
-
-def grid_codes(values: ArrayLike, step: float) -> IntArray:
-    """Returns values as integer multiples of `step`, so that equal scores are equal and ranks exact.
-
-    Means over two or three replicates lie on a sixth of the table's step. A value may be off the grid by 1 % of a
-    step: float64 noise is far below that, while values on another grid or rounded for print are caught.
-
-    Args:
-        values: finite numbers, any shape, in the unit of `step`.
-        step: spacing of the grid, positive.
-
-    Raises:
-        ValueError: step is not positive, or a value is NaN, infinite, off the grid, or over 2^45 steps (its position
-            is named).
-
-    Example:
-        >>> grid_codes([91.5, 91.504], 0.004)
-        array([22875, 22876])
-    """
-    if not (np.isfinite(step) and step > 0):
-        raise ValueError(f"step is {step}; pass the positive spacing of the grid")
-    steps = as_finite(values, "values", ()) / step
-    refuse_where(np.abs(steps) > _MAX_GRID_CODE, steps, "values / step", ())
-    codes = np.rint(steps)
-    is_off = np.abs(steps - codes) > _GRID_TOLERANCE
-    if is_off.any():
-        position = tuple(int(i) for i in np.argwhere(is_off)[0])
-        raise ValueError(
-            f"values at index {position} is {steps[position]} steps of {step}, not a whole number; "
-            "pass the step of the table's grid, or scores that were not rounded"
-        )
-    return codes.astype(np.int64)
 
 
 def proportion(successes: int, n: int, confidence: float = 0.95) -> Proportion:

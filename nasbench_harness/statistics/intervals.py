@@ -10,12 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nasbench_harness.statistics._checks import BoolArray, FloatArray, as_finite, check_confidence, refuse_where
-from nasbench_harness.statistics._resampling import (
-    rank_interquartile_means,
-    resampled_interquartile_means,
-    resampled_means,
-)
-from nasbench_harness.statistics.estimands import centered_mean, iqm
+from nasbench_harness.statistics._resampling import rank_interquartile_means, resampled_interquartile_means
+from nasbench_harness.statistics.estimands import iqm
 
 Counts = NDArray[np.unsignedinteger[Any]]
 
@@ -43,8 +39,7 @@ class Interval:
 def count_matrix(num_runs: int, num_resamples: int, seed: int | np.random.SeedSequence) -> Counts:
     """Returns how often each run is drawn in each bootstrap resample.
 
-    One matrix serves all strategies of a study: their resamples are then paired by run, and adding a strategy changes
-    nothing for the others. Use one matrix (its own seed) for each task.
+    Runs of two strategies are independent: give each strategy on each task a matrix with its own seed.
 
     Args:
         num_runs: number of runs, which is also the size of a resample.
@@ -100,41 +95,6 @@ def iqm_interval(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95)
     """
     scores = _enough_runs(values)
     return _interval(iqm(scores), resampled_iqm(scores, counts), confidence)
-
-
-def stratified_iqm_interval(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Returns interquartile means over pooled tasks and runs, with runs resampled within each task.
-
-    Args:
-        values: finite scores that are comparable across tasks (normalized), shape (..., num_tasks, num_runs).
-        counts: one count matrix for each task, shape (num_tasks, num_runs, num_resamples).
-        confidence: level of the two-sided intervals.
-
-    Returns:
-        Interval of shape (...).
-
-    Raises:
-        ValueError: as `iqm_interval`.
-    """
-    scores = _enough_runs(values)
-    matrices = np.asarray(counts)
-    if scores.ndim < 2 or matrices.ndim != 3 or matrices.shape[:2] != scores.shape[-2:]:
-        raise ValueError(
-            f"values has shape {scores.shape} and counts {matrices.shape}; "
-            "pass (..., num_tasks, num_runs) and (num_tasks, num_runs, num_resamples)"
-        )
-    for task in matrices:
-        _checked_counts(task, scores.shape[-1])
-    pooled = scores.reshape(*scores.shape[:-2], -1)
-    return iqm_interval(pooled, matrices.reshape(pooled.shape[-1], -1), confidence)
-
-
-def mean_interval(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Returns means over runs with percentile-bootstrap intervals; arguments and errors as `iqm_interval`."""
-    scores = _enough_runs(values)
-    rows = scores.reshape(-1, scores.shape[-1])
-    replicates = _replicates(rows, _checked_counts(counts, rows.shape[1]), resampled_means)
-    return _interval(centered_mean(scores), replicates.reshape(*scores.shape[:-1], -1), confidence)
 
 
 def iqm_band(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95) -> Interval:

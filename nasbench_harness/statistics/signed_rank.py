@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nasbench_harness.statistics._checks import FloatArray, IntArray
-from nasbench_harness.statistics.multiple import adjust
 
 Alternative = Literal["two-sided", "greater", "less"]
 Method = Literal["auto", "exact", "normal"]
@@ -36,21 +35,6 @@ class SignedRank:
     method: str
 
 
-@dataclass(frozen=True)
-class AllPairs:
-    """Result of `all_pairs`.
-
-    Attributes:
-        pairs: strategies (i, j) with i < j, shape (num_pairs, 2).
-        p_value: two-sided p, shape (num_pairs,).
-        p_holm: the same after Holm's correction over these pairs, shape (num_pairs,).
-    """
-
-    pairs: IntArray
-    p_value: FloatArray
-    p_holm: FloatArray
-
-
 def signed_rank(differences: ArrayLike, alternative: Alternative = "two-sided", method: Method = "auto") -> SignedRank:
     """Tests whether paired differences are symmetric about zero (Wilcoxon 1945, zeros as in Pratt 1959).
 
@@ -59,7 +43,7 @@ def signed_rank(differences: ArrayLike, alternative: Alternative = "two-sided", 
     sums at least as far from the null mean. "normal" has the tie-corrected variance and no continuity correction.
 
     Args:
-        differences: integers, shape (..., num_runs); code scores with `grid_codes` first, as float noise breaks ties.
+        differences: integers, shape (..., num_runs); code scores as integers first, as float noise breaks ties.
         alternative: "greater" means that the differences tend to be positive.
         method: "auto" is exact up to 100 runs, else normal.
 
@@ -88,27 +72,10 @@ def signed_rank(differences: ArrayLike, alternative: Alternative = "two-sided", 
     return SignedRank(statistic=np.asarray(positive / 2.0), z=z, p_value=p, method=chosen)
 
 
-def all_pairs(scores: ArrayLike) -> AllPairs:
-    """Tests every pair of strategies on one task, paired by run, with Holm's correction over all pairs.
-
-    Args:
-        scores: integer codes (see `grid_codes`), shape (num_strategies, num_runs); a column is one seed.
-
-    Raises:
-        ValueError: scores are not integers or not of that shape with two strategies or more.
-    """
-    codes = _checked_codes(scores, "scores")
-    if codes.ndim != 2 or codes.shape[0] < 2:
-        raise ValueError(f"scores has shape {codes.shape}; pass (num_strategies, num_runs) with two strategies or more")
-    first, second = np.triu_indices(codes.shape[0], k=1)
-    p = signed_rank(codes[first] - codes[second]).p_value
-    return AllPairs(pairs=np.stack([first, second], axis=1), p_value=p, p_holm=adjust(p, "holm"))
-
-
 def _checked_codes(values: ArrayLike, name: str) -> IntArray:
     array: NDArray[np.generic] = np.asarray(values)
     if not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{name} has dtype {array.dtype}; code scores as integers with grid_codes(values, step) first")
+        raise ValueError(f"{name} has dtype {array.dtype}; code scores as integers first")
     if array.ndim == 0 or array.size == 0:
         raise ValueError(f"{name} has shape {array.shape}; pass at least one run on the last axis, num_runs")
     if int(array.max()) > _MAX_CODE or int(array.min()) < -_MAX_CODE:

@@ -16,6 +16,8 @@ from nasbench_harness.evaluation.protocol import Protocol
 TRACE_REFERENCE = "replayed trace"
 MAX_SEEDS = 1_000_000
 _MAX_BYTES = 2**24  # of a study file
+Estimand = Literal["mean", "stochastic", "interval"]
+_ESTIMAND_OF_CELLS: Mapping[str, Estimand] = {"std": "mean", "interval": "interval"}  # the option's former name
 _HEADER = """\
 # The last command's record. To repeat it: nasbench-harness compare --config study.toml
 """
@@ -60,14 +62,22 @@ class ReportOptions:
     Attributes:
         order: Labels that come first; the others follow in the study's order.
         highlight: Labels that stand out in tables and figures.
-        cells: ``std`` prints mean ± standard deviation, ``interval`` the interquartile mean with its interval.
+        estimand: What is compared; decides cells, bold and marks. ``mean``: mean ± standard deviation, marks by
+            Welch's test; ``stochastic``: median, quartiles and A12, marks by Brunner and Munzel's test; ``interval``:
+            the interquartile mean with its interval, no marks.
         resamples: Of the bootstrap.
+        decimals: Of every number in % or percentage points.
+        margin: Difference in percentage points that matters; names the seeds that an undecided pair would need.
+        control: Label that all others are compared with over the tasks; None: all pairs are compared.
     """
 
     order: tuple[str, ...] = ()
     highlight: tuple[str, ...] = ()
-    cells: str = "std"
+    estimand: Estimand = "mean"
     resamples: int = 2_000
+    decimals: int = 2
+    margin: float = 0.05
+    control: str | None = None
 
     def ordered(self, labels: Sequence[str]) -> list[str]:
         """The labels, those named in ``order`` first."""
@@ -244,8 +254,12 @@ def _validated(content: dict[str, Any], path: Path) -> StudyFile:
         model_config = ConfigDict(extra="forbid", strict=True)
         order: list[str] = []
         highlight: list[str] = []
-        cells: Literal["std", "interval"] = "std"
+        estimand: Estimand | None = None
+        cells: Literal["std", "interval"] | None = None
         resamples: int = Field(default=2_000, ge=100, le=1_000_000)
+        decimals: int = Field(default=2, ge=0, le=6)
+        margin: float = Field(default=0.05, gt=0, allow_inf_nan=False)
+        control: str | None = None
 
     class QuotedTable(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True)
@@ -299,7 +313,17 @@ def _validated(content: dict[str, Any], path: Path) -> StudyFile:
         _check_strategy(trace.label, {}, f"{path}: traces.{position}")
     tasks = None if study.tasks is None else tuple(study.tasks)
     options = study.report
-    report = ReportOptions(tuple(options.order), tuple(options.highlight), options.cells, options.resamples)
+    if options.estimand is not None and options.cells is not None:
+        raise InvalidInputError(f"{path}: report.cells is the former name of report.estimand: remove cells")
+    report = ReportOptions(
+        tuple(options.order),
+        tuple(options.highlight),
+        options.estimand or _ESTIMAND_OF_CELLS[options.cells or "std"],
+        options.resamples,
+        options.decimals,
+        options.margin,
+        options.control,
+    )
     quoted = tuple(Quoted(**row.model_dump()) for row in study.quoted)
     traces = tuple(TraceRecord(table.label, table.sha256, tuple(table.tasks)) for table in study.traces)
     return StudyFile(study.seeds, study.study_seed, tasks, study.protocol, strategies, report, quoted, traces)

@@ -2,15 +2,16 @@ import numpy as np
 import pytest
 
 from nasbench_harness import compare
-from nasbench_harness.statistics import iqm, signed_rank
+from nasbench_harness.statistics import adjust, iqm, welch
 
 
 def test_scores_are_noiseless_values_not_observed_ones(study):
     entry, frame = study.analysis.tasks[0], study.frame()
     for result in entry.results:
         rows = frame[(frame.strategy == result.label) & (frame.task == entry.task.name)]
-        np.testing.assert_array_equal(result.value, entry.task.report.values[rows.architecture])
-        np.testing.assert_allclose(result.regret, rows.regret_pp)
+        by_seed = np.argsort(result.seeds)
+        np.testing.assert_array_equal(result.value[by_seed], entry.task.report.values[rows.architecture])
+        np.testing.assert_allclose(result.regret[by_seed], rows.regret_pp)
 
 
 def test_curves_are_means_of_each_runs_own_incumbent(study):
@@ -27,20 +28,22 @@ def test_intervals_hold_the_estimate(study):
             assert result.iqm.low <= result.iqm.point <= result.iqm.high
 
 
-def test_pairs_are_tested_on_grid_codes(study):
-    entry = study.analysis.tasks[0]
-    for pair in entry.pairs:
-        first, second = (
-            np.rint(entry.result(label).regret / entry.task.report.step).astype(int)
-            for label in (pair.first, pair.second)
-        )
-        assert pair.p_value == pytest.approx(float(signed_rank(first - second).p_value))
-        assert pair.p_value <= pair.p_holm <= 1
+def test_pairs_are_tested_as_independent_samples(study):
+    tasks = study.analysis.tasks
+    for entry in tasks:
+        for pair in entry.comparison.pairs:
+            expected = welch(entry.result(pair.first).regret, entry.result(pair.second).regret)
+            assert pair.p == pytest.approx(expected, rel=1e-6)
+        p_column = adjust([pair.p for pair in entry.comparison.pairs])
+        assert [pair.p_column for pair in entry.comparison.pairs] == p_column.tolist()
+    pairs = [pair for entry in tasks for pair in entry.comparison.pairs]
+    assert [pair.p_study for pair in pairs] == adjust([pair.p for pair in pairs]).tolist()
+    assert all(pair.p <= pair.p_column <= pair.p_study <= 1 for pair in pairs)
 
 
 def test_a12_above_one_half_means_smaller_regret(study):
     entry, both = study.analysis.tasks[0], {"random-search", "regularized-evolution"}
-    (pair,) = [pair for pair in entry.pairs if {pair.first, pair.second} == both]
+    (pair,) = [pair for pair in entry.comparison.pairs if {pair.first, pair.second} == both]
     worse_first = entry.result(pair.first).regret.mean() > entry.result(pair.second).regret.mean()
     assert (pair.a12 < 0.5) == worse_first
 

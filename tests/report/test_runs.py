@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -123,3 +126,22 @@ def test_repeats_are_counted_by_index_and_by_isomorphism_class(tmp_path):
     runs = read([block(tmp_path, 0, 1, rows)], 2, evaluations=3)
     assert runs.repeats.tolist() == [[1, 2], [1, 1]]
     assert runs.num_rejected.tolist() == [0, 1]
+
+
+def test_golden_step_function(tmp_path):
+    """Right-continuous steps over simulated seconds: what the figure over seconds shows."""
+    golden = json.loads((Path(__file__).parents[1] / "golden" / "public__anytime.json").read_text())
+    (case,) = [case for case in golden["cases"] if "incumbent_index" in case["expected"]]
+    times = np.cumsum(case["inputs"]["costs"])
+    np.testing.assert_array_equal(times, case["expected"]["cumcost"])
+    rows = [(0, index, 100 * value, OK) for index, value in enumerate(case["inputs"]["val"])]
+    runs = read([block(tmp_path, 0, 0, rows, finished_s=times)], 1, evaluations=len(rows))
+    expected = [-1 if index is None else index for index in case["expected"]["incumbent_index"]]
+    assert runs.at_seconds(np.array(case["inputs"]["query_t"], dtype=float)).tolist() == [expected]
+
+
+def test_the_canonical_order_ignores_seeds(tmp_path):
+    rows = [(seed, arch, value, OK) for seed in range(4) for arch, value in ((5 - seed % 2, 60.0), (7 + seed, 61.0))]
+    runs = read([block(tmp_path, 0, 3, rows)], 4, evaluations=2).in_canonical_order()
+    assert runs.row_picks.tolist() == [[4, 8], [4, 10], [5, 7], [5, 9]]
+    assert runs.seeds.tolist() == [1, 3, 0, 2]

@@ -3,13 +3,13 @@ import io
 import numpy as np
 import pytest
 from rich.console import Console
+from scipy.stats import ttest_ind
 
 from nasbench_harness.errors import StoreError
 from nasbench_harness.report.latex import to_latex
 from nasbench_harness.report.tables import main_tables, overview_tables, spending_table, task_table
 from nasbench_harness.report.terminal import print_report
 from nasbench_harness.report.text import to_csv, to_markdown
-from nasbench_harness.statistics import signed_rank
 from nasbench_harness.store.record import Quoted, ReportOptions
 
 VAL, TEST = [50.0, 60.0, 70.0, 65.0], [80.0, 95.0, 85.0, 90.0]
@@ -26,7 +26,7 @@ def row_of(table, name):
 
 
 def test_test_stands_beside_validation_and_chooses_nothing(task, analysis_of):
-    """The second strategy is better by validation and worse by test: validation alone decides every mark."""
+    """The second strategy is better by validation and worse by test: each column has its own bold."""
     analysis = analysis_of((task, {"by test": [1] * 12, "by val": [2] * 11 + [3]}))
     table = task_table(analysis, analysis.tasks[0])
     by_test, by_val = row_of(table, "by test"), row_of(table, "by val")
@@ -35,7 +35,8 @@ def test_test_stands_beside_validation_and_chooses_nothing(task, analysis_of):
     assert by_val["regret"].numbers["mean"] == pytest.approx(5 / 12)
     assert by_val["test_regret"].numbers["mean"] == pytest.approx(95 - (11 * 85 + 90) / 12)
     assert (by_val["val_accuracy"].is_bold, by_test["val_accuracy"].is_bold) == (True, False)
-    assert not any(row["test_accuracy"].is_bold or row["test_accuracy"].is_marked for row in (by_test, by_val))
+    assert by_test["test_accuracy"].text == "= opt"
+    assert not by_val["test_accuracy"].is_bold
 
 
 def test_both_optima_are_reported(task, analysis_of):
@@ -48,7 +49,7 @@ def test_both_optima_are_reported(task, analysis_of):
         for name in ("val_accuracy", "test_accuracy")
     ]
     assert values == [70.0, 85.0, 60.0, 95.0]
-    assert "test neither chooses nor is tested" in main.caption
+    assert "Test: of the same choice; validation alone chooses." in main.caption
 
 
 def test_a_choice_without_test_accuracy_is_an_error(made_task, analysis_of):
@@ -68,15 +69,13 @@ def test_a_strategy_may_miss_a_task(task, made_task, analysis_of):
     assert "| b | 12 |" in to_markdown(main_tables(analysis)[0])
 
 
-def test_strategies_with_other_seeds_are_paired_over_the_common_ones(task, analysis_of, runs_of):
-    everyone, some = runs_of([1, 2, 3] * 10), runs_of([3, 1] * 10, seeds=range(5, 25))
+def test_every_run_of_a_replayed_trace_counts(task, analysis_of, runs_of):
+    """Runs are independent samples: common seeds do not matter, and neither does having none."""
+    everyone, some = runs_of([1, 2, 3] * 10), runs_of([3, 1] * 10, seeds=range(100, 120))
     analysis = analysis_of((task, {"all": everyone, "some": some}), replayed=["some"])
-    (pair,) = analysis.tasks[0].pairs
-    regret = {0: 200, 1: 100, 2: 0, 3: 50}
-    first = np.array([regret[pick] for pick in ([1, 2, 3] * 10)[5:25]])
-    second = np.array([regret[pick] for pick in [3, 1] * 10])
-    assert pair.p_value == pytest.approx(float(signed_rank(first - second).p_value))
-    assert "(20 seeds; pairs over common seeds)" in main_tables(analysis)[0].caption
+    (pair,) = analysis.tasks[0].comparison.pairs
+    assert pair.p == pytest.approx(ttest_ind([100, 0, 50] * 10, [50, 100] * 10, equal_var=False).pvalue)
+    assert "replayed under this protocol: some (20 seeds)." in main_tables(analysis)[0].caption
     assert row_of(main_tables(analysis)[0], "some")["seeds"].text == "20"
 
 
@@ -107,16 +106,6 @@ def test_order_and_highlight(task, analysis_of):
     assert r"\textit{a} &" in to_latex(main_tables(analysis)[0])
 
 
-def test_cells_can_be_intervals(task, analysis_of):
-    picks = [1, 2, 3] * 10
-    analysis = analysis_of((task, {"a": picks, "b": [0] * 30}), options=ReportOptions(cells="interval"))
-    cell = row_of(main_tables(analysis)[0], "a")["tiny-one_val_accuracy"]
-    result = analysis.tasks[0].result("a")
-    assert cell.numbers["point"] == pytest.approx(70 - float(result.iqm.point))
-    assert cell.numbers["low"] == pytest.approx(70 - float(result.iqm.high))
-    assert "Interquartile mean [95 % interval] over N = 30" in main_tables(analysis)[0].caption
-
-
 def test_tasks_with_test_take_two_columns_of_the_main_table(made_task, analysis_of):
     tasks = [(made_task(VAL, TEST if index else None, name=f"t{index}"), {"a": [1] * 10}) for index in range(4)]
     assert [len(table.columns) for table in main_tables(analysis_of(*tasks))] == [3 + 3, 3 + 4]
@@ -142,6 +131,27 @@ def test_spending_shows_what_happened(study):
         assert row.cells[4].numbers[""] == pytest.approx(expected.repeats_by_index)
         assert row.cells[5].numbers[""] == pytest.approx(expected.repeats_by_class)
     assert [column.key for column in table.columns if column.is_extra] == ["overrun", "rejected"]
+
+
+@pytest.mark.parametrize("estimand", ["stochastic", "interval"])
+@pytest.mark.parametrize("num_tasks", [2, 6])
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_wide_cells_are_shortened_not_cut_off(made_task, analysis_of, width, num_tasks, estimand):
+    labels = ("genetic-algorithm", "local-search", "random-search", "regularized-evolution", "reinforce")
+    rng, tasks = np.random.default_rng(0), []
+    for index in range(num_tasks):
+        runs = {label: rng.integers(0, 4, 20) for label in labels}
+        tasks.append((made_task(VAL, TEST, name=f"dataset-{index}"), runs))
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    print_report(console, analysis_of(*tasks, options=ReportOptions(estimand=estimand)))
+    text = console.file.getvalue()
+    assert "…" not in text
+    assert all(label in "".join(text.split()) for label in labels if num_tasks == 2)
+    rows = [line for line in text.splitlines() if line.startswith((" Dataset-", " random", *(f" {x}" for x in labels)))]
+    assert len(rows) >= 2 * num_tasks
+    for line in rows:
+        assert line.count("[") == line.count("]"), line
+        assert line.count("(") == line.count(")"), line
 
 
 @pytest.mark.parametrize("width", [80, 160])

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nasbench_harness.statistics import grid_codes, iqm, proportion
+from nasbench_harness.statistics import iqm, proportion
 
 FLOATS = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -38,33 +38,6 @@ def test_iqm_refuses_nan_and_empty():
         iqm([])
 
 
-@given(st.lists(st.integers(-(10**6), 10**6), min_size=1), st.sampled_from([0.004, 0.02 / 6, 1 / 30, 0.004 / 6, 1.0]))
-@settings(deadline=None)
-def test_grid_codes_invert_multiplication(codes, step):
-    np.testing.assert_array_equal(grid_codes(np.array(codes) * step, step), codes)
-
-
-def test_grid_codes_tie_what_float_noise_separates():
-    values = 100.0 - np.array([91.2, 91.604]), np.array([8.8, 8.396])
-    assert values[0][0] != values[1][0]
-    np.testing.assert_array_equal(grid_codes(values[0], 0.004), grid_codes(values[1], 0.004))
-
-
-@pytest.mark.parametrize(
-    ("values", "step", "message"),
-    [
-        ([0.0, 0.005], 0.004, r"index \(1,\) is 1.25 steps"),
-        ([0.0, np.nan], 0.004, "values is nan at its only entry|values is nan at index 1"),
-        ([1e14], 0.004, "values / step"),
-        ([1.0], 0.0, "positive spacing"),
-        ([1.0], -1.0, "positive spacing"),
-    ],
-)
-def test_grid_codes_refuse(values, step, message):
-    with pytest.raises(ValueError, match=message):
-        grid_codes(values, step)
-
-
 @pytest.mark.parametrize(("successes", "n"), [(0, 20), (20, 20), (1, 20), (279, 500), (1, 1), (3, 7)])
 @pytest.mark.parametrize("confidence", [0.95, 0.8])
 def test_proportion_against_scipy(successes, n, confidence):
@@ -73,6 +46,22 @@ def test_proportion_against_scipy(successes, n, confidence):
     result = proportion(successes, n, confidence)
     assert (result.value, result.low, result.high) == pytest.approx((successes / n, expected.low, expected.high))
     assert result.low <= result.value <= result.high
+
+
+def test_proportion_golden(golden):
+    for case in golden("power_sequential_equivalence", "clopper"):
+        ends = {
+            (entry["k"], entry["n"]): entry["ci"]
+            for entry in case["expected"]["clopper"]
+            if entry["k"] in (0, entry["n"])
+        }
+        ends |= {
+            (entry["k"], entry["n"]): entry["ci"] for entry in case["expected"]["wilson"] if 0 < entry["k"] < entry["n"]
+        }
+        assert len(ends) == 3
+        for (successes, n), ci in ends.items():
+            result = proportion(successes, n)
+            assert (result.low, result.high) == pytest.approx(ci, abs=1e-6)
 
 
 def test_proportion_published():

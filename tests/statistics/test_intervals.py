@@ -13,9 +13,7 @@ from nasbench_harness.statistics import (
     iqm,
     iqm_band,
     iqm_interval,
-    mean_interval,
     resampled_iqm,
-    stratified_iqm_interval,
 )
 
 TIED = st.lists(st.integers(-5, 5), min_size=1, max_size=40)
@@ -108,41 +106,18 @@ def test_golden_full_enumeration(golden):
 @settings(deadline=None)
 def test_intervals_contain_the_point(values, confidence):
     counts = count_matrix(len(values), 25, 3)
-    for interval in (iqm_interval, mean_interval):
-        result = interval(values, counts, confidence)
-        assert result.low <= result.point <= result.high
-
-
-def test_mean_interval_is_the_percentile_bootstrap():
-    values = np.random.default_rng(5).normal(size=(2, 15))
-    counts = count_matrix(15, 400, 1)
-    result = mean_interval(values, counts, 0.9)
-    low, high = np.quantile(values @ counts / 15, [0.05, 0.95], axis=1)
-    np.testing.assert_allclose([result.low, result.high], [low, high], atol=1e-12)
-    np.testing.assert_allclose(result.point, values.mean(axis=1))
+    result = iqm_interval(values, counts, confidence)
+    assert result.low <= result.point <= result.high
 
 
 def test_other_strategies_change_nothing_to_the_last_bit():
-    values = np.random.default_rng(2).normal(size=(5, 3, 40))
-    counts = np.stack([count_matrix(40, 1200, task) for task in range(3)])
-    for interval, data, matrix in (
-        (stratified_iqm_interval, values, counts),
-        (iqm_interval, values[:, 0], counts[0]),
-        (mean_interval, values[:, 0], counts[0]),
-    ):
-        together, reverse = interval(data, matrix), interval(data[::-1], matrix)
-        for i in range(5):
-            alone = interval(data[i], matrix)
-            for field in ("point", "low", "high"):
-                assert getattr(alone, field) == getattr(together, field)[i] == getattr(reverse, field)[4 - i]
-
-
-def test_stratified_interval_resamples_within_tasks():
-    values = np.stack([np.zeros(20), np.full(20, 10.0)])
-    counts = np.stack([count_matrix(20, 300, task) for task in range(2)])
-    result = stratified_iqm_interval(values, counts)
-    assert (result.point, result.low, result.high) == (5.0, 5.0, 5.0)
-    assert result.is_degenerate
+    values = np.random.default_rng(2).normal(size=(5, 40))
+    counts = count_matrix(40, 1200, 0)
+    together, reverse = iqm_interval(values, counts), iqm_interval(values[::-1], counts)
+    for i in range(5):
+        alone = iqm_interval(values[i], counts)
+        for field in ("point", "low", "high"):
+            assert getattr(alone, field) == getattr(together, field)[i] == getattr(reverse, field)[4 - i]
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 91.607])
@@ -154,8 +129,6 @@ def test_degenerate_is_flagged_exactly(value):
         result = iqm_interval(values, counts)
         assert result.is_degenerate
         assert result.low == result.point == result.high
-    assert mean_interval(np.full(40, value), counts).is_degenerate
-    assert not mean_interval(mostly, counts).is_degenerate
 
 
 def test_band_is_the_interval_of_the_ranks_at_each_step():
@@ -214,8 +187,6 @@ def test_refusals():
         iqm_interval(np.zeros(9), count_matrix(9, 50, 0))
     with pytest.raises(ValueError, match="print the points"):
         iqm_band(np.zeros((9, 4)), count_matrix(9, 50, 0))
-    with pytest.raises(ValueError, match="print the points"):
-        mean_interval(np.zeros(9), count_matrix(9, 50, 0))
     with pytest.raises(ValueError, match="counts has shape"):
         iqm_interval(np.zeros(21), counts)
     with pytest.raises(ValueError, match="not 20 draws"):
@@ -232,11 +203,5 @@ def test_refusals():
         iqm_interval([[0.0, 1.0, np.nan] + [0.0] * 17], counts)
     with pytest.raises(ValueError, match=r"\(num_runs, num_steps\)"):
         iqm_band(np.zeros(20), counts)
-    with pytest.raises(ValueError, match="num_tasks, num_runs, num_resamples"):
-        stratified_iqm_interval(np.zeros((2, 20)), counts)
-    pooled = np.zeros((2, 20, 1), int)
-    pooled[0, 0], pooled[1, 0] = 25, 15
-    with pytest.raises(ValueError, match="not 20 draws"):
-        stratified_iqm_interval(np.zeros((2, 20)), pooled)
     with pytest.raises(ValueError, match="pass at least 1"):
         count_matrix(0, 5, 0)

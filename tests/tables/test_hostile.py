@@ -6,11 +6,11 @@ import json
 import os
 import pickle
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -63,19 +63,25 @@ def limited(*arguments, cache, cwd):
     """Run the command line; returns its exit code, its stderr, its peak memory in MB and its seconds."""
     command = [sys.executable, "-m", "nasbench_harness", *map(str, arguments)]
     environment = {**os.environ, "NASBENCH_HARNESS_CACHE": str(cache)}
-    begin = time.monotonic()
+    begin, peak_mb = time.monotonic(), 0.0
     with (cwd / "stderr").open("w+") as errors:
         process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
-        while True:
-            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if pid:
-                break
+        while process.poll() is None:
+            peak_mb = max(peak_mb, peak_memory_mb(process.pid))
             if time.monotonic() - begin > MOST_S:
-                process.send_signal(signal.SIGKILL)
-            time.sleep(0.02)
-        process.returncode = os.waitstatus_to_exitcode(status)
+                process.kill()
+            time.sleep(0.01)
         errors.seek(0)
-        return process.returncode, errors.read(), usage.ru_maxrss / 1024, time.monotonic() - begin
+        return process.returncode, errors.read(), peak_mb, time.monotonic() - begin
+
+
+def peak_memory_mb(pid):
+    """Peak memory of a running program (``ru_maxrss`` would start from the memory of the process that started it)."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def assert_refused(outcome, *names):

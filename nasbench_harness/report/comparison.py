@@ -1,0 +1,226 @@
+"""Comparing the strategies of one column of values: the best, the pairs, and who is not significantly worse."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from nasbench_harness.arrays import Floats, Ints
+from nasbench_harness.statistics import (
+    a12,
+    adjust,
+    compare_means,
+    compare_ranks,
+    iqm,
+    not_significantly_worse,
+    runs_for_a12,
+    runs_for_margin,
+)
+
+ALPHA = 0.05
+MIN_RUNS = 10  # below, tests and intervals say nothing: none is shown
+PRACTICAL_A12 = 0.56  # the difference that matters under the estimand "stochastic"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two strategies on one column of a task.
+
+    Attributes:
+        first: The one strategy.
+        second: The other one.
+        difference: Mean loss of the first minus that of the second, in the metric's unit.
+        a12: Chance that the first has the smaller loss, ties counting one half.
+        p: Two-sided p-value; NaN if one of them has fewer than 10 runs.
+        p_column: The same after Holm's correction over the pairs of the column.
+        p_study: The same after Holm's correction over the comparisons of all tasks; NaN if the study declares a
+            control and the pair is without it.
+        num_seeds: Seeds that would find a difference that matters, if the pair is undecided; None otherwise.
+    """
+
+    first: str
+    second: str
+    difference: float
+    a12: float
+    p: float
+    p_column: float
+    p_study: float
+    num_seeds: int | None
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether both strategies have enough runs."""
+        return not math.isnan(self.p)
+
+    def favors(self, label: str, estimand: str) -> bool:
+        """Whether this one of the two is the better one by the effect that the test is about."""
+        first_is_better = self.a12 > 0.5 if estimand == "stochastic" else self.difference < 0
+        second_is_better = self.a12 < 0.5 if estimand == "stochastic" else self.difference > 0
+        return first_is_better if label == self.first else second_is_better
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The strategies of one column: the search metric of a task, or its test metric.
+
+    Attributes:
+        estimand: ``mean``, ``stochastic`` or ``interval``; decides cells, bold and marks.
+        scores: What decides the best, smaller is better: mean loss, minus mean A12 against the others, or
+            interquartile mean of the loss.
+        best: Labels with the smallest score; empty for a single strategy.
+        marked: Labels that are not significantly worse than the best; empty if nothing is tested.
+        constant: Labels with marks or tests whose runs all end equal, with their number of runs.
+        pairs: Every pair of strategies.
+    """
+
+    estimand: str
+    scores: Mapping[str, float]
+    best: tuple[str, ...]
+    marked: tuple[str, ...]
+    constant: Mapping[str, int]
+    pairs: tuple[Pair, ...]
+
+    @property
+    def has_marks(self) -> bool:
+        """Whether anything could lose its mark."""
+        return bool(self.marked)
+
+    @property
+    def num_tests(self) -> int:
+        """Pairs in the column's family."""
+        return sum(pair.is_tested for pair in self.pairs)
+
+    def mean_a12(self, label: str) -> float:
+        """Chance of the smaller loss, averaged over the other strategies; NaN for a single strategy."""
+        wins = [
+            pair.a12 if pair.first == label else 1 - pair.a12
+            for pair in self.pairs
+            if label in (pair.first, pair.second)
+        ]
+        return float(np.mean(wins)) if wins else math.nan
+
+    def better_than(self, label: str) -> list[Pair]:
+        """Pairs in which the other strategy is significantly better within the column."""
+        return [
+            pair
+            for pair in self.pairs
+            if label in (pair.first, pair.second)
+            and pair.p_column <= ALPHA
+            and pair.favors(pair.second if pair.first == label else pair.first, self.estimand)
+        ]
+
+
+def compare_column(
+    codes: Mapping[str, Ints], step: float, estimand: str = "mean", margin: float | None = None
+) -> Comparison:
+    """Compare strategies by the final losses of their runs, which are independent samples.
+
+    Args:
+        codes: Final losses of each strategy as integers on the table's grid, shape (num_runs,).
+        step: Size of a grid step in the metric's unit.
+        estimand: ``mean``: means and Welch's test; ``stochastic``: A12 and Brunner and Munzel's test; ``interval``:
+            interquartile means, without marks.
+        margin: Difference of means that matters, in the metric's unit; None: nobody knows.
+    """
+    pairs = _pairs(codes, step, estimand, margin)
+    single = Comparison(estimand, {}, (), (), {}, pairs)
+    scores = {label: _score(single, label, values) for label, values in codes.items()}
+    if len(codes) < 2:
+        return replace(single, scores=scores)
+    best = tuple(label for label in codes if scores[label] == min(scores.values()))
+    tested = [label for label, values in codes.items() if len(values) >= MIN_RUNS]
+    if len(tested) < 2:
+        return replace(single, scores=scores, best=best)
+    constant = {label: len(codes[label]) for label in tested if np.ptp(codes[label]) == 0}
+    marked: tuple[str, ...] = ()
+    if estimand != "interval" and set(best) <= set(tested):
+        marked = _marked(tested, scores, pairs, estimand)
+    return Comparison(estimand, scores, best, marked, constant, pairs)
+
+
+def over_the_study(comparisons: Sequence[Comparison], control: str | None) -> list[Comparison]:
+    """The same comparisons with ``p_study``: Holm over all pairs × tasks, or over those with the control.
+
+    Args:
+        comparisons: One of each task, all of the search metric or all of the test metric.
+        control: Label that the study declares as its control.
+    """
+    members = [
+        (task, position)
+        for task, comparison in enumerate(comparisons)
+        for position, pair in enumerate(comparison.pairs)
+        if pair.is_tested and control in (None, pair.first, pair.second)
+    ]
+    if not members:
+        return list(comparisons)
+    adjusted = adjust([comparisons[task].pairs[position].p for task, position in members]).tolist()
+    of_pair = dict(zip(members, adjusted, strict=True))
+    return [
+        replace(
+            comparison,
+            pairs=tuple(
+                replace(pair, p_study=of_pair.get((task, position), math.nan))
+                for position, pair in enumerate(comparison.pairs)
+            ),
+        )
+        for task, comparison in enumerate(comparisons)
+    ]
+
+
+def _pairs(codes: Mapping[str, Ints], step: float, estimand: str, margin: float | None) -> tuple[Pair, ...]:
+    test = compare_ranks if estimand == "stochastic" else compare_means
+    couples = list(combinations(codes, 2))
+    is_tested = [min(len(codes[first]), len(codes[second])) >= MIN_RUNS for first, second in couples]
+    p = np.full(len(couples), np.nan)
+    p[is_tested] = [
+        test(codes[couple[0]], codes[couple[1]]) for couple, yes in zip(couples, is_tested, strict=True) if yes
+    ]
+    p_column = p.copy()
+    if any(is_tested):
+        p_column[is_tested] = adjust(p[is_tested])
+    return tuple(
+        Pair(
+            first,
+            second,
+            difference=float(codes[first].mean() - codes[second].mean()) * step,
+            a12=a12(codes[second], codes[first]),
+            p=raw,
+            p_column=holm,
+            p_study=holm,
+            num_seeds=_num_seeds(codes[first] * step, codes[second] * step, estimand, margin) if holm > ALPHA else None,
+        )
+        for (first, second), raw, holm in zip(couples, p.tolist(), p_column.tolist(), strict=True)
+    )
+
+
+def _num_seeds(first: Floats, second: Floats, estimand: str, margin: float | None) -> int | None:
+    if estimand == "stochastic":
+        return runs_for_a12(PRACTICAL_A12)
+    return None if margin is None else runs_for_margin(first, second, margin)
+
+
+def _score(comparison: Comparison, label: str, codes: Ints) -> float:
+    if comparison.estimand == "stochastic":
+        mean = comparison.mean_a12(label)
+        return 0.0 if math.isnan(mean) else -mean
+    return float(iqm(codes)) if comparison.estimand == "interval" else float(codes.mean())
+
+
+def _marked(
+    labels: Sequence[str], scores: Mapping[str, float], pairs: Sequence[Pair], estimand: str
+) -> tuple[str, ...]:
+    position = {label: index for index, label in enumerate(labels)}
+    p = np.ones((len(labels), len(labels)))
+    is_worse = np.zeros(p.shape, dtype=bool)
+    for pair in pairs:
+        if pair.is_tested:
+            i, j = position[pair.first], position[pair.second]
+            p[i, j] = p[j, i] = pair.p_column
+            is_worse[i, j] = pair.favors(pair.second, estimand)
+            is_worse[j, i] = pair.favors(pair.first, estimand)
+    marks = not_significantly_worse([scores[label] for label in labels], p, ALPHA, is_worse)
+    return tuple(label for label, is_marked in zip(labels, marks.tolist(), strict=True) if is_marked)

@@ -1,0 +1,152 @@
+"""Pairs of strategies: on every task, and counted over the tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from nasbench_harness.report.analysis import Analysis, TaskAnalysis
+from nasbench_harness.report.captions import column_family, name_of_test, study_family
+from nasbench_harness.report.cells import count, decimals_of, distance_name, p_cell, plain
+from nasbench_harness.report.comparison import ALPHA, PRACTICAL_A12, Comparison, Pair
+from nasbench_harness.report.table import NOTHING, Cell, Column, Row, Table
+from nasbench_harness.statistics import adjust, signed_rank
+
+MIN_TASKS = 6  # with fewer, no two-sided signed-rank test can fall below .05
+_TIE = 1e-9  # differences of task means that are closer are ties
+
+
+def pairs_table(analysis: Analysis) -> Table:
+    """Every pair of strategies on every task, by the search metric and by the test metric."""
+    distance, has_test = distance_name(analysis.tasks), _has_test(analysis)
+    columns = [Column(name, name, is_number=False) for name in ("task", "first", "second")]
+    columns += _pair_columns(analysis, distance, "", is_extra=False)
+    if has_test:
+        columns += _pair_columns(analysis, distance, "test ", is_extra=True)
+    rows = []
+    for entry in analysis.tasks:
+        others = [None] * len(entry.comparison.pairs) if entry.test_comparison is None else entry.test_comparison.pairs
+        for pair, by_test in zip(entry.comparison.pairs, others, strict=True):
+            cells = [Cell(entry.task.name), Cell(pair.first), Cell(pair.second), *_pair_cells(analysis, entry, pair)]
+            if has_test:
+                cells += [NOTHING] * 6 if by_test is None else _pair_cells(analysis, entry, by_test, is_test=True)
+            rows.append(Row(tuple(cells)))
+    caption = (
+        f"All pairs of strategies, as independent samples. Difference: mean {distance}, first − second. A12: chance "
+        f"that the first has the smaller {distance}. p: {name_of_test(analysis)}, two-sided; p_column: after Holm over "
+        f"{column_family(analysis.tasks)}; p_study: after {study_family(analysis)}. {_seeds_meaning(analysis)}"
+    )
+    return Table("pairs", caption, tuple(columns), tuple(rows))
+
+
+def across_table(analysis: Analysis) -> Table:
+    """On how many tasks the first strategy of a pair is significantly better or worse."""
+    has_test = _has_test(analysis)
+    columns = [Column(name, name, is_number=False) for name in ("first", "second")]
+    names = ("tasks", "better", "worse", "undecided")
+    columns += [Column(name, name) for name in names]
+    columns += [Column(f"test_{name}", f"test {name}") for name in names if has_test]
+    couples = [couple for couple in combinations(analysis.labels, 2) if analysis.options.control in (None, *couple)]
+    p_tasks = _p_over_tasks(analysis, couples)
+    if p_tasks is not None:
+        columns.append(Column("p_tasks", "p over tasks"))
+    rows = []
+    for position, couple in enumerate(couples):
+        cells = [Cell(couple[0]), Cell(couple[1]), *_counts(analysis, couple, is_test=False)]
+        if has_test:
+            cells += _counts(analysis, couple, is_test=True)
+        if p_tasks is not None:
+            cells.append(p_cell(p_tasks[position], is_marked=p_tasks[position] <= ALPHA))
+        rows.append(Row(tuple(cells)))
+    caption = (
+        "Tasks on which the first strategy is significantly better or worse than the second: "
+        f"{name_of_test(analysis)}, {study_family(analysis)}, alpha = {ALPHA}."
+    )
+    if p_tasks is not None:
+        of_pairs = f", Holm over the {len(couples)} pairs" if len(couples) > 1 else ""
+        caption += f" p over tasks: Wilcoxon signed-rank test on one difference for each task (unit: task){of_pairs}."
+    elif len(analysis.tasks) < MIN_TASKS:
+        caption += f" Fewer than {MIN_TASKS} tasks: no test over tasks."
+    return Table("across", caption, tuple(columns), tuple(rows))
+
+
+def _has_test(analysis: Analysis) -> bool:
+    return any(entry.test_comparison is not None for entry in analysis.tasks)
+
+
+def _pair_columns(analysis: Analysis, distance: str, prefix: str, is_extra: bool) -> list[Column]:
+    headers = {
+        "difference": f"mean {prefix}{distance}, first − second",
+        "p": f"{prefix}p",
+        "p_column": f"{prefix}p (column)",
+        "p_study": f"{prefix}p (study)",
+        "a12": f"{prefix}A12",
+        "seeds": f"{prefix}seeds for {_effect(analysis)}",
+    }
+    key = prefix.replace(" ", "_")
+    return [Column(f"{key}{name}", header, is_extra=is_extra) for name, header in headers.items()]
+
+
+def _pair_cells(analysis: Analysis, entry: TaskAnalysis, pair: Pair, is_test: bool = False) -> list[Cell]:
+    view = entry.task.test if is_test and entry.task.test is not None else entry.task.report
+    return [
+        plain(pair.difference, decimals_of(view, analysis.options), plus=True),
+        p_cell(pair.p),
+        p_cell(pair.p_column, is_marked=pair.p_column <= ALPHA),
+        p_cell(pair.p_study, is_marked=pair.p_study <= ALPHA),
+        plain(pair.a12, 3),
+        NOTHING if pair.num_seeds is None else count(pair.num_seeds),
+    ]
+
+
+def _effect(analysis: Analysis) -> str:
+    if analysis.options.estimand == "stochastic":
+        return f"A12 {PRACTICAL_A12}"
+    return f"{analysis.options.margin:g} pp"
+
+
+def _seeds_meaning(analysis: Analysis) -> str:
+    return (
+        f"Seeds: of each strategy, to find a difference of {_effect(analysis)} with power 0.8 at level 0.05, for "
+        "undecided pairs; never from the observed difference."
+    )
+
+
+def _counts(analysis: Analysis, couple: tuple[str, str], is_test: bool) -> list[Cell]:
+    """Tasks, and how many of them the first wins, loses and leaves undecided."""
+    found = [
+        (comparison, pair)
+        for entry in analysis.tasks
+        for comparison in [entry.test_comparison if is_test else entry.comparison]
+        if comparison is not None
+        for pair in comparison.pairs
+        if {pair.first, pair.second} == set(couple) and pair.is_tested
+    ]
+    better, worse = (
+        sum(pair.p_study <= ALPHA and pair.favors(label, comparison.estimand) for comparison, pair in found)
+        for label in couple
+    )
+    return [count(number) for number in (len(found), better, worse, len(found) - better - worse)]
+
+
+def _p_over_tasks(analysis: Analysis, couples: Sequence[tuple[str, str]]) -> list[float] | None:
+    """Signed-rank tests with the task as unit, after Holm; None with fewer than six tasks or with mixed units."""
+    units = {entry.task.report.metric.unit for entry in analysis.tasks}
+    everywhere = all(entry.result(label) for entry in analysis.tasks for label in analysis.labels)
+    if len(analysis.tasks) < MIN_TASKS or len(units) > 1 or not everywhere or not couples:
+        return None
+    p_values = []
+    for couple in couples:
+        effects = [_effect_on(entry.comparison, couple) for entry in analysis.tasks]
+        p_values.append(float(signed_rank(np.rint(np.array(effects) / _TIE).astype(np.int64)).p_value))
+    found: list[float] = adjust(p_values).tolist()
+    return found
+
+
+def _effect_on(comparison: Comparison, couple: tuple[str, str]) -> float:
+    """Effect of one task by the estimand: below 0 if the first is better."""
+    (pair,) = [pair for pair in comparison.pairs if {pair.first, pair.second} == set(couple)]
+    effect = 0.5 - pair.a12 if comparison.estimand == "stochastic" else pair.difference
+    return effect if pair.first == couple[0] else -effect
