@@ -57,12 +57,14 @@ class Dataset:
         columns: Metrics by name.
         fidelities: Epochs along the fidelity axis, ascending; columns of one fidelity hold values of the last. Empty
             where the source does not say.
+        replicate_seeds: Training seed of each replicate. Empty if the source does not say.
     """
 
     title: str
     space: SearchSpace
     columns: Mapping[str, Column]
     fidelities: tuple[int, ...] = ()
+    replicate_seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ def metadata_of(table: Table, files: Mapping[tuple[str, str], tuple[str, str]]) 
                 "title": dataset.title,
                 "space": dataset.space.description(),
                 "fidelities": list(dataset.fidelities),
+                # Only if they are known: the digests of tables without them stay as they are.
+                **({"replicate_seeds": list(dataset.replicate_seeds)} if dataset.replicate_seeds else {}),
                 "columns": [
                     {**asdict(column.metric), "file": files[name, metric][0], "sha256": files[name, metric][1]}
                     for metric, column in dataset.columns.items()
@@ -151,6 +155,7 @@ def table_from_metadata(text: str, digest: str, columns: Callable[[Metric, str, 
             from_description(entry["space"]),
             {column["name"]: columns(_metric(column), column["file"], column["sha256"]) for column in entry["columns"]},
             tuple(entry["fidelities"]),
+            tuple(entry.get("replicate_seeds", ())),
         )
         for name, entry in metadata["datasets"].items()
     }

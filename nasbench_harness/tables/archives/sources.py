@@ -31,6 +31,10 @@ _TAR_MAGIC = (257, b"ustar")
 class Source(Protocol):
     """An archive that was recognized."""
 
+    @property
+    def kind(self) -> str:
+        """The word for it in the provenance."""
+
     def digest(self) -> str:
         """sha256 of its bytes; of a folder: of the names and digests of its files."""
 
@@ -83,6 +87,7 @@ class SinglePickle:
     path: Path
     open: Callable[[Path], Any]
     num_leading: int
+    kind: str = "official archive"
 
     def digest(self) -> str:
         """sha256 of the file."""
@@ -115,6 +120,7 @@ class Members:
 
     path: Path
     members: dict[str, tuple[Path, int, int]]
+    kind: str = "official archive"
 
     def digest(self) -> str:
         """sha256 of the file; of a folder: of the names and digests of its files."""
