@@ -14,7 +14,7 @@ from nasbench_harness.engine.references import Entry, parse_entry, resolve_all, 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.evaluation.task import Task, all_task_names, load_task
+from nasbench_harness.evaluation.task import Task, check_task_name, load_task
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.identity import study_id
 from nasbench_harness.store.record import (
@@ -145,8 +145,7 @@ def task_list(tasks: Iterable[str] | None) -> list[str]:
     if not names:
         raise InvalidInputError("no tasks given: name at least one")
     for name in names:
-        if name not in all_task_names():
-            raise UnknownNameError("task", name, all_task_names())
+        check_task_name(name)
         if names.count(name) > 1:
             raise InvalidInputError(f"task {name} is named twice")
     return names

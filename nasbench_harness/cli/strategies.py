@@ -57,15 +57,15 @@ def check_strategy(strategy: str, tasks: str | None, as_json: bool) -> None:
 
     STRATEGY is written as for compare: [label=]reference[(key=value, …)].
     """
-    from nasbench_harness.engine.references import parse_entry, resolve, split_list
-    from nasbench_harness.tables.registry import split_task_name
+    from nasbench_harness.engine.references import parse_entry, resolve
+    from nasbench_harness.evaluation.task import check_task_name, split_task_names
     from nasbench_harness.testing import StrategyContract, run_contract
 
     members: dict[str, Any] = {"strategy": strategy}
     if tasks is not None:
-        members["tasks"] = tuple(split_list(tasks))
+        members["tasks"] = tuple(split_task_names(tasks))
         for task in members["tasks"]:
-            split_task_name(task)
+            check_task_name(task)
     label = resolve(parse_entry(strategy)).label
     findings = run_contract(type("Checked", (StrategyContract,), members)())
     broken = [finding for finding in findings if finding.failure]
