@@ -6,7 +6,8 @@ import pytest
 from nasbench_harness import load_task
 from nasbench_harness.evaluation.grid import exact_means
 from nasbench_harness.landscape.optima import fitness_distance, local_optima, nearest_optimum
-from nasbench_harness.spaces import ProductSpace
+from nasbench_harness.spaces import NASBenchGraphSpace, ProductSpace
+from nasbench_harness.spaces.nasbench_graph import PROTEINS_OPERATIONS
 
 
 @pytest.fixture
@@ -74,6 +75,22 @@ def test_architectures_without_a_value_are_no_neighbors(line):
     found = local_optima(line, goodness, exists)
     assert found.architectures.tolist() == [3, 4]
     assert found.basins.sum() == 5
+
+
+def test_padding_is_no_neighbor():
+    """Spaces with fewer neighbors for some architectures pad with −1, which would read the last architecture."""
+    space = NASBenchGraphSpace(PROTEINS_OPERATIONS)
+    goodness = np.random.default_rng(0).integers(0, 1_000, space.num_architectures)
+    goodness[-1] = 2_000
+    neighbors = space.neighbors(np.arange(space.num_architectures))
+    assert (neighbors == -1).any()
+    expected = {
+        row for row, near in enumerate(neighbors.tolist())
+        if all(goodness[other] <= goodness[row] for other in near if other >= 0)
+    }  # fmt: skip
+    found = local_optima(space, goodness, everywhere(space))
+    assert set(found.architectures.tolist()) == expected
+    assert found.basins.sum() == space.num_architectures
 
 
 def test_the_distance_is_to_the_nearest_of_the_best(line):
