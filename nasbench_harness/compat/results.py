@@ -49,7 +49,9 @@ class TrialResults:
         return -1.0 if latency is None else latency / 1e3
 
     def get_train(self, iepoch: int | None = None) -> dict[str, Any]:
-        """Loss, accuracy and seconds of training after an epoch (None: the last); None for what no epoch has.
+        """Loss, accuracy and seconds of training after an epoch (None: the last).
+
+        A number that the table stores for no epoch is None.
 
         Raises:
             MissingResultError: There is no such epoch, or the table has nothing of it.

@@ -170,7 +170,7 @@ def load_table_task(name: str, fidelity: int | None = None) -> Task:
     """
     check_task_name(name)
     if name in trained_task_names():
-        raise InvalidInputError(f"task {name} has no table: it trains what is asked for")
+        raise InvalidInputError(f"task {name} has no table: its architectures are trained on demand")
     if fidelity is None:
         table_name, dataset = split_task_name(name.partition(MARK)[0])
         fidelity = next(reversed(load_table(table_name).datasets[dataset].fidelities), None)
@@ -178,7 +178,7 @@ def load_table_task(name: str, fidelity: int | None = None) -> Task:
 
 
 def check_task_name(name: str) -> None:
-    """Refuse what is no task; the choices that are left out are checked when it is loaded.
+    """Refuse text that names no task; the choices that are left out are checked when it is loaded.
 
     Raises:
         UnknownNameError: There is no such task.

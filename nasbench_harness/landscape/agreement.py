@@ -36,8 +36,8 @@ def replicate_noise(values: Floats, goodness: Floats) -> ReplicateNoise | None:
     """Noise of single replicates; None if no architecture has two.
 
     Args:
-        values: Replicates, shape (num_architectures, num_replicates), NaN where there is none.
-        goodness: Noiseless quality, larger is better, shape (num_architectures,), NaN where there is none.
+        values: Replicates, shape (num_architectures, num_replicates), NaN if there is none.
+        goodness: Noiseless quality, larger is better, shape (num_architectures,), NaN if there is none.
     """
     counts = (~np.isnan(values)).sum(axis=1)
     has_two = counts >= 2

@@ -68,7 +68,7 @@ class Landscape:
         effects: Effect of decisions; None if it is not defined here.
         qualities: Quality of random draws by decision and choice.
         shrinkings: Ways to leave choices out; empty if the space cannot be restricted.
-        notes: What is not there, and why.
+        notes: Parts that are not there, each with the reason.
     """
 
     task: Task

@@ -67,7 +67,7 @@ class Values:
     """Values of a task with their direction.
 
     Args:
-        values: Shape (num_architectures,), NaN where there is none.
+        values: Shape (num_architectures,), NaN if there is none.
         is_maximized: Whether larger is better.
     """
 

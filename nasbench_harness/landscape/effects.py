@@ -39,7 +39,7 @@ def effects_of_decisions(values: Floats, choices: Ints, num_choices: Ints) -> Ef
     """Decompose the variance; None unless every combination of choices has one value, and values vary.
 
     Args:
-        values: Value of each architecture, shape (num_architectures,), NaN where there is none.
+        values: Value of each architecture, shape (num_architectures,), NaN if there is none.
         choices: Choice of each at each decision, shape (num_architectures, num_decisions).
         num_choices: Number of choices of each decision, shape (num_decisions,).
     """

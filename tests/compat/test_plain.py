@@ -1,13 +1,15 @@
 """The plain object on tables of this package: what it answers, and what it refuses."""
 
+import doctest
 import random
 
 import numpy as np
 import pytest
 
+from nasbench_harness import compat
 from nasbench_harness.compat import MissingResultError, NASBench201API, NATSsize, NATStopology, create
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.spaces import NASBench201Space, ProductSpace
+from nasbench_harness.spaces import NASBench201Space, ProductSpace, restricted
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
 
@@ -182,3 +184,10 @@ def test_cells_as_lists_and_matrices():
         NATStopology.str2lists("no cell")
     with pytest.raises(InvalidInputError, match="this op"):
         NATStopology.str2matrix(text, ["none"])
+
+
+@pytest.mark.parametrize("module", [compat.api, compat.networks, restricted])
+def test_the_examples_in_docstrings_hold(module):
+    found = doctest.testmod(module)
+    assert found.attempted > 0
+    assert found.failed == 0
