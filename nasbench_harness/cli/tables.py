@@ -67,6 +67,8 @@ def table_info(name: str, as_json: bool) -> None:
             "fidelities": list(entry.fidelities),
             "optimum": round(float(task.report.values[best]), 6),
             "optimum_architecture": entry.space.to_string(best),
+            "optimum_key": entry.space.to_key(best),
+            "note": entry.space.note,
             "metrics": [
                 {**vars(column.metric), "shape": list(column.values.shape)} for column in entry.columns.values()
             ],
@@ -88,7 +90,10 @@ def table_info(name: str, as_json: bool) -> None:
         epochs = row["fidelities"]
         if len(epochs) > 1:
             click.echo(f"  {len(epochs)} fidelities: epochs {epochs[0]} … {epochs[-1]}")
-        click.echo(f"  optimum {row['optimum']} at {row['optimum_architecture']}")
+        key = f" ({row['optimum_key']})" if row["optimum_key"] != row["optimum_architecture"] else ""
+        click.echo(f"  optimum {row['optimum']} at {row['optimum_architecture']}{key}")
+        if row["note"]:
+            click.echo(f"  {row['note']}")
         for metric in row["metrics"]:
             replicates = f", {metric['shape'][1]} replicates" if metric["shape"][1] > 1 else ""
             grid = f", grid {metric['resolution']:.4g}" if metric["resolution"] else ""
@@ -160,9 +165,15 @@ def import_command(
 @json_option
 def extend_command(table: str, file: Path, spec: Path, name: str | None, replace: bool, as_json: bool) -> None:
     """Join the columns of a file to TABLE by its architectures; gives a new table."""
-    from nasbench_harness.tables.importing.build import extend_table
+    from nasbench_harness.tables.importing.build import coverage, extend_table
+    from nasbench_harness.tables.registry import load_table
 
-    _print_imported(extend_table(table, file, spec, name, replace=replace), as_json)
+    extended = extend_table(table, file, spec, name, replace=replace)
+    _print_imported(extended, as_json)
+    if not as_json:
+        for dataset, covered in coverage(load_table(table), extended).items():
+            of_all = f"{extended.datasets[dataset].space.num_architectures:,} architectures"
+            click.echo(f"  {extended.name}-{dataset}: the file covers {covered:,} of {of_all}")
 
 
 @tables.command("init-spec", short_help="Draft the specification of a file.")

@@ -11,6 +11,7 @@ import csv
 import difflib
 import io
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,11 +24,15 @@ from nasbench_harness.arrays import AnyArray, Ints
 from nasbench_harness.engine.replay import RunRows, TraceRows
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.task import Task
+from nasbench_harness.untrusted import bounded_lines, one_line, refuse_special_file
 
 T = TypeVar("T")
 _NAMES = ("architecture", "key", "index")
 _COLUMNS = ("task", "seed", "step", *_NAMES, "fidelity", "extra_cost_s")
 _LARGEST = 2**62
+_MOST_BYTES = 1 << 30
+_LONGEST_LINE = 1 << 16
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class _Cells:
     lines: Sequence[int]
 
     def mistake(self, row: int, column: str, what: object) -> InvalidInputError:
-        return InvalidInputError(f"{self.path}, line {self.lines[row]}, column {column}: {what}")
+        return InvalidInputError(f"{self.path}, line {self.lines[row]}, column {column}: {one_line(str(what))}")
 
     def parse(self, column: str, rows: Sequence[int], convert: Callable[[str], T]) -> list[T]:
         """A column's cells at some rows, converted; what a converter refuses is named by line and column."""
@@ -93,8 +98,11 @@ def write_trace(tasks: Mapping[str, Task], trace: TraceRows) -> str:
 
 def _read_cells(path: Path) -> _Cells:
     try:
+        refuse_special_file(path)
+        if path.stat().st_size > _MOST_BYTES:
+            raise InvalidInputError(f"{path} has more than {_MOST_BYTES >> 20} MB: split the trace by tasks")
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
+            reader = csv.reader(bounded_lines(file, path, _LONGEST_LINE), strict=True)
             header = [name.strip() for name in next(reader, [])]
             lines, rows = [], []
             for row in reader:
@@ -114,9 +122,12 @@ def _read_cells(path: Path) -> _Cells:
         raise InvalidInputError(f"{path}, line {reader.line_num}: no CSV ({error})") from error
     if not rows:
         raise InvalidInputError(f"{path} has no rows: it needs a header and one row for every evaluation")
+    name, count = Counter(header).most_common(1)[0]
+    if count > 1:
+        raise InvalidInputError(f"{path}, line 1: two columns are called {name!r}")
     for name in header:
-        if header.count(name) > 1:
-            raise InvalidInputError(f"{path}, line 1: two columns are called {name!r}")
+        if not name.isprintable() or len(name) > _LONGEST_NAME:
+            raise InvalidInputError(f"{path}, line 1: a column is called {name[:80]!r}: is a quote missing?")
     columns = zip(*rows, strict=True)
     return _Cells(
         path, {name: [cell.strip() for cell in column] for name, column in zip(header, columns, strict=True)}, lines
@@ -225,7 +236,7 @@ def _fidelity_reader(task: Task) -> Callable[[str], int]:
 
 
 def _whole_number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) < _LARGEST):
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) < _LARGEST):
         raise InvalidInputError(f"expected a whole number of at least 0, not {text!r}")
     return int(text)
 

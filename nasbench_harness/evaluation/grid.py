@@ -8,7 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from nasbench_harness.arrays import Bools, Floats, Ints
+from nasbench_harness.errors import TableError
 from nasbench_harness.tables.table import Column
+
+LARGEST_VALUE = 1e100  # sums and squares stay finite
+_SMALLEST = 1e-280  # a smaller mean counts as 0: its grid step would not be a number
+_MOST_STEPS = 2**53  # a finer grid than this has no exact codes: it is treated as none
 
 
 class Means(NamedTuple):
@@ -32,13 +37,23 @@ def exact_means(column: Column, fidelity: int = -1) -> Means:
 
     Where a metric lies on no grid, the codes have nine significant digits of the largest mean: far below what matters,
     far above float noise.
+
+    Raises:
+        TableError: A value is infinite, or too large for the metric's grid.
     """
     values = np.asarray(column.values[:, :, fidelity], dtype=np.float64)
     exists = ~np.isnan(values)
+    top = float(np.abs(values[exists]).max(initial=0.0))
+    if top > LARGEST_VALUE:
+        raise TableError(
+            f"the metric {column.metric.name} holds {top:g}, which cannot be averaged: import the table again with "
+            "that value missing"
+        )
     count = exists.sum(axis=1)
     has_any = count > 0
-    if column.metric.resolution is not None:
-        parts = math.lcm(6, *map(int, np.unique(count[has_any])))
+    parts = math.lcm(6, *map(int, np.unique(count[has_any])))
+    room = _MOST_STEPS // (parts * values.shape[1])  # grid steps that one value may have
+    if column.metric.resolution is not None and top / column.metric.resolution < room:
         step = column.metric.resolution / parts
         grid = np.rint(np.where(exists, values, 0.0) / column.metric.resolution).astype(np.int64)
         codes = grid.sum(axis=1) * (parts // np.maximum(count, 1))
@@ -46,9 +61,9 @@ def exact_means(column: Column, fidelity: int = -1) -> Means:
     else:
         means = np.where(exists, values, 0.0).sum(axis=1) / np.maximum(count, 1)
         largest = float(np.abs(means).max(initial=0.0))
-        step = 10.0 ** (math.floor(math.log10(largest)) - 8) if largest > 0 else 1.0
+        step = 10.0 ** (math.floor(math.log10(largest)) - 8) if largest > _SMALLEST else 1.0
         codes = np.rint(means / step).astype(np.int64)
-    if not has_any.all():
+    if not has_any.all() and has_any.any():
         known = codes[has_any]
         worst = known.min() if column.metric.direction == "maximize" else known.max()
         codes = np.where(has_any, codes, worst)

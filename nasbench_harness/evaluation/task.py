@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from nasbench_harness.arrays import Bools, Floats, Ints
-from nasbench_harness.errors import InvalidInputError, UnknownNameError
-from nasbench_harness.evaluation.grid import exact_means
+from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameError
+from nasbench_harness.evaluation.grid import LARGEST_VALUE, exact_means
 from nasbench_harness.evaluation.oracle import Oracle, TableOracle
 from nasbench_harness.evaluation.problem import Budget, Objective, Problem
 from nasbench_harness.evaluation.protocol import Protocol
@@ -132,7 +132,7 @@ class Task:
     def problem(self, protocol: Protocol) -> Problem:
         """The search view under a protocol."""
         columns = self.table.datasets[self.dataset].columns.values()
-        free = {column.metric.name: exact_means(column).values for column in columns if column.metric.free}
+        free = {column.metric.name: _free_values(self.name, column) for column in columns if column.metric.free}
         return Problem(self.space, self.objectives, Budget(protocol.evaluations, protocol.simulated_seconds), free)
 
 
@@ -245,9 +245,13 @@ def make_task(table: Table, dataset: str, fidelity: int | None = None) -> Task:
     """Task on one data set of a table: its first search metric is the objective (see ``load_task``).
 
     Raises:
+        UnknownNameError: The table has no such data set.
         InvalidInputError: The data set has no search metric, or ``fidelity`` cannot be read.
+        TableError: Its metrics do not fit together.
     """
     name = f"{table.name}-{dataset}"
+    if dataset not in table.datasets:
+        raise UnknownNameError("data set", dataset, table.datasets, f"table {table.name}")
     search, cost = table.metrics(dataset, "search"), table.metrics(dataset, "cost")
     if not search:
         raise InvalidInputError(f"task {name} has no metric with the role search")
@@ -256,6 +260,9 @@ def make_task(table: Table, dataset: str, fidelity: int | None = None) -> Task:
     searched = _at(search[0], position)
     paid = _at(cost[0], position) if cost else None
     tests = table.metrics(dataset, "report")
+    for column in (search[0], *cost[:1], *tests[:1]):
+        _check_values(name, column)
+    _check_cost(name, searched, paid)
     return Task(
         name=name,
         title=table.datasets[dataset].title,
@@ -269,6 +276,43 @@ def make_task(table: Table, dataset: str, fidelity: int | None = None) -> Task:
         fidelity=fidelities[position] if fidelities else None,
         typical_cost_s=float(np.nanmedian(paid.values)) if paid is not None else math.nan,
     )
+
+
+def _check_values(task: str, column: Column) -> None:
+    """Refuse a metric without any value; such tables are not imported, but may be copied from elsewhere."""
+    if np.isnan(column.values).all():
+        raise TableError(f"task {task}: {column.metric.name} has no value at all: import its table again without it")
+    _check_finite(task, column)
+
+
+def _check_finite(task: str, column: Column) -> None:
+    top = float(np.nan_to_num(np.abs(column.values[:, :, -1]), nan=0.0, posinf=math.inf).max(initial=0.0))
+    if top > LARGEST_VALUE:
+        raise TableError(
+            f"task {task}: {column.metric.name} holds {top:g}, which cannot be averaged: import its table again with "
+            "that value missing"
+        )
+
+
+def _free_values(task: str, column: Column) -> Floats:
+    _check_finite(task, column)
+    return exact_means(column).values
+
+
+def _check_cost(task: str, searched: Column, paid: Column | None) -> None:
+    if paid is None:
+        return
+    if paid.values.shape[1] not in (1, searched.values.shape[1]):
+        raise TableError(
+            f"task {task}: {paid.metric.name} has {paid.values.shape[1]} replicates and {searched.metric.name} "
+            f"{searched.values.shape[1]}: import its table again with as many"
+        )
+    known = paid.values[~np.isnan(paid.values)]
+    if not known.size or not 0 <= known.min() <= known.max() < math.inf:
+        raise TableError(
+            f"task {task}: {paid.metric.name} is missing, negative or infinite at the fidelity that is searched: "
+            "import its table again with costs of at least 0"
+        )
 
 
 def _position(name: str, fidelities: tuple[int, ...], num_fidelities: int, fidelity: int | None) -> int:

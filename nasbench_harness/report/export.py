@@ -20,6 +20,7 @@ from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
 from nasbench_harness.store.blocks import CELL, read_columns
 from nasbench_harness.store.folder import Block
+from nasbench_harness.untrusted import spreadsheet_cell
 
 _STATUS = [status.name.lower() for status in Status]
 
@@ -75,7 +76,8 @@ def write_runs(stored: Sequence[StoredRuns], path: Path, kind: str, record: Mapp
     with open_writer[kind]() as writer:
         for entry in stored:
             for rows in entry.cells():
-                writer.write_table(_tidy(entry, rows, schema))
+                table = _tidy(entry, rows, schema)
+                writer.write_table(_for_spreadsheets(table) if kind == "csv" else table)
 
 
 def proposals(cells: Iterable[Mapping[str, AnyArray]]) -> RunRows:
@@ -150,6 +152,16 @@ def _schema(stored: Sequence[StoredRuns]) -> Any:
         "recommended": pa.int32(),
     }
     return pa.schema(list(types.items()))
+
+
+def _for_spreadsheets(table: Any) -> Any:
+    """The table without texts that a spreadsheet takes for formulas."""
+    for position, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            encoded = table.column(position).combine_chunks().dictionary_encode()
+            texts = pa.array([spreadsheet_cell(text) for text in encoded.dictionary.to_pylist()], pa.string())
+            table = table.set_column(position, field, texts.take(encoded.indices))
+    return table
 
 
 def _tidy(stored: StoredRuns, rows: Mapping[str, AnyArray], schema: Any) -> Any:

@@ -19,6 +19,7 @@ from nasbench_harness.report.table import Table
 from nasbench_harness.report.tables import main_tables, overview_tables, pairs_table, spending_table, task_table
 from nasbench_harness.report.text import to_csv, to_json, to_markdown
 from nasbench_harness.store.folder import StudyFolder
+from nasbench_harness.untrusted import spreadsheet_row
 
 FORMATS = ("markdown", "latex", "csv", "json", "pdf", "png")
 
@@ -131,5 +132,6 @@ def _anytime_csv(analysis: Analysis, axis: Axis) -> str:
         for label, columns in curves.items():
             for moment, numbers in zip(moments, np.stack(columns, axis=1).tolist(), strict=True):
                 shown = ["" if number != number else number for number in numbers]
-                writer.writerow([entry.task.name, label, moment, *shown, *[""] * (4 - len(numbers))])
+                cells = [entry.task.name, label, moment, *shown, *[""] * (4 - len(numbers))]
+                writer.writerow(spreadsheet_row(cells))
     return buffer.getvalue()

@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 from nasbench_harness.report.table import Cell, Table
+from nasbench_harness.untrusted import spreadsheet_row
 
 MARK = "†"
 
@@ -25,9 +26,10 @@ def to_csv(table: Table) -> str:
     fields = _fields(table)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["block", *(key for key, _, _ in fields)])
+    writer.writerow(spreadsheet_row(["block", *(key for key, _, _ in fields)]))
     for row in table.rows:
-        writer.writerow([row.block, *(_number(row.cells[position], suffix) for _, position, suffix in fields)])
+        cells = (_number(row.cells[position], suffix) for _, position, suffix in fields)
+        writer.writerow(spreadsheet_row([row.block, *cells]))
     return buffer.getvalue()
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from nasbench_harness.arrays import Ints
+from nasbench_harness.arrays import Bools, Ints
 
 
 class RandomSource(Protocol):
@@ -39,6 +39,25 @@ class SearchSpace(ABC):
     def description(self) -> dict[str, Any]:
         """JSON-able description from which ``spaces.from_description`` builds the same space again."""
         return {"kind": self.name}
+
+    # Whether most combinations of choices are no architecture, so that they must be drawn with ``next_choices``.
+    is_sparse: ClassVar[bool] = False
+
+    @property
+    def note(self) -> str:
+        """A peculiarity of the space that people should know; empty if there is none."""
+        return ""
+
+    def next_choices(self, prefixes: Ints) -> Bools:
+        """Choices of the next decision that some architecture has whose first choices are these.
+
+        Args:
+            prefixes: Choices of the first k decisions of architectures that exist, shape (n, k).
+
+        Returns:
+            Shape (n, num_choices of decision k); everything, in spaces that are not sparse.
+        """
+        return np.ones((len(prefixes), int(self.num_choices[np.shape(prefixes)[1]])), dtype=bool)
 
     @property
     @abstractmethod

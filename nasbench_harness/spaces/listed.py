@@ -4,33 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from nasbench_harness.arrays import Ints
+from nasbench_harness.arrays import Bools, Ints
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces.base import RandomSource, SearchSpace
+from nasbench_harness.spaces.product import checked_classes
 
-_CHUNK = 2**24  # comparisons that are done at once when nearest rows are counted
+_NUM_NEAREST = 8  # neighbors of an architecture that has fewer of its own, if the decisions allow as many
 
 
 class ListSpace(SearchSpace):
     """Architectures that share decisions but are not all of their combinations.
 
-    *Neighbors* differ in one decision. An architecture without such a neighbor has those at the smallest number of
-    different decisions that exists for it; there, being a neighbor need not be mutual.
+    *Neighbors* differ in one decision. An architecture with fewer than 8 such neighbors, and fewer than a list without
+    gaps would give it, has its 8 nearest ones instead: those with the fewest different decisions, the first of equals.
+    Then being a neighbor need not be mutual.
 
     Args:
         name: Name of the space.
         keys: The text that names each architecture, all different.
         decisions: The names of the choices of each decision, at least two.
         choices: Choice of each architecture at each decision, (num_architectures, num_decisions); no two rows equal.
+        classes: Smallest index of the architectures that are the same network, shape (num_architectures,). Default:
+            all are different.
 
     Raises:
         InvalidInputError: These do not describe at least two architectures that differ.
     """
+
+    is_sparse: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -38,6 +44,7 @@ class ListSpace(SearchSpace):
         keys: Sequence[str],
         decisions: Sequence[Sequence[str]],
         choices: Sequence[Sequence[int]] | Ints,
+        classes: Ints | None = None,
     ) -> None:
         self.name = name
         self.decisions = tuple(tuple(names) for names in decisions)
@@ -46,6 +53,9 @@ class ListSpace(SearchSpace):
         self._index_of_key = {key: index for index, key in enumerate(keys)}
         self._all_choices = np.array(choices, dtype=np.int64).reshape(len(keys), -1)
         self._num_choices = np.array([len(names) for names in self.decisions], dtype=np.int64)
+        texts = [*self._keys, *(choice for names in self.decisions for choice in names)]
+        if not all(isinstance(text, str) and text.isprintable() for text in texts):
+            raise InvalidInputError(f"space {name}: a key or choice holds a line break or an invisible character")
         if len(keys) < 2 or not self.decisions or self._num_choices.min() < 2:
             raise InvalidInputError(
                 f"space {name}: a list needs two architectures, and decisions of at least two choices"
@@ -57,15 +67,18 @@ class ListSpace(SearchSpace):
         if len(self._index_of_key) < len(keys) or len(self._steps[-1]) < len(keys):
             raise InvalidInputError(f"space {name}: two architectures have the same key or the same choices")
         self._index_of_code = np.argsort(self._codes(self._all_choices))
+        self._classes = None if classes is None else checked_classes(name, classes, len(keys))
 
     def description(self) -> dict[str, Any]:
-        """Kind, name, keys, decisions and choices."""
+        """Kind, name, keys, decisions and choices, and the classes if they were declared."""
+        classes = {} if self._classes is None else {"classes": self._classes.tolist()}
         return {
             "kind": "list",
             "name": self.name,
             "keys": self._keys,
             "decisions": [list(names) for names in self.decisions],
             "choices": self._all_choices.tolist(),
+            **classes,
         }
 
     @property
@@ -91,13 +104,9 @@ class ListSpace(SearchSpace):
 
     def mutate(self, parents: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
         """Draw a neighbor, all alike: (len(runs),), one draw each."""
-        draws = rng.uniform(None, runs)
+        draws = np.atleast_1d(rng.uniform(None, runs))
         rows = np.atleast_1d(np.asarray(parents, dtype=np.int64))
-        counts = self._counts_near[rows].sum(axis=1)
-        children = self._near(rows, (np.atleast_1d(draws) * counts).astype(np.int64))
-        for position in np.flatnonzero(counts == 0):
-            nearest = self._nearest(rows[position])
-            children[position] = nearest[int(np.atleast_1d(draws)[position] * len(nearest))]
+        children = self._neighbors_at(rows, (draws * self._num_neighbors_of(rows)).astype(np.int64))
         return children if np.ndim(parents) else int(children[0])
 
     def crossover(self, first: Any, second: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
@@ -112,20 +121,50 @@ class ListSpace(SearchSpace):
         return children if np.ndim(first) else int(children[0])
 
     def neighbors(self, architectures: Ints) -> Ints:
-        """Neighbors (see above), ascending by decision, then choice; further ones by index; −1 pads.
+        """Neighbors (see above), ascending by decision, then choice; nearest ones by distance, then index; −1 pads.
 
         Shape (n, num_neighbors) with the largest number of neighbors in the space.
         """
         rows = np.asarray(architectures, dtype=np.int64)
-        counts = self._counts_near[rows].sum(axis=1)
         positions = np.broadcast_to(np.arange(self._num_neighbors), (len(rows), self._num_neighbors))
-        is_near = positions < counts[:, None]
+        is_near = positions < self._num_neighbors_of(rows)[:, None]
         found = np.full(positions.shape, -1)
-        found[is_near] = self._near(np.broadcast_to(rows[:, None], positions.shape)[is_near], positions[is_near])
-        for position in np.flatnonzero(counts == 0):
-            nearest = self._nearest(rows[position])
-            found[position, : len(nearest)] = nearest
+        of_rows = np.broadcast_to(rows[:, None], positions.shape)
+        found[is_near] = self._neighbors_at(of_rows[is_near], positions[is_near])
         return found
+
+    @property
+    def note(self) -> str:
+        """How many architectures have too few neighbors of their own, for people; empty if none has."""
+        num_alone = int((self._num_own == 0).sum())
+        num_few = int((self._num_own < self._num_nearest).sum())
+        if not num_few:
+            return ""
+        return (
+            f"{num_few:,} of {self.num_architectures:,} architectures have fewer than {self._num_nearest} neighbors "
+            f"that differ in one column ({num_alone:,} have none): mutation and local search take the "
+            f"{self._num_nearest} nearest rows instead"
+        )
+
+    def next_choices(self, prefixes: Ints) -> Bools:
+        """Choices of the next decision that some architecture has whose first choices are these.
+
+        Args:
+            prefixes: Choices of the first k decisions, shape (n, k).
+
+        Returns:
+            Shape (n, num_choices of decision k).
+        """
+        taken = np.asarray(prefixes)
+        decision = taken.shape[1]
+        code = np.zeros(len(taken), dtype=np.int64)
+        for pairs, choice, count in zip(self._steps, taken.T, self._num_choices, strict=False):
+            code = np.searchsorted(pairs, code * count + choice).astype(np.int64)
+        count = int(self._num_choices[decision])
+        wanted = code[:, None] * count + np.arange(count)
+        pairs = self._steps[decision]
+        exists: Bools = pairs[np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)] == wanted
+        return exists
 
     def one_hot(self, architectures: Ints) -> npt.NDArray[Any]:
         """Indicator of every choice of every decision, float32, shape (n, sum of num_choices)."""
@@ -135,8 +174,9 @@ class ListSpace(SearchSpace):
         return hot
 
     def canonical(self, architectures: Ints) -> Ints:
-        """Every architecture is its own class, shape (n,)."""
-        return np.array(architectures, dtype=np.int64)
+        """Smallest index of the same network, shape (n,); the architecture itself unless classes were declared."""
+        own = np.array(architectures, dtype=np.int64)
+        return own if self._classes is None else self._classes[own]
 
     def to_string(self, architecture: int) -> str:
         """The key."""
@@ -209,19 +249,41 @@ class ListSpace(SearchSpace):
         near: Ints = orders[decisions, places_in_order]
         return near
 
-    def _nearest(self, row: int) -> Ints:
-        """The other architectures with the fewest different decisions, ascending."""
-        distance = (self._all_choices != self._all_choices[row]).sum(axis=1)
-        distance[row] = self.num_decisions + 1
-        return np.flatnonzero(distance == distance.min())
+    @cached_property
+    def _num_own(self) -> Ints:
+        """Number of architectures that differ in one decision, shape (num_architectures,)."""
+        counts: Ints = self._counts_near.sum(axis=1)
+        return counts
+
+    @property
+    def _num_nearest(self) -> int:
+        of_product = int((self._num_choices - 1).sum())  # neighbors of an architecture if no combination were missing
+        return min(_NUM_NEAREST, of_product, self.num_architectures - 1)
 
     @cached_property
     def _num_neighbors(self) -> int:
-        counts = self._counts_near.sum(axis=1)
-        alone = np.flatnonzero(counts == 0)
-        most = int(counts.max())
-        for rows in np.array_split(alone, max(1, len(alone) * self._all_choices.size // _CHUNK)):
-            distances = (self._all_choices[None] != self._all_choices[rows, None]).sum(axis=2)
-            distances[np.arange(len(rows)), rows] = self.num_decisions + 1
-            most = max(most, int((distances == distances.min(axis=1, keepdims=True)).sum(axis=1).max(initial=0)))
-        return most
+        return max(int(self._num_own.max()), self._num_nearest)
+
+    def _num_neighbors_of(self, rows: Ints) -> Ints:
+        return np.maximum(self._num_own[rows], self._num_nearest)
+
+    def _neighbors_at(self, rows: Ints, positions: Ints) -> Ints:
+        """The neighbor at a position of each row's list, shape (n,)."""
+        is_few = self._num_own[rows] < self._num_nearest
+        found = self._near(rows, np.where(is_few, 0, positions))
+        few = rows[is_few]
+        for row in np.unique(few[self._nearest[few, 0] < 0]):
+            self._nearest[row] = self._find_nearest(row)
+        found[is_few] = self._nearest[few, positions[is_few]]
+        return found
+
+    @cached_property
+    def _nearest(self) -> Ints:
+        """Nearest architectures of those that were asked about, −1 of the others: (num_architectures, num_nearest)."""
+        return np.full((self.num_architectures, self._num_nearest), -1, dtype=np.int32)
+
+    def _find_nearest(self, row: int) -> Ints:
+        distance = (self._all_choices != self._all_choices[row]).sum(axis=1)
+        distance[row] = self.num_decisions + 1
+        nearest: Ints = np.argsort(distance, kind="stable")[: self._num_nearest]
+        return nearest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -12,6 +14,8 @@ from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces.base import RandomSource, SearchSpace
 
+MOST_ARCHITECTURES = 10_000_000  # a table has a row for each of them
+
 
 class ProductSpace(SearchSpace):
     """Every combination of the choices of each decision.
@@ -21,37 +25,58 @@ class ProductSpace(SearchSpace):
         decisions: The names of the choices of each decision.
         order: Mixed-radix code of the architecture at each index, shape (num_architectures,); the first decision is
             the most significant digit. Default: ascending codes.
+        separator: Text between the choices in an architecture's name.
+        classes: Smallest index of the architectures that are the same network, shape (num_architectures,). Default:
+            all are different.
 
     Raises:
-        InvalidInputError: A decision has fewer than two choices or equal names, or ``order`` is no permutation.
+        InvalidInputError: A decision has fewer than two choices or equal names, there are more than 10 million
+            combinations, or ``order`` is no permutation.
     """
 
-    def __init__(self, name: str, decisions: Sequence[Sequence[str]], order: Ints | None = None) -> None:
-        self.name = name
+    def __init__(
+        self,
+        name: str,
+        decisions: Sequence[Sequence[str]],
+        order: Ints | None = None,
+        *,
+        separator: str = ":",
+        classes: Ints | None = None,
+    ) -> None:
+        self.name, self.separator = name, separator
         self.decisions = tuple(tuple(names) for names in decisions)
         if not self.decisions or min(map(len, self.decisions)) < 2:
             raise InvalidInputError(f"space {name}: every decision needs at least two choices")
         for position, names in enumerate(self.decisions):
-            if len(set(names)) < len(names) or any(":" in choice or not choice for choice in names):
+            is_clear = not any((separator and separator in choice) or not choice for choice in names)
+            if len(set(names)) < len(names) or not is_clear:
                 raise InvalidInputError(
-                    f"space {name}: decision {position} needs different names without colons, not {', '.join(names)}"
+                    f"space {name}: decision {position} needs different names without {separator!r}, not "
+                    f"{', '.join(names)}"
                 )
+        size = math.prod(map(len, self.decisions))
+        if size > MOST_ARCHITECTURES:
+            raise InvalidInputError(f"space {name}: {size:,} combinations are more than {MOST_ARCHITECTURES:,}")
         self._num_choices = np.array([len(names) for names in self.decisions], dtype=np.int64)
-        self.num_architectures = int(np.prod(self._num_choices))
+        self.num_architectures = size
         self._weights = np.concatenate([np.cumprod(self._num_choices[:0:-1])[::-1], [1]]).astype(np.int64)
         self._codes = np.arange(self.num_architectures) if order is None else np.asarray(order, dtype=np.int64)
         self._index_of_code = np.full(self.num_architectures, -1, dtype=np.int64)
         if not np.array_equal(np.sort(self._codes), np.arange(self.num_architectures)):
             raise InvalidInputError(f"space {name}: order is no permutation of 0 … {self.num_architectures - 1}")
         self._index_of_code[self._codes] = np.arange(self.num_architectures)
+        self._classes_given = None if classes is None else checked_classes(name, classes, size)
         # Column of the neighbor table where each decision's other choices begin.
         self._first_neighbor = np.concatenate([[0], np.cumsum(self._num_choices - 1)[:-1]])
 
     def description(self) -> dict[str, Any]:
-        """Kind, name, decisions, and the order where it is not ascending."""
+        """Kind, name, decisions, and the order, separator and classes if they are not the usual ones."""
         ascending = np.array_equal(self._codes, np.arange(self.num_architectures))
         order = {} if ascending else {"order": self._codes.tolist()}
-        return {"kind": "product", "name": self.name, "decisions": [list(names) for names in self.decisions], **order}
+        separator = {} if self.separator == ":" else {"separator": self.separator}
+        classes = {} if self._classes_given is None else {"classes": self._classes_given.tolist()}
+        decisions = [list(names) for names in self.decisions]
+        return {"kind": "product", "name": self.name, "decisions": decisions, **order, **separator, **classes}
 
     @property
     def num_choices(self) -> Ints:
@@ -114,17 +139,18 @@ class ProductSpace(SearchSpace):
         return self._neighbor_table[architectures]
 
     def canonical(self, architectures: Ints) -> Ints:
-        """Every architecture is its own class, shape (n,)."""
-        return np.asarray(architectures, dtype=np.int64)
+        """Smallest index of the same network, shape (n,); the architecture itself unless classes were declared."""
+        own = np.asarray(architectures, dtype=np.int64)
+        return own if self._classes_given is None else self._classes_given[own]
 
     def to_string(self, architecture: int) -> str:
-        """Names of the choices, joined by colons."""
+        """Names of the choices, joined by the separator."""
         taken = self._all_choices[architecture]
-        return ":".join(names[choice] for names, choice in zip(self.decisions, taken, strict=True))
+        return self.separator.join(names[choice] for names, choice in zip(self.decisions, taken, strict=True))
 
     def from_string(self, text: str) -> int:
         """Inverse of ``to_string``; raises InvalidInputError on text that names no architecture."""
-        parts = text.split(":")
+        parts = self._split(text)
         if len(parts) != self.num_decisions:
             raise InvalidInputError(
                 f"{text!r} has {len(parts)} choices but space {self.name} has {self.num_decisions} decisions"
@@ -136,3 +162,30 @@ class ProductSpace(SearchSpace):
                 )
         taken = [names.index(part) for part, names in zip(parts, self.decisions, strict=True)]
         return int(self.from_choices(np.array([taken]))[0])
+
+    def _split(self, text: str) -> Sequence[str]:
+        if self.separator:
+            return text.split(self.separator)
+        match = self._without_separator.fullmatch(text)
+        if match is None:
+            raise InvalidInputError(f"{text!r} is no architecture of space {self.name}, e.g. {self.to_string(0)!r}")
+        return match.groups()
+
+    @cached_property
+    def _without_separator(self) -> re.Pattern[str]:
+        return re.compile("".join(f"({'|'.join(map(re.escape, names))})" for names in self.decisions))
+
+
+def checked_classes(space: str, classes: Ints, num_architectures: int) -> Ints:
+    """Classes of the same network as an array, shape (num_architectures,).
+
+    Raises:
+        InvalidInputError: They have another shape, or a class is not named by its smallest index.
+    """
+    given = np.asarray(classes, dtype=np.int64)
+    everyone = np.arange(num_architectures)
+    if given.shape != everyone.shape or (given < 0).any() or (given > everyone).any():
+        raise InvalidInputError(f"space {space}: classes must name the first architecture of each class")
+    if (given[given] != given).any():
+        raise InvalidInputError(f"space {space}: classes must name the first architecture of each class")
+    return given

@@ -47,9 +47,7 @@ class RestrictedSpace(ProductSpace):
         super().__init__(f"{space.name} without {', '.join(self.without)}", names, taken @ weights)
         self._position = np.full(space.num_architectures, -1, dtype=np.int64)
         self._position[self.rows] = np.arange(len(self.rows))
-        classes = space.canonical(self.rows)
-        _, first, class_of = np.unique(classes, return_index=True, return_inverse=True)
-        self._canonical = first[class_of].astype(np.int64)
+        self._canonical = _first_of_class(space.canonical(self.rows))
 
     def description(self) -> dict[str, Any]:
         """Kind, the product's description, and the choices left out."""
@@ -119,7 +117,14 @@ def _restricted_list(space: ListSpace, without: Sequence[str]) -> tuple[ListSpac
     taken = _renumbered(space.choices(rows), kept)[:, free]
     decisions = [[space.decisions[position][choice] for choice in kept[position]] for position in free]
     keys = space.to_strings(rows.tolist())
-    return ListSpace(f"{space.name} without {', '.join(names)}", keys, decisions, taken), rows
+    classes = _first_of_class(space.canonical(rows))
+    return ListSpace(f"{space.name} without {', '.join(names)}", keys, decisions, taken, classes), rows
+
+
+def _first_of_class(classes: Ints) -> Ints:
+    """Smallest position of each position's class, shape (n,)."""
+    _, first, class_of = np.unique(classes, return_index=True, return_inverse=True)
+    return np.asarray(first[class_of], dtype=np.int64)
 
 
 def _ordered(space: str, decisions: Sequence[Sequence[str]], without: Sequence[str]) -> tuple[str, ...]:

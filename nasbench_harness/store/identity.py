@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping
 from functools import cache
@@ -52,16 +54,39 @@ def versions() -> dict[str, str]:
 
 @cache
 def git_state() -> str:
-    """Commit of the current folder's repository, with "+changes" where the tree differs; empty outside of one."""
+    """Commit of the current folder's repository, with "+changes" where the tree differs; empty outside of one.
 
-    def git(*arguments: str) -> str:
-        result = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=True)
-        return result.stdout.strip()
-
+    The folder may come from anyone: no program that its configuration names is run.
+    """
     try:
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.SubprocessError):
+        commit = _git("rev-parse", "--verify", "HEAD").strip()
+        # Programs that filter files have names of their own: each one that is configured is set to nothing.
+        listed = _git("config", "--null", "--name-only", "--list").split("\0")
+        filters = {key: "" for key in listed if re.fullmatch(r"filter\..*\.(clean|smudge|process)", key, re.DOTALL)}
+        required = {key: "false" for key in listed if re.fullmatch(r"filter\..*\.required", key, re.DOTALL)}
+        status = ("status", "--porcelain", "-uno", "--ignore-submodules=all")
+        return commit + ("+changes" if _git(*status, settings=filters | required).strip() else "")
+    except (OSError, subprocess.SubprocessError, UnicodeError):
         return ""
+
+
+def _git(*arguments: str, settings: Mapping[str, str] | None = None) -> str:
+    """Output of a git command that starts no other program."""
+    safe = {"core.fsmonitor": "false", "core.hooksPath": os.devnull, "core.untrackedCache": "keep", **(settings or {})}
+    environment = {
+        **{name: value for name, value in os.environ.items() if not re.match("GIT_CONFIG_(COUNT|KEY_|VALUE_)", name)},
+        "GIT_OPTIONAL_LOCKS": "0",  # the index is not rewritten
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_ALLOW_PROTOCOL": "none",  # nothing is fetched, whatever the address of a remote says
+        "GIT_PAGER": "cat",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_CONFIG_COUNT": str(len(safe)),
+    }
+    for number, (key, value) in enumerate(safe.items()):
+        environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    command = ["git", "--no-pager", *arguments]
+    done = subprocess.run(command, capture_output=True, timeout=10, check=True, env=environment)
+    return done.stdout.decode()
 
 
 def _hash(value: Mapping[str, Any]) -> str:

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 
 import numpy as np
 
 from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameError
-from nasbench_harness.tables.cache import open_table, verify_table, write_table
+from nasbench_harness.tables.cache import hide, open_table, refuse_link, verify_table, write_table
 from nasbench_harness.tables.imported import SUMMARY, imported_names, imported_table_folder
+from nasbench_harness.tables.metadata import is_metric_name
 from nasbench_harness.tables.registry import load_table, table_entry_points, tasks_of_tables
 from nasbench_harness.tables.table import Dataset, Table
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_METRIC = re.compile(r"[a-z][a-z0-9_]{0,63}")
+from nasbench_harness.untrusted import fault_of_text, is_name
 
 
 def register_table(table: Table, *, replace: bool = False) -> Table:
     """Keep a table in the cache under its name; from then on its data sets are tasks like any other.
 
-    What ``tables list`` prints is the first line of the provenance's ``source``. Two processes may register the same
+    ``tables list`` prints the provenance's ``source``. Two processes may register the same
     table at once; both succeed.
 
     Args:
@@ -38,6 +35,7 @@ def register_table(table: Table, *, replace: bool = False) -> Table:
         TableError: The cache cannot be written, or the table of this name is damaged.
     """
     check_names(table.name, table.datasets)
+    _check_texts(table)
     for name, dataset in table.datasets.items():
         _check_dataset(f"{table.name}-{name}", dataset)
     folder = imported_table_folder(table.name)
@@ -65,10 +63,9 @@ def remove_table(name: str) -> None:
     if name not in imported_names():
         raise UnknownNameError("imported table", name, imported_names())
     folder = imported_table_folder(name)
-    try:  # hidden first, so that nobody finds half a table
-        hidden = tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent)
-        folder.rename(f"{hidden}/{name}")
-        shutil.rmtree(hidden)
+    refuse_link(folder.parent)
+    try:
+        shutil.rmtree(hide(folder))  # hidden first, so that nobody finds half a table
     except OSError as error:
         raise TableError(f"cannot remove {folder}: {error.strerror}") from error
     load_table.cache_clear()
@@ -77,8 +74,7 @@ def remove_table(name: str) -> None:
 def summary_of(table: Table) -> str:
     """Text of the small file that lists a table."""
     titles = {name: dataset.title for name, dataset in table.datasets.items()}
-    summary = table.provenance.source.partition("\n")[0]
-    return json.dumps({"summary": summary, "datasets": titles}, indent=1, ensure_ascii=False)
+    return json.dumps({"summary": table.provenance.source, "datasets": titles}, indent=1, ensure_ascii=False)
 
 
 def check_names(table: str, datasets: Mapping[str, object]) -> None:
@@ -86,7 +82,7 @@ def check_names(table: str, datasets: Mapping[str, object]) -> None:
     if not datasets:
         raise InvalidInputError(f"table {table} has no data set")
     for kind, name in [("table", table), *(("data set", name) for name in datasets)]:
-        if not _NAME.fullmatch(name):
+        if not is_name(name):
             raise InvalidInputError(
                 f"{name!r} cannot name a {kind}: use small letters, digits, '.', '_' and '-', at most 64 of them"
             )
@@ -99,6 +95,18 @@ def check_names(table: str, datasets: Mapping[str, object]) -> None:
             raise InvalidInputError(f"table {owner} has a task {table}-{dataset} already: use another name")
 
 
+def _check_texts(table: Table) -> None:
+    provenance = table.provenance
+    texts = [(f"the {key} of table {table.name}", getattr(provenance, key)) for key in ("source", "version", "license")]
+    for name, dataset in table.datasets.items():
+        task = f"{table.name}-{name}"
+        texts.append((f"the title of {task}", dataset.title))
+        texts += [(f"the unit of {metric} in {task}", column.metric.unit) for metric, column in dataset.columns.items()]
+    for place, text in texts:
+        if fault := fault_of_text(text):
+            raise InvalidInputError(f"{place} {fault}: write it as plain text on one line")
+
+
 def _check_dataset(task: str, dataset: Dataset) -> None:
     searched = [column for column in dataset.columns.values() if column.metric.role == "search"]
     if not searched:
@@ -109,7 +117,7 @@ def _check_dataset(task: str, dataset: Dataset) -> None:
         raise InvalidInputError(f"{task}: fidelities must ascend, not {list(dataset.fidelities)}")
     num_fidelities = max(len(dataset.fidelities), 1)
     for name, column in dataset.columns.items():
-        if not _METRIC.fullmatch(name) or name != column.metric.name:
+        if not is_metric_name(name) or name != column.metric.name:
             raise InvalidInputError(f"{name!r} cannot name a metric of {task}: use small letters, digits and '_'")
         shape, rows = column.values.shape, dataset.space.num_architectures
         if len(shape) != 3 or shape[0] != rows or not shape[1] or shape[2] not in (1, num_fidelities):

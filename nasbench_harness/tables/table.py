@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from nasbench_harness.arrays import Floats
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
-from nasbench_harness.spaces import SearchSpace, from_description
+from nasbench_harness.spaces import SearchSpace
 
 Role = Literal["search", "report", "cost", "hardware", "proxy"]
 Direction = Literal["minimize", "maximize"]
@@ -122,45 +121,3 @@ class Table:
     def metrics(self, dataset: str, role: Role) -> list[Column]:
         """Columns of one data set with this role, in the table's order."""
         return [column for column in self.datasets[dataset].columns.values() if column.metric.role == role]
-
-
-def metadata_of(table: Table, files: Mapping[tuple[str, str], tuple[str, str]]) -> dict[str, Any]:
-    """JSON description of a table whose (data set, metric) arrays lie in files with (name, sha256)."""
-    return {
-        "name": table.name,
-        "provenance": asdict(table.provenance),
-        "datasets": {
-            name: {
-                "title": dataset.title,
-                "space": dataset.space.description(),
-                "fidelities": list(dataset.fidelities),
-                # Only if they are known: the digests of tables without them stay as they are.
-                **({"replicate_seeds": list(dataset.replicate_seeds)} if dataset.replicate_seeds else {}),
-                "columns": [
-                    {**asdict(column.metric), "file": files[name, metric][0], "sha256": files[name, metric][1]}
-                    for metric, column in dataset.columns.items()
-                ],
-            }
-            for name, dataset in table.datasets.items()
-        },
-    }
-
-
-def table_from_metadata(text: str, digest: str, columns: Callable[[Metric, str, str], Column]) -> Table:
-    """Table of a JSON description; ``columns`` makes one of its metric and the (name, sha256) of its file."""
-    metadata = json.loads(text)
-    datasets = {
-        name: Dataset(
-            entry["title"],
-            from_description(entry["space"]),
-            {column["name"]: columns(_metric(column), column["file"], column["sha256"]) for column in entry["columns"]},
-            tuple(entry["fidelities"]),
-            tuple(entry.get("replicate_seeds", ())),
-        )
-        for name, entry in metadata["datasets"].items()
-    }
-    return Table(metadata["name"], datasets, Provenance(**metadata["provenance"]), digest)
-
-
-def _metric(entry: Mapping[str, Any]) -> Metric:
-    return Metric(**{name: entry[name] for name in ("name", "unit", "direction", "role", "resolution", "free")})

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from nasbench_harness.errors import TableError
+from nasbench_harness.untrusted import refuse_special_file
+
+_DTYPE = re.compile(r"[<>|=]?[a-zA-Z]\d{0,3}")
 
 
 class RestrictedUnpickler(pickle.Unpickler):
@@ -19,7 +23,16 @@ class RestrictedUnpickler(pickle.Unpickler):
         """Resolve an allowed global; anything else is refused before it is imported."""
         if (module, name) not in self.allowed:
             raise TableError(f"the pickle refers to {module}.{name}, which this kind of file may not contain")
-        return super().find_class(module, name)
+        return _plain_dtype if (module, name) == ("numpy", "dtype") else super().find_class(module, name)
+
+
+def _plain_dtype(code: object, *_: object) -> Any:
+    """A number's dtype; NumPy would build types inside types, with a pickle of a few bytes for hours."""
+    import numpy as np
+
+    if not isinstance(code, str) or _DTYPE.fullmatch(code) is None:
+        raise TableError("the pickle holds a numpy type that is no plain number")
+    return np.dtype(code)
 
 
 def restricted_load(
@@ -43,6 +56,7 @@ def restricted_load(
         TableError: The file is missing or torn, or refers to anything else.
     """
     try:
+        refuse_special_file(path)
         with opener(path, "rb") as file:
             unpickler = RestrictedUnpickler(file, encoding=encoding)
             unpickler.allowed = allowed

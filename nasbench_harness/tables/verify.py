@@ -12,7 +12,8 @@ import numpy as np
 
 from nasbench_harness.arrays import AnyArray
 from nasbench_harness.errors import HarnessError, TableError
-from nasbench_harness.tables.cache import METADATA, damaged_arrays, open_table
+from nasbench_harness.tables.cache import CorruptTableError, damaged_arrays, open_table
+from nasbench_harness.tables.metadata import METADATA
 from nasbench_harness.tables.registry import source_package, table_entry_points, table_folder, table_names
 from nasbench_harness.tables.table import Table
 
@@ -85,7 +86,7 @@ def check_table(name: str, *, with_source: bool = True) -> Verdict:
 def _verdict(name: str, folder: Path, source: Table | None, unreadable: str) -> Verdict:
     try:
         cached = open_table(folder, is_checked=False)
-    except TableError as error:
+    except CorruptTableError as error:
         return Verdict(name, "differs", folder, findings=_damage(folder, error), advice=_how_to_mend(name, folder))
     num_arrays = sum(len(dataset.columns) for dataset in cached.datasets.values())
     written = f"{source_package(name)} {cached.provenance.version}" if source is not None else ""
@@ -100,11 +101,12 @@ def _verdict(name: str, folder: Path, source: Table | None, unreadable: str) -> 
     return Verdict(name, state, folder, num_arrays, cached.digest, written, findings, advice)
 
 
-def _damage(folder: Path, error: TableError) -> tuple[str, ...]:
+def _damage(folder: Path, error: CorruptTableError) -> tuple[str, ...]:
     """All arrays that are damaged where the metadata can be read, else why the folder cannot be opened."""
-    with suppress(OSError, ValueError, KeyError, TypeError):  # the metadata may hold anything
-        return tuple(damaged_arrays(folder)) or (str(error.__cause__ or error),)
-    return (str(error.__cause__ or error),)
+    with suppress(CorruptTableError):  # the metadata are damaged
+        if lines := tuple(damaged_arrays(folder)):
+            return lines
+    return (error.reason,)
 
 
 def differences(cached: Table, source: Table) -> list[str]:

@@ -15,7 +15,9 @@ Outperform Random Architecture Search? An Investigation with TuNAS", CVPR 2020; 
 (percentage points of accuracy), where the paper has fractions.
 
 Deviations: learning rate 0.05, the published row's; no entropy term. A result without a value (+inf) changes nothing.
-After 1,000 impossible samples in a row, a run takes a uniform architecture.
+In a list of architectures, each decision is drawn among the choices that continue one of them, with the policy's
+probabilities; the gradient stays that of independent decisions. Elsewhere impossible samples are drawn again; after
+1,000 of them in a row, a run takes a uniform architecture.
 
 Reference: 91.38 / 72.66 / 46.04 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 2,000 seeds at 200 evaluations; results/reference).
@@ -127,6 +129,9 @@ class Reinforce(Strategy):
     def _sample(self, runs: Ints) -> tuple[Ints, Ints]:
         """Choices (len(runs), num_decisions) and architectures (len(runs),), drawn again where impossible."""
         space = self.problem.space
+        if space.is_sparse:
+            samples = self._draw_from_rows(runs)
+            return samples, space.from_choices(samples)
         samples = self._draw(runs)
         architectures = space.from_choices(samples)
         for _ in range(MAX_REDRAWS):
@@ -146,6 +151,25 @@ class Reinforce(Strategy):
         samples: Ints = (cumulative[:-1] <= thresholds).sum(axis=0)
         # A threshold that was rounded up to the whole sum belongs to the last choice.
         return np.minimum(samples, self.problem.space.num_choices - 1)
+
+    def _draw_from_rows(self, runs: Ints) -> Ints:
+        """Choices of rows that exist: each decision is drawn among the choices that continue a row."""
+        space, num_decisions = self.problem.space, len(self.problem.space.num_choices)
+        draws = self.rng.uniform(num_decisions, runs)
+        weights = self._probabilities[:, self._rows(runs)]
+        samples = np.zeros((len(runs), num_decisions), dtype=np.int64)
+        for decision in range(num_decisions):
+            exists = space.next_choices(samples[:, :decision])
+            allowed = np.where(exists.T, weights[: exists.shape[1], :, decision], 0.0)
+            # If all that remain have underflowed to probability 0, they are alike.
+            allowed = np.where(allowed.sum(axis=0) > 0, allowed, exists.T)
+            cumulative = allowed.copy()
+            for choice in range(1, len(cumulative)):
+                cumulative[choice] += cumulative[choice - 1]
+            below = (cumulative <= draws[:, decision] * cumulative[-1]).sum(axis=0)
+            last = exists.shape[1] - 1 - exists[:, ::-1].argmax(axis=1)
+            samples[:, decision] = np.minimum(below, last)
+        return samples
 
     def _step(self, runs: Ints, advantages: Floats, samples: Ints) -> None:
         """One step of Adam; ``advantages`` (len(runs),), ``samples`` (len(runs), num_decisions)."""

@@ -21,7 +21,7 @@ from nasbench_harness.evaluation.problem import Budget, Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import load_task, make_task
-from nasbench_harness.spaces import NASBench201Space, ProductSpace
+from nasbench_harness.spaces import ListSpace, NASBench201Space, ProductSpace
 from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
 
 NAME = "reinforce"
@@ -353,3 +353,34 @@ def test_hyperparameters_without_sense_are_refused(parameters, message):
     with pytest.raises(InvalidInputError) as caught:
         run_seeds(spec, load_task("nb201-cifar100"), Rules(Protocol(), 0), np.arange(2))
     assert str(caught.value) == f"{NAME}: {message}"
+
+
+@pytest.fixture(scope="module")
+def listed():
+    """A sample of 400 of 4¹² architectures: nearly no combination of choices is one of them."""
+    rows = np.unique(np.random.default_rng(0).integers(0, 4, (400, 12)), axis=0)
+    values = 60 + 3.0 * (rows == 2).sum(axis=1)[:, None, None]
+    space = ListSpace("sample", [f"k{index}" for index in range(len(rows))], [list("abcd")] * 12, rows)
+    column = Column(Metric("val_accuracy", "%", "maximize", "search"), values)
+    return make_task(
+        Table("sample", {"one": Dataset("One", space, {"val_accuracy": column})}, Provenance("s", "1", "l")), "one"
+    )
+
+
+def test_lists_are_drawn_from_their_rows(listed, monkeypatch):
+    """Redrawing took 1,000 draws for a sample, and then a uniform row."""
+    monkeypatch.setattr(reinforce, "MAX_REDRAWS", -1)
+    rules = Rules(Protocol(evaluations=150), study_seed=0)
+    batch = run_seeds(resolve(parse_entry(NAME)), listed, rules, np.arange(20))
+    rows = batch.trace.rows(slice(0, 20))
+    found = listed.report.values[rows["architecture"]].reshape(20, 150)
+    assert found[:, -30:].mean() > found[:, :30].mean() + 2  # it learns
+    alone = run_seeds(resolve(parse_entry(NAME)), listed, rules, np.arange(7, 8)).trace.rows(slice(0, 1))
+    np.testing.assert_array_equal(rows["architecture"].reshape(20, 150)[7], alone["architecture"])
+
+
+def test_before_the_first_update_every_continuation_of_a_row_is_as_likely(listed):
+    space = listed.space
+    strategy = Reinforce(listed.problem(Protocol(evaluations=1)), RunStreams(np.arange(20_000, dtype=np.uint64)))
+    first = space.choices(strategy.ask(np.ones(20_000, dtype=bool)).architectures)[:, 0]
+    assert np.abs(np.bincount(first) / 20_000 - 0.25).max() < 0.02

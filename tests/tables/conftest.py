@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nasbench_harness.spaces import NASBench201Space
+from nasbench_harness.spaces import ProductSpace
 from nasbench_harness.tables.nasbench201 import convert
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
@@ -32,5 +32,5 @@ def tiny():
         Column(Metric("val_accuracy", "%", "maximize", "search", 0.5), values),
         Column(Metric("params_m", "million", "minimize", "hardware", free=True), values[:, :1]),
     ]
-    dataset = Dataset("Tïny", NASBench201Space(), {column.metric.name: column for column in columns})
+    dataset = Dataset("Tïny", ProductSpace("tiny", [["a", "b"]]), {column.metric.name: column for column in columns})
     return Table("tiny", {"one": dataset}, Provenance("here", "1", "MIT", {"file": "ab"}))

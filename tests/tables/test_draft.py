@@ -15,12 +15,17 @@ CURVES = "depth,width,val_acc_1,val_acc_2,val_acc_3,val_acc_4,val_acc_5,val_acc_
 LISTED = "name,kind,layers,val_loss,odd\n" + "".join(f"net-{i},{'ab'[i % 2]},{i // 2},{i}.5,{i}.25\n" for i in range(8))
 
 
+def checked(text):
+    """The draft as if its user had filled in what only they know."""
+    return text.replace('"CHECK: ', '"')
+
+
 @pytest.fixture
 def draft(tmp_path):
     def call(csv):
         (tmp_path / "My Table.csv").write_text(csv)
         text = draft_spec(tmp_path / "My Table.csv")
-        (tmp_path / "spec.toml").write_text(text)
+        (tmp_path / "spec.toml").write_text(checked(text))
         return text, tomllib.loads(text), read_table(tmp_path / "My Table.csv", tmp_path / "spec.toml")
 
     return call
@@ -76,6 +81,12 @@ def test_the_verb_writes_a_file_once(cli, tmp_path):
         "error: cells.toml exists already: name another file with --out\n",
     )
     cache = {"NASBENCH_HARNESS_CACHE": str(tmp_path / "cache")}
+    untouched = cli("tables", "import", "cells.csv", "--spec", "cells.toml", **cache)
+    assert (untouched.returncode, untouched.stderr) == (
+        2,
+        "error: cells.toml: source: it still says CHECK, as the draft does: replace it by the truth\n",
+    )
+    (tmp_path / "cells.toml").write_text(checked((tmp_path / "cells.toml").read_text()))
     assert cli("tables", "import", "cells.csv", "--spec", "cells.toml", **cache).returncode == 0
     assert "cells-data" in cli("tables", "list", **cache).stdout
     assert "cells: as it was written" in cli("tables", "verify", "cells", **cache).stdout
@@ -87,3 +98,61 @@ def test_the_verb_writes_a_file_once(cli, tmp_path):
     assert "import it again with --replace" in broken.stdout
     assert cli("tables", "remove", "cells", **cache).stdout == "removed cells\n"
     assert "cells-data" not in cli("tables", "list", **cache).stdout
+
+
+def metrics_of(spec, dataset="data"):
+    return spec["datasets"][dataset]["metrics"]
+
+
+def test_keys_of_digits_only(draft):
+    text = "id,layers,val_acc\n" + "".join(f"{number:06},{number},{number}.5\n" for number in range(6))
+    _, spec, table = draft(text)
+    assert (spec["space"]["kind"], spec["space"]["key"]) == ("list", "id")
+    assert table.datasets["data"].space.to_string(3) == "000003"
+
+
+def test_columns_are_split_by_the_data_set_in_their_names(draft):
+    header = "cell,val12_c10,val200_c10,val12_big_16,val200_big_16,flops,watts_c10,watts_big_16\n"
+    _, spec, table = draft(header + "421211,1,2,3,4,5,-1,7\n334131,8,9,10,11,12,13,14\n")
+    assert list(spec["datasets"]) == ["c10", "big-16"]
+    assert metrics_of(spec, "c10")["val"]["columns"] == {"12": ["val12_c10"], "200": ["val200_c10"]}
+    assert list(metrics_of(spec, "big-16")) == ["val", "flops", "watts"]
+    assert table.datasets["c10"].fidelities == (12, 200)
+    assert table.column("big-16", "val").values[1].tolist() == [[10, 11]]
+    missing = {name: metrics_of(spec, name)["watts"].get("missing_value") for name in ("c10", "big-16")}
+    assert missing == {"c10": -1, "big-16": None}
+
+
+def test_metrics_of_one_data_set_are_not_taken_for_data_sets(draft):
+    _, spec, _ = draft("arch,val_acc,val_loss,test_acc,best_val_acc,train_acc\n421211,1,2,3,4,5\n334131,8,9,10,11,12\n")
+    assert list(spec["datasets"]) == ["data"]
+    assert len(metrics_of(spec)) == 5
+
+
+@pytest.mark.parametrize(
+    ("names", "epochs"),
+    [
+        (["acc_e1", "acc_e3"], [1, 3]),
+        (["acc_epoch_10", "acc_epoch_20"], [10, 20]),
+        (["acc_4ep", "acc_36ep"], [4, 36]),
+        (["acc_9", "acc_27", "acc_81"], [9, 27, 81]),
+    ],
+)
+def test_epochs_in_names_are_fidelities(draft, names, epochs):
+    _, _, table = draft(f"arch,{','.join(names)}\n421211,{','.join('1' * len(names))}\n")
+    assert table.datasets["data"].fidelities == tuple(epochs)
+    assert table.column("data", "acc").values.shape == (15_625, 1, len(epochs))
+
+
+def test_epochs_and_seeds_in_names(draft):
+    names = [f"acc_seed{seed}_e{epoch}" for seed in (777, 888) for epoch in (12, 200)]
+    _, _, table = draft(f"arch,{','.join(names)}\n421211,1,2,3,4\n")
+    assert table.column("data", "acc").values[0].tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_column_of_epochs(draft, tmp_path):
+    _, _, table = draft("arch,epochs,acc\n421211,200,1\n334131,200,2\n")
+    assert table.datasets["data"].fidelities == (200,)
+    (tmp_path / "long.csv").write_text("arch,epochs,acc\na,1,1\na,2,2\nb,1,1\nb,2,3\n")
+    with pytest.raises(InvalidInputError, match="one row for each architecture"):
+        draft_spec(tmp_path / "long.csv")

@@ -303,6 +303,67 @@ def test_mistakes_in_extensions(extend, csv, spec, message):
         extend(csv, spec)
 
 
+def test_a_scale_turns_fractions_into_percent_and_a_number_can_mean_missing(read):
+    spec = SPEC.replace('"val"', '"val"\nscale = 100\nmissing_value = -1\nresolution = "1/100"')
+    table = read("a,b,val,test,cost\nx,1,0.8193,9,1\nx,2,-1,8,2\ny,1,0.5,7,3\n", spec)
+    np.testing.assert_array_equal(values(table)[:, 0, 0], [81.93, np.nan, 50, np.nan])
+    milli = read("a,b,val,test,cost\nx,1,1,9,1500\n", SPEC.replace('"cost"', '"cost"\nscale = "1/1000"', 1))
+    assert values(milli, "train_cost_s")[0, 0, 0] == 1.5
+    with pytest.raises(InvalidInputError, match="line 3, column 'val': is empty"):
+        read("a,b,val,test,cost\nx,1,0.8,9,1\nx,2,,8,2\n", spec)
+    for wrong in ("scale = 0", "scale = -1", 'scale = "x"', "missing_value = nan", 'missing_value = "-1"'):
+        with pytest.raises(InvalidInputError, match=r"t\.toml: datasets\.one\.metrics\.val_accuracy"):
+            read(spec=SPEC.replace('"val"', f'"val"\n{wrong}'))
+
+
+@pytest.mark.parametrize(("separator", "keys"), [("-", ["x-1", "y-2"]), ("", ["x1", "y2"]), ("::", ["x::1", "y::2"])])
+def test_architectures_are_written_as_the_file_writes_them(cache, tmp_path, cli, separator, keys):
+    spec = SPEC.replace('kind = "product"', f'kind = "product"\nkey = "arch"\nseparator = "{separator}"')
+    (tmp_path / "t.csv").write_text(f"arch,val,test,cost\n{keys[1]},5,1,1\n{keys[0]},2,1,1\n")
+    (tmp_path / "t.toml").write_text(spec)
+    space = import_table(tmp_path / "t.csv", tmp_path / "t.toml").datasets["one"].space
+    assert [space.to_string(index) for index in (0, 3)] == keys
+    assert [space.from_string(key) for key in keys] == [0, 3]
+    with pytest.raises(InvalidInputError):
+        space.from_string(f"x{separator}3")
+    shown = cli("tables", "info", "small", NASBENCH_HARNESS_CACHE=str(cache))
+    assert f"optimum 5.0 at {keys[1]}\n" in shown.stdout, shown.stderr
+
+
+@pytest.mark.parametrize("spec", [SPEC, LIST])
+def test_a_column_may_say_which_networks_are_equal(read, spec):
+    rows = [f"{line},{same}" for line, same in zip(CSV.splitlines(), ["same", "p", "q", "p", "r"], strict=True)]
+    kind = 'kind = "product"' if spec is SPEC else 'kind = "list"'
+    table = read("\n".join(rows) + "\n", spec.replace(kind, f'{kind}\nclasses = "same"'))
+    assert table.datasets["one"].space.canonical(np.arange(4)).tolist() == [0, 1, 0, 3]
+    assert read(spec=spec).datasets["one"].space.canonical(np.arange(4)).tolist() == [0, 1, 2, 3]
+
+
+def test_extend_says_how_much_the_file_covers(cache, tmp_path, cli):
+    (tmp_path / "e.csv").write_text("arch,energy\n421211,5\n000000,6\n334131,7\n")
+    (tmp_path / "e.toml").write_text(
+        'source = "s"\nlicense = "l"\nkey = "arch"\nkey_format = "digits"\n[datasets.cifar10.metrics.energy_mj]\n'
+        'columns = "energy"\nunit = "mJ"\ndirection = "minimize"\nrole = "hardware"\n'
+    )
+    place = {"NASBENCH_HARNESS_CACHE": str(cache)}
+    done = cli("tables", "extend", "nb201", "e.csv", "--spec", "e.toml", "--name", "more", **place)
+    assert "  more-cifar10: the file covers 3 of 15,625 architectures\n" in done.stdout, done.stderr
+    assert "more-cifar100: the file covers" not in done.stdout
+
+
+def test_lists_whose_rows_have_no_neighbors_say_so(cache, tmp_path, cli):
+    rows = np.random.default_rng(0).integers(0, 3, (60, 12))
+    header = ",".join(["key", *(f"c{column}" for column in range(12)), "val"])
+    lines = [",".join([f"k{number}", *map(str, row), str(number)]) for number, row in enumerate(rows)]
+    (tmp_path / "t.csv").write_text("\n".join([header, *lines]) + "\n")
+    columns = str([f"c{column}" for column in range(12)]).replace("'", '"')
+    spec = LIST.replace('key = "test"\ncolumns = ["a", "b"]', f'key = "key"\ncolumns = {columns}')
+    (tmp_path / "t.toml").write_text(spec[: spec.index("[datasets.one.metrics.train")])
+    import_table(tmp_path / "t.csv", tmp_path / "t.toml")
+    shown = cli("tables", "info", "small", NASBENCH_HARNESS_CACHE=str(cache)).stdout
+    assert "60 of 60 architectures have fewer than 8 neighbors that differ in one column (58 have none)" in shown
+
+
 def test_two_processes_import_the_same_file_at_once(cache, tmp_path):
     (tmp_path / "t.csv").write_text(CSV)
     (tmp_path / "t.toml").write_text(SPEC)

@@ -32,7 +32,7 @@ def small(name="mine", dataset="one", values=None, fidelities=(3,), metric="val_
     values = np.arange(6.0).reshape(6, 1, 1) if values is None else values
     column = Column(Metric(metric, "%", "maximize", "search"), values)
     entry = Dataset("One", SPACE, {metric: column}, fidelities)
-    return Table(name, {dataset: entry}, Provenance("Six letters\nmore", "1", "MIT"))
+    return Table(name, {dataset: entry}, Provenance("Six letters", "1", "MIT"))
 
 
 def test_a_registered_table_is_a_table_like_any_other(cache):

@@ -110,3 +110,14 @@ def test_a_missing_file_is_named(tmp_path):
         restricted_load(tmp_path / "absent.pkl")
     with pytest.raises(TableError, match="cannot read"):
         restricted_load(tmp_path)
+
+
+def test_types_inside_types_are_refused(write):
+    """Thirty lists of two, each twice in the next one: NumPy would visit a thousand million types."""
+    fields = [("a", "f8"), ("b", "f8")]
+    for _ in range(30):
+        fields = [("a", fields), ("b", fields)]
+    packed = pickle.dumps(fields, 4)
+    content = packed[:2] + b"cnumpy\ndtype\n" + packed[packed.index(b"]") : -1] + b"\x85R."
+    with pytest.raises(TableError, match="no plain number"):
+        restricted_load(write(content), frozenset({("numpy", "dtype")}))

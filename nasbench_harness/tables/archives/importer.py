@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from nasbench_harness.errors import InvalidInputError, TableError
 from nasbench_harness.spaces import NASBench201Space, ProductSpace, SearchSpace
 from nasbench_harness.tables.archives.columns import datasets_of
-from nasbench_harness.tables.archives.records import RecordStore, rows_of
+from nasbench_harness.tables.archives.records import RecordStore, rows_of, work_folder
 from nasbench_harness.tables.archives.sources import Source, recognize
 from nasbench_harness.tables.archives.trials import Trial, trials_of
 from nasbench_harness.tables.location import imported_folder
@@ -28,6 +27,9 @@ Progress = Callable[[int, int | None], None]
 # What NAS-Bench-201 calls its schedules -> their epochs, as NATS-Bench calls them.
 _SCHEDULES = {"less": "12", "full": "200"}
 _SCHEDULE = re.compile(r"\d{1,3}")
+# Genuine archives have up to 32,768 architectures and three schedules.
+_MOST_ARCHITECTURES = 100_000
+_MOST_SCHEDULES = 10
 _VERSION = re.compile(r"v\d+_\d+(-[0-9a-f]{5,6})?")
 _CHANNELS = tuple(str(width) for width in range(8, 65, 8))
 _NAMES = {"nasbench201": "nats-tss", "nats-sss": "nats-sss"}
@@ -64,40 +66,36 @@ def import_archive(
     if name is not None:
         check_names(name, {"cifar10-valid-200": None})
     marks = "\n".join([str(path.resolve()), *sorted(schedules)])
-    work_folder = imported_folder() / f".archive-{hashlib.sha256(marks.encode()).hexdigest()[:16]}"
+    prefix = f".archive-{hashlib.sha256(marks.encode()).hexdigest()[:16]}"
     try:
-        table = register_table(read_archive(path, work_folder, name, schedules, progress), replace=replace)
+        with work_folder(imported_folder(), prefix) as folder:
+            return register_table(read_archive(path, folder, name, schedules, progress), replace=replace)
     except OSError as error:
-        raise TableError(f"cannot write {work_folder}: {error.strerror}") from error
-    except TableError:  # what was read so far is of no use
-        shutil.rmtree(work_folder, ignore_errors=True)
-        raise
-    shutil.rmtree(work_folder, ignore_errors=True)
-    return table
+        raise TableError(f"cannot write the cache {imported_folder()}: {error.strerror}") from error
 
 
 def read_archive(
     path: Path,
-    work_folder: Path,
+    folder: Path,
     name: str | None = None,
     schedules: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Table:
-    """The table of an official archive, its arrays memory-mapped from the work folder (see ``import_archive``)."""
-    return read_source(recognize(path), path, work_folder, name, schedules, progress)
+    """The table of an official archive, its arrays memory-mapped from ``folder`` (see ``import_archive``)."""
+    return read_source(recognize(path), path, folder, name, schedules, progress)
 
 
 def read_source(
     source: Source,
     path: Path,
-    work_folder: Path,
+    folder: Path,
     name: str | None = None,
     schedules: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Table:
     """The table of a source of official results; ``path`` is named in messages and in the provenance."""
     digest = source.digest()
-    reading = _Reading(RecordStore(work_folder, " ".join([digest, *sorted(schedules)])), schedules)
+    reading = _Reading(RecordStore(folder, " ".join([digest, *sorted(schedules)])), schedules)
     total = source.num_architectures()
 
     def on_architecture(index: int, results: Callable[[], Any]) -> None:
@@ -112,7 +110,7 @@ def read_source(
     reading.store.checkpoint()
     space = _space_of(names)
     _check_rows(path, reading.store, names, space)
-    datasets = datasets_of(reading.store.files(), space, work_folder)
+    datasets = datasets_of(reading.store.files(), space, folder)
     if not datasets:
         raise TableError(f"{path} holds no validation accuracy of the schedules wanted: there is nothing to search by")
     kind = "nas-bench-201" if path.name.startswith("NAS-Bench-201") else _NAMES[space.name]
@@ -139,9 +137,15 @@ class _Reading:
         self.num_read = 0
         self._schedules = schedules
         self._num_skipped = store.done
+        self._seen: set[int] = set()
 
     def add(self, index: int, results: Callable[[], Any]) -> None:
         """Read and keep one architecture, unless an earlier call did."""
+        if index in self._seen:
+            raise TableError("it stands in the archive twice")
+        if not 0 <= index < _MOST_ARCHITECTURES:
+            raise TableError(f"its number is not below {_MOST_ARCHITECTURES:,}")
+        self._seen.add(index)
         self.num_read += 1
         if self.num_read > self._num_skipped:
             self.store.append(self._trials(index, results()))
@@ -149,6 +153,8 @@ class _Reading:
     def _trials(self, index: int, results: Any) -> list[Trial]:
         if type(results) is not dict:
             raise TableError("its results are no dictionary of training schedules")
+        if len(results) > _MOST_SCHEDULES:
+            raise TableError(f"it has {len(results):,} training schedules, more than {_MOST_SCHEDULES}")
         trials = []
         for key, state in results.items():
             schedule = _SCHEDULES.get(key, key) if type(key) is str else ""

@@ -50,9 +50,13 @@ class _Global(NamedTuple):
     name: str
 
 
-class _NumberType(NamedTuple):
-    code: str
-    order: str = "<"
+class _NumberType:
+    """A numpy dtype; its byte order arrives later and holds for all references to it."""
+
+    __slots__ = ("code", "order")
+
+    def __init__(self, code: str) -> None:
+        self.code, self.order = code, "<"
 
 
 class _Streamed(dict[Any, Any]):
@@ -439,10 +443,7 @@ class DataPickle:
             order = state[1] if type(state) is tuple and len(state) > 1 else None
             if order not in ("<", ">", "|", "="):
                 _refuse_number()
-            # Referred to before it was built: the reference must see the byte order, too.
-            built = target._replace(order="<" if order in "|=" else order)
-            self._stack[-1] = built
-            self._recent = [built if item is target else item for item in self._recent]
+            target.order = "<" if order in "|=" else order
         elif type(target) is not dict and target is not PLACEHOLDER:  # attributes of state dictionaries are no data
             raise TableError("it is torn or damaged")
 

@@ -2,20 +2,76 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Sequence
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from nasbench_harness.arrays import Floats
-from nasbench_harness.errors import TableError
+from nasbench_harness.errors import HarnessError, TableError
 from nasbench_harness.tables.archives.trials import Trial, row_length
+from nasbench_harness.tables.cache import refuse_link
+from nasbench_harness.untrusted import read_text
 
 _STATE = "state.json"
 _FORMAT = 1
+_MOST_STATE_BYTES = 1 << 20
 _CHECKPOINT_EVERY = 100
+_MOST_PENDING_BYTES = 64 << 20
+_ROWS = re.compile(r"\d{1,3}\.[A-Za-z0-9-]{1,40}")
+_LOCK = "lock"
+_MOST_IMPORTS = 16
+
+
+@contextmanager
+def work_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A folder for one import, which no other process uses at the same time.
+
+    It is the first of ``prefix``, ``prefix-1``, … that nobody has locked, so an import goes on where an interrupted
+    one of the same archive stopped. It is removed at the end, but kept when the import is interrupted.
+
+    Raises:
+        TableError: A symbolic link stands where the folder should be.
+        OSError: The folder cannot be written.
+    """
+    refuse_link(parent)
+    with ExitStack() as stack:
+        for number in range(_MOST_IMPORTS):
+            folder = parent / (f"{prefix}-{number}" if number else prefix)
+            refuse_link(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock = stack.enter_context(_opened(folder / _LOCK))
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(lock).st_ino == (folder / _LOCK).stat().st_ino:
+                    break
+            # In use; or its owner has removed it since.
+            except (BlockingIOError, FileNotFoundError):
+                continue
+        else:
+            raise TableError(f"{_MOST_IMPORTS} imports of this archive run already: wait for one of them")
+        try:
+            yield folder
+        except HarnessError:  # the rows so far are of no use
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """Descriptor of a file to lock, which is made; a symbolic link is not followed."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 class RecordStore:
@@ -35,7 +91,7 @@ class RecordStore:
         self._epochs: dict[str, int] = {}
         self._lengths: dict[str, int] = {}
         self._pending: dict[str, list[bytes]] = {}
-        self._num_pending = 0
+        self._num_pending, self._pending_bytes = 0, 0
         self.done = 0
         folder.mkdir(parents=True, exist_ok=True)
         self._resume()
@@ -53,8 +109,9 @@ class RecordStore:
                     f"the schedule {trial.schedule} has {trial.num_epochs} epochs here and {epochs} before"
                 )
             self._pending.setdefault(f"{trial.schedule}.{trial.dataset}", []).append(trial.numbers.tobytes())
+            self._pending_bytes += trial.numbers.nbytes
         self._num_pending += 1
-        if self._num_pending >= _CHECKPOINT_EVERY:
+        if self._num_pending >= _CHECKPOINT_EVERY or self._pending_bytes > _MOST_PENDING_BYTES:
             self.checkpoint()
 
     def checkpoint(self) -> None:
@@ -67,7 +124,7 @@ class RecordStore:
                 self._lengths[name] = file.tell()
         self._pending.clear()
         self.done += self._num_pending
-        self._num_pending = 0
+        self._num_pending, self._pending_bytes = 0, 0
         state = {"format": _FORMAT, "identity": self._identity, "done": self.done}
         text = json.dumps({**state, "epochs": self._epochs, "lengths": self._lengths})
         temporary = self._folder / f"{_STATE}.new"
@@ -84,15 +141,21 @@ class RecordStore:
         return self._folder / f"{name}.rows"
 
     def _resume(self) -> None:
+        for path in self._folder.iterdir():  # nothing is written through a link
+            if path.is_symlink():
+                path.unlink()
         try:
-            state = json.loads((self._folder / _STATE).read_text(encoding="utf-8"))
+            state = json.loads(read_text(self._folder / _STATE, _MOST_STATE_BYTES))
             if (state["format"], state["identity"]) != (_FORMAT, self._identity):
                 raise ValueError("another archive")
             for name, length in state["lengths"].items():
+                if not _ROWS.fullmatch(name):
+                    raise ValueError("it names another file")
                 if self._path(name).stat().st_size < length:
                     raise ValueError("rows are missing")
             self.done, self._epochs, self._lengths = int(state["done"]), state["epochs"], state["lengths"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            self.done, self._epochs, self._lengths = 0, {}, {}
             (self._folder / _STATE).unlink(missing_ok=True)
         for path in self._folder.glob("*.rows"):  # what was written after the mark is dropped
             length = self._lengths.get(path.stem, 0)

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Protocol
 from nasbench_harness.errors import InvalidInputError, TableError
 from nasbench_harness.tables.archives.machine import DataPickle
 from nasbench_harness.tables.archives.tar import members_of
+from nasbench_harness.untrusted import one_line
 
 # Receives the number of an architecture and a function that reads its results, {schedule: state}.
 OnArchitecture = Callable[[int, Callable[[], Any]], None]
@@ -164,9 +165,10 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except TableError as error:
-        raise TableError(f"{path} cannot be read: {error}") from error
+        raise TableError(f"{path} cannot be read: {one_line(str(error))}") from error
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise TableError(f"{path} is torn or damaged ({error or type(error).__name__})") from error
+        reason = one_line(str(error) or type(error).__name__)
+        raise TableError(f"{path} is torn or damaged ({reason})") from error
 
 
 def _sha256(path: Path) -> str:

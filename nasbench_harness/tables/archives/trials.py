@@ -23,6 +23,7 @@ EVALUATION_SETS: Mapping[str, tuple[str, ...]] = {
 }
 HEADER = ("index", "row", "seed", "params_m", "flops_m", "latency_s")
 _MOST_EPOCHS = 1_000
+_MOST_SEEDS = 100  # of one data set; genuine archives have up to three
 _LARGEST_SEED = 2**31
 _HIGHEST_ACCURACY = 100 + 1e-4
 _MOST_SECONDS = 1e9
@@ -63,6 +64,8 @@ def trials_of(schedule: str, state: Any, index: int, row: int) -> list[Trial]:
             raise TableError(f"it holds results on the unknown data set {str(dataset)[:40]}")
         if type(seeds) is not list or any(type(seed) is not int for seed in seeds) or len(set(seeds)) < len(seeds):
             raise TableError(f"the training seeds on {dataset} are no list of different numbers")
+        if len(seeds) > _MOST_SEEDS:
+            raise TableError(f"it has {len(seeds):,} training seeds on {dataset}, more than {_MOST_SEEDS}")
         for seed in seeds:
             result = results.get((dataset, seed))
             trials.append(_trial(schedule, dataset, seed, (index, row), result))

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace as changed
 from pathlib import Path
 
+import numpy as np
+
 from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
-from nasbench_harness.spaces import SearchSpace
+from nasbench_harness.spaces import ProductSpace, SearchSpace
 from nasbench_harness.tables.importing.metrics import Layout, check_axes, column_of, fidelities_of, layout_of
 from nasbench_harness.tables.importing.reader import Content, TableFile
 from nasbench_harness.tables.importing.rows import key_rows, number_columns, refuse_repeated, rows_of, text_columns
@@ -20,6 +22,7 @@ from nasbench_harness.tables.table import Column, Dataset, Provenance, Table
 
 _Metrics = Mapping[str, MetricSpec]
 _Layouts = Mapping[str, Layout]
+MOST_VALUES = 1 << 28  # 2 GiB
 
 
 def import_table(file: Path, spec: Path, name: str | None = None, *, replace: bool = False) -> Table:
@@ -41,17 +44,18 @@ def import_table(file: Path, spec: Path, name: str | None = None, *, replace: bo
 def read_table(file: Path, spec_path: Path, name: str | None = None) -> Table:
     """The table of a file and its specification, in memory (see ``import_table``)."""
     spec = read_spec(spec_path, ImportSpec)
-    table_name = _name(name or spec.name, spec_path)
-    check_names(table_name, spec.datasets)
+    table_name = _name(name, spec.name, spec_path, spec.datasets)
     source = TableFile(file, spec.delimiter)
     layouts = {key: _layouts(dataset.metrics, source) for key, dataset in spec.datasets.items()}
     numbers = [*number_columns(spec.space), *_columns_in(layouts)]
     content = source.read(text_columns(spec.space), numbers)
     space, rows = rows_of(spec.space, content, table_name)
-    datasets = {}
+    datasets, room = {}, MOST_VALUES
     for key, dataset in spec.datasets.items():
         task = f"{spec_path}, {key}"
         fidelities = fidelities_of(task, dataset.fidelities, layouts[key])
+        room -= _num_values(dataset.metrics, layouts[key], space, fidelities)
+        _check_room(room, spec_path)
         columns = _columns(dataset.metrics, layouts[key], content, rows, space, fidelities)
         check_axes(task, columns, fidelities)
         datasets[key] = Dataset(dataset.title, space, columns, fidelities)
@@ -80,8 +84,7 @@ def extend_table(base: str, file: Path, spec: Path, name: str | None = None, *, 
 def extended_table(base: Table, file: Path, spec_path: Path, name: str | None = None) -> Table:
     """The extended table, in memory (see ``extend_table``)."""
     spec = read_spec(spec_path, ExtendSpec)
-    table_name = _name(name or spec.name, spec_path)
-    check_names(table_name, base.datasets)
+    table_name = _name(name, spec.name, spec_path, base.datasets)
     source = TableFile(file, spec.delimiter)
     for key, extension in spec.datasets.items():
         _check_new(base, key, extension.metrics, spec_path)
@@ -89,10 +92,12 @@ def extended_table(base: Table, file: Path, spec_path: Path, name: str | None = 
     numbers = _columns_in(layouts)
     is_index = spec.key_format == "index"
     content = source.read(() if is_index else spec.key, [*spec.key, *numbers] if is_index else numbers)
-    datasets = dict(base.datasets)
+    datasets, room = dict(base.datasets), MOST_VALUES
     for key, extension in spec.datasets.items():
         old = base.datasets[key]
         fidelities = fidelities_of(f"{spec_path}, {key}", list(old.fidelities), layouts[key])
+        room -= _num_values(extension.metrics, layouts[key], old.space, fidelities)
+        _check_room(room, spec_path)
         rows = _rows_in(old.space, content, spec)
         columns = _columns(extension.metrics, layouts[key], content, rows, old.space, fidelities)
         joined = {**old.columns, **columns}
@@ -101,9 +106,25 @@ def extended_table(base: Table, file: Path, spec_path: Path, name: str | None = 
     return Table(table_name, datasets, _joined(base.provenance, spec, file))
 
 
-def _name(name: str | None, spec_path: Path) -> str:
+def coverage(base: Table, extended: Table) -> dict[str, int]:
+    """Number of architectures that have a value of a new metric, by data set that has new metrics."""
+    counts = {}
+    for key, dataset in extended.datasets.items():
+        new = [column for name, column in dataset.columns.items() if name not in base.datasets[key].columns]
+        if new:
+            has_value = [(~np.isnan(column.values)).any(axis=(1, 2)) for column in new]
+            counts[key] = int(np.any(has_value, axis=0).sum())
+    return counts
+
+
+def _name(given: str | None, own: str | None, spec_path: Path, datasets: Mapping[str, object]) -> str:
+    name = given or own
     if not name:
         raise InvalidInputError(f"the table has no name: give --name, or name = … in {spec_path}")
+    try:
+        check_names(name, datasets)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{error}" if given else f"{spec_path}: {error}") from None
     return name
 
 
@@ -136,6 +157,23 @@ def _columns(
     }
 
 
+def _num_values(metrics: _Metrics, layouts: _Layouts, space: SearchSpace, fidelities: tuple[int, ...]) -> int:
+    """Numbers that the arrays of a data set hold, whether the file has them or not."""
+    per_architecture = 0
+    for name, layout in layouts.items():
+        num_epochs = len(fidelities) or 1 if metrics[name].proportional_to_epochs else len(layout)
+        per_architecture += num_epochs * len(next(iter(layout.values())))
+    return per_architecture * space.num_architectures
+
+
+def _check_room(room: int, spec_path: Path) -> None:
+    if room < 0:
+        raise InvalidInputError(
+            f"{spec_path}: architectures × replicates × epochs of all metrics are more than {MOST_VALUES:,} values, "
+            "which is too much for one table: leave out metrics or epochs"
+        )
+
+
 def _check_new(base: Table, dataset: str, metrics: _Metrics, spec_path: Path) -> None:
     if dataset not in base.datasets:
         raise UnknownNameError("data set", dataset, base.datasets, f"table {base.name}")
@@ -157,7 +195,8 @@ def _rows_by_decisions(space: SearchSpace, content: Content, columns: tuple[str,
     """Architectures by columns that hold the choices of a product, in the order of its decisions."""
     import pyarrow.compute as pc
 
-    joined = pc.binary_join_element_wise(*(content.texts[column] for column in columns), ":")
+    separator = space.separator if isinstance(space, ProductSpace) else ":"
+    joined = pc.binary_join_element_wise(*(content.texts[column] for column in columns), separator)
     combined = changed(content, texts={columns[0]: joined})
     return key_rows(space, combined, columns[0], "string")
 

@@ -5,39 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet
 
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.tables.importing.columns import Group, datasets_of, groups_of, guess
 from nasbench_harness.tables.importing.reader import TableFile
+from nasbench_harness.tables.importing.spec import UNCHECKED
 
 _NUM_ROWS = 1_000
-_MOST_REPLICATES = 5  # more columns of one name are taken for epochs
 _KEY_NAMES = re.compile(r"key|arch|hash|string|cell|genotype|config|name|id", re.IGNORECASE)
-# (what the name must contain, role, direction, free), the first that fits
-_ROLES = (
-    (r"(train|cost|time|seconds).*(_s|seconds|time)|cost", "cost", "minimize", False),
-    (r"latency|energy|param|flops|macs|size|memory", "hardware", "minimize", True),
-    (r"test.*(loss|err|perplexity)", "report", "minimize", False),
-    (r"test", "report", "maximize", False),
-    (r"loss|err|perplexity", "search", "minimize", False),
-    (r"acc|val|perf|score", "search", "maximize", False),
-)
+_KEY_WORDS = re.compile(r"(.*[_.\- ])?(key|arch\w*|hash|cell|genotype|config\w*|name|id|index)", re.IGNORECASE)
+_EPOCH_WORDS = re.compile(r"(num[_ ]?)?epochs?", re.IGNORECASE)
 _UNITS = {"ms": "ms", "s": "s", "seconds": "s", "mj": "mJ", "m": "million", "mb": "MB", "time": "s"}
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Columns that are one metric: names by the number they end in, or a single name."""
-
-    name: str
-    columns: tuple[str, ...]
-    is_by_epoch: bool
 
 
 def draft_spec(path: Path) -> str:
@@ -46,12 +25,12 @@ def draft_spec(path: Path) -> str:
     Raises:
         InvalidInputError: The file cannot be read, or has no column of numbers.
     """
-    file = TableFile(path)
-    cells = _first_cells(file)
+    cells = TableFile(path).first_rows(_NUM_ROWS)
     numeric = [name for name, values in cells.items() if values and all(map(_is_number, values))]
     space, used = _space(cells, numeric)
-    groups = _groups([name for name in numeric if name not in used])
-    if not groups:
+    epochs, epoch_columns = _epochs(path, cells, numeric)
+    metrics = [name for name in numeric if name not in used | epoch_columns]
+    if not metrics:
         raise InvalidInputError(f"{path} has no column of numbers that could be a metric")
     lines = [
         f"# Draft for {path.name}, guessed from its header and first rows. Check every line marked CHECK, then:",
@@ -63,32 +42,14 @@ def draft_spec(path: Path) -> str:
         *space,
         "",
         "# CHECK: one file may hold several data sets: one [datasets.NAME] each. The task is called <table>-NAME.",
-        "[datasets.data]",
-        'title = "CHECK: the name that papers print"',
-        "# fidelities = [200]  # CHECK: the epochs after which values were read, where the columns do not say",
-        "",
         "# CHECK unit, direction and role of every metric. Roles: search (validation: what strategies see), report",
         "# (test, sealed), cost (seconds from the start up to each epoch), hardware, proxy. A resolution (grid step of",
-        '# values, e.g. resolution = "100/25000") makes equal accuracies ties. Delete the metrics you do not need.',
-        *_metrics(groups, cells),
+        '# values, e.g. resolution = "100/25000") makes equal accuracies ties; scale = 100 turns fractions into %.',
+        "# Delete the metrics you do not need.",
     ]
+    for dataset, columns in datasets_of(metrics).items():
+        lines += ["", *_dataset(dataset, groups_of(columns), cells, epochs)]
     return "\n".join(lines) + "\n"
-
-
-def _first_cells(file: TableFile) -> dict[str, list[str]]:
-    """Non-empty cells of every column in the first rows, as text."""
-    if file.is_parquet:
-        try:
-            batch = next(pyarrow.parquet.ParquetFile(file.path).iter_batches(_NUM_ROWS), None)
-        except (OSError, pa.ArrowException) as error:
-            raise InvalidInputError(f"cannot read {file.path}: {str(error).partition(chr(10))[0]}") from error
-        columns: Mapping[str, Sequence[Any]] = batch.to_pydict() if batch else {}
-        return {name: [str(value) for value in values if value is not None] for name, values in columns.items()}
-    records = [record for _, record in islice(file.records(), 1, _NUM_ROWS + 1)]
-    return {
-        name: [record[position] for record in records if position < len(record) and record[position] != ""]
-        for position, name in enumerate(file.header)
-    }
 
 
 def _space(cells: Mapping[str, list[str]], numeric: Iterable[str]) -> tuple[list[str], set[str]]:
@@ -100,10 +61,11 @@ def _space(cells: Mapping[str, list[str]], numeric: Iterable[str]) -> tuple[list
                 head = ["[space]", kind, f"key = {_text(name)}"]
                 return [*head, f'key_format = "{key_format}"  # digits, string, or index (official)'], {name, "index"}
     texts = [name for name in cells if name not in set(numeric)]
-    keys = [name for name in texts if cells[name] and len(set(cells[name])) == len(cells[name])]
+    candidates = [*texts, *(name for name in numeric if _is_digit_key(name, cells[name]))]
+    keys = [name for name in candidates if cells[name] and len(set(cells[name])) == len(cells[name])]
     keys.sort(key=lambda name: not _KEY_NAMES.search(name))
     few = [name for name in cells if name not in keys and 1 < len(set(cells[name])) <= _few(cells[name])]
-    few = [name for name in few if name in texts or not _guess(name)[0]]
+    few = [name for name in few if name in texts or not guess(name)[0]]
     if keys:
         decisions = few or keys[:1]
         head = [
@@ -118,81 +80,110 @@ def _space(cells: Mapping[str, list[str]], numeric: Iterable[str]) -> tuple[list
     return [*head, *(lines or ["# CHECK: no column of a few choices was found: decision = [choices]"])], set(few)
 
 
+def _is_digit_key(name: str, values: Sequence[str]) -> bool:
+    """Whether a column of digits names architectures: its name says so, or zeros that a number would not have do."""
+    are_digits = all(value.isascii() and value.isdigit() for value in values)
+    has_zeros = any(len(value) > 1 and value[0] == "0" for value in values)
+    return are_digits and (has_zeros or _KEY_WORDS.fullmatch(name) is not None)
+
+
 def _few(values: list[str]) -> int:
     return max(2, min(20, len(values) // 2))
 
 
-def _groups(columns: list[str]) -> list[_Group]:
-    """Columns whose names differ in the number at their end belong together."""
-    stems: dict[str, list[str]] = {}
-    for column in columns:
-        match = re.fullmatch(r"(.*(?:[_.-]|seed|rep|run|epoch|ep))(\d{1,9})", column, re.IGNORECASE)
-        stems.setdefault(match[1] if match else column, []).append(column)
-    groups = []
-    for stem, names in stems.items():
-        if len(names) == 1:
-            groups.append(_Group(names[0], tuple(names), False))
-        elif len(names) > _MOST_REPLICATES and "seed" not in stem and not any(name.endswith("_0") for name in names):
-            groups.append(_Group(stem, (stem,), True))
-        else:
-            groups.append(_Group(stem, tuple(names), False))
-    return groups
+def _epochs(path: Path, cells: Mapping[str, list[str]], numeric: Iterable[str]) -> tuple[list[int], set[str]]:
+    """Epochs that a column tells, and that column: its one value holds for all rows."""
+    for name in numeric:
+        if not _EPOCH_WORDS.fullmatch(name) or not all(value.isdigit() for value in cells[name]):
+            continue
+        values = sorted({int(value) for value in cells[name]})
+        if len(values) == 1 and values[0]:
+            return values, {name}
+        keys = [cells[key] for key in cells if _KEY_WORDS.fullmatch(key)]
+        if keys and len(set(keys[0])) < len(keys[0]):
+            raise InvalidInputError(
+                f"{path} has a row for each architecture and value of {name!r}: make it one row for each architecture, "
+                "with one column for each epoch (pandas: DataFrame.pivot)"
+            )
+    return [], set()
 
 
-def _metrics(groups: list[_Group], cells: Mapping[str, list[str]]) -> list[str]:
-    guesses = [_guess(group.name) for group in groups]
+def _dataset(name: str, groups: list[Group], cells: Mapping[str, list[str]], epochs: list[int]) -> list[str]:
+    key = _identifier(name, "-") if name else "data"
+    title = f"{UNCHECKED}: the name that papers print{f', for {name}' if name else ''}"
+    lines = [f"[datasets.{_key(key)}]", f"title = {_text(title)}"]
+    if epochs:
+        lines.append(f"fidelities = {epochs}  # CHECK: the epochs after which values were read")
+    elif not any(group.is_by_epoch for group in groups):
+        lines.append("# fidelities = [200]  # CHECK: the epochs after which values were read")
+    return [*lines, *_metrics(key, groups, cells)]
+
+
+def _metrics(dataset: str, groups: list[Group], cells: Mapping[str, list[str]]) -> list[str]:
+    guesses = [guess(group.name) for group in groups]
     if not any(role == "search" for role, _, _ in guesses):
         guesses[0] = ("search", "maximize", False)
-    lines, taken = [], set()
+    lines: list[str] = []
+    taken: set[str] = set()
     for group, (role, direction, is_free) in zip(groups, guesses, strict=True):
         name = _identifier(group.name, "_")
         while name in taken:
             name += "_2"
         taken.add(name)
-        lines += ["", f"[datasets.data.metrics.{name}]"]
-        if group.is_by_epoch:
-            lines.append(f"prefix = {_text(group.columns[0])}  # CHECK: the number that follows is the epoch")
-        else:
-            is_many = len(group.columns) > 1
-            lines.append(f"columns = {json.dumps(group.columns)}" + ("  # CHECK: replicates" if is_many else ""))
+        lines += ["", f"[datasets.{_key(dataset)}.metrics.{name}]", _columns(group)]
         lines += [
             f'unit = "{_unit(group, cells)}"',
             f'direction = "{direction}"',
             f'role = "{role}"' if role else 'role = "proxy"  # CHECK: the name tells nothing',
         ]
-        if is_free:
+        if is_free and role:
             lines.append("free = true  # strategies may read it without a query")
         if _has_gaps(group, cells):
             lines.append("may_be_missing = true  # CHECK: cells are empty")
+        if _has_marker(group, cells):
+            lines.append("missing_value = -1  # CHECK: the only negative value")
         if role == "cost" and any(other.is_by_epoch for other in groups) and not group.is_by_epoch:
             lines.append("proportional_to_epochs = true  # CHECK: the cost of the whole training, growing evenly")
     return lines
 
 
-def _guess(name: str) -> tuple[str, str, bool]:
-    for pattern, role, direction, is_free in _ROLES:
-        if re.search(pattern, name, re.IGNORECASE):
-            return role, direction, is_free
-    return "", "maximize", False
+def _columns(group: Group) -> str:
+    if group.prefix:
+        return f"prefix = {_text(group.prefix)}  # CHECK: the number that follows is the epoch"
+    if group.is_by_epoch:
+        by_epoch = ", ".join(f"{epoch} = {_names(names)}" for epoch, names in group.columns.items())
+        return f"columns = {{ {by_epoch} }}  # CHECK: columns of each epoch"
+    names = group.names()
+    return f"columns = {_names(names)}" + ("  # CHECK: replicates" if len(names) > 1 else "")
 
 
-def _unit(group: _Group, cells: Mapping[str, list[str]]) -> str:
+def _unit(group: Group, cells: Mapping[str, list[str]]) -> str:
     last = re.split(r"[_\W]+", group.name.lower().rstrip("_0123456789"))[-1]
-    if last in _UNITS or _guess(group.name)[0] == "cost":
+    if last in _UNITS or guess(group.name)[0] == "cost":
         return _UNITS.get(last, "s")
-    values = [float(value) for name in _names(group, cells) for value in cells[name]]
+    values = [float(value) for name in group.names() for value in cells[name]]
     is_share = bool(values) and max(values) <= 1
-    return ("fraction" if is_share else "%") if _guess(group.name)[0] in ("search", "report") else "1"
+    return ("fraction" if is_share else "%") if guess(group.name)[0] in ("search", "report") else "1"
 
 
-def _has_gaps(group: _Group, cells: Mapping[str, list[str]]) -> bool:
+def _has_gaps(group: Group, cells: Mapping[str, list[str]]) -> bool:
     most = max(map(len, cells.values()))
-    return any(len(cells[name]) < most for name in _names(group, cells))
+    return any(len(cells[name]) < most for name in group.names())
 
 
-def _names(group: _Group, cells: Mapping[str, list[str]]) -> list[str]:
-    """All columns of a metric."""
-    return [name for name in cells if name.startswith(group.columns[0])] if group.is_by_epoch else list(group.columns)
+def _has_marker(group: Group, cells: Mapping[str, list[str]]) -> bool:
+    """Whether -1 stands among values that are positive otherwise."""
+    values = {float(value) for name in group.names() for value in cells[name]}
+    return -1.0 in values and all(value > 0 for value in values - {-1.0}) and len(values) > 1
+
+
+def _names(names: Sequence[str]) -> str:
+    return json.dumps(list(names), ensure_ascii=False)
+
+
+def _key(text: str) -> str:
+    """A key of TOML, quoted if it must be."""
+    return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else _text(text)
 
 
 def _identifier(text: str, filler: str) -> str:

@@ -79,6 +79,12 @@ def column_of(
     """
     order = sorted(layout, key=lambda epoch: epoch or 0)
     in_file = np.stack([np.stack([content.numbers[c] for c in layout[e]], axis=1) for e in order], axis=2)
+    if not spec.may_be_missing:
+        _refuse_gaps(layout, order, content, in_file)
+    if spec.missing_value is not None:
+        in_file[in_file == spec.missing_value] = np.nan
+    if spec.scale != 1:
+        in_file = in_file * spec.scale.numerator / spec.scale.denominator
     for position, epoch in enumerate(order):
         for replicate, column in enumerate(layout[epoch]):
             _check(spec, content, column, in_file[:, replicate, position])
@@ -134,9 +140,14 @@ def _epochs(prefix: str, file: TableFile) -> dict[int, str]:
     return found
 
 
+def _refuse_gaps(layout: Layout, order: list[int | None], content: Content, in_file: Floats) -> None:
+    for position, epoch in enumerate(order):
+        for replicate, column in enumerate(layout[epoch]):
+            is_empty = np.isnan(in_file[:, replicate, position])
+            content.refuse(is_empty, column, "is empty; where values may be missing say may_be_missing = true")
+
+
 def _check(spec: MetricSpec, content: Content, column: str, values: Floats) -> None:
-    if not spec.may_be_missing:
-        content.refuse(np.isnan(values), column, "is empty; where values may be missing say may_be_missing = true")
     if spec.resolution is None:
         return
     steps = values * spec.resolution.denominator / spec.resolution.numerator

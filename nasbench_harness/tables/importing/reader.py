@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,9 +20,21 @@ import pyarrow.parquet
 
 from nasbench_harness.arrays import Bools, Floats
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.untrusted import bounded_lines, one_line, refuse_special_file
 
 _EMPTY = ("", "NaN", "nan", "NA")  # cells without a value
 _EXACT = 2**53  # whole numbers up to here are exact as floats
+_MOST_ROWS = 10_000_000
+_MOST_CELLS = 1 << 27  # cells of the columns that are read: 1 GiB of numbers
+_MOST_TEXT_BYTES = 1 << 30  # of all keys together
+_LONGEST_LINE = 4 << 20
+_LARGEST_FILE = 8 << 30
+# A compressed file may hold so many times its own size, and so many bytes more; genuine tables stay below 30 times.
+_MOST_EXPANSION = 100
+_FREE_EXPANSION = 64 << 20
+_MOST_REPEATED = 1 << 28  # bytes of a dictionary times rows: below, the texts cannot be longer than allowed
+# Encodings of Parquet whose text is no longer than a page of the file says.
+_PLAIN_ENCODINGS = {"PLAIN", "PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE", "BIT_PACKED", "DELTA_LENGTH_BYTE_ARRAY"}
 _BROKEN = (OSError, EOFError, zlib.error, UnicodeError, csv.Error, pa.ArrowException)
 
 
@@ -45,7 +58,7 @@ class Content:
 
     def error(self, row: int, column: str, message: str) -> InvalidInputError:
         """The mistake in a cell, with its place."""
-        return InvalidInputError(f"{self.path}, {self.place(row)}, column {column!r}: {message}")
+        return InvalidInputError(f"{self.path}, {self.place(row)}, column {column!r}: {one_line(message)}")
 
     def refuse(self, wrong: Bools, column: str, message: str | Callable[[int], str]) -> None:
         """Raise InvalidInputError for the first row that is ``wrong`` (num_rows,)."""
@@ -67,6 +80,8 @@ class TableFile:
         if not self.is_parquet and not path.name.lower().endswith((".csv", ".csv.gz")):
             raise InvalidInputError(f"{path} is neither .csv, .csv.gz nor .parquet")
         try:
+            refuse_special_file(path)
+            self._check_size(path.stat().st_size)
             self.header = self._read_header()
         except _BROKEN as error:
             raise self._unreadable(error) from error
@@ -114,18 +129,40 @@ class TableFile:
         )
         for name, text in content.texts.items():
             content.refuse(np.asarray(pc.equal(text, "")), name, "is empty")
+            is_strange = ~np.asarray(pc.utf8_is_printable(text))
+            content.refuse(is_strange, name, "holds a line break or another invisible character")
         for name, values in content.numbers.items():
             content.refuse(np.isinf(values), name, "infinity is no value")
         return content
 
     def records(self) -> Iterator[tuple[int, list[str]]]:
         """(number of its last line, cells) of every record of a CSV file that is not blank; the header comes first."""
-        opened = gzip.open if self.path.suffix.lower() == ".gz" else open
-        with opened(self.path, "rt", encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=self.delimiter)
+        with io.TextIOWrapper(io.BufferedReader(self._bytes()), encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(bounded_lines(file, self.path, _LONGEST_LINE), delimiter=self.delimiter)
             for record in reader:
                 if record:
                     yield reader.line_num, record
+
+    def first_rows(self, num_rows: int) -> dict[str, list[str]]:
+        """Non-empty cells of every column in the first rows, as text.
+
+        Raises:
+            InvalidInputError: The file cannot be read.
+        """
+        try:
+            if self.is_parquet:
+                with pyarrow.parquet.ParquetFile(self.path) as file:
+                    self._check_parquet(file, set(self.header))
+                    batch = next(file.iter_batches(num_rows, use_threads=False), None)
+                columns = batch.to_pydict() if batch else {}
+                return {name: [str(value) for value in values if value is not None] for name, values in columns.items()}
+            records = [record for _, record in islice(self.records(), 1, num_rows + 1)]
+        except _BROKEN as error:
+            raise self._unreadable(error) from error
+        return {
+            name: [record[position] for record in records if position < len(record) and record[position] != ""]
+            for position, name in enumerate(self.header)
+        }
 
     def _read_header(self) -> list[str]:
         if self.is_parquet:
@@ -135,20 +172,88 @@ class TableFile:
             raise InvalidInputError(f"{self.path} is empty: its first line must name the columns")
         return first[1]
 
+    def _bytes(self) -> _Unpacked:
+        return _Unpacked(self.path, self.path.suffix.lower() == ".gz")
+
+    def _check_size(self, size: int) -> None:
+        if size > _LARGEST_FILE:
+            raise InvalidInputError(f"{self.path} has {size:,} bytes, more than {_LARGEST_FILE >> 30} GiB")
+
+    def _check_shape(self, num_rows: int, num_columns: int) -> None:
+        if num_rows > _MOST_ROWS or num_rows * num_columns > _MOST_CELLS:
+            raise InvalidInputError(
+                f"{self.path}: {num_columns:,} columns of more than {min(_MOST_ROWS, _MOST_CELLS // num_columns):,} "
+                f"rows are too much for one import (at most {_MOST_ROWS:,} rows and {_MOST_CELLS:,} cells)"
+            )
+
+    def _check_texts(self, num_bytes: int) -> None:
+        if num_bytes > _MOST_TEXT_BYTES:
+            raise InvalidInputError(f"{self.path}: its texts are longer than {_MOST_TEXT_BYTES >> 30} GiB together")
+
     def _read_csv(self, texts: list[str], numbers: list[str]) -> Any:
-        return pyarrow.csv.read_csv(
-            self.path,
-            read_options=pyarrow.csv.ReadOptions(use_threads=False),
+        """The columns, read piece by piece, so that a file of any length needs no more memory than is allowed."""
+        batches, num_rows, text_bytes = [], 0, 0
+        with pyarrow.csv.open_csv(
+            pa.PythonFile(self._bytes(), mode="r"),
+            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=2 * _LONGEST_LINE),
             parse_options=pyarrow.csv.ParseOptions(delimiter=self.delimiter),
             convert_options=pyarrow.csv.ConvertOptions(
                 include_columns=texts + numbers,
                 null_values=list(_EMPTY),
                 column_types={**dict.fromkeys(texts, pa.string()), **dict.fromkeys(numbers, pa.float64())},
             ),
-        )
+        ) as reader:
+            for batch in reader:
+                num_rows += batch.num_rows
+                text_bytes += sum(batch.column(name).nbytes for name in texts)
+                self._check_shape(num_rows, len(texts) + len(numbers))
+                self._check_texts(text_bytes)
+                batches.append(batch)
+            return pa.Table.from_batches(batches, reader.schema)
 
     def _read_parquet(self, columns: list[str]) -> Any:
-        return pyarrow.parquet.read_table(self.path, columns=columns, partitioning=None)
+        with pyarrow.parquet.ParquetFile(self.path) as file:
+            self._check_parquet(file, set(columns))
+            return file.read(columns, use_threads=False)
+
+    def _check_parquet(self, file: Any, columns: set[str]) -> None:
+        """Refuse a file that promises more than fits, before any of it is unpacked."""
+        metadata = file.metadata
+        self._check_shape(metadata.num_rows, len(columns))
+        num_bytes = 0
+        for group in range(metadata.num_row_groups):
+            for position in range(metadata.num_columns):
+                chunk = metadata.row_group(group).column(position)
+                if chunk.path_in_schema.partition(".")[0] not in columns:
+                    continue
+                num_bytes += chunk.total_uncompressed_size
+                is_text = chunk.physical_type == "BYTE_ARRAY"
+                if is_text and not set(chunk.encodings) <= _PLAIN_ENCODINGS:
+                    raise InvalidInputError(
+                        f"{self.path}: column {chunk.path_in_schema!r} is encoded as {', '.join(chunk.encodings)}: "
+                        "write the file with the default encodings of pyarrow or pandas"
+                    )
+                if is_text:  # a dictionary's entry may stand in every row
+                    self._check_repeated(chunk, metadata.row_group(group).num_rows)
+        self._check_texts(num_bytes)
+
+    def _check_repeated(self, chunk: Any, num_rows: int) -> None:
+        is_dictionary = chunk.dictionary_page_offset is not None
+        if is_dictionary and chunk.total_uncompressed_size * num_rows > _MOST_REPEATED:
+            self._check_texts(self._text_bytes(chunk.path_in_schema))
+
+    def _text_bytes(self, column: str) -> int:
+        """Bytes of a text column if every row had its own copy, measured without making these copies."""
+        table = pyarrow.parquet.read_table(
+            self.path, columns=[column], read_dictionary=[column], partitioning=None, use_threads=False
+        )
+        total = 0
+        for chunk in table.column(column).chunks:
+            if not pa.types.is_dictionary(chunk.type):
+                continue
+            lengths = pc.fill_null(pc.binary_length(chunk.dictionary), 0)
+            total += pc.sum(pc.take(lengths, chunk.indices)).as_py() or 0
+        return int(total)
 
     def _as_text(self, name: str, column: Any) -> Any:
         kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
@@ -175,7 +280,10 @@ class TableFile:
     def _place(self, row: int) -> str:
         if self.is_parquet:
             return f"row {row + 1}"
-        line, _ = next(islice(self.records(), row + 1, None), (row + 2, []))
+        try:
+            line, _ = next(islice(self.records(), row + 1, None), (row + 2, []))
+        except _BROKEN:  # Python's reader refuses some files that pyarrow's reads
+            return f"row {row + 1}"
         return f"line {line}"
 
     def _first_bad_record(self, numbers: list[str]) -> InvalidInputError | None:
@@ -201,7 +309,35 @@ class TableFile:
             reason = "it is not UTF-8 text"
         else:
             reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).partition("\n")[0]
-        return InvalidInputError(f"cannot read {self.path}: {reason[:200]}")
+        return InvalidInputError(f"cannot read {self.path}: {one_line(reason, 200)}")
+
+
+class _Unpacked(io.RawIOBase):
+    """The bytes of a file, unpacked if it is compressed; a file that unpacks to far more than its size is refused."""
+
+    def __init__(self, path: Path, is_packed: bool) -> None:
+        super().__init__()
+        self._path = path
+        self._file = gzip.open(path, "rb") if is_packed else path.open("rb")  # noqa: SIM115 - closed with this object
+        room = path.stat().st_size * _MOST_EXPANSION + _FREE_EXPANSION
+        self._room = min(room, _LARGEST_FILE) if is_packed else _LARGEST_FILE
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._file.read(len(buffer))
+        buffer[: len(piece)] = piece
+        self._room -= len(piece)
+        if self._room < 0:
+            raise InvalidInputError(
+                f"{self._path} unpacks to more than {_MOST_EXPANSION} times its size: if that is right, unpack it first"
+            )
+        return len(piece)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _is_number(cell: str) -> bool:

@@ -19,9 +19,10 @@ from nasbench_harness.tables.importing.spec import SpaceSpec
 
 def text_columns(spec: SpaceSpec) -> tuple[str, ...]:
     """Columns that are read as text."""
+    classes = (spec.classes,) if spec.classes is not None else ()
     if spec.key is None:
-        return tuple(spec.decisions)
-    return () if _is_index(spec) else (spec.key, *spec.columns)
+        return (*spec.decisions, *classes)
+    return () if _is_index(spec) else (spec.key, *spec.columns, *classes)
 
 
 def number_columns(spec: SpaceSpec) -> tuple[str, ...]:
@@ -91,19 +92,37 @@ def _positions(content: Content, column: str, names: Sequence[str], message: str
 
 
 def _product(spec: SpaceSpec, content: Content, name: str) -> tuple[SearchSpace, Ints]:
-    space = ProductSpace(name, list(spec.decisions.values()))
+    decisions = list(spec.decisions.values())
+    space = ProductSpace(name, decisions, separator=spec.separator if spec.key is not None else ":")
+    rows = _product_rows(spec, space, content, name)
+    if spec.classes is None:
+        return space, rows
+    return ProductSpace(name, decisions, separator=space.separator, classes=_classes(spec, content, rows, space)), rows
+
+
+def _classes(spec: SpaceSpec, content: Content, rows: Ints, space: SearchSpace) -> Ints:
+    """Smallest index of the architectures that the file says are the same network, (num_architectures,)."""
+    classes = np.arange(space.num_architectures)
+    same = np.asarray(_encoded(content.texts[str(spec.classes)]).indices)
+    first = np.full(int(same.max()) + 1, space.num_architectures)
+    np.minimum.at(first, same, rows)
+    classes[rows] = first[same]
+    return classes
+
+
+def _product_rows(spec: SpaceSpec, space: ProductSpace, content: Content, name: str) -> Ints:
     if spec.key is not None:
         keys = list(map(spec.separator.join, product(*spec.decisions.values())))
         if len(set(keys)) < len(keys):
             raise InvalidInputError(
                 f"with the separator {spec.separator!r} two architectures of space {name} have the same key"
             )
-        return space, _positions(content, spec.key, keys, f"is no architecture of the space {name}, e.g. {keys[0]!r}")
+        return _positions(content, spec.key, keys, f"is no architecture of the space {name}, e.g. {keys[0]!r}")
     choices = [
         _positions(content, decision, names, f"is no choice of {decision} ({', '.join(names)[:80]})")
         for decision, names in spec.decisions.items()
     ]
-    return space, space.from_choices(np.stack(choices, axis=1))
+    return space.from_choices(np.stack(choices, axis=1))
 
 
 def _listed(spec: SpaceSpec, content: Content, name: str) -> tuple[SearchSpace, Ints]:
@@ -125,7 +144,11 @@ def _listed(spec: SpaceSpec, content: Content, name: str) -> tuple[SearchSpace, 
     rows = np.arange(content.num_rows)
     if content.num_rows < 2:
         raise InvalidInputError(f"{content.path}: a list needs at least two architectures")
-    return ListSpace(name, keys.to_pylist(), decisions, choices), rows
+    space = ListSpace(name, keys.to_pylist(), decisions, choices)
+    if spec.classes is not None:
+        classes = _classes(spec, content, rows, space)
+        space = ListSpace(name, keys.to_pylist(), decisions, choices, classes)
+    return space, rows
 
 
 def _encoded(texts: Any) -> Any:

@@ -10,14 +10,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.spaces.product import MOST_ARCHITECTURES
 from nasbench_harness.tables.table import Direction, Role
+from nasbench_harness.untrusted import fault_of_text, read_text
 
+UNCHECKED = "CHECK"  # begins the texts of a draft that only its user knows
 _MAX_EPOCH = 10**9
 _MAX_GRID = 10**12
-_LARGEST = 10_000_000  # architectures of a product: a table has a row for each of them
+_MOST_BYTES = 1 << 20
 _GRID = re.compile(r"\d{1,15}(/\d{1,15}|\.\d{1,15})?")
 
 
@@ -51,7 +54,7 @@ def _names(value: Any) -> tuple[str, ...]:
 
 
 def _resolution(value: Any) -> Fraction:
-    """A decimal or a fraction such as "100/25000", exactly."""
+    """A positive decimal or a fraction such as "100/25000", exactly."""
     text = str(Fraction(repr(value))) if isinstance(value, float) and 1e-12 <= value <= 1e12 else str(value)
     if isinstance(value, bool) or not _GRID.fullmatch(text) or re.search("/0+$", text):
         raise ValueError(f'a resolution is a positive number or a fraction such as "100/25000", not {value!r}')
@@ -74,6 +77,18 @@ def _choices(value: Any) -> dict[str, tuple[str, ...]]:
     return {name: tuple(map(str, choices)) for name, choices in value.items()}
 
 
+def _plain(text: str) -> str:
+    """A text that is printed; not one that a draft left open."""
+    if text.startswith(UNCHECKED):
+        raise ValueError(f"it still says {UNCHECKED}, as the draft does: replace it by the truth")
+    if fault := fault_of_text(text):
+        raise ValueError(f"it {fault}: write plain text on one line")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_plain)]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -88,6 +103,7 @@ class SpaceSpec(_Part):
         decisions: Choices of each decision (product). Without ``key``, the decisions are columns of the file.
         separator: What stands between the choices in the key column of a product.
         columns: Columns that hold the decisions (list).
+        classes: Column with the same text for architectures that are the same network.
         name: Name of the space; default: the table's.
         num_architectures: Expected number of architectures.
     """
@@ -98,6 +114,7 @@ class SpaceSpec(_Part):
     decisions: Annotated[dict[str, tuple[str, ...]], PlainValidator(_choices)] = Field(default_factory=dict)
     separator: str = ":"
     columns: Annotated[tuple[str, ...], PlainValidator(_names)] = ()
+    classes: str | None = None
     name: str = ""
     num_architectures: int | None = None
 
@@ -105,8 +122,8 @@ class SpaceSpec(_Part):
     def _check(self) -> SpaceSpec:
         own = {
             "nasbench201": {"key_format"},
-            "product": {"decisions", "separator", "name"},
-            "list": {"columns", "name"},
+            "product": {"decisions", "separator", "classes", "name"},
+            "list": {"columns", "classes", "name"},
         }[self.kind]
         foreign = self.model_fields_set - own - {"kind", "key", "num_architectures"}
         if foreign:
@@ -116,8 +133,10 @@ class SpaceSpec(_Part):
         if self.kind == "product" and not self.decisions:
             raise ValueError("the kind product needs decisions, e.g. decisions = { depth = [2, 4, 8] }")
         size = math.prod(map(len, self.decisions.values()))
-        if size > _LARGEST:
-            raise ValueError(f"all combinations are {size:,} architectures, more than {_LARGEST:,}: use the kind list")
+        if size > MOST_ARCHITECTURES:
+            raise ValueError(
+                f"all combinations are {size:,} architectures, more than {MOST_ARCHITECTURES:,}: use the kind list"
+            )
         if self.kind == "list" and not self.columns:
             raise ValueError("the kind list needs columns = the columns that describe an architecture")
         return self
@@ -135,23 +154,29 @@ class MetricSpec(_Part):
         free: Readable by strategies without a query (hardware and proxy only).
         resolution: Grid step; values are rounded to it and must lie on it.
         may_be_missing: Empty cells are missing values; by default they are mistakes.
+        missing_value: A number that stands for a missing value in the file, e.g. -1.
+        scale: Factor that turns the file's numbers into the unit, e.g. 100 for fractions.
         proportional_to_epochs: The columns hold the cost of the whole training, which grows evenly (cost only).
     """
 
     columns: Annotated[dict[int | None, tuple[str, ...]], PlainValidator(_columns)] = Field(default_factory=dict)
     prefix: Annotated[tuple[str, ...], PlainValidator(_names)] = ()
-    unit: str
+    unit: Text
     direction: Direction
     role: Role
     free: bool = False
     resolution: Annotated[Fraction | None, PlainValidator(_resolution)] = None
     may_be_missing: bool = False
+    missing_value: float | None = None
+    scale: Annotated[Fraction, PlainValidator(_resolution)] = Fraction(1)
     proportional_to_epochs: bool = False
 
     @model_validator(mode="after")
     def _check(self) -> MetricSpec:
         if bool(self.columns) == bool(self.prefix):
             raise ValueError("give either columns or prefix")
+        if self.missing_value is not None and not math.isfinite(self.missing_value):
+            raise ValueError(f"missing_value must be a finite number, not {self.missing_value}")
         if self.free and self.role not in ("hardware", "proxy"):
             raise ValueError(f"only hardware and proxy metrics may be free, not {self.role}")
         if self.proportional_to_epochs and (self.role != "cost" or list(self.columns) != [None]):
@@ -162,7 +187,7 @@ class MetricSpec(_Part):
 class DatasetSpec(_Part):
     """One data set: title, epochs of the fidelity axis (default: from the columns), metrics."""
 
-    title: str
+    title: Text
     fidelities: list[int] = Field(default_factory=list)
     metrics: dict[str, MetricSpec] = Field(min_length=1)
 
@@ -183,9 +208,9 @@ class ImportSpec(_Part):
     """A table file and what its columns mean."""
 
     name: str | None = None
-    source: str = Field(min_length=1)
-    license: str = Field(min_length=1)
-    version: str = ""
+    source: Text = Field(min_length=1)
+    license: Text = Field(min_length=1)
+    version: Text = ""
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     space: SpaceSpec
     datasets: dict[str, DatasetSpec] = Field(min_length=1)
@@ -200,8 +225,8 @@ class ExtendSpec(_Part):
     """
 
     name: str | None = None
-    source: str = Field(min_length=1)
-    license: str = Field(min_length=1)
+    source: Text = Field(min_length=1)
+    license: Text = Field(min_length=1)
     delimiter: str = Field(default=",", min_length=1, max_length=1)
     key: Annotated[tuple[str, ...], PlainValidator(_names)]
     key_format: Literal["digits", "string", "index"] = "string"
@@ -219,7 +244,7 @@ def read_spec(path: Path, kind: type[Spec]) -> Spec:
         UnknownNameError: A key does not exist.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, _MOST_BYTES)
         content = tomllib.loads(text)
     except OSError as error:
         raise InvalidInputError(f"cannot read the specification {path}: {error.strerror}") from error
