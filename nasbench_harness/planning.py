@@ -14,7 +14,7 @@ from nasbench_harness.engine.limits import check_limit
 from nasbench_harness.engine.references import Entry, parse_entry, resolve_all, strategy_entry_points
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.ledger import Ledger
-from nasbench_harness.evaluation.task import Task, all_task_names
+from nasbench_harness.evaluation.task import Task, all_task_names, check_task_name
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.identity import study_id
 from nasbench_harness.store.locks import Presence, updating
@@ -228,10 +228,9 @@ def task_list(tasks: Iterable[str] | None, folder: StudyFolder | None = None) ->
     if not names:
         raise InvalidInputError("no tasks given: name at least one")
     for name in names:
-        if name not in all_task_names():
-            if folder is not None:
-                check_task_exists(folder, name, ())
-            raise UnknownNameError("task", name, all_task_names())
+        if folder is not None:
+            check_task_exists(folder, name, all_task_names())
+        check_task_name(name)
         if names.count(name) > 1:
             raise InvalidInputError(f"task {name} is named twice")
     return names

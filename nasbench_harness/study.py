@@ -559,8 +559,9 @@ def load_tasks(folder: StudyFolder, names: Sequence[str], protocol: Protocol) ->
         try:
             tasks.append(load_task(name, protocol.fidelity))
         except InvalidInputError:  # perhaps it is another table, which lacks what the study needs
-            if name in task_names():
-                check_digest(folder, name, load_table(split_task_name(name)[0]))
+            whole = name.partition("@")[0]
+            if whole in task_names():
+                check_digest(folder, name, load_table(split_task_name(whole)[0]))
             raise
         check_digest(folder, name, tasks[-1].table)
     return tasks

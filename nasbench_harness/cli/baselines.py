@@ -32,10 +32,11 @@ def save_baseline(
     """
     from nasbench_harness import api
     from nasbench_harness.engine.references import split_list
+    from nasbench_harness.evaluation.task import split_task_names
 
     paths = api.save_baseline(
         None if strategies is None else split_list(strategies),
-        None if tasks is None else split_list(tasks),
+        None if tasks is None else split_task_names(tasks),
         folder,
         seeds=seeds,
         study_seed=study_seed,
@@ -75,10 +76,11 @@ def check_baseline(
     """
     from nasbench_harness import api
     from nasbench_harness.engine.references import split_list
+    from nasbench_harness.evaluation.task import split_task_names
 
     checks = api.check_baseline(
         None if strategies is None else split_list(strategies),
-        None if tasks is None else split_list(tasks),
+        None if tasks is None else split_task_names(tasks),
         folder,
         margin=margin,
         alpha=alpha,

@@ -43,6 +43,7 @@ def run_study(
     from nasbench_harness.engine.execution import Rules
     from nasbench_harness.engine.references import Entry, parse_entry, split_list
     from nasbench_harness.evaluation.protocol import Protocol
+    from nasbench_harness.evaluation.task import split_task_names
     from nasbench_harness.store.record import StudyFile, read_study_file
 
     file = read_study_file(config) if config is not None else StudyFile()
@@ -56,7 +57,7 @@ def run_study(
         entries = [parse_entry(part) for part in split_list(strategies)]
     elif file.strategies is not None:
         entries = [Entry(**entry) for entry in file.strategies]
-    names = split_list(tasks) if tasks is not None else file.tasks
+    names = split_task_names(tasks) if tasks is not None else file.tasks
     if suite is not None:
         if tasks is not None:
             raise InvalidInputError("--suite and --tasks both name the tasks: give one of them")

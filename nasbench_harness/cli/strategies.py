@@ -61,16 +61,16 @@ def check_strategy(strategy: str, tasks: str | None, max_seconds: float, as_json
     STRATEGY is written as for compare: [label=]reference[(key=value, …)].
     """
     from nasbench_harness.engine.limits import check_limit
-    from nasbench_harness.engine.references import parse_entry, resolve, split_list
-    from nasbench_harness.tables.registry import split_task_name
+    from nasbench_harness.engine.references import parse_entry, resolve
+    from nasbench_harness.evaluation.task import check_task_name, split_task_names
     from nasbench_harness.testing import StrategyContract, run_contract
 
     check_limit(max_seconds, "max_seconds")
     members: dict[str, Any] = {"strategy": strategy, "max_seconds": max_seconds}
     if tasks is not None:
-        members["tasks"] = tuple(split_list(tasks))
+        members["tasks"] = tuple(split_task_names(tasks))
         for task in members["tasks"]:
-            split_task_name(task)
+            check_task_name(task)
     label = resolve(parse_entry(strategy)).label
     findings = run_contract(type("Checked", (StrategyContract,), members)())
     broken = [finding for finding in findings if finding.failure]

@@ -11,7 +11,7 @@ import click
 
 from nasbench_harness.cli.base import Group, json_option, main
 from nasbench_harness.cli.progress import counted
-from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.errors import HarnessError, InvalidInputError
 
 if TYPE_CHECKING:
     from nasbench_harness.tables.table import Table
@@ -103,9 +103,14 @@ def table_info(name: str, as_json: bool) -> None:
 
 
 @tables.command("import", short_help="Import a table from a file or an official archive.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--spec", type=click.Path(path_type=Path), help="Specification (TOML) of a CSV or Parquet; see init-spec."
+)
+@click.option(
+    "--from-api",
+    metavar="MODULE:ATTRIBUTE",
+    help="Instead of FILE: an object of nas_bench_201 or nats_bench, or a function that returns one.",
 )
 @click.option("--name", help="Name of the table.  [default: the specification's, or the official archive's]")
 @click.option(
@@ -114,16 +119,32 @@ def table_info(name: str, as_json: bool) -> None:
 @click.option("--replace", is_flag=True, help="Take the place of another table of this name.")
 @json_option
 def import_command(
-    file: Path, spec: Path | None, name: str | None, schedules: str | None, replace: bool, as_json: bool
+    file: Path | None,
+    spec: Path | None,
+    from_api: str | None,
+    name: str | None,
+    schedules: str | None,
+    replace: bool,
+    as_json: bool,
 ) -> None:
     """Import a CSV or Parquet file, or without --spec an official archive: its data sets become tasks.
 
     Official archives are NAS-Bench-201-*.pth, NATS-Bench's *-simple folders and .tar files, and NATS-*.pickle.pbz2.
     """
-    if spec is None:
+    if (file is None) == (from_api is None):
+        raise InvalidInputError("name either FILE or --from-api MODULE:ATTRIBUTE")
+    wanted = [schedule.strip() for schedule in schedules.split(",")] if schedules is not None else []
+    if file is None:
+        from nasbench_harness.tables.archives.api_objects import table_from_api
+
+        if spec is not None:
+            raise InvalidInputError("--spec goes with FILE: leave it or --from-api out")
+        api = _official_object(str(from_api))
+        with counted("architectures") as progress:
+            table = table_from_api(api, name, schedules=wanted, replace=replace, progress=progress)
+    elif spec is None:
         from nasbench_harness.tables.archives.importer import import_archive
 
-        wanted = [schedule.strip() for schedule in schedules.split(",")] if schedules is not None else []
         with counted("architectures") as progress:
             table = import_archive(file, name, schedules=wanted, replace=replace, progress=progress)
     elif schedules is not None:
@@ -231,6 +252,21 @@ def remove_command(name: str) -> None:
 
     remove_table(name)
     click.echo(f"removed {name}")
+
+
+def _official_object(reference: str) -> Any:
+    from nasbench_harness.engine.references import import_reference
+
+    place = f"--from-api {reference}"
+    if not all(reference.partition(":")):
+        raise InvalidInputError(f"{place}: write module:attribute")
+    found = import_reference(place, reference)
+    if not callable(found):
+        return found
+    try:
+        return found()
+    except Exception as error:
+        raise HarnessError(f"{place}: calling it failed with {type(error).__name__}: {error}") from error
 
 
 def _print_imported(table: Table, as_json: bool) -> None:

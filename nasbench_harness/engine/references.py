@@ -249,14 +249,23 @@ def _find(use: str | Callable[..., Any]) -> tuple[str, Callable[..., Any]]:
                 reference = name
         return reference, _checked(reference, use)
     if ":" in use:
-        return use, _checked(use, _import(use))
+        return use, _checked(use, import_reference(f"strategy {use}", use))
     if use not in strategy_entry_points():
         advice = "" if _REGISTERED.fullmatch(use) else "; code of your own is written module:attribute"
         raise UnknownNameError("strategy", use, strategy_entry_points(), advice=advice)
     return use, _checked(use, strategy_entry_points()[use].load())
 
 
-def _import(reference: str) -> Any:
+def import_reference(place: str, reference: str) -> Any:
+    """The object that ``module:attribute`` names; the current folder is searched first.
+
+    Args:
+        place: Beginning of error messages.
+        reference: The text.
+
+    Raises:
+        HarnessError: There is no such module or attribute, or importing it failed.
+    """
     module_name, _, attribute = reference.partition(":")
     if sys.path[:1] != [""] and str(Path.cwd()) not in sys.path[:1]:
         sys.path.insert(0, str(Path.cwd()))
@@ -265,16 +274,12 @@ def _import(reference: str) -> Any:
             target: Any = import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise HarnessError(
-                f"strategy {reference}: importing {module_name} needs {error.name}: install it"
-            ) from None
+            raise HarnessError(f"{place}: importing {module_name} needs {error.name}: install it") from None
         raise InvalidInputError(
-            f"strategy {reference}: no module {error.name!r} in {Path.cwd()} or among the installed packages"
+            f"{place}: no module {error.name!r} in {Path.cwd()} or among the installed packages"
         ) from None
     except Exception as error:
-        raise HarnessError(
-            f"strategy {reference}: importing {module_name} failed with {type(error).__name__}: {error}"
-        ) from error
+        raise HarnessError(f"{place}: importing {module_name} failed with {type(error).__name__}: {error}") from error
     for part in attribute.split("."):
         if not hasattr(target, part):
             raise UnknownNameError("attribute", part, [name for name in dir(target) if name[0] != "_"], module_name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -25,7 +26,10 @@ from nasbench_harness.tables.registry import (
     task_names,
     trained_task_names,
 )
+from nasbench_harness.tables.restricted import MARK, restricted_table
 from nasbench_harness.tables.table import Column, Metric, Provenance, Table
+
+_RESTRICTION = re.compile(rf"{MARK}[\w.+-]+(,[\w.+-]+)*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,8 @@ def load_task(name: str, fidelity: int | None = None) -> Task:
     """Load a task by name, converting its table on first use.
 
     Args:
-        name: E.g. ``nb201-cifar100``.
+        name: E.g. ``nb201-cifar100``, or ``nb201-cifar100@without=none,skip_connect``: the architectures that have
+            none of these choices.
         fidelity: Epochs at which evaluations are read; must be named where the table has several.
 
     Raises:
@@ -149,10 +154,56 @@ def load_task(name: str, fidelity: int | None = None) -> Task:
         if fidelity not in (None, task.fidelity):
             raise InvalidInputError(f"task {name} has no fidelity of {fidelity} epochs: it has {task.fidelity} epochs")
         return task
-    if name not in task_names():
-        raise UnknownNameError("task", name, all_task_names())
-    table_name, dataset = split_task_name(name)
-    return _task_of(load_table(table_name).digest, table_name, dataset, fidelity)
+    check_task_name(name)
+    whole, _, without = name.partition(MARK)
+    table_name, dataset = split_task_name(whole)
+    return _task_of(load_table(table_name).digest, table_name, dataset, without, fidelity)
+
+
+def load_table_task(name: str, fidelity: int | None = None) -> Task:
+    """Load a task that has a table; without a fidelity, at the last one.
+
+    Raises:
+        UnknownNameError: There is no such task.
+        InvalidInputError: It has no table, or not this fidelity.
+        TableError: The table's source or cache is damaged.
+    """
+    check_task_name(name)
+    if name in trained_task_names():
+        raise InvalidInputError(f"task {name} has no table: its architectures are trained on demand")
+    if fidelity is None:
+        table_name, dataset = split_task_name(name.partition(MARK)[0])
+        fidelity = next(reversed(load_table(table_name).datasets[dataset].fidelities), None)
+    return load_task(name, fidelity)
+
+
+def check_task_name(name: str) -> None:
+    """Refuse text that names no task; the choices that are left out are checked when it is loaded.
+
+    Raises:
+        UnknownNameError: There is no such task.
+        InvalidInputError: The text after ``@`` is not written as it must be, or the task has no table.
+    """
+    whole, at, _ = name.partition("@")
+    if whole not in all_task_names():
+        raise UnknownNameError("task", whole, all_task_names())
+    if not at:
+        return
+    if whole in trained_task_names():
+        raise InvalidInputError(f"task {name}: only a task with a table can leave choices out")
+    if not _RESTRICTION.fullmatch(name[len(whole) :]):
+        raise InvalidInputError(f"task {name}: write {whole}{MARK}choice, or several choices with commas between them")
+
+
+def split_task_names(text: str) -> list[str]:
+    """Names of tasks with commas between them; a part that is no task belongs to the ``@without=`` before it."""
+    names: list[str] = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        if names and MARK in names[-1] and part.partition("@")[0] not in all_task_names():
+            names[-1] += f",{part}"
+        else:
+            names.append(part)
+    return names
 
 
 def all_task_names() -> list[str]:
@@ -168,9 +219,26 @@ def _registered_task(name: str, cache: Path) -> Task:  # noqa: ARG001 - part of 
 
 
 @cache
-def _task_of(digest: str, table_name: str, dataset: str, fidelity: int | None) -> Task:  # noqa: ARG001 - part of the key
+def _task_of(digest: str, table_name: str, dataset: str, without: str, fidelity: int | None) -> Task:  # noqa: ARG001 - part of the key
     """The task, made once for each content of its table."""
-    return make_task(load_table(table_name), dataset, fidelity)
+    table = load_table(table_name)
+    return make_task(table, dataset, fidelity) if not without else restricted_task(table, dataset, without, fidelity)
+
+
+def restricted_task(table: Table, dataset: str, without: str, fidelity: int | None = None) -> Task:
+    """Task on the architectures of a data set that have none of some choices.
+
+    Args:
+        table: The table.
+        dataset: Its data set.
+        without: Names of the choices, with commas between them, in the order of the space.
+        fidelity: See ``load_task``.
+
+    Raises:
+        InvalidInputError: They cannot be left out, or stand in another order.
+    """
+    part = restricted_table(table, dataset, without.split(","))
+    return make_task(part, f"{dataset}{MARK}{without}", fidelity)
 
 
 def make_task(table: Table, dataset: str, fidelity: int | None = None) -> Task:

@@ -16,9 +16,9 @@ import numpy as np
 
 from nasbench_harness.arrays import Ints
 from nasbench_harness.engine.execution import Rules
-from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.evaluation.task import all_task_names, load_task
+from nasbench_harness.evaluation.task import check_task_name, load_task
 from nasbench_harness.regression.baselines import Subject, save_command, this_platform
 from nasbench_harness.regression.traces import regret_codes, traced
 from nasbench_harness.statistics import Case, Difference, Regression, count_codes, regress_family
@@ -186,8 +186,7 @@ class _Candidate:
                 f"{subject.path} was saved under another protocol ({saved.describe()}): save it again, or leave the "
                 "protocol to the baseline"
             )
-        if task not in all_task_names():
-            raise UnknownNameError("task", task, all_task_names())
+        check_task_name(task)
         if task not in baseline.tasks:
             raise InvalidInputError(
                 f"{subject.path} has no baseline for {task}, only for {', '.join(baseline.tasks)}: save it again"

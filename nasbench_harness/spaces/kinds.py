@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,12 +13,19 @@ from nasbench_harness.spaces.listed import ListSpace
 from nasbench_harness.spaces.nasbench201 import NASBench201Space
 from nasbench_harness.spaces.nasbench_graph import NASBenchGraphSpace
 from nasbench_harness.spaces.product import ProductSpace
+from nasbench_harness.spaces.restricted import restrict
+
+
+def _restricted(space: Mapping[str, Any], without: Sequence[str]) -> SearchSpace:
+    return restrict(from_description(space), without)[0]
+
 
 _KINDS: Mapping[str, Callable[..., SearchSpace]] = {
     "nasbench-graph": NASBenchGraphSpace,
     "list": ListSpace,
     "nasbench201": NASBench201Space,
     "product": ProductSpace,
+    "restricted": _restricted,
 }
 
 

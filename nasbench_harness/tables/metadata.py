@@ -56,6 +56,8 @@ def metadata_of(table: Table, digests: Mapping[str, str]) -> dict[str, Any]:
                 "title": dataset.title,
                 "space": dataset.space.description(),
                 "fidelities": list(dataset.fidelities),
+                # Only if they are known: the digests of tables without them stay as they are.
+                **({"replicate_seeds": list(dataset.replicate_seeds)} if dataset.replicate_seeds else {}),
                 "columns": [
                     {
                         **asdict(column.metric),
@@ -159,7 +161,9 @@ def _dataset(name: str, entry: _Part, columns: Callable[[Metric, StoredArray], C
         part.require(_DIGEST.fullmatch(sha256), "sha256")
         array = StoredArray(file, sha256, space.num_architectures, max(len(fidelities), 1))
         made[metric.name] = columns(metric, array)
-    return Dataset(entry.text("title"), space, made, tuple(fidelities))
+    seeds = entry.content.get("replicate_seeds", [])
+    entry.require(type(seeds) is list and all(type(seed) is int and seed >= 0 for seed in seeds), "replicate_seeds")
+    return Dataset(entry.text("title"), space, made, tuple(fidelities), tuple(seeds))
 
 
 def _space(entry: _Part) -> SearchSpace:

@@ -56,12 +56,14 @@ class Dataset:
         columns: Metrics by name.
         fidelities: Epochs along the fidelity axis, ascending; columns of one fidelity hold values of the last. Empty
             where the source does not say.
+        replicate_seeds: Training seed of each replicate. Empty if the source does not say.
     """
 
     title: str
     space: SearchSpace
     columns: Mapping[str, Column]
     fidelities: tuple[int, ...] = ()
+    replicate_seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """First-party spaces, tables, oracles and strategies pass the same contracts that third parties reuse."""
 
+import numpy as np
 import pytest
 
 from nasbench_harness.engine.references import strategy_entry_points
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.spaces import NASBench201Space, NASBenchGraphSpace, ProductSpace
 from nasbench_harness.spaces.nasbench_graph import PROTEINS_OPERATIONS
+from nasbench_harness.spaces.restricted import RestrictedSpace
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.testing import (
     OracleContract,
@@ -36,6 +38,25 @@ class TestProductSpace(SpaceContract):
         return ProductSpace("letters", [["a", "b"], ["c", "d", "e"], list("tuvwxyz")])
 
 
+class TestRestrictedCells(SpaceContract):
+    def make_space(self):
+        return RestrictedSpace(NASBench201Space(), ["none", "avg_pool_3x3"])
+
+
+class TestRestrictedProduct(SpaceContract):
+    def make_space(self):
+        order = np.random.default_rng(0).permutation(360)
+        decisions = [["a", "b", "c"], ["c", "d"], list("uvwxyz"), [*"adefghijkl"]]
+        return RestrictedSpace(ProductSpace("letters", decisions, order), ["a", "d"])
+
+
+class TestRestrictedOracle(OracleContract):
+    num_architectures = 4_096
+
+    def make_oracle(self):
+        return load_task("nb201-cifar10@without=skip_connect").oracle
+
+
 class TestNASBench201Table(TableContract):
     def make_table(self):
         return load_table("nb201")
@@ -63,4 +84,11 @@ class TestTableOracleWithoutCost(OracleContract):
 @pytest.mark.parametrize("name", strategy_entry_points())
 def test_registered_strategies(name):
     contract = type("Registered", (StrategyContract,), {"strategy": name})()
+    assert [finding for finding in run_contract(contract) if finding.failure] == []
+
+
+@pytest.mark.parametrize("name", strategy_entry_points())
+def test_registered_strategies_on_a_restricted_space(name):
+    members = {"strategy": name, "tasks": ("nb201-cifar100@without=none,avg_pool_3x3",)}
+    contract = type("Restricted", (StrategyContract,), members)()
     assert [finding for finding in run_contract(contract) if finding.failure] == []

@@ -101,6 +101,7 @@ def datasets_of(
                 space,
                 {column: columns[column] for column in names},
                 tuple(range(1, num_epochs + 1)),
+                tuple(seeds.tolist()),
             )
     return datasets
 

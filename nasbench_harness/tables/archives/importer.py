@@ -15,7 +15,7 @@ from nasbench_harness.errors import InvalidInputError, TableError
 from nasbench_harness.spaces import NASBench201Space, ProductSpace, SearchSpace
 from nasbench_harness.tables.archives.columns import datasets_of
 from nasbench_harness.tables.archives.records import RecordStore, rows_of, work_folder
-from nasbench_harness.tables.archives.sources import recognize
+from nasbench_harness.tables.archives.sources import Source, recognize
 from nasbench_harness.tables.archives.trials import Trial, trials_of
 from nasbench_harness.tables.location import imported_folder
 from nasbench_harness.tables.registration import check_names, register_table
@@ -82,7 +82,18 @@ def read_archive(
     progress: Progress | None = None,
 ) -> Table:
     """The table of an official archive, its arrays memory-mapped from ``folder`` (see ``import_archive``)."""
-    source = recognize(path)
+    return read_source(recognize(path), path, folder, name, schedules, progress)
+
+
+def read_source(
+    source: Source,
+    path: Path,
+    folder: Path,
+    name: str | None = None,
+    schedules: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Table:
+    """The table of a source of official results; ``path`` is named in messages and in the provenance."""
     digest = source.digest()
     reading = _Reading(RecordStore(folder, " ".join([digest, *sorted(schedules)])), schedules)
     total = source.num_architectures()
@@ -106,7 +117,7 @@ def read_archive(
     version = _VERSION.search(path.name)
     count = f"{reading.num_read:,} of {space.num_architectures:,} architectures"
     provenance = Provenance(
-        source=f"{_TITLES[kind]}, official archive {path.name} with {count}",
+        source=f"{_TITLES[kind]}, {source.kind} {path.name} with {count}",
         version=version[0] if version else "unknown",
         license="MIT",
         sha256={path.name: digest},

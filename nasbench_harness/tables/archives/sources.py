@@ -32,6 +32,10 @@ _TAR_MAGIC = (257, b"ustar")
 class Source(Protocol):
     """An archive that was recognized."""
 
+    @property
+    def kind(self) -> str:
+        """The word for it in the provenance."""
+
     def digest(self) -> str:
         """sha256 of its bytes; of a folder: of the names and digests of its files."""
 
@@ -84,6 +88,7 @@ class SinglePickle:
     path: Path
     open: Callable[[Path], Any]
     num_leading: int
+    kind: str = "official archive"
 
     def digest(self) -> str:
         """sha256 of the file."""
@@ -116,6 +121,7 @@ class Members:
 
     path: Path
     members: dict[str, tuple[Path, int, int]]
+    kind: str = "official archive"
 
     def digest(self) -> str:
         """sha256 of the file; of a folder: of the names and digests of its files."""

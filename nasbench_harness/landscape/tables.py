@@ -1,0 +1,309 @@
+"""The landscape as tables: one object for text, Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from nasbench_harness.landscape.analysis import Landscape
+from nasbench_harness.landscape.choices import DRAWS, QUANTILES, Quality, Shrinking
+from nasbench_harness.landscape.effects import Effects
+from nasbench_harness.landscape.walks import NUM_STEPS, NUM_WALKS
+from nasbench_harness.report.table import NOTHING, Cell, Column, Row, Table
+from nasbench_harness.tables.restricted import MARK
+
+_MOST_OPTIMA = 10
+_MOST_SHRINKINGS = 12
+
+
+def landscape_tables(landscape: Landscape) -> list[Table]:
+    """All tables of a landscape; parts that it does not have are left out."""
+    tables = [_summary(landscape), _optima(landscape), _walks(landscape), _distances(landscape)]
+    if landscape.agreements:
+        tables.append(_agreements(landscape))
+    if landscape.effects is not None:
+        tables.append(_effects(landscape.decisions, landscape.effects))
+    tables.append(_choices(landscape))
+    if landscape.shrinkings:
+        tables.append(_shrinkings(landscape))
+    return tables
+
+
+def _summary(landscape: Landscape) -> Table:
+    task, whole, optima = landscape.task, landscape.whole, landscape.optima
+    unit = _unit(landscape)
+    rows = [
+        ("architectures", _count(len(landscape.values))),
+        ("with a value", _count(whole.num_architectures)),
+        (f"best value ({unit})", _number(whole.best)),
+        (f"median ({unit})", _number(_median(whole))),
+        (f"mean of a random draw ({unit})", _number(whole.mean)),
+        (f"mean of the best of {DRAWS} random draws ({unit})", _number(whole.best_of_draws)),
+        ("local optima", _count(len(optima.architectures))),
+        ("basin of the first optimum (% of the space)", _number(_percent(landscape, int(optima.basins[0])), 1)),
+        ("steps of steepest ascent, mean", _number(optima.mean_steps)),
+        ("correlation of quality and distance to the optimum", _number(landscape.fitness_distance)),
+        ("autocorrelation of a random walk after 1 step", _number(float(landscape.walks.autocorrelation[0]))),
+        ("correlation length of a random walk (steps)", _number(landscape.walks.correlation_length)),
+    ]
+    noise = landscape.noise
+    if noise is not None:
+        rows += [
+            (f"standard deviation of replicates, mean ({unit})", _number(noise.std, 3)),
+            (f"the same among the best tenth ({unit})", _number(noise.std_of_best, 3)),
+            ("rank correlation of two replicates", _number(noise.rank_correlation, 3)),
+            ("the same among the best tenth", _number(noise.rank_correlation_of_best, 3)),
+        ]
+    metric = task.search.metric.name.replace("_", " ")
+    epochs = "" if task.fidelity is None else f" after {task.fidelity} epochs"
+    caption = (
+        f"Landscape of {task.title} ({task.name}): noiseless {metric}{epochs}. "
+        f"Table {task.table.name}: {task.table.provenance.source}, version {task.table.provenance.version}, sha256 "
+        f"{task.table.digest[:12]}."
+    )
+    if landscape.notes:
+        caption += f" Not here: {'; '.join(landscape.notes)}."
+    columns = (_text("property", "property"), Column("value", "value"))
+    return Table("summary", caption, columns, tuple(Row((Cell(name), cell)) for name, cell in rows))
+
+
+def _optima(landscape: Landscape) -> Table:
+    optima, values, space = landscape.optima, landscape.values, landscape.task.space
+    rows = []
+    for row, basin in list(zip(optima.architectures.tolist(), optima.basins.tolist(), strict=True))[:_MOST_OPTIMA]:
+        regret = abs(landscape.whole.best - float(values[row]))
+        cells = (
+            Cell(space.to_string(row)),
+            _count(row),
+            _number(float(values[row])),
+            _number(regret),
+            _number(_percent(landscape, basin), 1),
+        )
+        rows.append(Row(cells))
+    count = len(optima.architectures)
+    shown = f"the best {len(rows)} of them" if count > len(rows) else "all of them"
+    caption = (
+        f"{count} local optima: architectures without a strictly better neighbor, with exact ties; {shown}. "
+        "Basin: share of the space from which steepest ascent ends there."
+    )
+    columns = (
+        _text("architecture", "architecture"),
+        Column("index", "index"),
+        Column("value", f"value ({_unit(landscape)})"),
+        Column("regret", f"regret ({_difference(landscape)})"),
+        Column("basin", "basin (%)"),
+    )
+    return Table("optima", caption, columns, tuple(rows))
+
+
+def _walks(landscape: Landscape) -> Table:
+    walks = landscape.walks.autocorrelation.tolist()
+    rows = (Row((_count(lag), _number(value, 3))) for lag, value in enumerate(walks, start=1))
+    caption = (
+        f"Autocorrelation of {NUM_WALKS:,} random walks of {NUM_STEPS} architectures. Each is a mutation of the one "
+        "before."
+    )
+    columns = (Column("steps", "steps apart"), Column("autocorrelation", "correlation"))
+    return Table("walks", caption, columns, tuple(rows))
+
+
+def _distances(landscape: Landscape) -> Table:
+    rows = []
+    for distance in np.unique(landscape.distances[landscape.exists]).tolist():
+        known = np.sort(landscape.values[landscape.exists & (landscape.distances == distance)])
+        best = known[-1] if _is_maximized(landscape) else known[0]
+        numbers = (float(known.mean()), float(np.median(known)), float(best))
+        rows.append(Row((_count(distance), _count(len(known)), *map(_number, numbers))))
+    caption = "Values by the number of decisions in which an architecture differs from the nearest of the best ones."
+    unit = _unit(landscape)
+    columns = (
+        Column("distance", "decisions"),
+        Column("architectures", "architectures"),
+        Column("mean", f"mean ({unit})"),
+        Column("median", f"median ({unit})"),
+        Column("best", f"best ({unit})"),
+    )
+    return Table("distances", caption, columns, tuple(rows))
+
+
+def _agreements(landscape: Landscape) -> Table:
+    rows = [
+        Row(
+            (
+                Cell(entry.name),
+                Cell(entry.kind),
+                _count(entry.num_architectures),
+                _number(entry.rank_correlation, 3),
+                _number(entry.rank_correlation_of_best, 3),
+                _number(entry.regret_of_best),
+            )
+        )
+        for entry in landscape.agreements
+    ]
+    caption = (
+        "Agreement of rankings: Spearman's correlation with this task over all architectures, and over the best tenth "
+        "of this task; regret here of the architecture that is best there. Free metrics are taken as they are."
+    )
+    columns = (
+        _text("other", "other value"),
+        _text("kind", "kind"),
+        Column("architectures", "architectures", is_extra=True),
+        Column("rank_correlation", "all"),
+        Column("rank_correlation_of_best", "best tenth"),
+        Column("regret_of_best", f"regret ({_difference(landscape)})"),
+    )
+    return Table("agreement", caption, columns, tuple(rows))
+
+
+def _effects(names: Sequence[str], effects: Effects) -> Table:
+    rows = []
+    for position, name in enumerate(names):
+        pairs = [
+            NOTHING if other == position else _number(100 * float(effects.pairs[position, other]), 1)
+            for other in range(len(names))
+        ]
+        rows.append(Row((Cell(name), _number(100 * float(effects.main[position]), 1), *pairs)))
+    caption = (
+        "Effect of decisions: share (%) of the variance over all architectures (functional ANOVA of the whole table, "
+        f"exact) of each decision alone, and of each pair beyond its two decisions. Decisions alone: "
+        f"{100 * effects.main.sum():.1f} %, pairs: {50 * effects.pairs.sum():.1f} %, three and more together: "
+        f"{100 * effects.higher:.1f} %."
+    )
+    columns = (
+        _text("decision", "decision"),
+        Column("alone", "alone"),
+        *(Column(f"with_{position}", f"& {name}") for position, name in enumerate(names)),
+    )
+    return Table("effects", caption, columns, tuple(rows))
+
+
+def _choices(landscape: Landscape) -> Table:
+    rows = []
+    for decision, choices, qualities in zip(landscape.decisions, landscape.choices, landscape.qualities, strict=True):
+        rows += [
+            Row((Cell(decision), Cell(choice), *_quality(quality)))
+            for choice, quality in zip(choices, qualities, strict=True)
+        ]
+    rows.append(Row((Cell("all"), Cell("all"), *_quality(landscape.whole)), block="whole space"))
+    caption = (
+        "Quality of random draws by choice; best tenth: share of them that belongs to the best tenth of the space. The "
+        "CSV and JSON files have the whole distribution, in steps of 5 %."
+    )
+    unit = _unit(landscape)
+    columns = (
+        _text("decision", "decision"),
+        _text("choice", "choice"),
+        Column("architectures", "architectures", is_extra=True),
+        Column("mean", f"mean ({unit})"),
+        Column("median", f"median ({unit})"),
+        Column("best", f"best ({unit})"),
+        Column("best_tenth", "best tenth (%)"),
+        Column("best_of_draws", f"best of {DRAWS} ({unit})"),
+    )
+    return Table("choices", caption, columns, tuple(rows))
+
+
+def _quality(quality: Quality | None) -> tuple[Cell, ...]:
+    if quality is None:
+        return (_count(0), *[NOTHING] * 5)
+    quantiles = {f"q{percent}": float(value) for percent, value in zip(QUANTILES, quality.quantiles, strict=True)}
+    median = _median(quality)
+    return (
+        _count(quality.num_architectures),
+        _number(quality.mean),
+        Cell(f"{median:.2f}", {"": median, **quantiles}),
+        _number(quality.best),
+        _number(100 * quality.top_share, 1),
+        _number(quality.best_of_draws),
+    )
+
+
+def _shrinkings(landscape: Landscape) -> Table:
+    rows = [_shrinking(way) for way in _shown(landscape.shrinkings)]
+    caption = (
+        "Shrinking: the space without some choices, in every decision that has them; each row is a task, "
+        f"{landscape.task.name}{MARK}CHOICES. Loss: distance from the best of all to the best of the rest. Gain: of "
+        f"the mean of a random draw, and of the mean of the best of {DRAWS}. Bold: efficient, no other way loses less "
+        "and gains more. The rows were chosen by looking at this table: they show how good a space can be, not how to "
+        "find it."
+    )
+    difference = _difference(landscape)
+    columns = (
+        _text("without", "without"),
+        Column("architectures", "architectures"),
+        Column("loss", f"loss ({difference})"),
+        Column("gain", f"gain, 1 draw ({difference})"),
+        Column("gain_of_draws", f"gain, {DRAWS} draws ({difference})"),
+    )
+    return Table("shrinking", caption, columns, tuple(rows))
+
+
+def _shown(ways: Sequence[Shrinking]) -> list[Shrinking]:
+    """Single choices, the efficient ways, then those with the smallest loss; in the order of ``ways``."""
+    first = [way for way in ways if len(way.without) == 1 or way.is_efficient]
+    others = sorted((way for way in ways if way not in first), key=lambda way: (way.loss, -way.gain_of_draws))
+    shown = {way.without for way in [*first, *others[: max(0, _MOST_SHRINKINGS - len(first))]]}
+    return [way for way in ways if way.without in shown]
+
+
+def _shrinking(way: Shrinking) -> Row:
+    cells = (
+        Cell(",".join(way.without), is_bold=way.is_efficient),
+        _count(way.quality.num_architectures),
+        _number(way.loss),
+        _number(way.gain_of_draw, sign="+"),
+        _number(way.gain_of_draws, sign="+"),
+    )
+    return Row(cells)
+
+
+def all_shrinkings(landscape: Landscape) -> Iterable[dict[str, object]]:
+    """Every way that was looked at, with full digits."""
+    for way in landscape.shrinkings:
+        yield {
+            "task": f"{landscape.task.name}{MARK}{','.join(way.without)}",
+            "without": list(way.without),
+            "architectures": way.quality.num_architectures,
+            "loss": way.loss,
+            "gain_of_draw": way.gain_of_draw,
+            "gain_of_draws": way.gain_of_draws,
+            "is_efficient": way.is_efficient,
+        }
+
+
+def _median(quality: Quality) -> float:
+    return float(quality.quantiles[QUANTILES.index(50)])
+
+
+def _percent(landscape: Landscape, count: int) -> float:
+    return 100 * count / landscape.whole.num_architectures
+
+
+def _is_maximized(landscape: Landscape) -> bool:
+    return landscape.task.search.metric.direction == "maximize"
+
+
+def _unit(landscape: Landscape) -> str:
+    return landscape.task.search.metric.unit
+
+
+def _difference(landscape: Landscape) -> str:
+    unit = _unit(landscape)
+    return "pp" if unit == "%" else unit
+
+
+def _text(key: str, header: str) -> Column:
+    return Column(key, header, is_number=False)
+
+
+def _count(number: int) -> Cell:
+    return Cell(f"{number:,}", {"": int(number)})
+
+
+def _number(value: float, digits: int = 2, sign: str = "") -> Cell:
+    if math.isnan(value):
+        return NOTHING
+    text = f"{value:{sign}.{digits}f}"
+    return Cell(text.replace("-", "", 1) if float(text) == 0 and text.startswith("-") else text, {"": float(value)})
