@@ -206,21 +206,25 @@ def _prints_to_stderr() -> Iterator[None]:
 def plan_batches(spec: Spec, task: Task, ranges: Sequence[tuple[int, int]], protocol: Protocol) -> list[BatchPlan]:
     """Group blocks into batches whose visit counts and traces stay within their memory.
 
-    A batch of generators is one block: they take turns at every step, and what many of them hold does not fit into the
-    processor's caches.
+    A batch has at most ``max_runs`` of the strategy, and so have its blocks. A batch of generators is one block: they
+    take turns at every step, and what many of them hold does not fit into the processor's caches.
     """
     bytes_per_run = task.space.num_architectures * np.dtype(visit_type(protocol)).itemsize
     max_runs = max(CELL, min(_MAX_VISIT_BYTES // bytes_per_run, _MAX_ROWS // expected_evaluations(task, protocol)))
     if spec.is_generator:
         max_runs = CELL
+    if spec.max_runs is not None:
+        max_runs = min(max_runs, spec.max_runs)
     batches: list[list[tuple[int, int]]] = []
     num_runs = max_runs
-    for first, last in ranges:
-        if num_runs + last - first + 1 > max_runs:
-            batches.append([])
-            num_runs = 0
-        batches[-1].append((first, last))
-        num_runs += last - first + 1
+    for start, end in ranges:
+        for first in range(start, end + 1, max_runs):
+            last = min(first + max_runs - 1, end)
+            if num_runs + last - first + 1 > max_runs:
+                batches.append([])
+                num_runs = 0
+            batches[-1].append((first, last))
+            num_runs += last - first + 1
     return [BatchPlan(spec, task, tuple(blocks)) for blocks in batches]
 
 

@@ -73,11 +73,19 @@ class Strategy(ABC):
 
     Hyperparameters are keyword arguments of the constructor, after ``problem`` and ``rng``. What a run does may depend
     on its own stream and results only, never on the other runs of the batch.
+
+    Attributes:
+        needs: What it cannot do without.
+        reproducible: "exact": the same on every machine; "platform": on one machine with one set of libraries.
+        tile: Number of runs that its arithmetic needs together; None: any number.
+        max_runs: At most so many runs are alive at once, and are stored when they end; None: any number. A generator
+            function may have an attribute of this name.
     """
 
     needs: ClassVar[Needs] = Needs()
     reproducible: ClassVar[Literal["exact", "platform"]] = "exact"
     tile: ClassVar[int | None] = None
+    max_runs: ClassVar[int | None] = None
 
     def __init__(self, problem: Problem, rng: RunStreams) -> None:
         self.problem = problem

@@ -89,7 +89,7 @@ class RunStreams:
         array([[5, 7, 9],
                [5, 7, 5]])
         """
-        if np.any(np.asarray(high) < 1):
+        if high < 1 if isinstance(high, int) else (np.asarray(high) < 1).any():
             raise _wrong_high(high, size)
         if size is not None and np.ndim(high):
             high = np.asarray(high)[:, None]

@@ -102,9 +102,10 @@ class StrategyContract(Contract):
         """Runs that are asked at different times give the traces that they give together."""
         task, rules = load_task(self.tasks[0]), Rules(Protocol(evaluations=self.evaluations), 0)
         problem = task.problem(rules.protocol)
-        strategy = make_strategy(self.spec, problem, task.name, rules, _SEEDS)
-        proposals = _play_at_random_times(strategy, Ledger(task, rules.protocol, 0, _SEEDS), self.evaluations)
-        for seed in _SEEDS.tolist():
+        seeds = _SEEDS[: self.spec.max_runs]
+        strategy = make_strategy(self.spec, problem, task.name, rules, seeds)
+        proposals = _play_at_random_times(strategy, Ledger(task, rules.protocol, 0, seeds), self.evaluations)
+        for seed in seeds.tolist():
             expected = self.together[task.name][seed]
             expected_architectures = expected["architecture"][expected["status"] != Status.PROGRESS].tolist()
             if proposals[seed] != expected_architectures:
@@ -210,10 +211,12 @@ class StrategyContract(Contract):
 
 def trace_of(spec: Spec, task: Task, seeds: Ints, protocol: dict[str, Any]) -> dict[int, dict[str, AnyArray]]:
     """Rows of every seed's run under a protocol."""
-    batch = run_seeds(spec, task, Rules(Protocol(**protocol), 0), seeds)
     found = {}
-    for position, seed in enumerate(seeds.tolist()):
-        found[seed] = batch.trace.rows(slice(position, position + 1))
+    size = spec.max_runs or len(seeds)
+    for part in (seeds[start : start + size] for start in range(0, len(seeds), size)):
+        batch = run_seeds(spec, task, Rules(Protocol(**protocol), 0), part)
+        for position, seed in enumerate(part.tolist()):
+            found[seed] = batch.trace.rows(slice(position, position + 1))
     return found
 
 
@@ -240,7 +243,7 @@ def _is_importable(spec: Spec) -> bool:
 def _play_at_random_times(strategy: Strategy, ledger: Ledger, evaluations: int) -> list[list[int]]:
     """Ask random subsets of the runs until all have spent their budget; what each run proposed."""
     rng = np.random.default_rng(0)
-    num_runs = len(_SEEDS)
+    num_runs = len(ledger.counted)
     proposals: list[list[int]] = [[] for _ in range(num_runs)]
     tickets, has_ended = np.zeros(num_runs, dtype=np.int64), np.zeros(num_runs, dtype=bool)
     for _ in range(100 * evaluations):

@@ -350,3 +350,45 @@ def test_who_asks_for_no_more_reports_leaves_no_worker(tiny, tmp_path, written):
     assert len(workers) == 2
     reports.close()
     assert not any(worker.is_alive() for worker in workers)
+
+
+def works(problem, rng):
+    while True:
+        yield rng.integers(problem.space.num_architectures)
+
+
+@pytest.mark.parametrize("max_runs", [1, 7, 100, 250])
+def test_no_more_runs_are_alive_than_a_strategy_allows(tiny, tmp_path, monkeypatch, max_runs):
+    spec = resolve(Entry(works))
+    list(execute(plan_batches(spec, tiny, cells(120), Protocol()), Rules(Protocol(), 0), tmp_path / "free", jobs=1))
+    monkeypatch.setattr(works, "max_runs", max_runs, raising=False)
+    plans = plan_batches(spec, tiny, cells(120), Protocol())
+    most = min(max_runs, 100)
+    assert max(len(plan.run_seeds) for plan in plans) == most
+    assert np.concatenate([plan.run_seeds for plan in plans]).tolist() == list(range(120))
+    list(execute(plans, Rules(Protocol(), 0), tmp_path / "bound", jobs=1))
+    this = identity(spec, tiny, Rules(Protocol(), 0))
+    blocks = {name: StudyFolder(tmp_path / name).blocks(this) for name in ("free", "bound")}
+    assert len(blocks["bound"]) == -(-100 // most) + -(-20 // most)
+    rows = {
+        name: np.concatenate([read_columns(block.path)["architecture"] for block in found])
+        for name, found in blocks.items()
+    }
+    np.testing.assert_array_equal(rows["free"], rows["bound"])
+
+
+@pytest.mark.parametrize("max_runs", [0, -1, 1.5, True, "1"])
+def test_a_strange_number_of_runs_is_refused(tiny, monkeypatch, max_runs):
+    monkeypatch.setattr(works, "max_runs", max_runs, raising=False)
+    with pytest.raises(InvalidInputError, match="max_runs must be a whole number of at least 1, or None"):
+        plan_batches(resolve(Entry(works)), tiny, cells(3), Protocol())
+
+
+def test_a_class_may_bound_its_runs_too(tiny):
+    class Single(Needy):
+        max_runs = 1
+
+    assert [plan.blocks for plan in plan_batches(resolve(Entry(Single)), tiny, [(5, 6)], Protocol())] == [
+        ((5, 5),),
+        ((6, 6),),
+    ]
