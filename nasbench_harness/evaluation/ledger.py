@@ -48,6 +48,7 @@ class Ledger:
     Attributes:
         clock_s: Simulated seconds that each run has spent, shape (num_runs,); NaN where the task has no cost.
         counted: Evaluations that were charged to each run, shape (num_runs,).
+        num_objectives: Number of losses of an evaluation.
 
     Raises:
         InvalidInputError: A budget in seconds where the task has no cost, or a replicate that rows lack.
@@ -56,6 +57,7 @@ class Ledger:
     def __init__(self, task: Task, protocol: Protocol, study_seed: int, run_seeds: Ints) -> None:
         num_runs, num_architectures = len(run_seeds), task.space.num_architectures
         self._task, self._protocol = task, protocol
+        self.num_objectives = len(task.objectives)
         self._seconds = protocol.simulated_seconds
         if self._seconds is not None and not task.has_cost:
             raise InvalidInputError(
