@@ -60,30 +60,27 @@ class RegularizedEvolution(Strategy):
 
     def tell(self, results: Results) -> None:
         """Each result replaces the oldest member, unless a younger one took its place already."""
-        runs = np.flatnonzero(results.architectures >= 0)
+        runs = np.flatnonzero(results.ticket >= 0)
         tickets = results.ticket[runs]
-        slots = tickets % self.population_size
-        is_younger = tickets > self._tickets[runs, slots]
+        places = runs * self.population_size + tickets % self.population_size  # of all runs' rings as one array
+        is_younger = tickets > self._tickets.take(places)
         if not is_younger.all():
-            runs, slots = runs[is_younger], slots[is_younger]
-        self._tickets[runs, slots] = results.ticket[runs]
-        self._members[runs, slots] = results.architectures[runs]
-        self._losses[runs, slots] = results.losses[runs]
+            runs, places = runs[is_younger], places[is_younger]
+        self._tickets.put(places, results.ticket[runs])
+        self._members.put(places, results.architectures[runs])
+        # Without a value a member loses against every other, but wins against an entrant without a result.
+        self._losses.put(places, np.minimum(results.losses[runs], _WORST))
 
     def _children(self, runs: Ints) -> Ints:
         """A mutation of the best entrant; where all entrants are still being evaluated, a random architecture."""
         entrants = self.rng.subsets(self.population_size, self.sample_size, runs)
-        rows = runs[:, None]
-        # A member without a value loses against every other, but wins against one without a result.
-        losses = np.minimum(self._losses[rows, entrants], _WORST)
-        is_missing = self._members[rows, entrants] < 0
-        if is_missing.any():
-            losses[is_missing] = np.inf
-        parents = self._members[runs, entrants[np.arange(len(runs)), losses.argmin(axis=1)]]
-        has_parent = parents >= 0
-        if has_parent.all():
+        entrants += runs[:, None] * self.population_size  # places in all runs' rings as one array
+        winners = self._losses.take(entrants).argmin(axis=1)
+        parents = self._members.take(entrants[np.arange(len(runs)), winners])
+        if parents.min() >= 0:
             children: Ints = self.problem.space.mutate(parents, self.rng, runs)
             return children
+        has_parent = parents >= 0
         children = np.empty(len(runs), dtype=np.int64)
         children[has_parent] = self.problem.space.mutate(parents[has_parent], self.rng, runs[has_parent])
         children[~has_parent] = self.problem.space.sample(self.rng, runs[~has_parent])
