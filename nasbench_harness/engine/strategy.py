@@ -13,6 +13,8 @@ from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.engine.streams import RunStreams
 from nasbench_harness.evaluation.problem import Problem
 
+HIGHEST = -1  # a fidelity: the highest that the task has
+
 
 @dataclass(frozen=True)
 class Needs:
@@ -30,7 +32,7 @@ class Proposals(NamedTuple):
 
     Attributes:
         architectures: Index to evaluate, −1 for nothing now, shape (num_runs,); read where idle only.
-        fidelities: Index on the task's fidelity axis, shape (num_runs,); None: the highest.
+        fidelities: Index on the task's fidelity axis, −1 for the highest, shape (num_runs,); None: the highest for all.
         extra_cost_s: Seconds that the search itself spent, shape (num_runs,); None: none.
     """
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Bools, Ints
 from nasbench_harness.engine.checks import checked_architectures, checked_proposals
-from nasbench_harness.engine.strategy import Proposals, Results, Strategy
+from nasbench_harness.engine.strategy import HIGHEST, Proposals, Results, Strategy
 from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation.hashing import GOLDEN, Words, mix
 from nasbench_harness.evaluation.status import Status
@@ -62,7 +62,7 @@ class Tiles(Strategy):
         row_idle = self._is_dummy.copy()
         row_idle[self._rows] = idle
         architectures = np.full(self._num_rows, -1)
-        fidelities, extra_cost_s = np.zeros(self._num_rows, dtype=np.int64), np.zeros(self._num_rows)
+        fidelities, extra_cost_s = np.full(self._num_rows, HIGHEST), np.zeros(self._num_rows)
         for strategy, rows in zip(self._strategies, self._groups(), strict=True):
             if not (row_idle & ~self._is_dummy)[rows].any():
                 continue
