@@ -70,7 +70,9 @@ class LiftedGenerators(Strategy):
         self.problem = problem
         self.failures: dict[int, Exception] = {}
         self._name = getattr(search, "__name__", str(search))
-        self._generators = [search(problem, RunStream(key), **hyperparameters) for key in keys.tolist()]
+        self._generators = [
+            search(problem.of_run(run), RunStream(key), **hyperparameters) for run, key in enumerate(keys.tolist())
+        ]
         self._sends = [generator.send for generator in self._generators]
         self._answers: list[Evaluation | None] = [None] * len(keys)
         self._recommended = np.full(len(keys), -1)

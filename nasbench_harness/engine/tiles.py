@@ -101,6 +101,13 @@ class Tiles(Strategy):
         of_runs: Ints = np.concatenate(parts)[self._rows]
         return of_runs
 
+    def lookup_counts(self) -> dict[str, Ints]:
+        """How many values of each free metric each run of the batch read, shape (num_runs,)."""
+        of_groups = [strategy.problem.lookup_counts(self._tile) for strategy in self._strategies]
+        names = {name: None for counts in of_groups for name in counts}
+        none = np.zeros(self._tile, dtype=np.int64)
+        return {name: np.concatenate([counts.get(name, none) for counts in of_groups])[self._rows] for name in names}
+
     def close(self) -> None:
         """Close every group."""
         for strategy in self._strategies:
