@@ -129,3 +129,24 @@ def test_the_trainers_workers_end_with_their_parent_too(start, tmp_path):
     time.sleep(1.5)
     process.kill()
     assert wait_for(lambda: not members(process.pid), 5), members(process.pid)
+
+
+def test_a_kill_costs_the_runs_under_way_only(start, tmp_path):
+    (tmp_path / "slow.py").write_text(f"{SLOW}\nsearch.max_runs = 1\n")
+    arguments = (
+        *("-m", "nasbench_harness", "run", "--strategies", "slow:search", "--tasks", "nb201-cifar10"),
+        *("--seeds", 12, "--evaluations", 8, "--out", "study"),
+    )
+
+    def files():
+        return {path: path.read_bytes() for path in (tmp_path / "study" / "runs").rglob("*.parquet")}
+
+    process = start(*arguments)
+    assert wait_for(lambda: len(files()) >= 4, 60)
+    process.kill()
+    process.wait()
+    kept = files()
+    assert 4 <= len(kept) < 12
+    assert start(*arguments).wait(60) == 0
+    assert len(files()) == 12
+    assert {path: files()[path] for path in kept} == kept

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Bools, Ints
-from nasbench_harness.engine.strategy import Proposals
+from nasbench_harness.engine.strategy import HIGHEST, Proposals
 from nasbench_harness.errors import StrategyError
 
 
@@ -31,6 +31,7 @@ def checked_proposals(name: str, answer: Any, idle: Bools, size: int, task: str 
     fidelities, extra_cost_s = answer.fidelities, answer.extra_cost_s
     if fidelities is not None:
         fidelities = _of_shape(f"{name}: ask() must return integer fidelities", fidelities, num_runs, "iu")
+        fidelities = resolved_fidelities(fidelities, 1)
         if (fidelities[idle] != 0).any():
             raise StrategyError(f"{name}: task {task} has one fidelity, but ask() named another: use 0 or None")
     if extra_cost_s is not None:
@@ -39,6 +40,12 @@ def checked_proposals(name: str, answer: Any, idle: Bools, size: int, task: str 
         if not (np.isfinite(extra_cost_s) & (extra_cost_s >= 0)).all():
             raise StrategyError(f"{name}: extra_cost_s must be finite and not negative")
     return Proposals(architectures, fidelities, extra_cost_s)
+
+
+def resolved_fidelities(fidelities: Ints, num_fidelities: int) -> Ints:
+    """Indices on the fidelity axis, with the highest in place of HIGHEST; nothing else decides what it is."""
+    resolved: Ints = np.where(fidelities == HIGHEST, num_fidelities - 1, fidelities)
+    return resolved
 
 
 def checked_architectures(

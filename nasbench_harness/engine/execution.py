@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time
@@ -110,7 +110,8 @@ def make_strategy(spec: Spec, problem: Problem, task: str, rules: Rules, run_see
     check_needs(spec, problem)
 
     def make(tile_keys: Words) -> Strategy:
-        strategy: Strategy = spec.target(problem, RunStreams(tile_keys), **spec.parameters)
+        view = problem if tile is None else problem.of_group()
+        strategy: Strategy = spec.target(view, RunStreams(tile_keys), **spec.parameters)
         return strategy
 
     tile = spec.target.tile  # type: ignore[attr-defined]  # a Strategy class, checked when it was resolved
@@ -155,11 +156,13 @@ class Part:
         seeds: Their seeds, shape (num_runs,).
         batch: What they did; None if the only run failed.
         failures: Error of each run that failed, by its seed.
+        lookups: How many values of each free metric each run read, shape (num_runs,).
     """
 
     seeds: Ints
     batch: Batch | None
     failures: dict[int, Exception]
+    lookups: dict[str, Ints] = field(default_factory=dict)
 
 
 def run_parts(spec: Spec, task: Task, rules: Rules, seeds: Ints, run_timeout: float | None = None) -> list[Part]:
@@ -193,7 +196,8 @@ def run_parts(spec: Spec, task: Task, rules: Rules, seeds: Ints, run_timeout: fl
     for seed in seeds[batch.is_empty].tolist():
         error = StrategyError(f"{strategy.name}: the run ended without an evaluation or a recommendation")
         failures.setdefault(seed, error)
-    return [Part(seeds, batch, failures)]
+    lookups = strategy.lookup_counts() if isinstance(strategy, Tiles) else problem.lookup_counts(len(seeds))
+    return [Part(seeds, batch, failures, lookups)]
 
 
 @contextmanager
@@ -206,21 +210,25 @@ def _prints_to_stderr() -> Iterator[None]:
 def plan_batches(spec: Spec, task: Task, ranges: Sequence[tuple[int, int]], protocol: Protocol) -> list[BatchPlan]:
     """Group blocks into batches whose visit counts and traces stay within their memory.
 
-    A batch of generators is one block: they take turns at every step, and what many of them hold does not fit into the
-    processor's caches.
+    A batch has at most ``max_runs`` of the strategy, and so have its blocks. A batch of generators is one block: they
+    take turns at every step, and what many of them hold does not fit into the processor's caches.
     """
     bytes_per_run = task.space.num_architectures * np.dtype(visit_type(protocol)).itemsize
     max_runs = max(CELL, min(_MAX_VISIT_BYTES // bytes_per_run, _MAX_ROWS // expected_evaluations(task, protocol)))
     if spec.is_generator:
         max_runs = CELL
+    if spec.max_runs is not None:
+        max_runs = min(max_runs, spec.max_runs)
     batches: list[list[tuple[int, int]]] = []
     num_runs = max_runs
-    for first, last in ranges:
-        if num_runs + last - first + 1 > max_runs:
-            batches.append([])
-            num_runs = 0
-        batches[-1].append((first, last))
-        num_runs += last - first + 1
+    for start, end in ranges:
+        for first in range(start, end + 1, max_runs):
+            last = min(first + max_runs - 1, end)
+            if num_runs + last - first + 1 > max_runs:
+                batches.append([])
+                num_runs = 0
+            batches[-1].append((first, last))
+            num_runs += last - first + 1
     return [BatchPlan(spec, task, tuple(blocks)) for blocks in batches]
 
 
@@ -414,8 +422,8 @@ def _store(plan: BatchPlan, rules: Rules, study: StudyFolder, parts: Sequence[Pa
         "versions": versions(),
         "git": git,
     }
-    places = {  # where each run that did not fail lies: its batch, and its position there
-        seed: (part.batch, position)
+    places = {  # where each run that did not fail lies: its part, its trace, and its position there
+        seed: (part, part.batch.trace, position)
         for part in parts
         if part.batch is not None
         for position, seed in enumerate(part.seeds.tolist())
@@ -424,8 +432,19 @@ def _store(plan: BatchPlan, rules: Rules, study: StudyFolder, parts: Sequence[Pa
     num_evaluations = 0
     for start, end in plan.blocks:
         for first, last in seed_ranges(seed for seed in range(start, end + 1) if seed in places):
-            columns = joined_rows([(places[seed][0].trace, places[seed][1]) for seed in range(first, last + 1)])
+            runs = [places[seed] for seed in range(first, last + 1)]
+            columns = joined_rows([(trace, position) for _, trace, position in runs])
             columns = {"seed": columns.pop("run") + np.int32(first), **columns}
-            write_block(study.block_path(runs_identity, first, last), columns, record)
+            lookups = _lookups([(part, position) for part, _, position in runs])
+            write_block(study.block_path(runs_identity, first, last), columns, {**record, **lookups})
             num_evaluations += int(np.isin(columns["status"], _NOT_COUNTED, invert=True).sum())
     return num_evaluations
+
+
+def _lookups(runs: Sequence[tuple[Part, int]]) -> dict[str, Any]:
+    """Entry of a block's footer: values of each free metric that each of its runs read; none if none was read."""
+    names = sorted({name for part, _ in runs for name in part.lookups})
+    none = np.zeros(max(position for _, position in runs) + 1, dtype=np.int64)
+    counts = {name: [int(part.lookups.get(name, none)[position]) for part, position in runs] for name in names}
+    counts = {name: of_runs for name, of_runs in counts.items() if any(of_runs)}
+    return {"lookups": counts} if counts else {}

@@ -14,6 +14,7 @@ import numpy as np
 from nasbench_harness.arrays import Bools, Ints
 from nasbench_harness.engine.limits import TimeLimit
 from nasbench_harness.engine.strategy import (
+    HIGHEST,
     Evaluation,
     Progress,
     Proposal,
@@ -69,7 +70,9 @@ class LiftedGenerators(Strategy):
         self.problem = problem
         self.failures: dict[int, Exception] = {}
         self._name = getattr(search, "__name__", str(search))
-        self._generators = [search(problem, RunStream(key), **hyperparameters) for key in keys.tolist()]
+        self._generators = [
+            search(problem.of_run(run), RunStream(key), **hyperparameters) for run, key in enumerate(keys.tolist())
+        ]
         self._sends = [generator.send for generator in self._generators]
         self._answers: list[Evaluation | None] = [None] * len(keys)
         self._recommended = np.full(len(keys), -1)
@@ -114,8 +117,8 @@ class LiftedGenerators(Strategy):
                 self._fail(run, error)
         return Proposals(
             self._as_indices(architectures),
-            self._scatter(fidelities, np.int64) if fidelities else None,
-            self._scatter(extra_cost_s, np.float64) if extra_cost_s else None,
+            self._scatter(fidelities, HIGHEST) if fidelities else None,
+            self._scatter(extra_cost_s, 0.0) if extra_cost_s else None,
         )
 
     def tell(self, results: Results) -> None:
@@ -202,7 +205,7 @@ class LiftedGenerators(Strategy):
     def _as_proposal(self, proposal: Any) -> Proposal:
         if not isinstance(proposal, Proposal):
             return Proposal(self._as_index(proposal, "yielded"))
-        if proposal.fidelity not in (None, 0):
+        if proposal.fidelity not in (None, HIGHEST, 0):
             raise StrategyError(f"{self._name}: the task has one fidelity, but it yielded {proposal.fidelity!r}: use 0")
         if not self._is_time(proposal.extra_cost_s):
             raise StrategyError(f"{self._name}: extra_cost_s must be finite and not negative")
@@ -248,7 +251,7 @@ class LiftedGenerators(Strategy):
         except (TypeError, ValueError):
             return False
 
-    def _scatter(self, values: dict[int, Any], dtype: Any) -> Any:
-        array = np.zeros(len(self._generators), dtype=dtype)
+    def _scatter(self, values: dict[int, Any], default: Any) -> Any:
+        array = np.full(len(self._generators), default)
         array[list(values)] = list(values.values())
         return array

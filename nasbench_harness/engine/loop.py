@@ -13,6 +13,7 @@ from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
 from nasbench_harness.engine.checks import checked_architectures, checked_proposals
 from nasbench_harness.engine.lifting import STRATEGY_ERRORS, LiftedGenerators, as_exception
 from nasbench_harness.engine.limits import TimeLimit
+from nasbench_harness.engine.pending import Pending
 from nasbench_harness.engine.strategy import Proposals, Results, Strategy
 from nasbench_harness.engine.trace import Trace
 from nasbench_harness.errors import StrategyError
@@ -102,7 +103,13 @@ def play(
 
 class _Loop:
     def __init__(
-        self, strategy: Strategy, task: Task, protocol: Protocol, ledger: Ledger, run_timeout: float | None
+        self,
+        strategy: Strategy,
+        task: Task,
+        protocol: Protocol,
+        ledger: Ledger,
+        run_timeout: float | None,
+        num_workers: int = 1,
     ) -> None:
         self.strategy, self.task, self.ledger = strategy, task, ledger
         self.num_runs = len(ledger.counted)
@@ -115,24 +122,40 @@ class _Loop:
         self.recommends = strategy.can_recommend
         self.last_recommended = np.full(self.num_runs, -1)
         self.nobody = np.zeros(self.num_runs, dtype=bool)
+        self.num_workers, self.pending = num_workers, Pending(num_workers, self.num_runs)
         self.num_progress = np.zeros(self.num_runs, dtype=np.int64)
         self.seconds = 0.0
         self.limit = None if run_timeout is None else TimeLimit(run_timeout, self.name)
 
     def run(self) -> Batch:
         active = np.ones(self.num_runs, dtype=bool)
-        while np.count_nonzero(active):
-            architectures, started = self.ask(active)
-            if np.count_nonzero(started) < np.count_nonzero(active):
-                self.end(active & ~started & self.ledger.has_budget())
-            active &= started
-            if np.count_nonzero(started):
-                self.advance(architectures, started)
-                active &= self.ledger.has_budget()
+        while True:
+            active = self.fill(active)
+            if not np.count_nonzero(self.pending.counts):
+                break
+            self.advance()
+            active &= self.ledger.has_budget()
         self.of_strategy(self.strategy.close)
         is_empty = (self.ledger.counted == 0) & (self.last_recommended < 0)
         failures = self.strategy.failures if isinstance(self.strategy, LiftedGenerators) else {}
         return Batch(self.trace, self.seconds, int(self.ledger.counted.sum()), is_empty, failures)
+
+    def fill(self, active: Bools) -> Bools:
+        """Start evaluations until no run is idle or has more to propose; returns the runs that have not ended."""
+        idle = active & self.pending.has_room
+        while np.count_nonzero(idle):
+            architectures, started = self.ask(idle)
+            if np.count_nonzero(started) < np.count_nonzero(idle):
+                has_ended = idle & ~started & (self.pending.counts == 0)
+                self.end(has_ended & self.ledger.has_budget())
+                active = active & ~has_ended
+            if not np.count_nonzero(started):
+                break
+            self.start(architectures, started)
+            if self.num_workers == 1:
+                break
+            idle = started & self.pending.has_room & self.ledger.has_budget()
+        return active
 
     def ask(self, active: Bools) -> tuple[Ints, Bools]:
         """One proposal of every active run that has any; the others have ended. Progress is recorded on the way."""
@@ -172,34 +195,45 @@ class _Loop:
     def end(self, ended: Bools) -> None:
         """Keep what runs recommended as they ended, e.g. what a generator returned."""
         if self.recommends:
-            recommended = self.recommended()
+            recommended = self.of_strategy(self.recommended)
             changed = ended & (recommended >= 0) & (recommended != self.last_recommended)
             if np.count_nonzero(changed):
                 self.record_progress(changed, np.zeros(self.num_runs))
 
-    def advance(self, architectures: Ints, started: Bools) -> None:
-        """Evaluate what was proposed, record the rows, tell the strategy."""
-        entries = self.ledger.evaluate(architectures, started)
-        everyone = np.count_nonzero(started) == self.num_runs
+    def start(self, architectures: Ints, started: Bools) -> None:
+        """Charge what was proposed."""
+        entries = self.ledger.start(architectures, started)
+        columns = {**entries._asdict(), "ticket": self.tickets, "architectures": architectures}
+        self.pending.start(columns, started)
+        self.tickets = self.tickets + started
+
+    def advance(self) -> None:
+        """Finish the earliest evaluation of every run that has any: move its clock, record its row, tell."""
+        columns, finished = self.pending.finish()
+        everyone = np.count_nonzero(finished) == self.num_runs
+        if not everyone:
+            columns |= {"status": np.where(finished, columns["status"], Status.NONE)}
+        self.ledger.finish(columns["finished_s"], finished)
         self.trace.append(
-            architecture=architectures,
-            replicate=entries.replicates,
-            training=entries.trainings,
-            cost_s=entries.cost_s,
-            finished_s=entries.finished_s,
-            status=entries.status,
-            **dict(zip(self.value_names, entries.natural.T, strict=True)),
+            architecture=columns["architectures"],
+            replicate=columns["replicates"],
+            training=columns["trainings"],
+            cost_s=columns["cost_s"],
+            finished_s=columns["finished_s"],
+            status=columns["status"],
+            **dict(zip(self.value_names, columns["natural"].T, strict=True)),
         )
         results = Results(
-            ticket=own_copy(self.tickets if everyone else np.where(started, self.tickets, -1)),
-            architectures=own_copy(architectures if everyone else np.where(started, architectures, -1)),
+            ticket=own_copy(columns["ticket"] if everyone else np.where(finished, columns["ticket"], -1)),
+            architectures=own_copy(
+                columns["architectures"] if everyone else np.where(finished, columns["architectures"], -1)
+            ),
             fidelities=own_copy(self.no_fidelity),
-            values=own_copy(entries.losses),
-            cost_s=own_copy(entries.cost_s),
-            finished_s=own_copy(entries.finished_s),
-            status=own_copy(entries.status),
+            values=own_copy(columns["losses"] if everyone else np.where(finished[:, None], columns["losses"], np.inf)),
+            cost_s=own_copy(columns["cost_s"] if everyone else np.where(finished, columns["cost_s"], 0.0)),
+            finished_s=own_copy(self.ledger.clock_s),
+            status=own_copy(columns["status"]),
         )
-        self.tickets += started
         self.of_strategy(self.strategy.tell, results)
         if self.recommends:
             self.last_recommended = self.of_strategy(self.recommended)

@@ -69,6 +69,20 @@ class Spec:
         """Whether one run is a generator, to be lifted."""
         return inspect.isgeneratorfunction(self.target)
 
+    @property
+    def max_runs(self) -> int | None:
+        """At most so many runs may be alive at once; None: any number.
+
+        Raises:
+            InvalidInputError: The strategy declares something else.
+        """
+        declared: Any = getattr(self.target, "max_runs", None)
+        if declared is not None and (not isinstance(declared, int) or isinstance(declared, bool) or declared < 1):
+            raise InvalidInputError(
+                f"strategy {self.reference}: max_runs must be a whole number of at least 1, or None, not {declared!r}"
+            )
+        return declared
+
 
 def split_list(text: str) -> list[str]:
     """Split at commas outside parentheses, brackets and quotes.

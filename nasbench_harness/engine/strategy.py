@@ -13,6 +13,8 @@ from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.engine.streams import RunStreams
 from nasbench_harness.evaluation.problem import Problem
 
+HIGHEST = -1  # a fidelity: the highest that the task has
+
 
 @dataclass(frozen=True)
 class Needs:
@@ -30,7 +32,7 @@ class Proposals(NamedTuple):
 
     Attributes:
         architectures: Index to evaluate, −1 for nothing now, shape (num_runs,); read where idle only.
-        fidelities: Index on the task's fidelity axis, shape (num_runs,); None: the highest.
+        fidelities: Index on the task's fidelity axis, −1 for the highest, shape (num_runs,); None: the highest for all.
         extra_cost_s: Seconds that the search itself spent, shape (num_runs,); None: none.
     """
 
@@ -73,11 +75,19 @@ class Strategy(ABC):
 
     Hyperparameters are keyword arguments of the constructor, after ``problem`` and ``rng``. What a run does may depend
     on its own stream and results only, never on the other runs of the batch.
+
+    Attributes:
+        needs: What it cannot do without.
+        reproducible: "exact": the same on every machine; "platform": on one machine with one set of libraries.
+        tile: Number of runs that its arithmetic needs together; None: any number.
+        max_runs: At most so many runs are alive at once, and are stored when they end; None: any number. A generator
+            function may have an attribute of this name.
     """
 
     needs: ClassVar[Needs] = Needs()
     reproducible: ClassVar[Literal["exact", "platform"]] = "exact"
     tile: ClassVar[int | None] = None
+    max_runs: ClassVar[int | None] = None
 
     def __init__(self, problem: Problem, rng: RunStreams) -> None:
         self.problem = problem

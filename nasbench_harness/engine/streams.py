@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from nasbench_harness.arrays import Ints
+from nasbench_harness.arrays import AnyArray, Floats, Ints
+from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.hashing import GOLDEN, Words, mix, name_hash, seed_sequence_keys, to_unit
 
 T = TypeVar("T")
@@ -36,10 +37,16 @@ class RunStreams:
     """The streams of a batch of runs.
 
     Every method takes ``runs``, the indices of the runs that draw (default: all of them); the others' streams do
-    not move.
+    not move. ``RunStream`` has the same methods for one run, with the same draws.
 
     Args:
         keys: Key of each run's stream, shape (num_runs,).
+
+    >>> rng = RunStreams(np.array([1, 2, 3], dtype=np.uint64))
+    >>> rng.integers(10)
+    array([5, 5, 1])
+    >>> rng.uniform(2, runs=np.array([2])).shape
+    (1, 2)
     """
 
     def __init__(self, keys: Words) -> None:
@@ -52,7 +59,11 @@ class RunStreams:
         return len(self._positions)
 
     def uniform(self, size: int | None = None, runs: Ints | None = None) -> Any:
-        """Draw from [0, 1): shape (len(runs),), or (len(runs), size)."""
+        """Draw from [0, 1): shape (len(runs),), or (len(runs), size).
+
+        >>> RunStreams(np.array([1], dtype=np.uint64)).uniform().round(3)
+        array([0.567])
+        """
         positions = self._positions if runs is None else self._positions[runs]
         if size is None:
             moved = positions + GOLDEN
@@ -69,17 +80,88 @@ class RunStreams:
         return to_unit(mix(words))
 
     def integers(self, high: int | Ints, size: int | None = None, runs: Ints | None = None) -> Ints:
-        """Draw from 0 … high − 1: shape (len(runs),), or (len(runs), size); ``high`` may differ per run."""
+        """Draw from 0 … high − 1: shape (len(runs),), or (len(runs), size); ``high`` may differ per run.
+
+        Raises:
+            InvalidInputError: ``high`` is below 1, as in NumPy's ``integers(0, n)``.
+
+        >>> RunStreams(np.array([1, 2], dtype=np.uint64)).integers(10, 3)
+        array([[5, 7, 9],
+               [5, 7, 5]])
+        """
+        if high < 1 if isinstance(high, int) else (np.asarray(high) < 1).any():
+            raise _wrong_high(high, size)
         if size is not None and np.ndim(high):
             high = np.asarray(high)[:, None]
         integers: Ints = (self.uniform(size, runs) * high).astype(np.int64)
         return integers
 
+    def normal(self, size: int | None = None, runs: Ints | None = None) -> Any:
+        """Draw from the standard normal distribution: (len(runs),), or (len(runs), size); two draws a number.
+
+        Strategies that use it are ``reproducible = "platform"``.
+
+        >>> RunStreams(np.array([1, 2], dtype=np.uint64)).normal(4).shape
+        (2, 4)
+        """
+        numbers = _normal(self.uniform(2 if size is None else 2 * size, runs))
+        return numbers[:, 0] if size is None else numbers
+
+    def gumbel(self, size: int | None = None, runs: Ints | None = None) -> Any:
+        """Draw from the standard Gumbel distribution: (len(runs),), or (len(runs), size); one draw a number.
+
+        Strategies that use it are ``reproducible = "platform"``.
+
+        >>> RunStreams(np.array([1, 2], dtype=np.uint64)).gumbel().shape
+        (2,)
+        """
+        return _gumbel(self.uniform(size, runs))
+
+    def choice(self, items: Any, weights: Any = None, runs: Ints | None = None) -> AnyArray:
+        """Draw one of the items for each run, one draw each: shape (len(runs),).
+
+        Args:
+            items: Shape (num_items,), or (len(runs), num_items) where they differ per run.
+            weights: Chances, up to a factor, in one of the same shapes; None: equal ones.
+            runs: Runs that draw.
+
+        Raises:
+            InvalidInputError: There are no items, or the weights are no chances.
+
+        >>> rng = RunStreams(np.array([1, 2, 3], dtype=np.uint64))
+        >>> rng.choice([30, 40, 50], weights=[0, 1, 0])
+        array([40, 40, 40])
+        """
+        items = np.asarray(items)
+        _check_items(items.shape[-1] if items.ndim else 0)
+        thresholds = self.uniform(None, runs)
+        if weights is None:
+            positions = (thresholds * items.shape[-1]).astype(np.int64)
+        else:
+            cumulative = _cumulative(weights, items.shape[-1])
+            limits = np.nextafter(cumulative[..., -1], 0.0)
+            positions = (cumulative <= np.minimum(thresholds * cumulative[..., -1], limits)[:, None]).sum(axis=1)
+        chosen: AnyArray = items[positions] if items.ndim == 1 else items[np.arange(len(positions)), positions]
+        return chosen
+
+    def permutation(self, high: int, runs: Ints | None = None) -> Ints:
+        """Draw an order of 0 … high − 1 for each run, one draw an integer: (len(runs), high).
+
+        >>> sorted(RunStreams(np.array([1], dtype=np.uint64)).permutation(4)[0].tolist())
+        [0, 1, 2, 3]
+        """
+        return self.subsets(high, high, runs)
+
     def subsets(self, high: int, size: int, runs: Ints | None = None) -> Ints:
         """Draw ``size`` distinct integers from 0 … high − 1, every ordered subset equally likely: (len(runs), size).
 
-        The first steps of a Fisher–Yates shuffle; one draw an integer.
+        The first steps of a Fisher–Yates shuffle; one draw an integer. ``subset`` is the same.
+
+        >>> RunStreams(np.array([1, 2], dtype=np.uint64)).subsets(30, 3)
+        array([[16, 22, 29],
+               [17, 22, 18]])
         """
+        _check_subset(high, size)
         draws = self.uniform(size, runs)
         num_runs = len(draws)
         columns = np.arange(num_runs)
@@ -93,12 +175,18 @@ class RunStreams:
             here[:] = drawn
         return deck[: size * num_runs].reshape(size, num_runs).T
 
+    subset = subsets
+
 
 class RunStream:
     """The stream of one run, for strategies written as generators.
 
     Args:
         key: Key of the run's stream.
+
+    >>> rng = RunStream(1)
+    >>> rng.integers(10), rng.uniform() < 1
+    (5, True)
     """
 
     def __init__(self, key: int) -> None:
@@ -107,7 +195,11 @@ class RunStream:
         self._draw: Callable[[], float] = self._draws.__next__  # the fastest call that Python has for one number
 
     def uniform(self, size: int | None = None, runs: None = None) -> Any:
-        """Draw a float from [0, 1), or an array (size,) of them."""
+        """Draw a float from [0, 1), or an array (size,) of them.
+
+        >>> round(RunStream(1).uniform(), 3)
+        0.567
+        """
         if runs is not None:
             raise TypeError("the stream of one run takes no runs")
         if size is None:
@@ -115,13 +207,73 @@ class RunStream:
         return np.array(list(islice(self._draws, size)), dtype=np.float64)
 
     def integers(self, high: int, size: int | None = None, runs: None = None) -> Any:
-        """Draw an integer from 0 … high − 1, or an array (size,) of them."""
+        """Draw an integer from 0 … high − 1, or an array (size,) of them.
+
+        Raises:
+            InvalidInputError: ``high`` is below 1, as in NumPy's ``integers(0, n)``.
+
+        >>> RunStream(1).integers(10, 3)
+        array([5, 7, 9])
+        """
+        if high < 1:
+            raise _wrong_high(high, size)
         if size is None and runs is None:
             return int(self._draw() * high)
         return (self.uniform(size, runs) * high).astype(np.int64)
 
+    def normal(self, size: int | None = None) -> Any:
+        """Draw a float from the standard normal distribution, or an array (size,) of them; two draws a number.
+
+        >>> type(RunStream(1).normal())
+        <class 'float'>
+        """
+        numbers = _normal(self.uniform(2 if size is None else 2 * size))
+        return float(numbers[0]) if size is None else numbers
+
+    def gumbel(self, size: int | None = None) -> Any:
+        """Draw a float from the standard Gumbel distribution, or an array (size,) of them; one draw a number.
+
+        >>> RunStream(1).gumbel(3).shape
+        (3,)
+        """
+        numbers = _gumbel(self.uniform(1 if size is None else size))
+        return float(numbers[0]) if size is None else numbers
+
+    def choice(self, items: Sequence[T], weights: Any = None) -> T:
+        """Draw one of the items; equal chances, or these weights up to a factor.
+
+        Raises:
+            InvalidInputError: There are no items, or the weights are no chances.
+
+        >>> RunStream(1).choice(["a", "b", "c"], weights=[0, 2, 0])
+        'b'
+        """
+        num_items = len(items)
+        _check_items(num_items)
+        draw = self._draw()
+        if weights is None:
+            return items[int(draw * num_items)]
+        cumulative = _cumulative(weights, num_items)
+        threshold = min(draw * cumulative[-1], np.nextafter(cumulative[-1], 0.0))
+        return items[int((cumulative <= threshold).sum())]
+
+    def permutation(self, high: int) -> list[int]:
+        """Draw an order of 0 … high − 1; one draw an integer.
+
+        >>> sorted(RunStream(1).permutation(4))
+        [0, 1, 2, 3]
+        """
+        return self.subset(high, high)
+
     def subset(self, high: int, size: int) -> list[int]:
-        """Draw ``size`` distinct integers from 0 … high − 1, every ordered subset equally likely."""
+        """Draw ``size`` distinct integers from 0 … high − 1, every ordered subset equally likely.
+
+        ``subsets`` is the same.
+
+        >>> RunStream(1).subset(30, 3)
+        [16, 22, 29]
+        """
+        _check_subset(high, size)
         deck = list(range(high))
         drawn = []
         for position, draw in enumerate(islice(self._draws, size)):
@@ -130,17 +282,24 @@ class RunStream:
             deck[partner] = deck[position]
         return drawn
 
-    def choice(self, items: Sequence[T]) -> T:
-        """Draw one of the items, uniform."""
-        item: T = items[self.integers(len(items))]
-        return item
+    subsets = subset
 
     def shuffle(self, items: MutableSequence[Any]) -> None:
-        """Shuffle in place; one draw for each item."""
+        """Shuffle in place; one draw for each item.
+
+        >>> items = ["a", "b", "c"]
+        >>> RunStream(1).shuffle(items)
+        >>> sorted(items)
+        ['a', 'b', 'c']
+        """
         items[:] = [items[index] for index in self.subset(len(items), len(items))]
 
     def numpy_generator(self) -> np.random.Generator:
-        """A NumPy generator of its own stream, to wrap a library; takes one draw."""
+        """A NumPy generator of its own stream, to wrap a library; takes one draw.
+
+        >>> RunStream(1).numpy_generator().integers(0, 10) in range(10)
+        True
+        """
         return np.random.default_rng([self._key, int(self._draw() * 2**53)])
 
 
@@ -152,3 +311,45 @@ def _blocks_of(key: int) -> Iterator[list[float]]:
         yield to_unit(mix(np.uint64(key) + counters * GOLDEN)).tolist()
         first += num_draws
         num_draws = min(2 * num_draws, _LARGEST_BLOCK)
+
+
+def _normal(draws: Floats) -> Floats:
+    """Box and Muller's transformation of pairs of neighboring draws: half as many numbers on the last axis."""
+    numbers: Floats = np.sqrt(-2.0 * np.log(1.0 - draws[..., 0::2])) * np.cos(2.0 * np.pi * draws[..., 1::2])
+    return numbers
+
+
+def _gumbel(draws: Floats) -> Floats:
+    numbers: Floats = -np.log(-np.log(np.maximum(draws, 2.0**-54)))  # a draw may be 0
+    return numbers
+
+
+def _cumulative(weights: Any, num_items: int) -> Floats:
+    chances = np.asarray(weights, dtype=np.float64)
+    cumulative: Floats = np.cumsum(chances, axis=-1)  # in order, so the same sums for one run and for many
+    if chances.shape[-1:] != (num_items,) or not (chances >= 0).all() or not _is_positive(cumulative[..., -1]):
+        raise InvalidInputError(
+            f"choice: weights must be {num_items} numbers of at least 0 with a positive sum, one for each item"
+        )
+    return cumulative
+
+
+def _is_positive(sums: Any) -> bool:
+    return bool((np.isfinite(sums) & (sums > 0)).all())
+
+
+def _check_items(num_items: int) -> None:
+    if num_items < 1:
+        raise InvalidInputError("choice: there is nothing to choose from")
+
+
+def _check_subset(high: int, size: int) -> None:
+    if not 0 <= size <= high:
+        raise InvalidInputError(f"subset: cannot draw {size} distinct integers from 0 … {high - 1}")
+
+
+def _wrong_high(high: Any, size: Any) -> InvalidInputError:
+    return InvalidInputError(
+        f"integers(high, size): high must be at least 1, not {high}; draws lie in 0 … high − 1, so NumPy's "
+        f"integers(0, {'n' if size is None else size}) is written integers({'n' if size is None else size})"
+    )

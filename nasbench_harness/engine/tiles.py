@@ -13,7 +13,7 @@ import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Bools, Ints
 from nasbench_harness.engine.checks import checked_architectures, checked_proposals
-from nasbench_harness.engine.strategy import Proposals, Results, Strategy
+from nasbench_harness.engine.strategy import HIGHEST, Proposals, Results, Strategy
 from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation.hashing import GOLDEN, Words, mix
 from nasbench_harness.evaluation.status import Status
@@ -62,7 +62,7 @@ class Tiles(Strategy):
         row_idle = self._is_dummy.copy()
         row_idle[self._rows] = idle
         architectures = np.full(self._num_rows, -1)
-        fidelities, extra_cost_s = np.zeros(self._num_rows, dtype=np.int64), np.zeros(self._num_rows)
+        fidelities, extra_cost_s = np.full(self._num_rows, HIGHEST), np.zeros(self._num_rows)
         for strategy, rows in zip(self._strategies, self._groups(), strict=True):
             if not (row_idle & ~self._is_dummy)[rows].any():
                 continue
@@ -100,6 +100,13 @@ class Tiles(Strategy):
             parts.append(checked_architectures(self.name, "recommend()", part, self._tile, size))
         of_runs: Ints = np.concatenate(parts)[self._rows]
         return of_runs
+
+    def lookup_counts(self) -> dict[str, Ints]:
+        """How many values of each free metric each run of the batch read, shape (num_runs,)."""
+        of_groups = [strategy.problem.lookup_counts(self._tile) for strategy in self._strategies]
+        names = {name: None for counts in of_groups for name in counts}
+        none = np.zeros(self._tile, dtype=np.int64)
+        return {name: np.concatenate([counts.get(name, none) for counts in of_groups])[self._rows] for name in names}
 
     def close(self) -> None:
         """Close every group."""

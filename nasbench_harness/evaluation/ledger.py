@@ -25,7 +25,7 @@ MAX_STREAK = {"charge": 1_000, "free": 1_000, "forbid": 100}
 
 
 class Entries(NamedTuple):
-    """One finished evaluation per run: shapes (num_runs,); ``natural`` and ``losses`` (num_runs, num_objectives)."""
+    """One evaluation per run: shapes (num_runs,); ``natural`` and ``losses`` (num_runs, num_objectives)."""
 
     status: npt.NDArray[np.int8]
     replicates: Ints
@@ -48,6 +48,7 @@ class Ledger:
     Attributes:
         clock_s: Simulated seconds that each run has spent, shape (num_runs,); NaN where the task has no cost.
         counted: Evaluations that were charged to each run, shape (num_runs,).
+        num_objectives: Number of losses of an evaluation.
 
     Raises:
         InvalidInputError: A budget in seconds where the task has no cost, or a replicate that rows lack.
@@ -56,6 +57,7 @@ class Ledger:
     def __init__(self, task: Task, protocol: Protocol, study_seed: int, run_seeds: Ints) -> None:
         num_runs, num_architectures = len(run_seeds), task.space.num_architectures
         self._task, self._protocol = task, protocol
+        self.num_objectives = len(task.objectives)
         self._seconds = protocol.simulated_seconds
         if self._seconds is not None and not task.has_cost:
             raise InvalidInputError(
@@ -75,7 +77,18 @@ class Ledger:
         self.counted = np.zeros(num_runs, dtype=np.int64)
 
     def evaluate(self, architectures: Ints, started: Bools) -> Entries:
-        """Charge and answer one evaluation of every run that started one.
+        """Start and finish one evaluation of every run that starts one (see ``start``)."""
+        entries = self.start(architectures, started)
+        self.finish(entries.finished_s, started)
+        return entries
+
+    def finish(self, finished_s: Floats, finished: Bools) -> None:
+        """Move the clocks of the runs whose evaluation finished to that time; both shapes (num_runs,)."""
+        everyone = np.count_nonzero(finished) == len(finished)
+        self.clock_s = finished_s if everyone else np.where(finished, finished_s, self.clock_s)
+
+    def start(self, architectures: Ints, started: Bools) -> Entries:
+        """Charge one evaluation of every run that starts one now, and answer it: only ``finish`` moves the clocks.
 
         Args:
             architectures: One index per run; read where ``started``, but a valid index everywhere.
@@ -121,7 +134,6 @@ class Ledger:
             self._streak = np.where(spends, 0, self._streak + started)
         self._visits[slots] = visits + charged
         self.counted += charged
-        self.clock_s = finished_s
         return Entries(status, replicates, trainings, values, losses, cost_s, finished_s)
 
     def spend(self, seconds: Floats) -> tuple[Floats, Bools]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from nasbench_harness.arrays import Floats, Ints
-from nasbench_harness.errors import UnknownNameError
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.spaces import SearchSpace
 from nasbench_harness.tables.table import Metric
 
@@ -38,6 +38,39 @@ class Budget:
     simulated_seconds: float | None = None
 
 
+class Lookups:
+    """Counts how many values of free metrics the runs of a batch read."""
+
+    def __init__(self) -> None:
+        self._of_all: dict[str, int] = {}  # read for every run
+        self._of_run: dict[str, Ints] = {}
+
+    def add(self, metric: str, num_values: int, runs: Ints | None) -> None:
+        """Count values: so many for each of these runs, or for every run."""
+        if runs is None:
+            self._of_all[metric] = self._of_all.get(metric, 0) + num_values
+        elif len(runs):
+            counts = self._of_run.get(metric, np.zeros(0, dtype=np.int64))
+            counts = np.concatenate([counts, np.zeros(max(0, int(runs.max()) + 1 - len(counts)), dtype=np.int64)])
+            np.add.at(counts, runs, num_values)
+            self._of_run[metric] = counts
+
+    def totals(self) -> dict[str, int]:
+        """Values that were read of each metric."""
+        names = {**self._of_all, **self._of_run}
+        return {name: self._of_all.get(name, 0) + int(np.sum(self._of_run.get(name, 0))) for name in names}
+
+    def counts(self, num_runs: int) -> dict[str, Ints]:
+        """Values that each run read of each metric, shape (num_runs,)."""
+        found = {}
+        for name in self.totals():
+            counts = np.full(num_runs, self._of_all.get(name, 0))
+            of_run = self._of_run.get(name, np.zeros(0, dtype=np.int64))[:num_runs]
+            counts[: len(of_run)] += of_run
+            found[name] = counts
+        return found
+
+
 @dataclass(frozen=True)
 class Problem:
     """What a strategy sees of a task.
@@ -46,23 +79,57 @@ class Problem:
         space: The search space.
         objectives: What to minimize, in the order of ``Results.values``.
         budget: What each run may spend.
-        num_lookups: How many values of each free metric were read.
     """
 
     space: SearchSpace
     objectives: tuple[Objective, ...]
     budget: Budget
     _free: Mapping[str, Floats] = field(default_factory=dict, repr=False)
-    num_lookups: dict[str, int] = field(default_factory=dict, repr=False)
+    _lookups: Lookups = field(default_factory=Lookups, repr=False, compare=False)
+    _run: int | None = field(default=None, repr=False)
 
-    def lookup(self, metric: str, architectures: Ints) -> Floats:
-        """Values of a free metric (mean over replicates), shape of ``architectures``; every read is counted.
+    def lookup(self, metric: str, architectures: Ints, runs: Ints | None = None) -> Floats:
+        """Values of a free metric (mean over replicates), shape of ``architectures``.
+
+        Every value that is read is counted for the runs that read it, stored with them, and reported.
+
+        Args:
+            metric: Name of the metric.
+            architectures: Indices; with ``runs`` the first axis is len(runs).
+            runs: Runs of the batch that read a row each; None: every run reads all of it. The problem of a generator
+                belongs to one run and takes none.
 
         Raises:
             UnknownNameError: The task has no free metric of this name.
+            InvalidInputError: ``runs`` does not fit.
         """
         if metric not in self._free:
             raise UnknownNameError("free metric", metric, self._free)
         values = np.array(self._free[metric][architectures])  # a copy: the table stays as it is
-        self.num_lookups[metric] = self.num_lookups.get(metric, 0) + values.size
+        if runs is None:
+            self._lookups.add(metric, values.size, None if self._run is None else np.array([self._run]))
+        elif self._run is not None or values.shape[:1] != np.shape(runs):
+            raise InvalidInputError(
+                f"lookup: runs must have one entry for each row of the architectures, and be left out in a generator; "
+                f"got runs of shape {np.shape(runs)} for architectures of shape {values.shape}"
+            )
+        else:
+            self._lookups.add(metric, values.size // max(1, len(runs)), np.asarray(runs))
         return values
+
+    @property
+    def num_lookups(self) -> dict[str, int]:
+        """How many values of each free metric were read, over all runs."""
+        return self._lookups.totals()
+
+    def lookup_counts(self, num_runs: int) -> dict[str, Ints]:
+        """How many values of each free metric each run of the batch read, shape (num_runs,)."""
+        return self._lookups.counts(num_runs)
+
+    def of_run(self, run: int) -> Problem:
+        """The same problem for one run of the batch: what it reads is counted for this run."""
+        return replace(self, _run=run)
+
+    def of_group(self) -> Problem:
+        """The same problem for a group of runs with counts of its own."""
+        return replace(self, _lookups=Lookups())

@@ -25,6 +25,7 @@ from nasbench_harness.testing.contract import Contract, fail, global_generators_
 from nasbench_harness.testing.watching import watched
 
 _SEEDS = np.arange(12)
+_MAX_PENDING, _LONGER = 4, 4
 _FIRST_PROPOSALS = 5
 _MIN_ARCHITECTURES = 1_000  # of a space in which a first proposal that is the optimum is no chance
 _ALGORITHM_VALUES = ("architecture", "replicate", "training", "cost_s", "finished_s", "status")
@@ -102,9 +103,10 @@ class StrategyContract(Contract):
         """Runs that are asked at different times give the traces that they give together."""
         task, rules = load_task(self.tasks[0]), Rules(Protocol(evaluations=self.evaluations), 0)
         problem = task.problem(rules.protocol)
-        strategy = make_strategy(self.spec, problem, task.name, rules, _SEEDS)
-        proposals = _play_at_random_times(strategy, Ledger(task, rules.protocol, 0, _SEEDS), self.evaluations)
-        for seed in _SEEDS.tolist():
+        seeds = _SEEDS[: self.spec.max_runs]
+        strategy = make_strategy(self.spec, problem, task.name, rules, seeds)
+        proposals = _play_at_random_times(strategy, Ledger(task, rules.protocol, 0, seeds), self.evaluations)
+        for seed in seeds.tolist():
             expected = self.together[task.name][seed]
             expected_architectures = expected["architecture"][expected["status"] != Status.PROGRESS].tolist()
             if proposals[seed] != expected_architectures:
@@ -113,6 +115,38 @@ class StrategyContract(Contract):
                     f"seed {seed} proposes {proposals[seed][:8]}… instead of {expected_architectures[:8]}…",
                     "only idle runs are read, and only they may draw",
                     "rng is called without runs=, or state of runs that are not idle is changed in ask()",
+                )
+
+    def test_evaluations_may_be_pending_and_finish_out_of_order(self) -> None:
+        """With 4 evaluations pending, finishing out of order, runs go on and do not depend on their batch."""
+        if self.spec.is_generator:
+            return  # a generator has one evaluation pending by its form
+        budget = _LONGER * self.evaluations  # states that rarely occur, such as a local optimum, need longer runs
+        task, rules = load_task(self.tasks[0]), Rules(Protocol(evaluations=budget), 0)
+        problem, seeds = task.problem(rules.protocol), _SEEDS[: self.spec.max_runs]
+
+        def play(part: Ints) -> dict[int, list[int]]:
+            strategy = make_strategy(self.spec, problem, task.name, rules, part)
+            return _play_with_pending(strategy, Ledger(task, rules.protocol, 0, part), part)
+
+        proposals = play(seeds)
+        for seed, rows in self.together[task.name].items():
+            spends_all = int((rows["status"] != Status.PROGRESS).sum()) == self.evaluations
+            if seed in proposals and spends_all and len(proposals[seed]) < budget:
+                fail(
+                    f"{budget} evaluations in the run with seed {seed}, which spends its budget with one worker",
+                    f"{len(proposals[seed])}, then −1 with nothing pending",
+                    "with several workers a run is asked again before its results are in",
+                    "a state that waits for a result which came in another order, or for the last of a generation",
+                )
+        for seed in seeds[:2]:
+            alone = play(np.array([seed]))[int(seed)]
+            if alone != proposals[int(seed)]:
+                fail(
+                    f"the same proposals of seed {seed} alone and among {len(seeds)}",
+                    f"{alone[:8]}… instead of {proposals[int(seed)][:8]}…",
+                    "a run must depend on its identity and its results only",
+                    "results filed by the order of calls instead of by ticket",
                 )
 
     def test_another_process_and_hash_seed_give_the_same_trace(self) -> None:
@@ -210,10 +244,12 @@ class StrategyContract(Contract):
 
 def trace_of(spec: Spec, task: Task, seeds: Ints, protocol: dict[str, Any]) -> dict[int, dict[str, AnyArray]]:
     """Rows of every seed's run under a protocol."""
-    batch = run_seeds(spec, task, Rules(Protocol(**protocol), 0), seeds)
     found = {}
-    for position, seed in enumerate(seeds.tolist()):
-        found[seed] = batch.trace.rows(slice(position, position + 1))
+    size = spec.max_runs or len(seeds)
+    for part in (seeds[start : start + size] for start in range(0, len(seeds), size)):
+        batch = run_seeds(spec, task, Rules(Protocol(**protocol), 0), part)
+        for position, seed in enumerate(part.tolist()):
+            found[seed] = batch.trace.rows(slice(position, position + 1))
     return found
 
 
@@ -240,7 +276,7 @@ def _is_importable(spec: Spec) -> bool:
 def _play_at_random_times(strategy: Strategy, ledger: Ledger, evaluations: int) -> list[list[int]]:
     """Ask random subsets of the runs until all have spent their budget; what each run proposed."""
     rng = np.random.default_rng(0)
-    num_runs = len(_SEEDS)
+    num_runs = len(ledger.counted)
     proposals: list[list[int]] = [[] for _ in range(num_runs)]
     tickets, has_ended = np.zeros(num_runs, dtype=np.int64), np.zeros(num_runs, dtype=bool)
     for _ in range(100 * evaluations):
@@ -273,6 +309,74 @@ def _play_at_random_times(strategy: Strategy, ledger: Ledger, evaluations: int) 
     for error in getattr(strategy, "failures", {}).values():
         raise error
     return proposals
+
+
+def _play_with_pending(strategy: Strategy, ledger: Ledger, seeds: Ints) -> dict[int, list[int]]:
+    """Play with up to 4 evaluations of each run pending, of which a random one finishes at each step.
+
+    Which one depends on the run's seed only. Returns what each seed's run proposed.
+    """
+    num_runs = len(seeds)
+    orders = [np.random.default_rng(seed) for seed in seeds]
+    pending: list[list[dict[str, Any]]] = [[] for _ in range(num_runs)]
+    proposals: dict[int, list[int]] = {int(seed): [] for seed in seeds}
+    waits = np.zeros(num_runs, dtype=bool)  # runs that had nothing to propose until a result comes
+    rests = np.zeros(num_runs, dtype=bool)  # runs of which another evaluation finishes before they are asked
+    while True:
+        has_room = np.array([len(of_run) < _MAX_PENDING for of_run in pending])
+        idle = ledger.has_budget() & ~waits & ~rests & has_room
+        if idle.any():
+            asked = strategy.ask(idle.copy())
+            started = idle & (np.asarray(asked.architectures) >= 0)
+            progressed = np.zeros(num_runs) if asked.extra_cost_s is None else np.where(idle, asked.extra_cost_s, 0.0)
+            waits |= idle & ~started & (progressed == 0)
+            if not started.any():
+                continue
+            architectures = np.where(started, asked.architectures, 0).astype(np.int64)
+            entries = ledger.evaluate(architectures, started)
+            for run in np.flatnonzero(started).tolist():
+                proposed = proposals[int(seeds[run])]
+                pending[run].append(
+                    {
+                        "ticket": len(proposed),
+                        "architectures": architectures[run],
+                        "values": entries.losses[run],
+                        "cost_s": entries.cost_s[run],
+                        "finished_s": entries.finished_s[run],
+                        "status": entries.status[run],
+                    }
+                )
+                proposed.append(int(architectures[run]))
+        elif not any(pending):
+            strategy.close()
+            return proposals
+        else:
+            had_result = [bool(of_run) for of_run in pending]
+            strategy.tell(_finish_one_each(pending, orders, ledger))
+            waits &= ~np.array(had_result)
+            for run in np.flatnonzero(had_result).tolist():
+                rests[run] = orders[run].random() < 0.5 and len(pending[run]) > 0
+
+
+def _finish_one_each(pending: list[list[dict[str, Any]]], orders: list[np.random.Generator], ledger: Ledger) -> Results:
+    """Results of one pending evaluation of each run that has any."""
+    num_runs, num_objectives = len(pending), ledger.num_objectives
+    columns: dict[str, AnyArray] = {
+        "ticket": np.full(num_runs, -1),
+        "architectures": np.full(num_runs, -1),
+        "fidelities": np.zeros(num_runs, dtype=np.int64),
+        "values": np.full((num_runs, num_objectives), np.inf),
+        "cost_s": np.zeros(num_runs),
+        "finished_s": ledger.clock_s.copy(),
+        "status": np.full(num_runs, int(Status.NONE), dtype=np.int8),
+    }
+    for run, (of_run, order) in enumerate(zip(pending, orders, strict=True)):
+        if of_run:
+            for name, value in of_run.pop(int(order.integers(len(of_run)))).items():
+                columns[name][run] = value
+    for column in columns.values():
+        column.flags.writeable = False
+    return Results(**columns)
 
 
 def _same(found: dict[str, AnyArray], expected: dict[str, AnyArray], where: str) -> None:

@@ -34,6 +34,7 @@ from nasbench_harness import (
 )
 
 ACCEPTANCES = ("first", "steepest")
+MAX_PENDING = 256  # evaluations of one run that may be under way at once
 
 
 class LocalSearch(Strategy):
@@ -54,7 +55,8 @@ class LocalSearch(Strategy):
             raise InvalidInputError(f"local-search: num_initial must be at least 1, not {num_initial}")
         self.acceptance, self.num_initial = acceptance, num_initial
         num_runs = rng.num_runs
-        self._num_random = np.full(num_runs, num_initial)  # random architectures still to come before a walk
+        # Random architectures before a walk: still to be proposed, still to be answered.
+        self._random_queued, self._random_missing = np.full(num_runs, num_initial), np.full(num_runs, num_initial)
         self._center_loss = np.full(num_runs, np.inf)
         self._best_neighbor = np.zeros(num_runs, dtype=np.int64)
         self._best_neighbor_loss = np.full(num_runs, np.inf)
@@ -62,24 +64,36 @@ class LocalSearch(Strategy):
         self._order = np.zeros((num_runs, num_neighbors), dtype=np.int64)  # the center's neighbors, as they come
         self._num_neighbors = np.zeros(num_runs, dtype=np.int64)
         self._position = np.zeros(num_runs, dtype=np.int64)  # next in _order
+        self._num_answered = np.zeros(num_runs, dtype=np.int64)  # of the center's neighbors
+        # Number of the center whose neighbor each proposal is, 0 for random ones: a ring by ticket.
+        self._center = np.zeros(num_runs, dtype=np.int64)
+        self._center_of = np.zeros((MAX_PENDING, num_runs), dtype=np.int64)
+        self._num_proposed = np.zeros(num_runs, dtype=np.int64)
 
     def ask(self, idle: Bools) -> Proposals:
-        """A random architecture, or the center's next neighbor."""
+        """A random architecture, or the center's next neighbor; −1 while only results are missing."""
         architectures = np.full(len(idle), -1)
-        is_random = self._num_random > 0
-        starters, walkers = np.flatnonzero(idle & is_random), np.flatnonzero(idle & ~is_random)
+        starters = np.flatnonzero(idle & (self._random_queued > 0))
+        walkers = np.flatnonzero(idle & (self._random_missing == 0) & (self._position < self._num_neighbors))
         if len(starters):
             architectures[starters] = self.problem.space.sample(self.rng, starters)
+            self._random_queued[starters] -= 1
+            self._center_of[self._num_proposed[starters] % MAX_PENDING, starters] = 0
         if len(walkers):
             architectures[walkers] = self._next_neighbors(walkers)
+            self._center_of[self._num_proposed[walkers] % MAX_PENDING, walkers] = self._center[walkers]
+        self._num_proposed += architectures >= 0
         return Proposals(architectures)
 
     def tell(self, results: Results) -> None:
         """Accept, walk on, or decide to start again."""
-        told = results.architectures >= 0
-        is_random = self._num_random > 0
-        self._tell_random(np.flatnonzero(told & is_random), results)
-        self._tell_neighbors(np.flatnonzero(told & ~is_random), results)
+        told = np.flatnonzero(results.architectures >= 0)
+        center_of = self._center_of[results.ticket[told] % MAX_PENDING, told]
+        self._tell_random(told[center_of == 0], results)
+        # A late neighbor of an earlier center counts if it is better, but not before a new walk has begun.
+        walks = (center_of > 0) & (self._random_missing[told] == 0)
+        self._num_answered[told] += walks & (center_of == self._center[told])
+        self._tell_neighbors(told[walks], results)
 
     def _next_neighbors(self, runs: Ints) -> Ints:
         """One step of a Fisher–Yates shuffle: swap a later neighbor to the front."""
@@ -94,11 +108,13 @@ class LocalSearch(Strategy):
     def _tell_random(self, runs: Ints, results: Results) -> None:
         if not len(runs):
             return
-        self._num_random[runs] -= 1
+        self._random_missing[runs] -= 1
         # A walk that ended left the center's loss at +inf, so one random architecture always becomes the center.
         self._accept_better(runs, results)
         # A run whose random architectures all failed has no center yet: one more.
-        self._num_random[runs] += (self._num_random[runs] == 0) & (self._num_neighbors[runs] == 0)
+        has_none = (self._random_missing[runs] == 0) & (self._num_neighbors[runs] == 0)
+        self._random_queued[runs] += has_none
+        self._random_missing[runs] += has_none
 
     def _tell_neighbors(self, runs: Ints, results: Results) -> None:
         if not len(runs):
@@ -107,13 +123,13 @@ class LocalSearch(Strategy):
             self._accept_better(runs, results)
         else:
             self._keep_best_neighbor(runs, results)
-        stuck = runs[self._position[runs] == self._num_neighbors[runs]]
+        stuck = runs[self._num_answered[runs] == self._num_neighbors[runs]]
         if self.acceptance == "steepest" and len(stuck):
             improves = self._best_neighbor_loss[stuck] < self._center_loss[stuck]
             movers = stuck[improves]
             self._move(movers, self._best_neighbor[movers], self._best_neighbor_loss[movers])
             stuck = stuck[~improves]
-        self._num_random[stuck] = 1
+        self._random_queued[stuck] = self._random_missing[stuck] = 1
         self._center_loss[stuck] = np.inf
         self._num_neighbors[stuck] = 0
 
@@ -133,5 +149,6 @@ class LocalSearch(Strategy):
         self._order[runs] = neighbors
         self._num_neighbors[runs] = (neighbors >= 0).sum(axis=1)
         self._center_loss[runs] = losses
-        self._position[runs] = 0
+        self._position[runs] = self._num_answered[runs] = 0
+        self._center[runs] += 1
         self._best_neighbor_loss[runs] = np.inf

@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nasbench_harness import Bools, InvalidInputError, Problem, Proposals, Results, RunStreams, Strategy
+from nasbench_harness import Bools, Ints, InvalidInputError, Problem, Proposals, Results, RunStreams, Strategy
+
+_WORST = np.finfo(np.float64).max
 
 
 class RegularizedEvolution(Strategy):
@@ -38,30 +40,48 @@ class RegularizedEvolution(Strategy):
                 f"regularized-evolution: sample_size {sample_size} must lie in 1 … population_size {population_size}"
             )
         self.population_size, self.sample_size = population_size, sample_size
-        # A ring per run: result k lies in slot k modulo population_size.
-        self._members = np.zeros((rng.num_runs, population_size), dtype=np.int64)
+        # A ring per run: the result of proposal k lies in slot k modulo population_size. −1: no result yet.
+        self._members = np.full((rng.num_runs, population_size), -1)
         self._losses = np.full((rng.num_runs, population_size), np.inf)
-        self._num_results = np.zeros(rng.num_runs, dtype=np.int64)
+        self._tickets = np.full((rng.num_runs, population_size), -1)
+        self._num_proposed = np.zeros(rng.num_runs, dtype=np.int64)
 
     def ask(self, idle: Bools) -> Proposals:
-        """A random architecture until the population is full, then the mutation of a tournament's winner."""
+        """As many random architectures as members, then the mutation of a tournament's winner."""
         architectures = np.full(len(idle), -1)
-        is_full = self._num_results >= self.population_size
+        is_full = self._num_proposed >= self.population_size
         beginners, breeders = np.flatnonzero(idle & ~is_full), np.flatnonzero(idle & is_full)
         if len(beginners):
             architectures[beginners] = self.problem.space.sample(self.rng, beginners)
         if len(breeders):
-            entrants = self.rng.subsets(self.population_size, self.sample_size, breeders)
-            losses = self._losses[breeders[:, None], entrants]
-            winners = entrants[np.arange(len(breeders)), losses.argmin(axis=1)]
-            parents = self._members[breeders, winners]
-            architectures[breeders] = self.problem.space.mutate(parents, self.rng, breeders)
+            architectures[breeders] = self._children(breeders)
+        self._num_proposed += architectures >= 0
         return Proposals(architectures)
 
     def tell(self, results: Results) -> None:
-        """Each result replaces the oldest member."""
-        runs = np.flatnonzero(results.architectures >= 0)
-        slots = self._num_results[runs] % self.population_size
-        self._members[runs, slots] = results.architectures[runs]
-        self._losses[runs, slots] = results.losses[runs]
-        self._num_results[runs] += 1
+        """Each result replaces the oldest member, unless a younger one took its place already."""
+        runs = np.flatnonzero(results.ticket >= 0)
+        tickets = results.ticket[runs]
+        places = runs * self.population_size + tickets % self.population_size  # of all runs' rings as one array
+        is_younger = tickets > self._tickets.take(places)
+        if not is_younger.all():
+            runs, places = runs[is_younger], places[is_younger]
+        self._tickets.put(places, results.ticket[runs])
+        self._members.put(places, results.architectures[runs])
+        # Without a value a member loses against every other, but wins against an entrant without a result.
+        self._losses.put(places, np.minimum(results.losses[runs], _WORST))
+
+    def _children(self, runs: Ints) -> Ints:
+        """A mutation of the best entrant; where all entrants are still being evaluated, a random architecture."""
+        entrants = self.rng.subsets(self.population_size, self.sample_size, runs)
+        entrants += runs[:, None] * self.population_size  # places in all runs' rings as one array
+        winners = self._losses.take(entrants).argmin(axis=1)
+        parents = self._members.take(entrants[np.arange(len(runs)), winners])
+        if parents.min() >= 0:
+            children: Ints = self.problem.space.mutate(parents, self.rng, runs)
+            return children
+        has_parent = parents >= 0
+        children = np.empty(len(runs), dtype=np.int64)
+        children[has_parent] = self.problem.space.mutate(parents[has_parent], self.rng, runs[has_parent])
+        children[~has_parent] = self.problem.space.sample(self.rng, runs[~has_parent])
+        return children

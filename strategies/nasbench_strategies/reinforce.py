@@ -122,7 +122,7 @@ class Reinforce(Strategy):
         rewards = np.where(results.architectures >= 0, -results.losses, np.nan)
         if self.complexity:
             runs = np.flatnonzero(results.architectures >= 0)
-            complexity = self.problem.lookup(self.complexity, results.architectures[runs])
+            complexity = self.problem.lookup(self.complexity, results.architectures[runs], runs)
             rewards[runs] -= self.complexity_weight * np.abs(complexity / self.complexity_target - 1)
         return rewards
 

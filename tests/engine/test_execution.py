@@ -350,3 +350,112 @@ def test_who_asks_for_no_more_reports_leaves_no_worker(tiny, tmp_path, written):
     assert len(workers) == 2
     reports.close()
     assert not any(worker.is_alive() for worker in workers)
+
+
+def works(problem, rng):
+    while True:
+        yield rng.integers(problem.space.num_architectures)
+
+
+@pytest.mark.parametrize("max_runs", [1, 7, 100, 250])
+def test_no_more_runs_are_alive_than_a_strategy_allows(tiny, tmp_path, monkeypatch, max_runs):
+    spec = resolve(Entry(works))
+    list(execute(plan_batches(spec, tiny, cells(120), Protocol()), Rules(Protocol(), 0), tmp_path / "free", jobs=1))
+    monkeypatch.setattr(works, "max_runs", max_runs, raising=False)
+    plans = plan_batches(spec, tiny, cells(120), Protocol())
+    most = min(max_runs, 100)
+    assert max(len(plan.run_seeds) for plan in plans) == most
+    assert np.concatenate([plan.run_seeds for plan in plans]).tolist() == list(range(120))
+    list(execute(plans, Rules(Protocol(), 0), tmp_path / "bound", jobs=1))
+    this = identity(spec, tiny, Rules(Protocol(), 0))
+    blocks = {name: StudyFolder(tmp_path / name).blocks(this) for name in ("free", "bound")}
+    assert len(blocks["bound"]) == -(-100 // most) + -(-20 // most)
+    rows = {
+        name: np.concatenate([read_columns(block.path)["architecture"] for block in found])
+        for name, found in blocks.items()
+    }
+    np.testing.assert_array_equal(rows["free"], rows["bound"])
+
+
+@pytest.mark.parametrize("max_runs", [0, -1, 1.5, True, "1"])
+def test_a_strange_number_of_runs_is_refused(tiny, monkeypatch, max_runs):
+    monkeypatch.setattr(works, "max_runs", max_runs, raising=False)
+    with pytest.raises(InvalidInputError, match="max_runs must be a whole number of at least 1, or None"):
+        plan_batches(resolve(Entry(works)), tiny, cells(3), Protocol())
+
+
+def test_a_class_may_bound_its_runs_too(tiny):
+    class Single(Needy):
+        max_runs = 1
+
+    assert [plan.blocks for plan in plan_batches(resolve(Entry(Single)), tiny, [(5, 6)], Protocol())] == [
+        ((5, 5),),
+        ((6, 6),),
+    ]
+
+
+def reads_some(problem, rng):
+    """Reads as many values as its first draw says, then all latencies of a hundred architectures."""
+    count = rng.integers(4)
+    for architecture in range(count):
+        problem.lookup("params_m", architecture)
+    if count == 3:
+        problem.lookup("latency_ms", np.arange(100))
+    while True:
+        yield rng.integers(problem.space.num_architectures)
+
+
+class ReadsItsResults(Strategy):
+    """Reads the parameters of each result, and a hundred at the start; in tiles or not."""
+
+    def __init__(self, problem, rng):
+        super().__init__(problem, rng)
+        problem.lookup("params_m", np.arange(100))
+
+    def ask(self, idle):
+        architectures = np.full(len(idle), -1)
+        architectures[idle] = self.problem.space.sample(self.rng, np.flatnonzero(idle))
+        return Proposals(architectures)
+
+    def tell(self, results):
+        runs = np.flatnonzero(results.architectures >= 0)
+        self.problem.lookup("params_m", results.architectures[runs], runs)
+
+
+def footers(spec, task, rules, folder):
+    return [read_record(block.path) for block in StudyFolder(folder).blocks(identity(spec, task, rules))]
+
+
+def test_lookups_are_counted_for_each_run_and_stored_with_it(cifar100, tmp_path):
+    spec, rules = resolve(Entry(reads_some)), Rules(Protocol(evaluations=3), 0)
+    keys = stream_keys(0, spec.reference, cifar100.name, np.arange(110)).tolist()
+    draws = [RunStream(key).integers(4) for key in keys]
+    for name, blocks in (("together", ((0, 99), (100, 109))), ("apart", ((0, 99),)), ("apart", ((100, 109),))):
+        list(execute([BatchPlan(spec, cifar100, blocks)], rules, tmp_path / name, jobs=1))
+    assert all_files(tmp_path / "together" / "runs") == all_files(tmp_path / "apart" / "runs")
+    records = footers(spec, cifar100, rules, tmp_path / "together")
+    assert [record["lookups"]["params_m"] for record in records] == [draws[:100], draws[100:]]
+    assert records[0]["lookups"]["latency_ms"] == [100 * (count == 3) for count in draws[:100]]
+
+
+@pytest.mark.parametrize("tile", [None, 8])
+def test_lookups_of_a_class_are_counted_for_the_runs_that_it_names(cifar100, tmp_path, monkeypatch, tile):
+    monkeypatch.setattr(ReadsItsResults, "tile", tile)
+    spec, rules = resolve(Entry(ReadsItsResults)), Rules(Protocol(evaluations=7), 0)
+    list(execute([BatchPlan(spec, cifar100, ((3, 12),))], rules, tmp_path, jobs=1))
+    (record,) = footers(spec, cifar100, rules, tmp_path)
+    assert record["lookups"] == {"params_m": [107] * 10}
+
+
+def test_a_strategy_that_reads_nothing_has_no_entry(tiny, tmp_path, random_search):
+    rules = Rules(Protocol(evaluations=3), 0)
+    list(execute([BatchPlan(random_search, tiny, ((0, 4),))], rules, tmp_path, jobs=1))
+    assert "lookups" not in footers(random_search, tiny, rules, tmp_path)[0]
+
+
+@pytest.mark.parametrize("runs", [np.arange(3), np.zeros((2, 1), dtype=int)])
+def test_runs_of_a_lookup_must_fit(cifar100, runs):
+    with pytest.raises(InvalidInputError, match="one entry for each row of the architectures"):
+        cifar100.problem(Protocol()).lookup("params_m", np.arange(2), runs)
+    with pytest.raises(InvalidInputError, match="left out in a generator"):
+        cifar100.problem(Protocol()).of_run(0).lookup("params_m", np.arange(2), np.arange(2))

@@ -241,3 +241,13 @@ def test_hyperparameters_reach_the_generator(search):
 
     (trace,) = search(constant, parameters={"architecture": 50, "twice": True})
     assert trace["architecture"].tolist() == [100] * 10
+
+
+def test_a_run_that_names_no_fidelity_asks_for_the_highest_whatever_its_neighbors_name(tiny):
+    def named(problem, rng):
+        is_named = rng.integers(2)
+        while True:
+            yield Proposal(1, fidelity=0 if is_named else None)
+
+    lifted = LiftedGenerators(tiny.problem(Protocol()), np.arange(20, dtype=np.uint64), named, {})
+    assert set(lifted.ask(np.ones(20, dtype=bool)).fidelities.tolist()) == {0, -1}

@@ -262,14 +262,15 @@ def test_wrong_recommendations_are_refused(play, recommendation, message):
         play(Answering(np.array([1, 2]), recommendation=recommendation), num_runs=2)
 
 
-@pytest.mark.parametrize("fidelity", [1, -1, 199])
+@pytest.mark.parametrize("fidelity", [1, -2, 199])
 def test_a_fidelity_that_the_task_lacks_is_refused(play, fidelity):
     with pytest.raises(StrategyError, match="Answering: task tiny-set has one fidelity, but ask"):
         play(Answering(np.array([1, 2]), np.array([0, fidelity])), num_runs=2)
 
 
-def test_fidelity_zero_is_the_only_one(play):
-    (trace,) = play(Answering(np.array([1]), np.array([0])), evaluations=2)
+@pytest.mark.parametrize("fidelity", [0, -1])
+def test_fidelity_zero_is_the_only_one_and_so_the_highest(play, fidelity):
+    (trace,) = play(Answering(np.array([1]), np.array([fidelity])), evaluations=2)
     assert trace["fidelity"].tolist() == [0, 0]
 
 

@@ -1,14 +1,18 @@
 """Streams: the definition of a draw in plain Python, one counter per run, the same draws in both forms."""
 
+import doctest
 from hashlib import sha256
 
 import numpy as np
 import pytest
-from scipy.stats import chi2
+from scipy.stats import chi2, chisquare, gumbel_r, kstest, norm
 
+from nasbench_harness.engine import streams as streams_module
 from nasbench_harness.engine.streams import RunStream, RunStreams, stream_keys
+from nasbench_harness.errors import InvalidInputError
 
 MASK = 2**64 - 1
+SAME = ("uniform", "integers", "normal", "gumbel", "choice", "permutation", "subset", "subsets")
 KEYS = np.array([0, 1, 1234567, 2**63 + 11, MASK], dtype=np.uint64)
 
 
@@ -203,3 +207,83 @@ def test_keys_of_ten_thousand_runs_are_distinct():
 def test_one_key_does_not_depend_on_the_others():
     together = stream_keys(3, "a", "b", np.arange(100))
     assert stream_keys(3, "a", "b", np.array([57])).tolist() == [together[57]]
+
+
+def test_the_examples_of_the_docstrings_hold():
+    results = doctest.testmod(streams_module, extraglobs={"np": np})
+    assert results.failed == 0
+    methods = [vars(kind)[name] for kind in (RunStream, RunStreams) for name in SAME]
+    assert all(">>>" in method.__doc__ for method in methods)
+
+
+def test_both_forms_have_the_same_methods_with_the_same_draws():
+    streams, plain = RunStreams(KEYS), [RunStream(key) for key in KEYS.tolist()]
+    weights = np.array([0.1, 0.0, 3.7, 1e-9, 0.3])
+    calls = {
+        "uniform": (3,),
+        "integers": (17, 3),
+        "normal": (3,),
+        "gumbel": (3,),
+        "choice": ([5, 6, 7, 8, 9], weights),
+        "permutation": (7,),
+        "subset": (30, 4),
+        "subsets": (30, 4),
+    }
+    assert set(calls) == set(SAME)
+    for _ in range(50):
+        for name, arguments in calls.items():
+            together = getattr(streams, name)(*arguments)
+            alone = [getattr(stream, name)(*arguments) for stream in plain]
+            np.testing.assert_array_equal(together, np.array(alone), err_msg=name)
+            runs = np.array([4, 1])
+            some = getattr(streams, name)(*arguments, runs=runs)
+            alone = [getattr(plain[run], name)(*arguments) for run in runs]
+            np.testing.assert_array_equal(some, np.array(alone), err_msg=name)
+    for name in ("uniform", "normal", "gumbel"):
+        numbers = [getattr(stream, name)() for stream in plain]
+        assert {type(number) for number in numbers} == {float}
+        assert getattr(streams, name)().tolist() == numbers
+
+
+def test_one_call_of_many_numbers_draws_as_many_calls():
+    for name in ("uniform", "normal", "gumbel"):
+        one, other = RunStream(9), RunStream(9)
+        assert getattr(one, name)(6).tolist() == [getattr(other, name)() for _ in range(6)]
+
+
+@pytest.mark.parametrize(("name", "cdf"), [("normal", norm.cdf), ("gumbel", gumbel_r.cdf)])
+def test_distributions(name, cdf):
+    numbers = getattr(RunStream(3), name)(20_000)
+    assert kstest(numbers, cdf).pvalue > 1e-4
+    assert np.isfinite(numbers).all()
+
+
+def test_choice_follows_its_weights_and_never_takes_what_has_none():
+    weights = np.array([0.5, 0.0, 0.25, 0.25, 0.0])
+    stream = RunStream(3)
+    counts = np.bincount([stream.choice(range(5), weights * 1e-300) for _ in range(8_000)], minlength=5)
+    assert counts[[1, 4]].tolist() == [0, 0]
+    assert chisquare(counts[[0, 2, 3]], 8_000 * weights[[0, 2, 3]]).pvalue > 1e-4
+    per_run = np.eye(5)[[3, 0, 4, 1, 2]]
+    assert RunStreams(KEYS).choice(np.arange(5), per_run).tolist() == [3, 0, 4, 1, 2]
+    items = np.arange(25).reshape(5, 5)
+    assert RunStreams(KEYS).choice(items, per_run).tolist() == [3, 5, 14, 16, 22]
+
+
+@pytest.mark.parametrize("weights", [[0, 0], [1, -1], [1, np.nan], [1, np.inf], [1], [1, 2, 3]], ids=str)
+def test_weights_that_are_no_chances_are_refused(weights):
+    for rng in (RunStream(1), RunStreams(KEYS)):
+        with pytest.raises(InvalidInputError, match="weights must be 2 numbers of at least 0"):
+            rng.choice([1, 2], weights)
+
+
+def test_numpys_idiom_is_refused_by_name():
+    for rng in (RunStream(1), RunStreams(KEYS)):
+        with pytest.raises(InvalidInputError, match=r"integers\(0, 10\) is written integers\(10\)"):
+            rng.integers(0, 10)
+        with pytest.raises(InvalidInputError, match="nothing to choose from"):
+            rng.choice([])
+        with pytest.raises(InvalidInputError, match=r"cannot draw 4 distinct integers from 0 … 2"):
+            rng.subset(3, 4)
+    with pytest.raises(InvalidInputError, match="at least 1"):
+        RunStreams(KEYS).integers(np.array([1, 2, 0, 4, 5]))

@@ -7,7 +7,9 @@ import pytest
 
 from nasbench_harness.engine.strategy import Proposals, Strategy
 from nasbench_harness.engine.streams import RunStreams, stream_keys
+from nasbench_harness.engine.tiles import Tiles
 from nasbench_harness.errors import StrategyError
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 
 
@@ -208,3 +210,26 @@ def test_recommendations_and_progress_pass_through_tiles(search):
     odd, even = [Status.PROGRESS, Status.OK] * 2, [Status.OK] * 2
     assert [trace["status"].tolist() for trace in traces] == [odd, even, odd, even]
     assert [set(trace["recommended"].tolist()) for trace in traces] == [{101}, {102}, {101}, {104}]
+
+
+def test_runs_that_name_no_fidelity_ask_for_the_highest_whatever_their_neighbors_name(tiny):
+    class Named(Strategy):
+        """The group of the first tile names a fidelity, the others leave it open."""
+
+        tile = 2
+
+        def __init__(self, problem, rng):
+            super().__init__(problem, rng)
+            made.append(self)
+
+        def ask(self, idle):
+            named = np.array([0, -1]) if self is made[0] else None
+            return Proposals(np.zeros(2, dtype=np.int64), named)
+
+        def tell(self, results):
+            pass
+
+    made: list[Strategy] = []
+    problem = tiny.problem(Protocol())
+    tiles = Tiles(lambda keys: Named(problem, RunStreams(keys)), 2, np.arange(4, dtype=np.uint64), np.arange(4))
+    assert tiles.ask(np.ones(4, dtype=bool)).fidelities.tolist() == [0, 0, -1, -1]

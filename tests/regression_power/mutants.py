@@ -40,8 +40,8 @@ class NeverAges(RegularizedEvolution):
     """The ring does not move on: every child replaces the child before, the others live for ever."""
 
     def tell(self, results):
-        super().tell(results)
-        self._num_results = np.minimum(self._num_results, self.population_size)
+        super().tell(replace(results, ticket=np.minimum(results.ticket, self.population_size)))
+        self._tickets[:] = -1
 
 
 class NobodyDies(RegularizedEvolution):
@@ -51,10 +51,11 @@ class NobodyDies(RegularizedEvolution):
         super().__init__(problem, rng, **hyperparameters)
         self._members = np.zeros((rng.num_runs, problem.budget.evaluations), dtype=np.int64)
         self._losses = np.full(self._members.shape, np.inf)
+        self._tickets = np.full(self._members.shape, -1)
         self.num_initial, self.population_size = self.population_size, problem.budget.evaluations
 
     def ask(self, idle):
-        num_members = int(self._num_results[0])  # the same in all runs while all are idle
+        num_members = int((self._tickets[0] >= 0).sum())  # the same in all runs while all are idle
         if num_members < self.num_initial:
             return Proposals(self.problem.space.sample(self.rng))
         entrants = self.rng.subsets(num_members, self.sample_size)
@@ -96,7 +97,7 @@ class GivesUpEarly(LocalSearch):
         if len(runs):
             self._accept_better(runs, results)
             failed = runs[self._position[runs] > 0]
-            self._num_random[failed] = 1
+            self._random_queued[failed] = self._random_missing[failed] = 1
             self._center_loss[failed] = np.inf
             self._num_neighbors[failed] = 0
 

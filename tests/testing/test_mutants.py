@@ -227,6 +227,31 @@ def test_an_exit_is_a_finding():
     assert "sys.exit(0)" in of_strategy(leaves)["runs_spend_exactly_their_budget"]
 
 
+class FiledByOrder(Strategy):
+    """Walks from its latest proposal, taking each result for that of the latest one, and stops if it is another."""
+
+    def __init__(self, problem, rng):
+        super().__init__(problem, rng)
+        self.latest = np.zeros(rng.num_runs, dtype=np.int64)
+        self.is_lost = np.zeros(rng.num_runs, dtype=bool)
+
+    def ask(self, idle):
+        architectures = np.full(len(idle), -1)
+        runs = np.flatnonzero(idle & ~self.is_lost)
+        architectures[runs] = self.latest[runs] = self.problem.space.sample(self.rng, runs)
+        return Proposals(architectures)
+
+    def tell(self, results):
+        told = results.architectures >= 0
+        self.is_lost |= told & (results.architectures != self.latest)
+
+
+def test_a_strategy_that_expects_results_in_order_is_found():
+    found = of_strategy(FiledByOrder)
+    assert list(found) == ["evaluations_may_be_pending_and_finish_out_of_order"]
+    assert "then −1 with nothing pending" in found["evaluations_may_be_pending_and_finish_out_of_order"]
+
+
 class IdentityMutation(NASBench201Space):
     def mutate(self, parents, rng, runs=None):
         children = super().mutate(parents, rng, runs)
