@@ -162,7 +162,7 @@ def test_a_trace_has_only_its_own_seeds(study, tmp_path):
     assert frame[frame.strategy == "mine"].seed.tolist() == 2 * list(range(SEEDS))
     more.write_report(["markdown"])
     text = (more.path / "report" / "report.md").read_text(encoding="utf-8")
-    assert "replayed under this protocol: mine (12 seeds; pairs over common seeds)" in text
+    assert "replayed under this protocol: mine (12 seeds)." in text
 
 
 def test_a_trace_may_cover_one_task_only(study, tmp_path):

@@ -120,11 +120,14 @@ class ListSpace(SearchSpace):
         children = np.where(found < 0, first, found)
         return children if np.ndim(first) else int(children[0])
 
-    def neighbors(self, architectures: Ints) -> Ints:
+    def neighbors(self, architectures: Any) -> Any:
         """Neighbors (see above), ascending by decision, then choice; nearest ones by distance, then index; −1 pads.
 
-        Shape (n, num_neighbors) with the largest number of neighbors in the space.
+        Shape (n, num_neighbors) with the largest number of neighbors in the space. For one architecture, a plain
+        integer, they are a list of plain integers without padding.
         """
+        if isinstance(architectures, int | np.integer):
+            return [one for one in self.neighbors(np.array([architectures]))[0].tolist() if one >= 0]
         rows = np.asarray(architectures, dtype=np.int64)
         positions = np.broadcast_to(np.arange(self._num_neighbors), (len(rows), self._num_neighbors))
         is_near = positions < self._num_neighbors_of(rows)[:, None]

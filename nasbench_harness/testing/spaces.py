@@ -136,6 +136,14 @@ class SpaceContract(Contract):
                     "local search walks over them and stops where none is better",
                     "a choice is 'changed' to itself, or rows are not compacted",
                 )
+            alone = self.space.neighbors(own)
+            if alone != real or not all(type(index) is int for index in alone):
+                fail(
+                    f"neighbors({own}) of one architecture is the list {real}",
+                    repr(alone),
+                    "a strategy of one run handles plain integers",
+                    "there is no branch for a plain integer, or it keeps the padding",
+                )
 
     def test_strings_come_back(self) -> None:
         """from_string inverts to_string, and different architectures have different strings."""
