@@ -46,6 +46,7 @@ class Spending:
         repeats_by_class: Proposals that repeat an isomorphism class of the run.
         overrun: Evaluations that would have finished after the budget.
         rejected: Forbidden proposals.
+        lookups: Values of free metrics that were read.
     """
 
     evaluations: float
@@ -54,6 +55,7 @@ class Spending:
     repeats_by_class: float
     overrun: float
     rejected: float
+    lookups: float
 
 
 @dataclass(frozen=True)
@@ -330,6 +332,7 @@ def _spending(runs: Runs) -> Spending:
         repeats_by_class=float(repeats[1]),
         overrun=float(runs.num_overrun.mean()),
         rejected=float(runs.num_rejected.mean()),
+        lookups=float(runs.num_lookups.mean()),
     )
 
 

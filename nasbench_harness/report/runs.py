@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
 from nasbench_harness.statistics import incumbent_steps
-from nasbench_harness.store.blocks import read_columns
+from nasbench_harness.store.blocks import read_block, read_columns
 from nasbench_harness.store.folder import Block
 
 _ROWS_AT_ONCE = 4_096  # bounds the memory of a comparison
@@ -34,6 +35,7 @@ class Runs:
         repeats: Proposals of each run that repeat an earlier one, by index and by isomorphism class, (num_runs, 2).
         num_overrun: Evaluations of each run that would have finished after the budget, shape (num_runs,).
         num_rejected: Forbidden proposals of each run, shape (num_runs,).
+        num_lookups: Values of free metrics that each run read, shape (num_runs,).
     """
 
     seeds: Ints
@@ -44,6 +46,7 @@ class Runs:
     repeats: Ints
     num_overrun: Ints
     num_rejected: Ints
+    num_lookups: Ints
 
     @property
     def num_evaluations(self) -> Ints:
@@ -71,7 +74,7 @@ class Runs:
 
     def in_canonical_order(self) -> Runs:
         """The same runs, ordered by their rows and not by their seeds, so that no number depends on seed labels."""
-        totals = np.column_stack([self.row_totals, self.repeats, self.num_overrun, self.num_rejected])
+        totals = np.column_stack([self.row_totals, self.repeats, self.num_overrun, self.num_rejected, self.num_lookups])
         keys = [_row_ranks(rows) for rows in (self.row_picks, totals, self.row_times_s.view(np.int64))]
         order = np.lexsort(keys[::-1])
         return Runs(
@@ -83,6 +86,7 @@ class Runs:
             repeats=self.repeats[order],
             num_overrun=self.num_overrun[order],
             num_rejected=self.num_rejected[order],
+            num_lookups=self.num_lookups[order],
         )
 
     def after_evaluations(self, num_steps: int) -> Ints:
@@ -122,10 +126,12 @@ def read_runs(blocks: Sequence[Block], task: Task, protocol: Protocol, seeds: In
     value = f"value_{task.objectives[0].metric.name}"
     names = ("seed", "architecture", "status", value, "finished_s", "recommended")
     parts, wanted = [], set(seeds.tolist())
+    lookups: dict[int, int] = {}
     for block in blocks:
-        columns = read_columns(block.path, names)
+        record, columns = read_block(block.path, names)
         here = wanted & set(np.unique(columns["seed"]).tolist())  # blocks of concurrent commands may overlap
         if here:
+            lookups |= _lookups_of(record, columns["seed"])
             rows = np.isin(columns["seed"], list(here))
             parts.append({name: column[rows] for name, column in columns.items()})
             wanted -= here
@@ -136,7 +142,14 @@ def read_runs(blocks: Sequence[Block], task: Task, protocol: Protocol, seeds: In
         part.setdefault("recommended", np.full(len(part["seed"]), -1, dtype=np.int32))
     rows_of = {name: np.concatenate([part[name] for part in parts]) for name in names}
     order = np.argsort(rows_of["seed"], kind="stable")
-    return _runs({name: column[order] for name, column in rows_of.items()}, task, recommends)
+    num_lookups = np.array([lookups.get(seed, 0) for seed in seeds.tolist()], dtype=np.int64)
+    return _runs({name: column[order] for name, column in rows_of.items()}, task, recommends, num_lookups)
+
+
+def _lookups_of(record: Mapping[str, Any], seeds: Ints) -> dict[int, int]:
+    """Values of free metrics that each run of a block read, from the block's footer; empty if none was read."""
+    counts = list(record.get("lookups", {}).values())
+    return dict(zip(np.unique(seeds).tolist(), np.sum(counts, axis=0).tolist(), strict=True)) if counts else {}
 
 
 def observed_losses(blocks: Sequence[Block], task: Task) -> dict[int, tuple[float, int]]:
@@ -160,7 +173,7 @@ def observed_losses(blocks: Sequence[Block], task: Task) -> dict[int, tuple[floa
     return found
 
 
-def _runs(rows: dict[str, AnyArray], task: Task, recommends: bool) -> Runs:
+def _runs(rows: dict[str, AnyArray], task: Task, recommends: bool, num_lookups: Ints) -> Runs:
     seeds, starts, lengths = np.unique(rows["seed"], return_index=True, return_counts=True)
     run = np.repeat(np.arange(len(seeds)), lengths)
     position = np.arange(len(run)) - np.repeat(starts, lengths)
@@ -194,6 +207,7 @@ def _runs(rows: dict[str, AnyArray], task: Task, recommends: bool) -> Runs:
         repeats=_repeats(architectures, task),
         num_overrun=np.bincount(run[status == Status.OVERRUN], minlength=len(seeds)),
         num_rejected=np.bincount(run[status == Status.REJECTED], minlength=len(seeds)),
+        num_lookups=num_lookups,
     )
 
 

@@ -120,7 +120,7 @@ def task_table(analysis: Analysis, entry: TaskAnalysis) -> Table:
 def spending_table(analysis: Analysis) -> Table:
     """What the runs spent and how often they repeated themselves."""
     spent = [result.spending for entry in analysis.tasks for result in entry.results]
-    columns = (
+    columns: tuple[Column, ...] = (
         Column("task", "task", is_number=False),
         Column("strategy", "strategy", is_number=False),
         Column("evaluations", "evaluations"),
@@ -130,6 +130,8 @@ def spending_table(analysis: Analysis) -> Table:
         Column("overrun", "overrun", is_extra=not any(part.overrun for part in spent)),
         Column("rejected", "rejected", is_extra=not any(part.rejected for part in spent)),
     )
+    if any(part.lookups for part in spent):
+        columns += (Column("lookups", "free values read"),)
     rows = []
     for entry in analysis.tasks:
         for result in entry.results:
@@ -141,6 +143,8 @@ def spending_table(analysis: Analysis) -> Table:
         "class (by class) that the same run proposed before. Overrun: evaluations that would have finished after the "
         "budget. Hours are simulated, the table's own training times; – where it has none."
     )
+    if any(part.lookups for part in spent):
+        caption += " Free values: sizes, latencies or proxies that the strategy looked up beside its evaluations."
     if not all(entry.task.report.has_optimum for entry in analysis.tasks):
         caption += " Of trained tasks they are declared: operations over a constant of the recipe."
     return Table("spending", caption, columns, tuple(rows))

@@ -49,6 +49,7 @@ def make_runs(picks, seeds=None):
         repeats=np.zeros((len(picks), 2), dtype=int),
         num_overrun=nothing,
         num_rejected=nothing,
+        num_lookups=nothing,
     )
 
 

@@ -338,6 +338,7 @@ def long_runs(seed, num_runs, num_rows=6):
         repeats=rng.integers(0, 5, (num_runs, 2)),
         num_overrun=rng.integers(0, 3, num_runs),
         num_rejected=rng.integers(0, 3, num_runs),
+        num_lookups=rng.integers(0, 3, num_runs),
     )
 
 
@@ -345,7 +346,13 @@ def relabeled(runs, seed):
     """The same runs under other seeds, as they would be read from disk."""
     order = np.random.default_rng(seed).permutation(len(runs.seeds))
     moved = {name: getattr(runs, name)[order] for name in ("row_picks", "row_totals", "row_times_s", "repeats")}
-    return replace(runs, num_overrun=runs.num_overrun[order], num_rejected=runs.num_rejected[order], **moved)
+    return replace(
+        runs,
+        num_overrun=runs.num_overrun[order],
+        num_rejected=runs.num_rejected[order],
+        num_lookups=runs.num_lookups[order],
+        **moved,
+    )
 
 
 @pytest.mark.parametrize("estimand", ["mean", "stochastic", "interval"])

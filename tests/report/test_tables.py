@@ -5,6 +5,7 @@ import pytest
 from rich.console import Console
 from scipy.stats import ttest_ind
 
+from nasbench_harness import compare
 from nasbench_harness.errors import StoreError
 from nasbench_harness.report.latex import to_latex
 from nasbench_harness.report.tables import main_tables, overview_tables, spending_table, task_table
@@ -131,6 +132,22 @@ def test_spending_shows_what_happened(study):
         assert row.cells[4].numbers[""] == pytest.approx(expected.repeats_by_index)
         assert row.cells[5].numbers[""] == pytest.approx(expected.repeats_by_class)
     assert [column.key for column in table.columns if column.is_extra] == ["overrun", "rejected"]
+
+
+def looks_sizes_up(problem, rng, *, num_values=3):
+    """Random search that reads sizes before each proposal."""
+    while True:
+        architecture = problem.space.sample(rng)
+        problem.lookup("params_m", np.full(num_values, architecture))
+        yield architecture
+
+
+def test_free_values_that_were_read_are_shown(tmp_path):
+    two = compare([looks_sizes_up, "random-search"], ["graph-cora"], seeds=12, evaluations=5, out=tmp_path / "study")
+    rows = {row.cells[1].text: row for row in spending_table(two.analysis).rows}
+    assert [row.cells[-1].numbers[""] for row in rows.values()] == [15, 0]
+    one = compare(["random-search"], ["graph-cora"], seeds=12, evaluations=5, out=tmp_path / "another")
+    assert "lookups" not in [column.key for column in spending_table(one.analysis).columns]
 
 
 @pytest.mark.parametrize("estimand", ["stochastic", "interval"])
