@@ -137,6 +137,8 @@ class Study:
         """
         from nasbench_harness.report.files import DEFAULT_FORMATS, write_report
 
+        with updating(self.folder.path):
+            remove_abandoned(self.folder.path)
         return write_report(self.folder, self.analysis, self.command, tuple(formats or DEFAULT_FORMATS))
 
     @cached_property
