@@ -65,7 +65,7 @@ EXIT_CODES = {
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """Folder of the study, its files that must be repeated, its rows, and the seconds that each command takes, about."""
+    """Folder of the study, its files that must be repeated, its rows, and about the seconds of each command."""
     folder = tmp_path_factory.mktemp("undisturbed")
     process, begin = started(folder, "compare --jobs 2"), time.monotonic()
     assert process.wait(120) == 0, (folder / "stderr").read_text()
