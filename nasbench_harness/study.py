@@ -28,6 +28,7 @@ from nasbench_harness.store.record import ReportOptions, StrategyRecord, StudyRe
 from nasbench_harness.store.sources import check_digest, check_task_exists, note_tables
 from nasbench_harness.store.writing import remove_abandoned
 from nasbench_harness.tables.registry import embedded_task_names, load_table, split_task_name, task_names
+from nasbench_harness.untrusted import below
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -475,10 +476,10 @@ class Study:
             raise InvalidInputError(f"the trace {trace!r} has no rows on {task}")
         if trace is not None:
             rows = TraceRows({entry.task.name: proposals(entry.cells()) for entry in stored}, trace)
-            path = self.folder.export_folder / f"trace-{file_name(trace)}.csv"
+            path = below(self.folder.export_folder, f"trace-{file_name(trace)}.csv")
             self.folder.write_text(path, write_trace(tasks, rows))
             return [path]
-        files = [self.folder.export_folder / f"{task or 'runs'}.{name}" for name in formats]
+        files = [below(self.folder.export_folder, f"{task or 'runs'}.{name}") for name in formats]
         for path, name in zip(files, formats, strict=True):
             with self.folder.writing(path) as temporary:
                 write_runs(stored, temporary, name, {"command": self.command, "study": self.record.to_toml()})

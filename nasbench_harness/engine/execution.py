@@ -36,6 +36,7 @@ from nasbench_harness.evaluation.task import Task
 from nasbench_harness.store.blocks import CELL, write_block
 from nasbench_harness.store.folder import StudyFolder, seed_ranges
 from nasbench_harness.store.identity import git_state, identity_of, run_id, versions
+from nasbench_harness.untrusted import below
 from nasbench_harness.workers import stop_workers, worker_pool
 
 _MAX_VISIT_BYTES = 32 * 2**20
@@ -340,7 +341,7 @@ def _run_and_store(plan: BatchPlan, rules: Rules, folder: Path, git: str, run_ti
             "cpu_s": process_time() - cpu,
             "strategy_s": sum(part.batch.strategy_seconds for part in parts if part.batch is not None),
         }
-        study.write_json(study.path / "timings" / f"{_name(plan, rules)}.json", timing)
+        study.write_json(below(study.path / "timings", f"{_name(plan, rules)}.json"), timing)
     failure = _write_failures(plan, rules, study, failures) if failures else ""
     return BatchReport(plan.spec.label, plan.task.name, len(seeds), num_evaluations, seconds, failure, num_failed)
 
@@ -373,7 +374,7 @@ def _joined(reports: Sequence[BatchReport], plan: BatchPlan) -> BatchReport:
 
 def _write_failures(plan: BatchPlan, rules: Rules, study: StudyFolder, failures: Mapping[int, Exception]) -> str:
     """Log every different error with its seeds; returns a line for each."""
-    log = study.path / "failures" / f"{_name(plan, rules)}.log"
+    log = below(study.path / "failures", f"{_name(plan, rules)}.log")
     groups: dict[str, list[int]] = {}
     for seed, error in failures.items():
         # Our own messages are written for users; anything else needs its type to be understood.

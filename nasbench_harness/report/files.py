@@ -21,7 +21,7 @@ from nasbench_harness.report.table import Table
 from nasbench_harness.report.tables import main_tables, overview_tables, spending_table, task_table
 from nasbench_harness.report.text import to_csv, to_json, to_markdown
 from nasbench_harness.store.folder import StudyFolder
-from nasbench_harness.untrusted import spreadsheet_row
+from nasbench_harness.untrusted import below, spreadsheet_row
 
 FORMATS = ("markdown", "latex", "csv", "json", "pdf", "png")
 DEFAULT_FORMATS = FORMATS[:-1]  # PNG on request: it would take as long as everything else together
@@ -41,7 +41,7 @@ def write_report(
     names = []
     with folder.replacing(folder.report_folder) as temporary:
         for name, content in _files(analysis, command, formats):
-            (temporary / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+            below(temporary, name).write_bytes(content if isinstance(content, bytes) else content.encode())
             names.append(name)
     return names
 

@@ -114,7 +114,10 @@ def task_table(analysis: Analysis, entry: TaskAnalysis) -> Table:
     rows += [Row((*cells, *blank), "quoted") for cells in _quoted_rows(analysis, measures)]
     rows += [Row((label, NOTHING, *cells, *blank), "optimum") for label, cells in _optimum_cells(measures)]
     caption = f"{entry.task.title} ({entry.task.name}). " + caption_text(analysis, [entry])
-    return Table(entry.task.name, caption, tuple(columns), tuple(rows), worse_on_test(analysis, [entry]))
+    notes = worse_on_test(analysis, [entry])
+    if entry.task.space.note:
+        notes += (f"{entry.task.name}: {entry.task.space.note}.",)
+    return Table(entry.task.name, caption, tuple(columns), tuple(rows), notes)
 
 
 def spending_table(analysis: Analysis) -> Table:

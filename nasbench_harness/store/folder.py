@@ -21,6 +21,7 @@ from nasbench_harness.store.blocks import CELL, DamagedBlockError, read_block, r
 from nasbench_harness.store.identity import run_id
 from nasbench_harness.store.locks import updating
 from nasbench_harness.store.writing import temporary_name
+from nasbench_harness.untrusted import below
 
 _BLOCK_NAME = re.compile(r"seeds-(\d{1,9})-(\d{1,9})\.parquet")
 _MAX_NAME = 150  # letters of a strategy's reference or label in the name of a file; file systems allow 255
@@ -104,12 +105,12 @@ class StudyFolder:
 
     def trace_path(self, sha256: str) -> Path:
         """File of the rows of a trace from elsewhere."""
-        return self.path / "traces" / f"{sha256[:16]}.parquet"
+        return below(self.path / "traces", f"{sha256[:16]}.parquet")
 
     def runs_folder(self, identity: Mapping[str, Any]) -> Path:
         """Folder of one strategy's blocks on one task."""
         name = f"{_plain(identity['strategy'])[:_MAX_NAME]}-{run_id(identity)}"
-        return self.task_folder(str(identity["task"])) / name
+        return below(self.task_folder(str(identity["task"])), name)
 
     def task_folder(self, task: str) -> Path:
         """Folder of all runs on a task.
@@ -117,9 +118,9 @@ class StudyFolder:
         Raises:
             InvalidInputError: The name would lead elsewhere.
         """
-        if not 0 < len(task) <= _MAX_NAME or task.startswith(".") or not set(task).isdisjoint("/\\\0"):
-            raise InvalidInputError(f"{task!r} cannot name a task: a folder has its name")
-        return self.path / "runs" / task
+        if len(task) > _MAX_NAME:
+            raise InvalidInputError(f"{task[:80]!r}… cannot name a task: a folder has its name")
+        return below(self.path / "runs", task)
 
     def show(self, path: Path) -> Path:
         """A path below the folder as messages name it."""
@@ -161,7 +162,7 @@ class StudyFolder:
 
     def supersede(self, block: Block) -> None:
         """Move a block out of the way; nothing is deleted."""
-        code = str(read_record(block.path).get("code"))[:8]
+        code = re.sub(r"[^A-Za-z0-9]", "", str(read_record(block.path).get("code")))[:8] or "unknown"
         self._move(block.path, self.path / "superseded", code)
 
     def set_aside(self, damage: Damage) -> None:

@@ -8,12 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from nasbench_harness.errors import StoreError
+from nasbench_harness.errors import InvalidInputError, StoreError
 from nasbench_harness.store.blocks import read_record
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.tables.imported import imported_names
 from nasbench_harness.tables.location import SPEC
 from nasbench_harness.tables.table import Table
+from nasbench_harness.untrusted import below
 
 _FOLDER = "tables"
 
@@ -36,7 +37,7 @@ def note_tables(folder: StudyFolder, tasks: Iterable[tuple[str, Table]]) -> None
             "version": table.provenance.version,
             "tasks": sorted({*names, *_note_of(folder, name).get("tasks", [])}),
         }
-        folder.write_json(folder.path / _FOLDER / f"{name}.json", note)
+        folder.write_json(below(folder.path / _FOLDER, f"{name}.json"), note)
         if table.folder is not None and (table.folder / SPEC).is_file():
             folder.write_bytes(_spec(folder, name), (table.folder / SPEC).read_bytes())
 
@@ -102,9 +103,9 @@ def _notes(folder: StudyFolder) -> list[dict[str, Any]]:
 def _note_of(folder: StudyFolder, table: str) -> dict[str, Any]:
     """The note of a table; empty where there is none, or it is damaged: the next command writes it again."""
     try:
-        note = json.loads((folder.path / _FOLDER / f"{table}.json").read_text(encoding="utf-8"))
+        note = json.loads(below(folder.path / _FOLDER, f"{table}.json").read_text(encoding="utf-8"))
         texts = [note["name"], note["digest"], note["source"], note["version"], *note["tasks"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (InvalidInputError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
     return note if note["name"] == table and all(isinstance(text, str) for text in texts) else {}
 
@@ -118,7 +119,7 @@ def _import(folder: StudyFolder, table: str, flags: str) -> str:
 
 
 def _spec(folder: StudyFolder, table: str) -> Path:
-    return folder.path / _FOLDER / f"{table}.toml"
+    return below(folder.path / _FOLDER, f"{table}.toml")
 
 
 def _first_line(text: str) -> str:

@@ -14,6 +14,7 @@ from nasbench_harness.evaluation.task import Task
 from nasbench_harness.statistics import smallest_p
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.trainer.recipe import Recipe, recipe_of
+from nasbench_harness.untrusted import below
 from nasbench_harness.verification.design import ControlKind, Design, check_attainable, make_design
 from nasbench_harness.verification.journal import Journal
 from nasbench_harness.verification.report import verification_files
@@ -171,11 +172,11 @@ class Preparation:
 
     @property
     def _journal(self) -> Path:
-        return self.study.path / "verification" / self.task.name / "journal.jsonl"
+        return below(self.study.path / "verification", self.task.name, "journal.jsonl")
 
     def run(self, progress: Progress | None = None) -> Verification:
         """Train what the journal does not hold, judge, and write the files."""
-        folder = self.study.path / "verification" / self.task.name
+        folder = below(self.study.path / "verification", self.task.name)
         progressed = train_design(
             self.design, self.task, self.trainer, self._journal, self.study_seed, self.options.max_seconds, progress
         )

@@ -11,6 +11,7 @@ from nasbench_harness.report.latex import to_latex
 from nasbench_harness.report.tables import main_tables, overview_tables, spending_table, task_table
 from nasbench_harness.report.terminal import print_report
 from nasbench_harness.report.text import to_csv, to_markdown
+from nasbench_harness.spaces import ListSpace
 from nasbench_harness.store.record import Quoted, ReportOptions
 
 VAL, TEST = [50.0, 60.0, 70.0, 65.0], [80.0, 95.0, 85.0, 90.0]
@@ -187,3 +188,16 @@ def test_the_terminal_report_fits(made_task, analysis_of, width, num_tasks):
     assert "Bold: smallest mean regret" in text
     assert ("A12" in text) == (num_tasks == 2)  # no column is cut off
     assert ("[95 %]" in text) == (num_tasks == 2 and width == 160)
+
+
+def test_a_peculiar_space_is_named_below_its_own_table_only(made_task, analysis_of):
+    choices = [[0, 0], [1, 1], [2, 2], [3, 3]]
+    space = ListSpace("listed", ["k0", "k1", "k2", "k3"], [list("abcd"), list("wxyz")], choices)
+    peculiar, plain = made_task(VAL, TEST, "few", space=space), made_task(VAL, TEST, "many")
+    analysis = analysis_of((peculiar, {"a": [1] * 12, "b": [2] * 12}), (plain, {"a": [1] * 12, "b": [2] * 12}))
+    few, many = (task_table(analysis, entry) for entry in analysis.tasks)
+    assert "4 of 4 architectures have fewer than 3 neighbors" in space.note
+    assert few.notes[-1] == f"tiny-few: {space.note}."
+    assert space.note in to_markdown(few)
+    assert space.note in to_latex(few)
+    assert "architectures have fewer" not in to_markdown(many)

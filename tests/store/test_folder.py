@@ -1,6 +1,7 @@
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.blocks import CELL, read_record, write_block
 from nasbench_harness.store.folder import Block, StudyFolder, file_name, missing_seeds
 from nasbench_harness.store.identity import identity_of, run_id, study_id
+from nasbench_harness.store.sources import note_tables
 
 IDENTITY = identity_of("random-search", {}, "nb201-cifar10", "digest", Protocol(), 0)
 
@@ -104,7 +106,7 @@ def test_a_folder_has_the_path_that_it_had_at_first(tmp_path, monkeypatch):
 def test_names_that_no_file_can_have_are_refused_or_shortened(tmp_path):
     with pytest.raises(InvalidInputError, match=r"no folder can be .*File name too long"):
         StudyFolder(tmp_path / ("x" * 256))
-    with pytest.raises(InvalidInputError, match="cannot name a task"):
+    with pytest.raises(InvalidInputError, match="cannot name a"):
         StudyFolder(tmp_path).runs_folder({**IDENTITY, "task": "../../escaped"})
     long = {**IDENTITY, "strategy": f"{'m' * 300}:search"}
     put(StudyFolder(tmp_path), 0, 9, long)
@@ -194,3 +196,38 @@ def test_ids_are_stable():
     """Raising TRACE_VERSION or renaming a field would orphan everybody's runs: do it knowingly."""
     assert run_id(IDENTITY) == "e8eaf193d15204e9"
     assert study_id(Protocol(), 0) == "fe382adc"
+
+
+@pytest.mark.parametrize(
+    "name", ["../escaped", "/escaped", "..", ".hidden", "a/b", "a\\b", "a\0b", "a\nb", "", "x" * 300]
+)
+def test_no_path_of_a_study_leads_out_of_it(tmp_path, name):
+    folder = StudyFolder(tmp_path / "study")
+    identity = identity_of("random-search", {}, name, "digest", Protocol(), 0)
+    provenance = SimpleNamespace(source="", version="")
+    table = SimpleNamespace(name=f"../{name}", digest="", provenance=provenance, folder=None)
+    for use in (
+        lambda: folder.task_folder(name),
+        lambda: folder.runs_folder(identity),
+        lambda: folder.block_path(identity, 0, 9),
+        lambda: folder.trace_path(f"../{name}"),
+        lambda: note_tables(folder, [("task", table)]),
+    ):
+        with pytest.raises(InvalidInputError, match="cannot name a"):
+            use()
+    strange = identity_of(f"{name}:search", {}, "nb201-cifar10", "digest", Protocol(), 0)
+    try:
+        runs = folder.runs_folder(strange)
+    except InvalidInputError:
+        pass
+    else:
+        assert runs.resolve().parent == folder.task_folder("nb201-cifar10").resolve()
+    assert not list(tmp_path.iterdir())
+
+
+def test_superseded_blocks_stay_below_the_study(tmp_path):
+    folder = StudyFolder(tmp_path / "study")
+    put(folder, 0, 9, code="../../../escaped")
+    folder.supersede(folder.blocks(IDENTITY)[0])
+    assert [path.name for path in tmp_path.iterdir()] == ["study"]
+    assert [path.parent.name for path in (tmp_path / "study/superseded").rglob("*.parquet")] == ["escaped"]
