@@ -55,7 +55,16 @@ def _lives(process: int) -> bool:
         return False
     except OSError:  # it is somebody else's
         return True
-    return True
+    return not _has_ended(process)
+
+
+def _has_ended(process: int) -> bool:
+    """Whether a process has ended but still has its number, as its parent has not asked how it ended (a zombie)."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # there is no such folder on this system, or the process is gone
+        return False
+    return status.rpartition(")")[2].split()[0] in "ZX"
 
 
 def _host() -> str:

@@ -2,6 +2,9 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
+
+import pytest
 
 from nasbench_harness.store.writing import remove_abandoned, temporary_name
 
@@ -40,3 +43,13 @@ def test_only_files_of_dead_writers_are_removed(tmp_path):
 
 def test_a_temporary_name_is_never_too_long(tmp_path):
     temporary_name(tmp_path / f"{'x' * 240}.parquet").touch()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_the_file_of_a_dead_writer_that_still_has_its_number_is_removed(tmp_path):
+    writer = subprocess.Popen([sys.executable, "-c", "pass"])
+    os.waitid(os.P_PID, writer.pid, os.WEXITED | os.WNOWAIT)  # ended, and not yet asked how
+    path = tmp_path / temporary_name(tmp_path / "rows").name.replace(f".{os.getpid()}.", f".{writer.pid}.")
+    path.write_text("half")
+    assert remove_abandoned(tmp_path) == [path]
+    writer.wait()
