@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,19 +158,26 @@ def plan_study(
     return Plan(study, study.plan(specs, keep_stale, again), before, jobs, run_timeout)
 
 
-def execute_plan(plan: Plan, rules: Rules) -> Iterator[BatchReport]:
-    """Begin a plan and run its batches; yields a report of each as it ends."""
+def execute_plan(plan: Plan, rules: Rules) -> Generator[BatchReport, None, None]:
+    """Begin a plan and run its batches; yields a report of each as it ends.
+
+    When the caller stops early, the workers are killed, and what they were writing is removed.
+    """
     plan.begin()
     num_done = 0
     try:
-        for report in execute(plan.batches, rules, plan.study.path, plan.jobs, plan.run_timeout):
-            num_done += 1
-            yield report
+        with closing(execute(plan.batches, rules, plan.study.path, plan.jobs, plan.run_timeout)) as reports:
+            for report in reports:
+                num_done += 1
+                yield report
     except SystemExit as error:  # a strategy's own; which runs are missing is seen on disk
         batch = plan.batches[num_done]
         label, task, seeds = batch.spec.label, batch.task.name, _written(batch.blocks)
         failure = f"{label} on {task}, seeds {seeds}: the strategy ended the program (sys.exit({error.code!r}))"
         yield BatchReport(label, task, len(batch.run_seeds), failure=failure)
+    finally:
+        if plan.jobs > 1:
+            remove_abandoned(plan.study.path)
 
 
 def write_report(study: Study) -> tuple[Study, list[str]]:

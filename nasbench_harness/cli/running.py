@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -104,12 +105,12 @@ def run_study(
 
 
 def _with_progress(
-    plan: Plan, rules: Rules, execute: Callable[[Plan, Rules], Iterable[BatchReport]]
+    plan: Plan, rules: Rules, execute: Callable[[Plan, Rules], Generator[BatchReport, None, None]]
 ) -> list[BatchReport]:
     """Run a plan, showing a bar on a terminal and plain lines elsewhere (both on standard error)."""
     reports = []
-    with progress_bar(plan) as advance:
-        for entry in execute(plan, rules):
+    with progress_bar(plan) as advance, closing(execute(plan, rules)) as running:
+        for entry in running:
             advance(entry)
             reports.append(entry)
     return reports

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
@@ -235,7 +235,7 @@ def plan_batches(spec: Spec, task: Task, ranges: Sequence[tuple[int, int]], prot
 
 def execute(
     plans: Sequence[BatchPlan], rules: Rules, folder: Path, jobs: int, run_timeout: float | None = None
-) -> Iterator[BatchReport]:
+) -> Generator[BatchReport, None, None]:
     """Run batches in this process, or in ``jobs`` worker processes; reports come in the order of the plans.
 
     Runs that fail are recorded under ``failures/`` with their tracebacks; the others go on. When the caller stops
