@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from hashlib import sha256
 
 import numpy as np
@@ -21,18 +20,19 @@ from nasbench_harness.statistics import (
     ExactCurve,
     Interval,
     Proportion,
-    count_matrix,
+    Resamples,
     exact_random_search,
     iqm_interval,
     mean_ranks,
     proportion,
+    resamples,
 )
 from nasbench_harness.store.record import Quoted, ReportOptions
 
 NUM_TIMES = 100  # points of a curve over simulated seconds
 _BOOTSTRAP = 0x626F6F74  # "boot": keeps the bootstrap's stream apart from every other use of the study seed
 
-Counts = Callable[[int], Ints]
+Counts = Callable[[int], Ints | Resamples]
 
 
 @dataclass(frozen=True)
@@ -191,13 +191,14 @@ def analyze(
 
     def counts_of(task: str, label: str) -> Counts:
         seed = np.random.SeedSequence([study_seed, _BOOTSTRAP, _key(task), _key(label)])
-        return cache(lambda num_runs: count_matrix(num_runs, num_resamples, seed))
+        return lambda num_runs: resamples(num_runs, num_resamples, seed)
 
     analyses = []
     for task in tasks:
-        found = {label: read(position_of[label], task) for label in labels}
-        runs = {label: entry.in_canonical_order() for label, entry in found.items() if entry is not None}
+        found = ((label, read(position_of[label], task)) for label in labels)
+        runs = {label: entry.in_canonical_order() for label, entry in found if entry is not None}
         analyses.append(_analyze_task(task, runs, counts_of, protocol, options))
+        del runs  # before the next task's are read
     analyses = _with_study_families(analyses, options.control)
     return Analysis(
         tuple(labels),
@@ -256,8 +257,8 @@ def _analyze_task(
         counts = counts_of(task.name, label)
         regret = final[label] * task.report.step
         test = None if task.test is None else _test(task, task.test, entry.final)
-        resamples = counts(len(regret)) if len(regret) >= MIN_RUNS else None
-        after_evaluations, at_seconds = _curves(task, entry, num_steps, times_s, resamples)
+        drawn = counts(len(regret)) if len(regret) >= MIN_RUNS else None
+        after_evaluations, at_seconds = _curves(task, entry, num_steps, times_s, drawn)
         results.append(
             StrategyResult(
                 label=label,
@@ -266,8 +267,8 @@ def _analyze_task(
                 value=task.report.values[entry.final],
                 test_value=None if test is None else test[0],
                 test_regret=None if test is None else test[1],
-                iqm=None if resamples is None else iqm_interval(regret, resamples),
-                test_iqm=None if resamples is None or test is None else iqm_interval(test[1], resamples),
+                iqm=None if drawn is None else iqm_interval(regret, drawn),
+                test_iqm=None if drawn is None or test is None else iqm_interval(test[1], drawn),
                 share_optimal=proportion(int((final[label] == 0).sum()), len(regret)),
                 after_evaluations=after_evaluations,
                 at_seconds=at_seconds,
@@ -313,7 +314,7 @@ def _test(task: Task, test: ReportView, picks: Ints) -> tuple[Floats, Floats]:
 
 
 def _curves(
-    task: Task, runs: Runs, num_steps: int, times_s: Floats | None, counts: Ints | None
+    task: Task, runs: Runs, num_steps: int, times_s: Floats | None, counts: Ints | Resamples | None
 ) -> tuple[Curve, Curve | None]:
     """Regret over evaluations and, if there is a clock, over simulated seconds."""
     picks, moments = [runs.after_evaluations(num_steps)], [np.arange(1, num_steps + 1)]

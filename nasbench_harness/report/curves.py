@@ -9,8 +9,9 @@ import numpy as np
 
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.evaluation.task import Task
-from nasbench_harness.statistics import iqm, iqm_band
+from nasbench_harness.statistics import Resamples, iqm, iqm_band
 
+_MAX_CODES = 4_000_000  # regrets in memory at a time
 MAX_BAND_STEPS = 64  # a panel is less than two inches wide, and each band costs thousands of resamples
 
 
@@ -44,7 +45,9 @@ class Curve:
     band: Band | None
 
 
-def curves(task: Task, picks: Sequence[Ints], moments: Sequence[Floats | Ints], counts: Ints | None) -> list[Curve]:
+def curves(
+    task: Task, picks: Sequence[Ints], moments: Sequence[Floats | Ints], counts: Ints | Resamples | None
+) -> list[Curve]:
     """Score picks as curves; their bands share one set of resamples.
 
     Args:
@@ -52,27 +55,46 @@ def curves(task: Task, picks: Sequence[Ints], moments: Sequence[Floats | Ints], 
         picks: For each curve what each run would return at each step, −1 before its first result; shape (num_runs,
             num_steps).
         moments: For each curve its steps on the axis, positive and ascending, shape (num_steps,).
-        counts: Count matrix of the runs; None below 10 seeds.
+        counts: Resamples of the runs; None below 10 seeds.
     """
     starts = [int((chosen < 0).any(axis=0).sum()) for chosen in picks]  # once a run has a result, it keeps one
-    codes = [task.report.regret_codes(chosen[:, start:]) for chosen, start in zip(picks, starts, strict=True)]
-    bands: list[Band | None] = [None] * len(codes)
+    bands: list[Band | None] = [None] * len(picks)
     if counts is not None:
         steps = [band_steps(along[start:]) for along, start in zip(moments, starts, strict=True)]
+        codes = [
+            _compact(task.report.regret_codes(chosen[:, start + at]))
+            for chosen, start, at in zip(picks, starts, steps, strict=True)
+        ]
         bands = [
             replace(band, steps=band.steps + start) if len(band.steps) else None
             for band, start in zip(_bands(codes, steps, task.report.step, counts), starts, strict=True)
         ]
     return [
-        Curve(
-            mean=_line(part.mean(axis=0), start, task.report.step),
-            iqm=None
-            if counts is None
-            else _line(iqm(part, axis=0) if part.size else np.empty(0), start, task.report.step),
-            band=band,
-        )
-        for part, start, band in zip(codes, starts, bands, strict=True)
+        _curve(task, chosen, start, band, has_iqm=counts is not None)
+        for chosen, start, band in zip(picks, starts, bands, strict=True)
     ]
+
+
+def _curve(task: Task, picks: Ints, start: int, band: Band | None, has_iqm: bool) -> Curve:
+    """The lines of a curve, some steps at a time."""
+    num_runs, num_steps = picks.shape
+    width = max(1, _MAX_CODES // num_runs)
+    means, iqms = [np.empty(0)], [np.empty(0)]
+    for first in range(start, num_steps, width):
+        codes = task.report.regret_codes(picks[:, first : min(first + width, num_steps)])
+        means.append(codes.mean(axis=0))
+        if has_iqm:
+            iqms.append(iqm(codes, axis=0))
+    return Curve(
+        mean=_line(np.concatenate(means), start, task.report.step),
+        iqm=_line(np.concatenate(iqms), start, task.report.step) if has_iqm else None,
+        band=band,
+    )
+
+
+def _compact(codes: Ints) -> Ints:
+    """The same numbers in 4 bytes each, if they fit."""
+    return codes.astype(np.int32) if codes.size and codes.max() <= np.iinfo(np.int32).max else codes
 
 
 def band_steps(moments: Floats | Ints) -> Ints:
@@ -86,12 +108,12 @@ def band_steps(moments: Floats | Ints) -> Ints:
     return np.unique(np.searchsorted(moments, np.geomspace(moments[0], moments[-1], MAX_BAND_STEPS)))
 
 
-def _bands(codes: Sequence[Ints], steps: Sequence[Ints], unit: float, counts: Ints) -> list[Band]:
-    """Bands at some steps of each curve.
+def _bands(codes: Sequence[Ints], steps: Sequence[Ints], unit: float, counts: Ints | Resamples) -> list[Band]:
+    """Bands at some steps of each curve, from the regrets at these.
 
     They are resampled as integers on the metric's grid: sums are exact, the same on every processor.
     """
-    band = iqm_band(np.concatenate([part[:, at] for part, at in zip(codes, steps, strict=True)], axis=1), counts)
+    band = iqm_band(np.concatenate(codes, axis=1), counts)
     ends = np.cumsum([len(at) for at in steps])[:-1]
     lows, highs = (np.split(bounds * unit, ends) for bounds in (band.low, band.high))
     return [Band(*parts) for parts in zip(steps, lows, highs, strict=True)]

@@ -106,9 +106,13 @@ class Runs:
 
     def at_seconds(self, times_s: Floats) -> Ints:
         """Pick at simulated times: that of the last row that had finished; shape (num_runs, len(times_s))."""
-        rows = np.stack([np.searchsorted(ends, times_s, side="right") - 1 for ends in self.row_times_s])
-        picks = np.take_along_axis(self.row_picks, np.maximum(rows, 0), axis=1)
-        return np.where(rows >= 0, picks, -1)
+        found = np.empty((len(self.seeds), len(times_s)), dtype=self.row_picks.dtype)
+        for first in range(0, len(found), _ROWS_AT_ONCE):
+            part = slice(first, first + _ROWS_AT_ONCE)
+            rows = np.stack([np.searchsorted(ends, times_s, side="right") - 1 for ends in self.row_times_s[part]])
+            picks = np.take_along_axis(self.row_picks[part], np.maximum(rows, 0), axis=1)
+            found[part] = np.where(rows >= 0, picks, -1)
+        return found
 
 
 def read_runs(blocks: Sequence[Block], task: Task, protocol: Protocol, seeds: Ints) -> Runs:
@@ -140,10 +144,12 @@ def read_runs(blocks: Sequence[Block], task: Task, protocol: Protocol, seeds: In
     recommends = any("recommended" in part for part in parts) and protocol.selection == "own"
     for part in parts:
         part.setdefault("recommended", np.full(len(part["seed"]), -1, dtype=np.int32))
-    rows_of = {name: np.concatenate([part[name] for part in parts]) for name in names}
-    order = np.argsort(rows_of["seed"], kind="stable")
+    rows_of = {name: np.concatenate([part.pop(name) for part in parts]) for name in names}
+    if (rows_of["seed"][1:] < rows_of["seed"][:-1]).any():
+        order = np.argsort(rows_of["seed"], kind="stable")
+        rows_of = {name: column[order] for name, column in rows_of.items()}
     num_lookups = np.array([lookups.get(seed, 0) for seed in seeds.tolist()], dtype=np.int64)
-    return _runs({name: column[order] for name, column in rows_of.items()}, task, recommends, num_lookups)
+    return _runs(rows_of, task, recommends, num_lookups)
 
 
 def _lookups_of(record: Mapping[str, Any], seeds: Ints) -> dict[int, int]:
@@ -201,7 +207,7 @@ def _runs(rows: dict[str, AnyArray], task: Task, recommends: bool, num_lookups: 
     return Runs(
         seeds=seeds,
         row_picks=picks,
-        row_totals=np.cumsum(matrix(np.isin(status, _COUNTED), 0), axis=1),
+        row_totals=np.cumsum(matrix(np.isin(status, _COUNTED), 0), axis=1, dtype=np.int32),
         row_times_s=matrix(rows["finished_s"], np.inf),
         chooses_itself=recommends,
         repeats=_repeats(architectures, task),

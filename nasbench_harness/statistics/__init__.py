@@ -20,10 +20,12 @@ from nasbench_harness.statistics.independent import (
 )
 from nasbench_harness.statistics.intervals import (
     Interval,
+    Resamples,
     count_matrix,
     iqm_band,
     iqm_interval,
     resampled_iqm,
+    resamples,
 )
 from nasbench_harness.statistics.multiple import adjust, not_significantly_worse
 from nasbench_harness.statistics.ranking import mean_ranks
@@ -49,6 +51,7 @@ __all__ = [
     "Interval",
     "Proportion",
     "Regression",
+    "Resamples",
     "SignedRank",
     "TwoWayTest",
     "a12",
@@ -75,6 +78,7 @@ __all__ = [
     "regress",
     "regress_family",
     "resampled_iqm",
+    "resamples",
     "runs_for_a12",
     "runs_for_margin",
     "signed_rank",

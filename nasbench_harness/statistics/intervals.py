@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from nasbench_harness.statistics._checks import BoolArray, FloatArray, as_finite, check_confidence, refuse_where
 from nasbench_harness.statistics._resampling import rank_interquartile_means, resampled_interquartile_means
-from nasbench_harness.statistics.estimands import iqm
+from nasbench_harness.statistics.estimands import centered_mean, iqm
 
 Counts = NDArray[np.unsignedinteger[Any]]
 
 _MIN_RUNS = 10
-_CHUNK = 1000
+_CHUNK = 1000  # resamples that are drawn at a time
+_MAX_DRAWS = 2_000_000  # draws at a time
+_MAX_COUNTS = 50_000_000  # counts that are kept in memory
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,41 @@ class Interval:
     is_degenerate: BoolArray
 
 
+@dataclass(frozen=True)
+class Resamples:
+    """The columns of a ``count_matrix`` that does not fit into memory: drawn whenever they are used.
+
+    Iterating over it gives matrices of shape (num_runs, some resamples), the same ones every time.
+
+    Attributes:
+        num_runs: number of runs.
+        num_resamples: number of resamples.
+        seed: as of ``count_matrix``.
+    """
+
+    num_runs: int
+    num_resamples: int
+    seed: int | np.random.SeedSequence
+
+    def __post_init__(self) -> None:
+        if self.num_runs < 1 or self.num_resamples < 1:
+            raise ValueError(
+                f"num_runs is {self.num_runs} and num_resamples {self.num_resamples}; pass at least 1 of each"
+            )
+
+    def __iter__(self) -> Iterator[Counts]:
+        rng = np.random.Generator(np.random.PCG64(self.seed))
+        width = max(1, min(_CHUNK, _MAX_DRAWS // self.num_runs))
+        for start in range(0, self.num_resamples, width):
+            yield _draw(rng, self.num_runs, min(width, self.num_resamples - start))
+
+
+def resamples(num_runs: int, num_resamples: int, seed: int | np.random.SeedSequence) -> Counts | Resamples:
+    """Returns the ``count_matrix``, or its columns to be drawn when they are used if it is large."""
+    drawn = Resamples(num_runs, num_resamples, seed)
+    return drawn if num_runs * num_resamples > _MAX_COUNTS else np.concatenate(list(drawn), axis=1)
+
+
 def count_matrix(num_runs: int, num_resamples: int, seed: int | np.random.SeedSequence) -> Counts:
     """Returns how often each run is drawn in each bootstrap resample.
 
@@ -52,14 +89,10 @@ def count_matrix(num_runs: int, num_resamples: int, seed: int | np.random.SeedSe
     Raises:
         ValueError: a size below 1.
     """
-    if num_runs < 1 or num_resamples < 1:
-        raise ValueError(f"num_runs is {num_runs} and num_resamples {num_resamples}; pass at least 1 of each")
-    rng = np.random.Generator(np.random.PCG64(seed))
-    chunks = [_draw(rng, num_runs, stop - start) for start, stop in _chunks(num_resamples)]
-    return np.concatenate(chunks, axis=1)
+    return np.concatenate(list(Resamples(num_runs, num_resamples, seed)), axis=1)
 
 
-def resampled_iqm(values: ArrayLike, counts: ArrayLike) -> FloatArray:
+def resampled_iqm(values: ArrayLike, counts: ArrayLike | Resamples) -> FloatArray:
     """Returns the interquartile mean of every resample, exactly.
 
     Args:
@@ -74,11 +107,16 @@ def resampled_iqm(values: ArrayLike, counts: ArrayLike) -> FloatArray:
     """
     scores = as_finite(values, "values", ("run",))
     rows = scores.reshape(-1, scores.shape[-1])
-    replicates = _replicates(rows, _checked_counts(counts, rows.shape[1]), resampled_interquartile_means)
-    return replicates.reshape(*scores.shape[:-1], -1)
+    # One row at a time: a matrix product over all rows may round differently with their number.
+    parts = [
+        np.stack([resampled_interquartile_means(row, chunk) for row in rows])
+        for part in _checked_parts(counts, rows.shape[1])
+        for chunk in _chunks(part)
+    ]
+    return np.concatenate(parts, axis=1).reshape(*scores.shape[:-1], -1)
 
 
-def iqm_interval(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95) -> Interval:
+def iqm_interval(values: ArrayLike, counts: ArrayLike | Resamples, confidence: float = 0.95) -> Interval:
     """Returns interquartile means over runs with percentile-bootstrap intervals (Efron 1979; Agarwal et al. 2021).
 
     Args:
@@ -97,7 +135,7 @@ def iqm_interval(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95)
     return _interval(iqm(scores), resampled_iqm(scores, counts), confidence)
 
 
-def iqm_band(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95) -> Interval:
+def iqm_band(values: ArrayLike, counts: ArrayLike | Resamples, confidence: float = 0.95) -> Interval:
     """Returns the interquartile mean over runs at every step, with a pointwise percentile-bootstrap band.
 
     The i-th row of counts belongs to the i-th smallest value of each step, whichever run that is. Draws are
@@ -106,7 +144,7 @@ def iqm_band(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95) -> 
 
     Args:
         values: curves, shape (num_runs, num_steps) with at least 10 runs. A run may be NaN before its first result;
-            at such a step the estimate is undefined, and the band is NaN.
+            at such a step the estimate is undefined, and the band is NaN. Integers take half the memory.
         counts: shape (num_runs, num_resamples), see `count_matrix`.
         confidence: level of the two-sided band at each step.
 
@@ -116,21 +154,23 @@ def iqm_band(values: ArrayLike, counts: ArrayLike, confidence: float = 0.95) -> 
     Raises:
         ValueError: as `iqm_interval`, or a run is NaN after its first result.
     """
-    curves = np.asarray(values, dtype=np.float64)
+    curves = np.asarray(values)
+    if not np.issubdtype(curves.dtype, np.integer):
+        curves = curves.astype(np.float64)
     if curves.ndim != 2:
         raise ValueError(f"values has shape {curves.shape}; pass (num_runs, num_steps)")
-    steps = _enough_runs_of(curves.shape[0], curves.T)
-    is_defined = ~np.isnan(curves)
-    has_begun = np.logical_or.accumulate(is_defined, axis=1)
-    refuse_where((has_begun & ~is_defined) | np.isinf(curves), curves, "values", ("run", "step"))
-    matrix = _checked_counts(counts, curves.shape[0])
+    _refuse_few(len(curves))
+    use = _defined_steps(curves)
+    parts = _checked_parts(counts, len(curves))
     check_confidence(confidence)
-    use = is_defined.all(axis=0)
     ends = np.full((3, use.size), np.nan)
     is_degenerate = np.zeros(use.size, dtype=bool)
     if use.any():
-        complete = steps[use]
-        band = _interval(iqm(complete), rank_interquartile_means(complete, matrix), confidence)
+        ordered = np.sort(curves[:, use].T, axis=1)
+        trim = len(curves) // 4
+        point = centered_mean(ordered[:, trim : len(curves) - trim])
+        replicates = [rank_interquartile_means(ordered, part) for part in parts]
+        band = _interval(point, np.concatenate(replicates, axis=1), confidence)
         ends[:, use] = band.point, band.low, band.high
         is_degenerate[use] = band.is_degenerate
     return Interval(ends[0], ends[1], ends[2], is_degenerate)
@@ -144,23 +184,10 @@ def _draw(rng: np.random.Generator, num_runs: int, num_resamples: int) -> Counts
     return np.ascontiguousarray(counts.T, dtype=np.uint8 if counts.max() <= 255 else np.uint16)
 
 
-def _chunks(num_resamples: int) -> Iterator[tuple[int, int]]:
-    """Yields (start, stop) of consecutive chunks: they bound the memory and keep the working set in the cache."""
-    for start in range(0, num_resamples, _CHUNK):
-        yield start, min(start + _CHUNK, num_resamples)
-
-
-def _replicates(
-    rows: FloatArray, counts: NDArray[Any], estimate: Callable[[FloatArray, NDArray[Any]], FloatArray]
-) -> FloatArray:
-    """Returns the estimate of every resample, shape (num_rows, num_resamples), of rows (num_rows, num_runs)."""
-    replicates = np.empty((len(rows), counts.shape[1]))
-    for start, stop in _chunks(counts.shape[1]):
-        chunk = counts[:, start:stop]
-        # One row at a time: a matrix product over all rows may round differently with their number.
-        for row, target in zip(rows, replicates, strict=True):
-            target[start:stop] = estimate(row, chunk)
-    return replicates
+def _chunks(counts: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yields consecutive columns: they bound the memory and keep the working set in the cache."""
+    for start in range(0, counts.shape[1], _CHUNK):
+        yield counts[:, start : start + _CHUNK]
 
 
 def _interval(point: FloatArray, replicates: FloatArray, confidence: float) -> Interval:
@@ -174,15 +201,34 @@ def _interval(point: FloatArray, replicates: FloatArray, confidence: float) -> I
 
 def _enough_runs(values: ArrayLike) -> FloatArray:
     scores = as_finite(values, "values", ("run",))
-    return _enough_runs_of(scores.shape[-1], scores)
+    _refuse_few(scores.shape[-1])
+    return scores
 
 
-def _enough_runs_of(num_runs: int, scores: FloatArray) -> FloatArray:
+def _refuse_few(num_runs: int) -> None:
     if num_runs < _MIN_RUNS:
         raise ValueError(
             f"num_runs is {num_runs}, too few for an interval; print the points instead, or run at least {_MIN_RUNS}"
         )
-    return scores
+
+
+def _defined_steps(curves: NDArray[Any]) -> BoolArray:
+    """Returns at which steps every run has a result; a run may lack some before its first one only."""
+    if np.issubdtype(curves.dtype, np.integer):
+        return np.ones(curves.shape[1], dtype=bool)
+    is_defined = ~np.isnan(curves)
+    has_begun = np.logical_or.accumulate(is_defined, axis=1)
+    refuse_where((has_begun & ~is_defined) | np.isinf(curves), curves, "values", ("run", "step"))
+    return np.asarray(is_defined.all(axis=0))
+
+
+def _checked_parts(counts: ArrayLike | Resamples, num_runs: int) -> Iterable[NDArray[Any]]:
+    """Returns the columns of counts, in parts if they are drawn when they are used."""
+    if isinstance(counts, Resamples):
+        if counts.num_runs != num_runs:
+            raise ValueError(f"counts are of {counts.num_runs} runs, values of {num_runs}; pass as many of each")
+        return counts
+    return [_checked_counts(counts, num_runs)]
 
 
 def _checked_counts(counts: ArrayLike, num_runs: int) -> NDArray[Any]:

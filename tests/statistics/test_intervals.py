@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from nasbench_harness.statistics import (
+    Resamples,
     _resampling,
     count_matrix,
     iqm,
     iqm_band,
     iqm_interval,
     resampled_iqm,
+    resamples,
 )
 
 TIED = st.lists(st.integers(-5, 5), min_size=1, max_size=40)
@@ -205,3 +207,34 @@ def test_refusals():
         iqm_band(np.zeros(20), counts)
     with pytest.raises(ValueError, match="pass at least 1"):
         count_matrix(0, 5, 0)
+
+
+@pytest.mark.parametrize("num_runs", [10, 2_000, 30_000])
+def test_counts_do_not_depend_on_how_many_are_drawn_at_a_time(num_runs):
+    """The seed's draws, run after run and resample after resample."""
+    counts = count_matrix(num_runs, 110, 5)
+    draws = np.random.Generator(np.random.PCG64(5)).integers(num_runs, size=(110, num_runs), dtype=np.uint32)
+    expected = np.stack([np.bincount(resample, minlength=num_runs) for resample in draws], axis=1)
+    np.testing.assert_array_equal(counts, expected)
+    np.testing.assert_array_equal(np.concatenate(list(Resamples(num_runs, 110, 5)), axis=1), expected)
+
+
+def test_large_matrices_are_drawn_when_they_are_used():
+    assert isinstance(resamples(30_000, 2_000, 0), Resamples)
+    small = resamples(500, 10_000, 0)
+    assert isinstance(small, np.ndarray)
+    np.testing.assert_array_equal(small, count_matrix(500, 10_000, 0))
+    with pytest.raises(ValueError, match="num_runs is 0"):
+        resamples(0, 10, 0)
+    with pytest.raises(ValueError, match="counts are of 30 runs, values of 40"):
+        iqm_interval(np.arange(40.0), Resamples(30, 20, 0))
+
+
+def test_intervals_and_bands_are_the_same_however_counts_come():
+    values = np.random.default_rng(0).integers(0, 50, (3_000, 7))
+    drawn, counts = Resamples(3_000, 1_500, 3), count_matrix(3_000, 1_500, 3)
+    assert len(list(drawn)) > 2
+    for function, numbers in ((iqm_band, values), (iqm_band, values.astype(float)), (iqm_interval, values.T)):
+        by_parts, whole = function(numbers, drawn), function(numbers, counts)
+        for name in ("point", "low", "high", "is_degenerate"):
+            np.testing.assert_array_equal(getattr(by_parts, name), getattr(whole, name))

@@ -49,6 +49,7 @@ CALLS = {
     "regress": ({0: 9, 1: 9}, CODES[0], 0.5),
     "regress_family": ([statistics.Case({0: 9, 1: 9}, lambda _: CODES[0], 1.0, 0.5)], 0.01, (20,)),
     "resampled_iqm": (LOSSES, COUNTS),
+    "resamples": (20, 50, 0),
     "runs_for_a12": (0.6,),
     "runs_for_margin": (LOSSES[0], LOSSES[1], 0.1),
     "signed_rank": (CODES,),
