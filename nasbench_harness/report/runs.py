@@ -148,8 +148,20 @@ def read_runs(blocks: Sequence[Block], task: Task, protocol: Protocol, seeds: In
     if (rows_of["seed"][1:] < rows_of["seed"][:-1]).any():
         order = np.argsort(rows_of["seed"], kind="stable")
         rows_of = {name: column[order] for name, column in rows_of.items()}
+    _check_rows(rows_of, task)
     num_lookups = np.array([lookups.get(seed, 0) for seed in seeds.tolist()], dtype=np.int64)
     return _runs(rows_of, task, recommends, num_lookups)
+
+
+def _check_rows(rows: dict[str, AnyArray], task: Task) -> None:
+    """Refuse rows of other spaces; −1 stands for no architecture."""
+    for name in ("architecture", "recommended"):
+        column = rows[name]
+        if column.dtype.kind not in "iu" or (column < -1).any() or (column >= task.space.num_architectures).any():
+            raise StoreError(
+                f"stored runs on {task.name} name architectures outside 0 … {task.space.num_architectures - 1:,} in "
+                f"the column {name}: move the runs of this task elsewhere, and repeat the command that runs them"
+            )
 
 
 def _lookups_of(record: Mapping[str, Any], seeds: Ints) -> dict[int, int]:

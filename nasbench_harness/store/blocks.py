@@ -64,7 +64,7 @@ def write_block(path: Path, columns: Mapping[str, AnyArray], record: Mapping[str
 def read_record(path: Path) -> dict[str, Any]:
     """The description in a block's footer; every byte of the file is compared with the digest first.
 
-    Blocks of earlier versions have no digest: they are read as they are.
+    Blocks of the first versions have no digest. They count as damaged, as nobody can know whether they are whole.
 
     Raises:
         DamagedBlockError: The file is truncated or altered, or is no block.
@@ -92,8 +92,8 @@ def _record(path: Path, content: bytes) -> dict[str, Any]:
         raise _torn(path) from error
     if not isinstance(record, dict):
         raise DamagedBlockError(path, "was not written by nasbench-harness")
-    if _DIGEST_KEY in metadata and _BEFORE_DIGEST not in content:
-        raise _torn(path)
+    if _BEFORE_DIGEST not in content:
+        raise _torn(path) if _DIGEST_KEY in metadata else DamagedBlockError(path, "has no digest of its content")
     return record
 
 

@@ -145,3 +145,13 @@ def test_the_canonical_order_ignores_seeds(tmp_path):
     runs = read([block(tmp_path, 0, 3, rows)], 4, evaluations=2).in_canonical_order()
     assert runs.row_picks.tolist() == [[4, 8], [4, 10], [5, 7], [5, 9]]
     assert runs.seeds.tolist() == [1, 3, 0, 2]
+
+
+@pytest.mark.parametrize(("column", "value"), [("architecture", 15_625), ("architecture", -2), ("recommended", 10**6)])
+def test_rows_of_another_space_are_refused_in_one_line(tmp_path, column, value):
+    architecture, recommended = (value, 3) if column == "architecture" else (3, value)
+    stored = block(tmp_path, 0, 0, [(0, architecture, 50.0, OK)], recommended=[recommended])
+    with pytest.raises(
+        StoreError, match=rf"nb201-cifar100 name architectures outside 0 … 15,624 in the column {column}"
+    ):
+        read([stored], 1)
