@@ -143,7 +143,8 @@ def write_record(counts):
         writer.writerow(["file", "damaged_folders", "one_line", "read", "tracebacks", "other_results"])
         for kind in sorted({kind for kind, _ in counts}):
             refused, read = counts[kind, "one_line"], counts[kind, "read"]
-            writer.writerow([kind, refused + read, refused, read, 0, 0])
+            # A study file may say something else, and machines and seconds decide nothing: their rows are not compared.
+            writer.writerow([kind, refused + read, refused, read, 0, 0 if kind == ".parquet" else ""])
 
 
 def test_the_same_command_mends_a_study_with_a_damaged_block(whole, tmp_path):
