@@ -7,6 +7,7 @@ Six kills are tried in the usual run, 100 by ``pytest -m chaos tests/test_chaos.
 import csv
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -219,12 +220,19 @@ def test_the_same_command_completes_a_study_that_was_killed(num_kills, undisturb
         folder.mkdir(exist_ok=True)
         command, kind = chosen(number)
         moment = MOMENTS[number // 2 % 2]
-        was_killed, was_writing = disturb(folder, command, kind, moment, undisturbed[2][command], rng)
+        for attempt in range(8):
+            was_killed, was_writing = disturb(
+                folder, command, kind, moment, undisturbed[2][command] / 1.5**attempt, rng
+            )
+            if was_killed:
+                break
+            if command not in ("report", "export"):  # it ended before the kill: from the beginning, and earlier
+                shutil.rmtree(folder / "study", ignore_errors=True)
         counts[command, kind, "kills"] += was_killed
         counts[command, kind, "while_writing"] += was_killed and was_writing
         if number % 3 or number == num_kills - 1:
             check_study(folder, command, undisturbed)
-    assert sum(count for (_, _, what), count in counts.items() if what == "kills") > num_kills // 2
+    assert sum(count for (_, _, what), count in counts.items() if what == "kills") == num_kills
     if num_kills == NUM_LONG and os.environ.get("NASBENCH_RECORD_RESULTS"):
         write_record(counts)
 
