@@ -1,0 +1,112 @@
+"""The shipped table of training-free scores, as free metrics of every task on NAS-Bench-201 cells.
+
+The scores lie in a file of their own beside the accuracies. They change neither a table's digest nor its stored arrays,
+and they are read when a strategy first asks for one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from nasbench_harness.arrays import Floats
+from nasbench_harness.errors import TableError
+from nasbench_harness.spaces import NASBench201Space, SearchSpace
+from nasbench_harness.tables.table import Metric
+
+# Order of the file's columns; a test compares it with the file. Named here, so that listing them reads nothing.
+SHIPPED = (
+    "params",
+    "flops",
+    "l2_norm",
+    "synflow",
+    "logsynflow",
+    "nwot",
+    "meco",
+    "swap",
+    "jacob_cov",
+    "zen",
+    "zen_features",
+    "zen_norm",
+)
+
+
+def shipped_metrics() -> list[Metric]:
+    """Metrics of the shipped scores; larger is better."""
+    return [Metric(name, "score", "maximize", "proxy", free=True) for name in SHIPPED]
+
+
+@cache
+def shipped_scores() -> Mapping[str, Floats]:
+    """Scores by name, float32, shape (num_architectures,) in the official order; NaN if a score is missing.
+
+    Raises:
+        TableError: The file is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(pa.BufferReader(_content()))
+        columns = {name: table[name].to_numpy() for name in SHIPPED}
+    except (pa.ArrowException, KeyError) as error:
+        raise TableError("the package's table of scores is damaged: install nasbench-harness again") from error
+    for column in columns.values():
+        column.flags.writeable = False
+    return columns
+
+
+@cache
+def shipped_provenance() -> dict[str, Any]:
+    """Data, batch, size, initialization, macro and seed of every column."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found: dict[str, Any] = json.loads(pq.read_schema(pa.BufferReader(_content())).metadata[b"provenance"])
+    return found
+
+
+@cache
+def shipped_digest() -> str:
+    """sha256 of the file."""
+    return hashlib.sha256(_content()).hexdigest()
+
+
+def _content() -> bytes:
+    return files("nasbench_harness.tables").joinpath("data", "proxies_nb201.parquet").read_bytes()
+
+
+def has_shipped_scores(space: SearchSpace) -> bool:
+    """Whether the shipped scores are about this space's architectures."""
+    return isinstance(space, NASBench201Space)
+
+
+class FreeMetrics(Mapping[str, Floats]):
+    """A task's own free metrics and the shipped scores, which are read on first use. Its own come first.
+
+    Args:
+        own: Free metrics of the task's table, shape (num_architectures,) each.
+        with_shipped: Whether the shipped scores belong to the task.
+    """
+
+    def __init__(self, own: Mapping[str, Floats], with_shipped: bool) -> None:
+        self._own, self._shipped = own, SHIPPED if with_shipped else ()
+
+    def __getitem__(self, name: str) -> Floats:
+        if name in self._own:
+            return self._own[name]
+        if name not in self._shipped:
+            raise KeyError(name)
+        return shipped_scores()[name].astype(np.float64)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from dict.fromkeys((*self._own, *self._shipped))
+
+    def __len__(self) -> int:
+        return len(set(self._own) | set(self._shipped))
