@@ -116,8 +116,8 @@ def build_command(
 ) -> None:
     """Score the cells of NAS-Bench-201 and write one Parquet file.
 
-    The same command continues after an interruption. Several processes share the work, each with its own --shard and
-    the same --out; the last one to finish writes the file. The same command gives the same bytes. Needs the extra torch.
+    The same command continues after an interruption, and gives the same bytes. Several processes share the work, each
+    with its own --shard and the same --out; the last one to finish writes the file. Needs the extra torch.
     """
     from nasbench_harness.trainer import proxies as scores
     from nasbench_harness.trainer.proxies.catalogue import TABLE_COLUMNS

@@ -7,6 +7,7 @@ every cell and reduction.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ def az_expressivity(network: nn.Module, batch: Batch) -> float:
 def az_progressivity(network: nn.Module, batch: Batch) -> float:
     """Smallest growth of that entropy from one feature to the next."""
     entropies = _entropies(network, batch)
-    return min(after - before for before, after in zip(entropies, entropies[1:], strict=False))
+    return min(after - before for before, after in pairwise(entropies))
 
 
 def az_trainability(network: nn.Module, batch: Batch) -> float:

@@ -26,7 +26,7 @@ from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.trainer.proxies import batched, closed_form, size
-from nasbench_harness.trainer.proxies.catalogue import PROXIES, Method, initialization_of
+from nasbench_harness.trainer.proxies.catalogue import PROXIES, Fast, Method, initialization_of
 from nasbench_harness.trainer.proxies.functions import call, load_score
 from nasbench_harness.trainer.proxies.inputs import Batch, make_batch
 from nasbench_harness.trainer.proxies.macro import FULL_SIZE, Macro
@@ -90,11 +90,9 @@ def plan_columns(
         load_score(name)  # a name that leads nowhere is refused before anything is computed
         fast = PROXIES[name].fast if name in PROXIES else None
         if fast is None or reference:
-            method, macro, images = "one at a time", FULL_SIZE, "animals"
-        else:
-            method, macro, images = fast.method, fast.macro, fast.data
-        macro = dataclasses.replace(macro, **(overrides or {}))
-        plans.append(ColumnPlan(name, method, macro, data or images))
+            fast = Fast("one at a time", FULL_SIZE, "animals")
+        macro = dataclasses.replace(fast.macro, **(overrides or {}))
+        plans.append(ColumnPlan(name, fast.method, macro, data or fast.data))
     columns = [plan.column for plan in plans]
     if len(set(columns)) < len(columns):
         raise InvalidInputError(f"two columns would have the same name among {', '.join(columns)}: rename a function")

@@ -41,7 +41,10 @@ def plain(network: nn.Module, batch: Batch) -> float:
 
 
 def grasp(network: nn.Module, batch: Batch) -> float:
-    """Σ −w · ∂z/∂w with z = Σ g₁ · g₂ of two passes of one batch; g₁ is a constant (Wang et al., "GraSP", ICLR 2020)."""
+    """Σ −w · ∂z/∂w with z = Σ g₁ · g₂ of two passes of one batch (Wang et al., "GraSP", ICLR 2020).
+
+    g₁ is a constant of the derivative. The score has a heavy tail.
+    """
     copied = private_copy(network)
     weights = [layer.weight for _, layer in scored_layers(copied)]
     labels = batch.need_labels("grasp")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -139,8 +140,8 @@ def _images(data: str, data_dir: Path | None, side: int) -> tuple[ImageData, str
     found = _animals() if data == "animals" else load_data(data, data_dir)
     if found.side % side:
         raise InvalidInputError(
-            f"data {data} have images of {found.side} × {found.side} pixels: a macro of {side} pixels needs a side that "
-            f"is a multiple of {side}; choose another --data"
+            f"data {data} have images of {found.side} × {found.side} pixels, no multiple of the macro's {side}: choose "
+            "another --side or --data"
         )
     factor = found.side // side
     if factor == 1:
@@ -159,7 +160,8 @@ def _animals() -> ImageData:
     try:
         files = {file.name: Path(str(file.locate())) for file in distribution(_ANIMALS_PACKAGE).files or ()}
         paths = [files[f"animal_{part}_version_3.gz"] for part in ("data", "label")]
-        images, labels = (restricted_load(path, _ARRAY_GLOBALS, opener=gzip.open) for path in paths)
+        opener: Any = gzip.open
+        images, labels = (restricted_load(path, _ARRAY_GLOBALS, opener=opener) for path in paths)
     except (PackageNotFoundError, KeyError, TableError):
         raise InvalidInputError(f"data animals are read from the package {_ANIMALS_PACKAGE}: {install}") from None
     first_of: dict[bytes, int] = {}

@@ -50,7 +50,7 @@ def covariance_scores(jacobians: Tensor) -> Tensor:
 
 
 def _correlations(rows: Tensor) -> Tensor:
-    """Pearson correlations of rows (num_networks, n, num_pixels), float64; NaN in rows that are constant or not finite."""
+    """Pearson correlations of rows (num_networks, n, num_pixels), float64; NaN for rows that are constant."""
     rows = rows.double()
     is_constant = (rows == rows[..., :1]).all(2)
     centered = rows - rows.mean(2, keepdim=True)

@@ -168,8 +168,8 @@ def build_network(
 def initialize(network: nn.Module, seed: int, initialization: Initialization = "default") -> None:
     """Draw the weights of every convolution and linear layer again.
 
-    ``default``: weights and biases uniform within ± 1 / √fan-in (PyTorch's rule). ``normal``: weights N(0, 1), biases 0.
-    ``kaiming``: weights N(0, 2 / fan-in), biases 0. Batch normalizations stay as they are.
+    ``default``: weights and biases uniform within ± 1 / √fan-in (PyTorch's rule). ``normal``: weights N(0, 1), biases
+    0. ``kaiming``: weights N(0, 2 / fan-in), biases 0. Batch normalizations stay as they are.
     """
     for name, layer in scored_layers(network):
         layer.weight.copy_(draw_weight(seed, name, tuple(layer.weight.shape), initialization))
