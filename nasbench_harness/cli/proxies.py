@@ -201,3 +201,50 @@ def score_command(
 
 def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+@proxies.command("report", short_help="How well scores rank, and what they pick.")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--tasks", metavar="T1,T2,…", help="Tasks.  [default: the three of NAS-Bench-201]")
+@click.option("--combine", metavar="A+B,…", help="Means of ranks.  [default: meco+swap, synflow+meco+jacob_cov]")
+@click.option("--resamples", type=click.IntRange(0, 100_000), default=200, show_default=True, help="Of the intervals.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for Markdown, CSV, JSON and the figure.")
+@json_option
+def report_command(
+    file: Path | None, tasks: str | None, combine: str | None, resamples: int, out: Path | None, as_json: bool
+) -> None:
+    """Compare scores with accuracies: correlation, accuracy of the pick, size, pairs, stability.
+
+    FILE comes from proxies build; without it the shipped scores are compared. Stability needs a FILE with several
+    initializations or batches. Every table names its set of architectures.
+    """
+    from nasbench_harness.report.proxies import analyze_proxies, proxy_tables, write_proxy_report
+    from nasbench_harness.report.proxies.analysis import DEFAULT_TASKS
+    from nasbench_harness.report.text import to_json
+    from nasbench_harness.tables.proxies import read_scores
+
+    names = list(DEFAULT_TASKS) if tasks is None else _split(tasks)
+    if not names:
+        raise InvalidInputError("--tasks names no task")
+    analysis = analyze_proxies(read_scores(file), names, None if combine is None else _split(combine), resamples)
+    if out is not None:
+        written = ["nasbench-harness proxies report"]
+        written += [] if file is None else [file.name]
+        written += [] if tasks is None else [f"--tasks {tasks}"]
+        written += [] if combine is None else [f"--combine {combine}"]
+        written += [] if resamples == 200 else [f"--resamples {resamples}"]
+        files = write_proxy_report(analysis, out, " ".join(written))
+    tables = proxy_tables(analysis)
+    if as_json:
+        click.echo(json.dumps({"set": analysis.set_name, "tables": [to_json(table) for table in tables]}))
+        return
+    from rich.console import Console
+
+    from nasbench_harness.report.terminal import to_rich
+
+    console = Console()
+    for table in tables:
+        console.print(to_rich(table, table.name.replace("_", " ")))
+        console.print(table.caption, style="dim", markup=False, highlight=False)
+    if out is not None:
+        click.echo(f"report: {out} ({', '.join(files)})")

@@ -35,8 +35,8 @@ class Watch:
     def rectified(self, maps: Tensor, rows: Tensor, times: Tensor) -> None:
         """Inputs (n, len(rows), C, side, side) of ReLUs; ``times`` ReLU modules of a network read them."""
 
-    def normalized(self, maps: Tensor, rows: Tensor, times: int) -> None:
-        """Inputs of a batch normalization; ``times`` modules show them up to an affine map per channel."""
+    def normalized(self, before: Tensor, after: Tensor, rows: Tensor, times: tuple[int, int]) -> None:
+        """Inputs and outputs of a batch normalization, and how many modules put out the one and the other."""
 
     def running(self, num_rows: int, channels: int) -> Running:
         """Running mean and variance of the next batch normalization, shape (num_rows · channels,), or none."""
@@ -95,8 +95,8 @@ class BatchedNetworks:
             for _ in range(self._macro.num_cells):
                 maps = self._cell(maps, f"cells.{position}", width, watch)
                 position += 1
-        watch.normalized(maps, self._all, 1)
         normalized = _normalize(maps, watch)
+        watch.normalized(maps, normalized, self._all, (0, 1))
         watch.rectified(normalized, self._all, torch.ones_like(self._all))
         features = functional.relu(normalized)
         watch.passed(features, self._all, 1)  # the sequence of normalization and ReLU
@@ -113,7 +113,7 @@ class BatchedNetworks:
         maps = _normalize(convolved, watch)
         if not per_network:
             convolved, maps = (part.expand(-1, self.num_networks, -1, -1, -1) for part in (convolved, maps))
-        watch.normalized(convolved, self._all, 3)  # convolution, normalization, sequence
+        watch.normalized(convolved, maps, self._all, (1, 2))  # convolution; normalization, sequence
         return maps
 
     def _cell(self, maps: Tensor, name: str, width: int, watch: Watch) -> Tensor:
@@ -137,8 +137,7 @@ class BatchedNetworks:
                     weight = self._weight(f"{name}.layers.{edge}.op.1", (width, width, kernel, kernel))
                     term = self._normalized(functional.relu(chosen), weight, rows, watch)
                 elif code == _POOL:
-                    term = functional.avg_pool2d(chosen.flatten(0, 1), 3, 1, 1, count_include_pad=False)
-                    term = term.view(chosen.shape)
+                    term = _pool(chosen)
                     watch.passed(term, rows, 2)
                 else:
                     term = chosen
@@ -166,8 +165,9 @@ class BatchedNetworks:
 
     def _normalized(self, maps: Tensor, weight: Tensor, rows: Tensor, watch: Watch, stride: int = 1) -> Tensor:
         convolved = _convolve(maps, weight, stride)
-        watch.normalized(convolved, rows, 4)  # convolution, normalization, sequence, block
-        return _normalize(convolved, watch)
+        normalized = _normalize(convolved, watch)
+        watch.normalized(convolved, normalized, rows, (1, 3))  # convolution; normalization, sequence, block
+        return normalized
 
     def _weight(self, name: str, shape: tuple[int, ...]) -> Tensor:
         return draw_weight(self._seed, name, shape, self._initialization).to(self._dtype)
@@ -184,6 +184,22 @@ class BatchedNetworks:
 def _convolve(maps: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
     result = functional.conv2d(maps.flatten(0, 1), weight, None, stride, weight.shape[2] // 2)
     return result.view(*maps.shape[:2], *result.shape[1:])
+
+
+def _pool(maps: Tensor) -> Tensor:
+    """Mean of the pixels around each pixel inside the image; the sums run in the order of PyTorch's pooling."""
+    if maps.requires_grad:
+        return functional.avg_pool2d(maps.flatten(0, 1), 3, 1, 1, count_include_pad=False).view(maps.shape)
+    height, width = maps.shape[3:]
+    padded = functional.pad(maps, (1, 1, 1, 1))
+    windows = [
+        padded[..., top : top + height, left : left + width] for top in range(3) for left in range(3)
+    ]  # three times as fast as the pooling, which takes one pixel at a time
+    total = windows[0] + windows[1]
+    for window in windows[2:]:
+        total += window
+    inside = functional.avg_pool2d(maps.new_ones(1, 1, height, width), 3, 1, 1, divisor_override=1)
+    return total / inside[0, 0]
 
 
 def _normalize(maps: Tensor, watch: Watch) -> Tensor:
@@ -239,8 +255,9 @@ class _Eigenvalues(Watch):
     def rectified(self, maps: Tensor, rows: Tensor, times: Tensor) -> None:
         self.totals.index_add_(0, rows, smallest_eigenvalues(functional.relu(maps[0])) * times)
 
-    def normalized(self, maps: Tensor, rows: Tensor, times: int) -> None:
-        self.passed(maps, rows, times)  # a normalization changes no correlation
+    def normalized(self, before: Tensor, after: Tensor, rows: Tensor, times: tuple[int, int]) -> None:
+        # A normalization is an affine map per channel and changes no correlation.
+        self.passed(before if times[0] else after, rows, sum(times))
 
     def passed(self, maps: Tensor, rows: Tensor, times: int) -> None:
         self.totals.index_add_(0, rows, times * smallest_eigenvalues(maps[0]))
@@ -255,7 +272,7 @@ def meco_scores(choices: Ints, macro: Macro, batch: Batch, seed: int, dtype: tor
 
 
 def jacob_cov_scores(
-    choices: Ints, macro: Macro, batch: Batch, seed: int, dtype: torch.dtype = torch.float64
+    choices: Ints, macro: Macro, batch: Batch, seed: int, dtype: torch.dtype = torch.float32
 ) -> Floats:
     """jacob_cov of many cells, shape (num_networks,); see ``jacobian.jacob_cov``."""
     images = batch.images.to(dtype)[:, None].repeat(1, len(choices), 1, 1, 1).requires_grad_(True)
@@ -272,8 +289,8 @@ class _Zen(Watch):
         self.variances: list[Tensor] = []
         self._position = 0
 
-    def normalized(self, maps: Tensor, rows: Tensor, times: int) -> None:
-        del maps, times
+    def normalized(self, before: Tensor, after: Tensor, rows: Tensor, times: tuple[int, int]) -> None:
+        del before, after, times
         if not self.features:  # first pass
             self.rows.append(rows)
 

@@ -17,8 +17,9 @@ def meco(network: nn.Module, batch: Batch) -> float:
 
     Every module with a feature map counts, containers too: a convolution edge 5 times (block, sequence, ReLU,
     convolution, normalization), a pooling edge twice, a skip connection and a cell once. NaN correlations count 0.
+    Everything is double precision, because many of the smallest eigenvalues are 0 up to rounding.
     """
-    copied = private_copy(network)
+    copied = private_copy(network).double()
     total = 0.0
 
     def add(_: nn.Module, inputs: Any, output: Tensor) -> None:
@@ -28,7 +29,7 @@ def meco(network: nn.Module, batch: Batch) -> float:
 
     for module in copied.modules():
         module.register_forward_hook(add)
-    copied(batch.images[:1])
+    copied(batch.images[:1].double())
     return total
 
 
