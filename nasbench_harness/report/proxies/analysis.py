@@ -202,14 +202,13 @@ def _random_best(accuracy: Floats) -> Floats:
 def _stability(file: ScoreFile, results: Sequence[TaskResult]) -> tuple[Stability, ...]:
     found = []
     for name, values in file.scores.items():
-        between = [_agreement(values.swapaxes(0, axis)) for axis in (0, 1)]
         spread = {}
         for result in results:
             exists = result.task.report.exists[file.architectures]
             accuracy = result.task.report.values[file.architectures[exists]]
             each = [rank_correlation(one[exists], accuracy).estimate for row in values for one in row]
             spread[result.task.name] = float(np.std(each, ddof=1))
-        found.append(Stability(name, *between, spread))
+        found.append(Stability(name, _agreement(values), _agreement(values.swapaxes(0, 1)), spread))
     return tuple(found)
 
 

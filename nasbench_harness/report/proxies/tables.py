@@ -57,8 +57,8 @@ def _picks(analysis: ProxyAnalysis, result: TaskResult) -> Table:
     rows.append(Row((Cell("random search, best of as many evaluations"), *best), "references"))
     caption = (
         f"Mean validation accuracy on {result.task.title} of the architectures with the best scores among "
-        f"{analysis.set_name}; equal scores share places. A high rank correlation is no good pick: compare with size and "
-        "with random search, which evaluates its architectures and keeps the best."
+        f"{analysis.set_name}; equal scores share places. A high rank correlation is no good pick: compare with size "
+        "and with random search, which evaluates its architectures and keeps the best."
     )
     return Table(f"picks_{result.task.name}", caption, tuple(columns), tuple(rows))
 
@@ -68,8 +68,8 @@ def _pairs(analysis: ProxyAnalysis, result: TaskResult) -> Table:
     rows = tuple(Row((Cell(name), _number(value, 3))) for name, value in shown)
     caption = (
         f"Pairs of scores with the highest Spearman correlation of their mean rank on {result.task.title}, the best "
-        f"{len(shown)} of {len(result.pairs)}, over {analysis.set_name}. They were chosen with the accuracies that they "
-        "are compared with."
+        f"{len(shown)} of {len(result.pairs)}, over {analysis.set_name}. They were chosen with the same "
+        "accuracies."
     )
     columns = (Column("pair", "pair", is_number=False), Column("spearman", "ρ"))
     return Table(f"pairs_{result.task.name}", caption, columns, rows)
