@@ -98,8 +98,8 @@ def _overrides(given: dict[str, Any]) -> dict[str, int]:
 )
 @_macro_options
 @click.option("--architectures", type=int, help="Uniform sample of so many cells.  [default: all]")
-@click.option("--initializations", type=int, default=1, show_default=True, help="Draws of the weights.")
-@click.option("--batches", type=int, default=1, show_default=True, help="Batches of images.")
+@click.option("--initializations", metavar="I,J,…", default="0", show_default=True, help="Draws of the weights.")
+@click.option("--batches", metavar="I,J,…", default="0", show_default=True, help="Batches of images.")
 @click.option("--shard", default="1/1", metavar="I/N", show_default=True, help="Compute part I, I + N, I + 2N, …")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("proxies.parquet"), show_default=True)
 def build_command(
@@ -108,8 +108,8 @@ def build_command(
     data: str | None,
     data_dir: Path | None,
     architectures: int | None,
-    initializations: int,
-    batches: int,
+    initializations: str,
+    batches: str,
     shard: str,
     out: Path,
     **given: Any,
@@ -127,7 +127,8 @@ def build_command(
         raise InvalidInputError(f"--shard must be I/N with 1 ≤ I ≤ N, such as 2/4, got {shard!r}")
     names = list(TABLE_COLUMNS) if columns is None else _split(columns)
     plans = scores.plan_columns(names, data, reference, _overrides(given))
-    plan = scores.plan_build(plans, architectures, initializations, batches, data_dir)
+    draws, images = _numbers("--initializations", initializations), _numbers("--batches", batches)
+    plan = scores.plan_build(plans, architectures, draws, images, data_dir)
     options = {
         "columns": columns,
         "reference": reference or None,
@@ -138,8 +139,8 @@ def build_command(
         "batch-size": given["batch_size"],
         "classes": given["num_classes"],
         "architectures": architectures,
-        "initializations": initializations if initializations > 1 else None,
-        "batches": batches if batches > 1 else None,
+        "initializations": ",".join(map(str, draws)) if draws != [0] else None,
+        "batches": ",".join(map(str, images)) if images != [0] else None,
     }
     written = [f"--{key}" if value is True else f"--{key} {value}" for key, value in options.items() if value]
     command = " ".join(["nasbench-harness proxies build", *written])
@@ -197,6 +198,12 @@ def score_command(
     click.echo(f"{space.to_string(index)}  ({plans[0].macro.label}, {plans[0].data})")
     for name, value in shown.items():
         click.echo(f"{name:<17} {'missing' if value is None else f'{value:.10g}'}")
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    if re.fullmatch(r"\d{1,5}(,\d{1,5})*", text) is None:
+        raise InvalidInputError(f"{option} must be whole numbers with commas, such as 0,1,2, got {text!r}")
+    return [int(part) for part in text.split(",")]
 
 
 def _split(text: str) -> list[str]:

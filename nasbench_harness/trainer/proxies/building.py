@@ -226,8 +226,8 @@ class BuildPlan:
 def plan_build(
     columns: list[ColumnPlan],
     num_architectures: int | None = None,
-    num_initializations: int = 1,
-    num_batches: int = 1,
+    initializations: Sequence[int] = (0,),
+    batches: Sequence[int] = (0,),
     data_dir: Path | None = None,
 ) -> BuildPlan:
     """Plan a build of all cells, or of a uniform sample of them that is the same on every machine.
@@ -236,9 +236,9 @@ def plan_build(
         InvalidInputError: A number is out of range.
     """
     total = NASBench201Space().num_architectures
-    for noun, number in (("initializations", num_initializations), ("batches", num_batches)):
-        if number < 1:
-            raise InvalidInputError(f"the number of {noun} must be at least 1, not {number}")
+    for noun, numbers in (("initializations", initializations), ("batches", batches)):
+        if list(numbers) != sorted(set(numbers)) or not numbers or not 0 <= numbers[0] <= numbers[-1] < 2**16:
+            raise InvalidInputError(f"{noun} are ascending numbers of 0 … 65,535, not {list(numbers)}")
     if num_architectures is not None and not 1 <= num_architectures <= total:
         raise InvalidInputError(f"the number of architectures must lie in 1 … {total:,}, not {num_architectures}")
     everything = num_architectures in (None, total)
@@ -247,8 +247,7 @@ def plan_build(
     else:
         drawn = np.random.default_rng(201).permutation(total)[:num_architectures]
         architectures, name = np.sort(drawn), f"uniform sample of {num_architectures:,} of {total:,} cells (seed 201)"
-    numbers = tuple(range(num_initializations)), tuple(range(num_batches))
-    return BuildPlan(columns, architectures, name, *numbers, data_dir)
+    return BuildPlan(columns, architectures, name, tuple(initializations), tuple(batches), data_dir)
 
 
 def build(
@@ -280,10 +279,10 @@ def build(
     _claim(folder, text)
     jobs = [
         (family, number, batch, start)
+        for start in range(0, len(plan.architectures), BLOCK)
         for family in plan.families()
         for number in plan.initializations
         for batch in plan.batches
-        for start in range(0, len(plan.architectures), BLOCK)
     ]
     mine = jobs[shard[0] - 1 :: shard[1]]
     widths = [len(plan.architectures[job[3] : job[3] + BLOCK]) * len(job[0]) for job in mine]

@@ -51,14 +51,15 @@ class Proxy:
 
 _HERE = "nasbench_harness.trainer.proxies"
 _EXPECTED, _NORMAL, _KAIMING = "expected |w| of the PyTorch default", "N(0, 1)", "N(0, 2 / fan-in)"
-_SMALL = Macro(num_cells=3, channels=8, side=16, batch_size=16)
-_ONE_IMAGE = Macro(num_cells=5, channels=8, side=16, batch_size=1)
+_SMALL = Macro(num_cells=3, channels=8, side=16, batch_size=12)
+# The last stage has 6 · 6 pixels and 32 channels: at a side of 16 its correlations would be singular.
+_ONE_IMAGE = Macro(num_cells=5, channels=8, side=24, batch_size=1)
 _COUNT = Fast("counted", FULL_SIZE)
 _ABDELFATTAH = "Abdelfattah et al., ICLR 2021"
 
 
 def _proxies() -> tuple[Proxy, ...]:
-    zen = Fast("batched", Macro(num_cells=3, channels=8, side=16, batch_size=8))
+    zen = Fast("batched", Macro(num_cells=3, channels=8, side=16, batch_size=4))
     zen_paper = "Lin et al., ICCV 2021"
     az = "Lee and Ham, CVPR 2024"
     return (
@@ -84,7 +85,7 @@ def _proxies() -> tuple[Proxy, ...]:
             "log |det K|, K = Σ ReLU modules C·Cᵀ + (1 − C)(1 − C)ᵀ, C = (ReLU input > 0)",
             "Mellor et al., ICML 2021",
             f"{_HERE}.activations:nwot",
-            fast=Fast("batched", _SMALL, "animals"),
+            fast=Fast("batched", Macro(num_cells=3, channels=8, side=16, batch_size=16), "animals"),
         ),
         Proxy(
             "meco",
@@ -99,7 +100,7 @@ def _proxies() -> tuple[Proxy, ...]:
             "Peng et al., ICLR 2024",
             f"{_HERE}.activations:swap",
             _NORMAL,
-            fast=Fast("batched", Macro(num_cells=3, channels=8, side=16, batch_size=12), "animals"),
+            fast=Fast("batched", _SMALL, "animals"),
         ),
         Proxy(
             "jacob_cov",
