@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -277,6 +278,8 @@ def jacob_cov_scores(
     """jacob_cov of many cells, shape (num_networks,); see ``jacobian.jacob_cov``."""
     images = batch.images.to(dtype)[:, None].repeat(1, len(choices), 1, 1, 1).requires_grad_(True)
     logits = BatchedNetworks(choices, macro, seed, "default", dtype).forward(images, Watch())
+    if not logits.requires_grad:  # every cell is disconnected
+        return np.full(len(choices), np.nan)
     (slopes,) = torch.autograd.grad(logits.sum(), images)
     return _array(covariance_scores(slopes.transpose(0, 1).flatten(2)))
 
