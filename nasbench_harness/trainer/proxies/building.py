@@ -31,9 +31,11 @@ from nasbench_harness.trainer.proxies.functions import call, load_score
 from nasbench_harness.trainer.proxies.inputs import Batch, make_batch
 from nasbench_harness.trainer.proxies.macro import FULL_SIZE, Macro
 from nasbench_harness.trainer.proxies.network import build_network
+from nasbench_harness.trainer.proxies.zen import zen_parts
 
 BLOCK = 500  # architectures of a part
 CHUNK = 16  # networks at once; more leave the cache of a core
+_NUM_CACHED = 2**16  # numbers of one network's first feature maps that still allow a whole chunk
 NOTE = "macros and pairs were chosen with NAS-Bench-201 accuracies: tuned on NAS-Bench-201"
 _ZEN = ("zen", "zen_features", "zen_norm")
 
@@ -105,7 +107,7 @@ def compute(
     initialization: int = 0,
     batch: int = 0,
     data_dir: Path | None = None,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> Floats:
     """Scores of architectures, shape (n, len(plans)), float64; NaN if a score is missing.
 
@@ -115,9 +117,10 @@ def compute(
         initialization: Number of the initialization; the seed of all weights.
         batch: Number of the batch.
         data_dir: Folder or file of data that no package brings.
-        chunk: Networks at once; the scores do not depend on it.
+        chunk: Networks at once; the scores do not depend on it. None: as many as fit in the cache.
     """
     space, plan = NASBench201Space(), plans[0]
+    chunk = chunk or _fitting(plan)
     choices = space.choices(architectures)
     if plan.method == "counted":
         values = _counted(plan, choices, initialization)[:, None]
@@ -133,6 +136,13 @@ def compute(
             texts = [space.to_string(int(one)) for one in architectures]
             values = np.array([_alone(plans, text, images, initialization) for text in texts], dtype=float)
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def _fitting(plan: ColumnPlan) -> int:
+    """Number of networks at once: ``CHUNK`` for small macros, fewer for large ones."""
+    macro = plan.macro
+    size = macro.batch_size * macro.channels * macro.side**2
+    return CHUNK if plan.method == "closed form" else max(1, min(CHUNK, CHUNK * _NUM_CACHED // size))
 
 
 def _chunks(choices: Ints, size: int) -> list[Ints]:
@@ -162,6 +172,10 @@ def _batched(plans: Sequence[ColumnPlan], choices: Ints, images: Batch, seed: in
 
 def _alone(plans: Sequence[ColumnPlan], text: str, images: Batch, seed: int) -> list[float]:
     network = build_network(text, plans[0].macro, seed)
+    if plans[0].name in _ZEN:
+        features, norm = zen_parts(network, images)
+        parts = {"zen": features + norm, "zen_features": features, "zen_norm": norm}
+        return [parts[plan.name] for plan in plans]
     return [call(plan.name, load_score(plan.name), network, images) for plan in plans]
 
 
