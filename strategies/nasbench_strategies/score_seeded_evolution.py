@@ -55,9 +55,10 @@ def score_seeded_evolution(
         cost = num_scored * seconds_per_score if position == 0 else 0.0
         evaluation = yield Proposal(architecture, extra_cost_s=cost)
         members.append((evaluation.loss, architecture))
+    stream: Any = rng
     while True:
         entrants = rng.subset(population_size, sample_size)
         parent = min((members[place] for place in entrants), key=lambda member: member[0])[1]
-        child = problem.space.mutate(parent, rng)
+        child = problem.space.mutate(parent, stream)
         evaluation = yield child
         members.append((evaluation.loss, child))

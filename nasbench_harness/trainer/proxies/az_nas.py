@@ -7,12 +7,16 @@ every cell and reduction.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 import torch
+from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nasbench_harness.arrays import Floats
 from nasbench_harness.trainer.proxies.inputs import Batch
 from nasbench_harness.trainer.proxies.network import generator_of, initialize, private_copy
 
@@ -49,6 +53,17 @@ def az_trainability(network: nn.Module, batch: Batch) -> float:
         norm = float(torch.linalg.matrix_norm(rows @ columns.T / columns.shape[1], 2))
         scores.append(2 - norm - 1 / (norm + 1e-6))
     return sum(scores) / len(scores)
+
+
+def az_nas_scores(parts: Sequence[Floats]) -> Floats:
+    """AZ-NAS of a set of architectures: Σ over parts log(rank / n), the best has rank n; NaN ranks last.
+
+    Args:
+        parts: Expressivity, progressivity, trainability and FLOPs, shape (num_architectures,) each.
+    """
+    logs = [np.log(rankdata(np.where(np.isnan(part), -np.inf, part)) / len(part)) for part in parts]
+    total: Floats = np.sum(logs, axis=0)
+    return total
 
 
 def _entropies(network: nn.Module, batch: Batch) -> list[float]:

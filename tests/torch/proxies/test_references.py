@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from nasbench_harness.trainer.proxies import PROXIES, Macro, build_network, load_score, make_batch
+from nasbench_harness.trainer.proxies.az_nas import az_nas_scores
 from nasbench_harness.trainer.proxies.network import initialize, scored_layers
 
 from .conftest import DISCONNECTED, KEYS, SMALL, SPACE, cell, network
@@ -275,6 +276,8 @@ def test_zico_is_mean_over_deviation_of_two_batches(batch):
 def test_parts_of_az_nas(batch):
     assert math.isnan(score("az_trainability", "000100", batch))  # a single skip connection changes no cotangent
     assert score("az_expressivity", "333132", batch) > 0
+    together = az_nas_scores([np.array([1.0, np.nan, 3.0]), np.array([5.0, 9.0, 7.0])])
+    assert together == pytest.approx([np.log(2 / 3 * 1 / 3), np.log(1 / 3 * 3 / 3), np.log(3 / 3 * 2 / 3)])
     assert math.isfinite(score("az_progressivity", "333132", batch))
 
 
