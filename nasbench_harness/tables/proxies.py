@@ -119,7 +119,7 @@ def read_scores(path: Path | None = None) -> ScoreFile:
         table = pq.read_table(pa.BufferReader(content))
         provenance = json.loads(table.schema.metadata[b"provenance"])
         keys = [table[name].to_numpy().astype(np.int64) for name in ("initialization", "batch", "architecture")]
-        names = list(provenance["columns"])
+        names = [name for name in table.column_names if name in provenance["columns"]]
         columns = {name: table[name].to_numpy().astype(np.float64) for name in names}
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise InvalidInputError(f"{path} is no file of scores: make one with proxies build") from error
