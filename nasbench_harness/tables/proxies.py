@@ -143,6 +143,11 @@ def has_shipped_scores(space: SearchSpace) -> bool:
     return isinstance(space, NASBench201Space)
 
 
+@cache
+def _as_float64(name: str) -> Floats:
+    return shipped_scores()[name].astype(np.float64)
+
+
 class FreeMetrics(Mapping[str, Floats]):
     """A task's own free metrics and the shipped scores, which are read on first use. Its own come first.
 
@@ -159,7 +164,7 @@ class FreeMetrics(Mapping[str, Floats]):
             return self._own[name]
         if name not in self._shipped:
             raise KeyError(name)
-        return shipped_scores()[name].astype(np.float64)
+        return _as_float64(name)
 
     def __iter__(self) -> Iterator[str]:
         yield from dict.fromkeys((*self._own, *self._shipped))

@@ -34,8 +34,8 @@ from nasbench_harness.trainer.proxies.network import build_network
 from nasbench_harness.trainer.proxies.zen import zen_parts
 
 BLOCK = 500  # architectures of a part
-CHUNK = 16  # networks at once; more leave the cache of a core
-_NUM_CACHED = 2**16  # numbers of one network's first feature maps that still allow a whole chunk
+_MOST = 64  # networks at once
+_NUM_CACHED = 2**19  # numbers of their first feature maps; more leave the cache of a core
 NOTE = "macros and pairs were chosen with NAS-Bench-201 accuracies: tuned on NAS-Bench-201"
 _ZEN = ("zen", "zen_features", "zen_norm")
 
@@ -139,10 +139,10 @@ def compute(
 
 
 def _fitting(plan: ColumnPlan) -> int:
-    """Number of networks at once: ``CHUNK`` for small macros, fewer for large ones."""
+    """Number of networks at once."""
     macro = plan.macro
     size = macro.batch_size * macro.channels * macro.side**2
-    return CHUNK if plan.method == "closed form" else max(1, min(CHUNK, CHUNK * _NUM_CACHED // size))
+    return _MOST if plan.method == "closed form" else max(1, min(_MOST, _NUM_CACHED // size))
 
 
 def _chunks(choices: Ints, size: int) -> list[Ints]:
