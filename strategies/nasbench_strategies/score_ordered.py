@@ -38,4 +38,5 @@ def score_ordered(
     """
     order = sample_by_score(problem, score, num_scored, rng).tolist()
     yield Proposal(order[0], extra_cost_s=num_scored * seconds_per_score)
-    yield from order[1:]
+    for architecture in order[1:]:  # noqa: UP028 - a list takes no answers from the engine
+        yield architecture

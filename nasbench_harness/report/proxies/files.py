@@ -77,7 +77,7 @@ def correlation_figure(analysis: ProxyAnalysis) -> Figure:
                     panel.axvline(size.estimate, color="0.5", linestyle=":", linewidth=0.8)
             panel.set_yticks(range(len(entries)), [entry.name for entry in entries])
             panel.set_title(result.task.title)
-            panel.set_xlabel("Spearman's ρ to accuracy")
+            panel.set_xlabel("Spearman's ρ")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
     return figure

@@ -37,7 +37,7 @@ def _correlations(analysis: ProxyAnalysis, result: TaskResult) -> Table:
         f"Rank correlation with the mean validation accuracy on {result.task.title} over {analysis.set_name}: "
         f"Spearman's ρ and Kendall's τ-b with 95 % bootstrap intervals over architectures ({analysis.num_resamples} "
         "resamples). Missing scores rank last. Size is the baseline. A sum of names is the mean of ranks. "
-        f"{analysis.file.provenance.get('note', '')}."
+        f"{_sentence(str(analysis.file.provenance.get('note', '')))}"
     )
     return Table(f"correlations_{result.task.name}", caption, tuple(columns), tuple(rows))
 
@@ -123,6 +123,10 @@ def _label(analysis: ProxyAnalysis, name: str) -> str:
         return name
     macro = entry["macro"]
     return f"{name} (N={macro['num_cells']}, C={macro['channels']})"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
 def _key(label: str) -> str:
