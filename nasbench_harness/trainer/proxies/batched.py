@@ -8,6 +8,7 @@ So every network computes the same numbers as alone, and all of them share weigh
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -138,7 +139,7 @@ class BatchedNetworks:
                     weight = self._weight(f"{name}.layers.{edge}.op.1", (width, width, kernel, kernel))
                     term = self._normalized(functional.relu(chosen), weight, rows, watch)
                 elif code == _POOL:
-                    term = _pool(chosen)
+                    term = _Pool.apply(chosen)
                     watch.passed(term, rows, 2)
                 else:
                     term = chosen
@@ -187,20 +188,34 @@ def _convolve(maps: Tensor, weight: Tensor, stride: int = 1) -> Tensor:
     return result.view(*maps.shape[:2], *result.shape[1:])
 
 
-def _pool(maps: Tensor) -> Tensor:
-    """Mean of the pixels around each pixel inside the image; the sums run in the order of PyTorch's pooling."""
-    if maps.requires_grad:
-        return functional.avg_pool2d(maps.flatten(0, 1), 3, 1, 1, count_include_pad=False).view(maps.shape)
+class _Pool(torch.autograd.Function):
+    """Mean of the pixels around each pixel inside the image, three times as fast as PyTorch's, to the same bits.
+
+    Sums, and the sums of the gradient, run in PyTorch's order.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor) -> Tensor:
+        height, width = maps.shape[3:]
+        inside = functional.avg_pool2d(maps.new_ones(1, 1, height, width), 3, 1, 1, divisor_override=1)[0, 0]
+        ctx.save_for_backward(inside)
+        return _box(maps) / inside
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (inside,) = ctx.saved_tensors
+        return _box(gradients[0] / inside)
+
+
+def _box(maps: Tensor) -> Tensor:
+    """Sum over the 3 × 3 pixels around each pixel, zeros outside."""
     height, width = maps.shape[3:]
     padded = functional.pad(maps, (1, 1, 1, 1))
-    windows = [
-        padded[..., top : top + height, left : left + width] for top in range(3) for left in range(3)
-    ]  # three times as fast as the pooling, which takes one pixel at a time
+    windows = [padded[..., top : top + height, left : left + width] for top in range(3) for left in range(3)]
     total = windows[0] + windows[1]
     for window in windows[2:]:
         total += window
-    inside = functional.avg_pool2d(maps.new_ones(1, 1, height, width), 3, 1, 1, divisor_override=1)
-    return total / inside[0, 0]
+    return total
 
 
 def _normalize(maps: Tensor, watch: Watch) -> Tensor:
