@@ -27,16 +27,9 @@ SOME = ROWS[::5]  # all others, of which some take seconds per cell
 FULL = {"num_cells": 5, "channels": 16, "side": 32, "batch_size": 64}
 FEW = ROWS[::20]  # repeated by the test
 # Least rank agreement of the shipped score (small macro, animals) with the full-size reference on 100 cells.
-RANK_BARS = {"params": 1, "flops": 1, "l2_norm": 0.999, "synflow": 0.99, "logsynflow": 0.99}
-RANK_BARS |= {
-    "nwot": 0.95,
-    "meco": 0.85,
-    "swap": 0.75,
-    "jacob_cov": 0.6,
-    "zen": 0.85,
-    "zen_features": 0.6,
-    "zen_norm": 0.85,
-}
+RANK_BARS = {"params": 1, "flops": 1, "l2_norm": 0.92, "synflow": 0.99, "logsynflow": 0.99}
+RANK_BARS |= {"nwot": 0.98, "meco": 0.88, "swap": 0.94, "jacob_cov": 0.8}
+RANK_BARS |= {"zen": 0.96, "zen_features": 0.9, "zen_norm": 0.96}
 
 
 def kept():
@@ -83,6 +76,7 @@ def test_references_keep_their_level():
 @pytest.mark.slow
 def test_fast_scores_agree_with_the_references_in_rank_and_level():
     expected, shipped = kept(), read_scores().scores
+    verdicts = {}
     rows = [["score", "num_cells", "spearman_shipped_to_full_size", "largest_relative_difference_at_full_size"]]
     for name in FAST:
         here = shipped[name][0, 0, ROWS]
@@ -93,10 +87,10 @@ def test_fast_scores_agree_with_the_references_in_rank_and_level():
         reference = expected[name][::20]
         gaps = np.abs(level - reference) / np.maximum(1, np.abs(reference))
         rows.append([name, int(both.sum()), f"{rank:.4f}", f"{np.nanmax(gaps):.1e}"])
-        assert rank >= RANK_BARS[name] - 1e-6, rows[-1]
         # Closed forms take the expectation over draws; everything else is the same computation.
         bar = {"synflow": 0.05, "logsynflow": 0.1, "jacob_cov": 0.05}.get(name, 2e-3)
-        assert np.nanmax(gaps) <= bar, rows[-1]
-        assert np.array_equal(np.isnan(level), np.isnan(reference)), name
+        is_same = np.array_equal(np.isnan(level), np.isnan(reference))
+        verdicts[name] = rank >= RANK_BARS[name] - 1e-6 and np.nanmax(gaps) <= bar and is_same
     if os.environ.get("NASBENCH_RECORD_RESULTS"):
         write(FOLDER / "agreement.csv", rows)
+    assert all(verdicts.values()), (verdicts, rows)
