@@ -150,7 +150,7 @@ def test_a_function_of_ones_own_runs_by_the_same_verbs(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     assert read_scores(tmp_path / "w.parquet").scores["width"][0, 0].tolist() == [19, 19, 19]
     assert "must return a number" in run("score", "333132", "--proxies", "my_scores:text", *small).output
-    assert "did you mean 'width'" in run("score", "333132", "--proxies", "my_scores:widht", *small).output
+    assert "did you mean 'width'" in run("score", "333132", "--proxies", "my_scores:widthh", *small).output
 
 
 def test_score_gives_the_same_as_the_function():
