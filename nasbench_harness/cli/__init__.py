@@ -5,7 +5,28 @@ broken, or a fault of the harness · 2 a mistake in the input, explained in one 
 inconclusive.
 """
 
-from nasbench_harness.cli import baselines, checkup, landscape, strategies, studies, tables, traces, verifying
+from nasbench_harness.cli import (
+    baselines,
+    checkup,
+    landscape,
+    proxies,
+    strategies,
+    studies,
+    tables,
+    traces,
+    verifying,
+)
 from nasbench_harness.cli.base import main
 
-__all__ = ["baselines", "checkup", "landscape", "main", "strategies", "studies", "tables", "traces", "verifying"]
+__all__ = [
+    "baselines",
+    "checkup",
+    "landscape",
+    "main",
+    "proxies",
+    "strategies",
+    "studies",
+    "tables",
+    "traces",
+    "verifying",
+]

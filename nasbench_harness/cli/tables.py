@@ -52,9 +52,11 @@ def list_tables(as_json: bool) -> None:
 def table_info(name: str, as_json: bool) -> None:
     """Describe a table: space, metrics with roles and units, optima, provenance."""
     from nasbench_harness.evaluation.task import make_task
+    from nasbench_harness.tables.proxies import has_shipped_scores, shipped_digest, shipped_metrics
     from nasbench_harness.tables.registry import load_table
 
     table = load_table(name)
+    has_scores = any(has_shipped_scores(entry.space) for entry in table.datasets.values())
     rows: dict[str, Any] = {}
     for dataset, entry in table.datasets.items():
         task = make_task(table, dataset, entry.fidelities[-1] if entry.fidelities else None)
@@ -73,14 +75,24 @@ def table_info(name: str, as_json: bool) -> None:
                 {**vars(column.metric), "shape": list(column.values.shape)} for column in entry.columns.values()
             ],
         }
+        if has_shipped_scores(entry.space):
+            rows[task.name]["metrics"] += [
+                {**vars(metric), "shape": [entry.space.num_architectures, 1, 1]}
+                for metric in shipped_metrics()
+                if metric.name not in entry.columns
+            ]
     provenance = {key: value for key, value in vars(table.provenance).items() if value}
     if as_json:
         record = {"name": name, "sha256": table.digest, "tasks": rows}
+        if has_scores:
+            record["proxies_sha256"] = shipped_digest()
         click.echo(json.dumps(record | {"provenance": provenance}))
         return
     click.echo(f"{name}: {len(rows)} task{'s' if len(rows) > 1 else ''}")
     for key, value in {**provenance, "sha256": table.digest, "cache": table.folder}.items():
         click.echo(f"  {key}: {value}")
+    if has_scores:
+        click.echo(f"  proxies: scores that come with nasbench-harness, sha256 {shipped_digest()}; see proxies info")
     for task_name, row in rows.items():
         missing = row["architectures"] - row["evaluated"]
         without = f", {missing:,} of them without results" if missing else ""

@@ -19,6 +19,7 @@ from nasbench_harness.evaluation.problem import Budget, Objective, Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.spaces import SearchSpace
 from nasbench_harness.tables.location import cache_folder
+from nasbench_harness.tables.proxies import FreeMetrics, has_shipped_scores
 from nasbench_harness.tables.registry import (
     TASK_GROUP,
     load_table,
@@ -132,7 +133,8 @@ class Task:
     def problem(self, protocol: Protocol) -> Problem:
         """The search view under a protocol."""
         columns = self.table.datasets[self.dataset].columns.values()
-        free = {column.metric.name: _free_values(self.name, column) for column in columns if column.metric.free}
+        own = {column.metric.name: _free_values(self.name, column) for column in columns if column.metric.free}
+        free = FreeMetrics(own, has_shipped_scores(self.space))
         return Problem(self.space, self.objectives, Budget(protocol.evaluations, protocol.simulated_seconds), free)
 
 

@@ -6,6 +6,7 @@ input raises a ValueError that names the entry. Importing this package loads num
 """
 
 from nasbench_harness.statistics.anytime import incumbent_steps
+from nasbench_harness.statistics.correlation import Correlation, rank_correlation, ranks_with_missing, top_means
 from nasbench_harness.statistics.effects import a12
 from nasbench_harness.statistics.estimands import Proportion, iqm, proportion
 from nasbench_harness.statistics.exact_random_search import ExactCurve, exact_random_search
@@ -46,6 +47,7 @@ from nasbench_harness.statistics.verification import TwoWayTest, mann_whitney, s
 
 __all__ = [
     "Case",
+    "Correlation",
     "Difference",
     "ExactCurve",
     "Interval",
@@ -75,6 +77,8 @@ __all__ = [
     "not_significantly_worse",
     "permutation_p_better",
     "proportion",
+    "rank_correlation",
+    "ranks_with_missing",
     "regress",
     "regress_family",
     "resampled_iqm",
@@ -83,6 +87,7 @@ __all__ = [
     "runs_for_margin",
     "signed_rank",
     "smallest_p",
+    "top_means",
     "welch",
     "within_blocks",
 ]

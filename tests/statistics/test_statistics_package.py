@@ -46,6 +46,8 @@ CALLS = {
     "not_significantly_worse": (frozen([1.0, 2.0]), frozen([[np.nan, 0.1], [0.1, np.nan]])),
     "permutation_p_better": ({0: 9, 1: 9}, {0: 9, 1: 9}),
     "proportion": (3, 20),
+    "rank_correlation": (LOSSES[0], LOSSES[1], "kendall", 5),
+    "ranks_with_missing": (LOSSES[0],),
     "regress": ({0: 9, 1: 9}, CODES[0], 0.5),
     "regress_family": ([statistics.Case({0: 9, 1: 9}, lambda _: CODES[0], 1.0, 0.5)], 0.01, (20,)),
     "resampled_iqm": (LOSSES, COUNTS),
@@ -54,6 +56,7 @@ CALLS = {
     "runs_for_margin": (LOSSES[0], LOSSES[1], 0.1),
     "signed_rank": (CODES,),
     "smallest_p": (3, 2, True),
+    "top_means": (LOSSES[0], LOSSES[1], (1, 5)),
     "welch": (LOSSES[0], LOSSES[1]),
     "within_blocks": (frozen([1.0, 2.0]), frozen([[0.0], [1.0]])),
 }

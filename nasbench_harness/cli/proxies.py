@@ -1,0 +1,257 @@
+"""Verbs on zero-cost proxies."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nasbench_harness.cli.base import Group, json_option, main
+from nasbench_harness.cli.progress import counted
+from nasbench_harness.errors import InvalidInputError
+
+
+@main.group(cls=Group)
+def proxies() -> None:
+    """Training-free scores of architectures."""
+
+
+@proxies.command("list")
+@json_option
+def list_proxies(as_json: bool) -> None:
+    """List the scores."""
+    from nasbench_harness.trainer.proxies.catalogue import PROXIES
+
+    if as_json:
+        click.echo(json.dumps({proxy.name: _record(proxy) for proxy in PROXIES.values()}, ensure_ascii=False))
+        return
+    for proxy in PROXIES.values():
+        mark = "table" if proxy.fast else "     "
+        click.echo(f"{proxy.name:<17} {mark}  {proxy.formula}  ({proxy.paper})")
+    click.echo("table: a free metric of the NAS-Bench-201 tasks. Compare them: nasbench-harness proxies report")
+
+
+@proxies.command("info", short_help="Describe a score.")
+@click.argument("name")
+@json_option
+def proxy_info(name: str, as_json: bool) -> None:
+    """Describe a score: formula, paper, weights, needs, and where its column of the shipped table comes from."""
+    from nasbench_harness.tables.proxies import shipped_digest, shipped_provenance
+    from nasbench_harness.trainer.proxies.catalogue import proxy_of
+
+    proxy = proxy_of(name)
+    record = _record(proxy)
+    column = shipped_provenance()["columns"].get(name)
+    if column is not None:
+        record["table"] = {**column, "sha256": shipped_digest()}
+    if as_json:
+        click.echo(json.dumps(record, ensure_ascii=False))
+        return
+    for key, value in record.items():
+        if isinstance(value, dict):
+            click.echo(f"{key}:")
+            for inner, detail in value.items():
+                click.echo(f"  {inner}: {detail}")
+        else:
+            click.echo(f"{key}: {value}")
+
+
+def _record(proxy: Any) -> dict[str, Any]:
+    return {
+        "name": proxy.name,
+        "formula": proxy.formula,
+        "paper": proxy.paper,
+        "function": proxy.reference,
+        "initialization": proxy.initialization,
+        "needs_labels": proxy.needs_labels,
+        "in_table": proxy.fast is not None,
+    }
+
+
+def _macro_options(command: Any) -> Any:
+    options = [
+        click.option("--reference", is_flag=True, help="Full size, one architecture at a time, for all columns."),
+        click.option("--data", help="animals, noise, or data of the trainer.  [default: the shipped table's choice]"),
+        click.option("--data-dir", type=click.Path(path_type=Path), help="Folder or file of the data."),
+        click.option("--num-cells", type=int, help="Cells per stage (N)."),
+        click.option("--channels", type=int, help="Channels of the first stage (C)."),
+        click.option("--side", type=int, help="Pixels of an image's side."),
+        click.option("--batch-size", type=int, help="Images."),
+        click.option("--classes", "num_classes", type=int, help="Outputs of the classifier."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _overrides(given: dict[str, Any]) -> dict[str, int]:
+    names = ("num_cells", "channels", "side", "batch_size", "num_classes")
+    return {name: given[name] for name in names if given[name] is not None}
+
+
+@proxies.command("build", short_help="Compute a table of scores.")
+@click.option(
+    "--columns", metavar="A,B,…", help="Scores, or functions module:function.  [default: the shipped table's]"
+)
+@_macro_options
+@click.option("--architectures", type=int, help="Uniform sample of so many cells.  [default: all]")
+@click.option("--initializations", metavar="I,J,…", default="0", show_default=True, help="Draws of the weights.")
+@click.option("--batches", metavar="I,J,…", default="0", show_default=True, help="Batches of images.")
+@click.option("--shard", default="1/1", metavar="I/N", show_default=True, help="Compute part I, I + N, I + 2N, …")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("proxies.parquet"), show_default=True)
+def build_command(
+    columns: str | None,
+    reference: bool,
+    data: str | None,
+    data_dir: Path | None,
+    architectures: int | None,
+    initializations: str,
+    batches: str,
+    shard: str,
+    out: Path,
+    **given: Any,
+) -> None:
+    """Score the cells of NAS-Bench-201 and write one Parquet file.
+
+    The same command continues after an interruption, and gives the same bytes. Several processes share the work, each
+    with its own --shard and the same --out; the last one to finish writes the file. Needs the extra torch.
+    """
+    from nasbench_harness.trainer import proxies as scores
+    from nasbench_harness.trainer.proxies.catalogue import TABLE_COLUMNS
+
+    match = re.fullmatch(r"([1-9]\d{0,3})/([1-9]\d{0,3})", shard)
+    if match is None or int(match[1]) > int(match[2]):
+        raise InvalidInputError(f"--shard must be I/N with 1 ≤ I ≤ N, such as 2/4, got {shard!r}")
+    names = list(TABLE_COLUMNS) if columns is None else _split(columns)
+    plans = scores.plan_columns(names, data, reference, _overrides(given))
+    draws, images = _numbers("--initializations", initializations), _numbers("--batches", batches)
+    plan = scores.plan_build(plans, architectures, draws, images, data_dir)
+    options = {
+        "columns": columns,
+        "reference": reference or None,
+        "data": data,
+        "num-cells": given["num_cells"],
+        "channels": given["channels"],
+        "side": given["side"],
+        "batch-size": given["batch_size"],
+        "classes": given["num_classes"],
+        "architectures": architectures,
+        "initializations": ",".join(map(str, draws)) if draws != [0] else None,
+        "batches": ",".join(map(str, images)) if images != [0] else None,
+    }
+    written = [f"--{key}" if value is True else f"--{key} {value}" for key, value in options.items() if value]
+    command = " ".join(["nasbench-harness proxies build", *written])
+    with counted("scores") as progress:
+        missing = scores.build(plan, out, command, (int(match[1]), int(match[2])), progress)
+    click.echo(f"{out}: {plan.set_name}" if not missing else f"this shard is complete; {missing} parts are missing")
+
+
+@proxies.command("score", short_help="Score one architecture.")
+@click.argument("architecture")
+@click.option("--proxies", "names", metavar="A,B,…", help="Scores, or functions module:function.  [default: all]")
+@_macro_options
+@click.option("--initialization", type=int, default=0, show_default=True, help="Number of the draw of the weights.")
+@click.option("--batch", type=int, default=0, show_default=True, help="Number of the batch of images.")
+@json_option
+def score_command(
+    architecture: str,
+    names: str | None,
+    reference: bool,
+    data: str | None,
+    data_dir: Path | None,
+    initialization: int,
+    batch: int,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Score ARCHITECTURE, a NAS-Bench-201 string or six-digit key, at full size, with its size beside.
+
+    A score of your own is a function (network, batch) that returns a number, written module:function. Needs the extra
+    torch.
+    """
+    import numpy as np
+
+    from nasbench_harness.spaces import NASBench201Space
+    from nasbench_harness.trainer import proxies as scores
+    from nasbench_harness.trainer.proxies.catalogue import PROXIES
+
+    del reference  # one architecture is always scored by the references
+    if initialization < 0 or batch < 0:
+        raise InvalidInputError("--initialization and --batch count from 0")
+    space = NASBench201Space()
+    is_key = re.fullmatch(r"\d+", architecture) is not None
+    index = space.from_key(architecture) if is_key else space.from_string(architecture)
+    wanted = list(PROXIES) if names is None else _split(names)
+    wanted = [*(name for name in ("params", "flops") if name not in wanted), *wanted]
+    plans = scores.plan_columns(wanted, data, True, _overrides(given))
+    rows = {
+        plan.column: scores.compute([plan], np.array([index]), initialization, batch, data_dir)[0, 0] for plan in plans
+    }
+    shown = {name: None if np.isnan(value) else float(value) for name, value in rows.items()}
+    if as_json:
+        macro = vars(plans[0].macro)
+        click.echo(json.dumps({"architecture": space.to_string(index), "macro": macro, "scores": shown}))
+        return
+    click.echo(f"{space.to_string(index)}  ({plans[0].macro.label}, {plans[0].data})")
+    for name, value in shown.items():
+        click.echo(f"{name:<17} {'missing' if value is None else f'{value:.10g}'}")
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    if re.fullmatch(r"\d{1,5}(,\d{1,5})*", text) is None:
+        raise InvalidInputError(f"{option} must be whole numbers with commas, such as 0,1,2, got {text!r}")
+    return [int(part) for part in text.split(",")]
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+@proxies.command("report", short_help="How well scores rank, and what they pick.")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--tasks", metavar="T1,T2,…", help="Tasks.  [default: the three of NAS-Bench-201]")
+@click.option("--combine", metavar="A+B,…", help="Means of ranks.  [default: meco+swap, synflow+meco+jacob_cov]")
+@click.option("--resamples", type=click.IntRange(0, 100_000), default=200, show_default=True, help="Of the intervals.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for Markdown, CSV, JSON and the figure.")
+@json_option
+def report_command(
+    file: Path | None, tasks: str | None, combine: str | None, resamples: int, out: Path | None, as_json: bool
+) -> None:
+    """Compare scores with accuracies: correlation, accuracy of the pick, size, pairs, stability.
+
+    FILE comes from proxies build; without it the shipped scores are compared. Stability needs a FILE with several
+    initializations or batches. Every table names its set of architectures.
+    """
+    from nasbench_harness.report.proxies import analyze_proxies, proxy_tables, write_proxy_report
+    from nasbench_harness.report.proxies.analysis import DEFAULT_TASKS
+    from nasbench_harness.report.text import to_json
+    from nasbench_harness.tables.proxies import read_scores
+
+    names = list(DEFAULT_TASKS) if tasks is None else _split(tasks)
+    if not names:
+        raise InvalidInputError("--tasks names no task")
+    analysis = analyze_proxies(read_scores(file), names, None if combine is None else _split(combine), resamples)
+    if out is not None:
+        written = ["nasbench-harness proxies report"]
+        written += [] if file is None else [file.name]
+        written += [] if tasks is None else [f"--tasks {tasks}"]
+        written += [] if combine is None else [f"--combine {combine}"]
+        written += [] if resamples == 200 else [f"--resamples {resamples}"]
+        files = write_proxy_report(analysis, out, " ".join(written))
+    tables = proxy_tables(analysis)
+    if as_json:
+        click.echo(json.dumps({"set": analysis.set_name, "tables": [to_json(table) for table in tables]}))
+        return
+    from rich.console import Console
+
+    from nasbench_harness.report.terminal import to_rich
+
+    console = Console()
+    for table in tables:
+        console.print(to_rich(table, table.name.replace("_", " ")))
+        console.print(table.caption, style="dim", markup=False, highlight=False)
+    if out is not None:
+        click.echo(f"report: {out} ({', '.join(files)})")

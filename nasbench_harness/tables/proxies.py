@@ -1,0 +1,173 @@
+"""The shipped table of training-free scores, as free metrics of every task on NAS-Bench-201 cells.
+
+The scores lie in a file of their own beside the accuracies. They change neither a table's digest nor its stored arrays,
+and they are read when a strategy first asks for one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nasbench_harness.arrays import Floats, Ints
+from nasbench_harness.errors import InvalidInputError, TableError
+from nasbench_harness.spaces import NASBench201Space, SearchSpace
+from nasbench_harness.tables.table import Metric
+
+# Order of the file's columns; a test compares it with the file. Named here, so that listing them reads nothing.
+SHIPPED = (
+    "params",
+    "flops",
+    "l2_norm",
+    "synflow",
+    "logsynflow",
+    "nwot",
+    "meco",
+    "swap",
+    "jacob_cov",
+    "zen",
+    "zen_features",
+    "zen_norm",
+)
+
+
+def shipped_metrics() -> list[Metric]:
+    """Metrics of the shipped scores; larger is better."""
+    return [Metric(name, "score", "maximize", "proxy", free=True) for name in SHIPPED]
+
+
+@cache
+def shipped_scores() -> Mapping[str, Floats]:
+    """Scores by name, float32, shape (num_architectures,) in the official order; NaN if a score is missing.
+
+    Raises:
+        TableError: The file is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(pa.BufferReader(_content()))
+        columns = {name: table[name].to_numpy() for name in SHIPPED}
+    except (pa.ArrowException, KeyError) as error:
+        raise TableError("the package's table of scores is damaged: install nasbench-harness again") from error
+    for column in columns.values():
+        column.flags.writeable = False
+    return columns
+
+
+@cache
+def shipped_provenance() -> dict[str, Any]:
+    """Data, batch, size, initialization, macro and seed of every column."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found: dict[str, Any] = json.loads(pq.read_schema(pa.BufferReader(_content())).metadata[b"provenance"])
+    return found
+
+
+@cache
+def shipped_digest() -> str:
+    """sha256 of the file."""
+    return hashlib.sha256(_content()).hexdigest()
+
+
+def _content() -> bytes:
+    return files("nasbench_harness.tables").joinpath("data", "proxies_nb201.parquet").read_bytes()
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreFile:
+    """Scores of some architectures under some initializations and batches.
+
+    Attributes:
+        architectures: Indices, shape (num_architectures,).
+        initializations: Numbers of initializations.
+        batches: Numbers of batches.
+        scores: By name, shape (num_initializations, num_batches, num_architectures), NaN if missing.
+        provenance: Set of architectures; data, size and initialization of every column.
+        digest: sha256 of the file.
+    """
+
+    architectures: Ints
+    initializations: tuple[int, ...]
+    batches: tuple[int, ...]
+    scores: Mapping[str, Floats]
+    provenance: Mapping[str, Any]
+    digest: str
+
+
+def read_scores(path: Path | None = None) -> ScoreFile:
+    """Read a file of ``proxies build``; None: the shipped one.
+
+    Raises:
+        InvalidInputError: There is no such file, or it holds something else.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        content = _content() if path is None else path.read_bytes()
+        table = pq.read_table(pa.BufferReader(content))
+        provenance = json.loads(table.schema.metadata[b"provenance"])
+        keys = [table[name].to_numpy().astype(np.int64) for name in ("initialization", "batch", "architecture")]
+        names = [name for name in table.column_names if name in provenance["columns"]]
+        columns = {name: table[name].to_numpy().astype(np.float64) for name in names}
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise InvalidInputError(f"{path} is no file of scores: make one with proxies build") from error
+    initializations, batches, architectures = (np.unique(key) for key in keys)
+    shape = len(initializations), len(batches), len(architectures)
+    if table.num_rows != np.prod(shape):
+        raise InvalidInputError(f"{path} lacks scores of some architectures: make it again with proxies build")
+    order = np.lexsort(keys[::-1])
+    return ScoreFile(
+        architectures,
+        tuple(initializations.tolist()),
+        tuple(batches.tolist()),
+        {name: column[order].reshape(shape) for name, column in columns.items()},
+        provenance,
+        hashlib.sha256(content).hexdigest(),
+    )
+
+
+def has_shipped_scores(space: SearchSpace) -> bool:
+    """Whether the shipped scores are about this space's architectures."""
+    return isinstance(space, NASBench201Space)
+
+
+@cache
+def _as_float64(name: str) -> Floats:
+    return shipped_scores()[name].astype(np.float64)
+
+
+class FreeMetrics(Mapping[str, Floats]):
+    """A task's own free metrics and the shipped scores, which are read on first use. Its own come first.
+
+    Args:
+        own: Free metrics of the task's table, shape (num_architectures,) each.
+        with_shipped: Whether the shipped scores belong to the task.
+    """
+
+    def __init__(self, own: Mapping[str, Floats], with_shipped: bool) -> None:
+        self._own, self._shipped = own, SHIPPED if with_shipped else ()
+
+    def __getitem__(self, name: str) -> Floats:
+        if name in self._own:
+            return self._own[name]
+        if name not in self._shipped:
+            raise KeyError(name)
+        return _as_float64(name)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from dict.fromkeys((*self._own, *self._shipped))
+
+    def __len__(self) -> int:
+        return len(set(self._own) | set(self._shipped))

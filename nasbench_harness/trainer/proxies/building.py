@@ -1,0 +1,401 @@
+"""Builds a table of scores in parts that survive interruptions, and joins the parts to one Parquet file.
+
+A part is one score of ``BLOCK`` architectures under one initialization and one batch. It is written whole or not at
+all. The same command continues where an earlier one stopped, and gives the same bytes however the work was divided.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from nasbench_harness.arrays import Floats, Ints
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.spaces import NASBench201Space
+from nasbench_harness.trainer.proxies import batched, closed_form, size
+from nasbench_harness.trainer.proxies.catalogue import PROXIES, Fast, Method, initialization_of
+from nasbench_harness.trainer.proxies.functions import call, load_score
+from nasbench_harness.trainer.proxies.inputs import Batch, make_batch
+from nasbench_harness.trainer.proxies.macro import FULL_SIZE, Macro
+from nasbench_harness.trainer.proxies.network import build_network
+from nasbench_harness.trainer.proxies.zen import zen_parts
+
+BLOCK = 500  # architectures of a part
+_MOST = 64  # networks at once
+_NUM_CACHED = 2**19  # numbers of their first feature maps; more leave the cache of a core
+NOTE = "macros and pairs were chosen with NAS-Bench-201 accuracies: tuned on NAS-Bench-201"
+_ZEN = ("zen", "zen_features", "zen_norm")
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """How one column is computed.
+
+    Attributes:
+        name: Name of the score, or ``module:function``.
+        method: See ``catalogue.Method``.
+        macro: Skeleton and batch.
+        data: Images.
+    """
+
+    name: str
+    method: Method
+    macro: Macro
+    data: str
+
+    @property
+    def column(self) -> str:
+        """Name in the file."""
+        return self.name.rpartition(":")[2]
+
+    @property
+    def initialization(self) -> str:
+        """Weights, in words."""
+        return initialization_of(PROXIES[self.name], self.method) if self.name in PROXIES else "PyTorch default"
+
+
+def plan_columns(
+    names: Sequence[str],
+    data: str | None = None,
+    reference: bool = False,
+    overrides: dict[str, int] | None = None,
+) -> list[ColumnPlan]:
+    """Settings of columns: those of the shipped table, or of the full-size references.
+
+    Args:
+        names: Scores, or functions ``module:function``; these and scores without a fast form run one at a time.
+        data: Images; None: the table's choice for fast scores, ``animals`` for the others.
+        reference: Full size, one architecture at a time, for all.
+        overrides: Fields of ``Macro`` that differ.
+
+    Raises:
+        UnknownNameError: There is no such score.
+        InvalidInputError: There is no name, or one twice.
+    """
+    if not names or len(set(names)) < len(names):
+        raise InvalidInputError("name at least one column, and none twice")
+    plans = []
+    for name in names:
+        load_score(name)  # a name that leads nowhere is refused before anything is computed
+        fast = PROXIES[name].fast if name in PROXIES else None
+        if fast is None or reference:
+            fast = Fast("one at a time", FULL_SIZE, "animals")
+        macro = dataclasses.replace(fast.macro, **(overrides or {}))
+        plans.append(ColumnPlan(name, fast.method, macro, data or fast.data))
+    columns = [plan.column for plan in plans]
+    if len(set(columns)) < len(columns):
+        raise InvalidInputError(f"two columns would have the same name among {', '.join(columns)}: rename a function")
+    return plans
+
+
+def compute(
+    plans: Sequence[ColumnPlan],
+    architectures: Ints,
+    initialization: int = 0,
+    batch: int = 0,
+    data_dir: Path | None = None,
+    chunk: int | None = None,
+) -> Floats:
+    """Scores of architectures, shape (n, len(plans)), float64; NaN if a score is missing.
+
+    Args:
+        plans: Columns with one setting: a single one, or parts of zen.
+        architectures: Indices, shape (n,).
+        initialization: Number of the initialization; the seed of all weights.
+        batch: Number of the batch.
+        data_dir: Folder or file of data that no package brings.
+        chunk: Networks at once; the scores do not depend on it. None: as many as fit in the cache.
+    """
+    space, plan = NASBench201Space(), plans[0]
+    chunk = chunk or _fitting(plan)
+    choices = space.choices(architectures)
+    if plan.method == "counted":
+        values = _counted(plan, choices, initialization)[:, None]
+    elif plan.method == "closed form":
+        flow = {"synflow": closed_form.synflow_scores, "logsynflow": closed_form.logsynflow_scores}[plan.name]
+        values = np.concatenate([flow(part, plan.macro) for part in _chunks(choices, chunk)])[:, None]
+    else:
+        images = make_batch(plan.data, plan.macro, initialization, batch, data_dir)
+        if plan.method == "batched":
+            parts = [_batched(plans, part, images, initialization) for part in _chunks(choices, chunk)]
+            values = np.concatenate(parts)
+        else:
+            texts = [space.to_string(int(one)) for one in architectures]
+            values = np.array([_alone(plans, text, images, initialization) for text in texts], dtype=float)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _fitting(plan: ColumnPlan) -> int:
+    """Number of networks at once."""
+    macro = plan.macro
+    size = macro.batch_size * macro.channels * macro.side**2
+    return _MOST if plan.method == "closed form" else max(1, min(_MOST, _NUM_CACHED // size))
+
+
+def _chunks(choices: Ints, size: int) -> list[Ints]:
+    return [choices[start : start + size] for start in range(0, len(choices), size)]
+
+
+def _counted(plan: ColumnPlan, choices: Ints, initialization: int) -> Floats:
+    if plan.name == "l2_norm":
+        return size.l2_norms(choices, plan.macro, initialization)
+    return {"params": size.count_params, "flops": size.count_flops}[plan.name](choices, plan.macro)
+
+
+def _batched(plans: Sequence[ColumnPlan], choices: Ints, images: Batch, seed: int) -> Floats:
+    macro = plans[0].macro
+    if plans[0].name in _ZEN:
+        features, norm = batched.zen_scores(choices, macro, images, seed)
+        parts = {"zen": features + norm, "zen_features": features, "zen_norm": norm}
+        return np.stack([parts[plan.name] for plan in plans], axis=1)
+    function = {
+        "nwot": batched.nwot_scores,
+        "swap": batched.swap_scores,
+        "meco": batched.meco_scores,
+        "jacob_cov": batched.jacob_cov_scores,
+    }[plans[0].name]
+    return function(choices, macro, images, seed)[:, None]
+
+
+def _alone(plans: Sequence[ColumnPlan], text: str, images: Batch, seed: int) -> list[float]:
+    network = build_network(text, plans[0].macro, seed)
+    if plans[0].name in _ZEN:
+        features, norm = zen_parts(network, images)
+        parts = {"zen": features + norm, "zen_features": features, "zen_norm": norm}
+        return [parts[plan.name] for plan in plans]
+    return [call(plan.name, load_score(plan.name), network, images) for plan in plans]
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """A whole build.
+
+    Attributes:
+        columns: Settings of the columns.
+        architectures: Indices, ascending, shape (num_architectures,).
+        set_name: The set of architectures, in words.
+        initializations: Numbers of initializations.
+        batches: Numbers of batches.
+        data_dir: Folder or file of data that no package brings.
+    """
+
+    columns: list[ColumnPlan]
+    architectures: Ints
+    set_name: str
+    initializations: tuple[int, ...] = (0,)
+    batches: tuple[int, ...] = (0,)
+    data_dir: Path | None = None
+
+    def families(self) -> list[list[ColumnPlan]]:
+        """Columns that are computed together: each alone, but the parts of zen with one setting."""
+        zen = [plan for plan in self.columns if plan.name in _ZEN]
+        alone = [[plan] for plan in self.columns if plan.name not in _ZEN]
+        settings = dict.fromkeys((plan.method, plan.macro) for plan in zen)
+        return alone + [[plan for plan in zen if (plan.method, plan.macro) == setting] for setting in settings]
+
+    def provenance(self) -> dict[str, Any]:
+        """Data, batch, size, initialization, macro and seed of every column, for the file."""
+        return {
+            "set": self.set_name,
+            "initializations": list(self.initializations),
+            "batches": list(self.batches),
+            "seeds": "weights and draws are keyed by the number of the initialization, images by that of the batch",
+            "note": NOTE,
+            "columns": {plan.column: self._describe(plan) for plan in self.columns},
+            "versions": {name: version(name) for name in ("torch", "numpy")},
+        }
+
+    def _describe(self, plan: ColumnPlan) -> dict[str, Any]:
+        reads_images = plan.method in ("batched", "one at a time") and plan.name not in (*_ZEN, "params", "flops")
+        source = "none"
+        if reads_images:
+            shown = make_batch(plan.data, plan.macro, 0, self.batches[0], self.data_dir)
+            source = shown.source.rpartition(", batch")[0]
+        proxy = PROXIES.get(plan.name)
+        return {
+            "proxy": plan.name,
+            "formula": proxy.formula if proxy else "a function of the user",
+            "paper": proxy.paper if proxy else "",
+            "method": plan.method,
+            "data": source,
+            "batch_size": plan.macro.batch_size if plan.method in ("batched", "one at a time") else 0,
+            "initialization": plan.initialization,
+            "macro": dataclasses.asdict(plan.macro),
+        }
+
+
+def plan_build(
+    columns: list[ColumnPlan],
+    num_architectures: int | None = None,
+    initializations: Sequence[int] = (0,),
+    batches: Sequence[int] = (0,),
+    data_dir: Path | None = None,
+) -> BuildPlan:
+    """Plan a build of all cells, or of a uniform sample of them that is the same on every machine.
+
+    Raises:
+        InvalidInputError: A number is out of range.
+    """
+    total = NASBench201Space().num_architectures
+    for noun, numbers in (("initializations", initializations), ("batches", batches)):
+        if list(numbers) != sorted(set(numbers)) or not numbers or not 0 <= numbers[0] <= numbers[-1] < 2**16:
+            raise InvalidInputError(f"{noun} are ascending numbers of 0 … 65,535, not {list(numbers)}")
+    if num_architectures is not None and not 1 <= num_architectures <= total:
+        raise InvalidInputError(f"the number of architectures must lie in 1 … {total:,}, not {num_architectures}")
+    everything = num_architectures in (None, total)
+    if everything:
+        architectures, name = np.arange(total), f"all {total:,} cells of NAS-Bench-201"
+    else:
+        drawn = np.random.default_rng(201).permutation(total)[:num_architectures]
+        architectures, name = np.sort(drawn), f"uniform sample of {num_architectures:,} of {total:,} cells (seed 201)"
+    return BuildPlan(columns, architectures, name, tuple(initializations), tuple(batches), data_dir)
+
+
+def build(
+    plan: BuildPlan,
+    out: Path,
+    command: str,
+    shard: tuple[int, int] = (1, 1),
+    on_scores: Callable[[int, int], None] | None = None,
+) -> int:
+    """Compute the parts of one shard; if no part is missing afterwards, join them. Returns the number missing.
+
+    Args:
+        plan: What is built.
+        out: File to write; its parts lie in a folder beside it, which is removed at the end.
+        command: Command line, for the file.
+        shard: (i, n): this call computes parts i, i + n, i + 2n, … (from 1).
+        on_scores: Called with (scores done, scores of the shard) after each part.
+
+    Raises:
+        InvalidInputError: The file exists with another content, or the parts come from other settings.
+    """
+    provenance = {**plan.provenance(), "command": command}
+    text = json.dumps(provenance, ensure_ascii=False, sort_keys=True)
+    if out.exists():
+        if provenance_of(out) != provenance:
+            raise InvalidInputError(f"{out} holds scores of other settings: name another --out")
+        return 0
+    folder = out.with_name(f"{out.name}.parts")
+    _claim(folder, text)
+    jobs = [
+        (family, number, batch, start)
+        for start in range(0, len(plan.architectures), BLOCK)
+        for family in plan.families()
+        for number in plan.initializations
+        for batch in plan.batches
+    ]
+    mine = jobs[shard[0] - 1 :: shard[1]]
+    widths = [len(plan.architectures[job[3] : job[3] + BLOCK]) * len(job[0]) for job in mine]
+    done = 0
+    with _one_thread():
+        for (family, number, batch, start), width in zip(mine, widths, strict=True):
+            path = _part(folder, family, number, batch, start)
+            if not path.exists():
+                chosen = plan.architectures[start : start + BLOCK]
+                _write(path, compute(family, chosen, number, batch, plan.data_dir))
+            done += width
+            if on_scores is not None:
+                on_scores(done, sum(widths))
+    missing = sum(not _part(folder, *job).exists() for job in jobs)
+    if not missing:
+        _join(plan, folder, out, text)
+        shutil.rmtree(folder, ignore_errors=True)
+    return missing
+
+
+def provenance_of(path: Path) -> dict[str, Any]:
+    """Provenance of a file of scores.
+
+    Raises:
+        InvalidInputError: It is no such file.
+    """
+    try:
+        found: dict[str, Any] = json.loads(pq.read_schema(path).metadata[b"provenance"])
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+        raise InvalidInputError(f"{path} is no file of scores: delete it or name another") from None
+    return found
+
+
+class _one_thread:  # noqa: N801 - used as a function
+    """Numbers must not depend on the cores of a machine."""
+
+    def __enter__(self) -> None:
+        self._before = torch.get_num_threads()
+        torch.set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        torch.set_num_threads(self._before)
+
+
+def _claim(folder: Path, text: str) -> None:
+    """Make the folder of parts, or check that its parts belong to these settings."""
+    settings = folder / "settings.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not settings.exists():
+            _replace(settings, text.encode())
+    except OSError as error:
+        raise InvalidInputError(f"cannot write {folder}: {error.strerror}: name another --out") from error
+    if settings.read_text(encoding="utf-8") != text:
+        raise InvalidInputError(f"{folder} holds parts of other settings: delete it or name another --out")
+
+
+def _part(folder: Path, family: Sequence[ColumnPlan], number: int, batch: int, start: int) -> Path:
+    return folder / f"{family[0].column}-{number}-{batch}-{start:05d}.npy"
+
+
+def _write(path: Path, values: Floats) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, values, allow_pickle=False)
+    _replace(path, buffer.getvalue())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+def _join(plan: BuildPlan, folder: Path, out: Path, text: str) -> None:
+    """One row per initialization, batch and architecture; scores as float32."""
+    pairs = [(number, batch) for number in plan.initializations for batch in plan.batches]
+    count = len(plan.architectures)
+    scores: dict[str, Floats] = {}
+    for family in plan.families():
+        starts = range(0, count, BLOCK)
+        parts = [np.load(_part(folder, family, *pair, start), allow_pickle=False) for pair in pairs for start in starts]
+        for position, column in enumerate(family):
+            scores[column.column] = np.concatenate(parts)[:, position]
+    arrays = {
+        "architecture": pa.array(np.tile(plan.architectures, len(pairs)), pa.uint16()),
+        "initialization": pa.array(np.repeat([pair[0] for pair in pairs], count), pa.uint16()),
+        "batch": pa.array(np.repeat([pair[1] for pair in pairs], count), pa.uint16()),
+        **{column.column: pa.array(scores[column.column], pa.float32(), from_pandas=False) for column in plan.columns},
+    }
+    table = pa.table(arrays).replace_schema_metadata({"provenance": text})
+    sink = io.BytesIO()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=["architecture", "initialization", "batch"],
+        column_encoding={column.column: "BYTE_STREAM_SPLIT" for column in plan.columns},
+        write_statistics=False,
+    )
+    _replace(out, sink.getvalue())

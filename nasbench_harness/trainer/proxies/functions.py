@@ -1,0 +1,60 @@
+"""Scores as functions (network, batch) → number: the package's own, and any ``module:function``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from torch import nn
+
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.trainer.proxies.catalogue import proxy_of
+from nasbench_harness.trainer.proxies.inputs import Batch
+from nasbench_harness.trainer.proxies.network import private_copy
+
+Score: TypeAlias = Callable[[nn.Module, Batch], float]
+
+
+def load_score(name: str) -> Score:
+    """The function of a score, or of ``module:function`` (the current folder comes first).
+
+    Raises:
+        UnknownNameError: There is no such score, or no such function in the module.
+        InvalidInputError: There is no such module, or what is named cannot be called.
+    """
+    is_own = ":" not in name
+    module_name, _, attribute = (proxy_of(name).reference if is_own else name).partition(":")
+    if not is_own and str(Path.cwd()) not in sys.path[:1]:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise InvalidInputError(
+            f"proxy {name}: no module {error.name!r} in {Path.cwd()} or among the installed packages"
+        ) from None
+    if not hasattr(module, attribute):
+        known = [entry for entry in dir(module) if entry[0] != "_"]
+        raise UnknownNameError("function", attribute, known, module_name)
+    score: Any = getattr(module, attribute)
+    if not callable(score):
+        raise InvalidInputError(f"proxy {name} must be a function (network, batch) -> number")
+    function: Score = score
+    return function
+
+
+def call(name: str, score: Score, network: nn.Module, batch: Batch) -> float:
+    """One score of one network, which is left as it is.
+
+    Raises:
+        InvalidInputError: The function returns something else than a number.
+    """
+    value: Any = score(private_copy(network) if ":" in name else network, batch)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InvalidInputError(
+            f"proxy {name} must return a number, got {type(value).__name__}: return float(…)"
+        ) from None

@@ -1,0 +1,41 @@
+"""Training-free scores as strategies read them."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import rankdata
+
+from nasbench_harness import Floats, Ints, InvalidInputError, Problem, RunStream
+
+
+def mean_ranks(problem: Problem, score: str, architectures: Ints) -> Floats:
+    """Mean of the ranks of one or more free metrics among these architectures, larger is better, shape (n,).
+
+    Missing scores rank last. Free metrics that are to be minimized, such as ``params_m``, are larger if they are
+    larger: a score is a guess at accuracy.
+
+    Args:
+        problem: The search view.
+        score: Free metrics joined by "+".
+        architectures: Indices, shape (n,).
+    """
+    ranks = []
+    for name in score.split("+"):
+        values = problem.lookup(name.strip(), architectures)
+        ranks.append(rankdata(np.where(np.isnan(values), -np.inf, values)))
+    mean: Floats = np.mean(ranks, axis=0)
+    return mean
+
+
+def sample_by_score(problem: Problem, score: str, num_scored: int, rng: RunStream) -> Ints:
+    """Score a uniform sample of different architectures and return it, the best first, shape (num_scored,).
+
+    Raises:
+        InvalidInputError: ``num_scored`` is out of range.
+    """
+    total = problem.space.num_architectures
+    if not 1 <= num_scored <= total:
+        raise InvalidInputError(f"num_scored {num_scored} must lie in 1 … {total:,}, the size of the space")
+    drawn = np.array(rng.subset(total, num_scored))
+    order: Ints = drawn[np.argsort(-mean_ranks(problem, score, drawn), kind="stable")]
+    return order

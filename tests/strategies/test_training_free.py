@@ -1,0 +1,73 @@
+import numpy as np
+import pandas as pd
+import pytest
+from nasbench_strategies._scores import mean_ranks
+
+from nasbench_harness import HarnessError, load_task, run
+from nasbench_harness.evaluation.protocol import Protocol
+
+HOMES = {
+    "best": "nasbench_strategies.best_by_score:best_by_score",
+    "ordered": "nasbench_strategies.score_ordered:score_ordered",
+    "warm": "nasbench_strategies.score_seeded_evolution:score_seeded_evolution",
+}
+TASK = "nb201-cifar10"
+
+
+def proposals(tmp_path, label, parameters="", evaluations=60):
+    run([f"{label}={HOMES[label]}{parameters}"], tasks=[TASK], seeds=4, evaluations=evaluations, out=tmp_path)
+    return pd.concat([pd.read_parquet(path) for path in (tmp_path / "runs").rglob("*.parquet")])
+
+
+def scores(architectures, score="meco+swap"):
+    return mean_ranks(load_task(TASK).problem(Protocol()), score, architectures)
+
+
+def test_best_of_n_trains_one_architecture_and_charges_the_scores(tmp_path):
+    frame = proposals(tmp_path, "best", "(num_scored=200,seconds_per_score=2.0)")
+    assert (frame.groupby("seed").size() == 1).all()
+    assert (frame.finished_s > 400).all()
+    accuracy = load_task(TASK).report.values
+    assert accuracy[frame.architecture].mean() > accuracy.mean() + 3
+
+
+def test_all_of_the_space_gives_the_best_score(tmp_path):
+    frame = proposals(tmp_path, "best", '(num_scored=15625,score="swap")')
+    swap = load_task(TASK).problem(Protocol()).lookup("swap", np.arange(15_625))
+    assert (swap[frame.architecture] == swap.max()).all()
+
+
+def test_score_ordered_goes_downwards_and_repeats_nothing(tmp_path):
+    frame = proposals(tmp_path, "ordered", '(num_scored=100,score="swap")', 60)
+    swap = load_task(TASK).problem(Protocol()).lookup("swap", np.arange(15_625))
+    for _, run_rows in frame.groupby("seed"):
+        values = swap[run_rows.sort_values("step").architecture.to_numpy()]
+        assert (np.diff(values) <= 0).all()
+        assert run_rows.architecture.is_unique
+        assert len(run_rows) == 60
+
+
+def test_the_first_population_has_the_best_scores_and_then_evolves(tmp_path):
+    frame = proposals(tmp_path, "warm", '(num_scored=300,population_size=10,sample_size=3,score="swap")', 40)
+    swap = load_task(TASK).problem(Protocol()).lookup("swap", np.arange(15_625))
+    space = load_task(TASK).space
+    for _, run_rows in frame.groupby("seed"):
+        found = run_rows.sort_values("step").architecture.to_numpy()
+        assert (np.diff(swap[found[:10]]) >= 0).all()
+        assert np.median(swap[found[:10]]) > np.quantile(swap, 0.9)
+        parents = set(found[:10].tolist())
+        for child in found[10:].tolist():
+            assert parents & set(space.neighbors(np.array([child]))[0].tolist())
+            parents.add(child)
+
+
+def test_mean_ranks_put_missing_scores_last():
+    is_connected = load_task(TASK).space.is_connected()
+    ranks = scores(np.arange(15_625), "jacob_cov")
+    assert ranks[~is_connected].max() < ranks[is_connected].min()
+
+
+@pytest.mark.parametrize("label", HOMES)
+def test_wrong_parameters_are_refused(label, tmp_path):
+    with pytest.raises(HarnessError, match="num_scored"):
+        proposals(tmp_path, label, "(num_scored=0)")

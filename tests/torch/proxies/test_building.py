@@ -1,0 +1,163 @@
+"""Tables of scores: same bytes from any division of the work, resume, provenance, and the command line."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from nasbench_harness.cli import main
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.tables.proxies import read_scores
+from nasbench_harness.trainer.proxies import build, building, plan_build, plan_columns
+
+SETTINGS = {"num_cells": 1, "channels": 4, "side": 8, "batch_size": 4}
+COLUMNS = ["params", "synflow", "nwot", "zen", "zen_norm"]
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch):
+    monkeypatch.setattr(building, "BLOCK", 4)
+
+
+def plan(columns=COLUMNS, architectures=10, **options):
+    return plan_build(plan_columns(columns, "noise", overrides=SETTINGS), architectures, **options)
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["proxies", *arguments])
+
+
+def test_same_command_same_bytes_however_the_work_is_divided(tmp_path):
+    whole, shared = tmp_path / "whole.parquet", tmp_path / "shared.parquet"
+    assert build(plan(), whole, "command") == 0
+    assert build(plan(), shared, "command", (2, 2)) > 0
+    assert not shared.exists()
+    assert build(plan(), shared, "command", (1, 2)) == 0
+    assert whole.read_bytes() == shared.read_bytes()
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
+
+
+def test_an_interrupted_build_goes_on_and_computes_nothing_twice(tmp_path, monkeypatch):
+    out, whole = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    build(plan(), whole, "command")
+    calls, interrupted, compute = [], [], building.compute
+
+    def counting(plans, rows, *rest):
+        if len(calls) == 4 and not interrupted:
+            interrupted.append((plans[0].name, rows[0]))
+            raise RuntimeError("interrupted")
+        calls.append((plans[0].name, rows[0]))
+        return compute(plans, rows, *rest)
+
+    monkeypatch.setattr(building, "compute", counting)
+    with pytest.raises(RuntimeError, match="interrupted"):
+        build(plan(), out, "command")
+    assert build(plan(), out, "command") == 0
+    assert len(calls) == len(set(calls)) == 12  # four families, three blocks
+    assert interrupted[0] in calls
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_progress_counts_scores(tmp_path):
+    seen = []
+    build(plan(), tmp_path / "a.parquet", "command", on_scores=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (50, 50)
+    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+
+
+def test_provenance_names_everything_that_a_score_depends_on(tmp_path):
+    out = tmp_path / "a.parquet"
+    build(plan(initializations=(0, 3), batches=(1, 2)), out, "the command")
+    file = read_scores(out)
+    assert file.scores["nwot"].shape == (2, 2, 10)
+    assert (file.initializations, file.batches) == ((0, 3), (1, 2))
+    assert file.provenance["command"] == "the command"
+    assert "uniform sample of 10" in file.provenance["set"]
+    entry = file.provenance["columns"]["nwot"]
+    assert entry["macro"]["num_cells"] == 1
+    assert entry["data"].startswith("noise")
+    assert entry["batch_size"] == 4
+    assert entry["initialization"] == "PyTorch default"
+    assert file.provenance["columns"]["zen"]["initialization"] == "N(0, 1)"
+    assert file.provenance["columns"]["synflow"]["initialization"].startswith("expected")
+    assert "tuned on NAS-Bench-201" in file.provenance["note"]
+    assert not np.array_equal(file.scores["nwot"][0, 0], file.scores["nwot"][1, 0])
+    assert not np.array_equal(file.scores["nwot"][0, 0], file.scores["nwot"][0, 1])
+
+
+def test_synflow_is_missing_for_disconnected_cells_only():
+    values = building.compute(plan(["synflow"]).columns, np.arange(15_625), chunk=500)[:, 0]
+    assert np.isnan(values).sum() == 341
+    assert np.isfinite(values).sum() == 15_625 - 341
+
+
+def test_other_settings_are_refused_and_nothing_is_lost(tmp_path):
+    out = tmp_path / "a.parquet"
+    build(plan(), out, "command")
+    before = out.read_bytes()
+    assert build(plan(), out, "command") == 0
+    with pytest.raises(InvalidInputError, match="other settings"):
+        build(plan(["nwot"]), out, "command")
+    assert out.read_bytes() == before
+    build(plan(), tmp_path / "b.parquet", "command", (1, 2))
+    with pytest.raises(InvalidInputError, match="other settings"):
+        build(plan(["nwot"]), tmp_path / "b.parquet", "command", (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["build", "--columns", "nwott"], "did you mean 'nwot'"),
+        (["build", "--columns", "nwot,nwot"], "none twice"),
+        (["build", "--shard", "3/2"], "--shard must be I/N"),
+        (["build", "--architectures", "0"], "number of architectures"),
+        (["build", "--initializations", "x"], "whole numbers"),
+        (["build", "--initializations", "1,0"], "ascending"),
+        (["build", "--columns", "snip", "--architectures", "2", "--side", "6"], "side of a macro"),
+        (["build", "--columns", "snip", "--architectures", "2", "--data", "animal"], "did you mean 'animals'"),
+        (["build", "--columns", "snip", "--architectures", "2", "--data", "animals8"], "no multiple"),
+        (["build", "--columns", "nowhere:mine"], "no module"),
+        (["score", "33313"], "six digits"),
+        (["score", "333132", "--proxies", "nwott"], "did you mean"),
+        (["info", "nwott"], "did you mean"),
+    ],
+)
+def test_mistakes_are_one_line(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert result.output.count("\n") == 1
+
+
+def test_a_function_of_ones_own_runs_by_the_same_verbs(tmp_path, monkeypatch):
+    (tmp_path / "my_scores.py").write_text(
+        "def width(network, batch):\n    return network.classifier.in_features + len(batch.images)\n"
+        "def text(network, batch):\n    return 'large'\n"
+        "def spoil(network, batch):\n    network.classifier.weight.data.zero_()\n    return float('inf')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    small = ["--num-cells", "1", "--channels", "4", "--side", "8", "--batch-size", "3"]
+    result = run("score", "333132", "--proxies", "my_scores:width,my_scores:spoil,l2_norm", *small, "--json")
+    scores = json.loads(result.output)["scores"]
+    assert scores["width"] == 16 + 3
+    assert scores["spoil"] is None  # what is not finite is missing
+    assert scores["l2_norm"] > 10
+    assert scores["params"] > 1000
+    assert scores["flops"] > 1000
+    result = run("build", "--columns", "params,my_scores:width", "--architectures", "3", *small, "--out", "w.parquet")
+    assert result.exit_code == 0, result.output
+    assert read_scores(tmp_path / "w.parquet").scores["width"][0, 0].tolist() == [19, 19, 19]
+    assert "must return a number" in run("score", "333132", "--proxies", "my_scores:text", *small).output
+    assert "did you mean 'width'" in run("score", "333132", "--proxies", "my_scores:widthh", *small).output
+
+
+def test_score_gives_the_same_as_the_function():
+    small = ["--num-cells", "1", "--channels", "4", "--side", "8", "--batch-size", "4", "--data", "noise"]
+    scores = json.loads(run("score", "333132", "--proxies", "nwot,zen", *small, "--json").output)["scores"]
+    columns = plan_columns(["nwot"], "noise", True, SETTINGS)
+    from nasbench_harness.spaces import NASBench201Space
+
+    index = NASBench201Space().from_key("333132")
+    assert scores["nwot"] == building.compute(columns, np.array([index]))[0, 0]
