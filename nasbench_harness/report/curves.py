@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nasbench_harness.arrays import Floats, Ints
-from nasbench_harness.evaluation.task import Task
+from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.statistics import iqm, iqm_band
 
 MAX_BAND_STEPS = 64  # a panel is less than two inches wide, and each band costs thousands of resamples
@@ -44,7 +44,7 @@ class Curve:
     band: Band | None
 
 
-def curves(task: Task, picks: Sequence[Ints], moments: Sequence[Floats | Ints], counts: Ints | None) -> list[Curve]:
+def curves(task: TaskView, picks: Sequence[Ints], moments: Sequence[Floats | Ints], counts: Ints | None) -> list[Curve]:
     """Score picks as curves; their bands share one set of resamples.
 
     Args:
@@ -55,20 +55,20 @@ def curves(task: Task, picks: Sequence[Ints], moments: Sequence[Floats | Ints], 
         counts: Count matrix of the runs; None below 10 seeds.
     """
     starts = [int((chosen < 0).any(axis=0).sum()) for chosen in picks]  # once a run has a result, it keeps one
-    codes = [task.report.regret_codes(chosen[:, start:]) for chosen, start in zip(picks, starts, strict=True)]
+    codes = [task.scores["val"].regret_codes(chosen[:, start:]) for chosen, start in zip(picks, starts, strict=True)]
     bands: list[Band | None] = [None] * len(codes)
     if counts is not None:
         steps = [band_steps(along[start:]) for along, start in zip(moments, starts, strict=True)]
         bands = [
             replace(band, steps=band.steps + start) if len(band.steps) else None
-            for band, start in zip(_bands(codes, steps, task.report.step, counts), starts, strict=True)
+            for band, start in zip(_bands(codes, steps, task.scores["val"].step, counts), starts, strict=True)
         ]
     return [
         Curve(
-            mean=_line(part.mean(axis=0), start, task.report.step),
+            mean=_line(part.mean(axis=0), start, task.scores["val"].step),
             iqm=None
             if counts is None
-            else _line(iqm(part, axis=0) if part.size else np.empty(0), start, task.report.step),
+            else _line(iqm(part, axis=0) if part.size else np.empty(0), start, task.scores["val"].step),
             band=band,
         )
         for part, start, band in zip(codes, starts, bands, strict=True)

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
+from nasbench_harness.arrays import AnyArray, Floats, Ints
 from nasbench_harness.errors import StoreError
-from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.choice import choices, rows_of
 from nasbench_harness.evaluation.status import Status
-from nasbench_harness.evaluation.task import Task
-from nasbench_harness.statistics import incumbent_steps
+from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.store.blocks import read_block, read_columns
 from nasbench_harness.store.folder import Block
 
@@ -111,13 +110,12 @@ class Runs:
         return np.where(rows >= 0, picks, -1)
 
 
-def read_runs(blocks: Sequence[Block], task: Task, protocol: Protocol, seeds: Ints) -> Runs:
+def read_runs(blocks: Sequence[Block], task: TaskView, seeds: Ints) -> Runs:
     """Read the runs with these seeds.
 
     Args:
         blocks: Of one strategy on one task.
-        task: The task.
-        protocol: The study's protocol.
+        task: The task under the study's protocol.
         seeds: Wanted seeds, ascending, shape (num_runs,).
 
     Raises:
@@ -137,13 +135,13 @@ def read_runs(blocks: Sequence[Block], task: Task, protocol: Protocol, seeds: In
             wanted -= here
     if wanted:
         raise StoreError(f"the study lacks {len(wanted)} of {len(seeds)} runs on {task.name}: run it to its end")
-    recommends = any("recommended" in part for part in parts) and protocol.selection == "own"
+    recommends = any("recommended" in part for part in parts) and task.protocol.selection == "own"
     for part in parts:
         part.setdefault("recommended", np.full(len(part["seed"]), -1, dtype=np.int32))
-    rows_of = {name: np.concatenate([part[name] for part in parts]) for name in names}
-    order = np.argsort(rows_of["seed"], kind="stable")
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    order = np.argsort(joined["seed"], kind="stable")
     num_lookups = np.array([lookups.get(seed, 0) for seed in seeds.tolist()], dtype=np.int64)
-    return _runs({name: column[order] for name, column in rows_of.items()}, task, recommends, num_lookups)
+    return _runs({name: column[order] for name, column in joined.items()}, task, recommends, num_lookups)
 
 
 def _lookups_of(record: Mapping[str, Any], seeds: Ints) -> dict[int, int]:
@@ -152,7 +150,7 @@ def _lookups_of(record: Mapping[str, Any], seeds: Ints) -> dict[int, int]:
     return dict(zip(np.unique(seeds).tolist(), np.sum(counts, axis=0).tolist(), strict=True)) if counts else {}
 
 
-def observed_losses(blocks: Sequence[Block], task: Task) -> dict[int, tuple[float, int]]:
+def observed_losses(blocks: Sequence[Block], task: TaskView) -> dict[int, tuple[float, int]]:
     """Sum and number of the losses that runs observed for each architecture.
 
     Args:
@@ -173,7 +171,7 @@ def observed_losses(blocks: Sequence[Block], task: Task) -> dict[int, tuple[floa
     return found
 
 
-def _runs(rows: dict[str, AnyArray], task: Task, recommends: bool, num_lookups: Ints) -> Runs:
+def _runs(rows: dict[str, AnyArray], task: TaskView, recommends: bool, num_lookups: Ints) -> Runs:
     seeds, starts, lengths = np.unique(rows["seed"], return_index=True, return_counts=True)
     run = np.repeat(np.arange(len(seeds)), lengths)
     position = np.arange(len(run)) - np.repeat(starts, lengths)
@@ -184,23 +182,14 @@ def _runs(rows: dict[str, AnyArray], task: Task, recommends: bool, num_lookups: 
         filled[run, position] = column
         return filled
 
-    status = rows["status"]
-    has_value: Bools = (status == Status.OK) | (status == Status.DUPLICATE)
-    value = rows[f"value_{task.objectives[0].metric.name}"]
-    losses = np.full(len(status), np.inf)
-    losses[has_value] = task.objectives[0].loss(value[has_value])
-    incumbents = incumbent_steps(matrix(losses, np.inf))
-    architectures = matrix(rows["architecture"], -1)
-    picks = np.where(incumbents >= 0, np.take_along_axis(architectures, np.maximum(incumbents, 0), axis=1), -1)
+    status, architectures = rows["status"], matrix(rows["architecture"], -1)
+    columns = {name: matrix(column, np.nan) for name, column in rows.items() if name.startswith("value_")}
+    columns |= {"architecture": architectures, "status": matrix(status, Status.NONE)}
     if recommends:
-        recommended = matrix(rows["recommended"], -1)
-        # Behind a run's end its last recommendation stands.
-        last = np.broadcast_to(np.minimum(np.arange(shape[1]), lengths[:, None] - 1), shape)
-        recommended = np.take_along_axis(recommended, last, axis=1)
-        picks = np.where(recommended >= 0, recommended, picks)
+        columns["recommended"] = matrix(rows["recommended"], -1)
     return Runs(
         seeds=seeds,
-        row_picks=picks,
+        row_picks=choices(rows_of(columns, task)),
         row_totals=np.cumsum(matrix(np.isin(status, _COUNTED), 0), axis=1),
         row_times_s=matrix(rows["finished_s"], np.inf),
         chooses_itself=recommends,
@@ -226,7 +215,7 @@ def _row_ranks(rows: Ints) -> Ints:
     return ranks
 
 
-def _repeats(architectures: Ints, task: Task) -> Ints:
+def _repeats(architectures: Ints, task: TaskView) -> Ints:
     """Proposals that repeat an earlier one of the same run, by index and by isomorphism class, (num_runs, 2).
 
     Args:

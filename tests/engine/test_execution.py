@@ -13,13 +13,13 @@ from loky.process_executor import BrokenProcessPool
 from nasbench_harness.engine.execution import (
     BatchPlan,
     Rules,
-    check_needs,
     execute,
     identity,
     make_strategy,
     plan_batches,
     run_seeds,
 )
+from nasbench_harness.engine.needs import check_needs
 from nasbench_harness.engine.references import Entry, parse_entry, resolve
 from nasbench_harness.engine.strategy import Needs, Proposals, Strategy
 from nasbench_harness.engine.streams import RunStream, stream_keys
@@ -285,18 +285,19 @@ class Needy(Strategy):
 @pytest.mark.parametrize(
     ("needs", "message"),
     [
-        (Needs(num_objectives=2), "Needy needs 2 objectives, the task has 1"),
-        (Needs(fidelities=True), "Needy needs fidelities, which the task does not offer"),
-        (Needs(sources=True), "Needy needs sources"),
-        (Needs(torch=True), "Needy needs torch"),
-        (Needs(training_data=True), "Needy needs training data"),
+        (Needs(num_objectives=2), r"Needy needs 2 objectives, and the protocol gives task tiny-set 1 \(val_accuracy\)"),
+        (Needs(fidelities=True), "several fidelities, and the table of task tiny-set has one: choose a task"),
+        (Needs(sources=True), "Needy needs sources, and the protocol names none for task tiny-set"),
+        (Needs(torch=True), r"Needy needs torch, which is not installed: pip install 'nasbench-harness\[torch\]'"),
+        (Needs(training_data=True), "Needy needs training data, and task tiny-set has none"),
     ],
 )
-def test_a_strategy_is_refused_where_what_it_needs_is_missing(tiny, monkeypatch, needs, message):
+def test_a_strategy_is_refused_if_what_it_needs_is_missing(tiny, monkeypatch, needs, message):
+    monkeypatch.setattr("nasbench_harness.engine.needs.find_spec", lambda name: None)
     monkeypatch.setattr(Needy, "needs", needs)
     spec = resolve(Entry(Needy))
     with pytest.raises(InvalidInputError, match=message):
-        check_needs(spec, tiny.problem(Protocol()))
+        check_needs(spec, tiny.under(Protocol()))
     with pytest.raises(InvalidInputError, match=message):
         run_seeds(spec, tiny, Rules(Protocol(), 0), np.arange(3))
 
