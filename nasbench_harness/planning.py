@@ -15,7 +15,7 @@ from nasbench_harness.engine.needs import check_needs
 from nasbench_harness.engine.references import Entry, parse_entry, resolve_all, strategy_entry_points
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.ledger import Ledger
-from nasbench_harness.evaluation.task import check_task_name
+from nasbench_harness.evaluation.task import all_task_names, check_task_name
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.identity import study_id

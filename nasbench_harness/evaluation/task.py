@@ -146,18 +146,21 @@ def open_task(name: str, digest: str) -> Task:
     return task
 
 
-def load_table_task(name: str) -> Task:
-    """Load a task that has a table.
+def load_table_task(name: str, fidelity: int | None = None) -> TaskView:
+    """Load a task that has a table, under the default protocol at a fidelity; by default the last one.
 
     Raises:
         UnknownNameError: There is no such task.
-        InvalidInputError: It has no table.
+        InvalidInputError: It has no table, or not this fidelity.
         TableError: The table's source or cache is damaged.
     """
     check_task_name(name)
     if name in trained_task_names():
         raise InvalidInputError(f"task {name} has no table: its architectures are trained on demand")
-    return load_task(name)
+    task = load_task(name)
+    if fidelity is None:
+        fidelity = next(reversed(task.table.datasets[task.dataset].fidelities), None)
+    return task.under(Protocol(fidelity=fidelity))
 
 
 def check_task_name(name: str) -> None:

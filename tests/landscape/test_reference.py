@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.landscape.analysis import landscape_of
 from nasbench_harness.spaces import NASBench201Space, ProductSpace
@@ -22,7 +23,7 @@ def task_of(space, val, test, fidelities, fidelity):
         "test_accuracy": Column(Metric("test_accuracy", "%", "maximize", "report"), test[:, None, None]),
     }
     table = Table("published", {"one": Dataset("One", space, columns, fidelities)}, Provenance("published", "1", "MIT"))
-    return make_task(table, "one", fidelity)
+    return make_task(table, "one").under(Protocol(fidelity=fidelity))
 
 
 def test_fidelities_and_test_of_real_curves():
