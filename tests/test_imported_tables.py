@@ -60,8 +60,8 @@ def test_test_accuracy_stands_beside_and_validation_alone_chooses(imported, tmp_
 def test_a_harness_that_leaks_test_accuracy_is_caught(imported, tmp_path):
     """The counter-example: with test in place of validation on the search side, what holds above is wrong."""
     task = load_task("mine-one")
-    leaky = type(task.under(Protocol()).oracle)([task.table.column("one", "test_accuracy")], None)
-    spec, rules = resolve(Entry("random-search")), Rules(Protocol(30), 0)
+    leaky = type(task.under(Protocol(30, fidelity=10)).oracle)([task.table.column("one", "test_accuracy")], None)
+    spec, rules = resolve(Entry("random-search")), Rules(Protocol(30, fidelity=10), 0)
     honest = run_seeds(spec, task, rules, np.arange(20)).trace.columns()
     leaking = run_seeds(spec, _with_oracle(task, leaky), rules, np.arange(20)).trace.columns()
 

@@ -1,8 +1,10 @@
 """Batches are planned within their memory, run here or in workers, stored, and fail alone."""
 
 import json
+import pickle
 import sys
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from loky.process_executor import BrokenProcessPool
 from nasbench_harness.engine.execution import (
     BatchPlan,
     Rules,
+    SentPlan,
     execute,
     identity,
     make_strategy,
@@ -21,6 +24,7 @@ from nasbench_harness.engine.execution import (
 )
 from nasbench_harness.engine.needs import check_needs
 from nasbench_harness.engine.references import Entry, parse_entry, resolve
+from nasbench_harness.engine.replay import ReplaySpec, RunRows, TraceRows
 from nasbench_harness.engine.strategy import Needs, Proposals, Strategy
 from nasbench_harness.engine.streams import RunStream, stream_keys
 from nasbench_harness.errors import InvalidInputError
@@ -149,6 +153,39 @@ def specs_of(*texts):
 def run_study(specs, task, rules, folder, jobs, ranges=((0, 99), (100, 119))):
     plans = [BatchPlan(spec, task, (block,)) for spec in specs for block in ranges]
     return list(execute(plans, rules, folder, jobs))
+
+
+def test_a_plan_travels_without_arrays_and_paths(cifar100, random_search, tmp_path):
+    """Name and digest stand for the task; the rows of a trace are read from the study's folder."""
+    seeds, num_rows = np.arange(500), 500 * 200
+    rows = RunRows.from_rows(
+        np.repeat(seeds, 200), np.arange(num_rows) % 15_625, np.zeros(num_rows, int), np.zeros(num_rows)
+    )
+    trace = TraceRows({cifar100.name: rows}, str(tmp_path / "runs.csv"))
+    record = trace.record("mine")
+    assert len(pickle.dumps(trace)) > 1_000_000
+    study = StudyFolder(tmp_path)
+    trace.write(study.trace_path(record.sha256))
+    for spec in (random_search, ReplaySpec.of(record, trace)):
+        (plan,) = plan_batches(spec, cifar100, [(0, 99)], Protocol())
+        sent = pickle.dumps(SentPlan.of(plan))
+        assert len(sent) < 2_000  # 50 kB are allowed
+        for path in (cifar100.table.folder, tmp_path, Path.home(), Path.cwd()):
+            assert str(path).encode() not in sent
+        again = pickle.loads(sent).opened(study)
+        assert again.task is cifar100
+        assert again.spec.code == spec.code
+        assert again.run_seeds.tolist() == plan.run_seeds.tolist()
+
+
+@pytest.mark.usefixtures("_fresh_workers")
+def test_a_plan_that_a_worker_cannot_open_fails_in_one_line(named, tmp_path, random_search):
+    elsewhere = replace(named, table=replace(named.table, digest="0" * 64))
+    plans = [BatchPlan(random_search, task, ((0, 4),)) for task in (elsewhere, named)]
+    lost, done = execute(plans, Rules(Protocol(evaluations=5), 0), tmp_path, jobs=2)
+    assert "tiny-set, seeds 0-4: task tiny-set: the table here has the digest" in lost.failure
+    assert "\n" not in lost.failure
+    assert (lost.num_failed, done.failure, done.num_evaluations) == (5, "", 25)
 
 
 def test_one_and_two_jobs_store_the_same_bytes(named, tmp_path):

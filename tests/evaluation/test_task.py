@@ -1,4 +1,3 @@
-import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -7,12 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.engine.execution import Rules, run_parts
+from nasbench_harness.engine.references import Entry, resolve
+from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.evaluation.task import load_task, make_task
+from nasbench_harness.evaluation.task import load_task, make_task, open_task
+from nasbench_harness.spaces import ProductSpace
 from nasbench_harness.tables.cache import open_table, write_table
+from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
-from nasbench_harness.tables.table import Column, Metric
+from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
 
 NAN = np.nan
 LOSS = Metric("val_loss", "nats", "minimize", "search")
@@ -57,24 +60,48 @@ def test_regret_is_zero_only_at_the_optimum(real_task):
     assert report.regret_codes(np.array([[0, 1], [2, 3]])).shape == (2, 2)
 
 
-def test_a_task_brings_to_other_processes_only_what_it_reads(nb201, tmp_path):
-    """All epochs of a table once went to every worker, again and again, where one is read."""
-    dataset, sizes = nb201.datasets["cifar10"], {}
-    for num_epochs in (2, 100):
-        epochs = {
-            name: replace(column, values=np.repeat(column.values, num_epochs, axis=2))
-            for name, column in dataset.columns.items()
-            if column.metric.role in ("search", "cost")
-        }
-        part = replace(dataset, columns=epochs, fidelities=tuple(range(num_epochs)))
-        write_table(replace(nb201, datasets={"cifar10": part}), tmp_path / str(num_epochs))
-        task = make_task(open_table(tmp_path / str(num_epochs)), "cifar10", num_epochs - 1)
-        sizes[num_epochs] = len(pickle.dumps(task))
-        again, everyone = pickle.loads(pickle.dumps(task)), np.arange(15_625)
-        np.testing.assert_array_equal(
-            again.scores["val"].regret_codes(everyone), task.scores["val"].regret_codes(everyone)
-        )
-    assert sizes[100] - sizes[2] < 10_000
+def test_a_worker_opens_a_task_without_reading_what_runs_are_scored_by(tmp_path, monkeypatch):
+    """The scores of a table with test accuracy: neither their array nor their means are read."""
+    values = np.random.default_rng(0).random((16, 2, 1))
+    space = ProductSpace("two", [["a", "b", "c", "d"]] * 2)
+    metrics = [Metric("val_accuracy", "%", "maximize", "search"), Metric("test_accuracy", "%", "maximize", "test")]
+    dataset = Dataset("One", space, {metric.name: Column(metric, values) for metric in metrics})
+    monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path))
+    digest = register_table(Table("mine", {"one": dataset}, Provenance("here", "1", "MIT"))).digest
+    load_table.cache_clear()
+    try:
+        task = open_task("mine-one", digest)
+        rules = Rules(Protocol(evaluations=5), 0)
+        run_parts(resolve(Entry("random-search")), task, rules, np.arange(3))
+        columns = task.table.datasets["one"].columns
+        assert "values" in vars(columns["val_accuracy"])  # mapped, as the runs read it
+        assert "values" not in vars(columns["test_accuracy"])
+        assert "scores" not in vars(task)
+        load_task("mine-one")
+        assert "scores" in vars(task)  # the counter-example: who loads a task to score it reads both
+        assert "values" in vars(columns["test_accuracy"])
+    finally:
+        load_table.cache_clear()
+
+
+def test_another_table_than_the_studys_is_refused():
+    digest = load_table("nb201").digest
+    match = f"nb201-cifar10: the table here has the digest {digest[:12]}, the study's has 000000000000: import"
+    with pytest.raises(TableError, match=match) as caught:
+        open_task("nb201-cifar10", "0" * 64)
+    assert "\n" not in str(caught.value)
+
+
+def test_old_names_of_roles_are_read_and_change_no_digest(table_of, tmp_path):
+    """Tables of earlier versions call the role test report, and so do the metadata, whose digest is in every result."""
+    table = table_of([[1.0], [2.0]])
+    metric = Metric("test_accuracy", "%", "maximize", "test")
+    table.datasets["one"].columns["test_accuracy"] = Column(metric, np.zeros((2, 1, 1)))
+    write_table(table, tmp_path / "t")
+    text = (tmp_path / "t" / "table.json").read_text()
+    assert text.count('"role": "report"') == 1
+    assert '"role": "test"' not in text
+    assert open_table(tmp_path / "t").column("one", "test_accuracy").metric == metric
 
 
 def test_optima_of_nasbench201(real_task):

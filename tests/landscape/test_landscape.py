@@ -30,11 +30,10 @@ def task_of(space, values, *, fidelities=(), test=None, direction="maximize", fi
     """A task whose table has these values, (num_architectures, num_replicates, num_fidelities)."""
     columns = {"val_accuracy": Column(Metric("val_accuracy", "%", direction, "search"), values)}
     if test is not None:
-        columns["test_accuracy"] = Column(Metric("test_accuracy", "%", direction, "report"), test)
+        columns["test_accuracy"] = Column(Metric("test_accuracy", "%", direction, "test"), test)
     dataset = Dataset("One", space, columns, fidelities)
-    return make_task(Table("mine", {"one": dataset}, Provenance("here", "1", "MIT")), "one").under(
-        Protocol(fidelity=fidelity)
-    )
+    table = Table("mine", {"one": dataset}, Provenance("here", "1", "MIT"))
+    return make_task(table, "one").under(Protocol(fidelity=fidelity))
 
 
 def names(landscape):

@@ -20,7 +20,7 @@ PUBLISHED = {1: 0.325, 5: 0.527, 10: 0.650, 20: 0.766, 40: 0.861, 100: 0.954}
 def task_of(space, val, test, fidelities, fidelity):
     columns = {
         "val_accuracy": Column(Metric("val_accuracy", "%", "maximize", "search"), val[:, None, :]),
-        "test_accuracy": Column(Metric("test_accuracy", "%", "maximize", "report"), test[:, None, None]),
+        "test_accuracy": Column(Metric("test_accuracy", "%", "maximize", "test"), test[:, None, None]),
     }
     table = Table("published", {"one": Dataset("One", space, columns, fidelities)}, Provenance("published", "1", "MIT"))
     return make_task(table, "one").under(Protocol(fidelity=fidelity))

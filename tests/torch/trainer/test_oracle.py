@@ -281,7 +281,7 @@ def test_only_named_and_suggested(small, tmp_path):
     with pytest.raises(UnknownNameError, match=f"did you mean '{NAME}'"):
         compare(["random-search"], ["trained-smal"], out=tmp_path / "study")
     with pytest.raises(InvalidInputError, match="it has 2 epochs"):
-        tasks.load_task(NAME, 12)
+        tasks.load_task(NAME).under(Protocol(fidelity=12))
     study = run_small(tmp_path / "study", evaluations=2)
     assert study.verify_command == ""
     with pytest.raises(InvalidInputError, match="trained already"):
