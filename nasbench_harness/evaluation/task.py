@@ -203,7 +203,8 @@ def _named_task(name: str) -> Task:
     check_task_name(name)
     whole, _, without = name.partition(MARK)
     table_name, dataset = split_task_name(whole)
-    return _task_of(load_table(table_name).digest, table_name, dataset, without)
+    table = load_table(table_name)
+    return _task_of(table.digest, table.folder, table_name, dataset, without)
 
 
 @cache
@@ -214,8 +215,8 @@ def _registered_task(name: str, cache: Path) -> Task:  # noqa: ARG001 - part of 
 
 
 @cache
-def _task_of(digest: str, table_name: str, dataset: str, without: str) -> Task:  # noqa: ARG001 - part of the key
-    """The task, made once for each content of its table."""
+def _task_of(digest: str, folder: Path | None, table_name: str, dataset: str, without: str) -> Task:  # noqa: ARG001 - parts of the key
+    """The task, made once for each content of its table and each folder."""
     table = load_table(table_name)
     if not without:
         return _task_on(table, dataset)
