@@ -174,7 +174,7 @@ class ScoresInLockstep(DrawsForAll):
 @pytest.mark.parametrize(
     ("strategy", "what"),
     [
-        (asks_for_the_scores, "report of a Task, values of a ScoreView"),
+        (asks_for_the_scores, "scores of a Task, values of a ScoreView"),
         (asks_for_the_table, "column of a Table"),
         (rummages, r"gc.get_objects()"),
         (climbs_the_stack, "sys._getframe()"),
