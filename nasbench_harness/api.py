@@ -233,7 +233,9 @@ def save_baseline(
     """
     entries, names = entries_of(strategies), task_list(tasks)
     rules = Rules(Protocol.from_mapping(protocol, "the arguments"), study_seed)
-    loaded = [load_task(name, rules.protocol.fidelity) for name in names]
+    loaded = [load_task(name) for name in names]
+    for task in loaded:
+        task.under(rules.protocol)  # refuses a fidelity that it lacks
     return [
         save_one_baseline(spec, entry.parameters, loaded, rules, Path(folder), seeds)
         for spec, entry in zip(resolve_all(entries), entries, strict=True)

@@ -12,10 +12,12 @@ import numpy as np
 
 from nasbench_harness.engine.execution import BatchPlan, BatchReport, Rules, execute, make_strategy
 from nasbench_harness.engine.limits import check_limit
+from nasbench_harness.engine.needs import check_needs
 from nasbench_harness.engine.references import Entry, parse_entry, resolve_all, strategy_entry_points
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.ledger import Ledger
-from nasbench_harness.evaluation.task import Task, all_task_names, check_task_name
+from nasbench_harness.evaluation.task import all_task_names, check_task_name
+from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.identity import study_id
 from nasbench_harness.store.locks import Presence, updating
@@ -134,9 +136,10 @@ def plan_study(
     specs = resolve_all(entries_of(strategies))
     loaded = load_tasks(folder, names, rules.protocol)
     for task in loaded:
-        Ledger(task, rules.protocol, rules.study_seed, np.arange(1))
-        problem = task.problem(rules.protocol)
+        Ledger(task.task, rules.protocol, rules.study_seed, np.arange(1))
+        problem = task.problem()
         for spec in specs:
+            check_needs(spec, task)
             make_strategy(spec, problem, task.name, rules, np.arange(1))
     _check_quoted(quoted, loaded)
     record = StudyRecord(
@@ -258,14 +261,14 @@ def _check_labels(report: ReportOptions, labels: list[str]) -> None:
                 raise UnknownNameError("label", label, labels, f"report.{key}")
 
 
-def _check_quoted(quoted: Sequence[Quoted], tasks: Sequence[Task]) -> None:
+def _check_quoted(quoted: Sequence[Quoted], tasks: Sequence[TaskView]) -> None:
     """Every quoted number must have a column to stand in."""
     by_name = {task.name: task for task in tasks}
     for row in quoted:
         if row.task not in by_name:
             raise UnknownNameError("task", row.task, by_name, f"quoted row {row.method}")
         task = by_name[row.task]
-        shown = [view.metric.name for view in (task.report, task.test) if view is not None]
+        shown = [view.metric.name for view in task.scores.values()]
         if row.metric not in shown:
             raise UnknownNameError("metric", row.metric, shown, f"quoted row {row.method}: reports on {row.task}")
 

@@ -130,7 +130,7 @@ class StrategyRegression:
         with _mistakes_fail():
             spec = resolve(_entry(strategy, None, hyperparameters))
             rules = Rules(Protocol.from_mapping(protocol or {}, "protocol"), 0)
-            loaded = load_task(task, rules.protocol.fidelity)
+            loaded = load_task(task)
             benchmark = self._request.getfixturevalue("benchmark")
             speed: Speed = benchmark.pedantic(measure_speed, args=(spec, loaded, rules, num_runs))
         benchmark.extra_info.update(ratio_to_control=speed.ratio, microseconds_per_evaluation=1e6 * speed.evaluation_s)

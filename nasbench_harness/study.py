@@ -19,7 +19,8 @@ from nasbench_harness.engine.replay import ReplaySpec, TraceRows, check_runs
 from nasbench_harness.engine.trace_csv import read_trace, write_trace
 from nasbench_harness.errors import InvalidInputError, RunsFailedError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.evaluation.task import Task, all_task_names, load_task
+from nasbench_harness.evaluation.task import all_task_names, load_task
+from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.store.folder import Block, Damage, StudyFolder, file_name, missing_seeds
 from nasbench_harness.store.identity import identity_of
 from nasbench_harness.store.locks import updating
@@ -67,7 +68,7 @@ class Outstanding:
 class Study:
     """A study on disk: strategies × tasks × seeds under one protocol."""
 
-    def __init__(self, folder: StudyFolder, record: StudyRecord, tasks: Sequence[Task]) -> None:
+    def __init__(self, folder: StudyFolder, record: StudyRecord, tasks: Sequence[TaskView]) -> None:
         self.folder, self.record = folder, record
         self._tasks = list(tasks)
         self._rows: dict[str, TraceRows] = {}  # rows of the traces, by sha256
@@ -91,6 +92,7 @@ class Study:
                     continue
                 picks = runs.final
                 task.oracle.prepare(picks)
+                val, test = task.scores["val"], task.scores.get("test")
                 columns = {
                     "strategy": strategy.label,
                     "task": task.name,
@@ -100,12 +102,12 @@ class Study:
                     "repeats_by_index": runs.repeats[:, 0],
                     "repeats_by_class": runs.repeats[:, 1],
                     "architecture": picks,
-                    task.report.metric.name: task.report.values[picks],
-                    f"{task.report.distance}_{regret_unit(task.report.metric)}": task.report.regret(picks),
+                    val.metric.name: val.values[picks],
+                    f"{val.distance}_{regret_unit(val.metric)}": val.regret(picks),
                 }
-                if task.test is not None:
-                    columns[task.test.metric.name] = task.test.values[picks]
-                    columns[f"test_{task.test.distance}_{regret_unit(task.test.metric)}"] = task.test.regret(picks)
+                if test is not None:
+                    columns[test.metric.name] = test.values[picks]
+                    columns[f"test_{test.distance}_{regret_unit(test.metric)}"] = test.regret(picks)
                 parts.append(pd.DataFrame(columns))
         return pd.concat(parts, ignore_index=True)
 
@@ -195,7 +197,7 @@ class Study:
         chosen_labels = "" if strategies is None else f" --strategies {shlex.quote(','.join(chosen))}"
         command = f"{self.command}; nasbench-harness verify DIR --task {found.name}{chosen_labels}{options.flags()}"
         return prepare(
-            found,
+            found.task,
             np.concatenate(finals),
             mean_observed(losses),
             self.folder,
@@ -216,7 +218,7 @@ class Study:
         if not self.verifiable:
             raise self._nothing_to_verify()
         by_name = {task.name: task for task in self._tasks}
-        check(by_name[self.verifiable[0]], options)
+        check(by_name[self.verifiable[0]].task, options)
 
     def _nothing_to_verify(self) -> InvalidInputError:
         names = ", ".join(task.name for task in self._tasks)
@@ -237,13 +239,13 @@ class Study:
             return ""
         return f"nasbench-harness verify {shlex.quote(str(self.folder.shown))} --task {self.verifiable[0]}"
 
-    def _trainable(self, name: str | None) -> Task:
+    def _trainable(self, name: str | None) -> TaskView:
         """The task to verify: the named one, or the only one that can be trained."""
         by_name = {task.name: task for task in self._tasks}
         if name is not None:
             if name not in by_name:
                 raise UnknownNameError("task", name, by_name, "this study")
-            if not by_name[name].report.has_optimum:
+            if not by_name[name].scores["val"].has_optimum:
                 raise InvalidInputError(f"task {name} is trained already, there is no table's answer to verify")
             return by_name[name]
         if not self.verifiable:
@@ -282,7 +284,7 @@ class Study:
                 kept = [block for block in blocks if block not in stale]
                 ranges = self._missing_ranges(kept, entrant, task)
                 found.num_done += len(self._seeds(entrant, task)) - _count(ranges)
-                found.batches += plan_batches(spec, task, ranges, self.record.protocol)
+                found.batches += plan_batches(spec, task.task, ranges, self.record.protocol)
         if found.damaged:
             found.notices.append(_described(self.folder, found.damaged) + " damaged/; their seeds run again")
         return found
@@ -392,10 +394,10 @@ class Study:
             damaged += torn
             seeds = trace.seeds(covered.name)
             # Whether every run reaches its budget is found by running it, also those outside the study's seeds.
-            for plan in plan_batches(spec, covered, missing_seeds(blocks, max(seeds) + 1, seeds), record.protocol):
-                run_seeds(spec, covered, rules, plan.run_seeds)
+            for plan in plan_batches(spec, covered.task, missing_seeds(blocks, max(seeds) + 1, seeds), record.protocol):
+                run_seeds(spec, covered.task, rules, plan.run_seeds)
             inside = [seed for seed in seeds if seed < record.num_seeds]
-            plans += plan_batches(spec, covered, missing_seeds(blocks, record.num_seeds, inside), record.protocol)
+            plans += plan_batches(spec, covered.task, missing_seeds(blocks, record.num_seeds, inside), record.protocol)
         self._rows[entry.sha256] = trace
         with updating(self.folder.path):
             remove_abandoned(self.folder.path)
@@ -495,7 +497,7 @@ class Study:
         """Strategies, then traces: what reports compare, in their order."""
         return (*self.record.strategies, *self._traces)
 
-    def _tasks_of(self, entrant: StrategyRecord | TraceRecord) -> list[Task]:
+    def _tasks_of(self, entrant: StrategyRecord | TraceRecord) -> list[TaskView]:
         return [task for task in self._tasks if isinstance(entrant, StrategyRecord) or task.name in entrant.tasks]
 
     def _trace(self, record: TraceRecord) -> TraceRows:
@@ -503,34 +505,34 @@ class Study:
             self._rows[record.sha256] = TraceRows.read(self.folder.trace_path(record.sha256), record)
         return self._rows[record.sha256]
 
-    def _seeds(self, entrant: StrategyRecord | TraceRecord, task: Task) -> Sequence[int]:
+    def _seeds(self, entrant: StrategyRecord | TraceRecord, task: TaskView) -> Sequence[int]:
         """Seeds of the study's runs: a trace has only its own."""
         if isinstance(entrant, StrategyRecord):
             return range(self.record.num_seeds)
         return [seed for seed in self._trace(entrant).seeds(task.name) if seed < self.record.num_seeds]
 
     def _missing_ranges(
-        self, blocks: Iterable[Block], entrant: StrategyRecord | TraceRecord, task: Task
+        self, blocks: Iterable[Block], entrant: StrategyRecord | TraceRecord, task: TaskView
     ) -> list[tuple[int, int]]:
         return missing_seeds(blocks, self.record.num_seeds, self._seeds(entrant, task))
 
-    def _blocks(self, entrant: StrategyRecord | TraceRecord, task: Task) -> list[Block]:
+    def _blocks(self, entrant: StrategyRecord | TraceRecord, task: TaskView) -> list[Block]:
         return self.folder.blocks(self._identity(entrant, task))
 
-    def _identity(self, entrant: StrategyRecord | TraceRecord, task: Task) -> dict[str, Any]:
+    def _identity(self, entrant: StrategyRecord | TraceRecord, task: TaskView) -> dict[str, Any]:
         record = self.record
         return identity_of(
             entrant.reference, entrant.parameters, task.name, task.table.digest, record.protocol, record.study_seed
         )
 
-    def _read(self, position: int, task: Task) -> Any:
+    def _read(self, position: int, task: TaskView) -> Any:
         """Runs of a strategy or trace on a task; None where a trace does not cover it."""
         from nasbench_harness.report.runs import read_runs
 
         entrant = self._entrants[position]
         if task not in self._tasks_of(entrant):
             return None
-        return read_runs(self._blocks(entrant, task), task, self.record.protocol, np.array(self._seeds(entrant, task)))
+        return read_runs(self._blocks(entrant, task), task, np.array(self._seeds(entrant, task)))
 
 
 def open_study(path: str | Path) -> Study:
@@ -547,8 +549,8 @@ def open_study(path: str | Path) -> Study:
     return Study(folder, record, load_tasks(folder, record.tasks, record.protocol))
 
 
-def load_tasks(folder: StudyFolder, names: Sequence[str], protocol: Protocol) -> list[Task]:
-    """The tasks of a study, whose tables must be those that its stored runs were made with.
+def load_tasks(folder: StudyFolder, names: Sequence[str], protocol: Protocol) -> list[TaskView]:
+    """The tasks of a study under its protocol; their tables must be those that its stored runs were made with.
 
     Raises:
         UnknownNameError: There is no such task.
@@ -560,7 +562,7 @@ def load_tasks(folder: StudyFolder, names: Sequence[str], protocol: Protocol) ->
     tasks = []
     for name in names:
         try:
-            tasks.append(load_task(name, protocol.fidelity))
+            tasks.append(load_task(name).under(protocol))
         except InvalidInputError:  # perhaps it is another table, which lacks what the study needs
             whole = name.partition("@")[0]
             if whole in task_names():
@@ -596,8 +598,8 @@ def canonical_command(record: StudyRecord) -> str:
     return " ".join([*parts, *rule_flags(record, PAPER_SEEDS if is_paper else DEFAULT_SEEDS)])
 
 
-def _can_be_verified(task: Task) -> bool:
+def _can_be_verified(task: TaskView) -> bool:
     """Whether its answers come from a table and its architectures can be trained."""
     from nasbench_harness.verification.trainable import can_be_trained
 
-    return task.report.has_optimum and can_be_trained(task)
+    return task.scores["val"].has_optimum and can_be_trained(task.task)

@@ -9,6 +9,7 @@ import threading
 import time
 from typing import Any
 
+_SETTINGS = "NASBENCH_HARNESS_"  # begins the names of this package's environment variables
 _IDLE_S = 20  # workers that wait so long for another call end
 _CHECK_S = 0.5  # how often a worker looks for its parent
 _pools: list[Any] = []  # the pool that was made last
@@ -17,15 +18,17 @@ _pools: list[Any] = []  # the pool that was made last
 def worker_pool(num_workers: int) -> Any:
     """The process pool of this process (a loky executor), with this many workers.
 
-    Workers are reused by the next call. They import from the same folders as this process and ignore Ctrl-C, which
-    this process handles for them. Each one ends by itself within a second when this process dies in any way.
+    Workers are reused by the next call. They import from the same folders as this process, have its settings, and
+    ignore Ctrl-C, which this process handles for them. Each one ends by itself within a second when this process dies
+    in any way.
 
     Args:
         num_workers: Number of worker processes.
     """
     from loky import get_reusable_executor
 
-    arguments = (os.getpid(), list(sys.path))
+    settings = {name: value for name, value in os.environ.items() if name.startswith(_SETTINGS)}
+    arguments = (os.getpid(), list(sys.path), settings)
     pool = get_reusable_executor(num_workers, timeout=_IDLE_S, initializer=_prepare, initargs=arguments)
     _pools[:] = [pool]
     return pool
@@ -37,10 +40,11 @@ def stop_workers() -> None:
         _pools.pop().shutdown(wait=True, kill_workers=True)
 
 
-def _prepare(parent: int, path: list[str]) -> None:
+def _prepare(parent: int, path: list[str], settings: dict[str, str]) -> None:
     """Runs first in every worker."""
     # Workers that were started from another folder would not find the user's modules.
     sys.path[:] = path
+    os.environ.update(settings)  # e.g. the folder of the tables, which may have changed since loky started
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if os.name == "posix":
         threading.Thread(target=_end_with, args=(parent,), name="parent watch", daemon=True).start()

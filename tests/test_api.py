@@ -123,7 +123,7 @@ def test_unknown_task_of_a_study(study):
 
 def test_load_task_gives_the_anchors_of_the_table():
     task = load_task("nb201-cifar100")
-    assert task.space.to_key(task.report.optimum) == "333133"
+    assert task.space.to_key(task.scores["val"].optimum) == "333133"
 
 
 def test_every_generated_file_of_a_report_goes_when_the_next_report_does_not_write_it(study, tmp_path):

@@ -10,7 +10,8 @@ from nasbench_harness import compare, load_task
 from nasbench_harness.engine.execution import Rules, run_seeds
 from nasbench_harness.engine.references import Entry, resolve
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.regression.traces import final_picks, trace_hash
+from nasbench_harness.evaluation.task import Trained
+from nasbench_harness.regression.traces import run_choices, trace_hash
 from nasbench_harness.tables.importing.build import import_table
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
@@ -21,7 +22,7 @@ SPEC = (
     + "".join(f"d{index} = [0, 1, 2, 3]\n" for index in range(4))
     + '[datasets.one]\ntitle = "One"\n'
     + METRIC.format("val_accuracy", 'prefix = "v"', "%", "maximize", "search")
-    + METRIC.format("test_accuracy", 'columns = "test"', "%", "maximize", "report")
+    + METRIC.format("test_accuracy", 'columns = "test"', "%", "maximize", "test")
     + METRIC.format("train_cost_s", 'prefix = "s"', "s", "minimize", "cost")
 )
 
@@ -58,9 +59,9 @@ def test_test_accuracy_stands_beside_and_validation_alone_chooses(imported, tmp_
 
 def test_a_harness_that_leaks_test_accuracy_is_caught(imported, tmp_path):
     """The counter-example: with test in place of validation on the search side, what holds above is wrong."""
-    task = load_task("mine-one", 10)
-    leaky = type(task.oracle)([task.table.column("one", "test_accuracy")], None)
-    spec, rules = resolve(Entry("random-search")), Rules(Protocol(30), 0)
+    task = load_task("mine-one")
+    leaky = type(task.under(Protocol(30, fidelity=10)).oracle)([task.table.column("one", "test_accuracy")], None)
+    spec, rules = resolve(Entry("random-search")), Rules(Protocol(30, fidelity=10), 0)
     honest = run_seeds(spec, task, rules, np.arange(20)).trace.columns()
     leaking = run_seeds(spec, _with_oracle(task, leaky), rules, np.arange(20)).trace.columns()
 
@@ -68,17 +69,17 @@ def test_a_harness_that_leaks_test_accuracy_is_caught(imported, tmp_path):
         best = columns["value_val_accuracy"].argmax(axis=0)
         return columns["architecture"][best, np.arange(20)]
 
-    assert (task.report.regret(choices(honest)) < task.test.regret(choices(honest))).all()
-    assert not (task.report.regret(choices(leaking)) < task.test.regret(choices(leaking))).any()
+    assert (task.scores["val"].regret(choices(honest)) < task.scores["test"].regret(choices(honest))).all()
+    assert not (task.scores["val"].regret(choices(leaking)) < task.scores["test"].regret(choices(leaking))).any()
     # A baseline's trace sees it too: it holds what runs return.
-    hashes = {trace_hash(columns, final_picks(columns, task, rules.protocol)) for columns in (honest, leaking)}
+    hashes = {trace_hash(columns, run_choices(columns, task, rules)) for columns in (honest, leaking)}
     assert len(hashes) == 2
 
 
 def _with_oracle(task, oracle):
     from dataclasses import replace
 
-    return replace(task, oracle=oracle)
+    return replace(task, trained=Trained(oracle, task.scores))
 
 
 def test_several_fidelities_must_be_named_and_seconds_are_those_of_the_fidelity(imported, tmp_path, cli):

@@ -61,14 +61,15 @@ def progress_bar(plan: Plan) -> Iterator[Callable[[BatchReport], None]]:
 @contextmanager
 def _learning(plan: Plan, say: Callable[[str, int], None]) -> Iterator[None]:
     """Have oracles that learn answers on demand tell how many they have learned; only those of this process can."""
-    tasks = {batch.task.name: batch.task for batch in plan.batches} if plan.jobs == 1 else {}
-    for name, task in tasks.items():
-        task.oracle.on_learned = partial(say, name)
+    tasks = {batch.task for batch in plan.batches} if plan.jobs == 1 else set()
+    oracles = {task.name: task.trained.oracle for task in tasks if task.trained is not None}
+    for name, oracle in oracles.items():
+        oracle.on_learned = partial(say, name)
     try:
         yield
     finally:
-        for task in tasks.values():
-            task.oracle.on_learned = None
+        for oracle in oracles.values():
+            oracle.on_learned = None
 
 
 @contextmanager

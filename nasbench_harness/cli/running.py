@@ -121,7 +121,8 @@ def _forecasts(plan: Plan, evaluations: int | None) -> Iterator[str]:
     num_runs: dict[str, int] = {}
     for batch in plan.batches:
         num_runs[batch.task.name] = num_runs.get(batch.task.name, 0) + len(batch.run_seeds)
-    for name, oracle in {batch.task.name: batch.task.oracle for batch in plan.batches}.items():
+    trained = {batch.task.name: batch.task.trained for batch in plan.batches if batch.task.trained is not None}
+    for name, (oracle, _) in trained.items():
         forecast = oracle.forecast(None if evaluations is None else num_runs[name] * evaluations)
         if forecast:
             yield f"{name} {forecast}"

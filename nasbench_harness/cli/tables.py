@@ -59,17 +59,17 @@ def table_info(name: str, as_json: bool) -> None:
     has_scores = any(has_shipped_scores(entry.space) for entry in table.datasets.values())
     rows: dict[str, Any] = {}
     for dataset, entry in table.datasets.items():
-        task = make_task(table, dataset, entry.fidelities[-1] if entry.fidelities else None)
-        best = task.report.optimum
+        task = make_task(table, dataset)
+        val = task.scores["val"]
         rows[task.name] = {
             "title": entry.title,
             "space": entry.space.name,
             "architectures": entry.space.num_architectures,
-            "evaluated": int(task.report.exists.sum()),
+            "evaluated": int(val.exists.sum()),
             "fidelities": list(entry.fidelities),
-            "optimum": round(float(task.report.values[best]), 6),
-            "optimum_architecture": entry.space.to_string(best),
-            "optimum_key": entry.space.to_key(best),
+            "optimum": round(val.best_value, 6),
+            "optimum_architecture": entry.space.to_string(val.optimum),
+            "optimum_key": entry.space.to_key(val.optimum),
             "note": entry.space.note,
             "metrics": [
                 {**vars(column.metric), "shape": list(column.values.shape)} for column in entry.columns.values()

@@ -20,22 +20,24 @@ from nasbench_harness.arrays import Ints
 from nasbench_harness.engine.lifting import LiftedGenerators
 from nasbench_harness.engine.limits import check_limit
 from nasbench_harness.engine.loop import Batch, StrategyFailed, play, run_batch
+from nasbench_harness.engine.needs import check_needs
 from nasbench_harness.engine.references import Spec
-from nasbench_harness.engine.replay import ReplaySpec
-from nasbench_harness.engine.strategy import Needs, Strategy
+from nasbench_harness.engine.replay import ReplaySpec, TraceRows
+from nasbench_harness.engine.strategy import Strategy
 from nasbench_harness.engine.streams import RunStreams, stream_keys
 from nasbench_harness.engine.tiles import Tiles
 from nasbench_harness.engine.trace import joined_rows
-from nasbench_harness.errors import HarnessError, InvalidInputError, StrategyError
+from nasbench_harness.errors import HarnessError, StrategyError
 from nasbench_harness.evaluation.hashing import Words
 from nasbench_harness.evaluation.ledger import expected_evaluations, visit_type
 from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
-from nasbench_harness.evaluation.task import Task
+from nasbench_harness.evaluation.task import Task, open_task
 from nasbench_harness.store.blocks import CELL, write_block
 from nasbench_harness.store.folder import StudyFolder, seed_ranges
 from nasbench_harness.store.identity import git_state, identity_of, run_id, versions
+from nasbench_harness.store.record import TraceRecord
 from nasbench_harness.untrusted import below
 from nasbench_harness.workers import stop_workers, worker_pool
 
@@ -70,6 +72,43 @@ class BatchPlan:
 
 
 @dataclass(frozen=True)
+class SentPlan:
+    """A plan on its way to a worker, which opens the task and reads a trace's rows itself.
+
+    It holds no array of a table, no value that runs are scored by, and no path of this machine.
+
+    Attributes:
+        strategy: The strategy, or the record of a trace whose rows lie in the study's folder.
+        task: Name of the task.
+        digest: Digest of its table.
+        blocks: See BatchPlan.
+    """
+
+    strategy: Spec | TraceRecord
+    task: str
+    digest: str
+    blocks: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, plan: BatchPlan) -> SentPlan:
+        """The plan, ready to be sent."""
+        spec = plan.spec
+        strategy = spec.trace.record(spec.label) if isinstance(spec, ReplaySpec) else spec
+        return cls(strategy, plan.task.name, plan.task.table.digest, plan.blocks)
+
+    def opened(self, study: StudyFolder) -> BatchPlan:
+        """The plan where it has arrived.
+
+        Raises:
+            HarnessError: The task is not here, its table differs from the study's, or the trace is missing.
+        """
+        spec = self.strategy
+        if isinstance(spec, TraceRecord):
+            spec = ReplaySpec.of(spec, TraceRows.read(study.trace_path(spec.sha256), spec))
+        return BatchPlan(spec, open_task(self.task, self.digest), self.blocks)
+
+
+@dataclass(frozen=True)
 class BatchReport:
     """What became of a batch.
 
@@ -101,14 +140,13 @@ def make_strategy(spec: Spec, problem: Problem, task: str, rules: Rules, run_see
     """Build a strategy for these runs: a lockstep class as it is or in tiles, a generator function lifted.
 
     Raises:
-        InvalidInputError: The task lacks what the strategy needs, or a hyperparameter has no sensible value.
+        InvalidInputError: A hyperparameter has no sensible value.
     """
     if isinstance(spec, ReplaySpec):
         return spec.make(task, run_seeds)
     keys = stream_keys(rules.study_seed, spec.reference, task, run_seeds)
     if spec.is_generator:
         return LiftedGenerators(problem, keys, spec.target, dict(spec.parameters))
-    check_needs(spec, problem)
 
     def make(tile_keys: Words) -> Strategy:
         view = problem if tile is None else problem.of_group()
@@ -119,31 +157,15 @@ def make_strategy(spec: Spec, problem: Problem, task: str, rules: Rules, run_see
     return make(keys) if tile is None else Tiles(make, tile, keys, run_seeds)
 
 
-def check_needs(spec: Spec, problem: Problem) -> None:
-    """Refuse a strategy where a problem cannot give what it declares to need.
-
-    Raises:
-        InvalidInputError: Names what is missing.
-    """
-    needs: Needs = spec.target.needs  # type: ignore[attr-defined]  # as above
-    if needs.num_objectives > len(problem.objectives):
-        raise InvalidInputError(
-            f"strategy {spec.label} needs {needs.num_objectives} objectives, the task has {len(problem.objectives)}"
-        )
-    for need in ("fidelities", "sources", "torch", "training_data"):
-        if getattr(needs, need):
-            raise InvalidInputError(
-                f"strategy {spec.label} needs {need.replace('_', ' ')}, which the task does not offer"
-            )
-
-
 def run_seeds(spec: Spec, task: Task, rules: Rules, seeds: Ints) -> Batch:
     """Run these seeds of a strategy on a task and return their trace; nothing is stored.
 
     Raises:
         StrategyError: The strategy broke its contract; its other exceptions are raised as they are.
     """
-    problem = task.problem(rules.protocol)
+    view = task.under(rules.protocol)
+    check_needs(spec, view)
+    problem = view.problem()
     make = partial(make_strategy, spec, problem, task.name, rules, seeds)
     with _prints_to_stderr():
         return run_batch(make, task, rules.protocol, rules.study_seed, seeds)
@@ -179,7 +201,9 @@ def run_parts(spec: Spec, task: Task, rules: Rules, seeds: Ints, run_timeout: fl
         seeds: Seed of each run, shape (num_runs,).
         run_timeout: Real seconds that the strategy may use for one run; None: any number.
     """
-    problem = task.problem(rules.protocol)
+    view = task.under(rules.protocol)
+    check_needs(spec, view)
+    problem = view.problem()
     try:
         with _prints_to_stderr():
             strategy = make_strategy(spec, problem, task.name, rules, seeds)
@@ -251,16 +275,18 @@ def execute(
     git = git_state()
     if run_timeout is not None:
         check_limit(run_timeout)
-    run = partial(_run_and_store, rules=rules, folder=folder.absolute(), git=git, run_timeout=run_timeout)
+    where = folder.absolute()
     if jobs == 1 or len(plans) <= 1:
-        yield from map(run, plans)
+        run_here = partial(_run_and_store, rules=rules, folder=where, git=git, run_timeout=run_timeout)
+        yield from map(run_here, plans)
         return
-    yield from _execute_in_workers(plans, run, partial(_lost, rules=rules, folder=folder.absolute()), jobs)
+    run = partial(_run_sent, rules=rules, folder=where, git=git, run_timeout=run_timeout)
+    yield from _execute_in_workers(plans, run, partial(_lost, rules=rules, folder=where), jobs)
 
 
 def _execute_in_workers(
     plans: Sequence[BatchPlan],
-    run: Callable[[BatchPlan], BatchReport],
+    run: Callable[[SentPlan], BatchReport],
     lost: Callable[[BatchPlan, Mapping[int, Exception]], BatchReport],
     jobs: int,
 ) -> Iterator[BatchReport]:
@@ -275,7 +301,7 @@ def _execute_in_workers(
 
     def submit(plan: BatchPlan, num_workers: int) -> Future[BatchReport]:
         try:
-            submitted: Future[BatchReport] = worker_pool(num_workers).submit(run, plan)
+            submitted: Future[BatchReport] = worker_pool(num_workers).submit(run, SentPlan.of(plan))
             return submitted
         except BrokenProcessPool as error:  # a worker died this moment
             broken: Future[BatchReport] = Future()
@@ -310,14 +336,24 @@ def _execute_in_workers(
                 finished, _ = wait(pending)
             for future in sorted(finished, key=pending.__getitem__):
                 position = pending.pop(future)
-                is_broken = isinstance(future.exception(), BrokenProcessPool)
-                done[position] = run_alone(plans[position]) if is_broken else future.result()
+                error, plan = future.exception(), plans[position]
+                if isinstance(error, BrokenProcessPool):
+                    done[position] = run_alone(plan)
+                elif isinstance(error, HarnessError):  # the worker could not open the plan
+                    done[position] = lost(plan, dict.fromkeys(plan.run_seeds.tolist(), error))
+                else:
+                    done[position] = future.result()
             while next_report in done:
                 yield done.pop(next_report)
                 next_report += 1
     except BaseException:
         stop_workers()
         raise
+
+
+def _run_sent(sent: SentPlan, rules: Rules, folder: Path, git: str, run_timeout: float | None) -> BatchReport:
+    """Open and run a plan in a worker."""
+    return _run_and_store(sent.opened(StudyFolder(folder)), rules, folder, git, run_timeout)
 
 
 def _run_and_store(plan: BatchPlan, rules: Rules, folder: Path, git: str, run_timeout: float | None) -> BatchReport:

@@ -113,7 +113,7 @@ class _Loop:
     ) -> None:
         self.strategy, self.task, self.ledger = strategy, task, ledger
         self.num_runs = len(ledger.counted)
-        self.value_names = [f"value_{objective.metric.name}" for objective in task.objectives]
+        self.value_names = [f"value_{objective.metric.name}" for objective in task.under(protocol).objectives]
         self.trace = Trace(self.num_runs, self.value_names, expected_evaluations(task, protocol))
         self.tickets = np.zeros(self.num_runs, dtype=np.int64)
         self.no_fidelity = np.zeros(self.num_runs, dtype=np.int64)

@@ -23,7 +23,7 @@ import numpy as np
 from nasbench_harness.arrays import AnyArray, Ints
 from nasbench_harness.engine.replay import RunRows, TraceRows
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
-from nasbench_harness.evaluation.task import Task
+from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.untrusted import bounded_lines, one_line, refuse_special_file
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class _Cells:
         return values
 
 
-def read_trace(path: Path, tasks: Mapping[str, Task], task: str | None = None) -> tuple[TraceRows, list[str]]:
+def read_trace(path: Path, tasks: Mapping[str, TaskView], task: str | None = None) -> tuple[TraceRows, list[str]]:
     """Read a trace; returns its rows and lines that the user should read.
 
     Args:
@@ -80,7 +80,7 @@ def read_trace(path: Path, tasks: Mapping[str, Task], task: str | None = None) -
     return TraceRows(runs, str(path)), [f"columns that are not read: {', '.join(unread)}"] if unread else []
 
 
-def write_trace(tasks: Mapping[str, Task], trace: TraceRows) -> str:
+def write_trace(tasks: Mapping[str, TaskView], trace: TraceRows) -> str:
     """The CSV of a trace, which ``read_trace`` reads back as the same rows."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -151,7 +151,7 @@ def _check_columns(cells: _Cells) -> str:
     return names[0]
 
 
-def _rows_by_task(cells: _Cells, tasks: Mapping[str, Task], task: str | None) -> dict[str, list[int]]:
+def _rows_by_task(cells: _Cells, tasks: Mapping[str, TaskView], task: str | None) -> dict[str, list[int]]:
     everything = range(len(cells.lines))
     if "task" not in cells.columns:
         if task is None and len(tasks) > 1:
@@ -174,7 +174,7 @@ def _rows_by_task(cells: _Cells, tasks: Mapping[str, Task], task: str | None) ->
     return rows
 
 
-def _runs(cells: _Cells, name: str, rows: list[int], task: Task) -> RunRows:
+def _runs(cells: _Cells, name: str, rows: list[int], task: TaskView) -> RunRows:
     seeds = np.array(cells.parse("seed", rows, _whole_number), dtype=np.int64)
     order: Ints = np.arange(len(rows))
     if "step" in cells.columns:
@@ -205,7 +205,7 @@ def _check_steps(cells: _Cells, rows: list[int], order: Ints, seeds: AnyArray, s
         )
 
 
-def _architecture_reader(task: Task, name: str) -> Callable[[str], int]:
+def _architecture_reader(task: TaskView, name: str) -> Callable[[str], int]:
     readers: dict[str, Callable[[str], int]] = {
         "architecture": task.space.from_string,
         "key": task.space.from_key,
@@ -223,7 +223,7 @@ def _architecture_reader(task: Task, name: str) -> Callable[[str], int]:
     return read
 
 
-def _fidelity_reader(task: Task) -> Callable[[str], int]:
+def _fidelity_reader(task: TaskView) -> Callable[[str], int]:
     def read(text: str) -> int:
         if text and _whole_number(text) != task.fidelity:
             searched = (

@@ -56,15 +56,17 @@ class Ledger:
 
     def __init__(self, task: Task, protocol: Protocol, study_seed: int, run_seeds: Ints) -> None:
         num_runs, num_architectures = len(run_seeds), task.space.num_architectures
-        self._task, self._protocol = task, protocol
-        self.num_objectives = len(task.objectives)
+        self._protocol = protocol
+        view = task.under(protocol)
+        self._oracle, self._objectives = view.oracle, view.objectives
+        self.num_objectives = len(view.objectives)
         self._seconds = protocol.simulated_seconds
         if self._seconds is not None and not task.has_cost:
             raise InvalidInputError(
                 f"task {task.name} has no training times: a budget of simulated_seconds needs them; "
                 "leave the task out or use evaluations"
             )
-        self._noise = Noise(protocol, task.oracle, num_architectures, study_seed, run_seeds)
+        self._noise = Noise(protocol, view.oracle, num_architectures, study_seed, run_seeds)
         self._visits = np.zeros(num_runs * num_architectures, dtype=visit_type(protocol))
         self._first_slot = np.arange(num_runs) * num_architectures
         self._no_fidelity = np.zeros(num_runs, dtype=np.int64)
@@ -107,7 +109,7 @@ class Ledger:
         replicates = self._noise.replicates(architectures, trainings)
         # Runs that start nothing ask what another one asks, so that an oracle which trains has nothing more to do.
         asked = architectures if started.all() else np.where(started, architectures, architectures[started.argmax()])
-        values, cost_s, status = self._task.oracle.evaluate(asked, self._no_fidelity, replicates)
+        values, cost_s, status = self._oracle.evaluate(asked, self._no_fidelity, replicates)
         losses = self._losses(values)
         charged = started
         if not charges_all:
@@ -179,10 +181,10 @@ class Ledger:
         return answering, slots
 
     def _losses(self, values: Floats) -> Floats:
-        if len(self._task.objectives) == 1:
-            return self._task.objectives[0].loss(values) + 0.0  # a copy: the caller may overwrite it
+        if len(self._objectives) == 1:
+            return self._objectives[0].loss(values) + 0.0  # a copy: the caller may overwrite it
         losses = np.empty_like(values)
-        for position, objective in enumerate(self._task.objectives):
+        for position, objective in enumerate(self._objectives):
             losses[:, position] = objective.loss(values[:, position])
         return losses
 
@@ -203,5 +205,5 @@ def expected_evaluations(task: Task, protocol: Protocol) -> int:
     """About how many evaluations a run will have; exact where only evaluations are bounded."""
     bounds = [] if protocol.evaluations is None else [protocol.evaluations]
     if protocol.simulated_seconds is not None and task.has_cost:
-        bounds.append(math.ceil(protocol.simulated_seconds / task.typical_cost_s) + 1)
+        bounds.append(math.ceil(protocol.simulated_seconds / task.under(protocol).typical_cost_s) + 1)
     return min(bounds)

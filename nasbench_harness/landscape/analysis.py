@@ -11,7 +11,8 @@ import numpy as np
 from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.grid import Means, exact_means
-from nasbench_harness.evaluation.task import Task, scored_fidelity
+from nasbench_harness.evaluation.scores import scored_fidelity
+from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.landscape.agreement import ReplicateNoise, best_tenth, replicate_noise, spearman
 from nasbench_harness.landscape.choices import Quality, Shrinking, Values, quality_by_choice, shrink
 from nasbench_harness.landscape.effects import Effects, effects_of_decisions
@@ -71,7 +72,7 @@ class Landscape:
         notes: Parts that are not there, each with the reason.
     """
 
-    task: Task
+    task: TaskView
     values: Floats
     exists: Bools
     whole: Quality
@@ -89,7 +90,7 @@ class Landscape:
     notes: tuple[str, ...] = field(default=())
 
 
-def landscape_of(task: Task, seed: int = 0) -> Landscape:
+def landscape_of(task: TaskView, seed: int = 0) -> Landscape:
     """Analyze the search space of a task.
 
     Args:
@@ -133,7 +134,7 @@ def landscape_of(task: Task, seed: int = 0) -> Landscape:
     )
 
 
-def _agreements(task: Task, means: Means, quality: Floats) -> list[Agreement]:
+def _agreements(task: TaskView, means: Means, quality: Floats) -> list[Agreement]:
     top = best_tenth(quality)
     best = quality[means.exists].max()
     found = []
@@ -160,8 +161,8 @@ def _agreements(task: Task, means: Means, quality: Floats) -> list[Agreement]:
     for position in _spread(own.fidelities, column):
         if own.fidelities[position] != task.fidelity:
             compare(f"epoch {own.fidelities[position]}", "fidelity", column, position)
-    if task.test is not None:
-        sealed = own.columns[task.test.metric.name]
+    if "test" in task.scores:
+        sealed = own.columns[task.scores["test"].metric.name]
         compare(sealed.metric.name, "test", sealed, scored_fidelity(sealed))
     for column in own.columns.values():
         if column.metric.free:
@@ -195,7 +196,7 @@ def _choices(space: SearchSpace) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(map(str, range(count))) for count in space.num_choices)
 
 
-def _notes(task: Task, noise: ReplicateNoise | None, effects: Effects | None, can_shrink: bool) -> list[str]:
+def _notes(task: TaskView, noise: ReplicateNoise | None, effects: Effects | None, can_shrink: bool) -> list[str]:
     notes = []
     if noise is None:
         notes.append("noise of replicates: the table has one value for each architecture")

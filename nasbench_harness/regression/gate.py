@@ -192,9 +192,10 @@ class _Candidate:
                 f"{subject.path} has no baseline for {task}, only for {', '.join(baseline.tasks)}: save it again"
             )
         self.subject, self.old = subject, baseline.tasks[task]
-        self.task = load_task(task, saved.fidelity)
+        self.task = load_task(task)
+        self.task.under(saved)  # refuses a fidelity that the table lacks
         self.rules = Rules(saved, baseline.study_seed)
-        metric = self.task.report.metric
+        metric = self.task.scores["val"].metric
         if (self.old.table, self.old.metric) != (self.task.table.digest, metric.name):
             raise InvalidInputError(
                 f"{subject.path} was saved on another table of {task} (digest {self.old.table[:8]}, now "

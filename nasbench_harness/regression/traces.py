@@ -11,34 +11,11 @@ from nasbench_harness.arrays import AnyArray, Ints
 from nasbench_harness.engine.execution import Rules, plan_batches, run_seeds
 from nasbench_harness.engine.references import Spec
 from nasbench_harness.errors import StrategyError
-from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.choice import final_choices, rows_of
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
 
 TRACE_SEEDS = 100
-
-
-def final_picks(columns: Mapping[str, AnyArray], task: Task, protocol: Protocol) -> Ints:
-    """What each run of a batch returned, −1 where nothing; shape (num_runs,).
-
-    Args:
-        columns: Of its trace, shape (num_rows, num_runs).
-        task: The task.
-        protocol: Its ``selection`` decides whether recommendations count.
-    """
-    status, runs = columns["status"], np.arange(columns["status"].shape[1])
-    if not len(status):
-        return np.full(len(runs), -1)
-    has_value = (status == Status.OK) | (status == Status.DUPLICATE)
-    objective = task.objectives[0]
-    losses = np.where(has_value, objective.loss(columns[f"value_{objective.metric.name}"]), np.inf)
-    first_best = losses.argmin(axis=0)
-    picks: Ints = np.where(has_value.any(axis=0), columns["architecture"][first_best, runs], -1).astype(np.int64)
-    if "recommended" in columns and protocol.selection == "own":
-        last = len(status) - 1 - (status != Status.NONE)[::-1].argmax(axis=0)
-        recommended = columns["recommended"][last, runs]
-        picks = np.where(recommended >= 0, recommended, picks)
-    return picks
 
 
 def trace_hash(columns: Mapping[str, AnyArray], picks: Ints) -> str:
@@ -61,26 +38,40 @@ def trace_hash(columns: Mapping[str, AnyArray], picks: Ints) -> str:
     return digest.hexdigest()
 
 
+def run_choices(columns: Mapping[str, AnyArray], task: Task, rules: Rules) -> Ints:
+    """What each run of a batch returned, −1 if nothing; shape (num_runs,).
+
+    Args:
+        columns: Of its trace, shape (num_rows, num_runs).
+        task: The task.
+        rules: Protocol and study seed.
+    """
+    by_run = {name: column.T for name, column in columns.items()}
+    return final_choices(rows_of(by_run, task.under(rules.protocol)))
+
+
 def _run(spec: Spec, task: Task, rules: Rules, seeds: Ints) -> tuple[dict[str, AnyArray], Ints]:
     """Trace and picks of a batch."""
     columns = run_seeds(spec, task, rules, seeds).trace.columns()
-    picks = final_picks(columns, task, rules.protocol)
+    picks = run_choices(columns, task, rules)
     if (picks < 0).any():
         num_empty = int((picks < 0).sum())
         raise StrategyError(f"{spec.label} on {task.name}: {num_empty} of {len(seeds)} runs returned nothing")
-    task.oracle.prepare(picks)
+    task.under(rules.protocol).oracle.prepare(picks)
     return columns, picks
 
 
 def traced(spec: Spec, task: Task, rules: Rules) -> tuple[str, Ints]:
     """Hash of the first runs, and their final regrets as grid codes."""
     columns, picks = _run(spec, task, rules, np.arange(TRACE_SEEDS))
-    return trace_hash(columns, picks), task.report.regret_codes(picks)
+    return trace_hash(columns, picks), task.scores["val"].regret_codes(picks)
 
 
 def regret_codes(spec: Spec, task: Task, rules: Rules, first: int, end: int) -> Ints:
     """Final regrets of the seeds first … end − 1 as grid codes, run in batches of bounded memory."""
-    parts = [task.report.regret_codes(_run(spec, task, rules, s)[1]) for s in _batches(spec, task, rules, first, end)]
+    parts = [
+        task.scores["val"].regret_codes(_run(spec, task, rules, s)[1]) for s in _batches(spec, task, rules, first, end)
+    ]
     return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
 
 

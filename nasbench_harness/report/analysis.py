@@ -12,7 +12,8 @@ from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.errors import StoreError, UnknownNameError
 from nasbench_harness.evaluation.grid import exact_means
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.evaluation.task import ReportView, Task
+from nasbench_harness.evaluation.scores import ScoreView
+from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.report.comparison import MIN_RUNS, Comparison, compare_column, over_the_study
 from nasbench_harness.report.curves import Curve, curves
 from nasbench_harness.report.runs import Runs
@@ -111,7 +112,7 @@ class TaskAnalysis:
         test_sampling: The same of the test metric; None also where the table has no test.
     """
 
-    task: Task
+    task: TaskView
     results: tuple[StrategyResult, ...]
     comparison: Comparison
     test_comparison: Comparison | None
@@ -156,8 +157,8 @@ class Analysis:
 
 def analyze(
     labels: Sequence[str],
-    tasks: Sequence[Task],
-    read: Callable[[int, Task], Runs | None],
+    tasks: Sequence[TaskView],
+    read: Callable[[int, TaskView], Runs | None],
     protocol: Protocol,
     study_seed: int,
     num_seeds: int,
@@ -241,22 +242,23 @@ def _key(name: str) -> int:
 
 
 def _analyze_task(
-    task: Task,
+    task: TaskView,
     runs: dict[str, Runs],
     counts_of: Callable[[str, str], Counts],
     protocol: Protocol,
     options: ReportOptions,
 ) -> TaskAnalysis:
+    val, test = task.scores["val"], task.scores.get("test")
     for entry in runs.values():
         task.oracle.prepare(np.unique(entry.row_picks[entry.row_picks >= 0]))
-    final = {label: task.report.regret_codes(entry.final) for label, entry in runs.items()}
+    final = {label: val.regret_codes(entry.final) for label, entry in runs.items()}
     num_steps = int(max(entry.num_evaluations.max() for entry in runs.values()))
     times_s = _times(task, protocol)
     results = []
     for label, entry in runs.items():
         counts = counts_of(task.name, label)
-        regret = final[label] * task.report.step
-        test = None if task.test is None else _test(task, task.test, entry.final)
+        regret = final[label] * val.step
+        tested = None if test is None else _test(task, test, entry.final)
         drawn = counts(len(regret)) if len(regret) >= MIN_RUNS else None
         after_evaluations, at_seconds = _curves(task, entry, num_steps, times_s, drawn)
         results.append(
@@ -264,11 +266,11 @@ def _analyze_task(
                 label=label,
                 seeds=entry.seeds,
                 regret=regret,
-                value=task.report.values[entry.final],
-                test_value=None if test is None else test[0],
-                test_regret=None if test is None else test[1],
+                value=val.values[entry.final],
+                test_value=None if tested is None else tested[0],
+                test_regret=None if tested is None else tested[1],
                 iqm=None if drawn is None else iqm_interval(regret, drawn),
-                test_iqm=None if drawn is None or test is None else iqm_interval(test[1], drawn),
+                test_iqm=None if drawn is None or tested is None else iqm_interval(tested[1], drawn),
                 share_optimal=proportion(int((final[label] == 0).sum()), len(regret)),
                 after_evaluations=after_evaluations,
                 at_seconds=at_seconds,
@@ -279,21 +281,19 @@ def _analyze_task(
     return TaskAnalysis(
         task=task,
         results=tuple(results),
-        comparison=_compare(task.report, final, options),
+        comparison=_compare(val, final, options),
         test_comparison=None
-        if task.test is None
-        else _compare(
-            task.test, {label: task.test.regret_codes(entry.final) for label, entry in runs.items()}, options
-        ),
-        random_search=_exact(task, protocol, num_steps, task.report),
-        random_search_test=None if task.test is None else _exact(task, protocol, num_steps, task.test),
+        if test is None
+        else _compare(test, {label: test.regret_codes(entry.final) for label, entry in runs.items()}, options),
+        random_search=_exact(task, protocol, num_steps, val),
+        random_search_test=None if test is None else _exact(task, protocol, num_steps, test),
         times_s=times_s,
-        sampling=_mean_and_std(task.report),
-        test_sampling=None if task.test is None else _mean_and_std(task.test),
+        sampling=_mean_and_std(val),
+        test_sampling=None if test is None else _mean_and_std(test),
     )
 
 
-def _times(task: Task, protocol: Protocol) -> Floats | None:
+def _times(task: TaskView, protocol: Protocol) -> Floats | None:
     """Times from one typical training to the budget, the same whatever is compared."""
     if not task.has_cost:
         return None
@@ -302,7 +302,7 @@ def _times(task: Task, protocol: Protocol) -> Floats | None:
     return np.geomspace(min(task.typical_cost_s, *ends), min(ends), NUM_TIMES)
 
 
-def _test(task: Task, test: ReportView, picks: Ints) -> tuple[Floats, Floats]:
+def _test(task: TaskView, test: ScoreView, picks: Ints) -> tuple[Floats, Floats]:
     """Test value and regret by test of what was chosen without looking at either."""
     lacking = int((~test.exists[picks]).sum())
     if lacking:
@@ -314,7 +314,7 @@ def _test(task: Task, test: ReportView, picks: Ints) -> tuple[Floats, Floats]:
 
 
 def _curves(
-    task: Task, runs: Runs, num_steps: int, times_s: Floats | None, counts: Ints | Resamples | None
+    task: TaskView, runs: Runs, num_steps: int, times_s: Floats | None, counts: Ints | Resamples | None
 ) -> tuple[Curve, Curve | None]:
     """Regret over evaluations and, if there is a clock, over simulated seconds."""
     picks, moments = [runs.after_evaluations(num_steps)], [np.arange(1, num_steps + 1)]
@@ -337,19 +337,19 @@ def _spending(runs: Runs) -> Spending:
     )
 
 
-def _compare(view: ReportView, codes: dict[str, Ints], options: ReportOptions) -> Comparison:
+def _compare(view: ScoreView, codes: dict[str, Ints], options: ReportOptions) -> Comparison:
     margin = options.margin if view.metric.unit == "%" else None
     return compare_column(codes, view.step, options.estimand, margin)
 
 
-def _mean_and_std(view: ReportView) -> tuple[float, float] | None:
+def _mean_and_std(view: ScoreView) -> tuple[float, float] | None:
     if not view.has_optimum:
         return None
     values = view.values[view.exists]
     return float(values.mean()), float(values.std())
 
 
-def _exact(task: Task, protocol: Protocol, num_steps: int, scored: ReportView) -> ExactCurve | None:
+def _exact(task: TaskView, protocol: Protocol, num_steps: int, scored: ScoreView) -> ExactCurve | None:
     """Regret of random search with replacement under the protocol's noise; None where the table lacks rows."""
     if not scored.has_optimum:
         return None

@@ -17,11 +17,11 @@ def caption_text(analysis: Analysis, tasks: Sequence[TaskAnalysis] | None = None
     parts = [
         f"{_cells(analysis, entries)} over N = {analysis.num_seeds:,} seeds after {analysis.protocol.describe()}.",
         "Scored is the noiseless mean over replicates of the incumbent, which is chosen by observed "
-        f"{entries[0].task.report.metric.name.replace('_', ' ')}.",
+        f"{entries[0].task.scores['val'].metric.name.replace('_', ' ')}.",
     ]
-    if any(entry.task.test is not None for entry in entries):
+    if any("test" in entry.task.scores for entry in entries):
         parts.append("Test: of the same choice; validation alone chooses.")
-    unknown = [entry.task for entry in entries if not entry.task.report.has_optimum]
+    unknown = [entry.task for entry in entries if not entry.task.scores["val"].has_optimum]
     if unknown:
         titles = ", ".join(task.title for task in unknown)
         parts.append(f"Optimum unknown ({titles}): compared is the loss, 100 − accuracy, not regret.")

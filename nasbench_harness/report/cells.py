@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nasbench_harness.arrays import Floats
-from nasbench_harness.evaluation.task import ReportView
+from nasbench_harness.evaluation.scores import ScoreView
 from nasbench_harness.report.analysis import StrategyResult, TaskAnalysis
 from nasbench_harness.report.comparison import Comparison
 from nasbench_harness.report.table import NOTHING, Cell
@@ -24,7 +24,7 @@ class Measure:
     """One column of values: the search metric of a task, or its test metric."""
 
     entry: TaskAnalysis
-    view: ReportView
+    view: ScoreView
     is_test: bool
     decimals: int
 
@@ -70,11 +70,11 @@ class Measure:
 
 def measures_of(entry: TaskAnalysis, options: ReportOptions) -> list[Measure]:
     """The search metric of a task and, where its table has one, the test metric."""
-    views = [entry.task.report] + ([] if entry.task.test is None else [entry.task.test])
-    return [Measure(entry, view, view is not entry.task.report, decimals_of(view, options)) for view in views]
+    scores = entry.task.scores.items()
+    return [Measure(entry, view, name == "test", decimals_of(view, options)) for name, view in scores]
 
 
-def decimals_of(view: ReportView, options: ReportOptions) -> int:
+def decimals_of(view: ScoreView, options: ReportOptions) -> int:
     """Decimals of a column, whatever the strategies score.
 
     Two (or ``[report] decimals``) for percents and percentage points; the table's resolution for other units, with at
@@ -89,7 +89,7 @@ def decimals_of(view: ReportView, options: ReportOptions) -> int:
 
 def distance_name(entries: Sequence[TaskAnalysis]) -> str:
     """What is compared on these tasks: regret, or the loss where no optimum is known, or both."""
-    return " or ".join(sorted({entry.task.report.distance for entry in entries}, reverse=True))
+    return " or ".join(sorted({entry.task.scores["val"].distance for entry in entries}, reverse=True))
 
 
 def finals_name(entries: Sequence[TaskAnalysis]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nasbench_harness.arrays import Floats, Ints
-from nasbench_harness.evaluation.task import Task
+from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.statistics import Resamples, iqm, iqm_band
 
 _MAX_CODES = 4_000_000  # regrets in memory at a time
@@ -46,7 +46,7 @@ class Curve:
 
 
 def curves(
-    task: Task, picks: Sequence[Ints], moments: Sequence[Floats | Ints], counts: Ints | Resamples | None
+    task: TaskView, picks: Sequence[Ints], moments: Sequence[Floats | Ints], counts: Ints | Resamples | None
 ) -> list[Curve]:
     """Score picks as curves; their bands share one set of resamples.
 
@@ -62,12 +62,12 @@ def curves(
     if counts is not None:
         steps = [band_steps(along[start:]) for along, start in zip(moments, starts, strict=True)]
         codes = [
-            _compact(task.report.regret_codes(chosen[:, start + at]))
+            _compact(task.scores["val"].regret_codes(chosen[:, start + at]))
             for chosen, start, at in zip(picks, starts, steps, strict=True)
         ]
         bands = [
             replace(band, steps=band.steps + start) if len(band.steps) else None
-            for band, start in zip(_bands(codes, steps, task.report.step, counts), starts, strict=True)
+            for band, start in zip(_bands(codes, steps, task.scores["val"].step, counts), starts, strict=True)
         ]
     return [
         _curve(task, chosen, start, band, has_iqm=counts is not None)
@@ -75,19 +75,19 @@ def curves(
     ]
 
 
-def _curve(task: Task, picks: Ints, start: int, band: Band | None, has_iqm: bool) -> Curve:
+def _curve(task: TaskView, picks: Ints, start: int, band: Band | None, has_iqm: bool) -> Curve:
     """The lines of a curve, some steps at a time."""
     num_runs, num_steps = picks.shape
     width = max(1, _MAX_CODES // num_runs)
     means, iqms = [np.empty(0)], [np.empty(0)]
     for first in range(start, num_steps, width):
-        codes = task.report.regret_codes(picks[:, first : min(first + width, num_steps)])
+        codes = task.scores["val"].regret_codes(picks[:, first : min(first + width, num_steps)])
         means.append(codes.mean(axis=0))
         if has_iqm:
             iqms.append(iqm(codes, axis=0))
     return Curve(
-        mean=_line(np.concatenate(means), start, task.report.step),
-        iqm=_line(np.concatenate(iqms), start, task.report.step) if has_iqm else None,
+        mean=_line(np.concatenate(means), start, task.scores["val"].step),
+        iqm=_line(np.concatenate(iqms), start, task.scores["val"].step) if has_iqm else None,
         band=band,
     )
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from nasbench_harness.arrays import AnyArray, Bools, Floats
 from nasbench_harness.engine.replay import RunRows
 from nasbench_harness.evaluation.status import Status
-from nasbench_harness.evaluation.task import Task
+from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.store.blocks import CELL, read_columns
 from nasbench_harness.store.folder import Block
 from nasbench_harness.untrusted import spreadsheet_cell
@@ -39,7 +39,7 @@ class StoredRuns:
 
     label: str
     is_replayed: bool
-    task: Task
+    task: TaskView
     blocks: Sequence[Block]
     num_seeds: int
 

@@ -67,7 +67,7 @@ def anytime_figure(analysis: Analysis, axis: Axis = "evaluations") -> Figure:
                 panel.set_axis_off()
                 continue
             _draw(panel, analysis, entries[position], axis)
-            report = entries[position].task.report
+            report = entries[position].task.scores["val"]
             if position % num_columns == 0:
                 panel.set_ylabel(f"{report.distance} ({regret_unit(report.metric)})")
             if position >= num_tasks - num_columns:
@@ -173,7 +173,7 @@ def _edge(band: Band, ends: Any, is_time: bool = False) -> Any:
 
 def _threshold(entry: TaskAnalysis) -> float:
     """A power of ten near the table's grid, so that the axis starts where differences begin to count."""
-    resolution = entry.task.report.metric.resolution or float(entry.task.report.step)
+    resolution = entry.task.scores["val"].metric.resolution or float(entry.task.scores["val"].step)
     return max(0.01, 10.0 ** math.ceil(math.log10(resolution)))
 
 

@@ -90,7 +90,7 @@ def _pair_columns(analysis: Analysis, distance: str, prefix: str, is_extra: bool
 
 
 def _pair_cells(analysis: Analysis, entry: TaskAnalysis, pair: Pair, is_test: bool = False) -> list[Cell]:
-    view = entry.task.test if is_test and entry.task.test is not None else entry.task.report
+    view = entry.task.scores["test" if is_test and "test" in entry.task.scores else "val"]
     return [
         plain(pair.difference, decimals_of(view, analysis.options), plus=True),
         p_cell(pair.p),
@@ -133,7 +133,7 @@ def _counts(analysis: Analysis, couple: tuple[str, str], is_test: bool) -> list[
 
 def _p_over_tasks(analysis: Analysis, couples: Sequence[tuple[str, str]]) -> list[float] | None:
     """Signed-rank tests with the task as unit, after Holm; None with fewer than six tasks or with mixed units."""
-    units = {entry.task.report.metric.unit for entry in analysis.tasks}
+    units = {entry.task.scores["val"].metric.unit for entry in analysis.tasks}
     everywhere = all(entry.result(label) for entry in analysis.tasks for label in analysis.labels)
     if len(analysis.tasks) < MIN_TASKS or len(units) > 1 or not everywhere or not couples:
         return None

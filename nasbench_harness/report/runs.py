@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
+from nasbench_harness.arrays import AnyArray, Floats, Ints
 from nasbench_harness.errors import StoreError
-from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.choice import choices, rows_of
 from nasbench_harness.evaluation.status import Status
-from nasbench_harness.evaluation.task import Task
-from nasbench_harness.statistics import incumbent_steps
+from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.store.blocks import read_block, read_columns
 from nasbench_harness.store.folder import Block
 
@@ -115,13 +114,12 @@ class Runs:
         return found
 
 
-def read_runs(blocks: Sequence[Block], task: Task, protocol: Protocol, seeds: Ints) -> Runs:
+def read_runs(blocks: Sequence[Block], task: TaskView, seeds: Ints) -> Runs:
     """Read the runs with these seeds.
 
     Args:
         blocks: Of one strategy on one task.
-        task: The task.
-        protocol: The study's protocol.
+        task: The task under the study's protocol.
         seeds: Wanted seeds, ascending, shape (num_runs,).
 
     Raises:
@@ -141,19 +139,19 @@ def read_runs(blocks: Sequence[Block], task: Task, protocol: Protocol, seeds: In
             wanted -= here
     if wanted:
         raise StoreError(f"the study lacks {len(wanted)} of {len(seeds)} runs on {task.name}: run it to its end")
-    recommends = any("recommended" in part for part in parts) and protocol.selection == "own"
+    recommends = any("recommended" in part for part in parts) and task.protocol.selection == "own"
     for part in parts:
         part.setdefault("recommended", np.full(len(part["seed"]), -1, dtype=np.int32))
-    rows_of = {name: np.concatenate([part.pop(name) for part in parts]) for name in names}
-    if (rows_of["seed"][1:] < rows_of["seed"][:-1]).any():
-        order = np.argsort(rows_of["seed"], kind="stable")
-        rows_of = {name: column[order] for name, column in rows_of.items()}
-    _check_rows(rows_of, task)
+    joined = {name: np.concatenate([part.pop(name) for part in parts]) for name in names}
+    if (joined["seed"][1:] < joined["seed"][:-1]).any():
+        order = np.argsort(joined["seed"], kind="stable")
+        joined = {name: column[order] for name, column in joined.items()}
+    _check_rows(joined, task)
     num_lookups = np.array([lookups.get(seed, 0) for seed in seeds.tolist()], dtype=np.int64)
-    return _runs(rows_of, task, recommends, num_lookups)
+    return _runs(joined, task, recommends, num_lookups)
 
 
-def _check_rows(rows: dict[str, AnyArray], task: Task) -> None:
+def _check_rows(rows: dict[str, AnyArray], task: TaskView) -> None:
     """Refuse rows of other spaces; −1 stands for no architecture."""
     for name in ("architecture", "recommended"):
         column = rows[name]
@@ -170,7 +168,7 @@ def _lookups_of(record: Mapping[str, Any], seeds: Ints) -> dict[int, int]:
     return dict(zip(np.unique(seeds).tolist(), np.sum(counts, axis=0).tolist(), strict=True)) if counts else {}
 
 
-def observed_losses(blocks: Sequence[Block], task: Task) -> dict[int, tuple[float, int]]:
+def observed_losses(blocks: Sequence[Block], task: TaskView) -> dict[int, tuple[float, int]]:
     """Sum and number of the losses that runs observed for each architecture.
 
     Args:
@@ -191,7 +189,7 @@ def observed_losses(blocks: Sequence[Block], task: Task) -> dict[int, tuple[floa
     return found
 
 
-def _runs(rows: dict[str, AnyArray], task: Task, recommends: bool, num_lookups: Ints) -> Runs:
+def _runs(rows: dict[str, AnyArray], task: TaskView, recommends: bool, num_lookups: Ints) -> Runs:
     seeds, starts, lengths = np.unique(rows["seed"], return_index=True, return_counts=True)
     run = np.repeat(np.arange(len(seeds)), lengths)
     position = np.arange(len(run)) - np.repeat(starts, lengths)
@@ -202,23 +200,14 @@ def _runs(rows: dict[str, AnyArray], task: Task, recommends: bool, num_lookups: 
         filled[run, position] = column
         return filled
 
-    status = rows["status"]
-    has_value: Bools = (status == Status.OK) | (status == Status.DUPLICATE)
-    value = rows[f"value_{task.objectives[0].metric.name}"]
-    losses = np.full(len(status), np.inf)
-    losses[has_value] = task.objectives[0].loss(value[has_value])
-    incumbents = incumbent_steps(matrix(losses, np.inf))
-    architectures = matrix(rows["architecture"], -1)
-    picks = np.where(incumbents >= 0, np.take_along_axis(architectures, np.maximum(incumbents, 0), axis=1), -1)
+    status, architectures = rows["status"], matrix(rows["architecture"], -1)
+    columns = {name: matrix(column, np.nan) for name, column in rows.items() if name.startswith("value_")}
+    columns |= {"architecture": architectures, "status": matrix(status, Status.NONE)}
     if recommends:
-        recommended = matrix(rows["recommended"], -1)
-        # Behind a run's end its last recommendation stands.
-        last = np.broadcast_to(np.minimum(np.arange(shape[1]), lengths[:, None] - 1), shape)
-        recommended = np.take_along_axis(recommended, last, axis=1)
-        picks = np.where(recommended >= 0, recommended, picks)
+        columns["recommended"] = matrix(rows["recommended"], -1)
     return Runs(
         seeds=seeds,
-        row_picks=picks,
+        row_picks=choices(rows_of(columns, task)),
         row_totals=np.cumsum(matrix(np.isin(status, _COUNTED), 0), axis=1, dtype=np.int32),
         row_times_s=matrix(rows["finished_s"], np.inf),
         chooses_itself=recommends,
@@ -244,7 +233,7 @@ def _row_ranks(rows: Ints) -> Ints:
     return ranks
 
 
-def _repeats(architectures: Ints, task: Task) -> Ints:
+def _repeats(architectures: Ints, task: TaskView) -> Ints:
     """Proposals that repeat an earlier one of the same run, by index and by isomorphism class, (num_runs, 2).
 
     Args:

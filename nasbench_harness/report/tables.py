@@ -44,8 +44,8 @@ def _overview_table(analysis: Analysis, labels: Sequence[str], position: int, nu
     if len(analysis.tasks) > 1:
         ranks = [_rank(analysis, label) for label in labels]
         rows.append(Row((Cell("mean rank"), *ranks), "mean rank"))
-    units = sorted({regret_unit(entry.task.report.metric) for entry in analysis.tasks})
-    known = any(entry.task.report.has_optimum for entry in analysis.tasks)
+    units = sorted({regret_unit(entry.task.scores["val"].metric) for entry in analysis.tasks})
+    known = any(entry.task.scores["val"].has_optimum for entry in analysis.tasks)
     meaning = ": distance of the final choice to the best mean of the table" if known else ""
     caption = (
         f"Final {distance_name(analysis.tasks)} ({', '.join(units)}){_part(position, num_parts)}{meaning}. "
@@ -75,12 +75,12 @@ def main_tables(analysis: Analysis) -> list[Table]:
 def task_table(analysis: Analysis, entry: TaskAnalysis) -> Table:
     """One task in detail: value, test, regret with interval, share at the optimum, A12 against the field."""
     measures = measures_of(entry, analysis.options)
-    pp = regret_unit(entry.task.report.metric)
+    pp = regret_unit(entry.task.scores["val"].metric)
     columns = [Column("strategy", "strategy", is_number=False), Column("seeds", "N", is_extra=True)]
     for measure in measures:
         metric = measure.view.metric
         columns.append(Column(metric.name, f"{metric.name.replace('_', ' ')} ({metric.unit})"))
-    name, has_optimum = entry.task.report.distance, entry.task.report.has_optimum
+    name, has_optimum = entry.task.scores["val"].distance, entry.task.scores["val"].has_optimum
     regrets = [Column(name, f"{name} ({pp})", is_extra=True)]
     if len(measures) > 1:
         unit = regret_unit(measures[1].view.metric)
@@ -148,7 +148,7 @@ def spending_table(analysis: Analysis) -> Table:
     )
     if any(part.lookups for part in spent):
         caption += " Free values: sizes, latencies or proxies that the strategy looked up beside its evaluations."
-    if not all(entry.task.report.has_optimum for entry in analysis.tasks):
+    if not all(entry.task.scores["val"].has_optimum for entry in analysis.tasks):
         caption += " Of trained tasks they are declared: operations over a constant of the recipe."
     return Table("spending", caption, columns, tuple(rows))
 
@@ -235,7 +235,7 @@ def _optimum_cells(measures: Sequence[Measure]) -> list[tuple[Cell, list[Cell]]]
     def cells(by_test: bool) -> list[Cell]:
         found = []
         for measure in measures:
-            judge = measure.entry.task.test if by_test else measure.entry.task.report
+            judge = measure.entry.task.scores.get("test" if by_test else "val")
             value = None if judge is None or not judge.has_optimum else float(measure.view.values[judge.optimum])
             found.append(NOTHING if value is None or math.isnan(value) else plain(value, measure.decimals, "mean"))
         return found

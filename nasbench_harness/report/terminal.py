@@ -33,7 +33,7 @@ def print_report(console: Console, analysis: Analysis) -> None:
             table = task_table(analysis, entry)
             notes = table.notes
             if not _fits(console, table):
-                table = _without(table, f"{entry.task.report.distance}_iqm")
+                table = _without(table, f"{entry.task.scores['val'].distance}_iqm")
             if not _fits(console, table):
                 table = _estimates_only(table)
             console.print(to_rich(table, f"{entry.task.title} · {entry.task.name}"))

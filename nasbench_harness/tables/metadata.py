@@ -10,10 +10,12 @@ from typing import Any, NamedTuple, get_args
 
 from nasbench_harness.errors import InvalidInputError, TableError
 from nasbench_harness.spaces import SearchSpace, from_description
-from nasbench_harness.tables.table import Column, Dataset, Direction, Metric, Provenance, Role, Table
+from nasbench_harness.tables.table import OLD_ROLES, Column, Dataset, Direction, Metric, Provenance, Role, Table
 from nasbench_harness.untrusted import fault_of_text, is_name
 
 METADATA = "table.json"
+# The digest of the metadata identifies a table, so they keep the old names: tables and their runs stay valid.
+_WRITTEN_ROLES = {role: old for old, role in OLD_ROLES.items()}
 _METRIC = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MOST_EPOCHS = 10**9
@@ -61,6 +63,7 @@ def metadata_of(table: Table, digests: Mapping[str, str]) -> dict[str, Any]:
                 "columns": [
                     {
                         **asdict(column.metric),
+                        "role": _WRITTEN_ROLES.get(column.metric.role, column.metric.role),
                         "file": array_file(name, metric),
                         "sha256": digests[array_file(name, metric)],
                     }
@@ -182,6 +185,7 @@ def _metric(part: _Part) -> Metric:
     part.require(is_metric_name(name), "name")
     direction, role, free = part.value("direction", str), part.value("role", str), part.value("free", bool)
     part.require(direction in get_args(Direction), "direction")
+    role = OLD_ROLES.get(role, role)
     part.require(role in get_args(Role), "role")
     resolution = part.content.get("resolution")
     if resolution is not None:

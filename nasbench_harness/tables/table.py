@@ -13,7 +13,9 @@ from nasbench_harness.arrays import Floats
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.spaces import SearchSpace
 
-Role = Literal["search", "report", "cost", "hardware", "proxy"]
+Role = Literal["search", "test", "cost", "hardware", "proxy"]
+# Names of roles in files of older versions, and in the metadata of cached tables.
+OLD_ROLES: Mapping[str, Role] = {"report": "test"}
 Direction = Literal["minimize", "maximize"]
 
 
@@ -25,7 +27,7 @@ class Metric:
         name: E.g. ``val_accuracy``; units stand in names where they are not percent.
         unit: Unit of the values.
         direction: Whether smaller or larger is better.
-        role: ``search`` is what strategies see; ``report`` is sealed from them; ``cost`` drives the simulated clock.
+        role: ``search`` is what strategies see; ``test`` is sealed from them; ``cost`` drives the simulated clock.
         resolution: Grid step of one value, None where values lie on no grid.
         free: Readable by strategies without a query.
     """

@@ -193,7 +193,12 @@ class StrategyContract(Contract):
             {"duplicates": "free", "noise": "mean"},
         ]
         if load_task(self.tasks[0]).has_cost:
-            rules.append({"evaluations": None, "simulated_seconds": 20 * load_task(self.tasks[0]).typical_cost_s})
+            rules.append(
+                {
+                    "evaluations": None,
+                    "simulated_seconds": 20 * load_task(self.tasks[0]).under(Protocol()).typical_cost_s,
+                }
+            )
         for protocol in rules:
             try:
                 self.trace(_SEEDS[:4], self.tasks[0], **protocol)
@@ -209,9 +214,9 @@ class StrategyContract(Contract):
         """The table's optimum is not among the first proposals of most seeds."""
         for name, traces in self.together.items():
             task = load_task(name)
-            if task.space.num_architectures < _MIN_ARCHITECTURES or not task.report.has_optimum:
+            if task.space.num_architectures < _MIN_ARCHITECTURES or not task.scores["val"].has_optimum:
                 continue
-            optima = [view.optimum for view in (task.report, task.test) if view is not None]
+            optima = [view.optimum for view in task.scores.values()]
             first = [rows["architecture"][rows["architecture"] >= 0][:_FIRST_PROPOSALS] for rows in traces.values()]
             count = sum(bool(np.isin(proposals, optima).any()) for proposals in first)
             if count > len(traces) / 2:

@@ -14,11 +14,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from nasbench_harness.evaluation.task import ReportView, Task
+from nasbench_harness.evaluation.scores import ScoreView
+from nasbench_harness.evaluation.task import Task
+from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.tables.location import cache_folder
 from nasbench_harness.tables.table import Column, Table
 
-_CLASSES: tuple[type, ...] = (Task, ReportView, Table, Column)
+_CLASSES: tuple[type, ...] = (Task, TaskView, ScoreView, Table, Column)
 _MEMORY = frozenset(["gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys._getframe"])
 _watchers: list[_Watcher] = []
 _hooks: list[Any] = []

@@ -23,9 +23,9 @@ from nasbench_harness.errors import HarnessError, InvalidInputError, TableError
 from nasbench_harness.evaluation.grid import exact_means
 from nasbench_harness.evaluation.hashing import name_hash
 from nasbench_harness.evaluation.oracle import Answers, Oracle, check_indices
-from nasbench_harness.evaluation.problem import Objective
+from nasbench_harness.evaluation.scores import ScoreView
 from nasbench_harness.evaluation.status import Status
-from nasbench_harness.evaluation.task import ReportView, Task
+from nasbench_harness.evaluation.task import Task, Trained
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.tables.location import cache_folder
 from nasbench_harness.tables.registry import load_table
@@ -78,7 +78,7 @@ class TrainerOracle(Oracle):
         self._execution, self._num_processes = trainer.Execution(device), num_processes
         num_test = len(data.sealed.open()[1])
         self.valid = _column("val_accuracy", "search", len(data.valid_labels), space, recipe)
-        self.test = _column("test_accuracy", "report", num_test, space, recipe)
+        self.test = _column("test_accuracy", "test", num_test, space, recipe)
         self.valid_view, self.test_view = _view(self.valid), _view(self.test)
         self.num_params, self.flops = self._counts()
         self._num_trained = 0
@@ -295,13 +295,7 @@ def trained_task(
         title=dataset.title,
         table=Table(_TABLE, {data.name: dataset}, provenance, digest, folder),
         dataset=data.name,
-        objectives=(Objective(oracle.valid.metric),),
-        oracle=oracle,
-        report=oracle.valid_view,
-        test=oracle.test_view,
-        search=oracle.valid,
-        fidelity=recipe.epochs,
-        typical_cost_s=float(np.median(oracle.cost_s)),
+        trained=Trained(oracle, {"val": oracle.valid_view, "test": oracle.test_view}),
     )
 
 
@@ -315,9 +309,9 @@ def trained_table(task: Task, name: str) -> Table:
     Raises:
         InvalidInputError: The task has a table.
     """
-    if not isinstance(task.oracle, TrainerOracle):
+    if task.trained is None or not isinstance(task.trained.oracle, TrainerOracle):
         raise InvalidInputError(f"task {task.name} has a table: nothing is trained for it")
-    task.oracle.read_kept()
+    task.trained.oracle.read_kept()
     return dataclasses.replace(task.table, name=name, digest="", folder=None)
 
 
@@ -345,11 +339,11 @@ def _size(name: str, counts: Ints) -> Column:
     return Column(Metric(name, "million", "minimize", "hardware", free=True), counts[:, None, None] / 1e6)
 
 
-def _view(column: Column) -> ReportView:
+def _view(column: Column) -> ScoreView:
     """A view of nothing yet, on the grid that its means will have."""
     blank: Floats = np.zeros((1, *column.values.shape[1:]))
     step, num_architectures = exact_means(Column(column.metric, blank)).step, len(column.values)
-    return ReportView(
+    return ScoreView(
         column.metric,
         values=np.full(num_architectures, np.nan),
         codes=np.zeros(num_architectures, dtype=np.int64),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def verification_table(outcome: Outcome, task: Task, timings: bool = False) -> Table:
     """One row per architecture: trained accuracy beside the table's; seconds only where asked for."""
-    metric = task.report.metric
+    metric = task.scores["val"].metric
     columns = [
         Column("block", "block", is_number=False),
         Column("role", "role", is_number=False),
@@ -152,7 +152,7 @@ def verification_figure(outcome: Outcome, task: Task) -> Figure:
         by_block.set_xticks(outcome.blocks, [f"{block + 1}" for block in outcome.blocks])
         by_block.set_xlabel("block")
         by_block.set_ylabel(f"{outcome.data}, trained (%)")
-        by_value.set_xlabel(f"{task.title}, table ({task.report.metric.unit})")
+        by_value.set_xlabel(f"{task.title}, table ({task.scores['val'].metric.unit})")
         if outcome.trained:
             by_block.legend(frameon=False)
     return figure

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from nasbench_harness.arrays import Floats, Ints
-from nasbench_harness.evaluation.task import Task, scored_fidelity
+from nasbench_harness.evaluation.scores import scored_fidelity
+from nasbench_harness.evaluation.task import Task
 from nasbench_harness.statistics import TwoWayTest, mann_whitney, smallest_p, within_blocks
 from nasbench_harness.verification.design import ALPHA, Design
 from nasbench_harness.verification.journal import Entry
@@ -200,7 +201,7 @@ def judge(
         if all(len(entries.get(architecture, ())) == design.training_seeds for architecture in block)
     ]
     params_m, replicates = trainable(task).params_m, _replicates(task)
-    table_test = task.test.values if task.test is not None else np.full(len(params_m), math.nan)
+    table_test = task.scores["test"].values if "test" in task.scores else np.full(len(params_m), math.nan)
     trained = tuple(
         Trained(
             architecture=architecture,
@@ -210,7 +211,7 @@ def judge(
             test=_mean([entry.test_accuracy for entry in entries[architecture]]),
             num_diverged=sum(entry.diverged for entry in entries[architecture]),
             num_halved=sum(bool(entry.notice) for entry in entries[architecture]),
-            table_value=float(task.report.values[architecture]),
+            table_value=float(task.scores["val"].values[architecture]),
             table_std=_std(replicates[architecture]),
             table_test=float(table_test[architecture]),
             num_params=num_params(task.space.to_string(architecture)),
@@ -247,8 +248,8 @@ def judge(
 
 
 def _replicates(task: Task) -> Floats:
-    """The table's trainings behind ``task.report``, shape (num_architectures, num_replicates); NaN where absent."""
-    column = task.table.column(task.dataset, task.report.metric.name)
+    """The table's trainings behind the scores ``val``, shape (num_architectures, num_replicates); NaN where absent."""
+    column = task.table.column(task.dataset, task.scores["val"].metric.name)
     return np.array(column.values[:, :, scored_fidelity(column)])
 
 
@@ -330,7 +331,7 @@ def _agreement(task: Task, trained: Sequence[Trained], replicates: Floats) -> Ag
 
 def _spread(task: Task, value: float, replicates: Floats, counts: Ints) -> float:
     """Standard deviation of a training, pooled over architectures of about this value; NaN where it is unknown."""
-    near = (np.abs(task.report.values - value) <= _NEIGHBORHOOD_PP) & (counts > 1)
+    near = (np.abs(task.scores["val"].values - value) <= _NEIGHBORHOOD_PP) & (counts > 1)
     if not near.any():
         return math.nan
     deviations = replicates[near] - np.nanmean(replicates[near], axis=1, keepdims=True)

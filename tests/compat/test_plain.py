@@ -25,7 +25,7 @@ def table_of(space=CELLS, epochs=(1, 2), **datasets):
     """A table whose value is 10 · replicate + epoch; each data set is a dictionary {metric: number of epochs}."""
 
     def column(name, num_epochs):
-        role = "cost" if name.endswith("_s") else "report" if name.startswith(("test", "valtest")) else "search"
+        role = "cost" if name.endswith("_s") else "test" if name.startswith(("test", "valtest")) else "search"
         values = 10.0 * np.arange(2)[:, None] + np.arange(1, num_epochs + 1)
         return Column(Metric(name, "%", "maximize", role), np.tile(values, (space.num_architectures, 1, 1)))
 

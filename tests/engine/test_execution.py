@@ -1,8 +1,10 @@
 """Batches are planned within their memory, run here or in workers, stored, and fail alone."""
 
 import json
+import pickle
 import sys
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +15,16 @@ from loky.process_executor import BrokenProcessPool
 from nasbench_harness.engine.execution import (
     BatchPlan,
     Rules,
-    check_needs,
+    SentPlan,
     execute,
     identity,
     make_strategy,
     plan_batches,
     run_seeds,
 )
+from nasbench_harness.engine.needs import check_needs
 from nasbench_harness.engine.references import Entry, parse_entry, resolve
+from nasbench_harness.engine.replay import ReplaySpec, RunRows, TraceRows
 from nasbench_harness.engine.strategy import Needs, Proposals, Strategy
 from nasbench_harness.engine.streams import RunStream, stream_keys
 from nasbench_harness.errors import InvalidInputError
@@ -28,6 +32,8 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.store.blocks import read_columns, read_record
 from nasbench_harness.store.folder import StudyFolder, missing_seeds
+from nasbench_harness.tables.registration import register_table
+from nasbench_harness.tables.registry import load_table
 
 MEMORY = 32 * 2**20  # bytes of a batch's visit counts
 ROWS = 2_000_000  # rows of a batch's trace
@@ -36,6 +42,25 @@ ROWS = 2_000_000  # rows of a batch's trace
 @pytest.fixture(scope="module")
 def cifar100():
     return load_task("nb201-cifar100")
+
+
+@pytest.fixture(scope="module")
+def cache(tiny, tmp_path_factory):
+    """A cache that holds the tiny table."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NASBENCH_HARNESS_CACHE", str(folder))
+        register_table(tiny.table)
+    return folder
+
+
+@pytest.fixture
+def named(cache, monkeypatch):
+    """The tiny task under its name, as workers open it."""
+    monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(cache))
+    load_table.cache_clear()
+    yield load_task("tiny-set")
+    load_table.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -130,10 +155,43 @@ def run_study(specs, task, rules, folder, jobs, ranges=((0, 99), (100, 119))):
     return list(execute(plans, rules, folder, jobs))
 
 
-def test_one_and_two_jobs_store_the_same_bytes(tiny, tmp_path):
+def test_a_plan_travels_without_arrays_and_paths(cifar100, random_search, tmp_path):
+    """Name and digest stand for the task; the rows of a trace are read from the study's folder."""
+    seeds, num_rows = np.arange(500), 500 * 200
+    rows = RunRows.from_rows(
+        np.repeat(seeds, 200), np.arange(num_rows) % 15_625, np.zeros(num_rows, int), np.zeros(num_rows)
+    )
+    trace = TraceRows({cifar100.name: rows}, str(tmp_path / "runs.csv"))
+    record = trace.record("mine")
+    assert len(pickle.dumps(trace)) > 1_000_000
+    study = StudyFolder(tmp_path)
+    trace.write(study.trace_path(record.sha256))
+    for spec in (random_search, ReplaySpec.of(record, trace)):
+        (plan,) = plan_batches(spec, cifar100, [(0, 99)], Protocol())
+        sent = pickle.dumps(SentPlan.of(plan))
+        assert len(sent) < 2_000  # 50 kB are allowed
+        for path in (cifar100.table.folder, tmp_path, Path.home(), Path.cwd()):
+            assert str(path).encode() not in sent
+        again = pickle.loads(sent).opened(study)
+        assert again.task is cifar100
+        assert again.spec.code == spec.code
+        assert again.run_seeds.tolist() == plan.run_seeds.tolist()
+
+
+@pytest.mark.usefixtures("_fresh_workers")
+def test_a_plan_that_a_worker_cannot_open_fails_in_one_line(named, tmp_path, random_search):
+    elsewhere = replace(named, table=replace(named.table, digest="0" * 64))
+    plans = [BatchPlan(random_search, task, ((0, 4),)) for task in (elsewhere, named)]
+    lost, done = execute(plans, Rules(Protocol(evaluations=5), 0), tmp_path, jobs=2)
+    assert "tiny-set, seeds 0-4: task tiny-set: the table here has the digest" in lost.failure
+    assert "\n" not in lost.failure
+    assert (lost.num_failed, done.failure, done.num_evaluations) == (5, "", 25)
+
+
+def test_one_and_two_jobs_store_the_same_bytes(named, tmp_path):
     specs = specs_of("random-search", "local-search", "regularized-evolution(population_size=5,sample_size=2)")
     rules = Rules(Protocol(evaluations=30), study_seed=3)
-    reports = [run_study(specs, tiny, rules, tmp_path / f"{jobs}", jobs) for jobs in (1, 2)]
+    reports = [run_study(specs, named, rules, tmp_path / f"{jobs}", jobs) for jobs in (1, 2)]
     first, second = (all_files(tmp_path / jobs / "runs") for jobs in ("1", "2"))
     assert len(first) == 6
     assert first == second
@@ -177,11 +235,11 @@ def test_how_runs_are_batched_changes_no_byte_of_a_block(tiny, tmp_path):
 
 @pytest.mark.usefixtures("_fresh_workers")
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_a_failing_strategy_is_recorded_and_the_others_go_on(tiny, tmp_path, written, jobs):
+def test_a_failing_strategy_is_recorded_and_the_others_go_on(named, tmp_path, written, jobs):
     specs = specs_of(f"{written}:fails", "random-search", f"works={written}:works")
     rules = Rules(Protocol(evaluations=5), study_seed=0)
     out = tmp_path / "out"
-    reports = run_study(specs, tiny, rules, out, jobs, ranges=((0, 4),))
+    reports = run_study(specs, named, rules, out, jobs, ranges=((0, 4),))
     assert [bool(report.failure) for report in reports] == [True, False, False]
     message = reports[0].failure
     assert message.startswith(f"{written}:fails on tiny-set, seeds 0-4: RuntimeError: out of ideas (log: ")
@@ -196,31 +254,31 @@ def test_a_failing_strategy_is_recorded_and_the_others_go_on(tiny, tmp_path, wri
 
 
 @pytest.mark.usefixtures("_fresh_workers")
-def test_workers_of_an_earlier_study_find_code_of_the_folder_entered_since(tiny, tmp_path, random_search, written):
+def test_workers_of_an_earlier_study_find_code_of_the_folder_entered_since(named, tmp_path, random_search, written):
     rules = Rules(Protocol(evaluations=5), study_seed=0)
-    run_study([random_search], tiny, rules, tmp_path / "earlier", jobs=2)
-    reports = run_study(specs_of(f"{written}:works"), tiny, rules, tmp_path / "later", jobs=2)
+    run_study([random_search], named, rules, tmp_path / "earlier", jobs=2)
+    reports = run_study(specs_of(f"{written}:works"), named, rules, tmp_path / "later", jobs=2)
     assert [report.failure for report in reports] == ["", ""]
 
 
 @pytest.mark.usefixtures("_fresh_workers")
 @pytest.mark.parametrize("kills", ["kills", "kills_late"])  # late: the others are done by then
-def test_a_worker_that_dies_fails_alone(tiny, tmp_path, written, kills):
+def test_a_worker_that_dies_fails_alone(named, tmp_path, written, kills):
     # As a crash inside torch or the kernel's memory killer would end it.
     specs = specs_of("random-search", f"{written}:{kills}", f"{written}:works")
-    reports = run_study(specs, tiny, Rules(Protocol(evaluations=5), 0), tmp_path, jobs=2, ranges=((0, 0),))
+    reports = run_study(specs, named, Rules(Protocol(evaluations=5), 0), tmp_path, jobs=2, ranges=((0, 0),))
     assert [bool(report.failure) for report in reports] == [False, True, False]
     assert len(list((tmp_path / "failures").iterdir())) == 1
 
 
 @pytest.mark.usefixtures("_fresh_workers")
-def test_of_a_batch_that_kills_its_worker_only_the_runs_that_do_it_are_lost(tiny, tmp_path, random_search, written):
+def test_of_a_batch_that_kills_its_worker_only_the_runs_that_do_it_are_lost(named, tmp_path, random_search, written):
     (spec,) = specs_of(f"{written}:kills_some")
     rules = Rules(Protocol(evaluations=5), study_seed=0)
-    draws = [RunStream(key).uniform() for key in stream_keys(0, spec.reference, tiny.name, np.arange(6)).tolist()]
+    draws = [RunStream(key).uniform() for key in stream_keys(0, spec.reference, named.name, np.arange(6)).tolist()]
     killers = [seed for seed, draw in enumerate(draws) if draw < 0.3]
     assert killers
-    plans = [BatchPlan(spec, tiny, ((0, 5),)), BatchPlan(random_search, tiny, ((0, 5),))]
+    plans = [BatchPlan(spec, named, ((0, 5),)), BatchPlan(random_search, named, ((0, 5),))]
     report, other = execute(plans, rules, tmp_path, jobs=2)
     assert (report.num_runs, report.num_failed, report.num_evaluations) == (
         6,
@@ -229,13 +287,13 @@ def test_of_a_batch_that_kills_its_worker_only_the_runs_that_do_it_are_lost(tiny
     )
     assert f"{killers[0]}" in report.failure.partition("TerminatedWorkerError")[0]
     assert other.failure == ""
-    blocks = StudyFolder(tmp_path).blocks(identity(spec, tiny, rules))
+    blocks = StudyFolder(tmp_path).blocks(identity(spec, named, rules))
     stored = [seed for block in blocks for seed in range(block.first, block.last + 1)]
     assert stored == [seed for seed in range(6) if seed not in killers]
 
 
 @pytest.mark.usefixtures("_fresh_workers")
-def test_a_batch_that_meets_broken_workers_runs_alone(tiny, tmp_path, random_search, monkeypatch):
+def test_a_batch_that_meets_broken_workers_runs_alone(named, tmp_path, random_search, monkeypatch):
     executor, calls = type(get_reusable_executor(max_workers=2)), []
     submit = executor.submit
 
@@ -246,7 +304,7 @@ def test_a_batch_that_meets_broken_workers_runs_alone(tiny, tmp_path, random_sea
         return submit(self, *arguments)
 
     monkeypatch.setattr(executor, "submit", breaks_once)
-    plans = [BatchPlan(random_search, tiny, ((first, first + 4),)) for first in (0, 100, 200)]
+    plans = [BatchPlan(random_search, named, ((first, first + 4),)) for first in (0, 100, 200)]
     reports = list(execute(plans, Rules(Protocol(evaluations=5), 0), tmp_path, jobs=2))
     assert [report.failure for report in reports] == ["", "", ""]
     assert len(calls) == 4
@@ -285,18 +343,19 @@ class Needy(Strategy):
 @pytest.mark.parametrize(
     ("needs", "message"),
     [
-        (Needs(num_objectives=2), "Needy needs 2 objectives, the task has 1"),
-        (Needs(fidelities=True), "Needy needs fidelities, which the task does not offer"),
-        (Needs(sources=True), "Needy needs sources"),
-        (Needs(torch=True), "Needy needs torch"),
-        (Needs(training_data=True), "Needy needs training data"),
+        (Needs(num_objectives=2), r"Needy needs 2 objectives, and the protocol gives task tiny-set 1 \(val_accuracy\)"),
+        (Needs(fidelities=True), "several fidelities, and the table of task tiny-set has one: choose a task"),
+        (Needs(sources=True), "Needy needs sources, and the protocol names none for task tiny-set"),
+        (Needs(torch=True), r"Needy needs torch, which is not installed: pip install 'nasbench-harness\[torch\]'"),
+        (Needs(training_data=True), "Needy needs training data, and task tiny-set has none"),
     ],
 )
-def test_a_strategy_is_refused_where_what_it_needs_is_missing(tiny, monkeypatch, needs, message):
+def test_a_strategy_is_refused_if_what_it_needs_is_missing(tiny, monkeypatch, needs, message):
+    monkeypatch.setattr("nasbench_harness.engine.needs.find_spec", lambda name: None)
     monkeypatch.setattr(Needy, "needs", needs)
     spec = resolve(Entry(Needy))
     with pytest.raises(InvalidInputError, match=message):
-        check_needs(spec, tiny.problem(Protocol()))
+        check_needs(spec, tiny.under(Protocol()))
     with pytest.raises(InvalidInputError, match=message):
         run_seeds(spec, tiny, Rules(Protocol(), 0), np.arange(3))
 
@@ -320,7 +379,7 @@ def test_strategy_task_and_study_seed_change_the_stream(tiny, cifar100, random_s
     assert first_draws(*cases[0]) == draws[:3]
 
 
-def test_at_most_one_plan_more_than_workers_is_handed_out(tiny, tmp_path, random_search, monkeypatch):
+def test_at_most_one_plan_more_than_workers_is_handed_out(named, tmp_path, random_search, monkeypatch):
     handed_out, most = [], []
 
     class Pool:
@@ -334,7 +393,7 @@ def test_at_most_one_plan_more_than_workers_is_handed_out(tiny, tmp_path, random
             return handed_out[-1][0]
 
     monkeypatch.setattr("nasbench_harness.engine.execution.worker_pool", lambda num_workers: Pool())
-    plans = [BatchPlan(random_search, tiny, ((first, first + 1),)) for first in range(0, 800, 100)]
+    plans = [BatchPlan(random_search, named, ((first, first + 1),)) for first in range(0, 800, 100)]
     reports = list(execute(plans, Rules(Protocol(evaluations=5), 0), tmp_path, jobs=3))
     assert max(most) == 4
     assert len(reports) == len(handed_out) == 8
@@ -342,8 +401,10 @@ def test_at_most_one_plan_more_than_workers_is_handed_out(tiny, tmp_path, random
 
 
 @pytest.mark.usefixtures("_fresh_workers")
-def test_who_asks_for_no_more_reports_leaves_no_worker(tiny, tmp_path, written):
-    plans = [BatchPlan(spec, tiny, ((0, 4),)) for spec in specs_of("random-search", f"{written}:works", "local-search")]
+def test_who_asks_for_no_more_reports_leaves_no_worker(named, tmp_path, written):
+    plans = [
+        BatchPlan(spec, named, ((0, 4),)) for spec in specs_of("random-search", f"{written}:works", "local-search")
+    ]
     reports = execute(plans, Rules(Protocol(evaluations=5), 0), tmp_path, jobs=2)
     next(reports)
     workers = list(get_reusable_executor(reuse=True)._processes.values())

@@ -99,7 +99,7 @@ def test_a_run_that_is_not_asked_keeps_its_place(replay):
 
 
 def test_the_hash_is_that_of_the_rows_however_they_are_written(tmp_path):
-    tasks = {name: load_task(name) for name in ("nb201-cifar10", "nb201-cifar100")}
+    tasks = {name: load_task(name).under(Protocol()) for name in ("nb201-cifar10", "nb201-cifar100")}
     space = tasks["nb201-cifar10"].space
     runs = [(seed, step, (seed * 31 + step * 7) % 15_625) for seed in range(3) for step in range(4)]
 
@@ -137,8 +137,8 @@ def test_what_is_written_or_stored_is_read_back(tmp_path_factory, epochs, runs):
     seconds = np.array([max(cost, 1.0) if index < 0 else cost for items in runs.values() for index, cost in items])
     rows = rows_of({seed: [index for index, _ in items] for seed, items in runs.items()}, extra_cost_s=seconds)
     trace = TraceRows({epochs.name: rows}, "here")
-    (folder / "t.csv").write_text(write_trace({epochs.name: epochs}, trace), encoding="utf-8")
-    again, _ = read_trace(folder / "t.csv", {epochs.name: epochs})
+    (folder / "t.csv").write_text(write_trace({epochs.name: epochs.under(Protocol())}, trace), encoding="utf-8")
+    again, _ = read_trace(folder / "t.csv", {epochs.name: epochs.under(Protocol())})
     trace.write(folder / "t.parquet")
     stored = TraceRows.read(folder / "t.parquet", trace.record("mine"))
     for other in (again, stored):
@@ -165,15 +165,15 @@ def test_stored_rows_are_checked(tmp_path):
 
 def test_fidelities_are_named_by_their_epochs(tmp_path, tiny, epochs):
     path = write(tmp_path / "t.csv", ["seed", "index", "fidelity"], [(0, 1, 50), (0, 2, "")])
-    trace, _ = read_trace(path, {epochs.name: epochs})
+    trace, _ = read_trace(path, {epochs.name: epochs.under(Protocol())})
     assert trace.tasks[epochs.name].fidelities.tolist() == [0, 0]
     with pytest.raises(InvalidInputError, match="line 2, column fidelity: tiny-set does not name its fidelity"):
-        read_trace(path, {tiny.name: tiny})
+        read_trace(path, {tiny.name: tiny.under(Protocol())})
 
 
 def test_columns_that_are_not_read_are_named(tmp_path, tiny):
     path = write(tmp_path / "t.csv", ["seed", "index", "accuracy", "lr"], [(0, 1, 0.5, 1)])
-    assert read_trace(path, {tiny.name: tiny})[1] == ["columns that are not read: accuracy, lr"]
+    assert read_trace(path, {tiny.name: tiny.under(Protocol())})[1] == ["columns that are not read: accuracy, lr"]
 
 
 MISTAKES = {
@@ -218,13 +218,13 @@ def test_a_mistake_is_named_by_file_line_and_column(tmp_path, epochs, text, mess
     path = tmp_path / "t.csv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InvalidInputError, match=message) as caught:
-        read_trace(path, {epochs.name: epochs})
+        read_trace(path, {epochs.name: epochs.under(Protocol())})
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_files_that_are_no_text_are_named(tmp_path, epochs):
-    tasks = {epochs.name: epochs}
+    tasks = {epochs.name: epochs.under(Protocol())}
     with pytest.raises(InvalidInputError, match=r"cannot read the trace .*none.csv: No such file"):
         read_trace(tmp_path / "none.csv", tasks)
     with pytest.raises(InvalidInputError, match=r"cannot read the trace .*: Is a directory"):
@@ -237,7 +237,7 @@ def test_files_that_are_no_text_are_named(tmp_path, epochs):
 
 
 def test_the_task_must_be_clear(tmp_path):
-    tasks = {name: load_task(name) for name in ("nb201-cifar10", "nb201-cifar100")}
+    tasks = {name: load_task(name).under(Protocol()) for name in ("nb201-cifar10", "nb201-cifar100")}
     path = write(tmp_path / "t.csv", ["seed", "index"], [(0, 1)])
     with pytest.raises(InvalidInputError, match=r"which of the study's tasks .*\(nb201-cifar10, nb201-cifar100\)"):
         read_trace(path, tasks)
@@ -255,7 +255,7 @@ def test_keys_are_text_and_lost_zeros_are_noticed(tmp_path):
     with pytest.raises(
         InvalidInputError, match="line 3, column key: '12' is no NAS-Bench-201 key: expected six digits"
     ):
-        read_trace(path, {task.name: task})
+        read_trace(path, {task.name: task.under(Protocol())})
 
 
 def test_too_few_seeds_and_runs_of_different_length_are_refused():

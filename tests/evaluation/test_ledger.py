@@ -168,7 +168,7 @@ def test_a_run_is_the_same_in_any_batch(nb201_task, duplicates, noise, data):
 def test_answers_are_those_of_the_replicate_that_the_noise_names(nb201_task, noise):
     protocol, seeds, generator = Protocol(noise=noise), np.arange(40), np.random.default_rng(0)
     ledger = Ledger(nb201_task, protocol, 0, seeds)
-    expected = Noise(protocol, nb201_task.oracle, 15_625, 0, seeds)
+    expected = Noise(protocol, nb201_task.under(Protocol()).oracle, 15_625, 0, seeds)
     visits, clock, zeros = {}, np.zeros(40), np.zeros(40, int)
     for _ in range(20):
         cells = generator.integers(0, 8, 40) * 1_000
@@ -177,7 +177,7 @@ def test_answers_are_those_of_the_replicate_that_the_noise_names(nb201_task, noi
             visits[run, cell] = visits.get((run, cell), 0) + 1
         entries = ledger.evaluate(cells, np.ones(40, bool))
         replicates = expected.replicates(cells, trainings)
-        answers = nb201_task.oracle.evaluate(cells, zeros, replicates)
+        answers = nb201_task.under(Protocol()).oracle.evaluate(cells, zeros, replicates)
         np.testing.assert_array_equal(entries.replicates, replicates)
         np.testing.assert_array_equal(entries.trainings, 0 if noise == "per_run" else trainings)
         np.testing.assert_array_equal(entries.natural, answers.values)

@@ -124,11 +124,11 @@ def test_the_noise_keeps_no_state():
 def test_all_data_sets_meet_the_same_noise(nb201, real_task):
     """Common random numbers: neither strategy nor task enters."""
     cells, trainings, seeds = np.arange(15_625), np.zeros(15_625, int), np.full(15_625, 3)
-    found = Noise(Protocol(), real_task.oracle, 15_625, 0, seeds).replicates(cells, trainings)
+    found = Noise(Protocol(), real_task.under(Protocol()).oracle, 15_625, 0, seeds).replicates(cells, trainings)
     first = nb201.column("cifar10", "val_accuracy").values[:, :, 0]
     counts = (~np.isnan(first)).sum(axis=1)
     np.testing.assert_array_equal(found, draw("per_query", counts, seeds, cells, 0))
-    status = real_task.oracle.evaluate(cells, trainings, found).status
+    status = real_task.under(Protocol()).oracle.evaluate(cells, trainings, found).status
     assert set(status.tolist()) == {1}  # no draw ever meets a missing replicate
 
 
@@ -139,7 +139,9 @@ def test_the_mean_takes_no_draw():
 
 def test_a_fixed_replicate_is_that_one(real_task):
     for replicate in (0, 1):
-        noise = Noise(Protocol(noise=f"replicate={replicate}"), real_task.oracle, 15_625, 0, np.arange(3))
+        noise = Noise(
+            Protocol(noise=f"replicate={replicate}"), real_task.under(Protocol()).oracle, 15_625, 0, np.arange(3)
+        )
         assert noise.replicates(np.array([0, 1, 2]), np.array([0, 5, 9])).tolist() == [replicate] * 3
 
 
@@ -148,11 +150,11 @@ def test_a_replicate_that_cells_lack_is_refused_with_the_count(real_task, replic
     with pytest.raises(
         InvalidInputError, match=f"noise=replicate={replicate}: {count} architectures have no replicate"
     ):
-        Noise(Protocol(noise=f"replicate={replicate}"), real_task.oracle, 15_625, 0, np.arange(3))
+        Noise(Protocol(noise=f"replicate={replicate}"), real_task.under(Protocol()).oracle, 15_625, 0, np.arange(3))
 
 
 def test_a_first_replicate_that_a_row_lacks_is_refused(task_of):
-    oracle = task_of([[50, 51], [np.nan, 61]]).oracle
+    oracle = task_of([[50, 51], [np.nan, 61]]).under(Protocol()).oracle
     with pytest.raises(InvalidInputError, match="1 of 2 architectures"):
         Noise(Protocol(noise="replicate=0"), oracle, 2, 0, np.arange(3))
     Noise(Protocol(noise="replicate=1"), oracle, 2, 0, np.arange(3))
@@ -160,7 +162,7 @@ def test_a_first_replicate_that_a_row_lacks_is_refused(task_of):
 
 def test_a_draw_never_meets_a_gap(task_of):
     """Where a replicate before the last is missing, the others answer."""
-    oracle = task_of([[50, 51, 52], [np.nan, 61, 62]]).oracle
+    oracle = task_of([[50, 51, 52], [np.nan, 61, 62]]).under(Protocol()).oracle
     seeds = np.arange(100)
     found = Noise(Protocol(), oracle, 2, 0, seeds).replicates(np.ones(100, int), np.zeros(100, int))
     assert set(oracle.evaluate(np.ones(100, int), np.zeros(100, int), found).values[:, 0]) == {61, 62}

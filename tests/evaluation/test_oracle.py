@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.grid import exact_means
 from nasbench_harness.evaluation.oracle import TableOracle
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.tables.table import Column, Metric
 
@@ -178,7 +179,7 @@ def test_no_query_is_no_answer(oracle):
 
 def test_num_replicates(oracle, real_task):
     assert oracle.num_replicates(np.array([0, 1, 2, 3, 4, 5, 0])).tolist() == [3, 2, 3, 1, 3, 0, 3]
-    counts = real_task.oracle.num_replicates(np.arange(15_625))
+    counts = real_task.under(Protocol()).oracle.num_replicates(np.arange(15_625))
     assert np.bincount(counts).tolist() == [0, 0, 7_456, 8_169]
 
 
@@ -187,12 +188,12 @@ def test_real_answers(nb201, real_task):
     cost_s = nb201.column(real_task.dataset, "train_cost_s").values[:, :, 0]
     everyone, zeros = np.arange(15_625), np.zeros(15_625, int)
     for replicate in (0, 1, 2):
-        answers = real_task.oracle.evaluate(everyone, zeros, zeros + replicate)
+        answers = real_task.under(Protocol()).oracle.evaluate(everyone, zeros, zeros + replicate)
         np.testing.assert_array_equal(answers.values[:, 0], accuracy[:, replicate])
         np.testing.assert_array_equal(answers.cost_s, cost_s[:, replicate])
         missing = np.isnan(accuracy[:, replicate])
         np.testing.assert_array_equal(answers.status, np.where(missing, Status.MISSING, Status.OK))
-    mean = real_task.oracle.evaluate(everyone, zeros, zeros - 1)
+    mean = real_task.under(Protocol()).oracle.evaluate(everyone, zeros, zeros - 1)
     np.testing.assert_allclose(mean.values[:, 0], np.nanmean(accuracy, axis=1), rtol=1e-15)
     np.testing.assert_allclose(mean.cost_s, np.nanmean(cost_s, axis=1), rtol=1e-15)
 

@@ -112,9 +112,9 @@ def is_affine(first, second):
 
 def secrets_of(task):
     """The report side, and every replicate of the search metric."""
-    values = task.table.column(task.dataset, task.objectives[0].metric.name).values
+    values = task.table.column(task.dataset, task.under(Protocol()).objectives[0].metric.name).values
     replicates = [values[:, replicate, 0] for replicate in range(values.shape[1])]
-    return [task.report.values, task.report.codes, *replicates]
+    return [task.scores["val"].values, task.scores["val"].codes, *replicates]
 
 
 def leaks(root, task):
@@ -123,7 +123,9 @@ def leaks(root, task):
 
 
 def objects_of_scoring(root, task):
-    forbidden = {id(item) for item in (task, task.table, task.oracle, task.report, task.table.datasets)}
+    forbidden = {
+        id(item) for item in (task, task.table, task.under(Protocol()).oracle, task.scores["val"], task.table.datasets)
+    }
     return [item for item in reachable(root) if id(item) in forbidden]
 
 
@@ -140,7 +142,7 @@ def test_strategies_reach_nothing_that_scores_them(real_task, protocol):
 
 def leaky_problems(task):
     """Ways in which a report array could slip into a problem."""
-    sound, secret = task.problem(Protocol()), task.report.values
+    sound, secret = task.problem(Protocol()), task.scores["val"].values
     table = task.table.column(task.dataset, "val_accuracy").values
 
     def closes_over(values):
@@ -156,7 +158,7 @@ def leaky_problems(task):
         "itself": secret,
         "a view": secret[::2],
         "a copy": secret.copy(),
-        "the codes": task.report.codes.copy(),
+        "the codes": task.scores["val"].codes.copy(),
         "losses": 100.0 - secret,
         "another mean": np.nanmean(table[:, :, 0], axis=1),
         "fractions in single precision": (secret / 100).astype(np.float32),
@@ -171,7 +173,7 @@ def leaky_problems(task):
         "a generator": (value for value in secret.copy()),
         "slots": Holds(secret.copy()),
         "a nested container": {"a": [({"b": secret.copy()},)]},
-        "the oracle": task.oracle,
+        "the oracle": task.under(Protocol()).oracle,
         "the task": task,
     }.items():
         yield label, dataclasses.replace(sound, _free={**sound._free, "x": value})
@@ -188,8 +190,8 @@ def test_the_walk_finds_a_leak(nb201_task):
 
 
 def test_the_walk_finds_a_leak_in_a_space(nb201_task):
-    hides = types.SimpleNamespace(hidden=[nb201_task.report.values.copy()])
-    assert leaks(Problem(hides, nb201_task.objectives, None), nb201_task)
+    hides = types.SimpleNamespace(hidden=[nb201_task.scores["val"].values.copy()])
+    assert leaks(Problem(hides, nb201_task.under(Protocol()).objectives, None), nb201_task)
 
 
 def test_losses_of_every_direction():

@@ -7,6 +7,7 @@ import pytest
 
 from nasbench_harness import compare, load_task
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import check_task_name, load_table_task, make_task, split_task_names
 from nasbench_harness.spaces import ProductSpace
 from nasbench_harness.tables.restricted import RowsOfColumn
@@ -29,8 +30,8 @@ def test_the_rows_are_those_of_the_table(task):
         np.testing.assert_array_equal(task.table.column(task.dataset, name).values, column.values[rows])
     everyone = np.arange(3**6)
     zeros = np.zeros(3**6, dtype=np.int64)
-    own = task.oracle.evaluate(everyone, zeros, zeros)
-    of_whole = whole.oracle.evaluate(np.array(rows), zeros, zeros)
+    own = task.under(Protocol()).oracle.evaluate(everyone, zeros, zeros)
+    of_whole = whole.under(Protocol()).oracle.evaluate(np.array(rows), zeros, zeros)
     np.testing.assert_array_equal(own.values, of_whole.values)
     np.testing.assert_array_equal(own.cost_s, of_whole.cost_s)
 
@@ -72,8 +73,8 @@ def test_a_table_in_memory_can_be_restricted():
 
     task = restricted_task(table, "one", "b")
     assert task.name == "mine-one@without=b"
-    assert task.search.values[:, 0, 0].tolist() == [0, 1, 4, 5]
-    assert make_task(table, "one").search.values.shape == (6, 1, 1)
+    assert task.under(Protocol()).search.values[:, 0, 0].tolist() == [0, 1, 4, 5]
+    assert make_task(table, "one").under(Protocol()).search.values.shape == (6, 1, 1)
 
 
 @pytest.mark.parametrize(

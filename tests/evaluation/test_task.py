@@ -1,4 +1,3 @@
-import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -7,11 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from nasbench_harness.errors import InvalidInputError, UnknownNameError
-from nasbench_harness.evaluation.task import load_task, make_task
+from nasbench_harness.engine.execution import Rules, run_parts
+from nasbench_harness.engine.references import Entry, resolve
+from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameError
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.task import load_task, make_task, open_task
+from nasbench_harness.spaces import ProductSpace
 from nasbench_harness.tables.cache import open_table, write_table
+from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
-from nasbench_harness.tables.table import Column, Metric
+from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
 
 NAN = np.nan
 LOSS = Metric("val_loss", "nats", "minimize", "search")
@@ -20,7 +24,7 @@ STEPS = Metric("errors", "%", "minimize", "search", 0.1)
 
 def test_the_noiseless_mean_is_that_of_numpy(nb201, real_task):
     values = nb201.column(real_task.dataset, "val_accuracy").values[:, :, 0]
-    np.testing.assert_allclose(real_task.report.values, np.nanmean(values, axis=1), rtol=0, atol=1e-11)
+    np.testing.assert_allclose(real_task.scores["val"].values, np.nanmean(values, axis=1), rtol=0, atol=1e-11)
 
 
 def test_codes_are_exact(nb201, real_task):
@@ -29,7 +33,7 @@ def test_codes_are_exact(nb201, real_task):
     values = nb201.column(real_task.dataset, "val_accuracy").values[:, :, 0]
     correct = np.rint(np.nan_to_num(values) * images / 100).astype(int)
     count = (~np.isnan(values)).sum(axis=1)
-    report = real_task.report
+    report = real_task.scores["val"]
     assert report.codes.dtype == np.int64
     np.testing.assert_array_equal(report.codes * count, correct.sum(axis=1) * 6)
     assert report.step == pytest.approx(100 / images / 6, rel=1e-15)
@@ -39,13 +43,13 @@ def test_codes_are_exact(nb201, real_task):
 @pytest.mark.parametrize("second_count", [1, 2, 3])
 def test_equal_means_tie_whatever_their_replicates(task_of, first_count, second_count):
     spread = {1: [70.1, NAN, NAN], 2: [70.0, 70.2, NAN], 3: [69.9, 70.1, 70.3]}
-    report = task_of([spread[first_count], spread[second_count]]).report
+    report = task_of([spread[first_count], spread[second_count]]).scores["val"]
     assert report.codes[0] == report.codes[1]
     assert report.regret(np.array([0, 1])).tolist() == [0, 0]
 
 
 def test_regret_is_zero_only_at_the_optimum(real_task):
-    report, everyone = real_task.report, np.arange(15_625)
+    report, everyone = real_task.scores["val"], np.arange(15_625)
     regret = report.regret(everyone)
     best = np.flatnonzero(report.codes == report.codes.max())
     assert report.optimum == best[0]
@@ -56,22 +60,48 @@ def test_regret_is_zero_only_at_the_optimum(real_task):
     assert report.regret_codes(np.array([[0, 1], [2, 3]])).shape == (2, 2)
 
 
-def test_a_task_brings_to_other_processes_only_what_it_reads(nb201, tmp_path):
-    """All epochs of a table once went to every worker, again and again, where one is read."""
-    dataset, sizes = nb201.datasets["cifar10"], {}
-    for num_epochs in (2, 100):
-        epochs = {
-            name: replace(column, values=np.repeat(column.values, num_epochs, axis=2))
-            for name, column in dataset.columns.items()
-            if column.metric.role in ("search", "cost")
-        }
-        part = replace(dataset, columns=epochs, fidelities=tuple(range(num_epochs)))
-        write_table(replace(nb201, datasets={"cifar10": part}), tmp_path / str(num_epochs))
-        task = make_task(open_table(tmp_path / str(num_epochs)), "cifar10", num_epochs - 1)
-        sizes[num_epochs] = len(pickle.dumps(task))
-        again, everyone = pickle.loads(pickle.dumps(task)), np.arange(15_625)
-        np.testing.assert_array_equal(again.report.regret_codes(everyone), task.report.regret_codes(everyone))
-    assert sizes[100] - sizes[2] < 10_000
+def test_a_worker_opens_a_task_without_reading_what_runs_are_scored_by(tmp_path, monkeypatch):
+    """The scores of a table with test accuracy: neither their array nor their means are read."""
+    values = np.random.default_rng(0).random((16, 2, 1))
+    space = ProductSpace("two", [["a", "b", "c", "d"]] * 2)
+    metrics = [Metric("val_accuracy", "%", "maximize", "search"), Metric("test_accuracy", "%", "maximize", "test")]
+    dataset = Dataset("One", space, {metric.name: Column(metric, values) for metric in metrics})
+    monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path))
+    digest = register_table(Table("mine", {"one": dataset}, Provenance("here", "1", "MIT"))).digest
+    load_table.cache_clear()
+    try:
+        task = open_task("mine-one", digest)
+        rules = Rules(Protocol(evaluations=5), 0)
+        run_parts(resolve(Entry("random-search")), task, rules, np.arange(3))
+        columns = task.table.datasets["one"].columns
+        assert "values" in vars(columns["val_accuracy"])  # mapped, as the runs read it
+        assert "values" not in vars(columns["test_accuracy"])
+        assert "scores" not in vars(task)
+        load_task("mine-one")
+        assert "scores" in vars(task)  # the counter-example: who loads a task to score it reads both
+        assert "values" in vars(columns["test_accuracy"])
+    finally:
+        load_table.cache_clear()
+
+
+def test_another_table_than_the_studys_is_refused():
+    digest = load_table("nb201").digest
+    match = f"nb201-cifar10: the table here has the digest {digest[:12]}, the study's has 000000000000: import"
+    with pytest.raises(TableError, match=match) as caught:
+        open_task("nb201-cifar10", "0" * 64)
+    assert "\n" not in str(caught.value)
+
+
+def test_old_names_of_roles_are_read_and_change_no_digest(table_of, tmp_path):
+    """Tables of earlier versions call the role test report, and so do the metadata, whose digest is in every result."""
+    table = table_of([[1.0], [2.0]])
+    metric = Metric("test_accuracy", "%", "maximize", "test")
+    table.datasets["one"].columns["test_accuracy"] = Column(metric, np.zeros((2, 1, 1)))
+    write_table(table, tmp_path / "t")
+    text = (tmp_path / "t" / "table.json").read_text()
+    assert text.count('"role": "report"') == 1
+    assert '"role": "test"' not in text
+    assert open_table(tmp_path / "t").column("one", "test_accuracy").metric == metric
 
 
 def test_optima_of_nasbench201(real_task):
@@ -80,31 +110,31 @@ def test_optima_of_nasbench201(real_task):
         "cifar100": ("333133", 73.49333),
         "imagenet16-120": ("322133", 46.73333),
     }[real_task.dataset]
-    assert real_task.space.to_key(real_task.report.optimum) == key
-    assert real_task.report.values[real_task.report.optimum] == pytest.approx(accuracy, abs=5e-6)
+    assert real_task.space.to_key(real_task.scores["val"].optimum) == key
+    assert real_task.scores["val"].values[real_task.scores["val"].optimum] == pytest.approx(accuracy, abs=5e-6)
 
 
 def test_cells_within_one_point_by_regret(real_task):
     expected = {"cifar10": 381, "cifar100": 22, "imagenet16-120": 43}[real_task.dataset]
-    codes = real_task.report.regret_codes(np.arange(15_625))
-    assert (codes <= round(1 / real_task.report.step)).sum() == expected
+    codes = real_task.scores["val"].regret_codes(np.arange(15_625))
+    assert (codes <= round(1 / real_task.scores["val"].step)).sum() == expected
 
 
 def test_metrics_to_be_minimized_have_the_smallest_as_optimum(task_of):
     for metric in (LOSS, STEPS):
-        report = task_of([[3.5], [2.5], [4.5]], metric=metric).report
+        report = task_of([[3.5], [2.5], [4.5]], metric=metric).scores["val"]
         assert report.optimum == 1
         assert report.regret(np.array([0, 1, 2])).tolist() == pytest.approx([1, 0, 2])
 
 
 def test_the_first_of_equal_optima_counts(task_of):
-    assert task_of([[50], [70], [70], [60]]).report.optimum == 1
+    assert task_of([[50], [70], [70], [60]]).scores["val"].optimum == 1
 
 
 @settings(max_examples=50, deadline=None)
 @given(values=arrays.arrays(float, st.tuples(st.integers(2, 6), st.integers(1, 3)), elements=st.integers(0, 999)))
 def test_codes_order_as_means_do(table_of, values):
-    report = make_task(table_of(values / 10), "one").report
+    report = make_task(table_of(values / 10), "one").scores["val"]
     means = np.rint(values.sum(axis=1) * 6 / values.shape[1]).astype(int)
     np.testing.assert_array_equal(report.codes, means)
     np.testing.assert_allclose(report.values, (values / 10).mean(axis=1), atol=1e-12)
@@ -113,39 +143,39 @@ def test_codes_order_as_means_do(table_of, values):
 def test_more_than_three_replicates_have_their_mean_too(task_of):
     """Four, five, … lie on no sixth of the grid."""
     for values in ([[50, 51, 52, 54], [60, 60, 60, 61]], [[50, 51, 52, 54, 51], [60, 60, 60, 61, NAN]]):
-        report = task_of(values).report
+        report = task_of(values).scores["val"]
         np.testing.assert_allclose(report.values, np.nanmean(values, axis=1), rtol=1e-8)
         assert report.regret(np.array([0]))[0] == pytest.approx(np.ptp(np.nanmean(values, axis=1)), rel=1e-6)
 
 
 @pytest.mark.parametrize("metric", [LOSS, STEPS], ids=["gridless", "grid"])
 def test_a_row_without_values_is_no_optimum(task_of, metric):
-    report = task_of([[NAN, NAN], [2.5, 2.7], [4.5, NAN]], metric=metric).report
+    report = task_of([[NAN, NAN], [2.5, 2.7], [4.5, NAN]], metric=metric).scores["val"]
     assert report.optimum == 1
     assert report.values[1:].tolist() == pytest.approx([2.6, 4.5])
     assert np.isnan(report.values[0])
 
 
 def test_gridless_codes_ignore_float_noise(task_of):
-    report = task_of([[1 / 3], [1 / 3 + 1e-15], [1 / 3 + 1e-8]], metric=LOSS).report
+    report = task_of([[1 / 3], [1 / 3 + 1e-15], [1 / 3 + 1e-8]], metric=LOSS).scores["val"]
     assert report.codes[0] == report.codes[1] != report.codes[2]
     assert report.codes.dtype == np.int64
     np.testing.assert_allclose(report.codes * report.step, report.values, rtol=1e-8)
 
 
 def test_a_data_set_without_a_search_metric_is_refused(table_of):
-    table = table_of([[1], [2]], metric=Metric("test_accuracy", "%", "maximize", "report"))
+    table = table_of([[1], [2]], metric=Metric("test_accuracy", "%", "maximize", "test"))
     with pytest.raises(InvalidInputError, match="task tiny-one has no metric with the role search"):
         make_task(table, "one")
 
 
 def test_several_fidelities_must_be_named(table_of):
     with pytest.raises(InvalidInputError, match=r"tiny-one has 12 fidelities \(1, 2, 3, …, 11, 12 epochs\): name one"):
-        make_task(curves(table_of), "one")
+        make_task(curves(table_of), "one").under(Protocol())
     with pytest.raises(InvalidInputError, match=r"no fidelity of 13 epochs: it has 1, 2, 3, …, 11, 12 epochs"):
-        make_task(curves(table_of), "one", 13)
+        make_task(curves(table_of), "one").under(Protocol(fidelity=13))
     with pytest.raises(InvalidInputError, match=r"no fidelity of 5 epochs: its table does not say"):
-        make_task(table_of([[1], [2]]), "one", 5)
+        make_task(table_of([[1], [2]]), "one").under(Protocol(fidelity=5))
 
 
 def curves(table_of):
@@ -162,24 +192,25 @@ def curves(table_of):
 
 
 def test_a_named_fidelity_is_searched_and_the_last_is_scored(table_of):
-    task = make_task(curves(table_of), "one", 3)
-    answers = task.oracle.evaluate(np.array([0, 1]), np.array([0, 0]), np.array([0, -1]))
+    task = make_task(curves(table_of), "one")
+    view = task.under(Protocol(fidelity=3))
+    answers = view.oracle.evaluate(np.array([0, 1]), np.array([0, 0]), np.array([0, -1]))
     assert answers.values.ravel().tolist() == [13.0, 16.5]
     assert answers.cost_s.tolist() == [6.0, 6.0]
-    assert (task.fidelity, task.typical_cost_s) == (3, 6.0)
-    assert task.report.values.tolist() == [22.0, 16.5]
-    assert task.report.optimum == 0
+    assert (view.fidelity, view.fidelities, view.typical_cost_s) == (3, (3,), 6.0)
+    assert task.scores["val"].values.tolist() == [22.0, 16.5]
+    assert task.scores["val"].optimum == 0
 
 
-def test_test_accuracy_is_a_report_view_of_its_own(table_of):
+def test_test_accuracy_has_scores_of_its_own(table_of):
     table = table_of([[50, 51], [40, 42]])
-    test = Metric("test_accuracy", "%", "maximize", "report")
+    test = Metric("test_accuracy", "%", "maximize", "test")
     table.datasets["one"].columns["test_accuracy"] = Column(test, np.array([[[60.0], [62.0]], [[70.0], [np.nan]]]))
     task = make_task(table, "one")
-    assert task.test.values.tolist() == [61.0, 70.0]
-    assert (task.report.optimum, task.test.optimum) == (0, 1)
-    assert task.test.metric.name == "test_accuracy"
-    assert make_task(table_of([[1], [2]]), "one").test is None
+    assert task.scores["test"].values.tolist() == [61.0, 70.0]
+    assert (task.scores["val"].optimum, task.scores["test"].optimum) == (0, 1)
+    assert task.scores["test"].metric.name == "test_accuracy"
+    assert "test" not in make_task(table_of([[1], [2]]), "one").scores
 
 
 def test_tasks_load_by_name(tmp_path, monkeypatch):
@@ -198,7 +229,7 @@ def test_tasks_load_by_name(tmp_path, monkeypatch):
 
 
 def test_losses_and_natural_values_are_inverse(real_task):
-    objective = real_task.objectives[0]
+    objective = real_task.under(Protocol()).objectives[0]
     values = np.array([[91.5], [10.0]])
     assert objective.loss(values).tolist() == [[8.5], [90.0]]
     np.testing.assert_array_equal(objective.natural(objective.loss(values)), values)

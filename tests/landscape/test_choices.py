@@ -7,6 +7,7 @@ import pytest
 
 from nasbench_harness import load_task
 from nasbench_harness.evaluation.grid import exact_means
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.landscape.agreement import best_tenth, replicate_noise, spearman
 from nasbench_harness.landscape.choices import DRAWS, Values, quality_by_choice, shrink
 from nasbench_harness.spaces import ProductSpace
@@ -37,7 +38,7 @@ def test_a_choice_without_values_has_no_quality():
 
 @pytest.mark.parametrize("is_maximized", [True, False])
 def test_the_best_of_many_draws_is_that_of_exact_random_search(is_maximized):
-    task = load_task("nb201-cifar100")
+    task = load_task("nb201-cifar100").under(Protocol())
     values = exact_means(task.search).values
     quality = Values(values, is_maximized).quality(np.ones(15_625, dtype=bool))
     losses = -values if is_maximized else values
@@ -57,7 +58,7 @@ def test_shrinking_by_hand():
 
 
 def test_efficient_ways_are_not_beaten():
-    task = load_task("nb201-cifar10")
+    task = load_task("nb201-cifar10").under(Protocol())
     values = Values(exact_means(task.search).values, True)
     ways = shrink(values, task.space.choices(np.arange(15_625)), task.space.decisions)
     assert len(ways) == 25  # subsets of five names that leave at least two
@@ -73,11 +74,11 @@ def test_efficient_ways_are_not_beaten():
 
 
 def test_a_way_is_what_its_task_has():
-    task = load_task("nb201-cifar10")
+    task = load_task("nb201-cifar10").under(Protocol())
     means = exact_means(task.search)
     ways = shrink(Values(means.values, True), task.space.choices(np.arange(15_625)), task.space.decisions)
     for way in (ways[0], ways[7], ways[-1]):
-        part = load_task(f"nb201-cifar10@without={','.join(way.without)}")
+        part = load_task(f"nb201-cifar10@without={','.join(way.without)}").under(Protocol())
         rest = exact_means(part.search)
         assert way.quality.num_architectures == part.space.num_architectures
         assert way.quality.mean == pytest.approx(rest.values.mean())
@@ -101,7 +102,7 @@ def test_noise_of_replicates():
     values = np.array([[1.0, 3.0], [5.0, 5.0], [9.0, np.nan]])
     found = replicate_noise(values, np.array([2.0, 5.0, 9.0]))
     assert (found.num_architectures, found.std) == (2, np.sqrt(2) / 2)
-    task = load_task("nb201-imagenet16-120")
+    task = load_task("nb201-imagenet16-120").under(Protocol())
     noise = replicate_noise(task.search.values[:, :, 0], exact_means(task.search).values)
     assert noise.std == pytest.approx(0.541, abs=5e-4)  # as published beside the table
     assert noise.rank_correlation_of_best < noise.rank_correlation

@@ -7,6 +7,7 @@ import pytest
 
 from nasbench_harness import load_task
 from nasbench_harness.evaluation.grid import exact_means
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.landscape.effects import effects_of_decisions
 from nasbench_harness.spaces import ProductSpace
 
@@ -70,7 +71,7 @@ def test_what_is_no_whole_product_has_no_effects():
 
 
 def test_the_edges_into_the_output_and_from_the_input_matter_most():
-    task = load_task("nb201-imagenet16-120")
+    task = load_task("nb201-imagenet16-120").under(Protocol())
     found = effects_of_decisions(
         exact_means(task.search).values, task.space.choices(np.arange(15_625)), task.space.num_choices
     )

@@ -9,6 +9,7 @@ import pytest
 
 from nasbench_harness import load_task
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_table_task, make_task
 from nasbench_harness.landscape.analysis import landscape_of
 from nasbench_harness.landscape.files import write_landscape
@@ -22,16 +23,17 @@ NB201 = ("nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120")
 
 @pytest.fixture(scope="module")
 def cifar100():
-    return landscape_of(load_task("nb201-cifar100"))
+    return landscape_of(load_task("nb201-cifar100").under(Protocol()))
 
 
 def task_of(space, values, *, fidelities=(), test=None, direction="maximize", fidelity=None):
     """A task whose table has these values, (num_architectures, num_replicates, num_fidelities)."""
     columns = {"val_accuracy": Column(Metric("val_accuracy", "%", direction, "search"), values)}
     if test is not None:
-        columns["test_accuracy"] = Column(Metric("test_accuracy", "%", direction, "report"), test)
+        columns["test_accuracy"] = Column(Metric("test_accuracy", "%", direction, "test"), test)
     dataset = Dataset("One", space, columns, fidelities)
-    return make_task(Table("mine", {"one": dataset}, Provenance("here", "1", "MIT")), "one", fidelity)
+    table = Table("mine", {"one": dataset}, Provenance("here", "1", "MIT"))
+    return make_task(table, "one").under(Protocol(fidelity=fidelity))
 
 
 def names(landscape):
@@ -77,7 +79,7 @@ def test_list_spaces_have_no_effects_but_can_be_shrunk():
 
 
 def test_a_restricted_space_is_not_shrunk_again():
-    landscape = landscape_of(load_task("nb201-cifar10@without=none"))
+    landscape = landscape_of(load_task("nb201-cifar10@without=none").under(Protocol()))
     assert landscape.effects is not None
     assert landscape.decisions == ("1←0", "2←0", "2←1", "3←0", "3←1", "3←2")
     assert landscape.notes == ("shrinking: choices are left out already",)
@@ -118,7 +120,7 @@ def test_nothing_to_show():
 
 def test_files_have_the_same_bytes_again(cifar100, tmp_path):
     written = write_landscape(cifar100, tmp_path / "one", "here")
-    again = landscape_of(load_task("nb201-cifar100"))
+    again = landscape_of(load_task("nb201-cifar100").under(Protocol()))
     write_landscape(again, tmp_path / "two", "here")
     for name in written:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
@@ -127,7 +129,7 @@ def test_files_have_the_same_bytes_again(cifar100, tmp_path):
 @pytest.mark.parametrize("task", NB201)
 def test_results_hold_what_the_command_gives(task, tmp_path):
     """Text files only: pictures differ between versions of matplotlib, and the last digits between those of NumPy."""
-    landscape = landscape_of(load_task(task))
+    landscape = landscape_of(load_task(task).under(Protocol()))
     folder = RESULTS / task
     if os.environ.get("NASBENCH_RECORD_RESULTS"):
         write_landscape(landscape, folder, f"nasbench-harness tables landscape {task}")

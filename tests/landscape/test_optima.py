@@ -5,6 +5,7 @@ import pytest
 
 from nasbench_harness import load_task
 from nasbench_harness.evaluation.grid import exact_means
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.landscape.optima import fitness_distance, local_optima, nearest_optimum
 from nasbench_harness.spaces import NASBenchGraphSpace, ProductSpace
 from nasbench_harness.spaces.nasbench_graph import PROTEINS_OPERATIONS
@@ -22,7 +23,7 @@ def everywhere(space):
 
 @pytest.mark.parametrize(("task", "count"), [("cifar10", 13), ("cifar100", 26), ("imagenet16-120", 38)])
 def test_the_published_counts_on_exact_codes(task, count):
-    loaded = load_task(f"nb201-{task}")
+    loaded = load_task(f"nb201-{task}").under(Protocol())
     means = exact_means(loaded.search)
     found = local_optima(loaded.space, means.codes, means.exists)
     assert len(found.architectures) == count
@@ -34,7 +35,7 @@ def test_the_published_counts_on_exact_codes(task, count):
 
 
 def test_basins_of_steepest_ascent_are_those_of_a_plain_walk():
-    loaded = load_task("nb201-cifar100")
+    loaded = load_task("nb201-cifar100").under(Protocol())
     means = exact_means(loaded.search)
     found = local_optima(loaded.space, means.codes, means.exists)
     ends, steps = {}, 0

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.landscape.analysis import landscape_of
 from nasbench_harness.spaces import NASBench201Space, ProductSpace
@@ -19,10 +20,10 @@ PUBLISHED = {1: 0.325, 5: 0.527, 10: 0.650, 20: 0.766, 40: 0.861, 100: 0.954}
 def task_of(space, val, test, fidelities, fidelity):
     columns = {
         "val_accuracy": Column(Metric("val_accuracy", "%", "maximize", "search"), val[:, None, :]),
-        "test_accuracy": Column(Metric("test_accuracy", "%", "maximize", "report"), test[:, None, None]),
+        "test_accuracy": Column(Metric("test_accuracy", "%", "maximize", "test"), test[:, None, None]),
     }
     table = Table("published", {"one": Dataset("One", space, columns, fidelities)}, Provenance("published", "1", "MIT"))
-    return make_task(table, "one", fidelity)
+    return make_task(table, "one").under(Protocol(fidelity=fidelity))
 
 
 def test_fidelities_and_test_of_real_curves():

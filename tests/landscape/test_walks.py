@@ -5,6 +5,7 @@ import pytest
 
 from nasbench_harness import load_task
 from nasbench_harness.evaluation.grid import exact_means
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.landscape.effects import effects_of_decisions
 from nasbench_harness.landscape.walks import random_walks
 from nasbench_harness.spaces import ProductSpace
@@ -23,7 +24,7 @@ def exact_autocorrelation(space, values, lags):
 
 @pytest.mark.parametrize("dataset", ["cifar10", "imagenet16-120"])
 def test_walks_have_the_exact_autocorrelation(dataset):
-    task = load_task(f"nb201-{dataset}")
+    task = load_task(f"nb201-{dataset}").under(Protocol())
     means = exact_means(task.search)
     walks = random_walks(task.space, means.values, means.exists, task.name)
     exact = exact_autocorrelation(task.space, means.values, len(walks.autocorrelation))
@@ -32,7 +33,7 @@ def test_walks_have_the_exact_autocorrelation(dataset):
 
 
 def test_the_seed_and_the_task_choose_the_walks():
-    task = load_task("nb201-cifar10")
+    task = load_task("nb201-cifar10").under(Protocol())
     means = exact_means(task.search)
 
     def walk(name="nb201-cifar10", seed=0):
@@ -55,7 +56,7 @@ def test_pairs_without_a_value_are_left_out():
 
 def test_the_first_autocorrelation_follows_from_the_effects():
     """A component of k decisions with five choices each keeps 1 − k/6 · 5/4 of itself in a step."""
-    task = load_task("nb201-cifar100")
+    task = load_task("nb201-cifar100").under(Protocol())
     means = exact_means(task.search)
     exact = exact_autocorrelation(task.space, means.values, 1)[0]
     effects = effects_of_decisions(means.values, task.space.choices(np.arange(15_625)), task.space.num_choices)

@@ -158,7 +158,7 @@ def test_evolution_as_a_generator_costs_at_most_two_plain_loops(tmp_path, benchm
 
 @gates(gate=1 / 0.18, bar=1 / 0.3)
 def test_oracle_answers_means_in_a_few_gathers(benchmark, gate):
-    oracle = load_task("nb201-cifar100").oracle
+    oracle = load_task("nb201-cifar100").under(Protocol()).oracle
     table = np.random.default_rng(0).random(15_625)
     architectures = np.random.default_rng(1).integers(0, len(table), 1_000_000)
     zeros, means = np.zeros_like(architectures), np.full_like(architectures, -1)

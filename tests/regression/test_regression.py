@@ -12,10 +12,11 @@ from nasbench_harness import InvalidInputError, UnknownNameError, api, check_bas
 from nasbench_harness.engine.execution import Rules, run_seeds
 from nasbench_harness.engine.references import Entry, resolve, strategy_entry_points
 from nasbench_harness.errors import StrategyError
+from nasbench_harness.evaluation import choice
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.regression.baselines import Subject, find_subjects
 from nasbench_harness.regression.gate import check_baselines
-from nasbench_harness.regression.traces import final_picks, regret_codes, trace_hash
+from nasbench_harness.regression.traces import regret_codes, run_choices, trace_hash
 from nasbench_harness.store.baselines import baseline_path, read_baseline
 
 BASELINES = Path(__file__).parents[2] / "results" / "baselines"
@@ -91,7 +92,7 @@ def test_no_registered_strategy_has_changed():
 def test_a_baseline_holds_what_compare_stores(folder, tmp_path):
     study = compare(["random-search"], [TASK], 300, tmp_path, evaluations=40)
     runs = read_baseline(baseline_path(folder, "random-search")).tasks[TASK]
-    step = load_task(TASK).report.step
+    step = load_task(TASK).scores["val"].step
     codes = np.rint(study.frame()["regret_pp"].to_numpy() / step).astype(int)
     assert dict(runs.counts) == {
         int(code): int(count) for code, count in zip(*np.unique(codes, return_counts=True), strict=True)
@@ -99,14 +100,26 @@ def test_a_baseline_holds_what_compare_stores(folder, tmp_path):
     assert (runs.step, runs.unit, runs.metric) == (step, "pp", "val_accuracy")
 
 
+def test_report_verification_and_gate_ask_one_rule(tmp_path, monkeypatch):
+    """Another rule of the incumbent changes them all, in the same way."""
+    task, rules = load_task(TASK), Rules(Protocol(evaluations=20), 0)
+    monkeypatch.setattr(choice, "incumbent_rows", lambda rows: np.zeros(rows.status.shape, dtype=int))  # the first row
+    study = compare([walk], [TASK], 30, tmp_path, evaluations=20)
+    columns = run_seeds(resolve(Entry(walk)), task, rules, np.arange(30)).trace.columns()
+    first = columns["architecture"][0].tolist()
+    assert first == study.frame()["architecture"].tolist()
+    assert first == study._read(0, study._tasks[0]).final.tolist()  # these are the candidates of a verification
+    assert first == run_choices(columns, task, rules).tolist()
+    regrets = task.scores["val"].regret_codes(np.array(first))
+    assert regrets.tolist() == regret_codes(resolve(Entry(walk)), task, rules, 0, 30).tolist()
+
+
 @pytest.mark.parametrize("selection", ["own", "incumbent"])
-def test_picks_are_those_of_the_report(selection, tmp_path):
-    for use in (first_of_all, walk):
-        study = compare([use], [TASK], 30, tmp_path / use.__name__, evaluations=20, selection=selection)
-        protocol = Protocol(evaluations=20, selection=selection)
-        batch = run_seeds(resolve(Entry(use)), load_task(TASK), Rules(protocol, 0), np.arange(30))
-        picks = final_picks(batch.trace.columns(), load_task(TASK), protocol)
-        assert picks.tolist() == study.frame()["architecture"].tolist()
+def test_recommendations_count_for_the_gate_as_for_the_report(selection, tmp_path):
+    study = compare([first_of_all], [TASK], 30, tmp_path, evaluations=20, selection=selection)
+    rules = Rules(Protocol(evaluations=20, selection=selection), 0)
+    columns = run_seeds(resolve(Entry(first_of_all)), load_task(TASK), rules, np.arange(30)).trace.columns()
+    assert run_choices(columns, load_task(TASK), rules).tolist() == study.frame()["architecture"].tolist()
 
 
 def test_the_trace_sees_proposals_and_recommendations():
@@ -114,7 +127,7 @@ def test_the_trace_sees_proposals_and_recommendations():
         rules = Rules(Protocol(evaluations=30), 0)
         spec = replace(resolve(Entry(use)), reference="the same streams")
         columns = run_seeds(spec, load_task(TASK), rules, np.arange(first, first + 20)).trace.columns()
-        return trace_hash(columns, final_picks(columns, load_task(TASK), rules.protocol))
+        return trace_hash(columns, run_choices(columns, load_task(TASK), rules))
 
     assert trace(walk) == trace(walk)
     assert trace(first_of_all) != trace(last_of_all)  # the same proposals, another recommendation
@@ -254,7 +267,7 @@ def test_files_that_no_longer_fit_are_refused_in_one_line(old, new, match, folde
 
 def test_a_margin_is_asked_for_where_the_metric_is_no_accuracy(folder):
     task = load_task(TASK)
-    metric = replace(task.report.metric, name="val_loss", unit="nats")
+    metric = replace(task.scores["val"].metric, name="val_loss", unit="nats")
     margin = api.check_baselines.__globals__["_margin"]
     with pytest.raises(InvalidInputError, match="val_loss is no accuracy in percent: give a margin in nats"):
         margin(api.Gate(), metric, TASK)

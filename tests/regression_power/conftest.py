@@ -38,7 +38,7 @@ def repeat():
     def verdicts(old, new, task, repetitions, looks=LOOKS, num_old=3_000):
         rng = np.random.default_rng([20_26, repetitions, *looks])
         codes, counts = np.unique(old, return_counts=True)
-        step = load_task(task).report.step
+        step = load_task(task).scores["val"].step
         found = []
         for _ in range(repetitions):
             resampled = rng.multinomial(num_old, counts / counts.sum())

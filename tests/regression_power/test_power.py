@@ -72,7 +72,7 @@ def power_rows(runs, repeat):
         for task in TASKS:
             old, new = runs(accepted, task), runs(broken, task)
             found = repeat(old, new, task, 400)
-            effect = (new.mean() - old.mean()) * load_task(task).report.step
+            effect = (new.mean() - old.mean()) * load_task(task).scores["val"].step
             yield {
                 "fault": fault,
                 "accepted": accepted,

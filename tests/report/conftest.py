@@ -19,12 +19,14 @@ def made_task():
         metrics = [Column(Metric("val_accuracy", "%", "maximize", "search", 0.1), np.array(val, float)[:, None, None])]
         if test is not None:
             values = np.array(test, float)[:, None, None]
-            metrics.append(Column(Metric("test_accuracy", "%", "maximize", "report", 0.1), values))
+            metrics.append(Column(Metric("test_accuracy", "%", "maximize", "test", 0.1), values))
         if cost_s is not None:
             metrics.append(Column(Metric("train_cost_s", "s", "minimize", "cost"), np.array(cost_s)[:, None, None]))
         space = space or ProductSpace("letters", [[f"choice{index}" for index in range(len(val))]])
         dataset = Dataset(name.capitalize(), space, {column.metric.name: column for column in metrics})
-        return make_task(Table("tiny", {name: dataset}, Provenance("here", "1", "MIT"), "0" * 64), name)
+        return make_task(Table("tiny", {name: dataset}, Provenance("here", "1", "MIT"), "0" * 64), name).under(
+            Protocol()
+        )
 
     return make
 

@@ -10,7 +10,7 @@ def test_scores_are_noiseless_values_not_observed_ones(study):
     for result in entry.results:
         rows = frame[(frame.strategy == result.label) & (frame.task == entry.task.name)]
         by_seed = np.argsort(result.seeds)
-        np.testing.assert_array_equal(result.value[by_seed], entry.task.report.values[rows.architecture])
+        np.testing.assert_array_equal(result.value[by_seed], entry.task.scores["val"].values[rows.architecture])
         np.testing.assert_allclose(result.regret[by_seed], rows.regret_pp)
 
 

@@ -15,15 +15,15 @@ def task(made_task):
 
 def picks_of(task, num_steps, seed=0):
     """Incumbents of 30 random searches."""
-    order = np.argsort(task.report.codes)
+    order = np.argsort(task.scores["val"].codes)
     return order[np.maximum.accumulate(np.random.default_rng(seed).integers(500, size=(30, num_steps)), axis=1)]
 
 
 def test_the_line_has_every_step_and_the_band_at_most_64(task):
     picks = picks_of(task, 1_000)
     (curve,) = curves(task, [picks], [np.arange(1, 1_001)], COUNTS)
-    np.testing.assert_allclose(curve.mean, task.report.regret(picks).mean(axis=0))
-    np.testing.assert_allclose(curve.iqm, iqm(task.report.regret(picks), axis=0))
+    np.testing.assert_allclose(curve.mean, task.scores["val"].regret(picks).mean(axis=0))
+    np.testing.assert_allclose(curve.iqm, iqm(task.scores["val"].regret(picks), axis=0))
     assert 40 < len(curve.band.steps) <= 64
     at_steps = curve.iqm[curve.band.steps]
     assert (curve.band.low <= at_steps + 1e-12).all()

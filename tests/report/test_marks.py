@@ -238,8 +238,8 @@ def test_decimals_do_not_depend_on_the_strategies(made_task, analysis_of):
 def test_decimals_of_other_units(made_task, analysis_of, unit, resolution, best, text):
     """Those of the table's resolution, at most four significant digits."""
     task = made_task([best, best * 2 / 5])
-    metric = replace(task.report.metric, unit=unit, resolution=resolution)
-    task = replace(task, report=replace(task.report, metric=metric))
+    metric = replace(task.scores["val"].metric, unit=unit, resolution=resolution)
+    task.scores["val"] = replace(task.scores["val"], metric=metric)
     assert cells(main_table(analysis_of((task, {"a": [1] * 12}))), "tiny-one_val_accuracy")["a"].text == text
 
 

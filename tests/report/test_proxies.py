@@ -17,7 +17,7 @@ def small():
     from nasbench_harness import load_task
 
     rows = np.arange(0, 15_625, 40)
-    accuracy = load_task("nb201-cifar10").report.values[rows]
+    accuracy = load_task("nb201-cifar10").scores["val"].values[rows]
     rng = np.random.default_rng(0)
     scores = {
         name: accuracy + noise * rng.normal(size=(2, 2, len(rows))) * accuracy.std() for name, noise in SCORES.items()
@@ -52,7 +52,7 @@ def test_better_scores_correlate_more_and_size_stands_beside(analysis):
 
 def test_the_pick_is_a_mean_accuracy_with_random_search_beside(analysis):
     (result,) = analysis.tasks
-    accuracy = result.task.report.values[analysis.file.architectures]
+    accuracy = result.task.scores["val"].values[analysis.file.architectures]
     pick = {entry.name: entry.top for entry in result.results}
     best = np.argsort(-analysis.file.scores["meco"][0, 0])[:10]
     assert pick["meco"][1] == pytest.approx(accuracy[best].mean())

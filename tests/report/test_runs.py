@@ -33,7 +33,7 @@ def block(tmp_path, first, last, rows, recommended=None, finished_s=None):
 
 
 def read(blocks, num_seeds, **protocol):
-    return read_runs(blocks, load_task("nb201-cifar100"), Protocol(**protocol), np.arange(num_seeds))
+    return read_runs(blocks, load_task("nb201-cifar100").under(Protocol(**protocol)), np.arange(num_seeds))
 
 
 def picks(blocks, num_seeds, evaluations, **protocol):

@@ -32,7 +32,7 @@ def populations(tmp_path_factory):
     found = {}
     for position, strategy in enumerate(STRATEGIES):
         for task in study._tasks:
-            found[strategy, task.name] = task.report.regret_codes(study._read(position, task).final)
+            found[strategy, task.name] = task.scores["val"].regret_codes(study._read(position, task).final)
     return found
 
 

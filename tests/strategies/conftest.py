@@ -57,7 +57,7 @@ def scores(run: Callable[..., Columns]) -> Callable[..., np.ndarray]:
     def call(text: str, dataset: str, noise: str, evaluations: int, **protocol: Any) -> np.ndarray:
         task = f"nb201-{dataset}"
         columns = run(text, task, 500, evaluations=300, noise=noise, **protocol)
-        return load_task(task).report.values[incumbents(columns, 500, evaluations)]
+        return load_task(task).scores["val"].values[incumbents(columns, 500, evaluations)]
 
     return call
 

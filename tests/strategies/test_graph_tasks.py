@@ -36,7 +36,7 @@ def test_values_are_the_tables_and_time_is_unknown(run, name, task):
 
 def test_a_search_that_learns_beats_chance_on_proteins(run, incumbents_of):
     """Local search finds the best of 2,021 rows in most runs; random search in one of nine."""
-    report = load_task("graph-proteins").report
+    report = load_task("graph-proteins").scores["val"]
     found = {
         name: (incumbents_of(run(name, "graph-proteins", 100, evaluations=250), 100, 250) == report.optimum).mean()
         for name in ("local-search", "random-search")

@@ -97,8 +97,8 @@ def test_reference_values(run, incumbents_of, assert_near, duplicates, noise, da
     task = load_task(f"nb201-{dataset}")
     columns = run("local-search", task.name, 500, evaluations=150, noise=noise, duplicates=duplicates)
     chosen = incumbents_of(columns, 500, 150)
-    assert_near(task.report.values[chosen], mean, 3_000)
-    assert_near((chosen == task.report.optimum).astype(float), share, 3_000, np.sqrt(share * (1 - share)))
+    assert_near(task.scores["val"].values[chosen], mean, 3_000)
+    assert_near((chosen == task.scores["val"].optimum).astype(float), share, 3_000, np.sqrt(share * (1 - share)))
 
 
 @pytest.mark.parametrize(("duplicates", "reference", "tolerance"), [("free", 123.8, 12), ("charge", 146.3, 15)])
@@ -109,7 +109,7 @@ def test_evaluations_until_the_optimum_under_steepest(run, duplicates, reference
     needed = []
     for seed in range(500):
         rows = slice(*np.searchsorted(columns["run"], [seed, seed + 1]))
-        is_optimum = columns["architecture"][rows] == task.report.optimum
+        is_optimum = columns["architecture"][rows] == task.scores["val"].optimum
         assert is_optimum.any(), seed
         charged = np.cumsum(columns["status"][rows] == Status.OK)
         needed.append(charged[is_optimum.argmax()])
@@ -121,7 +121,7 @@ def test_local_maxima_of_the_noiseless_mean(dataset, count):
     # On accuracies that are not rounded to their grid imagenet16-120 has 34: float noise breaks ties of neighbors.
     task = load_task(f"nb201-{dataset}")
     neighbors = task.space.neighbors(np.arange(task.space.num_architectures))
-    is_better = task.report.codes[neighbors] > task.report.codes[:, None]
+    is_better = task.scores["val"].codes[neighbors] > task.scores["val"].codes[:, None]
     assert int((~is_better.any(axis=1)).sum()) == count
 
 
@@ -130,9 +130,9 @@ def test_equal_means_are_equal_losses(dataset):
     # Else a walk under noise="mean" moves to a neighbor that is better by float noise only.
     task = load_task(f"nb201-{dataset}")
     size = task.space.num_architectures
-    answers = task.oracle.evaluate(np.arange(size), np.zeros(size, dtype=np.int64), np.full(size, -1))
-    pairs = np.unique(np.stack([task.report.codes, answers.values[:, 0]]), axis=1)
-    assert pairs.shape[1] == len(np.unique(task.report.codes))
+    answers = task.under(Protocol()).oracle.evaluate(np.arange(size), np.zeros(size, dtype=np.int64), np.full(size, -1))
+    pairs = np.unique(np.stack([task.scores["val"].codes, answers.values[:, 0]]), axis=1)
+    assert pairs.shape[1] == len(np.unique(task.scores["val"].codes))
 
 
 def test_an_unknown_acceptance_is_refused_with_the_nearest():

@@ -70,7 +70,7 @@ def test_the_mean_of_2000_runs_lies_in_the_band_of_the_exact_curve(run, noise):
         is_new = np.maximum.accumulate(observed, axis=1)
         is_new = np.concatenate([np.ones((num_runs, 1), dtype=bool), observed[:, 1:] > is_new[:, :-1]], axis=1)
         latest = np.maximum.accumulate(np.where(is_new, np.arange(steps), 0), axis=1)
-        losses = 100.0 - task.report.values[np.take_along_axis(architectures, latest, axis=1)]
+        losses = 100.0 - task.scores["val"].values[np.take_along_axis(architectures, latest, axis=1)]
         values = 100.0 - task.table.column(dataset, "val_accuracy").values[:, :, 0]
         exact = exact_random_search(values, steps, noise)
         # A single loss is skewed (most at step 2 of cifar10, by 10: a few runs met chance-level rows only), so the mean

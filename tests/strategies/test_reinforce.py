@@ -373,7 +373,7 @@ def test_lists_are_drawn_from_their_rows(listed, monkeypatch):
     rules = Rules(Protocol(evaluations=150), study_seed=0)
     batch = run_seeds(resolve(parse_entry(NAME)), listed, rules, np.arange(20))
     rows = batch.trace.rows(slice(0, 20))
-    found = listed.report.values[rows["architecture"]].reshape(20, 150)
+    found = listed.scores["val"].values[rows["architecture"]].reshape(20, 150)
     assert found[:, -30:].mean() > found[:, :30].mean() + 2  # it learns
     alone = run_seeds(resolve(parse_entry(NAME)), listed, rules, np.arange(7, 8)).trace.rows(slice(0, 1))
     np.testing.assert_array_equal(rows["architecture"].reshape(20, 150)[7], alone["architecture"])

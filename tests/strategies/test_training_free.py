@@ -27,7 +27,7 @@ def test_best_of_n_trains_one_architecture_and_charges_the_scores(tmp_path):
     frame = proposals(tmp_path, "best", "(num_scored=200,seconds_per_score=2.0)")
     assert (frame.groupby("seed").size() == 1).all()
     assert (frame.finished_s > 400).all()
-    accuracy = load_task(TASK).report.values
+    accuracy = load_task(TASK).scores["val"].values
     assert accuracy[frame.architecture].mean() > accuracy.mean() + 3
 
 

@@ -153,10 +153,10 @@ def test_roles_keep_the_test_from_strategies(folder, tmp_path):
     table = read_archive(folder, tmp_path)
     for dataset in table.datasets.values():
         metrics = [column.metric for column in dataset.columns.values()]
-        assert all(metric.role == "report" for metric in metrics if "test" in metric.name or "trainval" in metric.name)
+        assert all(metric.role == "test" for metric in metrics if "test" in metric.name or "trainval" in metric.name)
         assert [metric.name for metric in metrics if metric.role == "cost"] == ["train_cost_s"]
         assert next(metric.name for metric in metrics if metric.role == "search") == "val_accuracy"
-        assert next(metric.name for metric in metrics if metric.role == "report") == "test_accuracy"
+        assert next(metric.name for metric in metrics if metric.role == "test") == "test_accuracy"
 
 
 def test_wrong_sizes_are_mended_as_the_package_mends_them(official_results, tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nasbench_harness.errors import TableError
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.tables import cache as cache_module
 from nasbench_harness.tables.cache import _sha256 as sha256
@@ -123,7 +124,7 @@ def test_damage_is_detected_where_a_task_reads_it(cache):
         flip(folder / name, position, 3)
         load_table.cache_clear()
         with pytest.raises(TableError, match=rf"{folder} is corrupt \({name} .*\): delete that folder and run again"):
-            make_task(load_table("nb201"), "cifar100")
+            make_task(load_table("nb201"), "cifar100").under(Protocol())
         if name != "table.json":
             assert make_task(load_table("nb201"), "cifar10").has_cost
         flip(folder / name, position, 3)

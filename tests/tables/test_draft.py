@@ -39,7 +39,7 @@ def test_cells_and_replicates(draft):
     metrics = {name: column.metric for name, column in table.datasets["data"].columns.items()}
     assert {name: metric.role for name, metric in metrics.items()} == {
         "val": "search",
-        "test_acc": "report",
+        "test_acc": "test",
         "latency_ms": "hardware",
         "train_seconds": "cost",
     }

@@ -98,7 +98,7 @@ def tables():
         accuracy[3, 1] = np.nan
         columns = [
             Column(Metric("val_accuracy", "%", "maximize", "search", 0.5), accuracy),
-            Column(Metric("test_accuracy", "%", "maximize", "report"), rng.random((12, 1, 1))),
+            Column(Metric("test_accuracy", "%", "maximize", "test"), rng.random((12, 1, 1))),
             Column(Metric("cost_s", "s", "minimize", "cost"), np.cumsum(rng.random((12, 1, 3)), axis=2)),
             Column(Metric("params_m", "million", "minimize", "hardware", free=True), rng.random((12, 1, 1))),
         ]
@@ -116,19 +116,20 @@ def use(name, folder):
     load_table.cache_clear()
     table = load_table(name)
     for key, dataset in table.datasets.items():
-        search(make_task(table, key, dataset.fidelities[-1] if dataset.fidelities else None))
+        fidelity = dataset.fidelities[-1] if dataset.fidelities else None
+        search(make_task(table, key), Protocol(fidelity=fidelity))
     open_table(folder, is_checked=False)
 
 
-def search(task):
+def search(task, protocol):
     everyone = np.arange(task.space.num_architectures)
-    answers = task.oracle.evaluate(everyone, np.zeros_like(everyone), np.full_like(everyone, -1))
+    answers = task.under(protocol).oracle.evaluate(everyone, np.zeros_like(everyone), np.full_like(everyone, -1))
     assert answers.values.shape == (len(everyone), 1)
-    assert (task.report.regret_codes(everyone) >= 0).all()
-    problem = task.problem(Protocol(evaluations=3))
+    assert (task.scores["val"].regret_codes(everyone) >= 0).all()
+    problem = task.problem(protocol)
     assert len(problem.objectives) == 1
     task.space.neighbors(everyone[:3])
-    task.space.to_string(task.report.optimum)
+    task.space.to_string(task.scores["val"].optimum)
     task.space.canonical(everyone)
 
 

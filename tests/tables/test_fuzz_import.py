@@ -33,7 +33,7 @@ resolution = "1/4"
 columns = { 2 = ["test"] }
 unit = "%"
 direction = "maximize"
-role = "report"
+role = "test"
 [datasets.one.metrics.train_cost_s]
 columns = "cost"
 unit = "s"

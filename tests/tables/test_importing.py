@@ -11,6 +11,7 @@ import pytest
 
 from nasbench_harness import compare
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.tables.importing.build import extended_table, import_table, read_table
@@ -40,7 +41,7 @@ role = "search"
 columns = "test"
 unit = "%"
 direction = "maximize"
-role = "report"
+role = "test"
 [datasets.one.metrics.train_cost_s]
 columns = "cost"
 unit = "s"
@@ -108,9 +109,9 @@ def test_rows_in_any_order_and_absent_ones(read):
     table = read("\n".join([lines[0], lines[4], lines[1]]))
     np.testing.assert_array_equal(values(table)[:, 0, 0], [10.5, np.nan, np.nan, 40.123456789012345])
     task = make_task(table, "one")
-    answers = task.oracle.evaluate(np.array([0, 1]), np.zeros(2, int), np.full(2, -1))
+    answers = task.under(Protocol()).oracle.evaluate(np.array([0, 1]), np.zeros(2, int), np.full(2, -1))
     assert answers.status.tolist() == [Status.OK, Status.MISSING]
-    assert task.report.optimum == 3
+    assert task.scores["val"].optimum == 3
     assert table.index_of("one", "x:1") == 0
     with pytest.raises(InvalidInputError, match="small-one has no result of the architecture x:2"):
         table.index_of("one", "x:2")
@@ -200,7 +201,7 @@ MISTAKES = {
     "no name": (CSV, SPEC.replace('name = "small"', ""), "the table has no name: give --name"),
     "bad name": (CSV, SPEC.replace('"small"', '"../small"'), "cannot name a table"),
     "embedded": (CSV, SPEC.replace('"small"', '"nb201"'), "comes with an installed package"),
-    "free test": (CSV, SPEC.replace('role = "report"', 'role = "report"\nfree = true'), "only hardware and proxy"),
+    "free test": (CSV, SPEC.replace('role = "test"', 'role = "test"\nfree = true'), "only hardware and proxy"),
     "foreign key": (CSV, SPEC.replace('"product"', '"product"\ncolumns = "a"'), "does not belong to the kind product"),
     "cell": (CSV, CELLS, r"line 2, column 'a': 'x' is no architecture of the space nasbench201"),
     "lost zeros": ("a,val,test,cost\n12,1,1,1\n", CELLS, r"line 2, column 'a': '12' is no architecture"),

@@ -84,7 +84,7 @@ def test_roles(graph, dataset):
     metrics = {name: column.metric for name, column in graph.datasets[dataset].columns.items()}
     assert {name: (metric.role, metric.free) for name, metric in metrics.items()} == {
         "val_accuracy": ("search", False),
-        "test_accuracy": ("report", False),
+        "test_accuracy": ("test", False),
         "latency_ms": ("hardware", True),
         "params_m": ("hardware", True),
     }
@@ -167,7 +167,7 @@ def test_best_by_validation(graph, values, dataset):
 def test_the_optimum_is_the_first_of_the_best(graph, dataset):
     task = make_task(graph, dataset)
     assert task.name == f"graph-{dataset}"
-    assert task.space.to_key(task.report.optimum) == min(BEST[dataset])
+    assert task.space.to_key(task.scores["val"].optimum) == min(BEST[dataset])
     assert not task.has_cost
 
 

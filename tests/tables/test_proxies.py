@@ -20,7 +20,7 @@ SPACE = NASBench201Space()
 
 
 def correlations(scores):
-    views = [load_task(name).report.values for name in TASKS]
+    views = [load_task(name).scores["val"].values for name in TASKS]
     return np.array([rank_correlation(scores, values).estimate for values in views])
 
 
@@ -82,7 +82,7 @@ def test_correlations_reach_the_bars():
 
 
 def test_a_high_correlation_is_no_good_pick():
-    accuracy = load_task("nb201-cifar10").report.values
+    accuracy = load_task("nb201-cifar10").scores["val"].values
     scores = proxies.shipped_scores()
     pair = mean_of_ranks([scores["meco"], scores["swap"]])
     assert correlations(pair)[0] > correlations(scores["params"])[0] + 0.1

@@ -35,7 +35,7 @@ def cells_spec():
         grid = f'columns = "val200_{suffix}"\nresolution = "{GRID[dataset]}"'
         text += METRIC.format(dataset, "val_accuracy", grid, "%", "maximize", "search")
         columns = f'columns = "test200_{suffix}"'
-        text += METRIC.format(dataset, "test_accuracy", columns, "%", "maximize", "report")
+        text += METRIC.format(dataset, "test_accuracy", columns, "%", "maximize", "test")
         columns = f'columns = "train_time200_s_{suffix}"'
         text += METRIC.format(dataset, "train_cost_s", columns, "s", "minimize", "cost")
     return text
@@ -47,7 +47,7 @@ CURVES_SPEC = (
     + "".join(f"edge_{edge} = [0, 1, 2, 3, 4]\n" for edge in range(6))
     + '[datasets.images]\ntitle = "Images"\n'
     + METRIC.format("images", "val_accuracy", 'prefix = "val_accuracy_"', "%", "maximize", "search")
-    + METRIC.format("images", "test_accuracy", 'columns = "test_accuracy"', "%", "maximize", "report")
+    + METRIC.format("images", "test_accuracy", 'columns = "test_accuracy"', "%", "maximize", "test")
     + METRIC.format(
         "images", "train_cost_s", 'columns = "train_time_s"\nproportional_to_epochs = true', "s", "minimize", "cost"
     )

@@ -44,7 +44,7 @@ def test_a_registered_table_is_a_table_like_any_other(cache):
     table = load_table("mine")
     assert table.datasets["one"].space.to_string(5) == "b:e"
     np.testing.assert_array_equal(table.column("one", "val_accuracy").values, np.arange(6.0).reshape(6, 1, 1))
-    assert make_task(table, "one").report.optimum == 5
+    assert make_task(table, "one").scores["val"].optimum == 5
 
 
 def test_compare_takes_imported_tasks_by_name_only(cache, tmp_path):
@@ -133,7 +133,7 @@ def test_what_cannot_be_a_table_is_refused(cache, table, message):
 
 def test_a_table_needs_a_search_metric(cache):
     table = small()
-    metric = Metric("val_accuracy", "%", "maximize", "report")
+    metric = Metric("val_accuracy", "%", "maximize", "test")
     table.datasets["one"].columns["val_accuracy"] = Column(metric, np.ones((6, 1, 1)))
     with pytest.raises(InvalidInputError, match="no metric with the role search"):
         register_table(table)

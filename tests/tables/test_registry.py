@@ -75,7 +75,7 @@ def test_a_missing_split_is_an_error(nb201):
     for dataset in nb201.datasets:
         with pytest.raises(UnknownNameError, match="test_accuracy"):
             nb201.column(dataset, "test_accuracy")
-        assert nb201.metrics(dataset, "report") == []
+        assert nb201.metrics(dataset, "test") == []
 
 
 def test_the_cache_folder_holds_the_version_of_the_source(cache, monkeypatch):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nasbench_harness.engine.references import strategy_entry_points
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.spaces import NASBench201Space, NASBenchGraphSpace, ProductSpace
 from nasbench_harness.spaces.nasbench_graph import PROTEINS_OPERATIONS
@@ -54,7 +55,7 @@ class TestRestrictedOracle(OracleContract):
     num_architectures = 4_096
 
     def make_oracle(self):
-        return load_task("nb201-cifar10@without=skip_connect").oracle
+        return load_task("nb201-cifar10@without=skip_connect").under(Protocol()).oracle
 
 
 class TestNASBench201Table(TableContract):
@@ -71,14 +72,14 @@ class TestTableOracle(OracleContract):
     num_architectures = 15_625
 
     def make_oracle(self):
-        return load_task("nb201-cifar10").oracle
+        return load_task("nb201-cifar10").under(Protocol()).oracle
 
 
 class TestTableOracleWithoutCost(OracleContract):
     num_architectures = 2_021
 
     def make_oracle(self):
-        return load_task("graph-proteins").oracle
+        return load_task("graph-proteins").under(Protocol()).oracle
 
 
 @pytest.mark.parametrize("name", strategy_entry_points())

@@ -13,6 +13,7 @@ import pytest
 from nasbench_harness import Progress, Proposals, Strategy
 from nasbench_harness.engine.references import Entry, resolve
 from nasbench_harness.evaluation.oracle import TableOracle
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.spaces import NASBench201Space, ProductSpace
 from nasbench_harness.tables.registry import load_table
@@ -23,7 +24,7 @@ from nasbench_harness.testing.watching import watched
 
 COUNTER = itertools.count()
 TASK = load_task("nb201-cifar10")
-OPTIMUM = TASK.report.optimum
+OPTIMUM = TASK.scores["val"].optimum
 
 
 def failures(contract):
@@ -136,7 +137,7 @@ def knows_the_optimum(problem, rng):
 
 
 def asks_for_the_scores(problem, rng):
-    scores = load_task("nb201-cifar10").report.values
+    scores = load_task("nb201-cifar10").scores["val"].values
     while True:
         architecture = problem.space.sample(rng)
         yield architecture + 0 * int(scores[architecture])
@@ -150,7 +151,7 @@ def asks_for_the_table(problem, rng):
 
 
 def rummages(problem, rng):
-    views = [held for held in gc.get_objects() if type(held).__name__ == "ReportView"]
+    views = [held for held in gc.get_objects() if type(held).__name__ == "ScoreView"]
     while True:
         yield problem.space.sample(rng) + 0 * len(views)
 
@@ -166,18 +167,18 @@ class ScoresInLockstep(DrawsForAll):
         architectures = np.full(len(idle), -1)
         runs = np.flatnonzero(idle)
         architectures[runs] = self.problem.space.sample(self.rng, runs)
-        assert len(TASK.report.codes)
+        assert len(TASK.scores["val"].codes)
         return Proposals(architectures)
 
 
 @pytest.mark.parametrize(
     ("strategy", "what"),
     [
-        (asks_for_the_scores, "report of a Task, values of a ReportView"),
+        (asks_for_the_scores, "scores of a Task, values of a ScoreView"),
         (asks_for_the_table, "column of a Table"),
         (rummages, r"gc.get_objects()"),
         (climbs_the_stack, "sys._getframe()"),
-        (ScoresInLockstep, "codes of a ReportView"),
+        (ScoresInLockstep, "codes of a ScoreView"),
     ],
 )
 def test_a_strategy_that_reads_scores_is_named(strategy, what):
@@ -195,7 +196,7 @@ def test_reads_of_the_harness_itself_are_no_findings():
     with watched(__name__) as reads:
         trace_of(resolve(Entry("random-search")), load_task("nb201-cifar10"), np.arange(3), {"evaluations": 5})
     assert not reads
-    assert "__getattribute__" not in vars(type(TASK.report))
+    assert "__getattribute__" not in vars(type(TASK.scores["val"]))
 
 
 def hangs(problem, rng):
@@ -321,7 +322,7 @@ class Padded(TableOracle):
 def test_broken_oracles(kind, sentence):
     task = load_task("nb201-cifar10")
     cost = task.table.metrics("cifar10", "cost")[0]
-    body = {"make_oracle": lambda self: kind([task.search], cost), "num_architectures": 15_625}
+    body = {"make_oracle": lambda self: kind([task.under(Protocol()).search], cost), "num_architectures": 15_625}
     assert sentence in failures(type("Mutant", (OracleContract,), body)())
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.trainer import load_data, recipe_of
 from nasbench_harness.trainer.oracle import trained_task
@@ -15,7 +16,9 @@ DOCS = Path(__file__).parents[2] / "docs"
 def test_the_block_of_trained_tasks_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path / "cache"))
     load_table.cache_clear()
-    trained_task(recipe_of("animals8-10"), load_data()).oracle.prepare(np.array([0]))  # the cell without operations
+    trained_task(recipe_of("animals8-10"), load_data()).under(Protocol()).oracle.prepare(
+        np.array([0])
+    )  # the cell without operations
     text = (DOCS / "trained-tasks.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     names = {}

@@ -39,7 +39,7 @@ class TableTrainer:
                 self.trained.append((architecture, seed))
                 noise = np.random.default_rng([index, seed]).normal(scale=self.noise)
                 bad = index in self.diverges
-                value = 10.0 if bad else float(self.task.report.values[index] + noise)
+                value = 10.0 if bad else float(self.task.scores["val"].values[index] + noise)
                 entries.append(
                     Entry(self.key(architecture, seed), architecture, seed, value, (value,), bad, 1.0, self.notice)
                 )
@@ -54,7 +54,7 @@ def task():
 @pytest.fixture(scope="session")
 def finals(task):
     """What 100 runs might have returned: the ten best cells, the better the more often."""
-    best = np.argsort(-task.report.values, kind="stable")[:10]
+    best = np.argsort(-task.scores["val"].values, kind="stable")[:10]
     return np.repeat(best, np.arange(20, 0, -2))
 
 

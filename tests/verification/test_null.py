@@ -27,7 +27,7 @@ def verdicts(task, options):
             num_controls=options.num_controls,
             training_seeds=options.training_seeds,
         )
-        values = task.report.values[np.array(design.blocks)]
+        values = task.scores["val"].values[np.array(design.blocks)]
         scores = values + rng.normal(scale=TRAINING_STD / np.sqrt(options.training_seeds), size=values.shape)
         test = within_blocks if design.kind == "matched" else lambda one, others: mann_whitney(one, others.ravel())
         yield test(scores[:, 0], scores[:, 1:]).verdict(ALPHA)

@@ -28,14 +28,14 @@ def table_over(space, dataset="cifar10-valid-90", name="nats-sss", source="offic
 
 @pytest.fixture(scope="module")
 def widths_task():
-    return make_task(table_over(WIDTHS), "cifar10-valid-90", 1)
+    return make_task(table_over(WIDTHS), "cifar10-valid-90")
 
 
 def test_only_cells_and_the_official_widths_can_be_built(task, widths_task):
     assert isinstance(trainable(task), Cells)
     assert isinstance(trainable(widths_task), Widths)
     other = ProductSpace("depths", [["1", "2"]] * 5)
-    assert not can_be_trained(make_task(table_over(other), "cifar10-valid-90", 90))
+    assert not can_be_trained(make_task(table_over(other), "cifar10-valid-90"))
 
 
 def test_sizes_of_widths_are_those_of_their_networks(widths_task):
@@ -86,14 +86,14 @@ def test_values_are_compared_with_the_table_of_the_same_recipe_only(
     space, name, dataset, source, recipe, data, expected
 ):
     spaces = {"cells": NASBench201Space(), "widths": WIDTHS}
-    task = make_task(table_over(spaces[space], dataset, name, source), dataset, 90)
+    task = make_task(table_over(spaces[space], dataset, name, source), dataset)
     assert made_the_table(recipe, data, task) is expected
 
 
 @pytest.mark.parametrize("num_replicates", [1, 2])
 def test_the_table_is_read_where_it_is_scored(tmp_path, make_trainer, num_replicates):
     """Searched at the first fidelity, compared at the last; one replicate has no spread, so z is unknown."""
-    task = make_task(table_over(WIDTHS, num_replicates=num_replicates), "cifar10-valid-90", 1)
+    task = make_task(table_over(WIDTHS, num_replicates=num_replicates), "cifar10-valid-90")
     finals = np.arange(20_000, 20_005)
     options = {"top": 3, "kind": "random", "num_controls": 1, "training_seeds": 2}
     design = make_design(task, finals, lambda _: 0.0, 0, **options)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.statistics import within_blocks
 from nasbench_harness.tables.table import Column, Dataset, Table
@@ -46,7 +47,7 @@ def test_the_unit_is_the_architecture(outcome_of):
 
 def test_the_worst_architectures_are_contradicted(task, outcome_of):
     connected = np.flatnonzero(task.space.is_connected())
-    worst = connected[np.argsort(task.report.values[connected], kind="stable")[:40]]
+    worst = connected[np.argsort(task.scores["val"].values[connected], kind="stable")[:40]]
     assert outcome_of(finals=worst, kind="random").verdict == "contradicted"
 
 
@@ -78,12 +79,18 @@ def design(task, finals):
 def test_z_counts_trainings_replicates_and_the_spread_of_neighbors(task, design):
     """(trained − table) / (s √(1/n + 1/r)), s pooled over cells within half a point that have two replicates."""
     outcome = judge(
-        design, task, "r", "d", entries_with(design, lambda one: task.report.values[one] + 0.4), _num_params, True
+        design,
+        task,
+        "r",
+        "d",
+        entries_with(design, lambda one: task.scores["val"].values[one] + 0.4),
+        _num_params,
+        True,
     )
-    replicates = task.search.values[:, :, 0]
+    replicates = task.under(Protocol()).search.values[:, :, 0]
     for item, z in zip(outcome.trained, outcome.agreement.z, strict=True):
         squares = freedom = 0
-        for row in replicates[np.abs(task.report.values - item.table_value) <= 0.5]:
+        for row in replicates[np.abs(task.scores["val"].values - item.table_value) <= 0.5]:
             row = row[~np.isnan(row)]
             if len(row) > 1:
                 squares += ((row - row.mean()) ** 2).sum()
@@ -98,7 +105,7 @@ def test_z_counts_trainings_replicates_and_the_spread_of_neighbors(task, design)
     [(0.29, "agrees"), (-0.29, "agrees"), (0.31, "differs"), (-0.31, "differs")],
 )
 def test_the_margin_is_three_tenths_of_a_point(task, design, difference, verdict):
-    entries = entries_with(design, lambda one: task.report.values[one] + difference)
+    entries = entries_with(design, lambda one: task.scores["val"].values[one] + difference)
     assert judge(design, task, "r", "d", entries, _num_params, True).agreement.verdict == verdict
 
 
@@ -107,7 +114,7 @@ def test_the_interval_has_90_percent(task, design, end, verdict):
     """Differences .2 ± d of 20 architectures; t(19, .95) = 1.729, so that the interval ends at ``end``."""
     half = (end - 0.2) / 1.729132812 * math.sqrt(20) / math.sqrt(20 / 19)
     order = [one for block in design.blocks for one in block]
-    entries = entries_with(design, lambda one: task.report.values[one] + 0.2 + half * (-1) ** order.index(one))
+    entries = entries_with(design, lambda one: task.scores["val"].values[one] + 0.2 + half * (-1) ** order.index(one))
     found = judge(design, task, "r", "d", entries, _num_params, True).agreement
     assert found.high == pytest.approx(end)
     assert found.verdict == verdict
@@ -116,11 +123,11 @@ def test_the_interval_has_90_percent(task, design, end, verdict):
 @pytest.mark.parametrize("share", [0.3, 0.9])
 def test_architectures_that_the_table_lacks_are_judged_all_the_same(task, finals, share):
     """Controls are drawn from all cells, so some may have no value; candidates have one, as a search found them."""
-    values = np.array(task.search.values)
+    values = np.array(task.under(Protocol()).search.values)
     rng = np.random.default_rng(3)
     values[rng.permutation(15_625)[: int(share * 15_625)]] = np.nan
     values[np.unique(finals)] = 91.0 + np.arange(10)[:, None, None] / 10
-    column = Column(task.search.metric, values)
+    column = Column(task.under(Protocol()).search.metric, values)
     dataset = Dataset("CIFAR-10", task.space, {"val_accuracy": column}, (200,))
     gappy = make_task(Table("nb201", {"cifar10": dataset}, task.provenance), "cifar10")
     design = make_design(gappy, finals, lambda _: 0.0, 0, top=5, kind="matched", num_controls=3, training_seeds=2)

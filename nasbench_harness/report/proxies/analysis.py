@@ -143,11 +143,11 @@ def _on_task(
     space = task.space
     if not isinstance(space, NASBench201Space):
         raise InvalidInputError(f"task {task.name} has no NAS-Bench-201 cells: scores of them say nothing about it")
-    exists = task.report.exists[file.architectures]
+    exists = task.scores["val"].exists[file.architectures]
     rows = file.architectures[exists]
     if len(rows) < 3:
         raise InvalidInputError(f"task {task.name} has results of {len(rows)} of the scored architectures: score more")
-    accuracy = task.report.values[rows]
+    accuracy = task.scores["val"].values[rows]
     here = {name: values[exists] for name, values in scores.items()}
     sizes = {
         name: task.table.datasets[task.dataset].columns[f"{name}_m"].values[rows, 0, 0]
@@ -204,8 +204,8 @@ def _stability(file: ScoreFile, results: Sequence[TaskResult]) -> tuple[Stabilit
     for name, values in file.scores.items():
         spread = {}
         for result in results:
-            exists = result.task.report.exists[file.architectures]
-            accuracy = result.task.report.values[file.architectures[exists]]
+            exists = result.task.scores["val"].exists[file.architectures]
+            accuracy = result.task.scores["val"].values[file.architectures[exists]]
             each = [rank_correlation(one[exists], accuracy).estimate for row in values for one in row]
             spread[result.task.name] = float(np.std(each, ddof=1))
         found.append(Stability(name, _agreement(values), _agreement(values.swapaxes(0, 1)), spread))

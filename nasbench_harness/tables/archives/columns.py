@@ -153,22 +153,22 @@ def _blocks(trials: _Trials) -> list[_Block]:
         images = _IMAGES.get((trials.dataset, prefix))
         on_grid = images is not None and trials.off_grid[3 * position] < _OFF_GRID
         metrics = (
-            Metric(f"{prefix}_accuracy", "%", "maximize", "report" if sealed else "search",
+            Metric(f"{prefix}_accuracy", "%", "maximize", "test" if sealed else "search",
                    100 / images if images and on_grid else None),
-            Metric(f"{prefix}_loss", "nats", "minimize", "report" if sealed else "search"),
-            Metric(f"{prefix}_cost_s", "s", "minimize", "cost" if prefix == "train" and not together else "report"),
+            Metric(f"{prefix}_loss", "nats", "minimize", "test" if sealed else "search"),
+            Metric(f"{prefix}_cost_s", "s", "minimize", "cost" if prefix == "train" and not together else "test"),
         )  # fmt: skip
         for offset, metric in enumerate(metrics):
             block = 3 * position + offset
             if trials.has_any[block]:
                 first, last = (len(HEADER) + (block + end) * trials.num_epochs for end in (0, 1))
                 # A search metric keeps its whole axis: what was not measured at an epoch must be missing there.
-                short = metric.role == "report" and not trials.has_curve[block]
+                short = metric.role == "test" and not trials.has_curve[block]
                 blocks.append(_Block(_named(metric, together), last - 1 if short else first, last))
     for position, (name, unit) in enumerate(
         {"params_m": "million", "flops_m": "million", "latency_ms": "ms"}.items(), start=HEADER.index("params_m")
     ):
-        metric = Metric(name, unit, "minimize", "report" if together else "hardware", free=not together)
+        metric = Metric(name, unit, "minimize", "test" if together else "hardware", free=not together)
         blocks.append(_Block(_named(metric, together), position, position + 1))
     return blocks
 

@@ -20,8 +20,8 @@ _NUMBER = re.compile(r"(?<![A-Za-z0-9])(\d{1,9})$|(?<=[a-z])(\d{1,4})(?=$|_)")
 _ROLES = (
     (r"(train|cost|time|seconds).*(_s|seconds|time)|cost", "cost", "minimize", False),
     (r"latency|energy|param|flops|macs|size|memory", "hardware", "minimize", True),
-    (r"test.*(loss|err|perplexity)", "report", "minimize", False),
-    (r"test", "report", "maximize", False),
+    (r"test.*(loss|err|perplexity)", "test", "minimize", False),
+    (r"test", "test", "maximize", False),
     (r"loss|err|perplexity", "search", "minimize", False),
     (r"acc|val|perf|score", "search", "maximize", False),
 )

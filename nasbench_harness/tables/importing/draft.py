@@ -42,8 +42,8 @@ def draft_spec(path: Path) -> str:
         *space,
         "",
         "# CHECK: one file may hold several data sets: one [datasets.NAME] each. The task is called <table>-NAME.",
-        "# CHECK unit, direction and role of every metric. Roles: search (validation: what strategies see), report",
-        "# (test, sealed), cost (seconds from the start up to each epoch), hardware, proxy. A resolution (grid step of",
+        "# CHECK unit, direction and role of every metric. Roles: search (validation: what strategies see), test",
+        "# (sealed), cost (seconds from the start up to each epoch), hardware, proxy. A resolution (grid step of",
         '# values, e.g. resolution = "100/25000") makes equal accuracies ties; scale = 100 turns fractions into %.',
         "# Delete the metrics you do not need.",
     ]
@@ -163,7 +163,7 @@ def _unit(group: Group, cells: Mapping[str, list[str]]) -> str:
         return _UNITS.get(last, "s")
     values = [float(value) for name in group.names() for value in cells[name]]
     is_share = bool(values) and max(values) <= 1
-    return ("fraction" if is_share else "%") if guess(group.name)[0] in ("search", "report") else "1"
+    return ("fraction" if is_share else "%") if guess(group.name)[0] in ("search", "test") else "1"
 
 
 def _has_gaps(group: Group, cells: Mapping[str, list[str]]) -> bool:

@@ -10,11 +10,20 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.spaces.product import MOST_ARCHITECTURES
-from nasbench_harness.tables.table import Direction, Role
+from nasbench_harness.tables.table import OLD_ROLES, Direction, Role
 from nasbench_harness.untrusted import fault_of_text, read_text
 
 UNCHECKED = "CHECK"  # begins the texts of a draft that only its user knows
@@ -86,6 +95,11 @@ def _plain(text: str) -> str:
     return text
 
 
+def _role(value: Any) -> Any:
+    """A role under its present name."""
+    return OLD_ROLES.get(value, value) if isinstance(value, str) else value
+
+
 Text = Annotated[str, AfterValidator(_plain)]
 
 
@@ -150,7 +164,7 @@ class MetricSpec(_Part):
         prefix: Instead: what stands before the epoch in the columns' names, for each replicate.
         unit: Unit of the values.
         direction: minimize or maximize.
-        role: search, report, cost, hardware or proxy.
+        role: search, test, cost, hardware or proxy; ``report`` is an old name of test.
         free: Readable by strategies without a query (hardware and proxy only).
         resolution: Grid step; values are rounded to it and must lie on it.
         may_be_missing: Empty cells are missing values; by default they are mistakes.
@@ -163,7 +177,7 @@ class MetricSpec(_Part):
     prefix: Annotated[tuple[str, ...], PlainValidator(_names)] = ()
     unit: Text
     direction: Direction
-    role: Role
+    role: Annotated[Role, BeforeValidator(_role)]
     free: bool = False
     resolution: Annotated[Fraction | None, PlainValidator(_resolution)] = None
     may_be_missing: bool = False

@@ -13,6 +13,7 @@ pytest.importorskip("torch", reason="needs the extra torch")
 from nasbench_harness import compare, open_study, verify
 from nasbench_harness.errors import HarnessError, InvalidInputError, TableError, UnknownNameError
 from nasbench_harness.evaluation import task as tasks
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.statistics import compare_means
 from nasbench_harness.tables.registration import register_table
@@ -165,7 +166,7 @@ def test_other_rules_are_another_table(recipe, tested, tmp_path, monkeypatch):
 def test_a_table_of_the_same_rules_answers_and_its_gaps_are_trained(tmp_path, recipe, tested, count, monkeypatch):
     monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path / "there"))
     task = trained_task(recipe, tested, num_processes=1)
-    first = ask(task.oracle, 3, 9)
+    first = ask(task.under(Protocol()).oracle, 3, 9)
     again = trained_task(recipe, tested, num_processes=1)  # has read nothing yet
     stored = register_table(trained_table(again, "shared"))
     assert np.flatnonzero(~np.isnan(stored.column("small", "val_accuracy").values[:, 0, 0])).tolist() == [3, 9]
@@ -175,11 +176,11 @@ def test_a_table_of_the_same_rules_answers_and_its_gaps_are_trained(tmp_path, re
     register_table(stored)
     filled = trained_task(recipe, tested, num_processes=1, table="shared")
     count.clear()
-    np.testing.assert_array_equal(ask(filled.oracle, 3, 9).values, first.values)
-    np.testing.assert_array_equal(filled.test.values[[3, 9]], task.test.values[[3, 9]])
-    np.testing.assert_array_equal(filled.report.codes[[3, 9]], task.report.codes[[3, 9]])
+    np.testing.assert_array_equal(ask(filled.under(Protocol()).oracle, 3, 9).values, first.values)
+    np.testing.assert_array_equal(filled.scores["test"].values[[3, 9]], task.scores["test"].values[[3, 9]])
+    np.testing.assert_array_equal(filled.scores["val"].codes[[3, 9]], task.scores["val"].codes[[3, 9]])
     assert not count
-    ask(filled.oracle, 3, 7)
+    ask(filled.under(Protocol()).oracle, 3, 7)
     assert count == [SPACE.to_string(7)]
     assert filled.table.digest != task.table.digest
 
@@ -189,7 +190,7 @@ def test_rows_of_other_rules_are_never_mixed(tmp_path, recipe, tested, monkeypat
     monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path))
     load_table.cache_clear()
     task = trained_task(recipe, tested, num_processes=1)
-    ask(task.oracle, 0)
+    ask(task.under(Protocol()).oracle, 0)
     register_table(trained_table(task, "shared"))
     if mark == "recipe":
         recipe = dataclasses.replace(recipe, learning_rate=0.2)
@@ -212,7 +213,7 @@ def run_small(path, **more):
 def test_a_study_trains_each_architecture_once_and_its_report_has_the_same_bytes(small, tmp_path, count):
     study = run_small(tmp_path / "one")
     trained = len(count)
-    assert trained == len(set(count)) == int(study._tasks[0].report.exists.sum())
+    assert trained == len(set(count)) == int(study._tasks[0].scores["val"].exists.sum())
     files = {path.name: path.read_bytes() for path in (tmp_path / "one" / "report").iterdir()}
     small()
     again = run_small(tmp_path / "one")  # resumed: nothing is run
@@ -247,7 +248,7 @@ def test_reports_compare_losses_and_claim_no_optimum(small, tmp_path):
     first, second = (
         frame[frame["strategy"] == label]["architecture"].to_numpy() for label in (pair.first, pair.second)
     )
-    expected = compare_means(-task.report.codes[first], -task.report.codes[second])
+    expected = compare_means(-task.scores["val"].codes[first], -task.scores["val"].codes[second])
     assert pair.p == pytest.approx(expected)
     result = study.analysis.tasks[0].results[0]
     assert float(result.iqm.point) == pytest.approx(np.sort(100 - result.value)[2:8].mean())
@@ -280,7 +281,7 @@ def test_only_named_and_suggested(small, tmp_path):
     with pytest.raises(UnknownNameError, match=f"did you mean '{NAME}'"):
         compare(["random-search"], ["trained-smal"], out=tmp_path / "study")
     with pytest.raises(InvalidInputError, match="it has 2 epochs"):
-        tasks.load_task(NAME, 12)
+        tasks.load_task(NAME).under(Protocol(fidelity=12))
     study = run_small(tmp_path / "study", evaluations=2)
     assert study.verify_command == ""
     with pytest.raises(InvalidInputError, match="trained already"):
@@ -305,10 +306,10 @@ def test_workers_share_the_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(oracles, "cache_folder", lambda: tmp_path)
     recipe = dataclasses.replace(recipe_of("animals8-1"), channels=2)
     alone, spread = (trained_task(recipe, load_data("animals8"), num_processes=n) for n in (1, 2))
-    first = ask(alone.oracle, 3, 9).values
+    first = ask(alone.under(Protocol()).oracle, 3, 9).values
     for path in alone.table.folder.iterdir():
         path.unlink()
-    np.testing.assert_array_equal(ask(spread.oracle, 3, 9).values, first)
+    np.testing.assert_array_equal(ask(spread.under(Protocol()).oracle, 3, 9).values, first)
 
 
 @pytest.mark.slow

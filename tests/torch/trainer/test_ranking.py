@@ -29,7 +29,7 @@ def fixed_cells():
     One random cell comes from each 24th of the space by table value: of 24 drawn from the whole, the number that is
     nearly as good as the best varies between 0 and 5, and with it what they are to show.
     """
-    table = load_task("nb201-cifar10").report.values
+    table = load_task("nb201-cifar10").scores["val"].values
     generator = np.random.default_rng(20)
     classes = SPACE.canonical(np.arange(15_625))
     order = np.argsort(-table, kind="stable")

@@ -1,0 +1,83 @@
+"""Noiseless values of a metric, by which runs are scored; strategies cannot reach them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from nasbench_harness.arrays import Bools, Floats, Ints
+from nasbench_harness.evaluation.grid import exact_means
+from nasbench_harness.tables.table import Column, Metric
+
+VAL, TEST = "val", "test"
+
+
+@dataclass(frozen=True)
+class ScoreView:
+    """Noiseless values of one metric, for scoring only.
+
+    Attributes:
+        metric: The metric.
+        values: Mean over replicates in natural units, shape (num_architectures,).
+        codes: The same as integers on a grid of ``step``, larger is better for metrics to be maximized.
+        step: Size of one grid step in the metric's unit.
+        exists: Whether the table has a value at all, shape (num_architectures,).
+        perfect: Code of a perfect value, used as the optimum if the optimum is unknown; None if it is known.
+    """
+
+    metric: Metric
+    values: Floats
+    codes: Ints
+    step: float
+    exists: Bools
+    perfect: int | None = None
+
+    @property
+    def has_optimum(self) -> bool:
+        """Whether the best architecture is known."""
+        return self.perfect is None
+
+    @property
+    def distance(self) -> str:
+        """Name of ``regret``: a loss, such as 100 − accuracy, if the optimum is unknown."""
+        return "regret" if self.has_optimum else "loss"
+
+    @property
+    def best_value(self) -> float:
+        """Value with regret 0."""
+        return float(self.values[self.optimum]) if self.perfect is None else self.perfect * self.step
+
+    @property
+    def optimum(self) -> int:
+        """The best architecture, the first of equals."""
+        goodness = self.codes if self.metric.direction == "maximize" else -self.codes
+        return int(np.where(self.exists, goodness, goodness.min() - 1).argmax())
+
+    def regret_codes(self, architectures: Ints) -> Ints:
+        """Grid steps between the optimum and each architecture, 0 at the optimum; shape of ``architectures``."""
+        best = self.codes[self.optimum] if self.perfect is None else self.perfect
+        distance: Ints = np.abs(best - self.codes)
+        return distance[architectures]
+
+    def regret(self, architectures: Ints) -> Floats:
+        """``regret_codes`` in the metric's unit; the loss if the optimum is unknown."""
+        return self.regret_codes(architectures) * self.step
+
+
+# By name: ``val`` is the search metric, ``test`` the first test metric of a table that has any.
+Scores: TypeAlias = Mapping[str, ScoreView]
+
+
+def score_view(column: Column) -> ScoreView:
+    """Noiseless values of a column at the highest fidelity that has any."""
+    means = exact_means(column, scored_fidelity(column))
+    return ScoreView(column.metric, means.values, means.codes, means.step, means.exists)
+
+
+def scored_fidelity(column: Column) -> int:
+    """Position on the fidelity axis at which a column is scored: the highest that has any value."""
+    has_any = ~np.isnan(column.values).all(axis=(0, 1))
+    return int(np.flatnonzero(has_any)[-1]) if has_any.any() else 0

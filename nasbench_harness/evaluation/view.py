@@ -1,0 +1,219 @@
+"""A task under a protocol: objectives, constraints, fidelity, oracle and scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nasbench_harness.arrays import Floats
+from nasbench_harness.errors import InvalidInputError, TableError
+from nasbench_harness.evaluation.grid import LARGEST_VALUE, exact_means
+from nasbench_harness.evaluation.oracle import Oracle, TableOracle
+from nasbench_harness.evaluation.problem import Budget, Objective, Problem
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.scores import Scores
+from nasbench_harness.spaces import SearchSpace
+from nasbench_harness.tables.proxies import FreeMetrics, has_shipped_scores
+from nasbench_harness.tables.table import Column, Provenance, Table
+
+if TYPE_CHECKING:
+    from nasbench_harness.evaluation.task import Task
+
+
+@dataclass(frozen=True, eq=False)
+class TaskView:
+    """A task as a protocol shows it.
+
+    Attributes:
+        task: The task.
+        protocol: The protocol.
+        objectives: The losses that strategies minimize.
+        constraints: Conditions of a feasible architecture; no field of the protocol names any today.
+        fidelities: Epochs at which a run may be evaluated, ascending; empty if the table does not say. One today.
+        oracle: Answers the queries of strategies.
+        search: The first objective's column at the searched fidelity, (num_architectures, num_replicates, 1).
+        typical_cost_s: Median training seconds at that fidelity; NaN if the table has no cost.
+    """
+
+    task: Task
+    protocol: Protocol
+    objectives: tuple[Objective, ...]
+    constraints: tuple[str, ...]
+    fidelities: tuple[int, ...]
+    oracle: Oracle
+    search: Column
+    typical_cost_s: float
+
+    @property
+    def name(self) -> str:
+        """Name of the task."""
+        return self.task.name
+
+    @property
+    def title(self) -> str:
+        """Title of the task."""
+        return self.task.title
+
+    @property
+    def table(self) -> Table:
+        """The table."""
+        return self.task.table
+
+    @property
+    def dataset(self) -> str:
+        """The table's name of the data set."""
+        return self.task.dataset
+
+    @property
+    def space(self) -> SearchSpace:
+        """The search space."""
+        return self.task.space
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where the data came from."""
+        return self.task.provenance
+
+    @property
+    def scores(self) -> Scores:
+        """What runs are scored by (see ``Task.scores``)."""
+        return self.task.scores
+
+    @property
+    def fidelity(self) -> int | None:
+        """Epochs at which evaluations are read; None if the table does not say."""
+        return self.fidelities[-1] if self.fidelities else None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Tasks whose search values a strategy may read; no field of the protocol names any today."""
+        return ()
+
+    @property
+    def has_training_data(self) -> bool:
+        """Whether the task comes with images to train on."""
+        return self.task.trained is not None
+
+    @property
+    def has_cost(self) -> bool:
+        """Whether there is a simulated clock."""
+        return not math.isnan(self.typical_cost_s)
+
+    def problem(self) -> Problem:
+        """The part that a strategy sees."""
+        columns = self.table.datasets[self.dataset].columns.values()
+        own = {column.metric.name: _free_values(self.name, column) for column in columns if column.metric.free}
+        free = FreeMetrics(own, has_shipped_scores(self.space))
+        budget = Budget(self.protocol.evaluations, self.protocol.simulated_seconds)
+        return Problem(self.space, self.objectives, budget, free)
+
+
+ViewFactory = Callable[[Protocol], TaskView]
+
+
+def view_factory(task: Task, fidelity: int | None) -> ViewFactory:
+    """Prepare the view of a task.
+
+    Args:
+        task: The task.
+        fidelity: Epochs at which evaluations are read; must be named if the table has several.
+
+    Returns:
+        Makes the view for every protocol with this fidelity.
+
+    Raises:
+        InvalidInputError: The table has several fidelities and none is named, or not this one.
+        TableError: Its metrics do not fit together.
+    """
+    table, dataset = task.table, task.dataset
+    search, cost = table.metrics(dataset, "search")[0], table.metrics(dataset, "cost")
+    fidelities = table.datasets[dataset].fidelities
+    position = _position(task.name, fidelities, search.values.shape[2], fidelity)
+    if task.trained is None:  # the arrays of a task that trains are filled later
+        for column in (search, *cost[:1]):
+            check_values(task.name, column)
+    searched = _at(search, position)
+    paid = _at(cost[0], position) if cost else None
+    _check_cost(task.name, searched, paid)
+    return partial(
+        TaskView,
+        task,
+        objectives=(Objective(search.metric),),
+        constraints=(),
+        fidelities=fidelities[position : position + 1],
+        oracle=TableOracle([searched], paid) if task.trained is None else task.trained.oracle,
+        search=searched,
+        typical_cost_s=float(np.nanmedian(paid.values)) if paid is not None else math.nan,
+    )
+
+
+def check_values(task: str, column: Column) -> None:
+    """Refuse a metric without any value; such tables are not imported, but may be copied from elsewhere.
+
+    Raises:
+        TableError: It has none, or one that cannot be averaged.
+    """
+    if np.isnan(column.values).all():
+        raise TableError(f"task {task}: {column.metric.name} has no value at all: import its table again without it")
+    _check_finite(task, column)
+
+
+def _check_finite(task: str, column: Column) -> None:
+    top = float(np.nan_to_num(np.abs(column.values[:, :, -1]), nan=0.0, posinf=math.inf).max(initial=0.0))
+    if top > LARGEST_VALUE:
+        raise TableError(
+            f"task {task}: {column.metric.name} holds {top:g}, which cannot be averaged: import its table again with "
+            "that value missing"
+        )
+
+
+def _free_values(task: str, column: Column) -> Floats:
+    _check_finite(task, column)
+    return exact_means(column).values
+
+
+def _check_cost(task: str, searched: Column, paid: Column | None) -> None:
+    if paid is None:
+        return
+    if paid.values.shape[1] not in (1, searched.values.shape[1]):
+        raise TableError(
+            f"task {task}: {paid.metric.name} has {paid.values.shape[1]} replicates and {searched.metric.name} "
+            f"{searched.values.shape[1]}: import its table again with as many"
+        )
+    known = paid.values[~np.isnan(paid.values)]
+    if not known.size or not 0 <= known.min() <= known.max() < math.inf:
+        raise TableError(
+            f"task {task}: {paid.metric.name} is missing, negative or infinite at the fidelity that is searched: "
+            "import its table again with costs of at least 0"
+        )
+
+
+def _position(name: str, fidelities: tuple[int, ...], num_fidelities: int, fidelity: int | None) -> int:
+    """Where the search reads on the fidelity axis."""
+    if fidelity is None:
+        if num_fidelities > 1:
+            raise InvalidInputError(
+                f"task {name} has {num_fidelities} fidelities ({_written(fidelities)} epochs): name one, --fidelity"
+            )
+        return 0
+    if fidelity not in fidelities:
+        known = f"it has {_written(fidelities)} epochs" if fidelities else "its table does not say at which it was read"
+        raise InvalidInputError(f"task {name} has no fidelity of {fidelity} epochs: {known}")
+    return fidelities.index(fidelity)
+
+
+def _written(fidelities: tuple[int, ...]) -> str:
+    shown = [str(fidelity) for fidelity in fidelities]
+    return ", ".join(shown if len(shown) <= 6 else [*shown[:3], "…", *shown[-2:]])
+
+
+def _at(column: Column, position: int) -> Column:
+    """A column at one fidelity; columns of one fidelity are read there."""
+    if column.values.shape[2] == 1:
+        return column
+    return Column(column.metric, column.values[:, :, position : position + 1])
