@@ -79,7 +79,7 @@ def test_learning_curves_equal_their_file(cache, tmp_path):
     table = import_table(source, tmp_path / "spec.toml")
     dataset, frame = table.datasets["images"], pd.read_parquet(source)
     assert dataset.fidelities == tuple(range(1, 101))
-    rows = [dataset.space.from_string(":".join(key)) for key in frame["key"]]
+    rows = [dataset.space.from_string(key) for key in frame["key"]]
     curves = frame[[f"val_accuracy_{epoch:03d}" for epoch in range(1, 101)]].to_numpy(dtype=np.float64)
     np.testing.assert_array_equal(table.column("images", "val_accuracy").values[rows, 0], curves)
     seconds = table.column("images", "train_cost_s").values[rows, 0]
