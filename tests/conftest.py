@@ -1,6 +1,7 @@
 """Fixtures for the whole suite: the real tables, and studies that are run once."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,12 @@ from nasbench_harness import compare
 
 pytest_plugins = ["pytester"]
 REFERENCE_DATA = "NASBENCH_REFERENCE_DATA"
+
+
+def pytest_configure(config):
+    """A shell starts background jobs with SIGINT ignored, and their programs inherit that: tests of Ctrl-C need it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

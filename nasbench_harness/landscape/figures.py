@@ -95,10 +95,12 @@ def _draw_distances(panel: Axes, landscape: Landscape) -> None:
     distances = np.unique(landscape.distances[known])
     groups = [landscape.values[known & (landscape.distances == distance)] for distance in distances]
     low, high = (np.array([np.quantile(group, share) for group in groups]) for share in _BAND)
-    panel.fill_between(distances, low, high, color=_COLORS[0], alpha=0.2, linewidth=0)
-    panel.plot(distances, [np.median(group) for group in groups], color=_COLORS[0], marker="o", markersize=2.5)
+    panel.fill_between(distances, low, high, color=_COLORS[0], alpha=0.2, linewidth=0, label="middle 80 %")
+    medians = [np.median(group) for group in groups]
+    panel.plot(distances, medians, color=_COLORS[0], marker="o", markersize=2.5, label="median")
     best = [group.max() if landscape.task.search.metric.direction == "maximize" else group.min() for group in groups]
-    panel.plot(distances, best, color=_COLORS[1], linestyle="--")
+    panel.plot(distances, best, color=_COLORS[1], linestyle="--", label="best")
+    panel.legend(frameon=False)
     panel.set_xlabel("decisions from the optimum")
     panel.set_ylabel(_label(landscape))
 

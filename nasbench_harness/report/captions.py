@@ -11,8 +11,21 @@ from nasbench_harness.report.strategy_cells import AT_OPTIMUM, is_solved
 from nasbench_harness.statistics import proportion
 
 
-def caption_text(analysis: Analysis, tasks: Sequence[TaskAnalysis] | None = None) -> str:
-    """What a reader must know: sample size, unit, budget, selection rule, test, correction, table."""
+def caption_text(
+    analysis: Analysis,
+    tasks: Sequence[TaskAnalysis] | None = None,
+    *,
+    has_intervals: bool = True,
+    has_references: bool = True,
+) -> str:
+    """Sample size, unit, budget, selection rule, test, correction and table, as one paragraph.
+
+    Args:
+        analysis: The study's numbers.
+        tasks: The tasks of the table; None: all of them.
+        has_intervals: Whether the table shows intervals.
+        has_references: Whether the table has rows without strategies: random search, quoted numbers.
+    """
     entries = analysis.tasks if tasks is None else tasks
     parts = [
         f"{_cells(analysis, entries)} over N = {analysis.num_seeds:,} seeds after {analysis.protocol.describe()}.",
@@ -29,24 +42,23 @@ def caption_text(analysis: Analysis, tasks: Sequence[TaskAnalysis] | None = None
     if choosers:
         parts.append(f"Choosing for themselves: {', '.join(choosers)}.")
     if analysis.replayed:
-        others = {
-            len(result.seeds) for entry in entries for result in entry.results if result.label in analysis.replayed
-        } - {analysis.num_seeds}
-        seeds = f" ({', '.join(map(str, sorted(others)))} seeds)" if others else ""
-        parts.append(f"Ran elsewhere, replayed under this protocol: {', '.join(analysis.replayed)}{seeds}.")
+        names = ", ".join(_with_seeds(label, analysis.num_seeds, entries) for label in analysis.replayed)
+        parts.append(f"Ran elsewhere, replayed under this protocol: {names}.")
+    if has_references and any(entry.sampling for entry in entries):
+        parts.append("Rows without strategies: mean ± standard deviation over the table, or in closed form.")
     parts += _comparison_lines(analysis, entries)
-    if analysis.num_seeds >= MIN_RUNS:
+    if has_intervals and analysis.num_seeds >= MIN_RUNS:
         parts.append(
             f"Intervals: 95 % each, not simultaneous, percentile bootstrap, {analysis.num_resamples:,} resamples of "
             "each strategy's runs."
         )
-    else:
+    elif has_intervals:
         parts.append("Fewer than 10 seeds: no intervals.")
-    if analysis.protocol.duplicates != "charge":
+    if has_references and analysis.protocol.duplicates != "charge":
         parts.append("Exact random search is with replacement, every draw charged.")
-    names = {entry.task.name for entry in entries}
-    sources = dict.fromkeys(f"{quoted.method}: {quoted.source}" for quoted in analysis.quoted if quoted.task in names)
-    if sources:
+    known = {entry.task.name for entry in entries}
+    sources = dict.fromkeys(f"{quoted.method}: {quoted.source}" for quoted in analysis.quoted if quoted.task in known)
+    if has_references and sources:
         parts.append(f"Quoted as published, under other protocols, not tested ({'; '.join(sources)}).")
     tables = {entry.task.table.name: entry.task.table for entry in entries}
     parts += [
@@ -54,6 +66,12 @@ def caption_text(analysis: Analysis, tasks: Sequence[TaskAnalysis] | None = None
         for name, table in sorted(tables.items())
     ]
     return " ".join(parts)
+
+
+def _with_seeds(label: str, num_seeds: int, entries: Sequence[TaskAnalysis]) -> str:
+    """A label, with its numbers of seeds if any of them is not the study's."""
+    sizes = {len(result.seeds) for entry in entries for result in entry.results if result.label == label}
+    return label if sizes <= {num_seeds} else f"{label} ({' or '.join(map(str, sorted(sizes)))} seeds)"
 
 
 def name_of_test(analysis: Analysis) -> str:
@@ -101,7 +119,7 @@ def worse_on_test(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> tuple[
             pairs = entry.test_comparison.better_than(label)
             if pairs:
                 names = ", ".join(pair.second if pair.first == label else pair.first for pair in pairs)
-                p = _p_text(max(pair.p_column for pair in pairs), is_bound=len(pairs) > 1)
+                p = _p_text(max(pair.p_study for pair in pairs), is_bound=len(pairs) > 1)
                 lines.append(f"{entry.task.name}: {label}, best by validation, is worse on test than {names} ({p}).")
     return tuple(lines)
 
@@ -124,11 +142,9 @@ def _comparisons(entries: Sequence[TaskAnalysis]) -> list[Comparison]:
 def _comparison_lines(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> list[str]:
     """Bold, marks, tests and their families; nothing if a single strategy is compared with nobody."""
     estimand, compared = analysis.options.estimand, [entry for entry in entries if entry.comparison.pairs]
-    lines = []
-    if estimand != "mean" and any(entry.sampling for entry in entries):
-        lines.append("Rows without strategies: mean ± standard deviation.")
     if not compared:
-        return lines
+        return _solved_line(analysis, entries)
+    lines = []
     best = {
         "mean": f"smallest mean {distance_name(entries)}",
         "stochastic": "largest mean A12",
@@ -150,11 +166,16 @@ def _comparison_lines(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> li
     else:
         no_marks = "; no marks, as interquartile means are not tested" if estimand == "interval" else ""
         lines.append(f"{bold}{no_marks}.")
-    if any(is_solved(measure) for entry in compared for measure in measures_of(entry, analysis.options)):
-        lines.append(f"{AT_OPTIMUM}: every run at the optimum; nothing is bold in that column.")
+    lines += _solved_line(analysis, entries)
     if estimand != "interval":
         lines += _too_few(compared)
     return lines
+
+
+def _solved_line(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> list[str]:
+    if not any(is_solved(measure) for entry in entries for measure in measures_of(entry, analysis.options)):
+        return []
+    return [f"{AT_OPTIMUM}: every run at the optimum; nothing is bold in that column."]
 
 
 def _too_few(entries: Sequence[TaskAnalysis]) -> list[str]:

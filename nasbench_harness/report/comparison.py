@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from nasbench_harness.arrays import Floats, Ints
+from nasbench_harness.arrays import Ints
 from nasbench_harness.statistics import (
     a12,
     adjust,
@@ -39,7 +39,7 @@ class Pair:
         p_column: The same after Holm's correction over the pairs of the column.
         p_study: The same after Holm's correction over the comparisons of all tasks; NaN if the study declares a
             control and the pair is without it.
-        num_seeds: Seeds that would find a difference that matters, if the pair is undecided; None otherwise.
+        needed_seeds: Seeds that would find a difference that matters; None if it cannot be computed.
     """
 
     first: str
@@ -49,12 +49,21 @@ class Pair:
     p: float
     p_column: float
     p_study: float
-    num_seeds: int | None
+    needed_seeds: int | None
 
     @property
     def is_tested(self) -> bool:
         """Whether both strategies have enough runs."""
         return not math.isnan(self.p)
+
+    @property
+    def num_seeds(self) -> int | None:
+        """``needed_seeds`` if the pair was tested and is undecided in the family of the study; None otherwise.
+
+        The column's family decides for a pair that is in no family of the study.
+        """
+        p = self.p_column if math.isnan(self.p_study) else self.p_study
+        return self.needed_seeds if p > ALPHA else None
 
     def favors(self, label: str, estimand: str) -> bool:
         """Whether this one of the two is the better one by the effect that the test is about."""
@@ -101,15 +110,16 @@ class Comparison:
             for pair in self.pairs
             if label in (pair.first, pair.second)
         ]
-        return float(np.mean(wins)) if wins else math.nan
+        # Rounded, so that the order of the additions never separates equal strategies.
+        return round(float(np.mean(wins)), 12) if wins else math.nan
 
     def better_than(self, label: str) -> list[Pair]:
-        """Pairs in which the other strategy is significantly better within the column."""
+        """Pairs in which the other strategy is significantly better within the family of the study."""
         return [
             pair
             for pair in self.pairs
             if label in (pair.first, pair.second)
-            and pair.p_column <= ALPHA
+            and pair.p_study <= ALPHA
             and pair.favors(pair.second if pair.first == label else pair.first, self.estimand)
         ]
 
@@ -191,16 +201,16 @@ def _pairs(codes: Mapping[str, Ints], step: float, estimand: str, margin: float 
             p=raw,
             p_column=holm,
             p_study=holm,
-            num_seeds=_num_seeds(codes[first] * step, codes[second] * step, estimand, margin) if holm > ALPHA else None,
+            needed_seeds=None if math.isnan(raw) else _num_seeds(codes[first], codes[second], estimand, margin, step),
         )
         for (first, second), raw, holm in zip(couples, p.tolist(), p_column.tolist(), strict=True)
     )
 
 
-def _num_seeds(first: Floats, second: Floats, estimand: str, margin: float | None) -> int | None:
+def _num_seeds(first: Ints, second: Ints, estimand: str, margin: float | None, step: float) -> int | None:
     if estimand == "stochastic":
         return runs_for_a12(PRACTICAL_A12)
-    return None if margin is None else runs_for_margin(first, second, margin)
+    return None if margin is None else runs_for_margin(first, second, margin / step)
 
 
 def _score(comparison: Comparison, label: str, codes: Ints) -> float:

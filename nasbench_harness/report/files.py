@@ -13,6 +13,7 @@ import numpy as np
 from nasbench_harness.arrays import Floats
 from nasbench_harness.report.analysis import Analysis
 from nasbench_harness.report.cells import distance_name
+from nasbench_harness.report.comparison import MIN_RUNS
 from nasbench_harness.report.curves import MAX_BAND_STEPS, Curve
 from nasbench_harness.report.figures import Axis, anytime_figure, tasks_with, to_pdf, to_png
 from nasbench_harness.report.latex import to_latex
@@ -50,7 +51,8 @@ def _files(analysis: Analysis, command: str, formats: tuple[str, ...]) -> Iterat
     overviews = overview_tables(analysis) if len(analysis.tasks) > 1 else []
     for_papers = [*overviews, *main_tables(analysis), *(task_table(analysis, entry) for entry in analysis.tasks)]
     pairs = [pairs_table(analysis)] if len(analysis.labels) > 1 else []
-    across = [across_table(analysis)] if pairs and len(analysis.tasks) > 1 else []
+    is_tested = any(pair.is_tested for entry in analysis.tasks for pair in entry.comparison.pairs)
+    across = [across_table(analysis)] if is_tested and len(analysis.tasks) > 1 else []
     tables = [*for_papers, *across, *pairs, spending_table(analysis)]
     if "markdown" in formats:
         blocks = "\n".join(f"## {_heading(table)}\n\n{to_markdown(table)}" for table in tables)
@@ -84,10 +86,16 @@ def _figure_notes(analysis: Analysis) -> str:
     text = f"## Figures\n\n`anytime`: {distance_name(analysis.tasks)} of what a run would return after each evaluation"
     if timed:
         text += "; `anytime_seconds`: the same at simulated seconds"
-    text += (
-        ". Lines are interquartile means at every step, right-continuous, nothing is interpolated. The pointwise 95 % "
-        f"bands are computed at up to {MAX_BAND_STEPS} log-spaced steps and joined by straight lines over the others."
-    )
+    if analysis.num_seeds >= MIN_RUNS:
+        text += (
+            ". Lines are interquartile means at every step, right-continuous, nothing is interpolated. The pointwise "
+            f"95 % bands are computed at up to {MAX_BAND_STEPS} log-spaced steps and joined by straight lines over the "
+            "others."
+        )
+    else:
+        text += f". Lines are means at every step, without bands below {MIN_RUNS} seeds; nothing is interpolated."
+    if any(entry.random_search is not None for entry in analysis.tasks):
+        text += " The dotted line is the exact mean of random search."
     if untimed:
         text += (
             f" Without a curve over simulated seconds, as their table stores no training times: {', '.join(untimed)}."

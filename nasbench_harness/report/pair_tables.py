@@ -10,7 +10,7 @@ import numpy as np
 from nasbench_harness.report.analysis import Analysis, TaskAnalysis
 from nasbench_harness.report.captions import column_family, name_of_test, study_family
 from nasbench_harness.report.cells import count, decimals_of, distance_name, p_cell, plain
-from nasbench_harness.report.comparison import ALPHA, PRACTICAL_A12, Comparison, Pair
+from nasbench_harness.report.comparison import ALPHA, MIN_RUNS, PRACTICAL_A12, Comparison, Pair
 from nasbench_harness.report.table import NOTHING, Cell, Column, Row, Table
 from nasbench_harness.statistics import adjust, signed_rank
 
@@ -35,9 +35,15 @@ def pairs_table(analysis: Analysis) -> Table:
             rows.append(Row(tuple(cells)))
     caption = (
         f"All pairs of strategies, as independent samples. Difference: mean {distance}, first − second. A12: chance "
-        f"that the first has the smaller {distance}. p: {name_of_test(analysis)}, two-sided; p_column: after Holm over "
-        f"{column_family(analysis.tasks)}; p_study: after {study_family(analysis)}. {_seeds_meaning(analysis)}"
+        f"that the first has the smaller {distance}. "
     )
+    if any(pair.is_tested for entry in analysis.tasks for pair in entry.comparison.pairs):
+        caption += (
+            f"p: {name_of_test(analysis)}, two-sided; p_column: after Holm over {column_family(analysis.tasks)}; "
+            f"p_study: after {study_family(analysis)}. {_seeds_meaning(analysis)}"
+        )
+    else:
+        caption += f"No p below {MIN_RUNS} seeds."
     return Table("pairs", caption, tuple(columns), tuple(rows))
 
 
@@ -132,9 +138,10 @@ def _counts(analysis: Analysis, couple: tuple[str, str], is_test: bool) -> list[
 
 
 def _p_over_tasks(analysis: Analysis, couples: Sequence[tuple[str, str]]) -> list[float] | None:
-    """Signed-rank tests with the task as unit, after Holm; None with fewer than six tasks or with mixed units."""
+    """Signed-rank tests with the task as unit, after Holm; None if tasks or seeds are too few, or units are mixed."""
     units = {entry.task.scores["val"].metric.unit for entry in analysis.tasks}
     everywhere = all(entry.result(label) for entry in analysis.tasks for label in analysis.labels)
+    everywhere &= all(pair.is_tested for entry in analysis.tasks for pair in entry.comparison.pairs)
     if len(analysis.tasks) < MIN_TASKS or len(units) > 1 or not everywhere or not couples:
         return None
     p_values = []

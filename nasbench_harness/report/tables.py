@@ -16,6 +16,7 @@ from nasbench_harness.report.cells import (
     plain,
     regret_unit,
 )
+from nasbench_harness.report.comparison import MIN_RUNS
 from nasbench_harness.report.strategy_cells import regret_iqm_cell, strategy_cell
 from nasbench_harness.report.table import NOTHING, Cell, Column, Row, Table
 from nasbench_harness.statistics import Proportion
@@ -49,7 +50,7 @@ def _overview_table(analysis: Analysis, labels: Sequence[str], position: int, nu
     meaning = ": distance of the final choice to the best mean of the table" if known else ""
     caption = (
         f"Final {distance_name(analysis.tasks)} ({', '.join(units)}){_part(position, num_parts)}{meaning}. "
-        f"{caption_text(analysis)}"
+        f"{caption_text(analysis, has_intervals=has_intervals(analysis), has_references=False)}"
     )
     notes = worse_on_test(analysis, analysis.tasks) if position == num_parts - 1 else ()
     return Table(_numbered("overview", position, num_parts), caption, tuple(columns), tuple(rows), notes)
@@ -105,7 +106,7 @@ def task_table(analysis: Analysis, entry: TaskAnalysis) -> Table:
                     *(strategy_cell(measure, result) for measure in measures),
                     *(strategy_cell(measure, result, as_distance=True) for measure in measures),
                     regret_iqm_cell(measures[0], result),
-                    *([_share_cell(result.share_optimal)] if has_optimum else []),
+                    *([_share_cell(result.share_optimal, len(result.seeds))] if has_optimum else []),
                     _against_field(entry, result.label),
                 ),
                 is_highlighted=result.label in analysis.options.highlight,
@@ -170,14 +171,14 @@ def _main_table(analysis: Analysis, part: Sequence[Measure], position: int, num_
             NOTHING if result is None else strategy_cell(measure, result)
             for measure, result in zip(part, results, strict=True)
         ]
-        present = [len(result.seeds) for result in results if result is not None]
-        seeds = count(present[0]) if present else NOTHING
+        seeds = _seeds_cell([len(result.seeds) for result in results if result is not None])
         is_highlighted = label in analysis.options.highlight
         rows.append(Row((Cell(label), seeds, *cells, _rank(analysis, label)), is_highlighted=is_highlighted))
     rows += [Row((*cells, NOTHING), "quoted") for cells in _quoted_rows(analysis, part)]
     rows += [Row((name, NOTHING, *cells, NOTHING), "optimum") for name, cells in _optimum_cells(part)]
     entries = list({measure.entry.task.name: measure.entry for measure in part}.values())
-    caption = f"Value of the final choice{_part(position, num_parts)}. {caption_text(analysis, entries)}"
+    caption = f"Value of the final choice{_part(position, num_parts)}. "
+    caption += caption_text(analysis, entries, has_intervals=has_intervals(analysis))
     if len(analysis.tasks) > 1:
         ranked = f"{_RANKED[analysis.options.estimand]} {distance_name(analysis.tasks)}"
         caption += f" Mean rank: of the {ranked}, over {len(analysis.tasks)} tasks."
@@ -214,8 +215,22 @@ def _sampling_cell(measure: Measure) -> Cell:
     return NOTHING if measure.sampling is None else mean_std(*measure.sampling, measure.decimals)
 
 
-def _share_cell(share: Proportion) -> Cell:
-    numbers = {"share": share.value, "low": share.low, "high": share.high}
+def has_intervals(analysis: Analysis) -> bool:
+    """Whether cells of strategies show intervals."""
+    return analysis.options.estimand == "interval"
+
+
+def _seeds_cell(sizes: Sequence[int]) -> Cell:
+    """Number of runs of a strategy; smallest and largest if tasks differ."""
+    if len(set(sizes)) < 2:
+        return count(sizes[0]) if sizes else NOTHING
+    return Cell(f"{min(sizes):,}–{max(sizes):,}", {"low": min(sizes), "high": max(sizes)})
+
+
+def _share_cell(share: Proportion, num_runs: int) -> Cell:
+    numbers = {"share": share.value}
+    if num_runs >= MIN_RUNS:
+        numbers |= {"low": share.low, "high": share.high}
     return Cell(f"{100 * share.value:.0f} %", numbers, f"{share.value:.2f}")
 
 

@@ -14,6 +14,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from nasbench_harness.report.analysis import Analysis
+from nasbench_harness.report.captions import caption_text
 from nasbench_harness.report.cells import distance_name
 from nasbench_harness.report.table import Cell, Table
 from nasbench_harness.report.tables import overview_tables, spending_table, task_table
@@ -22,6 +23,7 @@ from nasbench_harness.report.text import MARK
 _MAX_TASKS_IN_DETAIL = 4
 _SPREAD = re.compile(r" (?=[±\[(])")  # what follows an estimate
 _UNBOUNDED = 10_000
+_SHORTENED = "estimates; a wider terminal shows their spread"
 _MAX_NAME = 22  # letters of a name that are never folded
 
 
@@ -34,9 +36,10 @@ def print_report(console: Console, analysis: Analysis) -> None:
             notes = table.notes
             if not _fits(console, table):
                 table = _without(table, f"{entry.task.scores['val'].distance}_iqm")
+            title = f"{entry.task.title} · {entry.task.name}"
             if not _fits(console, table):
-                table = _estimates_only(table)
-            console.print(to_rich(table, f"{entry.task.title} · {entry.task.name}"))
+                table, title = _estimates_only(table), f"{title} ({_SHORTENED})"
+            console.print(to_rich(table, title))
             _print_notes(console, notes)
             console.print(to_rich(_of_task(spent, entry.task.name), f"What a run spent · {entry.task.name}"))
         if len(analysis.tasks) > 1 and len(analysis.labels) > 1:
@@ -47,11 +50,12 @@ def print_report(console: Console, analysis: Analysis) -> None:
         for table in overviews:
             is_wide = _fits(console, table)
             name = f"Final {distance_name(analysis.tasks)}"
-            title = name if is_wide else f"{name} (estimates; a wider terminal shows their spread)"
+            title = name if is_wide else f"{name} ({_SHORTENED})"
             console.print(to_rich(table if is_wide else _estimates_only(table), title))
             _print_notes(console, table.notes)
         console.print(Text(_repeats(analysis), style="dim"))
-    console.print(Text(overviews[0].caption, style="dim"))
+    is_detailed = len(analysis.tasks) <= _MAX_TASKS_IN_DETAIL
+    console.print(Text(caption_text(analysis) if is_detailed else overviews[0].caption, style="dim"))
 
 
 def _fits(console: Console, table: Table) -> bool:

@@ -29,7 +29,7 @@ class Interval:
         point: the estimate from all runs.
         low: lower end, at most `point`.
         high: upper end, at least `point`.
-        is_degenerate: whether all resamples agree; the width is 0 and says nothing, so add a `proportion` bound.
+        is_degenerate: whether the width is 0, which claims certainty; add a `proportion` bound.
     """
 
     point: FloatArray
@@ -195,8 +195,8 @@ def _interval(point: FloatArray, replicates: FloatArray, confidence: float) -> I
     check_confidence(confidence)
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(replicates, [tail, 1.0 - tail], axis=-1)
-    is_degenerate = replicates.min(axis=-1) == replicates.max(axis=-1)
-    return Interval(point, np.minimum(low, point), np.maximum(high, point), np.asarray(is_degenerate))
+    low, high = np.minimum(low, point), np.maximum(high, point)
+    return Interval(point, low, high, np.asarray(low == high))
 
 
 def _enough_runs(values: ArrayLike) -> FloatArray:

@@ -79,7 +79,7 @@ def test_formats_can_be_chosen(study, tmp_path):
 
 
 def test_the_caption_says_what_a_reviewer_asks(study):
-    caption = main_tables(study.analysis)[0].caption
+    caption = task_table(study.analysis, study.analysis.tasks[0]).caption
     num_strategies = len(study.record.strategies)
     for fact in (
         "N = 40 seeds",

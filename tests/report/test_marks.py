@@ -65,6 +65,17 @@ def test_validation_and_test_have_bold_and_marks_of_their_own(task, analysis_of)
         assert to_json(table)["notes"] == [note]
 
 
+def test_the_line_about_test_uses_the_family_of_the_study(made_task, analysis_of):
+    # By test "near" is better than "high" with a p that survives Holm over one pair, but not over the twelve tasks'.
+    high, near = np.repeat([30, 31], 10), np.repeat([29, 30, 31], [6, 8, 6])
+    (alone,) = analysis_of((made_task(VAL, TEST), {"high": high, "near": near})).tasks
+    (pair,) = alone.test_comparison.pairs
+    assert 0.05 / 12 < pair.p_column <= 0.05
+    many = [(made_task(VAL, TEST, name=f"t{index}"), {"high": high, "near": near}) for index in range(12)]
+    for tasks, num_lines in ((many[:1], 1), (many, 0)):
+        assert len(overview_tables(analysis_of(*tasks))[0].notes) == num_lines
+
+
 def test_no_line_where_the_winner_is_not_worse_on_test(task, analysis_of):
     analysis = analysis_of((task, {"a": picks(0, 20, 40), "b": picks(1, 20, 38)}))
     assert main_table(analysis).notes == ()
@@ -217,6 +228,45 @@ def test_an_interval_without_width_is_a_bound(task, analysis_of, num_runs, bound
     assert "[" in column["other"].text
 
 
+def test_an_interval_whose_ends_are_equal_is_a_bound_too(task, analysis_of):
+    analysis = analysis_of((task, {"nearly": [39] * 35 + [20] * 5, "other": [38, 20] * 20}))
+    cell = cells(task_table(analysis, analysis.tasks[0]), "regret_iqm")["nearly"]
+    assert cell.text == "0.00 (≤ 26.1 % other)"
+
+
+def test_equal_strategies_have_equal_ranks_in_any_order(made_task, analysis_of):
+    same, others = picks(0, 10, 40, 21), {"c": picks(1, 5, 38, 23), "d": picks(2, 0, 37, 26)}
+    options = {"estimand": "stochastic"}
+    for labels in (["a", "b", "c", "d"], ["a", "c", "d", "b"], ["d", "b", "c", "a"]):
+        runs = {label: others.get(label, same) for label in labels}
+        analysis = analysis_of((made_task(VAL), runs), options=ReportOptions(**options))
+        ranks = dict(zip(labels, analysis.mean_ranks, strict=True))
+        assert ranks["a"] == ranks["b"], labels
+
+
+def test_a_trace_that_has_other_seeds_on_some_tasks_says_so(made_task, analysis_of):
+    tasks = [
+        (made_task(VAL, name=f"t{index}"), {"own": picks(index, 0, 40, 40), "mine": picks(9, 0, 40, num_runs)})
+        for index, num_runs in enumerate((12, 40))
+    ]
+    (main,) = main_tables(analysis_of(*tasks, replayed=("mine",)))
+    assert [cells(main, "seeds")[label].text for label in ("own", "mine")] == ["40", "12–40"]
+    assert "replayed under this protocol: mine (12 or 40 seeds)." in main.caption
+
+
+def test_captions_name_only_rows_and_intervals_that_a_table_has(task, analysis_of):
+    quoted = (Quoted("DARTS", task.name, "val_accuracy", 54.3, "a paper"),)
+    analysis = analysis_of((task, {"a": picks(0, 0, 40), "b": picks(1, 0, 40)}), quoted=quoted)
+    overview, main, detail = (
+        overview_tables(analysis)[0].caption,
+        main_table(analysis).caption,
+        task_table(analysis, analysis.tasks[0]).caption,
+    )
+    assert ["Intervals: 95 %" in caption for caption in (overview, main, detail)] == [False, False, True]
+    for words in ("Rows without strategies", "Quoted as published"):
+        assert [words in caption for caption in (overview, main, detail)] == [False, True, True]
+
+
 def test_decimals_do_not_depend_on_the_strategies(made_task, analysis_of):
     task = made_task(VAL)
     alone = cells(main_table(analysis_of((task, {"a": [30, 31] * 10}))), "tiny-one_val_accuracy")["a"].text
@@ -306,6 +356,23 @@ def test_counts_over_tasks_use_the_family_of_the_study(made_task, analysis_of):
     few = across_table(analysis_of(*tasks[:5]))
     assert "Fewer than 6 tasks: no test over tasks." in few.caption
     assert "p_tasks" not in rows_of(few)[0]
+    short = analysis_of(*((task, {label: runs[:5] for label, runs in of_task.items()}) for task, of_task in tasks))
+    assert "p_tasks" not in rows_of(across_table(short))[0]
+
+
+def test_fewer_than_ten_seeds_give_no_p_and_no_interval_anywhere(made_task, analysis_of, tmp_path):
+    tasks = [
+        (made_task(VAL, name=f"t{index}"), {"a": picks(index, 20, 40, 3), "b": picks(9 - index, 0, 20, 3)})
+        for index in range(6)
+    ]
+    folder = StudyFolder(tmp_path)
+    names = write_report(folder, analysis_of(*tasks), "nasbench-harness compare", ("csv", "json", "markdown"))
+    assert "across.csv" not in names
+    (row, *_) = csv.DictReader(io.StringIO((folder.report_folder / "tiny-t0.csv").read_text().partition("\n")[2]))
+    assert not {"optimal_low", "optimal_high"} & set(row)
+    text = (folder.report_folder / "report.md").read_text()
+    assert "Lines are means at every step, without bands below 10 seeds" in text
+    assert "Holm" not in text
 
 
 def test_an_undecided_pair_names_the_seeds_it_would_need():
@@ -317,6 +384,9 @@ def test_an_undecided_pair_names_the_seeds_it_would_need():
     assert pair.num_seeds == 364
     (pair,) = compare_column({"a": first, "b": second + 90}, 0.01, "mean", margin=0.05).pairs
     assert pair.num_seeds is None
+    same = np.full(20, 137)
+    (pair,) = compare_column({"a": same, "b": same}, 1 / 30, "mean", margin=0.05).pairs
+    assert pair.num_seeds is None  # no spread: nothing to compute it from
 
 
 def test_shared_noise_is_named(task, analysis_of, monkeypatch):

@@ -71,13 +71,13 @@ def correlation_figure(analysis: ProxyAnalysis) -> Figure:
                     panel.plot(
                         found.estimate, position, marker, color=color, markersize=3, label=label if is_first else None
                     )
-            for entry in result.results:
-                size = entry.spearman["all"]
-                if entry.name in SIZES and size is not None:
-                    panel.axvline(size.estimate, color="0.5", linestyle=":", linewidth=0.8)
+            sizes = [entry.spearman["all"] for entry in result.results if entry.name in SIZES]
+            for number, size in enumerate(size for size in sizes if size is not None):
+                name = None if number else f"{' and '.join(SIZES)}, all"
+                panel.axvline(size.estimate, color="0.5", linestyle=":", linewidth=0.8, label=name)
             panel.set_yticks(range(len(entries)), [entry.name for entry in entries])
             panel.set_title(result.task.title)
             panel.set_xlabel("Spearman's ρ")
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     return figure
