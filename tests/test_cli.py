@@ -431,7 +431,7 @@ def test_simulated_seconds_bind_every_run(cli, tmp_path):
 def test_paper_means_500_seeds_and_10_000_resamples(cli, tmp_path):
     small = ("--strategies", "random-search", "--tasks", "nb201-cifar10", "--evaluations", "2", "--paper")
     assert cli("compare", *small, "--out", "s").returncode == 0
-    text = (tmp_path / "s" / "report" / "main.tex").read_text(encoding="utf-8")
+    text = (tmp_path / "s" / "report" / "nb201-cifar10.tex").read_text(encoding="utf-8")
     assert "N = 500 seeds" in text
     assert "10,000 resamples" in text
     assert " --paper --evaluations 2\n" in text
