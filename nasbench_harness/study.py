@@ -21,13 +21,13 @@ from nasbench_harness.errors import InvalidInputError, RunsFailedError, UnknownN
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import all_task_names, load_task
 from nasbench_harness.evaluation.view import TaskView
+from nasbench_harness.files import remove_abandoned
 from nasbench_harness.store.folder import Block, Damage, StudyFolder, file_name, missing_seeds
 from nasbench_harness.store.identity import identity_of
 from nasbench_harness.store.locks import updating
 from nasbench_harness.store.merging import updated_record
 from nasbench_harness.store.record import ReportOptions, StrategyRecord, StudyRecord, TraceRecord, read_record
 from nasbench_harness.store.sources import check_digest, check_task_exists, note_tables
-from nasbench_harness.store.writing import remove_abandoned
 from nasbench_harness.tables.registry import embedded_task_names, load_table, split_task_name, task_names
 from nasbench_harness.untrusted import below
 

@@ -131,4 +131,4 @@ def test_every_generated_file_of_a_report_goes_when_the_next_report_does_not_wri
     copy = open_study(tmp_path / "study")
     (copy.folder.report_folder / "paper.tex").write_text(r"\input{main.tex}", encoding="utf-8")
     copy.write_report(["markdown"])
-    assert sorted(path.name for path in copy.folder.report_folder.iterdir()) == ["paper.tex", "report.md"]
+    assert sorted(path.name for path in copy.folder.report_folder.iterdir()) == [".generated", "paper.tex", "report.md"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.files import replacing
 from nasbench_harness.landscape.analysis import Landscape
 from nasbench_harness.landscape.figures import choices_figure, overview_figure
 from nasbench_harness.landscape.tables import all_shrinkings, landscape_tables
@@ -45,17 +46,17 @@ def landscape_json(landscape: Landscape, command: str) -> dict[str, Any]:
 
 
 def write_landscape(landscape: Landscape, folder: Path, command: str) -> list[str]:
-    """Write all files; returns their names.
+    """Write all files, in place of those of an earlier call; returns their names.
 
     Raises:
         InvalidInputError: The folder cannot be written.
     """
     names = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in _files(landscape, command):
-            (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-            names.append(name)
+        with replacing(folder) as temporary:
+            for name, content in _files(landscape, command):
+                (temporary / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+                names.append(name)
     except OSError as error:
         raise InvalidInputError(f"cannot write {folder}: {error.strerror}") from error
     return names

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 
 from nasbench_harness.arrays import AnyArray
 from nasbench_harness.errors import StoreError
-from nasbench_harness.store.writing import temporary_name
+from nasbench_harness.files import write_whole
 
 CELL = 100  # seeds of one block
 _RECORD = b"nasbench_harness"
@@ -48,17 +47,7 @@ def write_block(path: Path, columns: Mapping[str, AnyArray], record: Mapping[str
         columns: Flat columns of equal length.
         record: JSON-able description that goes into the file's footer.
     """
-    content = _with_digest(_parquet(columns, record))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_name(path)
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, _with_digest(_parquet(columns, record)))
 
 
 def read_record(path: Path) -> dict[str, Any]:

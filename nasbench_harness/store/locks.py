@@ -14,11 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from nasbench_harness.errors import InvalidInputError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from nasbench_harness.files import try_lock
 
 _RECORD, _COMMANDS = ".record.lock", ".commands.lock"
 _MAX_WAIT_S = 60.0
@@ -33,7 +29,7 @@ def updating(folder: Path) -> Iterator[None]:
     """
     with _open(folder / _RECORD) as file:
         end_s = time.monotonic() + _MAX_WAIT_S
-        while not _try_lock(file, is_shared=False):
+        while not try_lock(file):
             if time.monotonic() > end_s:
                 raise InvalidInputError(f"another command has kept {file.name} for {_MAX_WAIT_S:.0f} s: end it first")
             time.sleep(0.02)
@@ -51,16 +47,18 @@ class Presence:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._file: IO[bytes] | None = None
         self._file = _open(folder / _COMMANDS)
-        self.is_alone = _try_lock(self._file, is_shared=False)
-        _try_lock(self._file, is_shared=True)
+        self.is_alone = try_lock(self._file)
+        try_lock(self._file, is_shared=True)
 
     def end(self) -> None:
         """The command is done."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def __del__(self) -> None:
-        self._file.close()
+        self.end()
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -71,16 +69,3 @@ def _open(path: Path) -> IO[bytes]:
         raise InvalidInputError(
             f"cannot write {path}: {error.strerror}: make it writable, or choose another --out"
         ) from error
-
-
-def _try_lock(file: IO[bytes], *, is_shared: bool) -> bool:
-    """Whether the lock was got; file systems without locks give every lock."""
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(file, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -20,6 +20,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Floats
 from nasbench_harness.errors import HarnessError, TableError
+from nasbench_harness.files import is_alive
 from nasbench_harness.tables.location import VARIABLE, imported_folder
 from nasbench_harness.tables.metadata import METADATA, StoredArray, array_file, metadata_of, table_from_metadata
 from nasbench_harness.tables.table import Column, Metric, Table
@@ -89,7 +90,11 @@ def hide(folder: Path) -> Path:
         OSError: It cannot be moved.
     """
     hidden = _temporary_folder(folder)
-    folder.rename(hidden / folder.name)
+    try:
+        folder.rename(hidden / folder.name)
+    except OSError:
+        hidden.rmdir()
+        raise
     return hidden
 
 
@@ -106,18 +111,8 @@ def _remove_abandoned(parent: Path) -> None:
     host = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
     for path in parent.iterdir():
         match = re.fullmatch(rf"\..+-{host}-(\d{{1,9}})-[0-9a-f]{{8}}", path.name)
-        if match and not _is_alive(int(match[1])):
+        if match and not is_alive(int(match[1])):
             shutil.rmtree(path, ignore_errors=True)  # does not follow links
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _write(table: Table, temporary: Path, texts: Mapping[str, str]) -> str:

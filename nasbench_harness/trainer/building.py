@@ -7,6 +7,7 @@ is flushed to the disk. A finished part is one Parquet file. The same command co
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import platform
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.files import try_lock, write_whole
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.trainer.batches import DeviceImages, plain_batches
 from nasbench_harness.trainer.data import ImageData, load_data
@@ -213,14 +215,8 @@ class _Journal:
         os.fsync(self.file.fileno())
 
     def _lock(self) -> None:
-        try:
-            import fcntl
-        except ImportError:  # Windows: two processes of one shard are the user's responsibility
-            return
-        try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InvalidInputError(f"another process trains {self.path}: give each process its own --shard") from error
+        if not try_lock(self.file):
+            raise InvalidInputError(f"another process trains {self.path}: give each process its own --shard")
 
 
 def _write_part(path: Path, curves: list[ClassCurves], origin: str) -> None:
@@ -242,9 +238,9 @@ def _write_part(path: Path, curves: list[ClassCurves], origin: str) -> None:
         "command": "nasbench-harness tables build tiny201",
     }
     table = pa.table(arrays).replace_schema_metadata({"provenance": json.dumps(provenance)})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    pq.write_table(table, temporary, compression="zstd")
-    os.replace(temporary, path)
+    content = io.BytesIO()
+    pq.write_table(table, content, compression="zstd")
+    write_whole(path, content.getvalue())
 
 
 def _lists(values: list[Any], dtype: Any) -> pa.Array:

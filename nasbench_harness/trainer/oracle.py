@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ from nasbench_harness.evaluation.oracle import Answers, Oracle, check_indices
 from nasbench_harness.evaluation.scores import ScoreView
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task, Trained
+from nasbench_harness.files import write_whole
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.tables.location import cache_folder
 from nasbench_harness.tables.registry import load_table
@@ -190,19 +190,14 @@ class TrainerOracle(Oracle):
             for key, test, result in zip(self._keys(index), tests, results, strict=True)
         ]
         path = self._path(index)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             text = json.dumps({"architecture": self._space.to_string(index), "trainings": rows}, indent=1)
-            temporary.write_text(text + "\n", encoding="utf-8")
             if not path.exists():
-                os.replace(temporary, path)
+                write_whole(path, f"{text}\n".encode())
         except OSError as error:
             raise InvalidInputError(
                 f"cannot write {path}: {error.strerror}: set NASBENCH_HARNESS_CACHE to another folder"
             ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
         self._load(index)
         self._num_trained += 1
         if self.on_learned is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.files import write_whole
 
 SAVE_EVERY_S = 30.0  # shorter trainings are never saved
 _DIGEST_SIZE = hashlib.sha256().digest_size
@@ -64,18 +64,10 @@ class SavedState:
         buffer = io.BytesIO()
         torch.save(state, buffer)
         content = buffer.getvalue()
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(hashlib.sha256(content).digest() + content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self._path)
+            write_whole(self._path, hashlib.sha256(content).digest() + content)
         except OSError as error:
             raise InvalidInputError(f"cannot write {self._path}: {error.strerror}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
         self._saved_at = monotonic()
 
     def remove(self) -> None:

@@ -17,6 +17,7 @@ from typing import IO, Annotated, ClassVar, TypeVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.files import try_lock
 
 try:
     import fcntl
@@ -171,16 +172,10 @@ def _adapter(kind: type[Line]) -> TypeAdapter[Line]:
 
 def _hold(file: IO[bytes], path: Path) -> None:
     """Keep other processes out until the file is closed, also by the process's death."""
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not try_lock(file):
         raise InvalidInputError(
             f"another process verifies in {path.parent}: wait until it has ended; the same command then goes on"
-        ) from None
-    except OSError as error:
-        raise _cannot_write(path, error) from error
+        )
 
 
 def _cannot_write(path: Path, error: OSError) -> InvalidInputError:

@@ -127,10 +127,10 @@ def test_generated_files_replace_each_other_and_those_of_people_stay(tmp_path):
     with folder.replacing(folder.report_folder) as temporary:
         for name, content in generated.items():
             (temporary / name).write_bytes(content)
-    (folder.report_folder / "mine.tex").write_text("% my own, from nasbench-harness", encoding="utf-8")
+    (folder.report_folder / "mine.tex").write_bytes(generated["main.tex"] + b"with my own last line")
     with folder.replacing(folder.report_folder) as temporary:
         (temporary / "main.tex").write_bytes(generated["main.tex"] + b"new")
-    assert sorted(path.name for path in folder.report_folder.iterdir()) == ["main.tex", "mine.tex"]
+    assert sorted(path.name for path in folder.report_folder.iterdir()) == [".generated", "main.tex", "mine.tex"]
     with pytest.raises(InvalidInputError), folder.replacing(folder.report_folder) as temporary:
         (temporary / "main.tex").write_bytes((tmp_path / "none").read_bytes())
     assert (folder.report_folder / "main.tex").read_bytes().endswith(b"new")

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from nasbench_harness import files
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.store import locks
 from nasbench_harness.store.locks import Presence, updating
@@ -53,7 +54,7 @@ input()
 
 
 def test_without_locks_every_command_is_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(locks, "fcntl", None)
+    monkeypatch.setattr(files, "fcntl", None)
     with updating(tmp_path):
         assert Presence(tmp_path).is_alone
         assert Presence(tmp_path).is_alone

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.files import replacing
 from nasbench_harness.report.figures import FIGURE_STYLE, TEXT_WIDTH, to_pdf, to_png
 from nasbench_harness.report.proxies.analysis import SIZES, ProxyAnalysis
 from nasbench_harness.report.proxies.tables import proxy_tables
@@ -42,9 +43,9 @@ def write_proxy_report(analysis: ProxyAnalysis, folder: Path, command: str) -> l
         "correlations.png": to_png(figure, command),
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        with replacing(folder) as temporary:
+            for name, content in contents.items():
+                (temporary / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     except OSError as error:
         raise InvalidInputError(f"cannot write {folder}: {error.strerror}: name another --out") from error
     return list(contents)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -15,6 +14,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Floats
 from nasbench_harness.errors import HarnessError, TableError
+from nasbench_harness.files import try_lock
 from nasbench_harness.tables.archives.trials import Trial, row_length
 from nasbench_harness.tables.cache import refuse_link
 from nasbench_harness.untrusted import read_text
@@ -31,7 +31,7 @@ _MOST_IMPORTS = 16
 
 @contextmanager
 def work_folder(parent: Path, prefix: str) -> Iterator[Path]:
-    """A folder for one import, which no other process uses at the same time.
+    """A folder for one import, locked against other processes.
 
     It is the first of ``prefix``, ``prefix-1``, … that nobody has locked, so an import goes on where an interrupted
     one of the same archive stopped. It is removed at the end, but kept when the import is interrupted.
@@ -48,11 +48,9 @@ def work_folder(parent: Path, prefix: str) -> Iterator[Path]:
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 lock = stack.enter_context(_opened(folder / _LOCK))
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.fstat(lock).st_ino == (folder / _LOCK).stat().st_ino:
+                if try_lock(lock) and os.fstat(lock).st_ino == (folder / _LOCK).stat().st_ino:
                     break
-            # In use; or its owner has removed it since.
-            except (BlockingIOError, FileNotFoundError):
+            except FileNotFoundError:  # its owner has removed it since
                 continue
         else:
             raise TableError(f"{_MOST_IMPORTS} imports of this archive run already: wait for one of them")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import torch
 
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.files import write_whole
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.trainer.proxies import batched, closed_form, size
 from nasbench_harness.trainer.proxies.catalogue import PROXIES, Fast, Method, initialization_of
@@ -347,7 +347,7 @@ def _claim(folder: Path, text: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not settings.exists():
-            _replace(settings, text.encode())
+            write_whole(settings, text.encode())
     except OSError as error:
         raise InvalidInputError(f"cannot write {folder}: {error.strerror}: name another --out") from error
     if settings.read_text(encoding="utf-8") != text:
@@ -361,14 +361,7 @@ def _part(folder: Path, family: Sequence[ColumnPlan], number: int, batch: int, s
 def _write(path: Path, values: Floats) -> None:
     buffer = io.BytesIO()
     np.save(buffer, values, allow_pickle=False)
-    _replace(path, buffer.getvalue())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    write_whole(path, buffer.getvalue())
 
 
 def _join(plan: BuildPlan, folder: Path, out: Path, text: str) -> None:
@@ -398,4 +391,4 @@ def _join(plan: BuildPlan, folder: Path, out: Path, text: str) -> None:
         column_encoding={column.column: "BYTE_STREAM_SPLIT" for column in plan.columns},
         write_statistics=False,
     )
-    _replace(out, sink.getvalue())
+    write_whole(out, sink.getvalue())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nasbench_harness.store.writing import remove_abandoned, temporary_name
+from nasbench_harness.files import remove_abandoned, replacing, temporary_name, write_whole
 
 
 def test_only_files_of_dead_writers_are_removed(tmp_path):
@@ -53,3 +53,33 @@ def test_the_file_of_a_dead_writer_that_still_has_its_number_is_removed(tmp_path
     path.write_text("half")
     assert remove_abandoned(tmp_path) == [path]
     writer.wait()
+
+
+def test_a_manifest_names_plain_files_of_its_folder_only(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".generated").write_text("../precious\n/etc/hostname\n\nold.csv\n")
+    (out / "old.csv").write_text("old")
+    with replacing(out) as temporary:
+        (temporary / "new.csv").write_text("new")
+    assert (tmp_path / "precious").exists()
+    assert sorted(path.name for path in out.iterdir()) == [".generated", "new.csv"]
+
+
+def test_a_replacement_that_fails_leaves_the_files_of_the_one_before(tmp_path):
+    with replacing(tmp_path) as temporary:
+        (temporary / "a").write_text("a")
+    with pytest.raises(FileNotFoundError), replacing(tmp_path) as temporary:
+        (temporary / "b").write_bytes((tmp_path / "none").read_bytes())
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".generated", "a"]
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "deeper" / "file"
+    write_whole(path, b"first")
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space"):
+        write_whole(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert [entry.name for entry in path.parent.iterdir()] == ["file"]
