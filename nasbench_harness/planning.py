@@ -167,17 +167,9 @@ def execute_plan(plan: Plan, rules: Rules) -> Generator[BatchReport, None, None]
     When the caller stops early, the workers are killed, and what they were writing is removed.
     """
     plan.begin()
-    num_done = 0
     try:
         with closing(execute(plan.batches, rules, plan.study.path, plan.jobs, plan.run_timeout)) as reports:
-            for report in reports:
-                num_done += 1
-                yield report
-    except SystemExit as error:  # a strategy's own; which runs are missing is seen on disk
-        batch = plan.batches[num_done]
-        label, task, seeds = batch.spec.label, batch.task.name, _written(batch.blocks)
-        failure = f"{label} on {task}, seeds {seeds}: the strategy ended the program (sys.exit({error.code!r}))"
-        yield BatchReport(label, task, len(batch.run_seeds), failure=failure)
+            yield from reports
     finally:
         if plan.jobs > 1:
             remove_abandoned(plan.study.path)

@@ -563,6 +563,41 @@ def test_a_strategy_that_ends_the_program_is_a_failure(cli, tmp_path, verb):
     assert "12 of 24 runs were stored in s; the rest failed" in done.stderr
 
 
+def test_a_module_that_ends_the_program_when_it_is_imported_is_named(cli, tmp_path):
+    (tmp_path / "leaver.py").write_text("import sys\nsys.exit(0)\n")
+    done = cli("run", "--strategies", "leaver:search", *SMALL[2:], "--out", "s")
+    assert done.returncode == 2
+    assert "importing leaver failed with SystemExit" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_every_task_of_a_strategy_that_fails_is_named(cli, tmp_path):
+    (tmp_path / "my.py").write_text(
+        "import sys\nfrom nasbench_harness import Strategy\n"
+        "class Leaves(Strategy):\n    def __init__(self, problem, rng, least=2):\n"
+        "        if rng.num_runs >= least:\n            sys.exit(0)\n        super().__init__(problem, rng)\n"
+        "    def ask(self, idle):\n        sys.exit(0)\n    def tell(self, results): ...\n"
+    )
+    done = cli("run", "--strategies", "my:Leaves(least=1),random-search", *SMALL[2:], "--out", "s")
+    assert done.returncode == 2
+    assert "called sys.exit(0)" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "s").exists()
+    arguments = ("--tasks", "nb201-cifar10,nb201-cifar100", "--seeds", 12, "--evaluations", 2, "--out", "s")
+    done = cli("run", "--strategies", "my:Leaves,random-search", *arguments)
+    assert done.returncode == 1
+    for task in ("nb201-cifar10", "nb201-cifar100"):
+        assert f"failed: my:Leaves on {task}, seeds 0-11" in done.stderr
+    assert "24 of 48 runs were stored in s; the rest failed" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["nb201/cifar10", f"nb201-{'c' * 300}"])
+def test_a_task_whose_name_no_folder_can_have_is_unknown(cli, name):
+    done = cli("run", "--tasks", name, "--out", "s")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: unknown task")
+
+
 def test_runs_that_vanish_are_named(cli, tmp_path):
     (tmp_path / "my.py").write_text(
         "import pathlib\n"

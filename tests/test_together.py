@@ -10,6 +10,7 @@ from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.planning import execute_plan, plan_study, write_report
 from nasbench_harness.report import files
+from nasbench_harness.store.record import ReportOptions, read_record
 from nasbench_harness.study import open_study
 
 RULES = Rules(Protocol(evaluations=4), 0)
@@ -90,6 +91,18 @@ def test_one_label_for_two_strategies_is_refused_before_anything_changes(tmp_pat
     second.end()
     first.end()
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_control_whose_label_the_other_command_replaced_is_dropped(tmp_path):
+    first = plan(tmp_path, ["re=regularized-evolution"])
+    options = ReportOptions(control="evo")
+    second = plan_study(["evo=regularized-evolution", "random-search"], TASKS, 12, tmp_path, RULES, report=options)
+    first.begin()
+    second.begin()
+    stored = read_record(tmp_path / "study.toml")
+    assert stored.report.control in (None, *(strategy.label for strategy in stored.strategies))
+    second.end()
+    first.end()
 
 
 def test_another_study_that_appeared_since_the_planning_is_refused(tmp_path):

@@ -91,7 +91,7 @@ def run_study(
     start = perf_counter()
     reports = _with_progress(plan, rules, execute_plan)
     failures = [f"failed: {line}" for entry in reports for line in entry.failure.splitlines()]
-    known = [f"failed: {entry.label} on {entry.task}" for entry in reports if entry.failure]
+    known = [f"failed: {entry.label} on {entry.task}: " for entry in reports if entry.failure]
     missing = plan.not_stored()
     failures += [f"failed: {line}" for line in missing if not f"failed: {line}".startswith(tuple(known))]
     if failures:

@@ -17,7 +17,7 @@ from typing import Any, cast
 import numpy as np
 
 from nasbench_harness.arrays import Ints
-from nasbench_harness.engine.lifting import LiftedGenerators
+from nasbench_harness.engine.lifting import STRATEGY_ERRORS, LiftedGenerators, as_exception
 from nasbench_harness.engine.limits import check_limit
 from nasbench_harness.engine.loop import Batch, StrategyFailed, play, run_batch
 from nasbench_harness.engine.needs import check_needs
@@ -141,6 +141,7 @@ def make_strategy(spec: Spec, problem: Problem, task: str, rules: Rules, run_see
 
     Raises:
         InvalidInputError: A hyperparameter has no sensible value.
+        StrategyError: The constructor called ``sys.exit``.
     """
     if isinstance(spec, ReplaySpec):
         return spec.make(task, run_seeds)
@@ -150,7 +151,10 @@ def make_strategy(spec: Spec, problem: Problem, task: str, rules: Rules, run_see
 
     def make(tile_keys: Words) -> Strategy:
         view = problem if tile is None else problem.of_group()
-        strategy: Strategy = spec.target(view, RunStreams(tile_keys), **spec.parameters)
+        try:
+            strategy: Strategy = spec.target(view, RunStreams(tile_keys), **spec.parameters)
+        except SystemExit as error:  # it would end the command with the strategy's exit code
+            raise as_exception(spec.label, error) from error
         return strategy
 
     tile = spec.target.tile  # type: ignore[attr-defined]  # a Strategy class, checked when it was resolved
@@ -206,7 +210,7 @@ def run_parts(spec: Spec, task: Task, rules: Rules, seeds: Ints, run_timeout: fl
     problem = view.problem()
     try:
         with _prints_to_stderr():
-            strategy = make_strategy(spec, problem, task.name, rules, seeds)
+            strategy = _made(spec, problem, task.name, rules, seeds)
             batch = play(strategy, task, rules.protocol, rules.study_seed, seeds, run_timeout)
     except StrategyFailed as failed:
         if len(seeds) == 1:
@@ -225,9 +229,21 @@ def run_parts(spec: Spec, task: Task, rules: Rules, seeds: Ints, run_timeout: fl
     return [Part(seeds, batch, failures, lookups)]
 
 
+def _made(spec: Spec, problem: Problem, task: str, rules: Rules, seeds: Ints) -> Strategy:
+    """``make_strategy``; errors of the constructor count as the strategy's, ``sys.exit`` included.
+
+    Raises:
+        StrategyFailed: The constructor raised.
+    """
+    try:
+        return make_strategy(spec, problem, task, rules, seeds)
+    except STRATEGY_ERRORS as error:
+        raise StrategyFailed from as_exception(spec.label, error)
+
+
 @contextmanager
 def _prints_to_stderr() -> Iterator[None]:
-    """What a strategy prints is for people: standard output belongs to the results of a command."""
+    """Send a strategy's prints to standard error: standard output holds the results of a command."""
     with redirect_stdout(sys.stderr):
         yield
 
@@ -235,8 +251,8 @@ def _prints_to_stderr() -> Iterator[None]:
 def plan_batches(spec: Spec, task: Task, ranges: Sequence[tuple[int, int]], protocol: Protocol) -> list[BatchPlan]:
     """Group blocks into batches whose visit counts and traces stay within their memory.
 
-    A batch has at most ``max_runs`` of the strategy, and so have its blocks. A batch of generators is one block: they
-    take turns at every step, and what many of them hold does not fit into the processor's caches.
+    A batch has at most ``max_runs`` of the strategy, and so have its blocks. A batch of generators has at most 100
+    runs: they take turns at every step, and the state of many of them does not fit into the processor's caches.
     """
     bytes_per_run = task.space.num_architectures * np.dtype(visit_type(protocol)).itemsize
     max_runs = max(CELL, min(_MAX_VISIT_BYTES // bytes_per_run, _MAX_ROWS // expected_evaluations(task, protocol)))

@@ -22,7 +22,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
 
-_MAX_PROGRESS = 100_000  # rows of a run without an evaluation: a strategy that never ends
+_MAX_PROGRESS = 100_000  # rows of a run in a row without an evaluation: a strategy that never ends
 
 StrategyFactory = Callable[[], Strategy]
 
@@ -123,7 +123,8 @@ class _Loop:
         self.last_recommended = np.full(self.num_runs, -1)
         self.nobody = np.zeros(self.num_runs, dtype=bool)
         self.num_workers, self.pending = num_workers, Pending(num_workers, self.num_runs)
-        self.num_progress = np.zeros(self.num_runs, dtype=np.int64)
+        self.num_progress = np.zeros(self.num_runs, dtype=np.int64)  # rows in a row without an evaluation
+        self.progress_at = np.zeros(self.num_runs, dtype=np.int64)  # tickets given when these rows began
         self.seconds = 0.0
         self.limit = None if run_timeout is None else TimeLimit(run_timeout, self.name)
 
@@ -174,7 +175,7 @@ class _Loop:
                 return architectures, started
 
     def proposals(self, idle: Bools) -> Proposals:
-        """What the strategy proposes, checked; it gets its own copy of ``idle``."""
+        """The strategy's checked proposals; ``ask`` gets its own copy of ``idle``."""
         answer = self.strategy.ask(own_copy(idle))
         return checked_proposals(self.name, answer, idle, self.task.space.num_architectures, self.task.name)
 
@@ -184,13 +185,15 @@ class _Loop:
         charged_s, late = self.ledger.spend(seconds)
         if np.count_nonzero(progressed):
             self.record_progress(progressed, charged_s, late)
-            self.num_progress += progressed
+            is_in_a_row = self.tickets == self.progress_at
+            self.num_progress = np.where(is_in_a_row, self.num_progress, 0) + progressed
+            self.progress_at = self.tickets.copy()
             if self.num_progress.max() >= _MAX_PROGRESS:
                 self.of_strategy(self.refuse_progress)
         return progressed & self.ledger.has_budget()
 
     def refuse_progress(self) -> Never:
-        raise StrategyError(f"{self.name} made progress {_MAX_PROGRESS:,} times without spending its budget")
+        raise StrategyError(f"{self.name} made progress {_MAX_PROGRESS:,} times in a row without an evaluation")
 
     def end(self, ended: Bools) -> None:
         """Keep what runs recommended as they ended, e.g. what a generator returned."""

@@ -292,7 +292,7 @@ def import_reference(place: str, reference: str) -> Any:
         raise InvalidInputError(
             f"{place}: no module {error.name!r} in {Path.cwd()} or among the installed packages"
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise HarnessError(f"{place}: importing {module_name} failed with {type(error).__name__}: {error}") from error
     for part in attribute.split("."):
         if not hasattr(target, part):

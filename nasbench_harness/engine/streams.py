@@ -179,7 +179,7 @@ class RunStreams:
 
 
 class RunStream:
-    """The stream of one run, for strategies written as generators.
+    """The stream of one run, for strategies written as generators. It cannot be copied or pickled.
 
     Args:
         key: Key of the run's stream.

@@ -11,7 +11,7 @@ from nasbench_harness.store.record import StudyRecord, read_record
 
 
 def stored_record(folder: StudyFolder, record: StudyRecord) -> StudyRecord | None:
-    """The record that lies in a folder, where a study shall lie; None when there is none.
+    """The record of the study in a folder; None if there is none.
 
     Raises:
         InvalidInputError: It is damaged, or that of a study under another protocol or study seed.
@@ -47,16 +47,6 @@ def _with_traces(folder: StudyFolder, record: StudyRecord, stored: StudyRecord) 
     return replace(record, traces=stored.traces)
 
 
-def with_stored_traces(folder: StudyFolder, record: StudyRecord) -> StudyRecord:
-    """The record with the traces that were added to the folder before.
-
-    Raises:
-        InvalidInputError: The folder holds another study, or a strategy has a trace's label.
-    """
-    stored = stored_record(folder, record)
-    return record if stored is None else _with_traces(folder, record, stored)
-
-
 def updated_record(folder: StudyFolder, record: StudyRecord, is_alone: bool) -> StudyRecord:
     """The record that a command writes: its own, with the traces that were added to the folder.
 
@@ -70,4 +60,7 @@ def updated_record(folder: StudyFolder, record: StudyRecord, is_alone: bool) -> 
         return record
     if is_alone:
         return _with_traces(folder, record, stored)
-    return replace(stored.joined(record), report=record.report)
+    joined = stored.joined(record)
+    # The last command's layout, unless it names a control under a label that only the other command gives.
+    is_known = record.report.control in (None, *(strategy.label for strategy in joined.strategies))
+    return replace(joined, report=record.report if is_known else stored.report)

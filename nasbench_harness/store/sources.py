@@ -51,7 +51,10 @@ def check_task_exists(folder: StudyFolder, task: str, known: Iterable[str]) -> N
     if task.partition("@")[0] in known:  # a task with choices left out has the table of the whole one
         return
     notes = [note for note in _notes(folder) if task in note["tasks"]]
-    digests = sorted(_stored_digests(folder, task))
+    try:
+        digests = sorted(_stored_digests(folder, task))
+    except InvalidInputError:  # no folder can have this name, so that the study has no runs of it
+        digests = []
     if notes:
         raise StoreError(
             f"the table {notes[0]['name']} of the study {folder.shown} is not here: digest {notes[0]['digest'][:16]}, "

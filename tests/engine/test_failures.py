@@ -7,7 +7,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from nasbench_harness import Proposal, Proposals, Strategy
+from nasbench_harness import Progress, Proposal, Proposals, Strategy
+from nasbench_harness.engine import loop
 from nasbench_harness.engine.execution import BatchPlan, Rules, execute, identity, run_parts
 from nasbench_harness.engine.references import Entry, resolve
 from nasbench_harness.engine.streams import RunStream, stream_keys
@@ -122,6 +123,8 @@ class Picky(Strategy):
         super().__init__(problem, rng)
         self.is_bad = np.isin(rng.uniform(), [first_draws(type(self))[seed] for seed in BAD])
         self.num_asks = 0
+        if self.where == "constructor" and self.is_bad.any():
+            sys.exit(0)
 
     def ask(self, idle):
         self.num_asks += 1
@@ -141,7 +144,7 @@ class Picky(Strategy):
             raise KeyError("tell")
 
 
-@pytest.mark.parametrize("where", ["ask", "tell", "range", "exit"])
+@pytest.mark.parametrize("where", ["ask", "tell", "range", "exit", "constructor"])
 def test_a_class_that_raises_loses_the_runs_that_make_it_raise(tiny, monkeypatch, where, assert_same):
     spec = resolve(Entry(Picky))
     monkeypatch.setattr(Picky, "where", "nowhere")
@@ -152,6 +155,26 @@ def test_a_class_that_raises_loses_the_runs_that_make_it_raise(tiny, monkeypatch
     assert sorted(seed for part in parts for seed in part.failures) == list(BAD)
     for seed in set(range(NUM_RUNS)) - set(BAD):
         assert_same(rows_of(parts, seed), rows_of(honest, seed))
+
+
+def test_progress_between_evaluations_is_not_added_up(tiny, monkeypatch):
+    def thinks(problem, rng):
+        while True:
+            for _ in range(8):
+                yield Progress(0.001)
+            yield problem.space.sample(rng)
+
+    monkeypatch.setattr(loop, "_MAX_PROGRESS", 10)
+    (part,) = run_parts(resolve(Entry(thinks)), tiny, RULES, np.arange(3))
+    assert part.failures == {}
+
+    def thinks_on(problem, rng):
+        while True:
+            yield Progress(0.001)
+
+    (part,) = run_parts(resolve(Entry(thinks_on)), tiny, RULES, np.arange(1))
+    with pytest.raises(StrategyError, match="made progress 10 times in a row without an evaluation"):
+        raise part.failures[0]
 
 
 def test_a_class_that_always_raises_loses_every_run(tiny):

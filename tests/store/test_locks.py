@@ -58,3 +58,9 @@ def test_without_locks_every_command_is_alone(tmp_path, monkeypatch):
     with updating(tmp_path):
         assert Presence(tmp_path).is_alone
         assert Presence(tmp_path).is_alone
+
+
+def test_a_lock_that_cannot_be_opened_is_one_error(tmp_path):
+    (tmp_path / ".commands.lock").mkdir()
+    with pytest.raises(InvalidInputError, match="cannot write"):
+        Presence(tmp_path)

@@ -12,6 +12,9 @@ import pytest
 
 from nasbench_harness import Progress, Proposals, Strategy
 from nasbench_harness.engine.references import Entry, resolve
+from nasbench_harness.engine.streams import RunStreams
+from nasbench_harness.errors import StrategyError
+from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.oracle import TableOracle
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
@@ -19,6 +22,7 @@ from nasbench_harness.spaces import NASBench201Space, ProductSpace
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.tables.table import Column, Dataset, Provenance, Table
 from nasbench_harness.testing import OracleContract, SpaceContract, StrategyContract, TableContract, run_contract
+from nasbench_harness.testing import strategies as testing_strategies
 from nasbench_harness.testing.strategies import trace_of
 from nasbench_harness.testing.watching import watched
 
@@ -34,6 +38,22 @@ def failures(contract):
 def of_strategy(strategy):
     target = strategy if isinstance(strategy, str | type) else staticmethod(strategy)
     return failures(type("Mutant", (StrategyContract,), {"strategy": target, "tasks": ("nb201-cifar10",)})())
+
+
+class NeverProposes(Strategy):
+    def ask(self, idle):
+        return Proposals(np.full(len(idle), -1), extra_cost_s=np.full(len(idle), 1e-9))
+
+    def tell(self, results):
+        pass
+
+
+def test_the_play_with_pending_evaluations_ends_by_itself(monkeypatch):
+    monkeypatch.setattr(testing_strategies, "_MAX_PROGRESS", 50)
+    strategy = NeverProposes(TASK.problem(Protocol()), RunStreams(np.arange(2, dtype=np.uint64)))
+    ledger = Ledger(TASK, Protocol(), 0, np.arange(2))
+    with pytest.raises(StrategyError, match="made progress 50 times in a row without an evaluation"):
+        testing_strategies._play_with_pending(strategy, ledger, np.arange(2))
 
 
 def global_generator(problem, rng):
