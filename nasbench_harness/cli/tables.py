@@ -243,7 +243,7 @@ def build_command(name: str, out: Path, shard: str) -> None:
     """Train one cell of each class of equal cells with three seeds, and keep the finished classes in parts.
 
     The same command continues after an interruption. Several processes share the work, each with its own --shard and
-    the same --out. All classes take about 13 CPU hours. Needs the extra torch.
+    the same --out. All classes take many CPU hours. Needs the extra torch.
     """
     from nasbench_harness.trainer import build_parts
 

@@ -1,12 +1,13 @@
 """``NASBench201API``, ``NATStopology`` and ``NATSsize``, served from a table.
 
-They answer as the packages ``nas-bench-201`` 2.1 and ``nats-bench`` 1.8 do, test included, with four differences:
+They answer as the packages ``nas-bench-201`` 2.1 and ``nats-bench`` 1.8 do, test included, with five differences:
 
 - A result that the table does not have is a ``MissingResultError``. ``simulate_train_eval`` never answers with the
   accuracy on validation and test together.
 - ``hp`` has no default if the table has several schedules: the packages changed theirs from 200 to 12 epochs.
 - Sizes are those of training seed 888 if the seeds disagree, as in ``nats-bench`` since 1.6.
 - If the table does not store seconds of evaluation, ``simulate_train_eval`` counts those of training, and warns.
+- Latency is that of the schedule that is asked for.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from nasbench_harness.evaluation.problem import Budget, Objective, Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.scores import Scores
 from nasbench_harness.spaces import SearchSpace
-from nasbench_harness.tables.proxies import FreeMetrics, has_shipped_scores
+from nasbench_harness.tables.proxies import FreeMetrics
 from nasbench_harness.tables.table import Column, Provenance, Table
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class TaskView:
         """The part that a strategy sees."""
         columns = self.table.datasets[self.dataset].columns.values()
         own = {column.metric.name: _free_values(self.name, column) for column in columns if column.metric.free}
-        free = FreeMetrics(own, has_shipped_scores(self.space))
+        free = FreeMetrics(own, self.space)
         budget = Budget(self.protocol.evaluations, self.protocol.simulated_seconds)
         return Problem(self.space, self.objectives, budget, free)
 

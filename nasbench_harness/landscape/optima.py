@@ -55,7 +55,9 @@ def nearest_optimum(space: SearchSpace, goodness: Ints, exists: Bools) -> Ints:
     """Number of decisions in which each architecture differs from the nearest of the best ones."""
     best = np.flatnonzero(exists & (goodness == goodness[exists].max()))
     choices = space.choices(np.arange(space.num_architectures))
-    distances: Ints = np.min([(choices != choices[row]).sum(axis=1) for row in best], axis=0)
+    distances: Ints = np.full(len(choices), choices.shape[1], dtype=np.int64)
+    for row in best:  # one at a time: many can be equally good
+        np.minimum(distances, (choices != choices[row]).sum(axis=1), out=distances)
     return distances
 
 

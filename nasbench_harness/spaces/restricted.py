@@ -44,7 +44,8 @@ class RestrictedSpace(ProductSpace):
         weights = np.concatenate([np.cumprod(sizes[:0:-1])[::-1], [1]]).astype(np.int64)
         taken = _renumbered(space.choices(self.rows), kept)[:, free]
         names = [[space.decisions[position][choice] for choice in kept[position]] for position in free]
-        super().__init__(f"{space.name} without {', '.join(self.without)}", names, taken @ weights)
+        name = f"{space.name} without {', '.join(self.without)}"
+        super().__init__(name, names, taken @ weights, separator=space.separator)
         self._position = np.full(space.num_architectures, -1, dtype=np.int64)
         self._position[self.rows] = np.arange(len(self.rows))
         self._canonical = _first_of_class(space.canonical(self.rows))
@@ -112,6 +113,8 @@ def _restricted_list(space: ListSpace, without: Sequence[str]) -> tuple[ListSpac
     names = _ordered(space.name, space.decisions, without)
     is_kept = _is_kept(space.decisions, space.choices, space.num_architectures, names)
     rows: Ints = np.flatnonzero(is_kept)
+    if len(rows) < 2:
+        raise InvalidInputError(f"space {space.name}: without {', '.join(names)} fewer than two architectures are left")
     kept = _kept_choices(space.name, space.decisions, names)
     free = [position for position, choices in enumerate(kept) if len(choices) > 1]
     taken = _renumbered(space.choices(rows), kept)[:, free]

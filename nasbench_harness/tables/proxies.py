@@ -20,6 +20,7 @@ import numpy as np
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.errors import InvalidInputError, TableError
 from nasbench_harness.spaces import NASBench201Space, SearchSpace
+from nasbench_harness.spaces.restricted import RestrictedSpace
 from nasbench_harness.tables.table import Metric
 
 # Order of the file's columns; a test compares it with the file. Named here, so that listing them reads nothing.
@@ -122,7 +123,8 @@ def read_scores(path: Path | None = None) -> ScoreFile:
         names = [name for name in table.column_names if name in provenance["columns"]]
         columns = {name: table[name].to_numpy().astype(np.float64) for name in names}
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise InvalidInputError(f"{path} is no file of scores: make one with proxies build") from error
+        name = "the shipped table" if path is None else path
+        raise InvalidInputError(f"{name} is no file of scores: make one with proxies build") from error
     initializations, batches, architectures = (np.unique(key) for key in keys)
     shape = len(initializations), len(batches), len(architectures)
     if table.num_rows != np.prod(shape):
@@ -139,8 +141,8 @@ def read_scores(path: Path | None = None) -> ScoreFile:
 
 
 def has_shipped_scores(space: SearchSpace) -> bool:
-    """Whether the shipped scores are about this space's architectures."""
-    return isinstance(space, NASBench201Space)
+    """Whether the shipped scores are about this space's architectures, or those that a restricted space keeps."""
+    return isinstance(space.base if isinstance(space, RestrictedSpace) else space, NASBench201Space)
 
 
 @cache
@@ -153,18 +155,19 @@ class FreeMetrics(Mapping[str, Floats]):
 
     Args:
         own: Free metrics of the task's table, shape (num_architectures,) each.
-        with_shipped: Whether the shipped scores belong to the task.
+        space: The task's space; the shipped scores belong to it if they are about its architectures.
     """
 
-    def __init__(self, own: Mapping[str, Floats], with_shipped: bool) -> None:
-        self._own, self._shipped = own, SHIPPED if with_shipped else ()
+    def __init__(self, own: Mapping[str, Floats], space: SearchSpace) -> None:
+        self._own, self._shipped = own, SHIPPED if has_shipped_scores(space) else ()
+        self._rows = space.rows if isinstance(space, RestrictedSpace) else slice(None)
 
     def __getitem__(self, name: str) -> Floats:
         if name in self._own:
             return self._own[name]
         if name not in self._shipped:
             raise KeyError(name)
-        return _as_float64(name)
+        return _as_float64(name)[self._rows]
 
     def __iter__(self) -> Iterator[str]:
         yield from dict.fromkeys((*self._own, *self._shipped))

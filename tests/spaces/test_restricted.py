@@ -94,6 +94,19 @@ def test_lists_can_be_restricted():
     assert from_description(space.description()).to_strings(range(3)) == ["k0", "k2", "k3"]
 
 
+def test_names_with_the_usual_separator_keep_the_one_of_the_product():
+    space = ProductSpace("p", [["a:1", "b:1", "c"], ["x", "y"]], separator="|")
+    smaller, _ = restrict(space, ["c"])
+    assert [smaller.to_string(index) for index in range(4)] == ["a:1|x", "a:1|y", "b:1|x", "b:1|y"]
+    assert smaller.from_string("b:1|x") == 2
+
+
+def test_a_list_that_keeps_no_row_is_refused():
+    space = ListSpace("listed", ["k0", "k1", "k2"], [["a", "b", "c"], ["x", "y"]], [[0, 1], [1, 1], [2, 0]])
+    with pytest.raises(InvalidInputError, match="without c, y fewer than two architectures are left"):
+        restrict(space, ["c", "y"])
+
+
 @pytest.mark.parametrize(
     ("names", "error", "message"),
     [

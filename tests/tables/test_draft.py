@@ -123,6 +123,11 @@ def test_columns_are_split_by_the_data_set_in_their_names(draft):
     assert missing == {"c10": -1, "big-16": None}
 
 
+def test_data_sets_whose_names_become_alike_stay_apart(draft):
+    _, spec, _ = draft("cell,acc_data-1,acc_data_1\n421211,1,2\n334131,8,9\n")
+    assert len(set(spec["datasets"])) == 2
+
+
 def test_metrics_of_one_data_set_are_not_taken_for_data_sets(draft):
     _, spec, _ = draft("arch,val_acc,val_loss,test_acc,best_val_acc,train_acc\n421211,1,2,3,4,5\n334131,8,9,10,11,12\n")
     assert list(spec["datasets"]) == ["data"]

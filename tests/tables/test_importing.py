@@ -428,3 +428,13 @@ def test_graphs_are_extended_by_their_digits_and_their_strings(tmp_path):
         energy = table.column("cora", "energy_mj").values[:, 0, 0]
         assert np.flatnonzero(~np.isnan(energy)).tolist() == [7, 26_205]
         assert list(table.datasets) == list(graph.datasets)
+
+
+def test_the_limits_of_parquet_hold_for_names_with_a_dot(tmp_path):
+    columns = {"arch.key": ["421211", "334131"], "val": [1.0, 2.0], "test": [1.0, 2.0], "cost": [1.0, 2.0]}
+    path, spec = tmp_path / "t.parquet", tmp_path / "t.toml"
+    encoding = {"use_dictionary": False, "column_encoding": {"arch.key": "DELTA_BYTE_ARRAY"}}
+    pa.parquet.write_table(pa.table(columns), path, **encoding)
+    spec.write_text(CELLS.replace('key = "a"', 'key = "arch.key"'))
+    with pytest.raises(InvalidInputError, match=r"column 'arch\.key' is encoded as"):
+        read_table(path, spec)

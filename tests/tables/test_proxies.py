@@ -108,8 +108,16 @@ def test_other_spaces_have_no_scores():
         load_task("graph-cora").problem(Protocol()).lookup("meco", np.array([0]))
 
 
+def test_a_restricted_task_has_the_scores_of_its_own_architectures():
+    task, whole = load_task("nb201-cifar10@without=none"), load_task("nb201-cifar10")
+    for index in (0, 7, task.space.num_architectures - 1):
+        row = whole.space.from_string(task.space.to_string(index))
+        found = task.problem(Protocol()).lookup("meco", np.array([index]))
+        assert found == whole.problem(Protocol()).lookup("meco", np.array([row]))
+
+
 def test_a_metric_of_the_table_comes_before_a_shipped_one():
-    metrics = proxies.FreeMetrics({"meco": np.zeros(3)}, True)
+    metrics = proxies.FreeMetrics({"meco": np.zeros(3)}, NASBench201Space())
     assert metrics["meco"].tolist() == [0, 0, 0]
     assert len(metrics) == len(list(metrics)) == len(proxies.SHIPPED)
     assert "nwot" in metrics

@@ -47,8 +47,9 @@ def draft_spec(path: Path) -> str:
         '# values, e.g. resolution = "100/25000") makes equal accuracies ties; scale = 100 turns fractions into %.',
         "# Delete the metrics you do not need.",
     ]
+    taken: set[str] = set()
     for dataset, columns in datasets_of(metrics).items():
-        lines += ["", *_dataset(dataset, groups_of(columns), cells, epochs)]
+        lines += ["", *_dataset(dataset, groups_of(columns), cells, epochs, taken)]
     return "\n".join(lines) + "\n"
 
 
@@ -108,8 +109,13 @@ def _epochs(path: Path, cells: Mapping[str, list[str]], numeric: Iterable[str]) 
     return [], set()
 
 
-def _dataset(name: str, groups: list[Group], cells: Mapping[str, list[str]], epochs: list[int]) -> list[str]:
+def _dataset(
+    name: str, groups: list[Group], cells: Mapping[str, list[str]], epochs: list[int], taken: set[str]
+) -> list[str]:
     key = _identifier(name, "-") if name else "data"
+    while key in taken:
+        key += "-2"
+    taken.add(key)
     title = f"{UNCHECKED}: the name that papers print{f', for {name}' if name else ''}"
     lines = [f"[datasets.{_key(key)}]", f"title = {_text(title)}"]
     if epochs:

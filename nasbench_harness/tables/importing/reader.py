@@ -224,7 +224,8 @@ class TableFile:
         for group in range(metadata.num_row_groups):
             for position in range(metadata.num_columns):
                 chunk = metadata.row_group(group).column(position)
-                if chunk.path_in_schema.partition(".")[0] not in columns:
+                name = chunk.path_in_schema  # of a column, or of a part of a nested one
+                if not {name, name.partition(".")[0]} & columns:
                     continue
                 num_bytes += chunk.total_uncompressed_size
                 is_text = chunk.physical_type == "BYTE_ARRAY"
