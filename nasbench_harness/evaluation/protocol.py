@@ -29,8 +29,8 @@ class Protocol:
             bound; where no other budget is set either, 200.
         noise: ``per_query`` every training draws one of the table's replicates; ``per_run`` one draw per architecture
             and run; ``replicate=k`` always the k-th (from 0); ``mean`` the mean over replicates.
-        duplicates: A repeated architecture is ``charge``d as a new training, answered ``free`` with its first value
-            (a run ends after 1,000 in a row), or ``forbid``den (rejected; a run ends after 100 in a row).
+        duplicates: A repeated architecture. ``charge``: a new training; ``free``: its first value, and a run ends after
+            1,000 in a row; ``forbid``: rejected, and a run ends after 100 in a row.
         selection: ``own`` scores what a strategy recommends, where it does, else the incumbent; ``incumbent`` always
             scores the best by what the run observed.
         simulated_seconds: Budget of a run by the table's own training times; the first budget to bind ends a run.
