@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nasbench_harness.evaluation.problem import Problem
     from nasbench_harness.evaluation.protocol import Protocol
     from nasbench_harness.evaluation.status import Status
-    from nasbench_harness.tables.archives.api_objects import table_from_api
+    from nasbench_harness.importers.api import table_from_api
 
 _HOMES = {
     "nasbench_harness.arrays": ("Bools", "Floats", "Ints"),
@@ -57,7 +57,7 @@ _HOMES = {
     "nasbench_harness.evaluation.problem": ("Problem",),
     "nasbench_harness.evaluation.protocol": ("Protocol",),
     "nasbench_harness.evaluation.status": ("Status",),
-    "nasbench_harness.tables.archives.api_objects": ("table_from_api",),
+    "nasbench_harness.importers.api": ("table_from_api",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

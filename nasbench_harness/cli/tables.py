@@ -147,7 +147,7 @@ def import_command(
         raise InvalidInputError("name either FILE or --from-api MODULE:ATTRIBUTE")
     wanted = [schedule.strip() for schedule in schedules.split(",")] if schedules is not None else []
     if file is None:
-        from nasbench_harness.tables.archives.api_objects import table_from_api
+        from nasbench_harness.importers.api import table_from_api
 
         if spec is not None:
             raise InvalidInputError("--spec goes with FILE: leave it or --from-api out")
@@ -155,14 +155,14 @@ def import_command(
         with counted("architectures") as progress:
             table = table_from_api(api, name, schedules=wanted, replace=replace, progress=progress)
     elif spec is None:
-        from nasbench_harness.tables.archives.importer import import_archive
+        from nasbench_harness.importers.archives.importer import import_archive
 
         with counted("architectures") as progress:
             table = import_archive(file, name, schedules=wanted, replace=replace, progress=progress)
     elif schedules is not None:
         raise InvalidInputError("--schedules goes with an official archive: leave it or --spec out")
     else:
-        from nasbench_harness.tables.importing.build import import_table
+        from nasbench_harness.importers.files.build import import_table
 
         table = import_table(file, spec, name, replace=replace)
     _print_imported(table, as_json)
@@ -177,7 +177,7 @@ def import_command(
 @json_option
 def extend_command(table: str, file: Path, spec: Path, name: str | None, replace: bool, as_json: bool) -> None:
     """Join the columns of a file to TABLE by its architectures; gives a new table."""
-    from nasbench_harness.tables.importing.build import coverage, extend_table
+    from nasbench_harness.importers.files.build import coverage, extend_table
     from nasbench_harness.tables.registry import load_table
 
     extended = extend_table(table, file, spec, name, replace=replace)
@@ -193,7 +193,7 @@ def extend_command(table: str, file: Path, spec: Path, name: str | None, replace
 @click.option("--out", type=click.Path(path_type=Path), help="Where to write it.  [default: FILE with .toml, here]")
 def init_spec(file: Path, out: Path | None) -> None:
     """Write a commented draft of the specification of FILE; what must be checked is marked CHECK."""
-    from nasbench_harness.tables.importing.draft import draft_spec
+    from nasbench_harness.importers.files.draft import draft_spec
 
     text = draft_spec(file)
     path = out or Path(file.name.partition(".")[0] + ".toml")

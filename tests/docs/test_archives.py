@@ -8,8 +8,8 @@ from pathlib import Path
 
 from nats_bench import api_utils
 
+from nasbench_harness.importers.archives.importer import read_archive
 from nasbench_harness.spaces import NASBench201Space
-from nasbench_harness.tables.archives.importer import read_archive
 
 TEXT = (Path(__file__).parents[2] / "docs" / "archives.md").read_text(encoding="utf-8")
 # The small archive has results of these rows only.

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nasbench_harness.tables.importing.build import extend_table, import_table
-from nasbench_harness.tables.importing.spec import DatasetSpec, ImportSpec, MetricSpec, SpaceSpec
+from nasbench_harness.importers.files.build import extend_table, import_table
+from nasbench_harness.importers.files.spec import DatasetSpec, ImportSpec, MetricSpec, SpaceSpec
 from nasbench_harness.tables.registry import load_table, task_names
 
 TEXT = (Path(__file__).parents[2] / "docs" / "tables.md").read_text(encoding="utf-8")

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nasbench_harness.importers.files.build import import_table
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.tables.cache import open_table
-from nasbench_harness.tables.importing.build import import_table
 from nasbench_harness.tables.registry import load_table
 
 from .conftest import gates, least_cpu_seconds, least_ratio

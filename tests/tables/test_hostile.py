@@ -18,8 +18,8 @@ import pyarrow.parquet
 import pytest
 
 from nasbench_harness.errors import HarnessError, TableError
+from nasbench_harness.importers.archives.records import RecordStore, work_folder
 from nasbench_harness.spaces import NASBench201Space
-from nasbench_harness.tables.archives.records import RecordStore, work_folder
 from nasbench_harness.tables.cache import open_table, write_table
 from nasbench_harness.tables.registration import register_table, remove_table
 from nasbench_harness.tables.registry import table_names, task_names

@@ -38,7 +38,7 @@ def stop(done, total):
         raise Read
 """
 OURS = """
-from nasbench_harness.tables.archives.importer import read_archive
+from nasbench_harness.importers.archives.importer import read_archive
 before, start = peak(), time.process_time()
 try:
     read_archive(path, work, progress=stop)
@@ -46,7 +46,7 @@ except Read:
     print(time.process_time() - start, peak(), before)
 """
 ARRAYS = """
-from nasbench_harness.tables.archives.importer import read_archive
+from nasbench_harness.importers.archives.importer import read_archive
 before, start = peak(), time.process_time()
 read_archive(path, work)
 print(time.process_time() - start, peak(), before)

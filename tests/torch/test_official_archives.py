@@ -13,8 +13,8 @@ import torch
 from nas_201_api import api_utils
 
 from nasbench_harness.errors import HarnessError, TableError
+from nasbench_harness.importers.archives.importer import read_archive
 from nasbench_harness.spaces import NASBench201Space
-from nasbench_harness.tables.archives.importer import read_archive
 
 CELLS = NASBench201Space()
 NAMES = [CELLS.to_string(index) for index in reversed(range(20))]
@@ -69,7 +69,7 @@ def test_old_numpy_names_are_read(architectures, tmp_path):
 def test_torch_is_not_needed(architectures, tmp_path):
     path = write(tmp_path / "NAS-Bench-201-v1_0-e61699.pth", packed(architectures))
     code = (
-        "import sys; from pathlib import Path; from nasbench_harness.tables.archives.importer import read_archive; "
+        "import sys; from pathlib import Path; from nasbench_harness.importers.archives.importer import read_archive; "
         f"read_archive(Path({str(path)!r}), Path({str(tmp_path / 'work')!r})); "
         "print({'torch', 'nas_201_api', 'nats_bench'} & set(sys.modules))"
     )

@@ -11,8 +11,8 @@ import pytest
 import nasbench_harness
 from nasbench_harness import compat
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.importers.archives.importer import read_archive
 from nasbench_harness.spaces.nasbench201 import OPERATIONS
-from nasbench_harness.tables.archives.importer import read_archive
 from nasbench_harness.tables.registry import load_table, task_names
 
 nats_bench = pytest.importorskip("nats_bench")

@@ -15,7 +15,7 @@ import numpy as np
 from nasbench_harness.arrays import Floats
 from nasbench_harness.errors import HarnessError, TableError
 from nasbench_harness.files import try_lock
-from nasbench_harness.tables.archives.trials import Trial, row_length
+from nasbench_harness.importers.archives.trials import Trial, row_length
 from nasbench_harness.tables.cache import refuse_link
 from nasbench_harness.untrusted import read_text
 

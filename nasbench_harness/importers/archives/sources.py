@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from nasbench_harness.errors import InvalidInputError, TableError
-from nasbench_harness.tables.archives.machine import DataPickle
-from nasbench_harness.tables.archives.tar import members_of
+from nasbench_harness.importers.archives.machine import DataPickle
+from nasbench_harness.importers.archives.tar import members_of
 from nasbench_harness.untrusted import one_line
 
 # Receives the number of an architecture and a function that reads its results, {schedule: state}.

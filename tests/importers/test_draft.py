@@ -5,8 +5,8 @@ import tomllib
 import pytest
 
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.tables.importing.build import read_table
-from nasbench_harness.tables.importing.draft import draft_spec
+from nasbench_harness.importers.files.build import read_table
+from nasbench_harness.importers.files.draft import draft_spec
 
 CELLS = "arch,val_777,val_888,test_acc,latency_ms,train_seconds\n421211,80,,79,3.5,10\n334131,90,91,89,4.5,20\n"
 CURVES = "depth,width,val_acc_1,val_acc_2,val_acc_3,val_acc_4,val_acc_5,val_acc_6,time_s\n" + "".join(

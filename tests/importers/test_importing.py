@@ -14,7 +14,7 @@ from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import make_task
-from nasbench_harness.tables.importing.build import extended_table, import_table, read_table
+from nasbench_harness.importers.files.build import extended_table, import_table, read_table
 from nasbench_harness.tables.registry import load_table, task_names
 
 CSV = """a,b,val,test,cost

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nasbench_harness.tables.importing.build import import_table
+from nasbench_harness.importers.files.build import import_table
 
 DATASETS = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "imagenet16_120"}
 # A mean of two or three accuracies: sixths of one image, in percent.

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from nasbench_harness.errors import InvalidInputError, TableError
-from nasbench_harness.tables.archives.importer import Progress, import_archive, read_source
-from nasbench_harness.tables.archives.sources import OnArchitecture
+from nasbench_harness.importers.archives.importer import Progress, import_archive, read_source
+from nasbench_harness.importers.archives.sources import OnArchitecture
 from nasbench_harness.tables.registration import check_names, register_table
 from nasbench_harness.tables.table import Table
 

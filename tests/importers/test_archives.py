@@ -13,9 +13,9 @@ from nats_bench.api_size import NATSsize
 from nats_bench.api_topology import NATStopology
 
 from nasbench_harness.errors import InvalidInputError, TableError
+from nasbench_harness.importers.archives import records
+from nasbench_harness.importers.archives.importer import import_archive, read_archive
 from nasbench_harness.spaces import NASBench201Space
-from nasbench_harness.tables.archives import records
-from nasbench_harness.tables.archives.importer import import_archive, read_archive
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.testing import TableContract, run_contract
 

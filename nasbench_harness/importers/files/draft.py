@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.tables.importing.columns import Group, datasets_of, groups_of, guess
-from nasbench_harness.tables.importing.reader import TableFile
-from nasbench_harness.tables.importing.spec import UNCHECKED
+from nasbench_harness.importers.files.columns import Group, datasets_of, groups_of, guess
+from nasbench_harness.importers.files.reader import TableFile
+from nasbench_harness.importers.files.spec import UNCHECKED
 
 _NUM_ROWS = 1_000
 _KEY_NAMES = re.compile(r"key|arch|hash|string|cell|genotype|config|name|id", re.IGNORECASE)

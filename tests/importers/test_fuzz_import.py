@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from nasbench_harness.errors import HarnessError
-from nasbench_harness.tables.importing.build import import_table
-from nasbench_harness.tables.importing.draft import draft_spec
+from nasbench_harness.importers.files.build import import_table
+from nasbench_harness.importers.files.draft import draft_spec
 from nasbench_harness.tables.registration import remove_table
 
 NUM_MUTANTS = 1_200

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from nasbench_harness.errors import InvalidInputError, TableError
+from nasbench_harness.importers.archives.columns import datasets_of
+from nasbench_harness.importers.archives.records import RecordStore, rows_of, work_folder
+from nasbench_harness.importers.archives.sources import Source, recognize
+from nasbench_harness.importers.archives.trials import Trial, trials_of
 from nasbench_harness.spaces import NASBench201Space, ProductSpace, SearchSpace
-from nasbench_harness.tables.archives.columns import datasets_of
-from nasbench_harness.tables.archives.records import RecordStore, rows_of, work_folder
-from nasbench_harness.tables.archives.sources import Source, recognize
-from nasbench_harness.tables.archives.trials import Trial, trials_of
 from nasbench_harness.tables.location import imported_folder
 from nasbench_harness.tables.registration import check_names, register_table
 from nasbench_harness.tables.table import Provenance, Table

@@ -9,8 +9,8 @@ import numpy as np
 
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.tables.importing.reader import Content, TableFile
-from nasbench_harness.tables.importing.spec import MetricSpec
+from nasbench_harness.importers.files.reader import Content, TableFile
+from nasbench_harness.importers.files.spec import MetricSpec
 from nasbench_harness.tables.table import Column, Metric
 
 # Columns of a metric: of each epoch one for each replicate; None is the only epoch, or the last.

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from nats_bench import api_utils
 
 from nasbench_harness.errors import HarnessError, InvalidInputError, TableError
+from nasbench_harness.importers.archives import machine
+from nasbench_harness.importers.archives.importer import import_archive, read_archive
+from nasbench_harness.importers.archives.machine import DataPickle
+from nasbench_harness.importers.archives.tar import members_of
+from nasbench_harness.importers.archives.trials import trials_of
 from nasbench_harness.spaces import NASBench201Space
-from nasbench_harness.tables.archives import machine
-from nasbench_harness.tables.archives.importer import import_archive, read_archive
-from nasbench_harness.tables.archives.machine import DataPickle
-from nasbench_harness.tables.archives.tar import members_of
-from nasbench_harness.tables.archives.trials import trials_of
 
 NAME = NASBench201Space().to_string(0)
 PLAIN = st.recursive(

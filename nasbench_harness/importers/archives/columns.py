@@ -10,9 +10,9 @@ import numpy as np
 from numpy.lib import format as npy
 
 from nasbench_harness.arrays import Bools, Floats, Ints
+from nasbench_harness.importers.archives.records import rows_of
+from nasbench_harness.importers.archives.trials import EVALUATION_SETS, HEADER
 from nasbench_harness.spaces import SearchSpace
-from nasbench_harness.tables.archives.records import rows_of
-from nasbench_harness.tables.archives.trials import EVALUATION_SETS, HEADER
 from nasbench_harness.tables.table import Column, Dataset, Metric
 
 _TITLES = {"cifar10-valid": "CIFAR-10", "cifar100": "CIFAR-100", "ImageNet16-120": "ImageNet16-120"}

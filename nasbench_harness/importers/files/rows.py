@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.importers.files.reader import Content
+from nasbench_harness.importers.files.spec import SpaceSpec
 from nasbench_harness.spaces import ListSpace, ProductSpace, SearchSpace, from_description
-from nasbench_harness.tables.importing.reader import Content
-from nasbench_harness.tables.importing.spec import SpaceSpec
 
 
 def text_columns(spec: SpaceSpec) -> tuple[str, ...]:

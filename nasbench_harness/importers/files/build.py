@@ -11,11 +11,11 @@ import numpy as np
 
 from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.importers.files.metrics import Layout, check_axes, column_of, fidelities_of, layout_of
+from nasbench_harness.importers.files.reader import Content, TableFile
+from nasbench_harness.importers.files.rows import key_rows, number_columns, refuse_repeated, rows_of, text_columns
+from nasbench_harness.importers.files.spec import ExtendSpec, ImportSpec, MetricSpec, read_spec
 from nasbench_harness.spaces import ProductSpace, SearchSpace
-from nasbench_harness.tables.importing.metrics import Layout, check_axes, column_of, fidelities_of, layout_of
-from nasbench_harness.tables.importing.reader import Content, TableFile
-from nasbench_harness.tables.importing.rows import key_rows, number_columns, refuse_repeated, rows_of, text_columns
-from nasbench_harness.tables.importing.spec import ExtendSpec, ImportSpec, MetricSpec, read_spec
 from nasbench_harness.tables.registration import check_names, register_table
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.tables.table import Column, Dataset, Provenance, Table

@@ -1,0 +1,1 @@
+"""Tables from files, official archives and the objects of official packages."""
