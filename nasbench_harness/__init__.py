@@ -10,27 +10,39 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nasbench_harness.api import Study, check_baseline, compare, load_task, open_study, run, save_baseline, verify
-    from nasbench_harness.arrays import Bools, Floats, Ints
+    from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
     from nasbench_harness.engine.generational import Generational
     from nasbench_harness.engine.references import Entry
     from nasbench_harness.engine.strategy import (
         Evaluation,
         Needs,
         Progress,
+        ProgressGenerator,
         Proposal,
         Proposals,
         Results,
+        SearchGenerator,
         Strategy,
     )
     from nasbench_harness.engine.streams import RunStream, RunStreams
     from nasbench_harness.errors import HarnessError, InvalidInputError, RunsFailedError, UnknownNameError
-    from nasbench_harness.evaluation.problem import Problem
-    from nasbench_harness.evaluation.protocol import Protocol
+    from nasbench_harness.evaluation.hashing import Words
+    from nasbench_harness.evaluation.problem import Budget, Objective, Problem
+    from nasbench_harness.evaluation.protocol import Protocol, ProtocolFields
+    from nasbench_harness.evaluation.scores import Scores
     from nasbench_harness.evaluation.status import Status
+    from nasbench_harness.evaluation.task import Task
+    from nasbench_harness.evaluation.view import TaskView
     from nasbench_harness.importers.api import table_from_api
+    from nasbench_harness.planning import StrategyLike
+    from nasbench_harness.regression.gate import TaskCheck
+    from nasbench_harness.spaces import SearchSpace
+    from nasbench_harness.store.record import Estimand, Quoted, ReportOptions
+    from nasbench_harness.tables.table import Metric, Table
+    from nasbench_harness.verification.running import Trainer
+    from nasbench_harness.verification.verify import Verification
 
 _HOMES = {
-    "nasbench_harness.arrays": ("Bools", "Floats", "Ints"),
     "nasbench_harness.api": (
         "Study",
         "check_baseline",
@@ -41,49 +53,110 @@ _HOMES = {
         "save_baseline",
         "verify",
     ),
+    "nasbench_harness.arrays": (
+        "AnyArray",
+        "Bools",
+        "Floats",
+        "Ints",
+    ),
     "nasbench_harness.engine.generational": ("Generational",),
     "nasbench_harness.engine.references": ("Entry",),
     "nasbench_harness.engine.strategy": (
         "Evaluation",
         "Needs",
         "Progress",
+        "ProgressGenerator",
         "Proposal",
         "Proposals",
         "Results",
+        "SearchGenerator",
         "Strategy",
     ),
-    "nasbench_harness.engine.streams": ("RunStream", "RunStreams"),
-    "nasbench_harness.errors": ("HarnessError", "InvalidInputError", "RunsFailedError", "UnknownNameError"),
-    "nasbench_harness.evaluation.problem": ("Problem",),
-    "nasbench_harness.evaluation.protocol": ("Protocol",),
+    "nasbench_harness.engine.streams": (
+        "RunStream",
+        "RunStreams",
+    ),
+    "nasbench_harness.errors": (
+        "HarnessError",
+        "InvalidInputError",
+        "RunsFailedError",
+        "UnknownNameError",
+    ),
+    "nasbench_harness.evaluation.hashing": ("Words",),
+    "nasbench_harness.evaluation.problem": (
+        "Budget",
+        "Objective",
+        "Problem",
+    ),
+    "nasbench_harness.evaluation.protocol": (
+        "Protocol",
+        "ProtocolFields",
+    ),
+    "nasbench_harness.evaluation.scores": ("Scores",),
     "nasbench_harness.evaluation.status": ("Status",),
+    "nasbench_harness.evaluation.task": ("Task",),
+    "nasbench_harness.evaluation.view": ("TaskView",),
+    "nasbench_harness.planning": ("StrategyLike",),
+    "nasbench_harness.regression.gate": ("TaskCheck",),
+    "nasbench_harness.spaces": ("SearchSpace",),
+    "nasbench_harness.store.record": (
+        "Estimand",
+        "Quoted",
+        "ReportOptions",
+    ),
     "nasbench_harness.importers.api": ("table_from_api",),
+    "nasbench_harness.tables.table": (
+        "Metric",
+        "Table",
+    ),
+    "nasbench_harness.verification.running": ("Trainer",),
+    "nasbench_harness.verification.verify": ("Verification",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AnyArray",
     "Bools",
+    "Budget",
     "Entry",
+    "Estimand",
     "Evaluation",
     "Floats",
     "Generational",
     "HarnessError",
     "Ints",
     "InvalidInputError",
+    "Metric",
     "Needs",
+    "Objective",
     "Problem",
     "Progress",
+    "ProgressGenerator",
     "Proposal",
     "Proposals",
     "Protocol",
+    "ProtocolFields",
+    "Quoted",
+    "ReportOptions",
     "Results",
     "RunStream",
     "RunStreams",
     "RunsFailedError",
+    "Scores",
+    "SearchGenerator",
+    "SearchSpace",
     "Status",
     "Strategy",
+    "StrategyLike",
     "Study",
+    "Table",
+    "Task",
+    "TaskCheck",
+    "TaskView",
+    "Trainer",
     "UnknownNameError",
+    "Verification",
+    "Words",
     "check_baseline",
     "compare",
     "load_task",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from nasbench_harness.engine.execution import Rules
 from nasbench_harness.engine.references import resolve_all
 from nasbench_harness.errors import RunsFailedError
-from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.protocol import Protocol, ProtocolFields
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.planning import Plan, StrategyLike, entries_of, execute_plan, plan_study, task_list, write_report
 from nasbench_harness.regression.baselines import BASELINE_SEEDS, find_subjects, subject_of
@@ -58,7 +58,7 @@ def compare(
     paper: bool = False,
     report: ReportOptions | None = None,
     quoted: Iterable[Quoted] = (),
-    **protocol: Any,
+    **protocol: Unpack[ProtocolFields],
 ) -> Study:
     """Run what is missing, analyze, and write the report.
 
@@ -144,7 +144,7 @@ def run(
     paper: bool = False,
     report: ReportOptions | None = None,
     quoted: Iterable[Quoted] = (),
-    **protocol: Any,
+    **protocol: Unpack[ProtocolFields],
 ) -> Study:
     """Run what is missing and store it, without a report (arguments as in ``compare``)."""
     plan = _run(
@@ -180,7 +180,7 @@ def _run(
     paper: bool,
     report: ReportOptions | None,
     quoted: Iterable[Quoted],
-    **protocol: Any,
+    **protocol: Unpack[ProtocolFields],
 ) -> Plan:
     """Run what is missing; the plan that is returned has begun and not ended."""
     rules = Rules(Protocol.from_mapping(protocol, "the arguments"), study_seed)
@@ -216,7 +216,7 @@ def save_baseline(
     *,
     seeds: int = BASELINE_SEEDS,
     study_seed: int = 0,
-    **protocol: Any,
+    **protocol: Unpack[ProtocolFields],
 ) -> list[Path]:
     """Accept what strategies do now: write one baseline for each, replacing the one before.
 
@@ -252,7 +252,7 @@ def check_baseline(
     looks: Sequence[int] | None = None,
     trace: bool = True,
     first_seed: int = 0,
-    **protocol: Any,
+    **protocol: Unpack[ProtocolFields],
 ) -> list[TaskCheck]:
     """Compare strategies as they are now with their baselines.
 

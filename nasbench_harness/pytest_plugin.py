@@ -5,6 +5,7 @@ Only pytest and the standard library are imported until the fixture is used.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,14 +16,30 @@ import pytest
 if TYPE_CHECKING:
     from nasbench_harness.engine.references import Entry
     from nasbench_harness.engine.speed import Speed
+    from nasbench_harness.evaluation.protocol import ProtocolFields
     from nasbench_harness.regression.gate import TaskCheck
 
 _INI = "nasbench_baselines"
+_SPEED = "strategy_speed"  # property of a test's report; reports also travel from pytest-xdist's workers
+
+
+class TraceChangedWarning(UserWarning):
+    """A strategy passed by statistics, but its runs are not those of its baseline."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Where baselines lie."""
     parser.addini(_INI, "folder of the baselines that strategy_regression reads, from the rootdir", default="baselines")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the speed ratios that tests measured."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, [])]
+    lines = [str(line) for report in reports for name, line in getattr(report, "user_properties", ()) if name == _SPEED]
+    if lines:
+        terminalreporter.section("speed of strategies")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture
@@ -57,7 +74,7 @@ class StrategyRegression:
         trace: bool = True,
         first_seed: int = 0,
         allow_inconclusive: bool = False,
-        protocol: Mapping[str, Any] | None = None,
+        protocol: ProtocolFields | None = None,
         **hyperparameters: Any,
     ) -> TaskCheck:
         """Compare a strategy with its baseline; the test fails where it is inferior or inconclusive.
@@ -75,6 +92,9 @@ class StrategyRegression:
             allow_inconclusive: Do not fail where the seeds decide nothing.
             protocol: Fields of the protocol that the baseline must have been saved under; default: whatever it was.
             **hyperparameters: Of the strategy.
+
+        Warns:
+            TraceChangedWarning: The test passes, but the runs are not those of the baseline.
         """
         from nasbench_harness.api import check_baseline
 
@@ -93,6 +113,12 @@ class StrategyRegression:
             )
         if not check.is_fine and not (allow_inconclusive and check.verdict == "inconclusive"):
             pytest.fail(self._explain(check), pytrace=False)
+        if trace and check.by == "statistics":
+            message = (
+                f"{check.label} on {check.task} passes as {check.verdict}, but its trace has changed; "
+                f"to accept the change: {check.accept}"
+            )
+            warnings.warn(message, TraceChangedWarning, stacklevel=2)
         return check
 
     def check_speed(
@@ -102,7 +128,7 @@ class StrategyRegression:
         *,
         max_ratio: float,
         num_runs: int = 500,
-        protocol: Mapping[str, Any] | None = None,
+        protocol: ProtocolFields | None = None,
         **hyperparameters: Any,
     ) -> Speed:
         """Measure CPU time per evaluation as a multiple of a control loop's; the test fails above ``max_ratio``.
@@ -134,12 +160,13 @@ class StrategyRegression:
             benchmark = self._request.getfixturevalue("benchmark")
             speed: Speed = benchmark.pedantic(measure_speed, args=(spec, loaded, rules, num_runs))
         benchmark.extra_info.update(ratio_to_control=speed.ratio, microseconds_per_evaluation=1e6 * speed.evaluation_s)
+        measured = (
+            f"{speed.ratio:.1f} control loops, allowed are {max_ratio:g} "
+            f"({1e6 * speed.evaluation_s:.2f} µs CPU per evaluation; control loop {1e6 * speed.control_s:.3f} µs)"
+        )
+        self._request.node.user_properties.append((_SPEED, f"{spec.label} on {task}: {measured}"))
         if speed.ratio > max_ratio:
-            pytest.fail(
-                f"{spec.label} on {task} is too slow: {speed.ratio:.1f} control loops, allowed are {max_ratio:g} "
-                f"({1e6 * speed.evaluation_s:.2f} µs CPU per evaluation; control loop {1e6 * speed.control_s:.3f} µs)",
-                pytrace=False,
-            )
+            pytest.fail(f"{spec.label} on {task} is too slow: {measured}", pytrace=False)
         return speed
 
     def _explain(self, check: TaskCheck) -> str:

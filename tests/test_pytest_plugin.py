@@ -181,3 +181,23 @@ def test_only_the_standard_library_is_imported_until_the_fixture_is_used(pyteste
         """
     )
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_a_pass_with_another_trace_is_a_warning(project):
+    result = project(OTHER_DRAWS, ", looks=[100], margin=5.0")
+    result.assert_outcomes(passed=1, warnings=1)
+    assert "TraceChangedWarning: my_search:my_search on nb201-cifar100 passes as " in text(result)
+    assert "but its trace has changed; to accept the change: nasbench-harness baseline save" in text(result)
+
+
+def test_a_pass_with_the_same_trace_warns_of_nothing(project):
+    project().assert_outcomes(passed=1, warnings=0)
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["one process", "xdist"])
+def test_a_measured_speed_is_printed(project, workers):
+    test = TEST.replace(".check(", ".check_speed(").replace("{arguments}", ", max_ratio=1e9, num_runs=20")
+    result = project(MY_SEARCH, "", "--benchmark-disable", *workers, test=test)
+    result.assert_outcomes(passed=1)
+    line = r"my_search:my_search on nb201-cifar100: [\d.]+ control loops, allowed are 1e\+09 .*"
+    result.stdout.re_match_lines([r".* speed of strategies .*", line])

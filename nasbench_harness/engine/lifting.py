@@ -17,10 +17,10 @@ from nasbench_harness.engine.strategy import (
     HIGHEST,
     Evaluation,
     Progress,
+    ProgressGenerator,
     Proposal,
     Proposals,
     Results,
-    SearchGenerator,
     Strategy,
 )
 from nasbench_harness.engine.streams import RunStream
@@ -65,7 +65,7 @@ class LiftedGenerators(Strategy):
     """
 
     def __init__(
-        self, problem: Problem, keys: Words, search: Callable[..., SearchGenerator], hyperparameters: dict[str, Any]
+        self, problem: Problem, keys: Words, search: Callable[..., ProgressGenerator], hyperparameters: dict[str, Any]
     ) -> None:
         self.problem = problem
         self.failures: dict[int, Exception] = {}

@@ -148,5 +148,7 @@ class Progress(NamedTuple):
     recommendation: int | None = None
 
 
-# A generator of one run; what it returns, unless None, is its recommendation.
-SearchGenerator: TypeAlias = Generator["int | Proposal | Progress", "Evaluation | None", "int | None"]
+# Return types of a generator function, which is one run; what it returns, unless None, is its recommendation.
+SearchGenerator: TypeAlias = Generator["int | Proposal", "Evaluation", "int | None"]
+# The same for one that also yields Progress, to which the answer is None.
+ProgressGenerator: TypeAlias = Generator["int | Proposal | Progress", "Evaluation | None", "int | None"]

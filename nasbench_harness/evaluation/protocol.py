@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 
@@ -18,6 +18,19 @@ _CHOICES = {
     "overrun": ("discard", "count"),
     "selection": ("own", "incumbent"),
 }
+
+
+class ProtocolFields(TypedDict, total=False):
+    """Keyword arguments that are fields of Protocol, for editors and type checkers (see Protocol for their meaning)."""
+
+    evaluations: int | None
+    noise: str
+    duplicates: Literal["charge", "free", "forbid"]
+    selection: Literal["own", "incumbent"]
+    simulated_seconds: float | None
+    overrun: Literal["discard", "count"]
+    duplicates_by: Literal["index", "class"]
+    fidelity: int | None
 
 
 @dataclass(frozen=True)

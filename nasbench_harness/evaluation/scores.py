@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from nasbench_harness.arrays import Bools, Floats, Ints
+from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.grid import exact_means
 from nasbench_harness.tables.table import Column, Metric
 
@@ -69,6 +70,24 @@ class ScoreView:
 
 # By name: ``val`` is the search metric, ``test`` the first test metric of a table that has any.
 Scores: TypeAlias = Mapping[str, ScoreView]
+
+
+def noiseless_values(task: str, scores: Scores, architecture: int) -> dict[str, float]:
+    """Noiseless value of one architecture in every score; NaN where the table has none.
+
+    Raises:
+        InvalidInputError: The architecture lies outside the space; ``task`` is named in the message.
+    """
+    try:
+        values = {name: view.values.item(architecture) for name, view in scores.items()}
+    except (IndexError, TypeError):
+        values = {}
+    if not values or architecture < 0:
+        size = len(scores[VAL].values)
+        raise InvalidInputError(
+            f"task {task}: an architecture is a whole number 0 … {size - 1:,}, not {architecture!r}"
+        )
+    return values
 
 
 def score_view(column: Column) -> ScoreView:

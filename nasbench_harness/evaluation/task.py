@@ -9,11 +9,13 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameError
 from nasbench_harness.evaluation.oracle import Oracle
 from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.evaluation.scores import TEST, VAL, Scores, score_view
+from nasbench_harness.evaluation.scores import TEST, VAL, Scores, noiseless_values, score_view
 from nasbench_harness.evaluation.view import TaskView, ViewFactory, check_values, view_factory
 from nasbench_harness.spaces import SearchSpace
 from nasbench_harness.tables.location import cache_folder
@@ -90,6 +92,30 @@ class Task:
         for column in named.values():
             check_values(self.name, column)
         return {name: score_view(column) for name, column in named.items()}
+
+    def query(self, architecture: int) -> dict[str, float]:
+        """Noiseless values of one architecture: ``val``, and ``test`` if the task has it.
+
+        These are the values that runs are scored by, in the metric's unit. A task without a table trains the
+        architecture first. Strategies must not call this: ``strategies check`` reports those that do.
+
+        Args:
+            architecture: Index of the architecture.
+
+        Returns:
+            Mean over the replicates at the highest fidelity, by score; NaN where the table has no value.
+
+        Raises:
+            InvalidInputError: The architecture lies outside the space.
+
+        >>> sorted(load_task("graph-cora").query(0))
+        ['test', 'val']
+        """
+        values = noiseless_values(self.name, self.scores, architecture)
+        if self.trained is None:
+            return values
+        self.trained.oracle.prepare(np.array([architecture]))
+        return noiseless_values(self.name, self.scores, architecture)
 
     def under(self, protocol: Protocol) -> TaskView:
         """The task as a protocol shows it.

@@ -104,6 +104,10 @@ class TaskView:
         """Whether there is a simulated clock."""
         return not math.isnan(self.typical_cost_s)
 
+    def query(self, architecture: int) -> dict[str, float]:
+        """Noiseless values of one architecture (see ``Task.query``)."""
+        return self.task.query(architecture)
+
     def problem(self) -> Problem:
         """The part that a strategy sees."""
         columns = self.table.datasets[self.dataset].columns.values()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nasbench_harness.errors import InvalidInputError, TableError
-from nasbench_harness.importers.archives.importer import Progress, import_archive, read_source
+from nasbench_harness.importers.archives.importer import import_archive, read_source
 from nasbench_harness.importers.archives.sources import OnArchitecture
 from nasbench_harness.tables.registration import check_names, register_table
 from nasbench_harness.tables.table import Table
@@ -27,7 +27,7 @@ def table_from_api(
     *,
     schedules: Sequence[str] = (),
     replace: bool = False,
-    progress: Progress | None = None,
+    progress: Callable[[int, int | None], None] | None = None,
 ) -> Table:
     """Make a table of an official API object; its data sets are tasks from then on.
 
@@ -38,7 +38,7 @@ def table_from_api(
         name: Name of the table; default: ``nas-bench-201``, ``nats-tss`` or ``nats-sss``.
         schedules: Training schedules to keep, by their epochs, e.g. ``["200"]``; default: all.
         replace: Take the place of another table of this name.
-        progress: Called after every architecture.
+        progress: Called after every architecture with the number of those read and of all, None if that is unknown.
 
     Raises:
         InvalidInputError: It is no such object, or the name cannot be used.

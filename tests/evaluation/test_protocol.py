@@ -2,11 +2,12 @@ import dataclasses
 import json
 import subprocess
 import sys
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
-from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.protocol import Protocol, ProtocolFields
 
 
 def test_defaults():
@@ -167,3 +168,19 @@ def test_every_budget_is_described():
         "100 evaluations or 20,000 simulated seconds (overrun discarded), noise per_query, duplicates forbidden by "
         "isomorphism class, fidelity 12 epochs"
     )
+
+
+def test_fields_for_editors_are_those_of_the_protocol():
+    typed, declared = get_type_hints(ProtocolFields), [field.name for field in dataclasses.fields(Protocol)]
+    assert list(typed) == declared
+    assert not ProtocolFields.__required_keys__
+    for name, hint in typed.items():
+        if get_origin(hint) is Literal:
+            for choice in get_args(hint):
+                budget = {"duplicates": "free"} if name == "duplicates_by" else {"simulated_seconds": 1.0}
+                assert getattr(Protocol(**{**budget, name: choice}), name) == choice
+            with pytest.raises(UnknownNameError) as error:
+                Protocol(**{name: "nonsense"})
+            assert all(choice in str(error.value) for choice in get_args(hint))
+        else:
+            assert hint == get_type_hints(Protocol)[name]

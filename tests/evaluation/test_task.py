@@ -233,3 +233,17 @@ def test_losses_and_natural_values_are_inverse(real_task):
     values = np.array([[91.5], [10.0]])
     assert objective.loss(values).tolist() == [[8.5], [90.0]]
     np.testing.assert_array_equal(objective.natural(objective.loss(values)), values)
+
+
+def test_a_query_answers_what_runs_are_scored_by(real_task):
+    scores = real_task.scores["val"].values
+    for architecture in (0, 77, np.int64(15_624)):
+        assert real_task.query(architecture) == {"val": scores[architecture]}
+        assert real_task.under(Protocol()).query(architecture) == {"val": scores[architecture]}
+    assert list(load_task("graph-cora").query(5)) == ["val", "test"]
+
+
+@pytest.mark.parametrize("architecture", [-1, 15_625, 1.5, "x"])
+def test_a_query_outside_the_space_is_one_clear_line(real_task, architecture):
+    with pytest.raises(InvalidInputError, match=r"^task nb201-\S+: an architecture is a whole number 0 … 15,624, not "):
+        real_task.query(architecture)

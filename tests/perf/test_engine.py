@@ -175,3 +175,28 @@ def test_oracle_answers_means_in_a_few_gathers(benchmark, gate):
     ratio = least_ratio(measure, gate)
     benchmark.pedantic(lambda: None)
     assert ratio <= gate
+
+
+@gates(gate=20, bar=12)
+def test_a_query_costs_at_most_so_many_list_lookups(benchmark, gate):
+    """Twelve look-ups take about 1 µs; the bound of a query is 2 µs."""
+    task = load_task("nb201-cifar100").under(Protocol())
+    losses = task.scores["val"].values.tolist()
+    architectures = np.random.default_rng(0).integers(0, len(losses), 20_000).tolist()
+
+    def query():
+        for architecture in architectures:
+            task.query(architecture)
+
+    def look_up():
+        for architecture in architectures:
+            _ = {"val": losses[architecture]}
+
+    def measure():
+        seconds, bare = least_cpu_seconds(query, look_up)
+        benchmark.extra_info.update(microseconds=1e6 * seconds / len(architectures), ratio_to_lookup=seconds / bare)
+        return seconds / bare
+
+    ratio = least_ratio(measure, gate)
+    benchmark.pedantic(lambda: None)
+    assert ratio <= gate
