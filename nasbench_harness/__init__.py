@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from nasbench_harness.api import Study, check_baseline, compare, load_task, open_study, run, save_baseline, verify
     from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
     from nasbench_harness.engine.generational import Generational
-    from nasbench_harness.engine.references import Entry
     from nasbench_harness.engine.strategy import (
         Evaluation,
         Needs,
@@ -34,10 +33,11 @@ if TYPE_CHECKING:
     from nasbench_harness.evaluation.task import Task
     from nasbench_harness.evaluation.view import TaskView
     from nasbench_harness.importers.api import table_from_api
-    from nasbench_harness.planning import StrategyLike
     from nasbench_harness.regression.gate import TaskCheck
     from nasbench_harness.spaces import SearchSpace
     from nasbench_harness.store.record import Estimand, Quoted, ReportOptions
+    from nasbench_harness.studies.planning import StrategyLike
+    from nasbench_harness.studies.references import Entry
     from nasbench_harness.tables.table import Metric, Table
     from nasbench_harness.verification.running import Trainer
     from nasbench_harness.verification.verify import Verification
@@ -60,7 +60,7 @@ _HOMES = {
         "Ints",
     ),
     "nasbench_harness.engine.generational": ("Generational",),
-    "nasbench_harness.engine.references": ("Entry",),
+    "nasbench_harness.studies.references": ("Entry",),
     "nasbench_harness.engine.strategy": (
         "Evaluation",
         "Needs",
@@ -96,7 +96,7 @@ _HOMES = {
     "nasbench_harness.evaluation.status": ("Status",),
     "nasbench_harness.evaluation.task": ("Task",),
     "nasbench_harness.evaluation.view": ("TaskView",),
-    "nasbench_harness.planning": ("StrategyLike",),
+    "nasbench_harness.studies.planning": ("StrategyLike",),
     "nasbench_harness.regression.gate": ("TaskCheck",),
     "nasbench_harness.spaces": ("SearchSpace",),
     "nasbench_harness.store.record": (

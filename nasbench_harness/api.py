@@ -7,17 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from nasbench_harness.engine.execution import Rules
-from nasbench_harness.engine.references import resolve_all
 from nasbench_harness.errors import RunsFailedError
 from nasbench_harness.evaluation.protocol import Protocol, ProtocolFields
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.planning import Plan, StrategyLike, entries_of, execute_plan, plan_study, task_list, write_report
 from nasbench_harness.regression.baselines import BASELINE_SEEDS, find_subjects, subject_of
 from nasbench_harness.regression.baselines import save_baseline as save_one_baseline
 from nasbench_harness.regression.gate import Gate, TaskCheck, check_baselines
 from nasbench_harness.store.record import Quoted, ReportOptions
-from nasbench_harness.study import DEFAULT_SEEDS, PAPER_RESAMPLES, PAPER_SEEDS, Study, open_study
+from nasbench_harness.studies.execution import Rules
+from nasbench_harness.studies.planning import (
+    Plan,
+    StrategyLike,
+    entries_of,
+    execute_plan,
+    plan_study,
+    task_list,
+    write_report,
+)
+from nasbench_harness.studies.references import resolve_all
+from nasbench_harness.studies.study import DEFAULT_SEEDS, PAPER_RESAMPLES, PAPER_SEEDS, Study, open_study
 
 if TYPE_CHECKING:
     from nasbench_harness.verification.running import Trainer

@@ -137,7 +137,7 @@ def _package(requirement: _Requirement, error: str) -> Check:
 
 
 def _strategies() -> Check:
-    from nasbench_harness.engine.references import describe_strategy, strategy_entry_points
+    from nasbench_harness.studies.references import describe_strategy, strategy_entry_points
 
     try:
         names = [name for name in strategy_entry_points() if describe_strategy(name) is not None]

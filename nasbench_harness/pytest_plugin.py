@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from nasbench_harness.engine.references import Entry
-    from nasbench_harness.engine.speed import Speed
     from nasbench_harness.evaluation.protocol import ProtocolFields
     from nasbench_harness.regression.gate import TaskCheck
+    from nasbench_harness.regression.speed import Speed
+    from nasbench_harness.studies.references import Entry
 
 _INI = "nasbench_baselines"
 _SPEED = "strategy_speed"  # property of a test's report; reports also travel from pytest-xdist's workers
@@ -148,10 +148,10 @@ class StrategyRegression:
         if not self._request.config.pluginmanager.hasplugin("benchmark"):
             pytest.fail("strategy_regression.check_speed needs pytest-benchmark: pip install pytest-benchmark", False)
         from nasbench_harness.api import load_task
-        from nasbench_harness.engine.execution import Rules
-        from nasbench_harness.engine.references import resolve
-        from nasbench_harness.engine.speed import measure_speed
         from nasbench_harness.evaluation.protocol import Protocol
+        from nasbench_harness.regression.speed import measure_speed
+        from nasbench_harness.studies.execution import Rules
+        from nasbench_harness.studies.references import resolve
 
         with _mistakes_fail():
             spec = resolve(_entry(strategy, None, hyperparameters))
@@ -207,7 +207,7 @@ def _mistakes_fail() -> Iterator[None]:
 
 
 def _entry(strategy: str | Callable[..., Any], label: str | None, hyperparameters: Mapping[str, Any]) -> Entry:
-    from nasbench_harness.engine.references import Entry, parse_entry
+    from nasbench_harness.studies.references import Entry, parse_entry
 
     entry = parse_entry(strategy) if isinstance(strategy, str) else Entry(strategy)
     return Entry(entry.use, label or entry.label, {**entry.parameters, **hyperparameters})

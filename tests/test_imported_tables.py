@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from nasbench_harness import compare, load_task
-from nasbench_harness.engine.execution import Rules, run_seeds
-from nasbench_harness.engine.references import Entry, resolve
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Trained
 from nasbench_harness.importers.files.build import import_table
 from nasbench_harness.regression.traces import run_choices, trace_hash
+from nasbench_harness.studies.execution import Rules, run_seeds
+from nasbench_harness.studies.references import Entry, resolve
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
 
@@ -131,6 +131,6 @@ def test_a_study_names_a_table_that_is_missing_or_another_one(imported, tmp_path
 
 
 def test_without_tasks_only_embedded_tables_are_compared(imported):
-    from nasbench_harness.planning import task_list
+    from nasbench_harness.studies.planning import task_list
 
     assert "mine-one" not in task_list(None)

@@ -31,8 +31,8 @@ def save_baseline(
     Default: all registered strategies on all tasks. A file that is there is replaced: review it as a diff.
     """
     from nasbench_harness import api
-    from nasbench_harness.engine.references import split_list
     from nasbench_harness.evaluation.task import split_task_names
+    from nasbench_harness.studies.references import split_list
 
     paths = api.save_baseline(
         None if strategies is None else split_list(strategies),
@@ -75,8 +75,8 @@ def check_baseline(
     inferior, 3 none did but some are inconclusive, 2 a mistake.
     """
     from nasbench_harness import api
-    from nasbench_harness.engine.references import split_list
     from nasbench_harness.evaluation.task import split_task_names
+    from nasbench_harness.studies.references import split_list
 
     checks = api.check_baseline(
         None if strategies is None else split_list(strategies),

@@ -20,7 +20,7 @@ def strategies() -> None:
 @json_option
 def list_strategies(as_json: bool) -> None:
     """List registered strategies."""
-    from nasbench_harness.engine.references import describe_strategy, strategy_entry_points
+    from nasbench_harness.studies.references import describe_strategy, strategy_entry_points
 
     summaries = {name: describe_strategy(name).partition("\n")[0] for name in strategy_entry_points()}
     if as_json:
@@ -35,7 +35,7 @@ def list_strategies(as_json: bool) -> None:
 @json_option
 def strategy_info(name: str, as_json: bool) -> None:
     """Describe a strategy: the paper, the algorithm, deviations, hyperparameters."""
-    from nasbench_harness.engine.references import Entry, describe_strategy, resolve
+    from nasbench_harness.studies.references import Entry, describe_strategy, resolve
 
     spec = resolve(Entry(name))
     text = (sys.modules[spec.target.__module__].__doc__ or "").strip() if ":" in name else describe_strategy(name)
@@ -61,8 +61,8 @@ def check_strategy(strategy: str, tasks: str | None, max_seconds: float, as_json
     STRATEGY is written as for compare: [label=]reference[(key=value, …)].
     """
     from nasbench_harness.engine.limits import check_limit
-    from nasbench_harness.engine.references import parse_entry, resolve
     from nasbench_harness.evaluation.task import check_task_name, split_task_names
+    from nasbench_harness.studies.references import parse_entry, resolve
     from nasbench_harness.testing import StrategyContract, run_contract
 
     check_limit(max_seconds, "max_seconds")

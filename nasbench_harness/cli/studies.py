@@ -149,7 +149,7 @@ def _watch(folder: Path, interval_s: float, as_json: bool) -> None:
     from rich.console import Console
 
     from nasbench_harness.api import open_study
-    from nasbench_harness.watch import Snapshot, watch
+    from nasbench_harness.studies.watch import Snapshot, watch
 
     if not 0.1 <= interval_s <= 3600:
         raise InvalidInputError(f"--interval must be 0.1 … 3600 seconds, not {interval_s:g}")

@@ -267,7 +267,7 @@ def remove_command(name: str) -> None:
 
 
 def _official_object(reference: str) -> Any:
-    from nasbench_harness.engine.references import import_reference
+    from nasbench_harness.studies.references import import_reference
 
     place = f"--from-api {reference}"
     if not all(reference.partition(":")):

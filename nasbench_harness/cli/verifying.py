@@ -74,7 +74,7 @@ def verify_study(
     dry_run: bool = False,
 ) -> None:
     """Plan, train, judge, print."""
-    from nasbench_harness.engine.references import split_list
+    from nasbench_harness.studies.references import split_list
     from nasbench_harness.verification.verify import VerifyOptions
 
     options = replace(VerifyOptions().quick() if quick else VerifyOptions(), **given)

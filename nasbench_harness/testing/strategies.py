@@ -13,8 +13,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Ints
-from nasbench_harness.engine.execution import Rules, make_strategy, run_seeds
-from nasbench_harness.engine.references import Entry, Spec, parse_entry, resolve
 from nasbench_harness.engine.strategy import Results, Strategy
 from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation.hashing import name_hash
@@ -22,6 +20,8 @@ from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task, load_task
+from nasbench_harness.studies.execution import Rules, make_strategy, run_seeds
+from nasbench_harness.studies.references import Entry, Spec, parse_entry, resolve
 from nasbench_harness.testing.contract import Contract, fail, global_generators_untouched
 from nasbench_harness.testing.watching import watched
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nasbench_harness.engine.references import Entry, resolve, strategy_entry_points
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.regression.baselines import Subject
 from nasbench_harness.regression.gate import LOOKS, check_baselines
 from nasbench_harness.statistics import regression
 from nasbench_harness.store.baselines import baseline_path, read_baseline
+from nasbench_harness.studies.references import Entry, resolve, strategy_entry_points
 
 from . import mutants
 

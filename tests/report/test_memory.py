@@ -5,15 +5,15 @@ import sys
 
 import pytest
 
-from nasbench_harness.engine.execution import Rules
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.planning import execute_plan, plan_study
+from nasbench_harness.studies.execution import Rules
+from nasbench_harness.studies.planning import execute_plan, plan_study
 
 RULES = Rules(Protocol(evaluations=20), 0)
 REPORT = """
 import sys
 import time
-from nasbench_harness.study import open_study
+from nasbench_harness.studies.study import open_study
 
 study = open_study(sys.argv[1])
 start = time.process_time()

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nasbench_harness.engine.execution import Rules
 from nasbench_harness.errors import HarnessError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.planning import execute_plan, plan_study
 from nasbench_harness.store.record import to_toml
-from nasbench_harness.study import open_study
+from nasbench_harness.studies.execution import Rules
+from nasbench_harness.studies.planning import execute_plan, plan_study
+from nasbench_harness.studies.study import open_study
 
 NUM_SHORT, NUM_LONG = 200, 10_000
 RECORD = Path(__file__).parents[2] / "results" / "reliability" / "damaged_studies.csv"

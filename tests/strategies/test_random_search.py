@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm, skew
 
-from nasbench_harness.engine.references import describe_strategy
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.statistics import exact_random_search
+from nasbench_harness.studies.references import describe_strategy
 
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 # Accuracy of the incumbent and its standard deviation over runs, by noise and evaluations: closed form.

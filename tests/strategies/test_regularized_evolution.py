@@ -5,11 +5,11 @@ from collections import deque
 import numpy as np
 import pytest
 
-from nasbench_harness.engine.execution import Rules, run_seeds
-from nasbench_harness.engine.references import describe_strategy, parse_entry, resolve
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
+from nasbench_harness.studies.execution import Rules, run_seeds
+from nasbench_harness.studies.references import describe_strategy, parse_entry, resolve
 
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 LARGE = "regularized-evolution"

@@ -21,7 +21,6 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from nasbench_harness.engine.trace_csv import read_trace
 from nasbench_harness.errors import HarnessError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import make_task
@@ -29,6 +28,7 @@ from nasbench_harness.importers.archives.importer import read_archive
 from nasbench_harness.importers.files.build import read_table
 from nasbench_harness.importers.files.draft import draft_spec
 from nasbench_harness.spaces import ListSpace, NASBench201Space, ProductSpace
+from nasbench_harness.studies.trace_csv import read_trace
 from nasbench_harness.tables.cache import open_table
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import describe_table, load_table

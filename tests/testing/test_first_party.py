@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from nasbench_harness.engine.references import strategy_entry_points
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.spaces import NASBench201Space, NASBenchGraphSpace, ProductSpace
 from nasbench_harness.spaces.nasbench_graph import PROTEINS_OPERATIONS
 from nasbench_harness.spaces.restricted import RestrictedSpace
+from nasbench_harness.studies.references import strategy_entry_points
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.testing import (
     OracleContract,

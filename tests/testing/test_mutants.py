@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from nasbench_harness import Progress, Proposals, Strategy
-from nasbench_harness.engine.references import Entry, resolve
 from nasbench_harness.engine.streams import RunStreams
 from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation.ledger import Ledger
@@ -19,6 +18,7 @@ from nasbench_harness.evaluation.oracle import TableOracle
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.spaces import NASBench201Space, ProductSpace
+from nasbench_harness.studies.references import Entry, resolve
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.tables.table import Column, Dataset, Provenance, Table
 from nasbench_harness.testing import OracleContract, SpaceContract, StrategyContract, TableContract, run_contract

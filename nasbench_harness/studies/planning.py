@@ -10,10 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_harness.engine.execution import BatchPlan, BatchReport, Rules, execute, make_strategy
 from nasbench_harness.engine.limits import check_limit
-from nasbench_harness.engine.needs import check_needs
-from nasbench_harness.engine.references import Entry, parse_entry, resolve_all, strategy_entry_points
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.task import all_task_names, check_task_name
@@ -25,7 +22,10 @@ from nasbench_harness.store.locks import Presence, updating
 from nasbench_harness.store.merging import stored_record, updated_record
 from nasbench_harness.store.record import MAX_SEEDS, Quoted, ReportOptions, StrategyRecord, StudyRecord
 from nasbench_harness.store.sources import check_task_exists
-from nasbench_harness.study import Outstanding, Study, load_tasks, open_study
+from nasbench_harness.studies.execution import BatchPlan, BatchReport, Rules, execute, make_strategy
+from nasbench_harness.studies.needs import check_needs
+from nasbench_harness.studies.references import Entry, parse_entry, resolve_all, strategy_entry_points
+from nasbench_harness.studies.study import Outstanding, Study, load_tasks, open_study
 from nasbench_harness.tables.registry import embedded_task_names
 
 StrategyLike = str | Entry | Callable[..., Any]

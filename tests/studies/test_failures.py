@@ -9,13 +9,13 @@ import pytest
 
 from nasbench_harness import Progress, Proposal, Proposals, Strategy
 from nasbench_harness.engine import loop
-from nasbench_harness.engine.execution import BatchPlan, Rules, execute, identity, run_parts
-from nasbench_harness.engine.references import Entry, resolve
 from nasbench_harness.engine.streams import RunStream, stream_keys
 from nasbench_harness.errors import InvalidInputError, StrategyError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.blocks import read_columns
 from nasbench_harness.store.folder import StudyFolder
+from nasbench_harness.studies.execution import BatchPlan, Rules, execute, identity, run_parts
+from nasbench_harness.studies.references import Entry, resolve
 
 RULES = Rules(Protocol(evaluations=12), 0)
 NUM_RUNS = 20

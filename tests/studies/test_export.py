@@ -5,8 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from nasbench_harness import Status, UnknownNameError, open_study, run
-from nasbench_harness.report.export import extra_costs, proposals
 from nasbench_harness.store.blocks import read_columns
+from nasbench_harness.studies.export import extra_costs, proposals
 
 NUM_ROWS = 200_000
 

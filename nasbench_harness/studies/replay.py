@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
-from nasbench_harness.engine.references import Spec
 from nasbench_harness.engine.strategy import Proposals, Results, Strategy
 from nasbench_harness.errors import InvalidInputError, StoreError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.blocks import read_columns, read_record, write_block
 from nasbench_harness.store.record import TraceRecord
+from nasbench_harness.studies.references import Spec
 
 MIN_SEEDS = 10  # fewer runs say nothing about a method
 _COLUMNS = {

@@ -15,11 +15,11 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from nasbench_harness.arrays import AnyArray, Bools, Floats
-from nasbench_harness.engine.replay import RunRows
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.store.blocks import CELL, read_columns
 from nasbench_harness.store.folder import Block
+from nasbench_harness.studies.replay import RunRows
 from nasbench_harness.untrusted import spreadsheet_cell
 
 _STATUS = [status.name.lower() for status in Status]

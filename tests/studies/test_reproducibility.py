@@ -10,12 +10,12 @@ from itertools import product
 import numpy as np
 import pytest
 
-from nasbench_harness.engine.execution import BatchPlan, Rules, execute, identity
-from nasbench_harness.engine.references import Entry, resolve
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.store.blocks import read_columns
 from nasbench_harness.store.folder import StudyFolder
+from nasbench_harness.studies.execution import BatchPlan, Rules, execute, identity
+from nasbench_harness.studies.references import Entry, resolve
 
 TASK = "nb201-cifar100"
 STRATEGIES = ("random-search", "regularized-evolution", "local-search", "genetic-algorithm", "reinforce")
@@ -29,8 +29,8 @@ DIGESTS = """
 import json, sys
 from hashlib import sha256
 import numpy as np
-from nasbench_harness.engine.execution import Rules, run_seeds
-from nasbench_harness.engine.references import Entry, resolve
+from nasbench_harness.studies.execution import Rules, run_seeds
+from nasbench_harness.studies.references import Entry, resolve
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 task, digests = load_task("%s"), {}

@@ -12,7 +12,14 @@ import pytest
 from loky import get_reusable_executor
 from loky.process_executor import BrokenProcessPool
 
-from nasbench_harness.engine.execution import (
+from nasbench_harness.engine.strategy import Needs, Proposals, Strategy
+from nasbench_harness.engine.streams import RunStream, stream_keys
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.task import load_task
+from nasbench_harness.store.blocks import read_columns, read_record
+from nasbench_harness.store.folder import StudyFolder, missing_seeds
+from nasbench_harness.studies.execution import (
     BatchPlan,
     Rules,
     SentPlan,
@@ -22,16 +29,9 @@ from nasbench_harness.engine.execution import (
     plan_batches,
     run_seeds,
 )
-from nasbench_harness.engine.needs import check_needs
-from nasbench_harness.engine.references import Entry, parse_entry, resolve
-from nasbench_harness.engine.replay import ReplaySpec, RunRows, TraceRows
-from nasbench_harness.engine.strategy import Needs, Proposals, Strategy
-from nasbench_harness.engine.streams import RunStream, stream_keys
-from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.store.blocks import read_columns, read_record
-from nasbench_harness.store.folder import StudyFolder, missing_seeds
+from nasbench_harness.studies.needs import check_needs
+from nasbench_harness.studies.references import Entry, parse_entry, resolve
+from nasbench_harness.studies.replay import ReplaySpec, RunRows, TraceRows
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
 
@@ -351,7 +351,7 @@ class Needy(Strategy):
     ],
 )
 def test_a_strategy_is_refused_if_what_it_needs_is_missing(tiny, monkeypatch, needs, message):
-    monkeypatch.setattr("nasbench_harness.engine.needs.find_spec", lambda name: None)
+    monkeypatch.setattr("nasbench_harness.studies.needs.find_spec", lambda name: None)
     monkeypatch.setattr(Needy, "needs", needs)
     spec = resolve(Entry(Needy))
     with pytest.raises(InvalidInputError, match=message):
@@ -392,7 +392,7 @@ def test_at_most_one_plan_more_than_workers_is_handed_out(named, tmp_path, rando
                 future.set_result(run(plan))
             return handed_out[-1][0]
 
-    monkeypatch.setattr("nasbench_harness.engine.execution.worker_pool", lambda num_workers: Pool())
+    monkeypatch.setattr("nasbench_harness.studies.execution.worker_pool", lambda num_workers: Pool())
     plans = [BatchPlan(random_search, named, ((first, first + 1),)) for first in range(0, 800, 100)]
     reports = list(execute(plans, Rules(Protocol(evaluations=5), 0), tmp_path, jobs=3))
     assert max(most) == 4

@@ -12,11 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasbench_harness.arrays import Ints
-from nasbench_harness.engine.commands import rule_flags, written
-from nasbench_harness.engine.execution import BatchPlan, Rules, execute, plan_batches, run_seeds
-from nasbench_harness.engine.references import Spec, check_label, strategy_entry_points
-from nasbench_harness.engine.replay import ReplaySpec, TraceRows, check_runs
-from nasbench_harness.engine.trace_csv import read_trace, write_trace
 from nasbench_harness.errors import InvalidInputError, RunsFailedError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import all_task_names, load_task
@@ -28,6 +23,11 @@ from nasbench_harness.store.locks import updating
 from nasbench_harness.store.merging import updated_record
 from nasbench_harness.store.record import ReportOptions, StrategyRecord, StudyRecord, TraceRecord, read_record
 from nasbench_harness.store.sources import check_digest, check_task_exists, note_tables
+from nasbench_harness.studies.commands import rule_flags, written
+from nasbench_harness.studies.execution import BatchPlan, Rules, execute, plan_batches, run_seeds
+from nasbench_harness.studies.references import Spec, check_label, strategy_entry_points
+from nasbench_harness.studies.replay import ReplaySpec, TraceRows, check_runs
+from nasbench_harness.studies.trace_csv import read_trace, write_trace
 from nasbench_harness.tables.registry import embedded_task_names, load_table, split_task_name, task_names
 from nasbench_harness.untrusted import below
 
@@ -451,7 +451,7 @@ class Study:
             UnknownNameError: The study has no such strategy or task, or there is no such format.
             InvalidInputError: Runs are missing.
         """
-        from nasbench_harness.report.export import StoredRuns, proposals, write_runs
+        from nasbench_harness.studies.export import StoredRuns, proposals, write_runs
 
         for name in formats:
             if name not in ("parquet", "csv"):

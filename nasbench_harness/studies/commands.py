@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 
-from nasbench_harness.engine.references import is_label
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.record import StrategyRecord, StudyRecord, to_toml
+from nasbench_harness.studies.references import is_label
 
 
 def rule_flags(record: StudyRecord, default_seeds: int) -> list[str]:

@@ -8,7 +8,9 @@ from textwrap import dedent
 
 import pytest
 
-from nasbench_harness.engine.references import (
+from nasbench_harness.engine.strategy import Strategy
+from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
+from nasbench_harness.studies.references import (
     Entry,
     Spec,
     code_hash,
@@ -19,8 +21,6 @@ from nasbench_harness.engine.references import (
     split_list,
     strategy_entry_points,
 )
-from nasbench_harness.engine.strategy import Strategy
-from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
 
 GENERATOR = '''
 """A module."""
@@ -354,7 +354,7 @@ def run_in_main(tmp_path, text):
 
     script = tmp_path / "script.py"
     script.write_text(
-        text + "\nfrom nasbench_harness.engine.references import code_hash\nprint(code_hash(my_search))\n"
+        text + "\nfrom nasbench_harness.studies.references import code_hash\nprint(code_hash(my_search))\n"
     )
     return subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True).stdout
 

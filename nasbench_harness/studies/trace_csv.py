@@ -21,9 +21,9 @@ from typing import TypeVar
 import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Ints
-from nasbench_harness.engine.replay import RunRows, TraceRows
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.view import TaskView
+from nasbench_harness.studies.replay import RunRows, TraceRows
 from nasbench_harness.untrusted import bounded_lines, one_line, refuse_special_file
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from nasbench_harness import run
 from nasbench_harness.api import open_study
-from nasbench_harness.watch import Snapshot, Watcher, _view, watch
+from nasbench_harness.studies.watch import Snapshot, Watcher, _view, watch
 
 COMMAND = [sys.executable, "-m", "nasbench_harness"]
 LINE = re.compile(r"[\d,]+ of ([\d,]+) runs done(, [\d,.]+ runs per second)?(, about \d+ \w+( \d+ \w+)? left)?")
@@ -97,7 +97,7 @@ def test_seeds_in_two_blocks_count_once_and_seeds_beyond_the_study_not_at_all(sm
 def test_unchanged_folders_are_not_listed_again(small, monkeypatch):
     watcher = Watcher(lambda: open_study(small))
     first = watcher.snapshot()
-    monkeypatch.setattr("nasbench_harness.watch.named_blocks", lambda folder: pytest.fail("listed again"))
+    monkeypatch.setattr("nasbench_harness.studies.watch.named_blocks", lambda folder: pytest.fail("listed again"))
     assert watcher.snapshot() == first
 
 

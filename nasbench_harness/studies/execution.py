@@ -20,9 +20,6 @@ from nasbench_harness.arrays import Ints
 from nasbench_harness.engine.lifting import STRATEGY_ERRORS, LiftedGenerators, as_exception
 from nasbench_harness.engine.limits import check_limit
 from nasbench_harness.engine.loop import Batch, StrategyFailed, play, run_batch
-from nasbench_harness.engine.needs import check_needs
-from nasbench_harness.engine.references import Spec
-from nasbench_harness.engine.replay import ReplaySpec, TraceRows
 from nasbench_harness.engine.strategy import Strategy
 from nasbench_harness.engine.streams import RunStreams, stream_keys
 from nasbench_harness.engine.tiles import Tiles
@@ -38,6 +35,9 @@ from nasbench_harness.store.blocks import CELL, write_block
 from nasbench_harness.store.folder import StudyFolder, seed_ranges
 from nasbench_harness.store.identity import git_state, identity_of, run_id, versions
 from nasbench_harness.store.record import TraceRecord
+from nasbench_harness.studies.needs import check_needs
+from nasbench_harness.studies.references import Spec
+from nasbench_harness.studies.replay import ReplaySpec, TraceRows
 from nasbench_harness.untrusted import below
 from nasbench_harness.workers import stop_workers, worker_pool
 

@@ -1,0 +1,1 @@
+"""Studies: requests, plans, execution, stored runs and exports."""

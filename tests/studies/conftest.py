@@ -1,0 +1,3 @@
+"""Fixtures of the tests of studies."""
+
+from kit.tasks import assert_same, play, scripted, search, tiny  # noqa: F401 - fixtures
