@@ -23,6 +23,8 @@ def _protocol_options() -> list[Callable[..., Any]]:
         click.option("--duplicates", help="charge, free or forbid.  [default: charge]"),
         click.option("--duplicates-by", help="index, or isomorphism class.  [default: index]"),
         click.option("--fidelity", type=int, help="Epochs to search at; for tables that have several."),
+        click.option("--workers", type=int, help="Evaluations of a run that are under way at once.  [default: 1]"),
+        click.option("--mode", help="Several workers: async, or sync (wait for all).  [default: async]"),
         click.option("--selection", help="own or incumbent.  [default: own]"),
     ]
 

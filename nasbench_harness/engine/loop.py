@@ -109,12 +109,15 @@ class _Loop:
         protocol: Protocol,
         ledger: Ledger,
         run_timeout: float | None,
-        num_workers: int = 1,
     ) -> None:
         self.strategy, self.task, self.ledger = strategy, task, ledger
         self.num_runs = len(ledger.counted)
         self.value_names = [f"value_{objective.metric.name}" for objective in task.under(protocol).objectives]
-        self.trace = Trace(self.num_runs, self.value_names, expected_evaluations(task, protocol))
+        self.num_workers, self.is_sync = protocol.workers, protocol.mode == "sync"
+        self.pending = Pending(self.num_workers, self.num_runs)
+        self.trace = Trace(
+            self.num_runs, self.value_names, expected_evaluations(task, protocol), has_workers=self.num_workers > 1
+        )
         self.tickets = np.zeros(self.num_runs, dtype=np.int64)
         self.no_fidelity = np.zeros(self.num_runs, dtype=np.int64)
         self.name = strategy.name
@@ -122,7 +125,7 @@ class _Loop:
         self.recommends = strategy.can_recommend
         self.last_recommended = np.full(self.num_runs, -1)
         self.nobody = np.zeros(self.num_runs, dtype=bool)
-        self.num_workers, self.pending = num_workers, Pending(num_workers, self.num_runs)
+        self.delays_s: Floats | None = None  # of the proposals that have not started, if a run has several workers
         self.num_progress = np.zeros(self.num_runs, dtype=np.int64)  # rows in a row without an evaluation
         self.progress_at = np.zeros(self.num_runs, dtype=np.int64)  # tickets given when these rows began
         self.seconds = 0.0
@@ -143,7 +146,7 @@ class _Loop:
 
     def fill(self, active: Bools) -> Bools:
         """Start evaluations until no run is idle or has more to propose; returns the runs that have not ended."""
-        idle = active & self.pending.has_room
+        idle = active & (self.pending.counts == 0 if self.is_sync else self.pending.has_room)
         while np.count_nonzero(idle):
             architectures, started = self.ask(idle)
             if np.count_nonzero(started) < np.count_nonzero(idle):
@@ -170,7 +173,11 @@ class _Loop:
             started |= proposes
             if proposals.extra_cost_s is None:
                 return architectures, started
-            idle = self.spend(proposals.extra_cost_s, proposes)
+            seconds = proposals.extra_cost_s
+            if self.num_workers > 1:
+                self.delay(seconds, proposes)
+                seconds = np.where(proposes, 0.0, seconds)
+            idle = self.spend(seconds, proposes)
             if not np.count_nonzero(idle):
                 return architectures, started
 
@@ -178,6 +185,11 @@ class _Loop:
         """The strategy's checked proposals; ``ask`` gets its own copy of ``idle``."""
         answer = self.strategy.ask(own_copy(idle))
         return checked_proposals(self.name, answer, idle, self.task.space.num_architectures, self.task.name)
+
+    def delay(self, seconds: Floats, proposes: Bools) -> None:
+        """Let search time delay what was proposed with it, and not the evaluations that are under way."""
+        before = np.zeros(self.num_runs) if self.delays_s is None else self.delays_s
+        self.delays_s = np.where(proposes, seconds, before)
 
     def spend(self, seconds: Floats, proposes: Bools) -> Bools:
         """Charge declared search time; returns the runs that made progress only and are asked again."""
@@ -205,7 +217,8 @@ class _Loop:
 
     def start(self, architectures: Ints, started: Bools) -> None:
         """Charge what was proposed."""
-        entries = self.ledger.start(architectures, started)
+        entries = self.ledger.start(architectures, started, self.delays_s)
+        self.delays_s = None
         columns = {**entries._asdict(), "ticket": self.tickets, "architectures": architectures}
         self.pending.start(columns, started)
         self.tickets = self.tickets + started
@@ -216,6 +229,11 @@ class _Loop:
         everyone = np.count_nonzero(finished) == self.num_runs
         if not everyone:
             columns |= {"status": np.where(finished, columns["status"], Status.NONE)}
+        of_workers = {}
+        if self.num_workers > 1:
+            of_workers = {name: columns[name] for name in ("worker", "started_s")}
+            # Progress moves the clock: a result that comes in meanwhile is taken afterwards.
+            columns["finished_s"] = np.maximum(columns["finished_s"], self.ledger.clock_s)
         self.ledger.finish(columns["finished_s"], finished)
         self.trace.append(
             architecture=columns["architectures"],
@@ -224,6 +242,7 @@ class _Loop:
             cost_s=columns["cost_s"],
             finished_s=columns["finished_s"],
             status=columns["status"],
+            **of_workers,
             **dict(zip(self.value_names, columns["natural"].T, strict=True)),
         )
         results = Results(

@@ -55,7 +55,8 @@ class Pending:
         """Remove the earliest evaluation of each run that has any, of equals the one with the smallest ticket.
 
         Returns:
-            Their columns, and the runs that they belong to, shape (num_runs,); other rows mean nothing.
+            Their columns, and the runs that they belong to, shape (num_runs,); other rows mean nothing. With several
+            workers the column ``worker`` says which of them trained.
         """
         finished = self.counts > 0
         if self._num_workers == 1:
@@ -68,6 +69,7 @@ class Pending:
             tickets = np.where(is_earliest, self._columns["ticket"], np.iinfo(np.int64).max)
             slots, runs = tickets.argmin(axis=0), np.arange(self._num_runs)
             columns = {name: values[slots, runs] for name, values in self._columns.items()}
+            columns["worker"] = slots
             self._is_pending[slots[finished], runs[finished]] = False
         self.counts = self.counts - finished
         return columns, finished

@@ -22,8 +22,8 @@ from nasbench_harness.evaluation.status import Status
 class Tiles(Strategy):
     """One strategy object for every group of ``tile`` seeds, seen as one strategy over the batch's runs.
 
-    Dummy rows have streams of their own, are always idle, and are answered with a loss of 0; they are never stored
-    or counted.
+    Dummy rows have streams of their own, one worker each, and are answered with a loss of 0; they are never stored or
+    counted.
 
     Args:
         make: Builds a strategy for runs with these stream keys.
@@ -59,7 +59,7 @@ class Tiles(Strategy):
 
     def ask(self, idle: Bools) -> Proposals:
         """Ask every group that has an idle run."""
-        row_idle = self._is_dummy.copy()
+        row_idle = self._is_dummy & (self._dummy_proposals < 0)
         row_idle[self._rows] = idle
         architectures = np.full(self._num_rows, -1)
         fidelities, extra_cost_s = np.full(self._num_rows, HIGHEST), np.zeros(self._num_rows)
@@ -73,7 +73,8 @@ class Tiles(Strategy):
                 fidelities[rows] = proposals.fidelities
             if proposals.extra_cost_s is not None:
                 extra_cost_s[rows] = proposals.extra_cost_s
-        self._dummy_proposals = np.where(self._is_dummy, architectures, -1)
+        is_asked = row_idle & self._is_dummy
+        self._dummy_proposals = np.where(is_asked, architectures, self._dummy_proposals)
         return Proposals(architectures[self._rows], fidelities[self._rows], extra_cost_s[self._rows])
 
     def tell(self, results: Results) -> None:

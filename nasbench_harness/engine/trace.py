@@ -18,6 +18,7 @@ _TYPES = {
     "finished_s": np.float64,
     "status": np.int8,
 }
+_OF_WORKERS = {"worker": np.int16, "started_s": np.float64}
 
 
 class Trace:
@@ -27,11 +28,14 @@ class Trace:
         num_runs: Runs in the batch.
         value_names: Names of the value columns, float64.
         expected_rows: Rows to make room for at first.
+        has_workers: Whether a run has several workers; the worker and the start of each evaluation are then kept.
     """
 
-    def __init__(self, num_runs: int, value_names: Sequence[str], expected_rows: int) -> None:
+    def __init__(
+        self, num_runs: int, value_names: Sequence[str], expected_rows: int, has_workers: bool = False
+    ) -> None:
         self.num_rows = 0
-        types = {**_TYPES, **dict.fromkeys(value_names, np.float64)}
+        types = {**_TYPES, **dict.fromkeys(value_names, np.float64), **(_OF_WORKERS if has_workers else {})}
         self._columns: dict[str, AnyArray] = {
             name: np.zeros((expected_rows, num_runs), dtype=dtype) for name, dtype in types.items()
         }

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.evaluation.in_flight import InFlight
 from nasbench_harness.evaluation.noise import Noise
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
@@ -33,6 +34,7 @@ class Entries(NamedTuple):
     natural: Floats
     losses: Floats
     cost_s: Floats
+    started_s: Floats
     finished_s: Floats
 
 
@@ -71,6 +73,8 @@ class Ledger:
         self._first_slot = np.arange(num_runs) * num_architectures
         self._no_fidelity = np.zeros(num_runs, dtype=np.int64)
         self._streak = np.zeros(num_runs, dtype=np.int64)
+        waits = protocol.workers > 1 and protocol.duplicates == "free" and task.has_cost
+        self._in_flight = InFlight(protocol.workers, num_runs) if waits else None
         # What counts as the same architecture, and which of its members a run trained first (−1: none yet).
         by_class = protocol.duplicates_by == "class"
         self._class_of = task.space.canonical(np.arange(num_architectures)) if by_class else None
@@ -79,7 +83,7 @@ class Ledger:
         self.counted = np.zeros(num_runs, dtype=np.int64)
 
     def evaluate(self, architectures: Ints, started: Bools) -> Entries:
-        """Start and finish one evaluation of every run that starts one (see ``start``)."""
+        """Start and finish one evaluation of every run that starts one (see ``start``); for runs with one worker."""
         entries = self.start(architectures, started)
         self.finish(entries.finished_s, started)
         return entries
@@ -89,12 +93,13 @@ class Ledger:
         everyone = np.count_nonzero(finished) == len(finished)
         self.clock_s = finished_s if everyone else np.where(finished, finished_s, self.clock_s)
 
-    def start(self, architectures: Ints, started: Bools) -> Entries:
+    def start(self, architectures: Ints, started: Bools, delays_s: Floats | None = None) -> Entries:
         """Charge one evaluation of every run that starts one now, and answer it: only ``finish`` moves the clocks.
 
         Args:
             architectures: One index per run; read where ``started``, but a valid index everywhere.
             started: Which runs evaluate, shape (num_runs,).
+            delays_s: Seconds from now to the start of each evaluation, shape (num_runs,); None: 0.
 
         Returns:
             Entries whose status is NONE where nothing was started.
@@ -111,6 +116,7 @@ class Ledger:
         asked = architectures if started.all() else np.where(started, architectures, architectures[started.argmax()])
         values, cost_s, status = self._oracle.evaluate(asked, self._no_fidelity, replicates)
         losses = self._losses(values)
+        started_s = self.clock_s if delays_s is None else self._later(delays_s)
         charged = started
         if not charges_all:
             charged = started & (visits == 0)
@@ -123,20 +129,27 @@ class Ledger:
             no_value = (status != _OK) & (status != _DUPLICATE)
             losses[no_value] = np.inf
             values = np.where(no_value[:, None], np.nan, values)
-        finished_s = self.clock_s + cost_s
+        finished_s = started_s + cost_s
         if self._seconds is not None and self._protocol.overrun == "discard":
             late = charged & (finished_s > self._seconds)
             if np.count_nonzero(late):
                 status[late], losses[late] = _OVERRUN, np.inf
                 values = np.where(late[:, None], np.nan, values)
-                cost_s = np.where(late, np.maximum(self._seconds - self.clock_s, 0.0), cost_s)
-                finished_s = np.where(late, np.maximum(self._seconds, self.clock_s), finished_s)
+                cost_s = np.where(late, np.maximum(self._seconds - started_s, 0.0), cost_s)
+                finished_s = np.where(late, np.maximum(self._seconds, started_s), finished_s)
+        if self._in_flight is not None:
+            ends_s, has_value = self._in_flight.find(slots)
+            self._in_flight.add(slots, finished_s, status != _OVERRUN, charged)
+            waits = started & ~charged
+            finished_s = np.where(waits, np.maximum(finished_s, ends_s), finished_s)
+            losses[waits & ~has_value] = np.inf
+            values = np.where((waits & ~has_value)[:, None], np.nan, values)
         if self._can_stand_still:
             spends = charged if self._protocol.evaluations is not None else charged & (cost_s > 0)
             self._streak = np.where(spends, 0, self._streak + started)
         self._visits[slots] = visits + charged
         self.counted += charged
-        return Entries(status, replicates, trainings, values, losses, cost_s, finished_s)
+        return Entries(status, replicates, trainings, values, losses, cost_s, started_s, finished_s)
 
     def spend(self, seconds: Floats) -> tuple[Floats, Bools]:
         """Advance the clock by time that the search itself declared.
@@ -166,6 +179,13 @@ class Ledger:
         if self._can_stand_still:
             within &= self._streak < MAX_STREAK[self._protocol.duplicates]
         return within
+
+    def _later(self, seconds: Floats) -> Floats:
+        """Time of each run after so many seconds, at most the end of its budget if late results are discarded."""
+        later_s: Floats = self.clock_s + seconds
+        if self._seconds is None or self._protocol.overrun == "count":
+            return later_s
+        return np.minimum(later_s, self._seconds)
 
     @property
     def _can_stand_still(self) -> bool:
@@ -205,5 +225,6 @@ def expected_evaluations(task: Task, protocol: Protocol) -> int:
     """About how many evaluations a run will have; exact where only evaluations are bounded."""
     bounds = [] if protocol.evaluations is None else [protocol.evaluations]
     if protocol.simulated_seconds is not None and task.has_cost:
-        bounds.append(math.ceil(protocol.simulated_seconds / task.under(protocol).typical_cost_s) + 1)
+        one_worker = math.ceil(protocol.simulated_seconds / task.under(protocol).typical_cost_s) + 1
+        bounds.append(protocol.workers * one_worker)
     return min(bounds)

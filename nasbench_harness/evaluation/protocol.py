@@ -17,6 +17,7 @@ _CHOICES = {
     "duplicates_by": ("index", "class"),
     "overrun": ("discard", "count"),
     "selection": ("own", "incumbent"),
+    "mode": ("async", "sync"),
 }
 
 
@@ -31,6 +32,8 @@ class ProtocolFields(TypedDict, total=False):
     overrun: Literal["discard", "count"]
     duplicates_by: Literal["index", "class"]
     fidelity: int | None
+    workers: int
+    mode: Literal["async", "sync"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,9 @@ class Protocol:
         duplicates_by: A duplicate repeats an architecture's ``index``, or its isomorphism ``class`` (``free`` then
             answers with the value of the first of the class that was trained).
         fidelity: Epochs at which evaluations are read; must be named where a table has several.
+        workers: Evaluations of one run that may be under way at once.
+        mode: With several workers a run starts the next evaluation when one finishes (``async``) or when all have
+            finished (``sync``).
 
     Raises:
         InvalidInputError: A field has a value outside its choices.
@@ -65,12 +71,15 @@ class Protocol:
     overrun: str = "discard"
     duplicates_by: str = "index"
     fidelity: int | None = None
+    workers: int = 1
+    mode: str = "async"
 
     def __post_init__(self) -> None:
         if self.evaluations is None and self.simulated_seconds is None:
             object.__setattr__(self, "evaluations", DEFAULT_EVALUATIONS)
         self._check_whole("evaluations")
         self._check_whole("fidelity")
+        self._check_whole("workers")
         if self.simulated_seconds is not None:
             seconds = self.simulated_seconds
             if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds < math.inf:
@@ -87,10 +96,13 @@ class Protocol:
             raise InvalidInputError("duplicates_by=class needs duplicates=free or forbid: charge treats no two alike")
         if self.overrun == "count" and self.simulated_seconds is None:
             raise InvalidInputError("overrun=count needs a budget of simulated_seconds: nothing else can be overrun")
+        if self.mode != "async" and self.workers == 1:
+            raise InvalidInputError("mode=sync needs workers of at least 2: one worker has nothing to wait for")
 
     def _check_whole(self, name: str) -> None:
         value = getattr(self, name)
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        may_be_none = name != "workers"
+        if not (value is None and may_be_none) and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise InvalidInputError(f"{name} must be a whole number of at least 1, not {value!r}")
 
     @property
@@ -132,4 +144,5 @@ class Protocol:
             budgets.append(f"{self.simulated_seconds:,.15g} simulated seconds (overrun {late})")
         by = " by isomorphism class" if self.duplicates_by == "class" else ""
         at = f", fidelity {self.fidelity} epochs" if self.fidelity is not None else ""
-        return f"{' or '.join(budgets)}, noise {self.noise}, {duplicates}{by}{at}"
+        workers = f", {self.workers} workers ({self.mode})" if self.workers > 1 else ""
+        return f"{' or '.join(budgets)}, noise {self.noise}, {duplicates}{by}{at}{workers}"

@@ -297,7 +297,7 @@ def _times(task: TaskView, protocol: Protocol) -> Floats | None:
     """Times from one typical training to the budget, the same whatever is compared."""
     if not task.has_cost:
         return None
-    ends = [] if protocol.evaluations is None else [protocol.evaluations * task.typical_cost_s]
+    ends = [] if protocol.evaluations is None else [protocol.evaluations * task.typical_cost_s / protocol.workers]
     ends += [] if protocol.simulated_seconds is None else [protocol.simulated_seconds]
     return np.geomspace(min(task.typical_cost_s, *ends), min(ends), NUM_TIMES)
 
@@ -350,8 +350,11 @@ def _mean_and_std(view: ScoreView) -> tuple[float, float] | None:
 
 
 def _exact(task: TaskView, protocol: Protocol, num_steps: int, scored: ScoreView) -> ExactCurve | None:
-    """Regret of random search with replacement under the protocol's noise; None where the table lacks rows."""
-    if not scored.has_optimum:
+    """Regret of random search with replacement under the protocol's noise; None where the table lacks rows.
+
+    None with several workers, too: quick trainings finish first, so that the order of results is no random order.
+    """
+    if not scored.has_optimum or protocol.workers > 1:
         return None
     regrets = scored.regret(np.arange(task.space.num_architectures))
     losses = task.objectives[0].loss(np.asarray(task.search.values[:, :, 0]))

@@ -24,6 +24,11 @@ def check_needs(spec: Spec, task: TaskView) -> None:
     needs = getattr(spec.target, "needs", Needs())
     if not isinstance(needs, Needs):
         raise InvalidInputError(f"strategy {spec.label}: needs must be Needs(…), not {needs!r}")
+    if spec.is_generator and task.protocol.workers > 1:
+        raise InvalidInputError(
+            f"strategy {spec.label} is a generator, which has one evaluation under way: it cannot use "
+            f"{task.protocol.workers} workers; leave it out, or write it as a class"
+        )
     for refusal in _refusals(needs, task):
         raise InvalidInputError(f"strategy {spec.label} needs {refusal}")
 

@@ -197,8 +197,14 @@ def check_runs(trace: TraceRows, protocol: Protocol, num_seeds: int) -> list[str
         num_seeds: Seeds of the study.
 
     Raises:
-        InvalidInputError: A task has too few of the study's seeds, or runs that should be equally long are not.
+        InvalidInputError: The runs have several workers, a task has too few of the study's seeds, or runs that should
+            be equally long are not.
     """
+    if protocol.workers > 1:
+        raise InvalidInputError(
+            f"{trace.source}: a trace has one evaluation under way, and the study's runs have {protocol.workers} "
+            "workers: compare it in a study with one"
+        )
     notices = []
     for task, rows in trace.tasks.items():
         num_inside = int((rows.seeds < num_seeds).sum())

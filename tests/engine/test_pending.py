@@ -40,9 +40,9 @@ def test_without_times_tickets_decide():
 
 
 def play(task, strategy, num_runs, num_workers, **protocol):
-    rules = Protocol(**{"evaluations": 9, "noise": "replicate=0", **protocol})
+    rules = Protocol(**{"evaluations": 9, "noise": "replicate=0", "workers": num_workers, **protocol})
     ledger = Ledger(task, rules, 0, np.arange(num_runs))
-    trace = _Loop(strategy, task, rules, ledger, None, num_workers).run().trace
+    trace = _Loop(strategy, task, rules, ledger, None).run().trace
     return [trace.rows(slice(run, run + 1)) for run in range(num_runs)]
 
 

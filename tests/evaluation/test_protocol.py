@@ -20,6 +20,8 @@ def test_defaults():
         "overrun": "discard",
         "duplicates_by": "index",
         "fidelity": None,
+        "workers": 1,
+        "mode": "async",
     }
 
 
@@ -120,6 +122,8 @@ def test_every_field_enters_the_identity():
         Protocol(duplicates="free"),
         Protocol(duplicates="forbid"),
         Protocol(selection="incumbent"),
+        Protocol(workers=8),
+        Protocol(workers=8, mode="sync"),
     ]
     assert len({variant.identity() for variant in variants}) == len(variants)
     for variant in variants:
@@ -168,6 +172,7 @@ def test_every_budget_is_described():
         "100 evaluations or 20,000 simulated seconds (overrun discarded), noise per_query, duplicates forbidden by "
         "isomorphism class, fidelity 12 epochs"
     )
+    assert Protocol(workers=8, mode="sync").describe().endswith("duplicates charged, 8 workers (sync)")
 
 
 def test_fields_for_editors_are_those_of_the_protocol():
@@ -177,7 +182,8 @@ def test_fields_for_editors_are_those_of_the_protocol():
     for name, hint in typed.items():
         if get_origin(hint) is Literal:
             for choice in get_args(hint):
-                budget = {"duplicates": "free"} if name == "duplicates_by" else {"simulated_seconds": 1.0}
+                others = {"duplicates_by": {"duplicates": "free"}, "mode": {"workers": 2}}
+                budget = others.get(name, {"simulated_seconds": 1.0})
                 assert getattr(Protocol(**{**budget, name: choice}), name) == choice
             with pytest.raises(UnknownNameError) as error:
                 Protocol(**{name: "nonsense"})

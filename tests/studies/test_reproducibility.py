@@ -23,6 +23,8 @@ PROTOCOLS = {
     "charge": {"evaluations": 60, "noise": "per_query"},
     "free": {"evaluations": 60, "noise": "per_query", "duplicates": "free"},
     "mean": {"evaluations": 60, "noise": "mean"},
+    "async": {"evaluations": 60, "workers": 8, "duplicates": "free"},
+    "sync": {"evaluations": 60, "workers": 8, "mode": "sync"},
 }
 CASES = list(product(STRATEGIES, PROTOCOLS))
 DIGESTS = """
