@@ -10,23 +10,23 @@ from nasbench_harness.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from nasbench_harness.trainer.building import build_parts
-    from nasbench_harness.trainer.data import ImageData, SealedTest, load_data
-    from nasbench_harness.trainer.devices import Execution
-    from nasbench_harness.trainer.keys import cache_key
-    from nasbench_harness.trainer.processes import num_processes_of, train_many
+    from nasbench_harness.trainer.data.images import ImageData, SealedTest, load_data
+    from nasbench_harness.trainer.loop.devices import Execution
+    from nasbench_harness.trainer.loop.keys import cache_key
+    from nasbench_harness.trainer.loop.processes import num_processes_of, train_many
+    from nasbench_harness.trainer.loop.trained import evaluate_sealed
+    from nasbench_harness.trainer.loop.training import TrainingResult, estimate_seconds, network_structure, train
     from nasbench_harness.trainer.recipe import RECIPES, Recipe, recipe_of
-    from nasbench_harness.trainer.trained import evaluate_sealed
-    from nasbench_harness.trainer.training import TrainingResult, estimate_seconds, network_structure, train
 
 _HOMES = {
     "nasbench_harness.trainer.building": ("build_parts",),
-    "nasbench_harness.trainer.data": ("ImageData", "SealedTest", "load_data"),
-    "nasbench_harness.trainer.devices": ("Execution",),
-    "nasbench_harness.trainer.keys": ("cache_key",),
-    "nasbench_harness.trainer.processes": ("num_processes_of", "train_many"),
+    "nasbench_harness.trainer.data.images": ("ImageData", "SealedTest", "load_data"),
+    "nasbench_harness.trainer.loop.devices": ("Execution",),
+    "nasbench_harness.trainer.loop.keys": ("cache_key",),
+    "nasbench_harness.trainer.loop.processes": ("num_processes_of", "train_many"),
+    "nasbench_harness.trainer.loop.trained": ("evaluate_sealed",),
+    "nasbench_harness.trainer.loop.training": ("TrainingResult", "estimate_seconds", "network_structure", "train"),
     "nasbench_harness.trainer.recipe": ("RECIPES", "Recipe", "recipe_of"),
-    "nasbench_harness.trainer.trained": ("evaluate_sealed",),
-    "nasbench_harness.trainer.training": ("TrainingResult", "estimate_seconds", "network_structure", "train"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _WITHOUT_TORCH = "nasbench_harness.trainer.recipe"

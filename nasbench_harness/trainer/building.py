@@ -28,14 +28,14 @@ from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.files import try_lock, write_whole
 from nasbench_harness.spaces import NASBench201Space
-from nasbench_harness.trainer.batches import DeviceImages, plain_batches
-from nasbench_harness.trainer.data import ImageData, load_data
-from nasbench_harness.trainer.devices import Execution
-from nasbench_harness.trainer.keys import origin_digest
-from nasbench_harness.trainer.networks import count_correct
-from nasbench_harness.trainer.processes import longest_first
+from nasbench_harness.trainer.data.batches import DeviceImages, plain_batches
+from nasbench_harness.trainer.data.images import ImageData, load_data
+from nasbench_harness.trainer.loop.devices import Execution
+from nasbench_harness.trainer.loop.keys import origin_digest
+from nasbench_harness.trainer.loop.processes import longest_first
+from nasbench_harness.trainer.loop.training import StackTraining, network_structure
+from nasbench_harness.trainer.networks.network import count_correct
 from nasbench_harness.trainer.recipe import Recipe, recipe_of
-from nasbench_harness.trainer.training import StackTraining, network_structure
 
 CLASSES_PER_PART = 200
 _TEST_EPOCHS = (5, 8, 10)

@@ -13,7 +13,7 @@ from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.task import Task
 from nasbench_harness.spaces import NASBench201Space, ProductSpace, SearchSpace
-from nasbench_harness.trainer.structure import structure_of
+from nasbench_harness.trainer.networks.structure import structure_of
 
 _WIDTHS = tuple(str(width) for width in range(8, 65, 8))
 _NUM_CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet16-120": 120}

@@ -8,7 +8,7 @@ import numpy as np
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.trainer import load_data, recipe_of
-from nasbench_harness.trainer.oracle import trained_task
+from nasbench_harness.trainer.task import trained_task
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -10,8 +10,8 @@ from nasbench_harness import trainer
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.trainer import Execution, recipe_of
-from nasbench_harness.trainer.networks import Network
-from nasbench_harness.trainer.structure import structure_of
+from nasbench_harness.trainer.networks.network import Network
+from nasbench_harness.trainer.networks.structure import structure_of
 from nasbench_harness.verification import torch_trainer
 from nasbench_harness.verification.torch_trainer import TorchTrainer, chosen_device, makespan
 from nasbench_harness.verification.verify import VerifyOptions
@@ -32,7 +32,7 @@ def test_parameters_are_those_of_the_network_that_is_trained():
 
 @pytest.mark.parametrize(("num_cores", "expected"), [(2, "auto"), (4, "cpu"), (64, "cpu")])
 def test_auto_keeps_small_recipes_on_a_cpu_of_enough_cores(monkeypatch, num_cores, expected):
-    monkeypatch.setattr("nasbench_harness.trainer.processes.cpu_count", lambda: num_cores)
+    monkeypatch.setattr("nasbench_harness.trainer.loop.processes.cpu_count", lambda: num_cores)
     assert chosen_device("auto", RECIPE) == expected
     assert chosen_device("auto", recipe_of("nb201-200")) == "auto"
     assert chosen_device("cuda", RECIPE) == "cuda"

@@ -52,7 +52,7 @@ def test_the_best_of_a_search_are_trained_judged_and_never_twice(study):
 def test_too_small_a_memory_is_told(study, monkeypatch):
     import torch
 
-    from nasbench_harness.trainer.training import StackTraining
+    from nasbench_harness.trainer.loop.training import StackTraining
 
     epoch = StackTraining.epoch
 

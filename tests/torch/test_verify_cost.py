@@ -13,7 +13,7 @@ from time import process_time
 import pytest
 
 from nasbench_harness import open_study, verify
-from nasbench_harness.trainer import processes, training
+from nasbench_harness.trainer.loop import processes, training
 from nasbench_harness.verification.verify import VerifyOptions
 
 KEPT = Path(__file__).parents[2] / "results" / "verification" / "cost.csv"

@@ -7,7 +7,7 @@ import pytest
 from nasbench_harness.evaluation.task import load_task, make_task
 from nasbench_harness.spaces import NASBench201Space, ProductSpace
 from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
-from nasbench_harness.trainer.structure import structure_of
+from nasbench_harness.trainer.networks.structure import structure_of
 from nasbench_harness.verification.design import make_design
 from nasbench_harness.verification.report import verification_files
 from nasbench_harness.verification.running import train_design

@@ -10,7 +10,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.statistics import within_blocks
 from nasbench_harness.tables.table import Column, Dataset, Table
-from nasbench_harness.trainer.structure import structure_of
+from nasbench_harness.trainer.networks.structure import structure_of
 from nasbench_harness.verification.design import make_design
 from nasbench_harness.verification.journal import Entry
 from nasbench_harness.verification.report import verification_figure, verification_files, verification_table

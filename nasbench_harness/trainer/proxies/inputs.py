@@ -16,11 +16,11 @@ from torch import Tensor
 
 from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameError
 from nasbench_harness.tables.unpickle import restricted_load
-from nasbench_harness.trainer.batches import DeviceImages, draw_epoch
-from nasbench_harness.trainer.data import ImageData, SealedTest, load_data
+from nasbench_harness.trainer.data.batches import DeviceImages, draw_epoch
+from nasbench_harness.trainer.data.images import ImageData, SealedTest, load_data
+from nasbench_harness.trainer.data.sources import SOURCES, stratified_thirds
 from nasbench_harness.trainer.proxies.macro import Macro
 from nasbench_harness.trainer.recipe import recipe_of
-from nasbench_harness.trainer.sources import SOURCES, stratified_thirds
 
 _AUGMENTATION = "nb201-200"  # flip, crop of a padded image; padding is an eighth of the side
 _ANIMALS_PACKAGE, _ANIMALS_VERSION = "animal-shape-mnist", "0.39"

@@ -18,8 +18,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from nasbench_harness.trainer.networks.structure import Block, Structure, structure_of
 from nasbench_harness.trainer.proxies.macro import Macro
-from nasbench_harness.trainer.structure import Block, Structure, structure_of
 
 Initialization = Literal["default", "normal", "kaiming"]
 

@@ -8,10 +8,10 @@ from torch import nn
 
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.spaces.nasbench201 import EDGES, OPERATIONS
+from nasbench_harness.trainer.networks.structure import Structure, structure_of
 from nasbench_harness.trainer.proxies.inputs import Batch
 from nasbench_harness.trainer.proxies.macro import Macro
 from nasbench_harness.trainer.proxies.network import KERNELS, draw_weight, private_copy, scored_layers
-from nasbench_harness.trainer.structure import Structure, structure_of
 
 
 def params(network: nn.Module, batch: Batch) -> float:

@@ -349,8 +349,8 @@ def test_building_a_network_and_a_batch_reads_no_global_generator():
 
 
 def test_the_network_is_the_trainers(batch):
-    from nasbench_harness.trainer.networks import Network
-    from nasbench_harness.trainer.structure import structure_of
+    from nasbench_harness.trainer.networks.network import Network
+    from nasbench_harness.trainer.networks.structure import structure_of
 
     for key in KEYS:
         ours = network(key).double().train()

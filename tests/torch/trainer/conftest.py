@@ -9,9 +9,9 @@ from torch import nn
 
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.trainer import Execution
-from nasbench_harness.trainer.data import image_data
+from nasbench_harness.trainer.data.images import image_data
+from nasbench_harness.trainer.data.sources import Images, Source
 from nasbench_harness.trainer.recipe import recipe_of
-from nasbench_harness.trainer.sources import Images, Source
 
 torch.set_num_threads(1)
 SPACE = NASBench201Space()

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from nasbench_harness.trainer import RECIPES, load_data, recipe_of, train
-from nasbench_harness.trainer.keys import key_fields
+from nasbench_harness.trainer.loop.keys import key_fields
 
 from .conftest import ON_CPU, SPACE
 

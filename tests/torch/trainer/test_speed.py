@@ -16,7 +16,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from nasbench_harness.trainer import load_data, recipe_of, train
-from nasbench_harness.trainer.structure import structure_of
+from nasbench_harness.trainer.networks.structure import structure_of
 
 from .conftest import ON_CPU, SPACE, PlainNetwork, cell, small_data
 

@@ -30,7 +30,7 @@ from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.tables.location import cache_folder
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
-from nasbench_harness.trainer.structure import structure_of
+from nasbench_harness.trainer.networks.structure import structure_of
 
 if TYPE_CHECKING:
     from nasbench_harness.trainer import ImageData, Recipe, TrainingResult
@@ -258,7 +258,7 @@ def trained_task(
         InvalidInputError: The recipe trains no cells, or the table's rows come from other rules: they are never mixed.
         UnknownNameError: There is no such table.
     """
-    from nasbench_harness.trainer.keys import origin_digest
+    from nasbench_harness.trainer.loop.keys import origin_digest
 
     if recipe.space != "cells":
         raise InvalidInputError(f"recipe {recipe.name} trains {recipe.space}, a trained task has cells: use another")

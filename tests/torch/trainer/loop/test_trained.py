@@ -5,10 +5,10 @@ import torch
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.trainer import evaluate_sealed, train, train_many
-from nasbench_harness.trainer.data import SealedTest
-from nasbench_harness.trainer.sources import Images
+from nasbench_harness.trainer.data.images import SealedTest
+from nasbench_harness.trainer.data.sources import Images
 
-from .conftest import ON_CPU, cell, small_data
+from ..conftest import ON_CPU, cell, small_data
 
 CELL = cell("320142")
 

@@ -19,11 +19,12 @@ from nasbench_harness.statistics import compare_means
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.testing import OracleContract
-from nasbench_harness.trainer import load_data, processes, recipe_of, train
-from nasbench_harness.trainer import oracle as oracles
-from nasbench_harness.trainer.data import SealedTest
-from nasbench_harness.trainer.oracle import TrainerOracle, trained_table, trained_task
-from nasbench_harness.trainer.sources import Images
+from nasbench_harness.trainer import load_data, recipe_of, train
+from nasbench_harness.trainer import task as oracles
+from nasbench_harness.trainer.data.images import SealedTest
+from nasbench_harness.trainer.data.sources import Images
+from nasbench_harness.trainer.loop import processes
+from nasbench_harness.trainer.task import TrainerOracle, trained_table, trained_task
 
 from .conftest import ON_CPU
 

@@ -16,9 +16,9 @@ from torch.nn import functional
 from torch.optim.sgd import sgd
 
 from nasbench_harness.errors import HarnessError, InvalidInputError
-from nasbench_harness.trainer.batches import DeviceImages, draw_epoch
-from nasbench_harness.trainer.data import ImageData
-from nasbench_harness.trainer.devices import (
+from nasbench_harness.trainer.data.batches import DeviceImages, draw_epoch
+from nasbench_harness.trainer.data.images import ImageData
+from nasbench_harness.trainer.loop.devices import (
     DEFAULT,
     Execution,
     is_out_of_memory,
@@ -26,12 +26,12 @@ from nasbench_harness.trainer.devices import (
     release_memory,
     synchronize,
 )
-from nasbench_harness.trainer.keys import cache_key
-from nasbench_harness.trainer.networks import Network, count_correct
+from nasbench_harness.trainer.loop.keys import cache_key
+from nasbench_harness.trainer.loop.states import SavedState
+from nasbench_harness.trainer.loop.trained import TrainedStack
+from nasbench_harness.trainer.networks.network import Network, count_correct
+from nasbench_harness.trainer.networks.structure import Structure, is_widths, structure_of
 from nasbench_harness.trainer.recipe import Recipe
-from nasbench_harness.trainer.states import SavedState
-from nasbench_harness.trainer.structure import Structure, is_widths, structure_of
-from nasbench_harness.trainer.trained import TrainedStack
 
 _TIMED_STEPS = 20
 

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from nasbench_harness.arrays import AnyArray
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.trainer.sources import Images, Source, read_source
-from nasbench_harness.trainer.split_files import draw_split, read_split
+from nasbench_harness.trainer.data.sources import Images, Source, read_source
+from nasbench_harness.trainer.data.split_files import draw_split, read_split
 
 SplitOrigin = Literal["source", "file", "drawn"]
 

@@ -5,10 +5,10 @@ import torch
 
 from nasbench_harness.errors import HarnessError, InvalidInputError
 from nasbench_harness.trainer import Execution, estimate_seconds, train
-from nasbench_harness.trainer.devices import is_out_of_memory, memory_shortage, stated_arithmetic, torch_device
-from nasbench_harness.trainer.training import StackTraining
+from nasbench_harness.trainer.loop.devices import is_out_of_memory, memory_shortage, stated_arithmetic, torch_device
+from nasbench_harness.trainer.loop.training import StackTraining
 
-from .conftest import ON_CPU, cell
+from ..conftest import ON_CPU, cell
 
 CELL = cell("320142")
 CPU = torch.device("cpu")

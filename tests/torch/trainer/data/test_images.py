@@ -10,8 +10,8 @@ import torch
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.trainer import load_data
-from nasbench_harness.trainer.sources import stratified_thirds
-from nasbench_harness.trainer.split_files import draw_split, read_split
+from nasbench_harness.trainer.data.sources import stratified_thirds
+from nasbench_harness.trainer.data.split_files import draw_split, read_split
 
 RANDOM = np.random.default_rng(0)
 
@@ -263,13 +263,13 @@ def test_missing_data(tmp_path, monkeypatch):
         load_data("cifar10", tmp_path)
     with pytest.raises(InvalidInputError, match="holds no data set"):
         load_data(data_dir=tmp_path)
-    monkeypatch.setattr("nasbench_harness.trainer.sources._ANIMALS_PACKAGE", "no-such-package")
+    monkeypatch.setattr("nasbench_harness.trainer.data.sources._ANIMALS_PACKAGE", "no-such-package")
     with pytest.raises(InvalidInputError, match="pip install no-such-package"):
         load_data()
 
 
 def test_digits_need_scikit_learn(monkeypatch):
-    monkeypatch.setattr("nasbench_harness.trainer.sources.find_spec", lambda name: None)
+    monkeypatch.setattr("nasbench_harness.trainer.data.sources.find_spec", lambda name: None)
     with pytest.raises(InvalidInputError, match="pip install scikit-learn"):
         load_data("digits8")
 
@@ -281,7 +281,7 @@ def test_digits_are_never_flipped(monkeypatch):
     module = types.ModuleType("sklearn.datasets")
     module.load_digits = lambda: found
     monkeypatch.setitem(sys.modules, "sklearn.datasets", module)
-    monkeypatch.setattr("nasbench_harness.trainer.sources.find_spec", lambda name: True)
+    monkeypatch.setattr("nasbench_harness.trainer.data.sources.find_spec", lambda name: True)
     data = load_data("digits8")
     assert not data.can_flip
     assert (len(data.train_images), len(data.valid_images)) == (900, 448)

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.trainer.batches import plain_batches
-from nasbench_harness.trainer.devices import stated_arithmetic, torch_device
-from nasbench_harness.trainer.networks import Network, count_correct
-from nasbench_harness.trainer.structure import Structure
+from nasbench_harness.trainer.data.batches import plain_batches
+from nasbench_harness.trainer.loop.devices import stated_arithmetic, torch_device
+from nasbench_harness.trainer.networks.network import Network, count_correct
+from nasbench_harness.trainer.networks.structure import Structure
 
 if TYPE_CHECKING:
-    from nasbench_harness.trainer.data import SealedTest
-    from nasbench_harness.trainer.training import TrainingResult
+    from nasbench_harness.trainer.data.images import SealedTest
+    from nasbench_harness.trainer.loop.training import TrainingResult
 
 
 @dataclass(frozen=True, eq=False)

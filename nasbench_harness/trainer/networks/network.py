@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nasbench_harness.trainer.structure import Block, Edge, Structure
+from nasbench_harness.trainer.networks.structure import Block, Edge, Structure
 
 
 class Convolution(nn.Module):

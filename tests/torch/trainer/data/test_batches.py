@@ -3,10 +3,10 @@ import dataclasses
 import pytest
 import torch
 
-from nasbench_harness.trainer.batches import DeviceImages, draw_epoch
+from nasbench_harness.trainer.data.batches import DeviceImages, draw_epoch
 from nasbench_harness.trainer.recipe import recipe_of
 
-from .conftest import small_data
+from ..conftest import small_data
 
 CPU = torch.device("cpu")
 

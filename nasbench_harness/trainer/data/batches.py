@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nasbench_harness.trainer.data import ImageData
+from nasbench_harness.trainer.data.images import ImageData
 from nasbench_harness.trainer.recipe import Recipe
 
 EVALUATION_BATCH = 256  # larger ones leave the cache of a core

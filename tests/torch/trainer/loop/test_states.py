@@ -9,11 +9,12 @@ import sys
 import pytest
 import torch
 
-from nasbench_harness.trainer import states, train
-from nasbench_harness.trainer.states import SavedState
-from nasbench_harness.trainer.training import StackTraining
+from nasbench_harness.trainer import train
+from nasbench_harness.trainer.loop import states
+from nasbench_harness.trainer.loop.states import SavedState
+from nasbench_harness.trainer.loop.training import StackTraining
 
-from .conftest import ON_CPU, cell
+from ..conftest import ON_CPU, cell
 
 CELL = cell("320142")
 DISCONNECTED = cell("100000")  # most of its layers have no gradients, so no momenta
@@ -114,8 +115,9 @@ import dataclasses, os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from tests.torch.trainer.conftest import cell, small_data
-from nasbench_harness.trainer import Execution, recipe_of, states, train
-from nasbench_harness.trainer.training import StackTraining
+from nasbench_harness.trainer import Execution, recipe_of, train
+from nasbench_harness.trainer.loop import states
+from nasbench_harness.trainer.loop.training import StackTraining
 
 states.SAVE_EVERY_S = 0.0
 recipe = dataclasses.replace(recipe_of("animals8-10"), epochs=200, batch_size=8, channels=4, warmup_steps=0)

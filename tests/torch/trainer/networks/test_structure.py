@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.trainer.structure import cell_edges, structure_of
+from nasbench_harness.trainer.networks.structure import cell_edges, structure_of
 
-from .conftest import SPACE, cell
+from ..conftest import SPACE, cell
 
 IMAGES = {"cifar10": (10, 32), "cifar100": (100, 32), "imagenet16-120": (120, 16)}
 

@@ -9,16 +9,23 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from nasbench_harness.errors import HarnessError, InvalidInputError
-from nasbench_harness.trainer import Execution, cache_key, estimate_seconds, processes, recipe_of, train, train_many
-from nasbench_harness.trainer.batches import DeviceImages, draw_epoch
-from nasbench_harness.trainer.data import SealedTest, load_data
-from nasbench_harness.trainer.keys import key_fields
-from nasbench_harness.trainer.networks import Network
-from nasbench_harness.trainer.processes import longest_first
-from nasbench_harness.trainer.sources import Images
-from nasbench_harness.trainer.training import Momentum, StackTraining, count_correct, mean_losses, network_structure
+from nasbench_harness.trainer import Execution, cache_key, estimate_seconds, recipe_of, train, train_many
+from nasbench_harness.trainer.data.batches import DeviceImages, draw_epoch
+from nasbench_harness.trainer.data.images import SealedTest, load_data
+from nasbench_harness.trainer.data.sources import Images
+from nasbench_harness.trainer.loop import processes
+from nasbench_harness.trainer.loop.keys import key_fields
+from nasbench_harness.trainer.loop.processes import longest_first
+from nasbench_harness.trainer.loop.training import (
+    Momentum,
+    StackTraining,
+    count_correct,
+    mean_losses,
+    network_structure,
+)
+from nasbench_harness.trainer.networks.network import Network
 
-from .conftest import ON_CPU, cell
+from ..conftest import ON_CPU, cell
 
 CELL = cell("320142")
 CPU = torch.device("cpu")

@@ -8,8 +8,8 @@ import json
 
 import torch
 
-from nasbench_harness.trainer.data import ImageData
-from nasbench_harness.trainer.devices import Execution
+from nasbench_harness.trainer.data.images import ImageData
+from nasbench_harness.trainer.loop.devices import Execution
 from nasbench_harness.trainer.recipe import Recipe
 
 

@@ -3,10 +3,10 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from nasbench_harness.trainer.networks import AveragePool, Convolution, Network
-from nasbench_harness.trainer.structure import structure_of
+from nasbench_harness.trainer.networks.network import AveragePool, Convolution, Network
+from nasbench_harness.trainer.networks.structure import structure_of
 
-from .conftest import SPACE, PlainNetwork, cell
+from ..conftest import SPACE, PlainNetwork, cell
 
 CELLS = sorted({SPACE.to_key(index) for index in range(0, 15_625, 78)} | {"000000", "111111", "333132", "444444"})
 # A convolution of a dead node that reaches the output, and convolutions that nothing reads.

@@ -11,10 +11,10 @@ from loky import cpu_count
 from loky.process_executor import BrokenProcessPool
 
 from nasbench_harness.errors import HarnessError
-from nasbench_harness.trainer.data import ImageData
-from nasbench_harness.trainer.devices import DEFAULT, Execution
+from nasbench_harness.trainer.data.images import ImageData
+from nasbench_harness.trainer.loop.devices import DEFAULT, Execution
+from nasbench_harness.trainer.loop.training import TrainingResult, network_structure, train
 from nasbench_harness.trainer.recipe import Recipe
-from nasbench_harness.trainer.training import TrainingResult, network_structure, train
 from nasbench_harness.workers import stop_workers, worker_pool
 
 Job = tuple[str, Sequence[int]]

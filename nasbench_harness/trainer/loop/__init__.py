@@ -1,0 +1,1 @@
+"""The training loop: devices, states, processes and the names of results."""

@@ -1,0 +1,1 @@
+"""Networks of a stack of seeds, and the structures that they are built from."""
