@@ -170,7 +170,7 @@ class StrategyRegression:
         return speed
 
     def _explain(self, check: TaskCheck) -> str:
-        from nasbench_harness.report.distributions import write_distributions
+        from nasbench_harness.report.sections.distributions import write_distributions
 
         plot = self._tmp_path / "regrets.png"
         write_distributions(plot, check.old, check.new, check.step, check.unit, f"{check.label} on {check.task}")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.report.table import Cell, Column, Row, Table
-from nasbench_harness.report.text import to_csv
+from nasbench_harness.report.model import ReportCell, ReportColumn, ReportRow, ReportTable
+from nasbench_harness.report.render.text import to_csv
 from nasbench_harness.untrusted import below, bounded_lines, fault_of_text, is_name, read_text, spreadsheet_cell
 
 
@@ -56,9 +56,9 @@ def test_numbers_and_other_cells_stay(value):
 
 
 def test_a_label_cannot_run_in_a_spreadsheet():
-    columns = [Column("strategy", "Strategy", is_number=False), Column("regret", "Regret", is_number=True)]
-    row = Row((Cell("-2+3"), Cell("-0.5", numbers={"": -0.5})))
-    text = to_csv(Table("t", "caption", tuple(columns), (row,)))
+    columns = [ReportColumn("strategy", "Strategy", is_number=False), ReportColumn("regret", "Regret", is_number=True)]
+    row = ReportRow((ReportCell("-2+3"), ReportCell("-0.5", numbers={"": -0.5})))
+    text = to_csv(ReportTable("t", "caption", tuple(columns), (row,)))
     assert list(csv.reader(io.StringIO(text)))[1] == ["strategies", "'-2+3", "-0.5"]
 
 

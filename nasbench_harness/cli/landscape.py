@@ -29,7 +29,7 @@ def landscape_command(task: str, fidelity: int | None, seed: int, out: Path | No
     from nasbench_harness.landscape.analysis import landscape_of
     from nasbench_harness.landscape.files import landscape_json, write_landscape
     from nasbench_harness.landscape.tables import landscape_tables
-    from nasbench_harness.report.terminal import to_rich
+    from nasbench_harness.report.render.terminal import to_rich
 
     landscape = landscape_of(load_table_task(task, fidelity), seed)
     options = (f" --fidelity {fidelity}" if fidelity is not None else "") + (f" --seed {seed}" if seed else "")

@@ -225,9 +225,10 @@ def report_command(
     FILE comes from proxies build; without it the shipped scores are compared. Stability needs a FILE with several
     initializations or batches. Every table names its set of architectures.
     """
-    from nasbench_harness.report.proxies import analyze_proxies, proxy_tables, write_proxy_report
-    from nasbench_harness.report.proxies.analysis import DEFAULT_TASKS
-    from nasbench_harness.report.text import to_json
+    from nasbench_harness.analysis.proxies import DEFAULT_TASKS, analyze_proxies
+    from nasbench_harness.report.proxies import write_proxy_report
+    from nasbench_harness.report.render.text import to_json
+    from nasbench_harness.report.sections.proxies import proxy_tables
     from nasbench_harness.tables.proxies import read_scores
 
     names = list(DEFAULT_TASKS) if tasks is None else _split(tasks)
@@ -247,7 +248,7 @@ def report_command(
         return
     from rich.console import Console
 
-    from nasbench_harness.report.terminal import to_rich
+    from nasbench_harness.report.render.terminal import to_rich
 
     console = Console()
     for table in tables:

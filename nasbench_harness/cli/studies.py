@@ -174,6 +174,6 @@ def _place(study: Any, names: list[str]) -> str:
 def _print_report(study: Any) -> None:
     from rich.console import Console
 
-    from nasbench_harness.report.terminal import print_report
+    from nasbench_harness.report.render.terminal import print_report
 
     print_report(Console(), study.analysis)

@@ -103,7 +103,7 @@ def verify_study(
         return
     from rich.console import Console
 
-    from nasbench_harness.report.terminal import to_rich
+    from nasbench_harness.report.render.terminal import to_rich
     from nasbench_harness.verification.report import verification_table
 
     table = verification_table(done.outcome, done.task, options.timings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasbench_harness.landscape.analysis import Landscape
-from nasbench_harness.report.figures import FIGURE_STYLE, TEXT_WIDTH
+from nasbench_harness.report.render.pictures import FIGURE_STYLE, TEXT_WIDTH
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,8 @@ from nasbench_harness.files import replacing
 from nasbench_harness.landscape.analysis import Landscape
 from nasbench_harness.landscape.figures import choices_figure, overview_figure
 from nasbench_harness.landscape.tables import all_shrinkings, landscape_tables
-from nasbench_harness.report.figures import to_pdf, to_png
-from nasbench_harness.report.text import to_csv, to_json, to_markdown
+from nasbench_harness.report.render.pictures import to_pdf, to_png
+from nasbench_harness.report.render.text import to_csv, to_json, to_markdown
 
 TITLES = {
     "summary": "Summary",

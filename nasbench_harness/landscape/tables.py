@@ -11,14 +11,14 @@ from nasbench_harness.landscape.analysis import Landscape
 from nasbench_harness.landscape.choices import DRAWS, QUANTILES, Quality, Shrinking
 from nasbench_harness.landscape.effects import Effects
 from nasbench_harness.landscape.walks import NUM_STEPS, NUM_WALKS
-from nasbench_harness.report.table import NOTHING, Cell, Column, Row, Table
+from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.tables.restricted import MARK
 
 _MOST_OPTIMA = 10
 _MOST_SHRINKINGS = 12
 
 
-def landscape_tables(landscape: Landscape) -> list[Table]:
+def landscape_tables(landscape: Landscape) -> list[ReportTable]:
     """All tables of a landscape; parts that it does not have are left out."""
     tables = [_summary(landscape), _optima(landscape), _walks(landscape), _distances(landscape)]
     if landscape.agreements:
@@ -31,7 +31,7 @@ def landscape_tables(landscape: Landscape) -> list[Table]:
     return tables
 
 
-def _summary(landscape: Landscape) -> Table:
+def _summary(landscape: Landscape) -> ReportTable:
     task, whole, optima = landscape.task, landscape.whole, landscape.optima
     unit = _unit(landscape)
     rows = [
@@ -65,23 +65,23 @@ def _summary(landscape: Landscape) -> Table:
     )
     if landscape.notes:
         caption += f" Not here: {'; '.join(landscape.notes)}."
-    columns = (_text("property", "property"), Column("value", "value"))
-    return Table("summary", caption, columns, tuple(Row((Cell(name), cell)) for name, cell in rows))
+    columns = (_text("property", "property"), ReportColumn("value", "value"))
+    return ReportTable("summary", caption, columns, tuple(ReportRow((ReportCell(name), cell)) for name, cell in rows))
 
 
-def _optima(landscape: Landscape) -> Table:
+def _optima(landscape: Landscape) -> ReportTable:
     optima, values, space = landscape.optima, landscape.values, landscape.task.space
     rows = []
     for row, basin in list(zip(optima.architectures.tolist(), optima.basins.tolist(), strict=True))[:_MOST_OPTIMA]:
         regret = abs(landscape.whole.best - float(values[row]))
         cells = (
-            Cell(space.to_string(row)),
+            ReportCell(space.to_string(row)),
             _count(row),
             _number(float(values[row])),
             _number(regret),
             _number(_percent(landscape, basin), 1),
         )
-        rows.append(Row(cells))
+        rows.append(ReportRow(cells))
     count = len(optima.architectures)
     shown = f"the best {len(rows)} of them" if count > len(rows) else "all of them"
     caption = (
@@ -90,50 +90,50 @@ def _optima(landscape: Landscape) -> Table:
     )
     columns = (
         _text("architecture", "architecture"),
-        Column("index", "index"),
-        Column("value", f"value ({_unit(landscape)})"),
-        Column("regret", f"regret ({_difference(landscape)})"),
-        Column("basin", "basin (%)"),
+        ReportColumn("index", "index"),
+        ReportColumn("value", f"value ({_unit(landscape)})"),
+        ReportColumn("regret", f"regret ({_difference(landscape)})"),
+        ReportColumn("basin", "basin (%)"),
     )
-    return Table("optima", caption, columns, tuple(rows))
+    return ReportTable("optima", caption, columns, tuple(rows))
 
 
-def _walks(landscape: Landscape) -> Table:
+def _walks(landscape: Landscape) -> ReportTable:
     walks = landscape.walks.autocorrelation.tolist()
-    rows = (Row((_count(lag), _number(value, 3))) for lag, value in enumerate(walks, start=1))
+    rows = (ReportRow((_count(lag), _number(value, 3))) for lag, value in enumerate(walks, start=1))
     caption = (
         f"Autocorrelation of {NUM_WALKS:,} random walks of {NUM_STEPS} architectures. Each is a mutation of the one "
         "before."
     )
-    columns = (Column("steps", "steps apart"), Column("autocorrelation", "correlation"))
-    return Table("walks", caption, columns, tuple(rows))
+    columns = (ReportColumn("steps", "steps apart"), ReportColumn("autocorrelation", "correlation"))
+    return ReportTable("walks", caption, columns, tuple(rows))
 
 
-def _distances(landscape: Landscape) -> Table:
+def _distances(landscape: Landscape) -> ReportTable:
     rows = []
     for distance in np.unique(landscape.distances[landscape.exists]).tolist():
         known = np.sort(landscape.values[landscape.exists & (landscape.distances == distance)])
         best = known[-1] if _is_maximized(landscape) else known[0]
         numbers = (float(known.mean()), float(np.median(known)), float(best))
-        rows.append(Row((_count(distance), _count(len(known)), *map(_number, numbers))))
+        rows.append(ReportRow((_count(distance), _count(len(known)), *map(_number, numbers))))
     caption = "Values by the number of decisions in which an architecture differs from the nearest of the best ones."
     unit = _unit(landscape)
     columns = (
-        Column("distance", "decisions"),
-        Column("architectures", "architectures"),
-        Column("mean", f"mean ({unit})"),
-        Column("median", f"median ({unit})"),
-        Column("best", f"best ({unit})"),
+        ReportColumn("distance", "decisions"),
+        ReportColumn("architectures", "architectures"),
+        ReportColumn("mean", f"mean ({unit})"),
+        ReportColumn("median", f"median ({unit})"),
+        ReportColumn("best", f"best ({unit})"),
     )
-    return Table("distances", caption, columns, tuple(rows))
+    return ReportTable("distances", caption, columns, tuple(rows))
 
 
-def _agreements(landscape: Landscape) -> Table:
+def _agreements(landscape: Landscape) -> ReportTable:
     rows = [
-        Row(
+        ReportRow(
             (
-                Cell(entry.name),
-                Cell(entry.kind),
+                ReportCell(entry.name),
+                ReportCell(entry.kind),
                 _count(entry.num_architectures),
                 _number(entry.rank_correlation, 3),
                 _number(entry.rank_correlation_of_best, 3),
@@ -149,22 +149,22 @@ def _agreements(landscape: Landscape) -> Table:
     columns = (
         _text("other", "other value"),
         _text("kind", "kind"),
-        Column("architectures", "architectures", is_extra=True),
-        Column("rank_correlation", "all"),
-        Column("rank_correlation_of_best", "best tenth"),
-        Column("regret_of_best", f"regret ({_difference(landscape)})"),
+        ReportColumn("architectures", "architectures", is_extra=True),
+        ReportColumn("rank_correlation", "all"),
+        ReportColumn("rank_correlation_of_best", "best tenth"),
+        ReportColumn("regret_of_best", f"regret ({_difference(landscape)})"),
     )
-    return Table("agreement", caption, columns, tuple(rows))
+    return ReportTable("agreement", caption, columns, tuple(rows))
 
 
-def _effects(names: Sequence[str], effects: Effects) -> Table:
+def _effects(names: Sequence[str], effects: Effects) -> ReportTable:
     rows = []
     for position, name in enumerate(names):
         pairs = [
             NOTHING if other == position else _number(100 * float(effects.pairs[position, other]), 1)
             for other in range(len(names))
         ]
-        rows.append(Row((Cell(name), _number(100 * float(effects.main[position]), 1), *pairs)))
+        rows.append(ReportRow((ReportCell(name), _number(100 * float(effects.main[position]), 1), *pairs)))
     caption = (
         "Effect of decisions: share (%) of the variance over all architectures (functional ANOVA of the whole table, "
         f"exact) of each decision alone, and of each pair beyond its two decisions. Decisions alone: "
@@ -173,20 +173,20 @@ def _effects(names: Sequence[str], effects: Effects) -> Table:
     )
     columns = (
         _text("decision", "decision"),
-        Column("alone", "alone"),
-        *(Column(f"with_{position}", f"& {name}") for position, name in enumerate(names)),
+        ReportColumn("alone", "alone"),
+        *(ReportColumn(f"with_{position}", f"& {name}") for position, name in enumerate(names)),
     )
-    return Table("effects", caption, columns, tuple(rows))
+    return ReportTable("effects", caption, columns, tuple(rows))
 
 
-def _choices(landscape: Landscape) -> Table:
+def _choices(landscape: Landscape) -> ReportTable:
     rows = []
     for decision, choices, qualities in zip(landscape.decisions, landscape.choices, landscape.qualities, strict=True):
         rows += [
-            Row((Cell(decision), Cell(choice), *_quality(quality)))
+            ReportRow((ReportCell(decision), ReportCell(choice), *_quality(quality)))
             for choice, quality in zip(choices, qualities, strict=True)
         ]
-    rows.append(Row((Cell("all"), Cell("all"), *_quality(landscape.whole)), block="whole space"))
+    rows.append(ReportRow((ReportCell("all"), ReportCell("all"), *_quality(landscape.whole)), block="whole space"))
     caption = (
         "Quality of random draws by choice; best tenth: share of them that belongs to the best tenth of the space. The "
         "CSV and JSON files have the whole distribution, in steps of 5 %."
@@ -195,17 +195,17 @@ def _choices(landscape: Landscape) -> Table:
     columns = (
         _text("decision", "decision"),
         _text("choice", "choice"),
-        Column("architectures", "architectures", is_extra=True),
-        Column("mean", f"mean ({unit})"),
-        Column("median", f"median ({unit})"),
-        Column("best", f"best ({unit})"),
-        Column("best_tenth", "best tenth (%)"),
-        Column("best_of_draws", f"best of {DRAWS} ({unit})"),
+        ReportColumn("architectures", "architectures", is_extra=True),
+        ReportColumn("mean", f"mean ({unit})"),
+        ReportColumn("median", f"median ({unit})"),
+        ReportColumn("best", f"best ({unit})"),
+        ReportColumn("best_tenth", "best tenth (%)"),
+        ReportColumn("best_of_draws", f"best of {DRAWS} ({unit})"),
     )
-    return Table("choices", caption, columns, tuple(rows))
+    return ReportTable("choices", caption, columns, tuple(rows))
 
 
-def _quality(quality: Quality | None) -> tuple[Cell, ...]:
+def _quality(quality: Quality | None) -> tuple[ReportCell, ...]:
     if quality is None:
         return (_count(0), *[NOTHING] * 5)
     quantiles = {f"q{percent}": float(value) for percent, value in zip(QUANTILES, quality.quantiles, strict=True)}
@@ -213,14 +213,14 @@ def _quality(quality: Quality | None) -> tuple[Cell, ...]:
     return (
         _count(quality.num_architectures),
         _number(quality.mean),
-        Cell(f"{median:.2f}", {"": median, **quantiles}),
+        ReportCell(f"{median:.2f}", {"": median, **quantiles}),
         _number(quality.best),
         _number(100 * quality.top_share, 1),
         _number(quality.best_of_draws),
     )
 
 
-def _shrinkings(landscape: Landscape) -> Table:
+def _shrinkings(landscape: Landscape) -> ReportTable:
     rows = [_shrinking(way) for way in _shown(landscape.shrinkings)]
     caption = (
         "Shrinking: the space without some choices, in every decision that has them; each row is a task, "
@@ -232,12 +232,12 @@ def _shrinkings(landscape: Landscape) -> Table:
     difference = _difference(landscape)
     columns = (
         _text("without", "without"),
-        Column("architectures", "architectures"),
-        Column("loss", f"loss ({difference})"),
-        Column("gain", f"gain, 1 draw ({difference})"),
-        Column("gain_of_draws", f"gain, {DRAWS} draws ({difference})"),
+        ReportColumn("architectures", "architectures"),
+        ReportColumn("loss", f"loss ({difference})"),
+        ReportColumn("gain", f"gain, 1 draw ({difference})"),
+        ReportColumn("gain_of_draws", f"gain, {DRAWS} draws ({difference})"),
     )
-    return Table("shrinking", caption, columns, tuple(rows))
+    return ReportTable("shrinking", caption, columns, tuple(rows))
 
 
 def _shown(ways: Sequence[Shrinking]) -> list[Shrinking]:
@@ -248,15 +248,15 @@ def _shown(ways: Sequence[Shrinking]) -> list[Shrinking]:
     return [way for way in ways if way.without in shown]
 
 
-def _shrinking(way: Shrinking) -> Row:
+def _shrinking(way: Shrinking) -> ReportRow:
     cells = (
-        Cell(",".join(way.without), is_bold=way.is_efficient),
+        ReportCell(",".join(way.without), is_bold=way.is_efficient),
         _count(way.quality.num_architectures),
         _number(way.loss),
         _number(way.gain_of_draw, sign="+"),
         _number(way.gain_of_draws, sign="+"),
     )
-    return Row(cells)
+    return ReportRow(cells)
 
 
 def all_shrinkings(landscape: Landscape) -> Iterable[dict[str, object]]:
@@ -294,16 +294,18 @@ def _difference(landscape: Landscape) -> str:
     return "pp" if unit == "%" else unit
 
 
-def _text(key: str, header: str) -> Column:
-    return Column(key, header, is_number=False)
+def _text(key: str, header: str) -> ReportColumn:
+    return ReportColumn(key, header, is_number=False)
 
 
-def _count(number: int) -> Cell:
-    return Cell(f"{number:,}", {"": int(number)})
+def _count(number: int) -> ReportCell:
+    return ReportCell(f"{number:,}", {"": int(number)})
 
 
-def _number(value: float, digits: int = 2, sign: str = "") -> Cell:
+def _number(value: float, digits: int = 2, sign: str = "") -> ReportCell:
     if math.isnan(value):
         return NOTHING
     text = f"{value:{sign}.{digits}f}"
-    return Cell(text.replace("-", "", 1) if float(text) == 0 and text.startswith("-") else text, {"": float(value)})
+    return ReportCell(
+        text.replace("-", "", 1) if float(text) == 0 and text.startswith("-") else text, {"": float(value)}
+    )

@@ -1,1 +1,1 @@
-"""Reports: the only place that joins stored runs with statistics."""
+"""Reports: the model of a table, its sections, and a renderer for each output format."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nasbench_harness.report.analysis import Analysis, TaskAnalysis
-from nasbench_harness.report.cells import distance_name, finals_name, measures_of
-from nasbench_harness.report.comparison import ALPHA, MIN_RUNS, Comparison
+from nasbench_harness.analysis.comparison import ALPHA, MIN_RUNS, Comparison
+from nasbench_harness.analysis.names import distance_name, finals_name
+from nasbench_harness.analysis.results import Analysis, TaskAnalysis
+from nasbench_harness.report.cells import measures_of
 from nasbench_harness.report.strategy_cells import AT_OPTIMUM, is_solved
 from nasbench_harness.statistics import proportion
 
@@ -30,11 +31,11 @@ def caption_text(
     parts = [
         f"{_cells(analysis, entries)} over N = {analysis.num_seeds:,} seeds after {analysis.protocol.describe()}.",
         "Scored is the noiseless mean over replicates of the incumbent, which is chosen by observed "
-        f"{entries[0].task.scores['val'].metric.name.replace('_', ' ')}.",
+        f"{entries[0].val.view.metric.name.replace('_', ' ')}.",
     ]
-    if any("test" in entry.task.scores for entry in entries):
+    if any(len(entry.scores) > 1 for entry in entries):
         parts.append("Test: of the same choice; validation alone chooses.")
-    unknown = [entry.task for entry in entries if not entry.task.scores["val"].has_optimum]
+    unknown = [entry.task for entry in entries if not entry.val.view.has_optimum]
     if unknown:
         titles = ", ".join(task.title for task in unknown)
         parts.append(f"Optimum unknown ({titles}): compared is the loss, 100 − accuracy, not regret.")
@@ -44,7 +45,7 @@ def caption_text(
     if analysis.replayed:
         names = ", ".join(_with_seeds(label, analysis.num_seeds, entries) for label in analysis.replayed)
         parts.append(f"Ran elsewhere, replayed under this protocol: {names}.")
-    if has_references and any(entry.sampling for entry in entries):
+    if has_references and any(entry.val.sampling for entry in entries):
         parts.append("Rows without strategies: mean ± standard deviation over the table, or in closed form.")
     parts += _comparison_lines(analysis, entries)
     if has_intervals and analysis.num_seeds >= MIN_RUNS:
@@ -97,10 +98,7 @@ def study_family(analysis: Analysis) -> str:
             for comparison in comparisons
             for pair in comparison.pairs
         )
-        for comparisons in (
-            [entry.comparison for entry in analysis.tasks],
-            [entry.test_comparison for entry in analysis.tasks if entry.test_comparison is not None],
-        )
+        for comparisons in (analysis.comparisons("val"), analysis.comparisons("test"))
     ]
     what = "pairs × tasks" if control is None else f"comparisons with {control} × tasks"
     by_test = f", and apart over the {sizes[1]:,} by test" if sizes[1] else ""
@@ -113,10 +111,11 @@ def worse_on_test(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> tuple[
         return ()
     lines = []
     for entry in entries:
-        if entry.test_comparison is None:
+        test = entry.score("test")
+        if test is None:
             continue
         for label in entry.comparison.best:
-            pairs = entry.test_comparison.better_than(label)
+            pairs = test.comparison.better_than(label)
             if pairs:
                 names = ", ".join(pair.second if pair.first == label else pair.first for pair in pairs)
                 p = _p_text(max(pair.p_study for pair in pairs), is_bound=len(pairs) > 1)
@@ -135,8 +134,7 @@ def _cells(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
 
 
 def _comparisons(entries: Sequence[TaskAnalysis]) -> list[Comparison]:
-    found = [comparison for entry in entries for comparison in (entry.comparison, entry.test_comparison)]
-    return [comparison for comparison in found if comparison is not None]
+    return [score.comparison for entry in entries for score in entry.scores]
 
 
 def _comparison_lines(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> list[str]:
@@ -193,7 +191,8 @@ def _constants(entries: Sequence[TaskAnalysis]) -> list[str]:
     """A bound for strategies without any spread, of which a test cannot know how certain it is."""
     lines = []
     for entry in entries:
-        by_test = {} if entry.test_comparison is None else entry.test_comparison.constant
+        test = entry.score("test")
+        by_test = {} if test is None else test.comparison.constant
         for label, num_runs in {**by_test, **entry.comparison.constant}.items():
             where = "" if label in entry.comparison.constant else " by test"
             bound = 100 * proportion(0, num_runs).high

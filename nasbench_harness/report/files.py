@@ -10,17 +10,21 @@ from dataclasses import asdict
 
 import numpy as np
 
+from nasbench_harness.analysis.comparison import MIN_RUNS
+from nasbench_harness.analysis.curves import MAX_BAND_STEPS, Curve
+from nasbench_harness.analysis.names import distance_name
+from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.arrays import Floats
-from nasbench_harness.report.analysis import Analysis
-from nasbench_harness.report.cells import distance_name
-from nasbench_harness.report.comparison import MIN_RUNS
-from nasbench_harness.report.curves import MAX_BAND_STEPS, Curve
-from nasbench_harness.report.figures import Axis, anytime_figure, tasks_with, to_pdf, to_png
-from nasbench_harness.report.latex import to_latex
-from nasbench_harness.report.pair_tables import across_table, pairs_table
-from nasbench_harness.report.table import Table
-from nasbench_harness.report.tables import main_tables, overview_tables, spending_table, task_table
-from nasbench_harness.report.text import to_csv, to_json, to_markdown
+from nasbench_harness.report.model import ReportTable
+from nasbench_harness.report.render.latex import to_latex
+from nasbench_harness.report.render.pictures import to_pdf, to_png
+from nasbench_harness.report.render.text import to_csv, to_json, to_markdown
+from nasbench_harness.report.sections.anytime import Axis, anytime_figure, tasks_with
+from nasbench_harness.report.sections.main import main_tables
+from nasbench_harness.report.sections.overview import overview_tables
+from nasbench_harness.report.sections.pairs import across_table, pairs_table
+from nasbench_harness.report.sections.spending import spending_table
+from nasbench_harness.report.sections.task import task_table
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.untrusted import below, spreadsheet_row
 
@@ -94,7 +98,7 @@ def _figure_notes(analysis: Analysis) -> str:
         )
     else:
         text += f". Lines are means at every step, without bands below {MIN_RUNS} seeds; nothing is interpolated."
-    if any(entry.random_search is not None for entry in analysis.tasks):
+    if any(entry.val.random_search is not None for entry in analysis.tasks):
         text += " The dotted line is the exact mean of random search."
     if untimed:
         text += (
@@ -103,7 +107,7 @@ def _figure_notes(analysis: Analysis) -> str:
     return text + "\n"
 
 
-def _heading(table: Table) -> str:
+def _heading(table: ReportTable) -> str:
     name, _, part = table.name.partition("_") if table.name.startswith(("main_", "overview_")) else (table.name, "", "")
     titles = {
         "overview": "Overview",
@@ -115,7 +119,7 @@ def _heading(table: Table) -> str:
     return titles.get(name, name) + (f", part {part}" if part else "")
 
 
-def _as_json(analysis: Analysis, command: str, tables: list[Table]) -> dict[str, object]:
+def _as_json(analysis: Analysis, command: str, tables: list[ReportTable]) -> dict[str, object]:
     return {
         "command": command,
         "protocol": asdict(analysis.protocol),
@@ -148,8 +152,8 @@ def _anytime_csv(analysis: Analysis, axis: Axis) -> str:
     writer.writerow(["task", "strategy", axis, f"{name}_mean", f"{name}_iqm", "low", "high"])
     for entry in tasks_with(analysis, axis):
         curves: dict[str, list[Floats]] = {}
-        if axis == "evaluations" and entry.random_search is not None:
-            curves["random search, exact"] = [entry.random_search.mean]
+        if axis == "evaluations" and entry.val.random_search is not None:
+            curves["random search, exact"] = [entry.val.random_search.mean]
         for result in entry.results:
             curve = result.after_evaluations if axis == "evaluations" else result.at_seconds
             if curve is not None:

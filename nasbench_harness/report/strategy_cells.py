@@ -6,16 +6,16 @@ import math
 
 import numpy as np
 
+from nasbench_harness.analysis.results import StrategyResult
 from nasbench_harness.arrays import Floats
-from nasbench_harness.report.analysis import StrategyResult
 from nasbench_harness.report.cells import Measure, interval_cell, mean_and_std, mean_std
-from nasbench_harness.report.table import NOTHING, Cell
+from nasbench_harness.report.model import NOTHING, ReportCell
 from nasbench_harness.statistics import Interval, iqm, proportion
 
 AT_OPTIMUM = "= opt"
 
 
-def strategy_cell(measure: Measure, result: StrategyResult, as_distance: bool = False) -> Cell:
+def strategy_cell(measure: Measure, result: StrategyResult, as_distance: bool = False) -> ReportCell:
     """The final choices of a strategy's runs in one cell.
 
     Args:
@@ -31,32 +31,32 @@ def strategy_cell(measure: Measure, result: StrategyResult, as_distance: bool = 
     else:
         cell = mean_std(*mean_and_std(_shown(measure, result, as_distance)), measure.decimals)
     if _is_solved(measure, result):
-        return Cell(AT_OPTIMUM, cell.numbers)
+        return ReportCell(AT_OPTIMUM, cell.numbers)
     is_bold = _is_bold(measure, result, as_distance)
-    return Cell(cell.text, cell.numbers, cell.latex, is_bold, result.label in comparison.marked)
+    return ReportCell(cell.text, cell.numbers, cell.latex, is_bold, result.label in comparison.marked)
 
 
-def iqm_cell(measure: Measure, result: StrategyResult, as_distance: bool) -> Cell:
+def iqm_cell(measure: Measure, result: StrategyResult, as_distance: bool) -> ReportCell:
     """Interquartile mean with its interval, or with a bound if every resample agrees; alone below 10 seeds."""
-    found = result.test_iqm if measure.is_test else result.iqm
+    found = measure.runs(result).iqm
     if found is None:
         point = _iqm(measure, result, as_distance)
         text = f"{point:z.{measure.decimals}f}".replace("-", "−")
-        return Cell(text, {"point": point}, text)
+        return ReportCell(text, {"point": point}, text)
     low, point, high = sorted(_placed(measure, float(end), as_distance) for end in (found.low, found.point, found.high))
     if not found.is_degenerate:
         return interval_cell((point, low, high), measure.decimals)
     # An interval without width claims certainty: bound the share of runs that end elsewhere.
-    losses = measure.losses(result)
+    losses = measure.runs(result).regret
     num_others = len(losses) - int(np.unique(losses, return_counts=True)[1].max())
     bound = proportion(num_others, len(losses)).high
     text = f"{point:z.{measure.decimals}f} (≤ {100 * bound:.1f} % other)"
-    return Cell(text, {"point": point, "other_high": bound})
+    return ReportCell(text, {"point": point, "other_high": bound})
 
 
-def regret_iqm_cell(measure: Measure, result: StrategyResult) -> Cell:
+def regret_iqm_cell(measure: Measure, result: StrategyResult) -> ReportCell:
     """``iqm_cell`` of the regret; nothing below 10 seeds."""
-    found: Interval | None = result.test_iqm if measure.is_test else result.iqm
+    found: Interval | None = measure.runs(result).iqm
     return NOTHING if found is None else iqm_cell(measure, result, as_distance=True)
 
 
@@ -66,7 +66,7 @@ def is_solved(measure: Measure) -> bool:
 
 
 def _is_solved(measure: Measure, result: StrategyResult) -> bool:
-    return measure.view.has_optimum and not measure.losses(result).any()
+    return measure.view.has_optimum and not measure.runs(result).regret.any()
 
 
 def _is_bold(measure: Measure, result: StrategyResult, as_distance: bool) -> bool:
@@ -87,23 +87,23 @@ def _deciding(measure: Measure, result: StrategyResult, as_distance: bool) -> st
     return f"{_shown(measure, result, as_distance).mean():z.{measure.decimals}f}"
 
 
-def _quartiles(measure: Measure, result: StrategyResult, as_distance: bool) -> Cell:
+def _quartiles(measure: Measure, result: StrategyResult, as_distance: bool) -> ReportCell:
     """Median [quartiles], and the mean A12 against the other strategies in parentheses."""
     low, median, high = np.quantile(_shown(measure, result, as_distance), [0.25, 0.5, 0.75]).tolist()
     cell = interval_cell((median, low, high), measure.decimals)
     numbers = {"median": median, "q25": low, "q75": high}
     mean_a12 = measure.comparison.mean_a12(result.label)
     if math.isnan(mean_a12):
-        return Cell(cell.text, numbers)
-    return Cell(f"{cell.text} ({mean_a12:.2f})", {**numbers, "a12": mean_a12})
+        return ReportCell(cell.text, numbers)
+    return ReportCell(f"{cell.text} ({mean_a12:.2f})", {**numbers, "a12": mean_a12})
 
 
 def _shown(measure: Measure, result: StrategyResult, as_distance: bool) -> Floats:
-    return measure.losses(result) if as_distance else measure.values(result)
+    return measure.runs(result).regret if as_distance else measure.runs(result).value
 
 
 def _iqm(measure: Measure, result: StrategyResult, as_distance: bool) -> float:
-    return _placed(measure, float(iqm(measure.losses(result))), as_distance)
+    return _placed(measure, float(iqm(measure.runs(result).regret)), as_distance)
 
 
 def _placed(measure: Measure, loss: float, as_distance: bool) -> float:

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from nasbench_harness.report.analysis import Analysis
-    from nasbench_harness.report.figures import Axis
-    from nasbench_harness.report.table import Table
+    from nasbench_harness.analysis.results import Analysis
+    from nasbench_harness.report.model import ReportTable
+    from nasbench_harness.report.sections.anytime import Axis
     from nasbench_harness.verification.running import Trainer
     from nasbench_harness.verification.verify import Preparation, VerifyOptions
 
@@ -80,44 +80,24 @@ class Study:
 
     def frame(self) -> pd.DataFrame:
         """One row per run: strategy, task, seed, final architecture, its noiseless value, regret (or loss)."""
-        import pandas as pd
+        from nasbench_harness.analysis.frames import runs_frame
 
-        from nasbench_harness.report.cells import regret_unit
+        stored = (
+            (strategy.label, task, runs)
+            for position, strategy in enumerate(self._entrants)
+            for task in self._tasks
+            if (runs := self._read(position, task)) is not None
+        )
+        return runs_frame(stored)
 
-        parts = []
-        for position, strategy in enumerate(self._entrants):
-            for task in self._tasks:
-                runs = self._read(position, task)
-                if runs is None:
-                    continue
-                picks = runs.final
-                task.oracle.prepare(picks)
-                val, test = task.scores["val"], task.scores.get("test")
-                columns = {
-                    "strategy": strategy.label,
-                    "task": task.name,
-                    "seed": runs.seeds,
-                    "evaluations": runs.num_evaluations,
-                    "simulated_s": runs.simulated_s,
-                    "repeats_by_index": runs.repeats[:, 0],
-                    "repeats_by_class": runs.repeats[:, 1],
-                    "architecture": picks,
-                    val.metric.name: val.values[picks],
-                    f"{val.distance}_{regret_unit(val.metric)}": val.regret(picks),
-                }
-                if test is not None:
-                    columns[test.metric.name] = test.values[picks]
-                    columns[f"test_{test.distance}_{regret_unit(test.metric)}"] = test.regret(picks)
-                parts.append(pd.DataFrame(columns))
-        return pd.concat(parts, ignore_index=True)
-
-    def table(self, task: str | None = None) -> Table:
+    def table(self, task: str | None = None) -> ReportTable:
         """The main table with all tasks, or one task's table in detail.
 
         Raises:
             UnknownNameError: The study has no such task.
         """
-        from nasbench_harness.report.tables import main_table, task_table
+        from nasbench_harness.report.sections.main import main_table
+        from nasbench_harness.report.sections.task import task_table
 
         if task is None:
             return main_table(self.analysis)
@@ -128,7 +108,7 @@ class Study:
 
     def figure(self, axis: Axis = "evaluations") -> Figure:
         """Regret at every moment, one panel per task; ``axis`` is ``evaluations`` or ``seconds`` (simulated)."""
-        from nasbench_harness.report.figures import anytime_figure
+        from nasbench_harness.report.sections.anytime import anytime_figure
 
         return anytime_figure(self.analysis, axis)
 
@@ -147,7 +127,7 @@ class Study:
     @cached_property
     def analysis(self) -> Analysis:
         """Every number of the report."""
-        from nasbench_harness.report.analysis import analyze
+        from nasbench_harness.analysis.study import analyze
 
         labels = self.labels
         record = self.record
@@ -172,7 +152,7 @@ class Study:
         trainer: Trainer | None = None,
     ) -> Preparation:
         """Plan the verification of what the study found (see ``verify``); nothing is trained yet."""
-        from nasbench_harness.report.runs import observed_losses
+        from nasbench_harness.analysis.runs import observed_losses
         from nasbench_harness.verification.verify import VerifyOptions, mean_observed, prepare
 
         labels = self.labels
@@ -527,7 +507,7 @@ class Study:
 
     def _read(self, position: int, task: TaskView) -> Any:
         """Runs of a strategy or trace on a task; None where a trace does not cover it."""
-        from nasbench_harness.report.runs import read_runs
+        from nasbench_harness.analysis.runs import read_runs
 
         entrant = self._entrants[position]
         if task not in self._tasks_of(entrant):

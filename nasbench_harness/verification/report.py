@@ -11,10 +11,10 @@ import numpy as np
 
 from nasbench_harness.evaluation.task import Task
 from nasbench_harness.report.cells import count, mean_std, plain
-from nasbench_harness.report.figures import FIGURE_STYLE, TEXT_WIDTH, to_pdf, to_png
-from nasbench_harness.report.latex import to_latex
-from nasbench_harness.report.table import NOTHING, Cell, Column, Row, Table
-from nasbench_harness.report.text import to_csv, to_json, to_markdown
+from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
+from nasbench_harness.report.render.latex import to_latex
+from nasbench_harness.report.render.pictures import FIGURE_STYLE, TEXT_WIDTH, to_pdf, to_png
+from nasbench_harness.report.render.text import to_csv, to_json, to_markdown
 from nasbench_harness.verification.design import ALPHA
 from nasbench_harness.verification.verdict import Outcome, Trained
 
@@ -23,31 +23,33 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def verification_table(outcome: Outcome, task: Task, timings: bool = False) -> Table:
+def verification_table(outcome: Outcome, task: Task, timings: bool = False) -> ReportTable:
     """One row per architecture: trained accuracy beside the table's; seconds only where asked for."""
     metric = task.scores["val"].metric
     columns = [
-        Column("block", "block", is_number=False),
-        Column("role", "role", is_number=False),
-        Column("architecture", "architecture", is_number=False),
-        Column("trained", "trained (%)"),
-        Column("worst", "min (%)", is_extra=True),
-        Column("best", "max (%)", is_extra=True),
-        Column("diverged", "diverged", is_extra=not any(item.num_diverged for item in outcome.trained)),
-        Column("table", f"table ({metric.unit})"),
-        Column("test", "test (%)", is_extra=all(math.isnan(item.test) for item in outcome.trained)),
-        Column("table_test", "table, test (%)", is_extra=all(math.isnan(item.table_test) for item in outcome.trained)),
-        Column("num_params", "parameters"),
-        Column("table_params_m", "table, parameters (M)"),
+        ReportColumn("block", "block", is_number=False),
+        ReportColumn("role", "role", is_number=False),
+        ReportColumn("architecture", "architecture", is_number=False),
+        ReportColumn("trained", "trained (%)"),
+        ReportColumn("worst", "min (%)", is_extra=True),
+        ReportColumn("best", "max (%)", is_extra=True),
+        ReportColumn("diverged", "diverged", is_extra=not any(item.num_diverged for item in outcome.trained)),
+        ReportColumn("table", f"table ({metric.unit})"),
+        ReportColumn("test", "test (%)", is_extra=all(math.isnan(item.test) for item in outcome.trained)),
+        ReportColumn(
+            "table_test", "table, test (%)", is_extra=all(math.isnan(item.table_test) for item in outcome.trained)
+        ),
+        ReportColumn("num_params", "parameters"),
+        ReportColumn("table_params_m", "table, parameters (M)"),
     ]
-    columns += [Column("seconds", "seconds")] if timings else []
+    columns += [ReportColumn("seconds", "seconds")] if timings else []
     rows = []
     for item in outcome.trained:
         std = float(item.accuracies.std(ddof=1)) if len(item.accuracies) > 1 else math.nan
         cells = [
-            Cell(f"{item.block + 1}"),
-            Cell("candidate" if item.is_candidate else "control"),
-            Cell(_name(task, item.architecture)),
+            ReportCell(f"{item.block + 1}"),
+            ReportCell("candidate" if item.is_candidate else "control"),
+            ReportCell(_name(task, item.architecture)),
             mean_std(item.score, std, 2),
             plain(float(item.accuracies.min()), 2),
             plain(float(item.accuracies.max()), 2),
@@ -59,8 +61,8 @@ def verification_table(outcome: Outcome, task: Task, timings: bool = False) -> T
             plain(item.table_params_m, 3),
         ]
         cells += [plain(item.seconds, 1)] if timings else []
-        rows.append(Row(tuple(cells), f"block {item.block + 1}", is_highlighted=item.is_candidate))
-    return Table("verification", caption(outcome, task), tuple(columns), tuple(rows))
+        rows.append(ReportRow(tuple(cells), f"block {item.block + 1}", is_highlighted=item.is_candidate))
+    return ReportTable("verification", caption(outcome, task), tuple(columns), tuple(rows))
 
 
 def caption(outcome: Outcome, task: Task) -> str:
@@ -190,7 +192,7 @@ def verification_files(outcome: Outcome, task: Task, command: str, timings: bool
     yield "verification.png", to_png(figure, command)
 
 
-def _as_json(outcome: Outcome, task: Task, command: str, table: Table) -> dict[str, Any]:
+def _as_json(outcome: Outcome, task: Task, command: str, table: ReportTable) -> dict[str, Any]:
     agreement = None if outcome.agreement is None else dict(vars(outcome.agreement))
     if agreement is not None:
         agreement["z"] = [None if math.isnan(z) else z for z in agreement["z"]]
@@ -231,7 +233,7 @@ def _as_json(outcome: Outcome, task: Task, command: str, table: Table) -> dict[s
     }
 
 
-def _known(value: float) -> Cell:
+def _known(value: float) -> ReportCell:
     return NOTHING if math.isnan(value) else plain(value, 2)
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from nasbench_harness import compare, run
+from nasbench_harness.analysis.comparison import ALPHA
 from nasbench_harness.api import DEFAULT_SEEDS
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.report.comparison import ALPHA
 from nasbench_harness.store.record import ReportOptions, read_study_file
 from nasbench_harness.studies.references import describe_strategy, strategy_entry_points
 from nasbench_harness.tables.registry import embedded_task_names

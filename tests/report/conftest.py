@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from nasbench_harness.analysis.runs import Runs
+from nasbench_harness.analysis.study import analyze
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import make_task
-from nasbench_harness.report.analysis import analyze
-from nasbench_harness.report.runs import Runs
 from nasbench_harness.spaces import ProductSpace
 from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
 

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from nasbench_harness.report.curves import Band, band_steps, curves
-from nasbench_harness.report.figures import _edge, anytime_figure, to_pdf, to_png
+from nasbench_harness.analysis.curves import Band, band_steps, curves
+from nasbench_harness.report.render.pictures import to_pdf, to_png
+from nasbench_harness.report.sections.anytime import _edge, anytime_figure
 from nasbench_harness.statistics import count_matrix, iqm
 
 COUNTS = count_matrix(30, 200, 0)

@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 from nasbench_harness import compare
-from nasbench_harness.report.figures import to_png
 from nasbench_harness.report.files import DEFAULT_FORMATS, FORMATS
-from nasbench_harness.report.latex import escape, to_latex
-from nasbench_harness.report.table import Cell, Column, Row, Table
-from nasbench_harness.report.tables import main_tables, task_table
-from nasbench_harness.report.text import to_csv, to_json, to_markdown
+from nasbench_harness.report.model import ReportCell, ReportColumn, ReportRow, ReportTable
+from nasbench_harness.report.render.latex import escape, to_latex
+from nasbench_harness.report.render.pictures import to_png
+from nasbench_harness.report.render.text import to_csv, to_json, to_markdown
+from nasbench_harness.report.sections.main import main_tables
+from nasbench_harness.report.sections.task import task_table
 
 
 def read_csv(path):
@@ -114,13 +115,25 @@ def test_more_than_four_tasks_are_split(study):
     assert "part 2 of 2" in tables[1].caption
 
 
-TABLE = Table(
+TABLE = ReportTable(
     "t",
     "50 % of a_b & c ± 1",
-    (Column("name", "name", is_number=False), Column("x", "x (%)", "Group"), Column("y", "y", is_extra=True)),
     (
-        Row((Cell("a|b_c"), Cell("1.2 ± 0.3", {"mean": 1.23, "std": 0.31}, "1.2(3)", is_bold=True), Cell("–"))),
-        Row((Cell("d"), Cell("0.9", {"mean": 0.9}, "0.9", is_marked=True), Cell("7", {"": 7.0}, "7"))),
+        ReportColumn("name", "name", is_number=False),
+        ReportColumn("x", "x (%)", "Group"),
+        ReportColumn("y", "y", is_extra=True),
+    ),
+    (
+        ReportRow(
+            (
+                ReportCell("a|b_c"),
+                ReportCell("1.2 ± 0.3", {"mean": 1.23, "std": 0.31}, "1.2(3)", is_bold=True),
+                ReportCell("–"),
+            )
+        ),
+        ReportRow(
+            (ReportCell("d"), ReportCell("0.9", {"mean": 0.9}, "0.9", is_marked=True), ReportCell("7", {"": 7.0}, "7"))
+        ),
     ),
 )
 

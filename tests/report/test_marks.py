@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from nasbench_harness.analysis.comparison import compare_column
+from nasbench_harness.analysis.runs import Runs
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.report.cells import mean_std
-from nasbench_harness.report.comparison import compare_column
 from nasbench_harness.report.files import write_report
-from nasbench_harness.report.latex import to_latex
-from nasbench_harness.report.pair_tables import across_table, pairs_table
-from nasbench_harness.report.runs import Runs
-from nasbench_harness.report.tables import main_table, main_tables, overview_tables, task_table
-from nasbench_harness.report.text import to_csv, to_json, to_markdown
+from nasbench_harness.report.render.latex import to_latex
+from nasbench_harness.report.render.text import to_csv, to_json, to_markdown
+from nasbench_harness.report.sections.main import main_table, main_tables
+from nasbench_harness.report.sections.overview import overview_tables
+from nasbench_harness.report.sections.pairs import across_table, pairs_table
+from nasbench_harness.report.sections.task import task_table
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.record import Quoted, ReportOptions, StudyRecord, read_study_file
 
@@ -69,7 +71,7 @@ def test_the_line_about_test_uses_the_family_of_the_study(made_task, analysis_of
     # By test "near" is better than "high" with a p that survives Holm over one pair, but not over the twelve tasks'.
     high, near = np.repeat([30, 31], 10), np.repeat([29, 30, 31], [6, 8, 6])
     (alone,) = analysis_of((made_task(VAL, TEST), {"high": high, "near": near})).tasks
-    (pair,) = alone.test_comparison.pairs
+    (pair,) = alone.score("test").comparison.pairs
     assert 0.05 / 12 < pair.p_column <= 0.05
     many = [(made_task(VAL, TEST, name=f"t{index}"), {"high": high, "near": near}) for index in range(12)]
     for tasks, num_lines in ((many[:1], 1), (many, 0)):
@@ -205,9 +207,9 @@ def test_interval_cells_are_bold_by_what_they_show(task, analysis_of):
     assert not any(cell.is_marked for row in table.rows for cell in row.cells)
     result = analysis.tasks[0].result("mean")
     assert val["mean"].numbers == {
-        "point": pytest.approx(69.5 - float(result.iqm.point)),
-        "low": pytest.approx(69.5 - float(result.iqm.high)),
-        "high": pytest.approx(69.5 - float(result.iqm.low)),
+        "point": pytest.approx(69.5 - float(result.val.iqm.point)),
+        "low": pytest.approx(69.5 - float(result.val.iqm.high)),
+        "high": pytest.approx(69.5 - float(result.val.iqm.low)),
     }
     assert cells(table, "tiny-one_test_accuracy")["mean"].is_bold
     for fact in ("Interquartile mean [95 % interval] over N = 30", "no marks, as interquartile means are not tested"):
@@ -448,7 +450,9 @@ def test_resamples_are_independent_between_strategies_and_tasks(made_task, analy
     """Equal runs of two strategies have different intervals: they share no count matrix."""
     same = picks(3, 0, 40, 300)
     analysis = analysis_of((made_task(VAL, name="s"), {"a": same, "b": same}), (made_task(VAL, name="t"), {"a": same}))
-    ends = [(float(result.iqm.low), float(result.iqm.high)) for entry in analysis.tasks for result in entry.results]
+    ends = [
+        (float(result.val.iqm.low), float(result.val.iqm.high)) for entry in analysis.tasks for result in entry.results
+    ]
     assert len(set(ends)) == len(ends) == 3
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from nasbench_harness.analysis.proxies import analyze_proxies
 from nasbench_harness.cli import main
-from nasbench_harness.report.proxies import analyze_proxies, proxy_tables
+from nasbench_harness.report.sections.proxies import proxy_tables
 from nasbench_harness.tables.proxies import ScoreFile, read_scores
 
 SCORES = {"meco": 0.3, "swap": 1.0, "nwot": 3.0}

@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nasbench_harness.analysis.runs import read_runs
 from nasbench_harness.errors import StoreError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.report.runs import read_runs
 from nasbench_harness.store.blocks import write_block
 from nasbench_harness.store.folder import Block
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from nasbench_harness import run
-from nasbench_harness.report.comparison import compare_column
+from nasbench_harness.analysis.comparison import compare_column
 from nasbench_harness.statistics import count_matrix, iqm, iqm_interval
 
 pytestmark = pytest.mark.slow

@@ -7,10 +7,13 @@ from scipy.stats import ttest_ind
 
 from nasbench_harness import compare
 from nasbench_harness.errors import StoreError
-from nasbench_harness.report.latex import to_latex
-from nasbench_harness.report.tables import main_tables, overview_tables, spending_table, task_table
-from nasbench_harness.report.terminal import print_report
-from nasbench_harness.report.text import to_csv, to_markdown
+from nasbench_harness.report.render.latex import to_latex
+from nasbench_harness.report.render.terminal import print_report
+from nasbench_harness.report.render.text import to_csv, to_markdown
+from nasbench_harness.report.sections.main import main_tables
+from nasbench_harness.report.sections.overview import overview_tables
+from nasbench_harness.report.sections.spending import spending_table
+from nasbench_harness.report.sections.task import task_table
 from nasbench_harness.spaces import ListSpace
 from nasbench_harness.store.record import Quoted, ReportOptions
 
@@ -103,7 +106,7 @@ def test_order_and_highlight(task, analysis_of):
     analysis = analysis_of((task, {"a": [1] * 12, "b": [2] * 12, "c": [3] * 12}), options=options)
     assert analysis.labels == ("c", "a", "b")
     assert [result.label for result in analysis.tasks[0].results] == ["c", "a", "b"]
-    assert analysis.tasks[0].result("b").regret.tolist() == [0.0] * 12  # the picks stay with their labels
+    assert analysis.tasks[0].result("b").val.regret.tolist() == [0.0] * 12  # the picks stay with their labels
     assert "| *a* |" in to_markdown(main_tables(analysis)[0])
     assert r"\textit{a} &" in to_latex(main_tables(analysis)[0])
 

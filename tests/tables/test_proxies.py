@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from nasbench_harness import load_task
+from nasbench_harness.analysis.proxies import mean_of_ranks
 from nasbench_harness.errors import UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.report.proxies.analysis import mean_of_ranks
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.statistics import rank_correlation, top_means
 from nasbench_harness.tables import proxies

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nasbench_harness.analysis.proxies import SIZES, ProxyAnalysis
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.files import replacing
-from nasbench_harness.report.figures import FIGURE_STYLE, TEXT_WIDTH, to_pdf, to_png
-from nasbench_harness.report.proxies.analysis import SIZES, ProxyAnalysis
-from nasbench_harness.report.proxies.tables import proxy_tables
-from nasbench_harness.report.text import to_csv, to_json, to_markdown
+from nasbench_harness.report.render.pictures import FIGURE_STYLE, TEXT_WIDTH, to_pdf, to_png
+from nasbench_harness.report.render.text import to_csv, to_json, to_markdown
+from nasbench_harness.report.sections.proxies import proxy_tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,13 +6,13 @@ import csv
 import io
 from typing import Any
 
-from nasbench_harness.report.table import Cell, Table
+from nasbench_harness.report.model import ReportCell, ReportTable
 from nasbench_harness.untrusted import spreadsheet_row
 
 MARK = "†"
 
 
-def to_markdown(table: Table) -> str:
+def to_markdown(table: ReportTable) -> str:
     """GitHub-flavored Markdown: caption, table, then its notes."""
     headers = [f"{column.group} {column.header}".strip() for column in table.columns]
     lines = [table.caption, "", _line(headers)]
@@ -23,7 +23,7 @@ def to_markdown(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_csv(table: Table) -> str:
+def to_csv(table: ReportTable) -> str:
     """Full digits: one column for each number of a cell; empty where there is none."""
     fields = _fields(table)
     buffer = io.StringIO()
@@ -35,7 +35,7 @@ def to_csv(table: Table) -> str:
     return buffer.getvalue()
 
 
-def to_json(table: Table) -> dict[str, Any]:
+def to_json(table: ReportTable) -> dict[str, Any]:
     """Caption and rows as dictionaries with full digits and marks."""
     fields = _fields(table)
     rows = []
@@ -55,7 +55,7 @@ def to_json(table: Table) -> dict[str, Any]:
     return found | ({"notes": list(table.notes)} if table.notes else {})
 
 
-def _fields(table: Table) -> list[tuple[str, int, str | None]]:
+def _fields(table: ReportTable) -> list[tuple[str, int, str | None]]:
     """(key, position of the column, suffix of the number; None for text) of every field, in order."""
     fields: list[tuple[str, int, str | None]] = []
     for position, column in enumerate(table.columns):
@@ -68,11 +68,11 @@ def _fields(table: Table) -> list[tuple[str, int, str | None]]:
     return fields
 
 
-def _number(cell: Cell, suffix: str | None) -> Any:
+def _number(cell: ReportCell, suffix: str | None) -> Any:
     return cell.text if suffix is None else cell.numbers.get(suffix, "")
 
 
-def _markdown_cell(cell: Cell, is_highlighted: bool) -> str:
+def _markdown_cell(cell: ReportCell, is_highlighted: bool) -> str:
     text = cell.text.replace("|", "\\|")
     if is_highlighted and not cell.numbers and cell.text != "–":
         text = f"*{text}*"

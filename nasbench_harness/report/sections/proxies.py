@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from nasbench_harness.report.proxies.analysis import SETS, SIZES, TOP_COUNTS, ProxyAnalysis, ScoreResult, TaskResult
-from nasbench_harness.report.table import NOTHING, Cell, Column, Row, Table
+from nasbench_harness.analysis.proxies import SETS, SIZES, TOP_COUNTS, ProxyAnalysis, ScoreResult, TaskResult
+from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.statistics import Correlation
 
 _NUM_PAIRS = 10
 
 
-def proxy_tables(analysis: ProxyAnalysis) -> list[Table]:
+def proxy_tables(analysis: ProxyAnalysis) -> list[ReportTable]:
     """Correlations, picks and pairs of every task, then settings and, if scores were repeated, stability."""
     tables = []
     for result in analysis.tasks:
@@ -22,60 +22,63 @@ def proxy_tables(analysis: ProxyAnalysis) -> list[Table]:
     return tables
 
 
-def _correlations(analysis: ProxyAnalysis, result: TaskResult) -> Table:
-    columns = [Column("score", "score", is_number=False), Column("missing", "missing")]
+def _correlations(analysis: ProxyAnalysis, result: TaskResult) -> ReportTable:
+    columns = [ReportColumn("score", "score", is_number=False), ReportColumn("missing", "missing")]
     for label in SETS:
         group = f"{label} ({result.counts[label]:,})"
-        columns += [Column(f"spearman_{_key(label)}", "ρ", group), Column(f"kendall_{_key(label)}", "τ", group)]
+        columns += [
+            ReportColumn(f"spearman_{_key(label)}", "ρ", group),
+            ReportColumn(f"kendall_{_key(label)}", "τ", group),
+        ]
     rows = []
     for entry in result.results:
-        cells = [Cell(_label(analysis, entry.name)), Cell(str(entry.num_missing), {"": entry.num_missing})]
+        cells = [ReportCell(_label(analysis, entry.name)), ReportCell(str(entry.num_missing), {"": entry.num_missing})]
         for label in SETS:
             cells += [_correlation(entry.spearman[label]), _correlation(entry.kendall[label])]
-        rows.append(Row(tuple(cells), _block(entry)))
+        rows.append(ReportRow(tuple(cells), _block(entry)))
     caption = (
         f"Rank correlation with the mean validation accuracy on {result.task.title} over {analysis.set_name}: "
         f"Spearman's ρ and Kendall's τ-b with 95 % bootstrap intervals over architectures ({analysis.num_resamples} "
         "resamples). Missing scores rank last. Size is the baseline. A sum of names is the mean of ranks. "
         f"{_sentence(str(analysis.file.provenance.get('note', '')))}"
     )
-    return Table(f"correlations_{result.task.name}", caption, tuple(columns), tuple(rows))
+    return ReportTable(f"correlations_{result.task.name}", caption, tuple(columns), tuple(rows))
 
 
-def _picks(analysis: ProxyAnalysis, result: TaskResult) -> Table:
-    columns = [Column("score", "score", is_number=False)]
+def _picks(analysis: ProxyAnalysis, result: TaskResult) -> ReportTable:
+    columns = [ReportColumn("score", "score", is_number=False)]
     columns += [
-        Column(f"top_{count}", f"best {count}" if count > 1 else "best", "accuracy (%)") for count in TOP_COUNTS
+        ReportColumn(f"top_{count}", f"best {count}" if count > 1 else "best", "accuracy (%)") for count in TOP_COUNTS
     ]
     rows = [
-        Row((Cell(_label(analysis, entry.name)), *(_number(value) for value in entry.top)), _block(entry))
+        ReportRow((ReportCell(_label(analysis, entry.name)), *(_number(value) for value in entry.top)), _block(entry))
         for entry in result.results
     ]
     mean = tuple(_number(result.random_top) for _ in TOP_COUNTS)
-    rows.append(Row((Cell("random architectures, mean"), *mean), "references"))
+    rows.append(ReportRow((ReportCell("random architectures, mean"), *mean), "references"))
     best = tuple(_number(value) for value in result.random_best)
-    rows.append(Row((Cell("random search, best of as many evaluations"), *best), "references"))
+    rows.append(ReportRow((ReportCell("random search, best of as many evaluations"), *best), "references"))
     caption = (
         f"Mean validation accuracy on {result.task.title} of the architectures with the best scores among "
         f"{analysis.set_name}; equal scores share places. A high rank correlation is no good pick: compare with size "
         "and with random search, which evaluates its architectures and keeps the best."
     )
-    return Table(f"picks_{result.task.name}", caption, tuple(columns), tuple(rows))
+    return ReportTable(f"picks_{result.task.name}", caption, tuple(columns), tuple(rows))
 
 
-def _pairs(analysis: ProxyAnalysis, result: TaskResult) -> Table:
+def _pairs(analysis: ProxyAnalysis, result: TaskResult) -> ReportTable:
     shown = result.pairs[:_NUM_PAIRS]
-    rows = tuple(Row((Cell(name), _number(value, 3))) for name, value in shown)
+    rows = tuple(ReportRow((ReportCell(name), _number(value, 3))) for name, value in shown)
     caption = (
         f"Pairs of scores with the highest Spearman correlation of their mean rank on {result.task.title}, the best "
         f"{len(shown)} of {len(result.pairs)}, over {analysis.set_name}. They were chosen with the same "
         "accuracies."
     )
-    columns = (Column("pair", "pair", is_number=False), Column("spearman", "ρ"))
-    return Table(f"pairs_{result.task.name}", caption, columns, rows)
+    columns = (ReportColumn("pair", "pair", is_number=False), ReportColumn("spearman", "ρ"))
+    return ReportTable(f"pairs_{result.task.name}", caption, columns, rows)
 
 
-def _settings(analysis: ProxyAnalysis) -> Table:
+def _settings(analysis: ProxyAnalysis) -> ReportTable:
     texts = ("score", "method", "macro", "data", "initialization")
     rows = []
     for name, entry in analysis.file.provenance["columns"].items():
@@ -84,30 +87,35 @@ def _settings(analysis: ProxyAnalysis) -> Table:
         if entry["batch_size"]:
             size += f", batch {entry['batch_size']}"
         shown = (name, entry["method"], size, entry["data"], entry["initialization"])
-        rows.append(Row(tuple(Cell(text) for text in shown)))
+        rows.append(ReportRow(tuple(ReportCell(text) for text in shown)))
     caption = f"How the scores were computed: {analysis.file.provenance.get('command', '')}"
-    return Table("settings", caption, tuple(Column(text, text, is_number=False) for text in texts), tuple(rows))
+    return ReportTable(
+        "settings", caption, tuple(ReportColumn(text, text, is_number=False) for text in texts), tuple(rows)
+    )
 
 
-def _stability(analysis: ProxyAnalysis) -> Table:
+def _stability(analysis: ProxyAnalysis) -> ReportTable:
     columns = [
-        Column("score", "score", is_number=False),
-        Column("initializations", "initializations", "ρ between"),
-        Column("batches", "batches", "ρ between"),
-        *(Column(f"spread_{task.task.name}", task.task.title, "sd of ρ to accuracy on") for task in analysis.tasks),
+        ReportColumn("score", "score", is_number=False),
+        ReportColumn("initializations", "initializations", "ρ between"),
+        ReportColumn("batches", "batches", "ρ between"),
+        *(
+            ReportColumn(f"spread_{task.task.name}", task.task.title, "sd of ρ to accuracy on")
+            for task in analysis.tasks
+        ),
     ]
     rows = []
     for entry in analysis.stability:
-        cells = [Cell(_label(analysis, entry.name)), _number(entry.initializations, 3), _number(entry.batches, 3)]
+        cells = [ReportCell(_label(analysis, entry.name)), _number(entry.initializations, 3), _number(entry.batches, 3)]
         cells += [_number(entry.spread[task.task.name], 3) for task in analysis.tasks]
-        rows.append(Row(tuple(cells)))
+        rows.append(ReportRow(tuple(cells)))
     file = analysis.file
     caption = (
         f"Stability over {len(file.initializations)} initializations and {len(file.batches)} batches on "
         f"{analysis.set_name}: mean Spearman correlation of a score with itself, and the standard deviation of its "
         "correlation with accuracy."
     )
-    return Table("stability", caption, tuple(columns), tuple(rows))
+    return ReportTable("stability", caption, tuple(columns), tuple(rows))
 
 
 def _block(entry: ScoreResult) -> str:
@@ -133,7 +141,7 @@ def _key(label: str) -> str:
     return label.replace(" %", "").replace(" ", "_")
 
 
-def _correlation(found: Correlation | None) -> Cell:
+def _correlation(found: Correlation | None) -> ReportCell:
     if found is None or np.isnan(found.estimate):
         return NOTHING
     text = f"{found.estimate:.3f}"
@@ -141,8 +149,8 @@ def _correlation(found: Correlation | None) -> Cell:
     if not np.isnan(found.low):
         text += f" [{found.low:.3f}, {found.high:.3f}]"
         numbers |= {"low": found.low, "high": found.high}
-    return Cell(text, numbers)
+    return ReportCell(text, numbers)
 
 
-def _number(value: float, digits: int = 2) -> Cell:
-    return NOTHING if np.isnan(value) else Cell(f"{value:.{digits}f}", {"": float(value)})
+def _number(value: float, digits: int = 2) -> ReportCell:
+    return NOTHING if np.isnan(value) else ReportCell(f"{value:.{digits}f}", {"": float(value)})

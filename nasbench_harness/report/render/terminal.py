@@ -13,12 +13,14 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from nasbench_harness.report.analysis import Analysis
+from nasbench_harness.analysis.names import distance_name
+from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.report.captions import caption_text
-from nasbench_harness.report.cells import distance_name
-from nasbench_harness.report.table import Cell, Table
-from nasbench_harness.report.tables import overview_tables, spending_table, task_table
-from nasbench_harness.report.text import MARK
+from nasbench_harness.report.model import ReportCell, ReportTable
+from nasbench_harness.report.render.text import MARK
+from nasbench_harness.report.sections.overview import overview_tables
+from nasbench_harness.report.sections.spending import spending_table
+from nasbench_harness.report.sections.task import task_table
 
 _MAX_TASKS_IN_DETAIL = 4
 _SPREAD = re.compile(r" (?=[±\[(])")  # what follows an estimate
@@ -35,7 +37,7 @@ def print_report(console: Console, analysis: Analysis) -> None:
             table = task_table(analysis, entry)
             notes = table.notes
             if not _fits(console, table):
-                table = _without(table, f"{entry.task.scores['val'].distance}_iqm")
+                table = _without(table, f"{entry.val.view.distance}_iqm")
             title = f"{entry.task.title} · {entry.task.name}"
             if not _fits(console, table):
                 table, title = _estimates_only(table), f"{title} ({_SHORTENED})"
@@ -58,7 +60,7 @@ def print_report(console: Console, analysis: Analysis) -> None:
     console.print(Text(caption_text(analysis) if is_detailed else overviews[0].caption, style="dim"))
 
 
-def _fits(console: Console, table: Table) -> bool:
+def _fits(console: Console, table: ReportTable) -> bool:
     """Whether no number of the table would be cut off."""
     # Names may be folded, numbers may not.
     rows = [
@@ -70,19 +72,19 @@ def _fits(console: Console, table: Table) -> bool:
     return Measurement.get(console, unbounded, folded).maximum <= console.width
 
 
-def _without(table: Table, key: str) -> Table:
+def _without(table: ReportTable, key: str) -> ReportTable:
     """The table with a column left out on the terminal."""
     columns = (replace(column, is_extra=column.is_extra or column.key == key) for column in table.columns)
     return replace(table, columns=tuple(columns))
 
 
-def _of_task(table: Table, task: str) -> Table:
+def _of_task(table: ReportTable, task: str) -> ReportTable:
     """The rows of one task, without the column that names it."""
     rows = tuple(replace(row, cells=row.cells[1:]) for row in table.rows if row.cells[0].text == task)
     return replace(table, columns=table.columns[1:], rows=rows)
 
 
-def _estimates_only(table: Table) -> Table:
+def _estimates_only(table: ReportTable) -> ReportTable:
     """The table without standard deviations, quartiles, intervals and bounds."""
     rows = [
         replace(row, cells=(row.cells[0], *(replace(cell, text=_SPREAD.split(cell.text)[0]) for cell in row.cells[1:])))
@@ -107,7 +109,7 @@ def _repeats(analysis: Analysis) -> str:
     return "Repeated proposals a run, by index / by isomorphism class, mean over tasks: " + ", ".join(parts) + "."
 
 
-def to_rich(table: Table, title: str) -> RichTable:
+def to_rich(table: ReportTable, title: str) -> RichTable:
     """A rich table; the best is bold green, what is not significantly worse is marked."""
     rich = RichTable(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     shown = [position for position, column in enumerate(table.columns) if not column.is_extra]
@@ -124,7 +126,7 @@ def to_rich(table: Table, title: str) -> RichTable:
     return rich
 
 
-def _text(cell: Cell, has_marks: bool) -> Text:
+def _text(cell: ReportCell, has_marks: bool) -> Text:
     # In a column with marks every cell gets a place for one, so that numbers stay aligned.
     mark = MARK if cell.is_marked and not cell.is_bold else " " if has_marks else ""
     return Text(cell.text + mark, style="bold green" if cell.is_bold else "")

@@ -1,26 +1,32 @@
-"""From stored runs to every number that a report prints."""
+"""From stored runs to the numbers of a study."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
 
+from nasbench_harness.analysis.comparison import MIN_RUNS, Comparison, compare_column, over_the_study
+from nasbench_harness.analysis.curves import Curve, curves
+from nasbench_harness.analysis.results import (
+    Analysis,
+    ScoreAnalysis,
+    ScoredRuns,
+    Spending,
+    StrategyResult,
+    TaskAnalysis,
+)
+from nasbench_harness.analysis.runs import Runs
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.errors import StoreError, UnknownNameError
 from nasbench_harness.evaluation.grid import exact_means
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.scores import ScoreView
 from nasbench_harness.evaluation.view import TaskView
-from nasbench_harness.report.comparison import MIN_RUNS, Comparison, compare_column, over_the_study
-from nasbench_harness.report.curves import Curve, curves
-from nasbench_harness.report.runs import Runs
 from nasbench_harness.statistics import (
     ExactCurve,
-    Interval,
-    Proportion,
     Resamples,
     exact_random_search,
     iqm_interval,
@@ -34,125 +40,6 @@ NUM_TIMES = 100  # points of a curve over simulated seconds
 _BOOTSTRAP = 0x626F6F74  # "boot": keeps the bootstrap's stream apart from every other use of the study seed
 
 Counts = Callable[[int], Ints | Resamples]
-
-
-@dataclass(frozen=True)
-class Spending:
-    """What a run spent, averaged over runs.
-
-    Attributes:
-        evaluations: Counted evaluations.
-        simulated_h: Simulated hours; NaN where the task has no cost.
-        repeats_by_index: Proposals that repeat an architecture of the run.
-        repeats_by_class: Proposals that repeat an isomorphism class of the run.
-        overrun: Evaluations that would have finished after the budget.
-        rejected: Forbidden proposals.
-        lookups: Values of free metrics that were read.
-    """
-
-    evaluations: float
-    simulated_h: float
-    repeats_by_index: float
-    repeats_by_class: float
-    overrun: float
-    rejected: float
-    lookups: float
-
-
-@dataclass(frozen=True)
-class StrategyResult:
-    """One strategy on one task; arrays have the shape (num_runs,).
-
-    Attributes:
-        label: The strategy.
-        seeds: Seed of each run; the order of runs is canonical and does not depend on it.
-        regret: Final regret in the metric's unit; the loss, such as 100 − accuracy, where the optimum is unknown.
-        value: Noiseless value of the final choice, natural units.
-        test_value: Test value of the same choice; None where the table has no test.
-        test_regret: Distance to the best test value, or the loss; None where the table has no test.
-        iqm: Interquartile mean of the final regret with its interval; None below 10 seeds.
-        test_iqm: The same of the regret by test; None also where the table has no test.
-        share_optimal: Share of runs that end at the optimum.
-        after_evaluations: Regret after 1 … num_steps evaluations.
-        at_seconds: Regret at the task's ``times_s``; None where it has no cost.
-        spending: What the runs spent.
-        chooses_itself: Whether the strategy named its own choice.
-    """
-
-    label: str
-    seeds: Ints
-    regret: Floats
-    value: Floats
-    test_value: Floats | None
-    test_regret: Floats | None
-    iqm: Interval | None
-    test_iqm: Interval | None
-    share_optimal: Proportion
-    after_evaluations: Curve
-    at_seconds: Curve | None
-    spending: Spending
-    chooses_itself: bool
-
-
-@dataclass(frozen=True)
-class TaskAnalysis:
-    """One task's results.
-
-    Attributes:
-        task: The task.
-        results: Of the strategies that ran on it, in the order of the study.
-        comparison: They compared by the search metric.
-        test_comparison: The same by the test metric of the same choices; None where the table has no test.
-        random_search: Random search with replacement in closed form: regret after every evaluation; None where the
-            table lacks rows or the optimum is unknown.
-        random_search_test: The same for test regret; None where the table has no test or lacks rows.
-        times_s: Simulated seconds of the curves over time, log-spaced; None where the task has no cost.
-        sampling: Mean and standard deviation over the table's architectures, natural units; None where the optimum is
-            unknown.
-        test_sampling: The same of the test metric; None also where the table has no test.
-    """
-
-    task: TaskView
-    results: tuple[StrategyResult, ...]
-    comparison: Comparison
-    test_comparison: Comparison | None
-    random_search: ExactCurve | None
-    random_search_test: ExactCurve | None
-    times_s: Floats | None
-    sampling: tuple[float, float] | None
-    test_sampling: tuple[float, float] | None
-
-    def result(self, label: str) -> StrategyResult | None:
-        """One strategy's result; None where it did not run on this task."""
-        return next((result for result in self.results if result.label == label), None)
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """A study's results.
-
-    Attributes:
-        labels: Strategies.
-        tasks: Per task.
-        mean_ranks: Rank of the estimand's score, averaged over tasks; 1 is best; shape (num_strategies,); NaN for a
-            strategy that did not run on every task.
-        num_seeds: Runs of each strategy on each task.
-        num_resamples: Of the bootstrap.
-        replayed: Strategies that ran elsewhere and were replayed.
-        options: How the report is laid out.
-        quoted: Rows from papers.
-    """
-
-    labels: tuple[str, ...]
-    tasks: tuple[TaskAnalysis, ...]
-    mean_ranks: Floats
-    protocol: Protocol
-    study_seed: int
-    num_seeds: int
-    num_resamples: int
-    replayed: tuple[str, ...] = ()
-    options: ReportOptions = field(default_factory=ReportOptions)
-    quoted: tuple[Quoted, ...] = ()
 
 
 def analyze(
@@ -226,13 +113,19 @@ def _mean_ranks(labels: Sequence[str], tasks: Sequence[TaskAnalysis]) -> Floats:
 
 
 def _with_study_families(tasks: Sequence[TaskAnalysis], control: str | None) -> list[TaskAnalysis]:
-    """The tasks with p-values that hold over the whole study: one family by the search metric, one by test."""
-    by_search = over_the_study([entry.comparison for entry in tasks], control)
-    tested = [entry.test_comparison for entry in tasks if entry.test_comparison is not None]
-    by_test = iter(over_the_study(tested, control))
+    """The tasks with p-values that hold over the whole study: one family for each score."""
+    names = dict.fromkeys(score.name for entry in tasks for score in entry.scores)
+    corrected = {
+        name: iter(
+            over_the_study(
+                [score.comparison for entry in tasks for score in entry.scores if score.name == name], control
+            )
+        )
+        for name in names
+    }
     return [
-        replace(entry, comparison=found, test_comparison=None if entry.test_comparison is None else next(by_test))
-        for entry, found in zip(tasks, by_search, strict=True)
+        replace(entry, scores=tuple(replace(score, comparison=next(corrected[score.name])) for score in entry.scores))
+        for entry in tasks
     ]
 
 
@@ -248,49 +141,38 @@ def _analyze_task(
     protocol: Protocol,
     options: ReportOptions,
 ) -> TaskAnalysis:
-    val, test = task.scores["val"], task.scores.get("test")
     for entry in runs.values():
         task.oracle.prepare(np.unique(entry.row_picks[entry.row_picks >= 0]))
-    final = {label: val.regret_codes(entry.final) for label, entry in runs.items()}
     num_steps = int(max(entry.num_evaluations.max() for entry in runs.values()))
     times_s = _times(task, protocol)
     results = []
     for label, entry in runs.items():
-        counts = counts_of(task.name, label)
-        regret = final[label] * val.step
-        tested = None if test is None else _test(task, test, entry.final)
-        drawn = counts(len(regret)) if len(regret) >= MIN_RUNS else None
+        drawn = counts_of(task.name, label)(len(entry.seeds)) if len(entry.seeds) >= MIN_RUNS else None
+        scores = {name: _scored(task, view, entry.final, drawn) for name, view in task.scores.items()}
         after_evaluations, at_seconds = _curves(task, entry, num_steps, times_s, drawn)
         results.append(
             StrategyResult(
                 label=label,
                 seeds=entry.seeds,
-                regret=regret,
-                value=val.values[entry.final],
-                test_value=None if tested is None else tested[0],
-                test_regret=None if tested is None else tested[1],
-                iqm=None if drawn is None else iqm_interval(regret, drawn),
-                test_iqm=None if drawn is None or tested is None else iqm_interval(tested[1], drawn),
-                share_optimal=proportion(int((final[label] == 0).sum()), len(regret)),
+                scores=scores,
+                share_optimal=proportion(int((scores["val"].codes == 0).sum()), len(entry.seeds)),
                 after_evaluations=after_evaluations,
                 at_seconds=at_seconds,
                 spending=_spending(entry),
                 chooses_itself=entry.chooses_itself,
             )
         )
-    return TaskAnalysis(
-        task=task,
-        results=tuple(results),
-        comparison=_compare(val, final, options),
-        test_comparison=None
-        if test is None
-        else _compare(test, {label: test.regret_codes(entry.final) for label, entry in runs.items()}, options),
-        random_search=_exact(task, protocol, num_steps, val),
-        random_search_test=None if test is None else _exact(task, protocol, num_steps, test),
-        times_s=times_s,
-        sampling=_mean_and_std(val),
-        test_sampling=None if test is None else _mean_and_std(test),
+    scores_of_task = (
+        ScoreAnalysis(
+            name=name,
+            view=view,
+            comparison=_compare(view, {result.label: result.scores[name].codes for result in results}, options),
+            random_search=_exact(task, protocol, num_steps, view),
+            sampling=_mean_and_std(view),
+        )
+        for name, view in task.scores.items()
     )
+    return TaskAnalysis(task, tuple(results), tuple(scores_of_task), times_s)
 
 
 def _times(task: TaskView, protocol: Protocol) -> Floats | None:
@@ -302,15 +184,17 @@ def _times(task: TaskView, protocol: Protocol) -> Floats | None:
     return np.geomspace(min(task.typical_cost_s, *ends), min(ends), NUM_TIMES)
 
 
-def _test(task: TaskView, test: ScoreView, picks: Ints) -> tuple[Floats, Floats]:
-    """Test value and regret by test of what was chosen without looking at either."""
-    lacking = int((~test.exists[picks]).sum())
-    if lacking:
+def _scored(task: TaskView, view: ScoreView, picks: Ints, counts: Ints | Resamples | None) -> ScoredRuns:
+    """What was chosen without looking at this score (unless it is the search metric), by this score."""
+    lacking = int((~view.exists[picks]).sum())
+    if lacking and view is not task.scores["val"]:
         raise StoreError(
-            f"task {task.name}: {lacking} of {len(picks)} final choices have no {test.metric.name} in the table, and "
+            f"task {task.name}: {lacking} of {len(picks)} final choices have no {view.metric.name} in the table, and "
             "nothing else may stand in for it: complete the table, or import it without that metric"
         )
-    return test.values[picks], test.regret(picks)
+    codes = view.regret_codes(picks)
+    regret = codes * view.step
+    return ScoredRuns(codes, regret, view.values[picks], None if counts is None else iqm_interval(regret, counts))
 
 
 def _curves(

@@ -7,32 +7,39 @@ from itertools import combinations
 
 import numpy as np
 
-from nasbench_harness.report.analysis import Analysis, TaskAnalysis
+from nasbench_harness.analysis.comparison import ALPHA, MIN_RUNS, PRACTICAL_A12, Comparison, Pair
+from nasbench_harness.analysis.names import distance_name
+from nasbench_harness.analysis.results import Analysis, ScoreAnalysis
 from nasbench_harness.report.captions import column_family, name_of_test, study_family
-from nasbench_harness.report.cells import count, decimals_of, distance_name, p_cell, plain
-from nasbench_harness.report.comparison import ALPHA, MIN_RUNS, PRACTICAL_A12, Comparison, Pair
-from nasbench_harness.report.table import NOTHING, Cell, Column, Row, Table
+from nasbench_harness.report.cells import count, decimals_of, p_cell, plain
+from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.statistics import adjust, signed_rank
 
 MIN_TASKS = 6  # with fewer, no two-sided signed-rank test can fall below .05
 _TIE = 1e-9  # differences of task means that are closer are ties
 
 
-def pairs_table(analysis: Analysis) -> Table:
+def pairs_table(analysis: Analysis) -> ReportTable:
     """Every pair of strategies on every task, by the search metric and by the test metric."""
     distance, has_test = distance_name(analysis.tasks), _has_test(analysis)
-    columns = [Column(name, name, is_number=False) for name in ("task", "first", "second")]
+    columns = [ReportColumn(name, name, is_number=False) for name in ("task", "first", "second")]
     columns += _pair_columns(analysis, distance, "", is_extra=False)
     if has_test:
         columns += _pair_columns(analysis, distance, "test ", is_extra=True)
     rows = []
     for entry in analysis.tasks:
-        others = [None] * len(entry.comparison.pairs) if entry.test_comparison is None else entry.test_comparison.pairs
+        test = entry.score("test")
+        others = [None] * len(entry.comparison.pairs) if test is None else test.comparison.pairs
         for pair, by_test in zip(entry.comparison.pairs, others, strict=True):
-            cells = [Cell(entry.task.name), Cell(pair.first), Cell(pair.second), *_pair_cells(analysis, entry, pair)]
+            cells = [
+                ReportCell(entry.task.name),
+                ReportCell(pair.first),
+                ReportCell(pair.second),
+                *_pair_cells(analysis, entry.val, pair),
+            ]
             if has_test:
-                cells += [NOTHING] * 6 if by_test is None else _pair_cells(analysis, entry, by_test, is_test=True)
-            rows.append(Row(tuple(cells)))
+                cells += [NOTHING] * 6 if test is None or by_test is None else _pair_cells(analysis, test, by_test)
+            rows.append(ReportRow(tuple(cells)))
     caption = (
         f"All pairs of strategies, as independent samples. Difference: mean {distance}, first − second. A12: chance "
         f"that the first has the smaller {distance}. "
@@ -44,28 +51,28 @@ def pairs_table(analysis: Analysis) -> Table:
         )
     else:
         caption += f"No p below {MIN_RUNS} seeds."
-    return Table("pairs", caption, tuple(columns), tuple(rows))
+    return ReportTable("pairs", caption, tuple(columns), tuple(rows))
 
 
-def across_table(analysis: Analysis) -> Table:
+def across_table(analysis: Analysis) -> ReportTable:
     """On how many tasks the first strategy of a pair is significantly better or worse."""
     has_test = _has_test(analysis)
-    columns = [Column(name, name, is_number=False) for name in ("first", "second")]
+    columns = [ReportColumn(name, name, is_number=False) for name in ("first", "second")]
     names = ("tasks", "better", "worse", "undecided")
-    columns += [Column(name, name) for name in names]
-    columns += [Column(f"test_{name}", f"test {name}") for name in names if has_test]
+    columns += [ReportColumn(name, name) for name in names]
+    columns += [ReportColumn(f"test_{name}", f"test {name}") for name in names if has_test]
     couples = [couple for couple in combinations(analysis.labels, 2) if analysis.options.control in (None, *couple)]
     p_tasks = _p_over_tasks(analysis, couples)
     if p_tasks is not None:
-        columns.append(Column("p_tasks", "p over tasks"))
+        columns.append(ReportColumn("p_tasks", "p over tasks"))
     rows = []
     for position, couple in enumerate(couples):
-        cells = [Cell(couple[0]), Cell(couple[1]), *_counts(analysis, couple, is_test=False)]
+        cells = [ReportCell(couple[0]), ReportCell(couple[1]), *_counts(analysis, couple, "val")]
         if has_test:
-            cells += _counts(analysis, couple, is_test=True)
+            cells += _counts(analysis, couple, "test")
         if p_tasks is not None:
             cells.append(p_cell(p_tasks[position], is_marked=p_tasks[position] <= ALPHA))
-        rows.append(Row(tuple(cells)))
+        rows.append(ReportRow(tuple(cells)))
     caption = (
         "Tasks on which the first strategy is significantly better or worse than the second: "
         f"{name_of_test(analysis)}, {study_family(analysis)}, alpha = {ALPHA}."
@@ -75,14 +82,14 @@ def across_table(analysis: Analysis) -> Table:
         caption += f" p over tasks: Wilcoxon signed-rank test on one difference for each task (unit: task){of_pairs}."
     elif len(analysis.tasks) < MIN_TASKS:
         caption += f" Fewer than {MIN_TASKS} tasks: no test over tasks."
-    return Table("across", caption, tuple(columns), tuple(rows))
+    return ReportTable("across", caption, tuple(columns), tuple(rows))
 
 
 def _has_test(analysis: Analysis) -> bool:
-    return any(entry.test_comparison is not None for entry in analysis.tasks)
+    return any(entry.score("test") for entry in analysis.tasks)
 
 
-def _pair_columns(analysis: Analysis, distance: str, prefix: str, is_extra: bool) -> list[Column]:
+def _pair_columns(analysis: Analysis, distance: str, prefix: str, is_extra: bool) -> list[ReportColumn]:
     headers = {
         "difference": f"mean {prefix}{distance}, first − second",
         "p": f"{prefix}p",
@@ -92,13 +99,12 @@ def _pair_columns(analysis: Analysis, distance: str, prefix: str, is_extra: bool
         "seeds": f"{prefix}seeds for {_effect(analysis)}",
     }
     key = prefix.replace(" ", "_")
-    return [Column(f"{key}{name}", header, is_extra=is_extra) for name, header in headers.items()]
+    return [ReportColumn(f"{key}{name}", header, is_extra=is_extra) for name, header in headers.items()]
 
 
-def _pair_cells(analysis: Analysis, entry: TaskAnalysis, pair: Pair, is_test: bool = False) -> list[Cell]:
-    view = entry.task.scores["test" if is_test and "test" in entry.task.scores else "val"]
+def _pair_cells(analysis: Analysis, score: ScoreAnalysis, pair: Pair) -> list[ReportCell]:
     return [
-        plain(pair.difference, decimals_of(view, analysis.options), plus=True),
+        plain(pair.difference, decimals_of(score.view, analysis.options), plus=True),
         p_cell(pair.p),
         p_cell(pair.p_column, is_marked=pair.p_column <= ALPHA),
         p_cell(pair.p_study, is_marked=pair.p_study <= ALPHA),
@@ -120,13 +126,11 @@ def _seeds_meaning(analysis: Analysis) -> str:
     )
 
 
-def _counts(analysis: Analysis, couple: tuple[str, str], is_test: bool) -> list[Cell]:
+def _counts(analysis: Analysis, couple: tuple[str, str], name: str) -> list[ReportCell]:
     """Tasks, and how many of them the first wins, loses and leaves undecided."""
     found = [
         (comparison, pair)
-        for entry in analysis.tasks
-        for comparison in [entry.test_comparison if is_test else entry.comparison]
-        if comparison is not None
+        for comparison in analysis.comparisons(name)
         for pair in comparison.pairs
         if {pair.first, pair.second} == set(couple) and pair.is_tested
     ]
@@ -139,7 +143,7 @@ def _counts(analysis: Analysis, couple: tuple[str, str], is_test: bool) -> list[
 
 def _p_over_tasks(analysis: Analysis, couples: Sequence[tuple[str, str]]) -> list[float] | None:
     """Signed-rank tests with the task as unit, after Holm; None if tasks or seeds are too few, or units are mixed."""
-    units = {entry.task.scores["val"].metric.unit for entry in analysis.tasks}
+    units = {entry.val.view.metric.unit for entry in analysis.tasks}
     everywhere = all(entry.result(label) for entry in analysis.tasks for label in analysis.labels)
     everywhere &= all(pair.is_tested for entry in analysis.tasks for pair in entry.comparison.pairs)
     if len(analysis.tasks) < MIN_TASKS or len(units) > 1 or not everywhere or not couples:

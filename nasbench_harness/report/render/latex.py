@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from itertools import groupby
 
-from nasbench_harness.report.table import Cell, Column, Table
+from nasbench_harness.report.model import ReportCell, ReportColumn, ReportTable
 
 _PREAMBLE = "% \\usepackage{booktabs,siunitx}  (siunitx version 3)\n"
 # In the float, so that pasting the table is enough; the settings end with it.
@@ -30,7 +30,7 @@ MAX_HEADER = 11  # letters of a name above numbers
 _DAGGER = r"$^\dagger$"
 
 
-def to_latex(table: Table) -> str:
+def to_latex(table: ReportTable) -> str:
     """A table environment with the caption above, one S column for every column of numbers, extra columns left out."""
     table = _without_extras(table)
     is_wide = sum(column.is_number for column in table.columns) > MAX_NUMBERS_IN_SMALL
@@ -74,7 +74,7 @@ def _header(text: str) -> str:
     return escape(text)
 
 
-def _without_extras(table: Table) -> Table:
+def _without_extras(table: ReportTable) -> ReportTable:
     shown = [position for position, column in enumerate(table.columns) if not column.is_extra]
     rows = [replace(row, cells=tuple(row.cells[position] for position in shown)) for row in table.rows]
     return replace(table, columns=tuple(table.columns[position] for position in shown), rows=tuple(rows))
@@ -85,7 +85,7 @@ def escape(text: str) -> str:
     return "".join(_ESCAPES.get(character, character) for character in text)
 
 
-def _column(table: Table, position: int) -> str:
+def _column(table: ReportTable, position: int) -> str:
     if not table.columns[position].is_number:
         return "l"
     cells = [row.cells[position] for row in table.rows if row.cells[position].latex is not None]
@@ -102,7 +102,7 @@ def _column(table: Table, position: int) -> str:
     return f"S[table-format={form}{post}]"
 
 
-def _cell(cell: Cell, column: Column) -> str:
+def _cell(cell: ReportCell, column: ReportColumn) -> str:
     mark = _DAGGER if cell.is_marked and not cell.is_bold else ""
     if not column.is_number:
         return escape(cell.text)
@@ -112,7 +112,7 @@ def _cell(cell: Cell, column: Column) -> str:
     return (r"\bfseries " if cell.is_bold else "") + cell.latex + mark
 
 
-def _groups(columns: tuple[Column, ...]) -> str:
+def _groups(columns: tuple[ReportColumn, ...]) -> str:
     parts, rules, start = [], [], 1
     for group, members in groupby(columns, key=lambda column: column.group):
         width = len(list(members))

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Cell:
+class ReportCell:
     """What stands in one place of a table.
 
     Attributes:
@@ -26,7 +26,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Column:
+class ReportColumn:
     """A column: ``key`` for machines, ``header`` with unit for people, ``group`` above several columns."""
 
     key: str
@@ -37,28 +37,28 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
+class ReportRow:
     """A row; ``block`` separates reference rows from strategies, quoted rows and optima."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[ReportCell, ...]
     block: str = "strategies"
     is_highlighted: bool = False
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """A table with its caption; ``notes`` are lines under it."""
 
     name: str
     caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    columns: tuple[ReportColumn, ...]
+    rows: tuple[ReportRow, ...]
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        from nasbench_harness.report.text import to_markdown
+        from nasbench_harness.report.render.text import to_markdown
 
         return to_markdown(self)
 
 
-NOTHING = Cell("–")
+NOTHING = ReportCell("–")

@@ -1,0 +1,1 @@
+"""From stored runs to numbers: curves, comparisons, numbers across tasks, spending. Reports print them."""

@@ -1,0 +1,43 @@
+"""One row per run as a pandas frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from nasbench_harness.analysis.names import regret_unit
+from nasbench_harness.analysis.runs import Runs
+from nasbench_harness.evaluation.view import TaskView
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def runs_frame(stored: Iterable[tuple[str, TaskView, Runs]]) -> pd.DataFrame:
+    """One row per run: strategy, task, seed, spending, final architecture, its noiseless values and regrets.
+
+    Args:
+        stored: Label, task and runs of each strategy on each task.
+    """
+    import pandas as pd
+
+    parts = []
+    for label, task, runs in stored:
+        picks = runs.final
+        task.oracle.prepare(picks)
+        columns = {
+            "strategy": label,
+            "task": task.name,
+            "seed": runs.seeds,
+            "evaluations": runs.num_evaluations,
+            "simulated_s": runs.simulated_s,
+            "repeats_by_index": runs.repeats[:, 0],
+            "repeats_by_class": runs.repeats[:, 1],
+            "architecture": picks,
+        }
+        for name, view in task.scores.items():
+            prefix = "" if name == "val" else f"{name}_"
+            columns[view.metric.name] = view.values[picks]
+            columns[f"{prefix}{view.distance}_{regret_unit(view.metric)}"] = view.regret(picks)
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)

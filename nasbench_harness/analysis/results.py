@@ -1,0 +1,177 @@
+"""Numbers of a study: what every table, figure and sentence of a report reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nasbench_harness.analysis.comparison import Comparison
+from nasbench_harness.analysis.curves import Curve
+from nasbench_harness.arrays import Floats, Ints
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.scores import ScoreView
+from nasbench_harness.evaluation.view import TaskView
+from nasbench_harness.statistics import ExactCurve, Interval, Proportion
+from nasbench_harness.store.record import Quoted, ReportOptions
+
+
+@dataclass(frozen=True)
+class Spending:
+    """Means over the runs of a strategy on a task.
+
+    Attributes:
+        evaluations: Counted evaluations.
+        simulated_h: Simulated hours; NaN if the task has no cost.
+        repeats_by_index: Proposals that repeat an architecture of the run.
+        repeats_by_class: Proposals that repeat an isomorphism class of the run.
+        overrun: Evaluations that would have finished after the budget.
+        rejected: Forbidden proposals.
+        lookups: Values of free metrics that were read.
+    """
+
+    evaluations: float
+    simulated_h: float
+    repeats_by_index: float
+    repeats_by_class: float
+    overrun: float
+    rejected: float
+    lookups: float
+
+
+@dataclass(frozen=True)
+class ScoredRuns:
+    """The final choices of a strategy's runs by one score; arrays have the shape (num_runs,).
+
+    Attributes:
+        codes: Distance to the best value as integers on the score's grid.
+        regret: Distance to the best value in the score's unit; the loss, such as 100 − accuracy, if the optimum is
+            unknown.
+        value: Noiseless value in natural units.
+        iqm: Interquartile mean of the regret with its interval; None below 10 seeds.
+    """
+
+    codes: Ints
+    regret: Floats
+    value: Floats
+    iqm: Interval | None
+
+
+@dataclass(frozen=True)
+class StrategyResult:
+    """One strategy on one task.
+
+    Attributes:
+        label: The strategy.
+        seeds: Seed of each run, shape (num_runs,); the order of runs is canonical and does not depend on it.
+        scores: Final choices by each score of the task; ``val`` is the search metric.
+        share_optimal: Share of runs that end at the optimum by the search metric.
+        after_evaluations: Regret after 1 … num_steps evaluations.
+        at_seconds: Regret at the task's ``times_s``; None if the task has no cost.
+        spending: Costs of the runs.
+        chooses_itself: Whether the strategy named its own choice.
+    """
+
+    label: str
+    seeds: Ints
+    scores: Mapping[str, ScoredRuns]
+    share_optimal: Proportion
+    after_evaluations: Curve
+    at_seconds: Curve | None
+    spending: Spending
+    chooses_itself: bool
+
+    @property
+    def val(self) -> ScoredRuns:
+        """Final choices by the search metric."""
+        return self.scores["val"]
+
+
+@dataclass(frozen=True)
+class ScoreAnalysis:
+    """One score of a task: a metric by which the final choices of all strategies are compared.
+
+    Attributes:
+        name: ``val`` for the search metric, ``test`` for the test metric.
+        view: Values of the metric, its grid and its optimum.
+        comparison: The strategies compared by this score.
+        random_search: Random search with replacement in closed form: regret after every evaluation. None if the table
+            lacks rows or the optimum is unknown.
+        sampling: Mean and standard deviation over the table's architectures, natural units; None if the optimum is
+            unknown.
+    """
+
+    name: str
+    view: ScoreView
+    comparison: Comparison
+    random_search: ExactCurve | None
+    sampling: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class TaskAnalysis:
+    """One task's results.
+
+    Attributes:
+        task: The task.
+        results: Strategies that ran on it, in the order of the study.
+        scores: Scores of the task; the first one is the search metric.
+        times_s: Simulated seconds of the curves over time, log-spaced; None if the task has no cost.
+    """
+
+    task: TaskView
+    results: tuple[StrategyResult, ...]
+    scores: tuple[ScoreAnalysis, ...]
+    times_s: Floats | None
+
+    @property
+    def val(self) -> ScoreAnalysis:
+        """The search metric."""
+        return self.scores[0]
+
+    @property
+    def comparison(self) -> Comparison:
+        """The strategies compared by the search metric."""
+        return self.val.comparison
+
+    def score(self, name: str) -> ScoreAnalysis | None:
+        """One score; None if the task does not have it."""
+        return next((score for score in self.scores if score.name == name), None)
+
+    def result(self, label: str) -> StrategyResult | None:
+        """One strategy's result; None if it did not run on this task."""
+        return next((result for result in self.results if result.label == label), None)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A study's results.
+
+    Attributes:
+        labels: Strategies.
+        tasks: Results of each task.
+        mean_ranks: Rank of the estimand's score, averaged over tasks; 1 is best; shape (num_strategies,); NaN for a
+            strategy that did not run on every task.
+        protocol: Rules of the study.
+        study_seed: Seed of the study.
+        num_seeds: Runs of each strategy on each task.
+        num_resamples: Resamples of the bootstrap.
+        replayed: Strategies that ran elsewhere and were replayed.
+        options: Layout of the report.
+        quoted: Rows from papers.
+    """
+
+    labels: tuple[str, ...]
+    tasks: tuple[TaskAnalysis, ...]
+    mean_ranks: Floats
+    protocol: Protocol
+    study_seed: int
+    num_seeds: int
+    num_resamples: int
+    replayed: tuple[str, ...] = ()
+    options: ReportOptions = field(default_factory=ReportOptions)
+    quoted: tuple[Quoted, ...] = ()
+
+    def comparisons(self, name: str) -> list[Comparison]:
+        """Comparisons by one score, of the tasks that have it."""
+        found = [entry.score(name) for entry in self.tasks]
+        return [score.comparison for score in found if score is not None]

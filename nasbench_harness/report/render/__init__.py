@@ -1,0 +1,1 @@
+"""Output formats: each one renders the same tables and figures."""

@@ -1,0 +1,69 @@
+"""Strategies × tasks: values of the final choices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nasbench_harness.analysis.names import distance_name
+from nasbench_harness.analysis.results import Analysis
+from nasbench_harness.report.captions import caption_text, worse_on_test
+from nasbench_harness.report.cells import Measure, measures_of
+from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
+from nasbench_harness.report.sections.ranks import has_intervals, numbered, part_text, rank_cell, seeds_cell
+from nasbench_harness.report.sections.references import optimum_cells, quoted_rows, reference_cells
+from nasbench_harness.report.strategy_cells import strategy_cell
+
+# Columns of values that fit on a page, by the width of their cells.
+MAX_VALUES_ABREAST = {"mean": 4, "interval": 3, "stochastic": 2}
+_RANKED = {"mean": "mean", "stochastic": "mean A12 of the", "interval": "interquartile mean of the"}
+
+
+def main_table(analysis: Analysis) -> ReportTable:
+    """``main_tables`` in one piece, with every task."""
+    measures = [measure for entry in analysis.tasks for measure in measures_of(entry, analysis.options)]
+    return _main_table(analysis, measures, 0, 1)
+
+
+def main_tables(analysis: Analysis) -> list[ReportTable]:
+    """Strategies × tasks: noiseless value of the final choice, beside it its test value where the table has test."""
+    parts: list[list[Measure]] = []
+    for entry in analysis.tasks:
+        measures = measures_of(entry, analysis.options)
+        if not parts or len(parts[-1]) + len(measures) > MAX_VALUES_ABREAST[analysis.options.estimand]:
+            parts.append([])
+        parts[-1] += measures
+    return [_main_table(analysis, part, position, len(parts)) for position, part in enumerate(parts)]
+
+
+def _main_table(analysis: Analysis, part: Sequence[Measure], position: int, num_parts: int) -> ReportTable:
+    is_full = (
+        len(part) >= MAX_VALUES_ABREAST[analysis.options.estimand]
+    )  # of values: no place for N, which stands in the caption
+    columns = [ReportColumn("strategy", "Strategy", is_number=False), ReportColumn("seeds", "N", is_extra=is_full)]
+    for measure in part:
+        metric = measure.view.metric
+        header = f"{metric.name.replace('_accuracy', '')} ({metric.unit})"
+        columns.append(ReportColumn(measure.key, header, measure.entry.task.title))
+    columns.append(ReportColumn("mean_rank", "mean rank"))
+    rows = [ReportRow((name, NOTHING, *cells, NOTHING), "reference") for name, cells in reference_cells(part, analysis)]
+    for label in analysis.labels:
+        results = [measure.entry.result(label) for measure in part]
+        cells = [
+            NOTHING if result is None else strategy_cell(measure, result)
+            for measure, result in zip(part, results, strict=True)
+        ]
+        seeds = seeds_cell([len(result.seeds) for result in results if result is not None])
+        is_highlighted = label in analysis.options.highlight
+        rows.append(
+            ReportRow((ReportCell(label), seeds, *cells, rank_cell(analysis, label)), is_highlighted=is_highlighted)
+        )
+    rows += [ReportRow((*cells, NOTHING), "quoted") for cells in quoted_rows(analysis, part)]
+    rows += [ReportRow((name, NOTHING, *cells, NOTHING), "optimum") for name, cells in optimum_cells(part)]
+    entries = list({measure.entry.task.name: measure.entry for measure in part}.values())
+    caption = f"Value of the final choice{part_text(position, num_parts)}. "
+    caption += caption_text(analysis, entries, has_intervals=has_intervals(analysis))
+    if len(analysis.tasks) > 1:
+        ranked = f"{_RANKED[analysis.options.estimand]} {distance_name(analysis.tasks)}"
+        caption += f" Mean rank: of the {ranked}, over {len(analysis.tasks)} tasks."
+    notes = worse_on_test(analysis, entries)
+    return ReportTable(numbered("main", position, num_parts), caption, tuple(columns), tuple(rows), notes)

@@ -1,0 +1,82 @@
+"""One task in detail."""
+
+from __future__ import annotations
+
+import math
+
+from nasbench_harness.analysis.comparison import MIN_RUNS
+from nasbench_harness.analysis.names import regret_unit
+from nasbench_harness.analysis.results import Analysis, TaskAnalysis
+from nasbench_harness.report.captions import caption_text, worse_on_test
+from nasbench_harness.report.cells import count, measures_of, plain
+from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
+from nasbench_harness.report.sections.references import (
+    optimum_cells,
+    quoted_rows,
+    reference_cells,
+    reference_regrets,
+)
+from nasbench_harness.report.strategy_cells import regret_iqm_cell, strategy_cell
+from nasbench_harness.statistics import Proportion
+
+
+def task_table(analysis: Analysis, entry: TaskAnalysis) -> ReportTable:
+    """One task in detail: value, test, regret with interval, share at the optimum, A12 against the field."""
+    measures = measures_of(entry, analysis.options)
+    pp = regret_unit(entry.val.view.metric)
+    columns = [ReportColumn("strategy", "strategy", is_number=False), ReportColumn("seeds", "N", is_extra=True)]
+    for measure in measures:
+        metric = measure.view.metric
+        columns.append(ReportColumn(metric.name, f"{metric.name.replace('_', ' ')} ({metric.unit})"))
+    name, has_optimum = entry.val.view.distance, entry.val.view.has_optimum
+    for measure in measures:
+        header = f"{measure.prefix}{name}"
+        unit = regret_unit(measure.view.metric)
+        columns.append(ReportColumn(header.replace(" ", "_"), f"{header} ({unit})", is_extra=True))
+    columns += [
+        ReportColumn(f"{name}_iqm", f"{name} IQM [95 %] ({pp})"),
+        *([ReportColumn("optimal", "at optimum")] if has_optimum else []),
+        ReportColumn("a12", "A12"),
+    ]
+    blank = (NOTHING,) * (len(columns) - 2 - len(measures))
+    rows = [
+        ReportRow(
+            (label, NOTHING, *cells, *reference_regrets(measures, label.text), NOTHING, NOTHING, NOTHING), "reference"
+        )
+        for label, cells in reference_cells(measures, analysis)
+    ]
+    for result in entry.results:
+        rows.append(
+            ReportRow(
+                (
+                    ReportCell(result.label),
+                    count(len(result.seeds)),
+                    *(strategy_cell(measure, result) for measure in measures),
+                    *(strategy_cell(measure, result, as_distance=True) for measure in measures),
+                    regret_iqm_cell(measures[0], result),
+                    *([_share_cell(result.share_optimal, len(result.seeds))] if has_optimum else []),
+                    _against_field(entry, result.label),
+                ),
+                is_highlighted=result.label in analysis.options.highlight,
+            )
+        )
+    rows += [ReportRow((*cells, *blank), "quoted") for cells in quoted_rows(analysis, measures)]
+    rows += [ReportRow((label, NOTHING, *cells, *blank), "optimum") for label, cells in optimum_cells(measures)]
+    caption = f"{entry.task.title} ({entry.task.name}). " + caption_text(analysis, [entry])
+    notes = worse_on_test(analysis, [entry])
+    if entry.task.space.note:
+        notes += (f"{entry.task.name}: {entry.task.space.note}.",)
+    return ReportTable(entry.task.name, caption, tuple(columns), tuple(rows), notes)
+
+
+def _share_cell(share: Proportion, num_runs: int) -> ReportCell:
+    numbers = {"share": share.value}
+    if num_runs >= MIN_RUNS:
+        numbers |= {"low": share.low, "high": share.high}
+    return ReportCell(f"{100 * share.value:.0f} %", numbers, f"{share.value:.2f}")
+
+
+def _against_field(entry: TaskAnalysis, label: str) -> ReportCell:
+    """Mean over the other strategies of the chance to have the smaller regret."""
+    mean_a12 = entry.comparison.mean_a12(label)
+    return NOTHING if math.isnan(mean_a12) else plain(mean_a12, 2)
