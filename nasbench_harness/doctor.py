@@ -1,4 +1,4 @@
-"""What is installed, which tables and devices are usable, and whether the main job can run here."""
+"""Checks of the installation: packages, tables, devices, and whether the main job can run here."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class Check:
 
     Attributes:
         group: ``packages``, ``extras``, ``tables``, ``cache`` or ``machine``.
-        name: What was looked at.
+        name: Subject of the check.
         state: ``note`` is neither right nor wrong.
-        detail: What was found.
-        advice: What to do; empty where there is nothing to do.
+        detail: Finding.
+        advice: Advice to the user; empty if nothing is to be done.
         is_needed: Whether the main job cannot run unless this is ``ok`` or a ``note``.
     """
 
@@ -284,7 +284,7 @@ def _devices() -> Check:
 
 
 def _import_errors(modules: Sequence[str]) -> Mapping[str, str]:
-    """Why modules cannot be imported, by module; empty text where they can."""
+    """Reasons why modules cannot be imported, by module; empty text if they can."""
     errors: dict[str, str] = {}
     rest = list(modules)
     while rest:
@@ -297,7 +297,7 @@ def _import_errors(modules: Sequence[str]) -> Mapping[str, str]:
 
 
 def _ask(code: str, *arguments: str) -> tuple[list[Any], str]:
-    """Run code in an interpreter like this one: what it answered, and why it ended."""
+    """Run code in an interpreter like this one; returns its answer and the reason of its end."""
     command = [sys.executable, "-P", "-c", code, *arguments]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S)
@@ -336,7 +336,7 @@ def _existing(folder: Path) -> Path:
 
 
 def _why_not_writable(folder: Path) -> str:
-    """Empty where a file can be made there (or the folder can be made)."""
+    """Empty if a file can be made there (or the folder can be made)."""
     try:
         with tempfile.TemporaryFile(dir=_existing(folder)):
             return ""

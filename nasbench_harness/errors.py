@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 
 class HarnessError(Exception):
-    """Base of every error whose message tells the user what was wrong, where, and what to do."""
+    """Base of every error whose message names the mistake, its place and the remedy."""
 
 
 class InvalidInputError(HarnessError, ValueError):

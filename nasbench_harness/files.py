@@ -59,7 +59,7 @@ def replacing(folder: Path, lock: Callable[[], AbstractContextManager[None]] = n
     hidden file ``.generated``.
 
     Args:
-        folder: Where the files go; it is made.
+        folder: Folder of the files; it is made.
         lock: Held while the files are replaced.
 
     Raises:
@@ -113,7 +113,7 @@ def try_lock(file: IO[bytes] | IO[str] | int, *, is_shared: bool = False) -> boo
 
 
 def remove_abandoned(folder: Path) -> list[Path]:
-    """Remove what dead writers left below a folder; returns what was removed.
+    """Remove temporary files of dead writers below a folder; returns their paths.
 
     A file is kept while its writer lives. That of another machine, or of a version which did not write the machine's
     name, is kept for a day after its last change.

@@ -28,7 +28,7 @@ class TraceChangedWarning(UserWarning):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Where baselines lie."""
+    """Folder of baselines."""
     parser.addini(_INI, "folder of the baselines that strategy_regression reads, from the rootdir", default="baselines")
 
 
@@ -44,19 +44,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def strategy_regression(request: pytest.FixtureRequest, tmp_path: Path) -> StrategyRegression:
-    """Fail a test where a strategy has become worse than its baseline, or too slow."""
+    """Fail a test if a strategy has become worse than its baseline, or too slow."""
     folder = request.config.rootpath / str(request.config.getini(_INI))
     here = Path.cwd()  # commands in messages are short where they can be
     return StrategyRegression(request, folder.relative_to(here) if folder.is_relative_to(here) else folder, tmp_path)
 
 
 class StrategyRegression:
-    """What the fixture ``strategy_regression`` gives to a test.
+    """Value of the fixture ``strategy_regression``.
 
     Args:
         request: The test's request.
         folder: Folder of the baselines.
-        tmp_path: Where plots are written.
+        tmp_path: Folder of plots.
     """
 
     def __init__(self, request: pytest.FixtureRequest, folder: Path, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ class StrategyRegression:
         protocol: ProtocolFields | None = None,
         **hyperparameters: Any,
     ) -> TaskCheck:
-        """Compare a strategy with its baseline; the test fails where it is inferior or inconclusive.
+        """Compare a strategy with its baseline; the test fails if it is inferior or inconclusive.
 
         Args:
             strategy: A class, a generator function, or a text ``[label=]reference[(key=value, …)]``; a hyperparameter
@@ -89,7 +89,7 @@ class StrategyRegression:
             looks: Numbers of seeds at which to decide; default 100, 300, 1,000, 3,000.
             trace: Whether an equal trace settles the matter without statistics.
             first_seed: First seed of the new runs; fresh ones for a look that an inconclusive check made you declare.
-            allow_inconclusive: Do not fail where the seeds decide nothing.
+            allow_inconclusive: Do not fail if the seeds decide nothing.
             protocol: Fields of the protocol that the baseline must have been saved under; default: whatever it was.
             **hyperparameters: Of the strategy.
 
@@ -133,7 +133,7 @@ class StrategyRegression:
     ) -> Speed:
         """Measure CPU time per evaluation as a multiple of a control loop's; the test fails above ``max_ratio``.
 
-        The control loop does what no search can do without: per step, twelve uniform draws and one look-up for each of
+        The control loop does the minimum of every search: per step, twelve uniform draws and one look-up for each of
         500 runs. Both are timed in turns in this process, so that the machine's speed cancels.
 
         Args:

@@ -31,7 +31,7 @@ def table_from_api(
 ) -> Table:
     """Make a table of an official API object; its data sets are tasks from then on.
 
-    An object of ``nats-bench`` in fast mode holds only what was queried so far: its folder is imported instead.
+    An object of ``nats-bench`` in fast mode holds only architectures that were queried: its folder is imported instead.
 
     Args:
         api: Object of ``nas_201_api.NASBench201API``, ``nats_bench.NATStopology`` or ``nats_bench.NATSsize``.
@@ -42,7 +42,7 @@ def table_from_api(
 
     Raises:
         InvalidInputError: It is no such object, or the name cannot be used.
-        TableError: It holds what no official archive holds; nothing was imported.
+        TableError: Its content differs from official archives; nothing was imported.
 
     Example:
         >>> table_from_api(nats_bench.create("NATS-tss-v1_0-3ffb9-simple", "tss", fast_mode=True))  # doctest: +SKIP

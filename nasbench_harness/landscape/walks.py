@@ -1,4 +1,4 @@
-"""Random walks: how fast values forget where the walk was."""
+"""Random walks: autocorrelation of values along a walk."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Regression tests of strategies: baselines of accepted runs, and what a changed strategy does to them."""
+"""Regression tests of strategies: baselines of accepted runs, and checks of changed strategies against them."""

@@ -45,7 +45,7 @@ def save_baseline(
     folder: Path,
     num_seeds: int = BASELINE_SEEDS,
 ) -> Path:
-    """Run a strategy and write its baseline; what its file held before is replaced.
+    """Run a strategy and write its baseline; an older baseline in its file is replaced.
 
     Args:
         spec: The strategy.
@@ -145,7 +145,7 @@ def _unit(metric: Metric) -> str:
 
 
 def this_platform() -> dict[str, str]:
-    """What a trace may depend on where a strategy does not promise more."""
+    """Versions and machine on which the trace of a strategy may depend if it is reproducible on one platform only."""
     return {
         "machine": platform.machine(),
         "numpy": version("numpy"),

@@ -1,6 +1,6 @@
 """The gate: first the exact trace, then statistics.
 
-Where the runs with seeds 0 … 99 propose and return what they did, nothing has changed. Only where they differ, the
+If the runs with seeds 0 … 99 propose and return the same as before, nothing has changed. Only if they differ, the
 statistical gate decides, in looks (see ``nasbench_harness.statistics.regression``).
 """
 
@@ -71,7 +71,7 @@ class TaskCheck:
         label: Name of the strategy and its baseline.
         task: Name of the task.
         verdict: inferior, superior, equivalent, non-inferior or inconclusive.
-        by: ``trace`` where the runs are the same, else ``statistics``.
+        by: ``trace`` if the runs are the same, else ``statistics``.
         difference: Mean regret new − old with one-sided bounds; positive is worse.
         margin: Difference that matters.
         unit: Unit of difference and margin.
@@ -79,7 +79,7 @@ class TaskCheck:
         num_more: If inconclusive, about how many more would decide; None: no number would.
         first_seed: First seed of the new runs.
         seconds: Real seconds spent.
-        notes: What else the reader should know.
+        notes: Further notes for the reader.
         accept: The command that makes the strategy as it is now the baseline.
         old: Accepted runs, how many at each grid code of regret.
         new: The new runs, the same.
@@ -150,7 +150,7 @@ def check_baselines(
     gate: Gate = Gate(),
     protocol: Protocol | None = None,
 ) -> list[TaskCheck]:
-    """Compare strategies with their baselines: first traces, then what differs, together, in looks.
+    """Compare strategies with their baselines: first traces, then all differing cases together, in looks.
 
     Holm runs over the strategies × tasks whose traces differ: the others cannot be false alarms.
 
@@ -208,7 +208,7 @@ class _Candidate:
         self._num_traced = 0
 
     def has_same_trace(self) -> bool:
-        """Whether the first runs propose and return what they did; not asked where platforms decide that."""
+        """Whether the first runs propose and return the same as before; not asked if platforms may differ."""
         differing = _platform_differences(self.subject)
         if differing:
             self.notes += (f"the trace may depend on the platform and is not compared: {differing}",)
@@ -232,7 +232,7 @@ class _Candidate:
         return self._codes[:num_runs]
 
     def outcome(self, found: Regression | None) -> TaskCheck:
-        """The verdict; ``found`` is None where the trace is the same."""
+        """The verdict; ``found`` is None if the trace is the same."""
         num_seeds = self._num_traced if found is None else found.difference.num_new
         same = Difference(0.0, 0.0, 0.0, 1.0, 0.0, self.old.num_seeds, num_seeds)
         return TaskCheck(
@@ -255,7 +255,7 @@ class _Candidate:
         )
 
     def _accept(self) -> str:
-        """What makes the strategy as it is now the baseline."""
+        """Command that makes the present strategy the baseline."""
         subject, tasks = self.subject, self.subject.baseline.tasks
         num_seeds = max(runs.num_seeds for runs in tasks.values())
         command = save_command(subject.spec, subject.given, list(tasks), self.rules, num_seeds)

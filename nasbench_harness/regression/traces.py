@@ -1,4 +1,4 @@
-"""What a strategy's runs propose and return, run in lockstep, in batches of constant memory; nothing is stored."""
+"""Proposals and choices of a strategy's runs, in lockstep, in batches of constant memory; nothing is stored."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ TRACE_SEEDS = 100
 
 
 def trace_hash(columns: Mapping[str, AnyArray], picks: Ints) -> str:
-    """Hash of what runs proposed, recommended and returned, in order.
+    """Hash of the proposals, recommendations and choices of runs, in order.
 
     Args:
         columns: Of a batch's trace, shape (num_rows, num_runs).
-        picks: What each run returned, shape (num_runs,).
+        picks: Choice of each run, shape (num_runs,).
     """
     digest = sha256()
     is_row = columns["status"] != Status.NONE
@@ -39,7 +39,7 @@ def trace_hash(columns: Mapping[str, AnyArray], picks: Ints) -> str:
 
 
 def run_choices(columns: Mapping[str, AnyArray], task: Task, rules: Rules) -> Ints:
-    """What each run of a batch returned, −1 if nothing; shape (num_runs,).
+    """Choice of each run of a batch, −1 if there is none; shape (num_runs,).
 
     Args:
         columns: Of its trace, shape (num_rows, num_runs).

@@ -1,4 +1,4 @@
-"""What every search space offers to strategies."""
+"""The interface of search spaces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nasbench_harness.arrays import Bools, Ints
 
 
 class RandomSource(Protocol):
-    """What a space draws from: the streams of many runs, or of one.
+    """Random numbers for a space: the streams of many runs, or of one.
 
     For many runs, ``runs`` (indices of runs) says who draws; results lead with ``len(runs)``. For one run the
     results are plain numbers (``size`` omitted) or one-dimensional arrays.
@@ -75,7 +75,7 @@ class SearchSpace(ABC):
 
     @abstractmethod
     def from_choices(self, choices: Ints) -> Ints:
-        """Architectures with these choices (n, num_decisions), shape (n,); −1 where there is none.
+        """Architectures with these choices (n, num_decisions), shape (n,); −1 if there is none.
 
         Several combinations may lead to one architecture: ``choices`` tells which of them stands for it.
 
@@ -91,14 +91,14 @@ class SearchSpace(ABC):
     def mutate(self, parents: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
         """Change one decision, uniform, to one of its other choices, uniform: (len(runs),), two draws an attempt.
 
-        Where the result is the parent or no architecture, the run draws again.
+        If the result is the parent or no architecture, the run draws again.
         """
 
     @abstractmethod
     def crossover(self, first: Any, second: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
         """Take each decision from either parent with probability ½: (len(runs),), num_decisions draws an attempt.
 
-        Where the result is no architecture, the run draws again.
+        If the result is no architecture, the run draws again.
         """
 
     @abstractmethod
@@ -128,7 +128,7 @@ class SearchSpace(ABC):
         """Inverse of ``to_string``; raises InvalidInputError on text that names no architecture."""
 
     def to_key(self, architecture: int) -> str:
-        """The short text that tables use as a key; ``to_string`` where the space has no shorter one."""
+        """The short text that tables use as a key; ``to_string`` if the space has no shorter one."""
         return self.to_string(architecture)
 
     def from_key(self, key: str) -> int:

@@ -66,9 +66,9 @@ def canonical_form(links: Ints, operations: Ints, skip: int) -> tuple[Ints, Ints
 
 
 def _skips_to_the_front(links: Ints, operations: Ints, skip: int) -> tuple[Ints, Ints]:
-    """Chain every idle skip connection between the input and what read the input.
+    """Chain every idle skip connection between the input and the nodes that read the input.
 
-    A skip connection is idle where nodes read it, where it is the only reader of its node, and where it leads from the
+    A skip connection is idle if nodes read it, if it is the only reader of its node, and if it leads from the
     input to the output: the last is the benchmark's rule, as the output need not hold the bare input.
     """
     sources, is_idle = links.copy(), np.zeros(links.shape, dtype=bool)

@@ -91,7 +91,7 @@ class ListSpace(SearchSpace):
         return self._all_choices[architectures]
 
     def from_choices(self, choices: Ints) -> Ints:
-        """Architectures with these choices (n, num_decisions), −1 where there is none, shape (n,)."""
+        """Architectures with these choices (n, num_decisions), −1 if there is none, shape (n,)."""
         taken = np.asarray(choices)
         if self._is_outside(taken):
             raise InvalidInputError(f"space {self.name}: a choice lies outside 0 … {self._num_choices.tolist()} − 1")
@@ -112,7 +112,7 @@ class ListSpace(SearchSpace):
     def crossover(self, first: Any, second: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
         """Take each decision from either parent with probability ½: (len(runs),), num_decisions draws each.
 
-        Where the mixture is not in the list, the child is the first parent.
+        If the mixture is not in the list, the child is the first parent.
         """
         from_first = rng.uniform(self.num_decisions, runs) < 0.5
         choices = np.where(from_first, self._all_choices[first], self._all_choices[second])
@@ -204,7 +204,7 @@ class ListSpace(SearchSpace):
         return steps
 
     def _codes(self, choices: Ints) -> Ints:
-        """Number of each row of choices, −1 where no architecture has them, shape (n,)."""
+        """Number of each row of choices, −1 if no architecture has them, shape (n,)."""
         code = np.zeros(len(choices), dtype=np.int64)
         exists = np.ones(len(choices), dtype=bool)
         for pairs, taken, count in zip(self._steps, choices.T, self._num_choices, strict=True):

@@ -235,7 +235,7 @@ class NASBenchGraphSpace(SearchSpace):
 
     @cached_property
     def _mutations(self) -> Ints:
-        """Where each other choice of each decision leads, −1 to nothing else, (num_architectures, num_mutations)."""
+        """Row after each other choice of each decision, −1 if it is the same, (num_architectures, num_mutations)."""
         blocks = []
         codes = self._all_choices @ self._weights
         for decision, count in enumerate(self._num_choices):
@@ -278,7 +278,7 @@ def _until_possible(attempt: Callable[[Ints | EllipsisType, Ints | None], Ints],
     """Children of everyone's first attempt that gave one.
 
     Args:
-        attempt: Takes rows of the batch and their runs; returns children, −1 where there is none.
+        attempt: Takes rows of the batch and their runs; returns children, −1 if there is none.
         runs: Runs of the batch; None: all.
     """
     children = attempt(..., runs)

@@ -19,7 +19,7 @@ def incumbent_steps(losses: ArrayLike) -> IntArray:
 
     Returns:
         Step index of the incumbent, shape (num_runs, num_steps), -1 before the first finite loss. Score any metric of
-        the incumbent by it, for example with `numpy.take_along_axis` where it is not -1.
+        the incumbent by it, for example with `numpy.take_along_axis` if it is not -1.
 
     Raises:
         ValueError: wrong shape, or a loss is NaN or -inf (its run and step are named).

@@ -43,13 +43,13 @@ def iqm(values: ArrayLike, axis: int = -1) -> FloatArray:
 
 
 def centered_mean(values: FloatArray) -> FloatArray:
-    """Returns the mean over the last axis, taken relative to the first value: exact where all values are equal."""
+    """Returns the mean over the last axis, taken relative to the first value: exact if all values are equal."""
     first = values[..., :1]
     return np.asarray(first[..., 0] + (values - first).mean(axis=-1))
 
 
 def proportion(successes: int, n: int, confidence: float = 0.95) -> Proportion:
-    """Returns a share and its interval: Wilson (1927), or Clopper-Pearson (1934) where successes is 0 or n.
+    """Returns a share and its interval: Wilson (1927), or Clopper-Pearson (1934) if successes is 0 or n.
 
     Args:
         successes: number of runs that did it, 0 .. n.

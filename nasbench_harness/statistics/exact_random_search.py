@@ -48,10 +48,10 @@ def exact_random_search(
           here draw anew instead of sharing their draw (their expected number is below n^2 / (2 num_architectures)).
 
     Args:
-        values: losses (smaller is better), shape (num_architectures, num_replicates), NaN where a replicate does
+        values: losses (smaller is better), shape (num_architectures, num_replicates), NaN if a replicate does
             not exist.
         num_evaluations: length of the curve, num_steps.
-        noise: what a query observes.
+        noise: kind of noise that a query observes.
         scores: noiseless losses, shape (num_architectures,); by default the mean over the row's replicates.
 
     Raises:

@@ -23,7 +23,7 @@ _MAX_COUNTS = 50_000_000  # counts that are kept in memory
 
 @dataclass(frozen=True)
 class Interval:
-    """Estimates with percentile intervals, widened to the point where the percentiles miss it.
+    """Estimates with percentile intervals, widened to the point if the percentiles miss it.
 
     Attributes:
         point: the estimate from all runs.
@@ -84,7 +84,7 @@ def count_matrix(num_runs: int, num_resamples: int, seed: int | np.random.SeedSe
         seed: non-negative integer or SeedSequence; the same seed gives the same matrix.
 
     Returns:
-        Counts, shape (num_runs, num_resamples); each column sums to num_runs. uint8, or uint16 where a count needs it.
+        Counts, shape (num_runs, num_resamples); each column sums to num_runs. uint8, or uint16 if a count needs it.
 
     Raises:
         ValueError: a size below 1.

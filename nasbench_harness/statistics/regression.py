@@ -222,7 +222,7 @@ def more_runs(old: CodeCounts, new: CodeCounts, margin: float, step: float = 1.0
         level: chance that each bound may fail.
 
     Returns:
-        A number of runs, at least 1; None where none would do because the old runs are too few.
+        A number of runs, at least 1; None if none would do because the old runs are too few.
     """
     found = difference(old, new, step, level)
     wanted = found.value if found.value > margin else margin - found.value  # half-width for inferior or non-inferior

@@ -2,7 +2,7 @@
 
 Matched: every candidate stands in a block with its own controls; under the null hypothesis each member of a block is as
 likely to be the candidate as any other. T = sum over blocks of (candidate − mean of its controls); its distribution is
-enumerated where a block's labels can be permuted in at most 100,000 ways, else sampled (Phipson and Smyth 2010: the
+enumerated if a block's labels can be permuted in at most 100,000 ways, else sampled (Phipson and Smyth 2010: the
 p-value of a sample is (1 + b) / (1 + B)). Random: the exact Mann–Whitney test with mid-ranks.
 """
 
@@ -42,7 +42,7 @@ class TwoWayTest:
     is_exact: bool
 
     def verdict(self, alpha: float) -> Verdict:
-        """``confirmed`` where the candidates are better at level alpha, ``contradicted`` where they are worse."""
+        """``confirmed`` if the candidates are better at level alpha, ``contradicted`` if they are worse."""
         if self.p_better <= alpha:
             return "confirmed"
         return "contradicted" if self.p_worse <= alpha else "inconclusive"
@@ -54,7 +54,7 @@ def within_blocks(candidates: ArrayLike, controls: ArrayLike, seed: int = 0) -> 
     Args:
         candidates: scores, larger is better, shape (num_blocks,).
         controls: scores of each block's controls, shape (num_blocks, num_controls).
-        seed: of the sampled permutations, where there are too many to enumerate.
+        seed: seed of the sampled permutations, if there are too many to enumerate.
 
     Raises:
         ValueError: wrong shapes, or scores that are not finite.
@@ -93,7 +93,7 @@ def mann_whitney(candidates: ArrayLike, controls: ArrayLike, seed: int = 0) -> T
     Args:
         candidates: scores, larger is better, shape (num_candidates,).
         controls: scores, shape (num_controls,).
-        seed: of the sampled labelings, where there are too many to enumerate.
+        seed: seed of the sampled labelings, if there are too many to enumerate.
 
     Raises:
         ValueError: wrong shapes, or scores that are not finite.

@@ -1,1 +1,1 @@
-"""Runs on disk: whole Parquet blocks that carry their identity, and resuming by looking what is there."""
+"""Runs on disk: whole Parquet blocks that carry their identity, and resuming from the blocks that exist."""

@@ -1,4 +1,4 @@
-"""Baselines: what a strategy's runs looked like when its author last accepted them, as JSON that is read as a diff."""
+"""Baselines: the runs of a strategy that its author accepted last, as JSON for reading as a diff."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class TaskBaseline:
 
     Attributes:
         table: Digest of the table.
-        metric: What regret is measured in, e.g. ``val_accuracy``.
+        metric: Metric of the regret, e.g. ``val_accuracy``.
         unit: Unit of regret, e.g. ``pp``.
         step: Size of a grid step in that unit.
-        trace: Hash of what the runs with seeds 0 … 99 proposed and returned.
+        trace: Hash of the proposals and choices of the runs with seeds 0 … 99.
         counts: How many runs ended at each grid code of regret.
     """
 
@@ -50,7 +50,7 @@ class Baseline:
         parameters: All hyperparameters at the time.
         protocol: Fields of the protocol that differ from their defaults, and the evaluations.
         study_seed: Seed of the study.
-        tasks: What was accepted, by task.
+        tasks: Accepted results, by task.
         platform: Machine and versions that traces may depend on.
         harness: Version of nasbench_harness.
         command: The command that wrote the file.

@@ -121,7 +121,7 @@ def _with_digest(content: bytearray) -> bytearray:
 
 
 def _read(path: Path) -> bytes:
-    """The bytes of a file, compared with their digest where they have one."""
+    """The bytes of a file, compared with their digest if they have one."""
     try:
         content = path.read_bytes()
     except IsADirectoryError as error:

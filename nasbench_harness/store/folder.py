@@ -1,4 +1,4 @@
-"""The folder of a study: where blocks lie, which seeds are missing, what is stale."""
+"""The folder of a study: stored blocks, missing seeds, stale blocks."""
 
 from __future__ import annotations
 
@@ -88,12 +88,12 @@ class StudyFolder:
 
     @property
     def report_folder(self) -> Path:
-        """Where generated tables and figures lie."""
+        """Folder of generated tables and figures."""
         return self.path / "report"
 
     @property
     def export_folder(self) -> Path:
-        """Where exported rows lie."""
+        """Folder of exported rows."""
         return self.path / "export"
 
     def trace_path(self, sha256: str) -> Path:
@@ -249,7 +249,7 @@ def _stored(path: Path, _: tuple[int, int, int]) -> tuple[str, int, int]:
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
-    """What changes with a file's content."""
+    """Properties that change with a file's content."""
     try:
         found = path.stat()
     except OSError as error:
@@ -272,7 +272,7 @@ def missing_seeds(
     """Ranges (first, last) of seeds 0 … num_seeds − 1 that no block holds, each inside one cell of the grid.
 
     Args:
-        blocks: What is there.
+        blocks: Stored blocks.
         num_seeds: Seeds of the study.
         among: Only these seeds are wanted; None: all.
     """

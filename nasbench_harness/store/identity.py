@@ -1,4 +1,4 @@
-"""What makes a run the run it is."""
+"""Run identity: the fields that determine a run's result, and their hash."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def study_id(protocol: Protocol, study_seed: int) -> str:
 
 @cache
 def versions() -> dict[str, str]:
-    """Versions of what produces traces, read in this process."""
+    """Versions of the libraries that produce traces, read in this process."""
     names = ("nasbench-harness", "numpy", "pyarrow")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
 @cache
 def git_state() -> str:
-    """Commit of the current folder's repository, with "+changes" where the tree differs; empty outside of one.
+    """Commit of the current folder's repository, with "+changes" if the tree differs; empty outside of one.
 
     The folder may come from anyone: no program that its configuration names is run.
     """

@@ -1,8 +1,8 @@
 """Commands that work on one study at the same time.
 
-Locks belong to open files, so the operating system releases them when a process ends, however it ends. Where there
-are none (Windows, some network file systems) nothing is locked: two commands that begin in the same moment may then
-overwrite each other's study.toml; stored runs are safe in any case.
+Locks belong to open files, so the operating system releases them when a process ends, however it ends. If there
+are none (Windows, some network file systems), nothing is locked. Two commands that begin in the same moment may then
+overwrite each other's study.toml. Stored runs are safe in any case.
 """
 
 from __future__ import annotations

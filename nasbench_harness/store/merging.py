@@ -50,7 +50,7 @@ def _with_traces(folder: StudyFolder, record: StudyRecord, stored: StudyRecord) 
 def updated_record(folder: StudyFolder, record: StudyRecord, is_alone: bool) -> StudyRecord:
     """The record that a command writes: its own, with the traces that were added to the folder.
 
-    When other commands work on the study, what they compare is in it, too.
+    When other commands work on the study, it holds their strategies and tasks, too.
 
     Raises:
         InvalidInputError: The folder holds another study, or one label stands for two strategies or traces.

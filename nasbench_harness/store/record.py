@@ -1,4 +1,4 @@
-"""The study file: what a study compares, as TOML that people write and the harness keeps."""
+"""The study file: strategies, tasks and rules as TOML that people write and the harness keeps."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Quoted:
         task: Task of the study.
         metric: Metric of the task, e.g. ``test_accuracy``.
         mean: As published, in the metric's unit.
-        std: As published; None where the paper gives none.
-        n: Number of runs behind it; None where the paper does not say.
+        std: As published; None if the paper gives none.
+        n: Number of runs behind it; None if the paper does not say.
         source: The paper, and the table in it.
     """
 
@@ -62,7 +62,7 @@ class ReportOptions:
     Attributes:
         order: Labels that come first; the others follow in the study's order.
         highlight: Labels that stand out in tables and figures.
-        estimand: What is compared; decides cells, bold and marks. ``mean``: mean ± standard deviation, marks by
+        estimand: Compared quantity; decides cells, bold and marks. ``mean``: mean ± standard deviation, marks by
             Welch's test; ``stochastic``: median, quartiles and A12, marks by Brunner and Munzel's test; ``interval``:
             the interquartile mean with its interval, no marks.
         resamples: Of the bootstrap.
@@ -94,18 +94,18 @@ class TraceRecord:
 
     @property
     def reference(self) -> str:
-        """Stands where a strategy's reference does; no strategy has a name with a space."""
+        """Takes the place of a strategy's reference; no strategy has a name with a space."""
         return TRACE_REFERENCE
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """Stands where hyperparameters do: the rows decide everything."""
+        """Takes the place of hyperparameters: the rows decide everything."""
         return {"sha256": self.sha256}
 
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """What was compared: strategies and traces × tasks × seeds under one protocol, and how it is reported."""
+    """The content of a study: strategies and traces × tasks × seeds, one protocol, and the layout of the report."""
 
     strategies: tuple[StrategyRecord, ...]
     tasks: tuple[str, ...]
@@ -122,7 +122,7 @@ class StudyRecord:
         return [*(entry.label for entry in self.strategies), *(trace.label for trace in self.traces)]
 
     def joined(self, other: StudyRecord) -> StudyRecord:
-        """Both records as one, for commands that work on a study at the same time; what is in both is in it once.
+        """Both records as one, for commands that work on a study at the same time, without repetitions.
 
         Raises:
             InvalidInputError: They give one label to different strategies or traces.
@@ -175,13 +175,13 @@ def _given(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _assignments(values: Mapping[str, Any]) -> list[str]:
-    """One line for each value; TOML has no null, what is None is left out."""
+    """One line for each value; TOML has no null, so None is left out."""
     return [f"{name} = {to_toml(value)}" for name, value in values.items() if value is not None]
 
 
 @dataclass(frozen=True)
 class StudyFile:
-    """A study file as written; None where a key is left out."""
+    """A study file as written; None if a key is left out."""
 
     seeds: int | None = None
     study_seed: int | None = None

@@ -104,7 +104,7 @@ def _notes(folder: StudyFolder) -> list[dict[str, Any]]:
 
 
 def _note_of(folder: StudyFolder, table: str) -> dict[str, Any]:
-    """The note of a table; empty where there is none, or it is damaged: the next command writes it again."""
+    """The note of a table; empty if there is none, or it is damaged: the next command writes it again."""
     try:
         note = json.loads(below(folder.path / _FOLDER, f"{table}.json").read_text(encoding="utf-8"))
         texts = [note["name"], note["digest"], note["source"], note["version"], *note["tasks"]]

@@ -55,7 +55,7 @@ def write_table(table: Table, folder: Path, texts: Mapping[str, str] | None = No
         The digest of the table that was to be written.
 
     Raises:
-        TableError: The folder cannot be written, or a symbolic link stands where a folder should be.
+        TableError: The folder cannot be written, or a symbolic link stands in place of a folder.
     """
     try:
         refuse_link(folder.parent)
@@ -75,7 +75,7 @@ def write_table(table: Table, folder: Path, texts: Mapping[str, str] | None = No
 
 
 def refuse_link(folder: Path) -> None:
-    """Raise TableError where a symbolic link stands inside the cache: nothing is written or deleted through it."""
+    """Raise TableError if a symbolic link stands inside the cache: nothing is written or deleted through it."""
     if folder.is_symlink():
         raise TableError(
             f"{folder} is a symbolic link, which is not followed: delete the link, or set {VARIABLE} to the folder "
@@ -194,7 +194,7 @@ class CachedColumn(Column):
         return self.mapped()
 
     def damage(self) -> str:
-        """What is wrong with the file; empty if nothing is."""
+        """Damage of the file, in words; empty if there is none."""
         path = self.folder / self.array.file
         try:
             refuse_special_file(path)
@@ -261,7 +261,7 @@ def open_table(folder: Path, *, is_checked: bool = True) -> Table:
 
 @contextmanager
 def _explained(folder: Path) -> Iterator[None]:
-    """Every fault of a table's metadata as one line that names the folder and what to do."""
+    """Every fault of a table's metadata as one line that names the folder and the remedy."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Where tables are kept; imports nothing heavy, so that names can be listed quickly."""
+"""Folders of tables; imports nothing heavy, so that names can be listed quickly."""
 
 from __future__ import annotations
 

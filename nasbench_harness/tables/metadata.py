@@ -84,7 +84,7 @@ def table_from_metadata(text: str, digest: str, columns: Callable[[Metric, Store
         columns: Makes a column of its metric and its array.
 
     Raises:
-        TableError: The description is not what ``metadata_of`` writes; the message names the place.
+        TableError: The description was not written by ``metadata_of``; the message names the place.
     """
     try:
         content = json.loads(text)

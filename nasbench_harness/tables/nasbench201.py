@@ -33,7 +33,7 @@ def convert() -> Table:
     """Read the package's three files into arrays (15,625, 3, 1).
 
     Raises:
-        TableError: A file is missing, damaged, or does not hold what this version of the package should hold.
+        TableError: A file is missing, damaged, or differs from this version of the package.
     """
     space = NASBench201Space()
     folder = _package_folder() / "datasets" / "nasbench201"

@@ -59,7 +59,7 @@ def convert() -> Table:
     """Read the package's nine files into arrays (num_architectures, 1, 1).
 
     Raises:
-        TableError: A file is missing, damaged, or does not hold what this version of the package should hold.
+        TableError: A file is missing, damaged, or differs from this version of the package.
     """
     folder = _package_folder() / "light"
     space, small = NASBenchGraphSpace(), NASBenchGraphSpace(PROTEINS_OPERATIONS)

@@ -77,7 +77,7 @@ def embedded_task_names() -> list[str]:
 
 @cache
 def trained_task_names() -> tuple[str, ...]:
-    """Tasks without a table, which train what is asked for: installed entry points of TASK_GROUP."""
+    """Tasks without a table, which train on demand: installed entry points of TASK_GROUP."""
     return tuple(sorted(entry.name for entry in entry_points(group=TASK_GROUP)))
 
 
@@ -95,7 +95,7 @@ def split_task_name(task: str) -> tuple[str, str]:
 
 @cache
 def load_table(name: str) -> Table:
-    """Open a table from the cache, converting it first where it is not there yet.
+    """Open a table from the cache, converting it first if it is not there yet.
 
     Raises:
         UnknownNameError: There is no such table.

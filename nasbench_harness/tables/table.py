@@ -21,14 +21,14 @@ Direction = Literal["minimize", "maximize"]
 
 @dataclass(frozen=True)
 class Metric:
-    """What one metric means.
+    """Meaning of one metric.
 
     Attributes:
-        name: E.g. ``val_accuracy``; units stand in names where they are not percent.
+        name: E.g. ``val_accuracy``; units other than percent stand in names.
         unit: Unit of the values.
         direction: Whether smaller or larger is better.
-        role: ``search`` is what strategies see; ``test`` is sealed from them; ``cost`` drives the simulated clock.
-        resolution: Grid step of one value, None where values lie on no grid.
+        role: ``search`` is visible to strategies; ``test`` is sealed from them; ``cost`` drives the simulated clock.
+        resolution: Grid step of one value, None if values lie on no grid.
         free: Readable by strategies without a query.
     """
 
@@ -42,7 +42,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Column:
-    """A metric on one data set: values (num_architectures, num_replicates, num_fidelities), NaN where absent."""
+    """A metric on one data set: values (num_architectures, num_replicates, num_fidelities), NaN if absent."""
 
     metric: Metric
     values: Floats
@@ -54,10 +54,10 @@ class Dataset:
 
     Attributes:
         title: The name that papers print.
-        space: What the rows are.
+        space: Search space of the rows.
         columns: Metrics by name.
         fidelities: Epochs along the fidelity axis, ascending; columns of one fidelity hold values of the last. Empty
-            where the source does not say.
+            if the source does not say.
         replicate_seeds: Training seed of each replicate. Empty if the source does not say.
     """
 
@@ -70,7 +70,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a table came from; stands in every result."""
+    """Source of a table; stands in every result."""
 
     source: str
     version: str
@@ -84,7 +84,7 @@ class Table:
 
     Attributes:
         digest: sha256 of the metadata, which holds the sha256 of every array; identifies the data.
-        folder: Where the arrays are cached; None for a table that lives in memory only.
+        folder: Cache folder of the arrays; None for a table that lives in memory only.
     """
 
     name: str

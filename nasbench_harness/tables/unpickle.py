@@ -1,4 +1,4 @@
-"""Reading pickles that come from elsewhere without running what they contain."""
+"""Reading pickles from elsewhere without running code in them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def restricted_load(
         allowed: Globals that it may contain.
         encoding: How text that Python 2 wrote is read.
         opener: ``gzip.open`` for a compressed pickle.
-        advice: What to do about a damaged file.
+        advice: Remedy for a damaged file.
 
     Raises:
         TableError: The file is missing or torn, or refers to anything else.

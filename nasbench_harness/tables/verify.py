@@ -1,4 +1,4 @@
-"""Whether cached tables are what was written, and what their sources still say."""
+"""Comparison of cached tables with their digests and their sources."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from nasbench_harness.tables.table import Table
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found out about one table.
+    """Findings about one table.
 
     Attributes:
         name: The table, or the folder that was named.
         state: ``not cached`` is no fault (the table is converted on first use); ``missing`` lacks its package.
-        folder: Where the arrays lie; None where that is not known.
+        folder: Folder of the arrays; None if it is not known.
         num_arrays: Arrays that were compared with their digests.
-        digest: sha256 that identifies the table; empty where the metadata are damaged.
-        source: What the values were compared with, bit by bit; empty where there is nothing to compare with.
-        findings: What differs, one line each.
-        advice: What to do; empty where there is nothing to do.
+        digest: sha256 that identifies the table; empty if the metadata are damaged.
+        source: Source that the values were compared with, bit by bit; empty if there is none.
+        findings: Differences, one line each.
+        advice: Remedy; empty if nothing is to be done.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Verdict:
     advice: str = ""
 
     def describe(self) -> str:
-        """One line: what was compared, or why nothing was."""
+        """One line about the comparison, or the reason why there was none."""
         if self.state == "missing":
             return "not usable"
         if self.state == "not cached":
@@ -102,7 +102,7 @@ def _verdict(name: str, folder: Path, source: Table | None, unreadable: str) -> 
 
 
 def _damage(folder: Path, error: CorruptTableError) -> tuple[str, ...]:
-    """All arrays that are damaged where the metadata can be read, else why the folder cannot be opened."""
+    """All damaged arrays if the metadata can be read, else the reason why the folder cannot be opened."""
     with suppress(CorruptTableError):  # the metadata are damaged
         if lines := tuple(damaged_arrays(folder)):
             return lines
@@ -110,7 +110,7 @@ def _damage(folder: Path, error: CorruptTableError) -> tuple[str, ...]:
 
 
 def differences(cached: Table, source: Table) -> list[str]:
-    """What a cached table says otherwise than its source, one line for each data set or metric.
+    """Differences between a cached table and its source, one line for each data set or metric.
 
     Values are compared bit by bit, so that NaN equals NaN and 0 differs from −0.
     """

@@ -3,8 +3,8 @@
     class TestMySearch(StrategyContract):
         strategy = my_search
 
-Every method is one sentence of the contract; its message says what was expected, why, what arrived, and the usual
-cause. ``run_contract`` runs the same methods without pytest, which is what ``strategies check`` does.
+Every method is one sentence of the contract. Its message names the expected and the actual result, and the usual
+cause. ``run_contract`` runs the same methods without pytest, as ``strategies check`` does.
 """
 
 from nasbench_harness.testing.contract import Contract, Finding, run_contract

@@ -1,4 +1,4 @@
-"""What all contracts share: messages that teach, and a runner without pytest."""
+"""Base of all contracts: messages that explain, and a runner without pytest."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Contract:
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one sentence of a contract.
+    """Result of one sentence of a contract.
 
     Attributes:
         name: The method, without ``test_``.
         sentence: First line of its docstring.
-        failure: Message where it does not hold; empty where it does.
+        failure: Message if it does not hold; empty if it does.
     """
 
     name: str
@@ -81,7 +81,7 @@ def fail(expected: str, arrived: str, why: str, cause: str) -> NoReturn:
 
 @contextmanager
 def global_generators_untouched(what: str) -> Iterator[None]:
-    """Fails where Python's or NumPy's global random generator moved meanwhile."""
+    """Fails if Python's or NumPy's global random generator moved meanwhile."""
     before = random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002 - it is the global one that is watched
     yield
     after = random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002 - as above

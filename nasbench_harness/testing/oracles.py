@@ -1,4 +1,4 @@
-"""What every oracle must do."""
+"""Contract of oracles."""
 
 from __future__ import annotations
 

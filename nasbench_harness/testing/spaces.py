@@ -1,4 +1,4 @@
-"""What every search space must do."""
+"""Contract of search spaces."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class SpaceContract(Contract):
                 )
 
     def test_one_run_draws_the_same_as_many(self) -> None:
-        """With the stream of one run an operator gives what it gives for that run among many."""
+        """With the stream of one run an operator gives the same result as for that run among many."""
         keys = stream_keys(0, "contract", "contract", np.arange(NUM_RUNS))
         archs, partners = self.architectures.tolist(), self.architectures[::-1].tolist()
         together = {name: call(self.streams(), None, self.architectures) for name, call in self.operators().items()}
@@ -212,5 +212,5 @@ class SpaceContract(Contract):
 
 
 def _one(key: int) -> RandomSource:
-    """The stream of one run, seen as what operators draw from."""
+    """The stream of one run, as operators use it."""
     return cast(RandomSource, RunStream(int(key)))

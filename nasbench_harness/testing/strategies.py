@@ -1,4 +1,4 @@
-"""What every strategy must do."""
+"""Contract of strategies."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class StrategyContract(Contract):
 
     Attributes:
         strategy: A class, a generator function, or a text ``[label=]reference[(key=value, …)]``.
-        tasks: Where it is tried; spaces of different shapes show choices that are written into the code.
+        tasks: Tasks of the trial; spaces of different shapes show choices that are written into the code.
         evaluations: Budget of the runs.
         is_random: Whether different seeds must give different traces.
-        max_seconds: Real seconds for all sentences together, where ``run_contract`` tries them.
+        max_seconds: Real seconds for all sentences together, if ``run_contract`` tries them.
     """
 
     max_seconds: ClassVar[float | None] = 300.0
@@ -240,7 +240,7 @@ class StrategyContract(Contract):
             )
 
     def test_results_are_never_changed(self) -> None:
-        """What tell() and ask() get is read only."""
+        """The arrays that tell() and ask() get are read only."""
         self.trace(_SEEDS[:2], self.tasks[0])  # the engine hands out read-only arrays: writing raises
 
     def test_hyperparameters_are_json(self) -> None:
@@ -280,7 +280,7 @@ def _is_importable(spec: Spec) -> bool:
 
 
 def _play_at_random_times(strategy: Strategy, ledger: Ledger, evaluations: int) -> list[list[int]]:
-    """Ask random subsets of the runs until all have spent their budget; what each run proposed."""
+    """Ask random subsets of the runs until all have spent their budget; returns the proposals of each run."""
     rng = np.random.default_rng(0)
     num_runs = len(ledger.counted)
     proposals: list[list[int]] = [[] for _ in range(num_runs)]
@@ -323,7 +323,7 @@ _MAX_PROGRESS = 10_000  # answers in a row without an evaluation: a strategy tha
 def _play_with_pending(strategy: Strategy, ledger: Ledger, seeds: Ints) -> dict[int, list[int]]:
     """Play with up to 4 evaluations of each run pending, of which a random one finishes at each step.
 
-    Which one depends on the run's seed only. Returns what each seed's run proposed.
+    The choice depends on the run's seed only. Returns the proposals of each seed's run.
     """
     num_runs = len(seeds)
     orders = [np.random.default_rng(seed) for seed in seeds]

@@ -1,4 +1,4 @@
-"""What every table must be."""
+"""Contract of tables."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class TableContract(Contract):
                 )
 
     def test_values_are_finite_or_absent(self) -> None:
-        """A value is a finite number, or NaN where the source has none."""
+        """A value is a finite number, or NaN if the source has none."""
         for name, _, column in self.columns():
             if np.isinf(column.values).any():
                 fail(f"{name} has finite values or NaN", "infinity", "means would be infinite", "a diverged training")
@@ -72,7 +72,7 @@ class TableContract(Contract):
                 fail(f"{name} has replicates that differ somewhere", "equal ones", "noise would vanish", "padding")
 
     def test_values_lie_on_their_grid(self) -> None:
-        """Where a metric has a resolution, every single value is a multiple of it."""
+        """If a metric has a resolution, every single value is a multiple of it."""
         for name, _, column in self.columns():
             step = column.metric.resolution
             if step is None:

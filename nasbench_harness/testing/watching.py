@@ -28,7 +28,7 @@ _looking: list[bool] = []
 
 
 class _Watcher:
-    """What the code of one package read, in order, each once."""
+    """Values that the code of one package read, in order, each once."""
 
     def __init__(self, module: str) -> None:
         self.package = module.partition(".")[0]

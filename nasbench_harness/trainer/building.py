@@ -1,7 +1,7 @@
 """Builds a table of trained cells: one training stack per class of equal cells, in parts that survive interruptions.
 
 A part holds ``CLASSES_PER_PART`` classes. While a part is trained, each finished class is one line of a journal, which
-is flushed to the disk. A finished part is one Parquet file. The same command continues where an earlier one stopped.
+is flushed to the disk. A finished part is one Parquet file. The same command continues an earlier one.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def build_parts(
     """Train the classes of one shard and write their parts; returns the number of parts that the shard still misses.
 
     Args:
-        folder: Where parts and journals are written.
+        folder: Folder of parts and journals.
         shard: (i, n): this call trains parts i, i + n, i + 2n, … (from 1).
         recipe_name: Name of the recipe.
         on_class: Called with (classes done, classes of the shard) after each class.

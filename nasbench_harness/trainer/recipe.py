@@ -21,7 +21,7 @@ class Recipe:
 
     Attributes:
         name: Name of the preset.
-        space: What is trained: cells of NAS-Bench-201, or the widths of NATS-Bench.
+        space: Kind of networks: cells of NAS-Bench-201, or the widths of NATS-Bench.
         epochs: Passes over the training images.
         batch_size: Images of one step.
         learning_rate: The highest.
@@ -30,7 +30,7 @@ class Recipe:
         weight_decay: On all parameters, normalizations and biases included.
         schedule: Cosine to 0 with one value per epoch, or one per step.
         warmup_steps: Steps over which the rate rises in proportion.
-        flip: Mirror half of the images, where the data allows it.
+        flip: Mirror half of the images, if the data allows it.
         padding_divisor: Random crops from images padded by side // this many pixels.
         num_cells: Cells of each stage.
         channels: Channels of the first stage; widths are scaled by channels / 16.

@@ -39,22 +39,22 @@ _TABLE = "trained"
 
 
 class TrainerOracle(Oracle):
-    """Trains all replicates of an architecture in one go when it is first asked for, and keeps what came out.
+    """Trains all replicates of an architecture in one go when it is first asked for, and keeps the results.
 
-    What was trained lies in a folder that runs, studies and processes share, one small file an architecture; the first
+    Results lie in a folder that runs, studies and processes share, one small file an architecture; the first
     that is written stands. Nothing is ever missing.
 
     Args:
         space: The cells.
         recipe: All rules; its ``num_replicates`` trainings make a row.
         data: Images with a test part, which is opened after training.
-        folder: Where results are kept; it must hold nothing of other recipes, data, devices or versions of torch.
+        folder: Folder of results; it must hold nothing of other recipes, data, devices or versions of torch.
         device: As for ``train``.
         num_processes: Processes on a CPU; None: one for each core.
         known: Results of the same rules; their whole rows answer, and only gaps are trained.
 
     Attributes:
-        valid: Validation accuracy in percent, shape (num_architectures, num_replicates, 1); NaN where nothing was
+        valid: Validation accuracy in percent, shape (num_architectures, num_replicates, 1); NaN if nothing was
             trained yet. Filled as architectures are asked for, like all arrays of this object.
         test: The same on the test images.
         valid_view: Means over the replicates of ``valid``.
@@ -87,7 +87,7 @@ class TrainerOracle(Oracle):
             self._adopt(*(known.columns[column.metric.name].values for column in (self.valid, self.test)))
 
     def evaluate(self, architectures: Ints, fidelities: Ints, replicates: Ints) -> Answers:
-        """Answer n queries (see Oracle), training what was not trained before.
+        """Answer n queries (see Oracle); train the architectures that were not trained before.
 
         Raises:
             InvalidInputError: An index lies outside its axis.
@@ -180,7 +180,7 @@ class TrainerOracle(Oracle):
         return self._folder / f"{self._space.to_key(index)}-{self._keys(index)[0][:16]}.json"
 
     def _keep(self, index: int, results: Sequence[TrainingResult]) -> None:
-        """Measure on the test part, write whole, unless another process was faster, and read what stands."""
+        """Measure on the test part, write whole, unless another process was faster, and read the result."""
         if results[0].stack != self._recipe.stack:
             raise HarnessError(f"{results[0].notice}, and a table must not mix both: free memory and start again")
         names = ("seed", "accuracy", "curve", "diverged", "seconds")
@@ -295,7 +295,7 @@ def trained_task(
 
 
 def trained_table(task: Task, name: str) -> Table:
-    """What a task has trained so far, as a table with gaps that ``register_table`` keeps.
+    """The trainings of a task so far, as a table with gaps that ``register_table`` keeps.
 
     Args:
         task: Made by ``trained_task``.

@@ -1,1 +1,1 @@
-"""Verification: what a search found in a table is trained for real, beside controls, and judged by an exact test."""
+"""Verification: the choices of a search are trained beside controls, and judged by an exact test."""

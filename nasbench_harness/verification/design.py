@@ -27,7 +27,7 @@ ControlKind = Literal["matched", "random"]
 
 @dataclass(frozen=True)
 class Design:
-    """What is trained.
+    """Architectures to be trained.
 
     Attributes:
         task: Name of the task.
@@ -36,7 +36,7 @@ class Design:
         kind: ``matched``: architectures of the same size; ``random``: any that can learn.
         training_seeds: Trainings of each architecture.
         num_supporting: Runs that ended with exactly this candidate.
-        notes: What else the reader should know.
+        notes: Further notes for the reader.
         is_same_size: Whether matched controls have exactly the size of their candidate.
     """
 
@@ -70,7 +70,7 @@ def make_design(
 
     Args:
         task: The task that was searched.
-        finals: What every run returned, shape (num_runs,).
+        finals: Choice of each run, shape (num_runs,).
         observed: Mean of all losses that runs observed for an architecture.
         study_seed: Seeds the draw of the controls.
         top: Number of candidates.
@@ -113,7 +113,7 @@ def choose_candidates(classes: Ints, finals: Ints, observed: Callable[[int], flo
 
     Args:
         classes: Class of every architecture, shape (num_architectures,).
-        finals: What every run returned, shape (num_runs,).
+        finals: Choice of each run, shape (num_runs,).
         observed: Mean of all losses that runs observed for an architecture.
     """
     members, counts = np.unique(finals, return_counts=True)

@@ -37,7 +37,7 @@ class Entry:
         key: Hash of everything that decides its result.
         architecture: Official string.
         seed: Training seed.
-        accuracy: Validation accuracy after the last epoch, percent; chance where the training diverged.
+        accuracy: Validation accuracy after the last epoch, percent; chance if the training diverged.
         curve: Validation accuracy after each epoch.
         diverged: Whether the loss became infinite.
         seconds: Real seconds, for information only.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def verification_table(outcome: Outcome, task: Task, timings: bool = False) -> ReportTable:
-    """One row per architecture: trained accuracy beside the table's; seconds only where asked for."""
+    """One row per architecture: trained accuracy beside the table's; seconds only on request."""
     metric = task.scores["val"].metric
     columns = [
         ReportColumn("block", "block", is_number=False),
@@ -66,7 +66,7 @@ def verification_table(outcome: Outcome, task: Task, timings: bool = False) -> R
 
 
 def caption(outcome: Outcome, task: Task) -> str:
-    """The sentence that may be claimed, the rule, and what else a reader must know."""
+    """The sentence that may be claimed, the rule, and further notes for the reader."""
     design = outcome.design
     parts = [f"Verification of {task.name}. {outcome.sentence[0].upper()}{outcome.sentence[1:]}."]
     test = "permutation of labels within blocks" if design.kind == "matched" else "Mann–Whitney test"

@@ -41,7 +41,7 @@ class Trainer(Protocol):
     Attributes:
         recipe: Name of the recipe.
         data: Name of the data.
-        part: How many of the published images were there, in words; empty where all were.
+        part: Number of the published images that were there, in words; empty if all were.
     """
 
     recipe: str
@@ -94,7 +94,7 @@ def train_design(
     max_seconds: float | None = None,
     progress: Progress | None = None,
 ) -> Progressed:
-    """Train what the journal does not hold.
+    """Train the architectures that the journal lacks.
 
     Args:
         design: Candidates and controls.
@@ -103,7 +103,7 @@ def train_design(
         path: The journal.
         study_seed: Seeds the trainings.
         max_seconds: No block begins after so many real seconds.
-        progress: Called with (finished, all, what they are) after every architecture.
+        progress: Called with (finished, all, kind) after every architecture.
 
     Raises:
         InvalidInputError: The journal cannot be written, is damaged, or belongs to another process just now.

@@ -36,7 +36,7 @@ class TorchTrainer:
     Attributes:
         recipe: Name of the recipe.
         data: Name of the data.
-        part: How many of the published images were there, in words; empty where all were.
+        part: Number of the published images that were there, in words; empty if all were.
         notes: Lines about recipe and data that a reader of the verdict must know.
 
     Raises:

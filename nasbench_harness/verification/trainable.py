@@ -25,11 +25,11 @@ _OFFICIAL = re.compile(r"(cifar10|cifar100|imagenet16-120)(?:-valid)?(?:-(12|90|
 
 
 class Pool(NamedTuple):
-    """What may stand in for an architecture as its control.
+    """Possible controls of an architecture.
 
     Attributes:
         members: Architectures, shape (n,).
-        note: What the reader should know where they are not of exactly the same size.
+        note: Note for the reader if they are not of exactly the same size.
     """
 
     members: Ints
@@ -44,7 +44,7 @@ class Trainable(ABC):
         num_classes: Of the table's data, for the number of parameters.
 
     Attributes:
-        kind: What a recipe must train.
+        kind: Kind of networks that a recipe must train.
         default_recipe: Name of the reduced recipe for them.
     """
 
@@ -77,7 +77,7 @@ class Trainable(ABC):
 
     @abstractmethod
     def alike(self, architecture: int, free: Bools, wanted: int) -> Pool:
-        """Free architectures of the same size: at least ``wanted`` where there are so many.
+        """Free architectures of the same size: at least ``wanted`` if there are so many.
 
         Args:
             architecture: Index.
@@ -179,7 +179,7 @@ def can_be_trained(task: Task) -> bool:
 def made_the_table(recipe: str, data: str, task: Task) -> bool:
     """Whether the task's values come from this recipe on this data, so that trained values can be compared with them.
 
-    True for the built-in table and for tables of official archives only, and only where the whole schedule is scored.
+    True for the built-in table and for tables of official archives only, and only if the whole schedule is scored.
     """
     official = _OFFICIAL.fullmatch(task.dataset)
     if official is None or official[1] != data:

@@ -34,8 +34,8 @@ class Trained:
         test: Mean accuracy on the sealed test part in percent; NaN if it was not measured.
         num_diverged: Trainings that diverged; they count with the accuracy of chance.
         num_halved: Trainings whose stack was smaller than the recipe's, because memory was too small.
-        table_value: Noiseless value of the table, natural units; NaN where it has none.
-        table_std: Standard deviation of its replicates; NaN where there is one only.
+        table_value: Noiseless value of the table, natural units; NaN if it has none.
+        table_std: Standard deviation of its replicates; NaN if there is only one.
         table_test: The same of the table's test values; NaN if it has none.
         num_params: Parameters of the network that was trained.
         table_params_m: Parameters of the table's network in millions.
@@ -58,7 +58,7 @@ class Trained:
 
     @property
     def score(self) -> float:
-        """What enters the test: the mean over training seeds; the unit is the architecture, never the seed."""
+        """Values for the test: the mean over training seeds; the unit is the architecture, never the seed."""
         return float(self.accuracies.mean())
 
 
@@ -67,11 +67,11 @@ class Agreement:
     """Trained values against the table's, under the table's own recipe.
 
     Attributes:
-        z: (trained − table) / standard error of each architecture; NaN where the table does not tell.
+        z: (trained − table) / standard error of each architecture; NaN if the table has too few values.
         difference: Mean of trained − table in percentage points.
         low: Lower end of its 90 % interval.
         high: Upper end.
-        verdict: ``agrees`` where the interval lies within ± .3 pp, ``differs`` where it lies outside, else
+        verdict: ``agrees`` if the interval lies within ± .3 pp, ``differs`` if it lies outside, else
             ``inconclusive``.
     """
 
@@ -87,17 +87,17 @@ class Outcome:
     """A finished verification.
 
     Attributes:
-        design: What was trained.
+        design: Architectures that were trained.
         recipe: Name of the recipe.
         data: Name of the data set.
-        part: How many of its published images were there, in words; empty where all were.
+        part: Number of its published images that were there, in words; empty if all were.
         trained: Every architecture of the complete blocks.
         num_blocks: Complete blocks; only they are tested.
-        test: Of candidates against controls; None where no block is complete.
+        test: Test of candidates against controls; None if no block is complete.
         gap: Mean of candidate − controls in percentage points.
         gap_low: Lower end of its 95 % interval over blocks; NaN for fewer than two blocks.
         gap_high: Upper end.
-        superiority: Chance that a candidate beats a control (of its block where matched).
+        superiority: Chance that a candidate beats a control (of its block if matched).
         tau: Kendall's tau-b of trained and table values over all architectures that the table has.
         tau_low: Lower end of its 95 % bootstrap interval.
         tau_high: Upper end.
@@ -146,7 +146,7 @@ class Outcome:
 
     @property
     def sentence(self) -> str:
-        """What may be claimed."""
+        """The sentence that may be claimed."""
         if self.test is None:
             return "inconclusive: no block of a candidate with its controls is complete"
         about = "" if self.design.is_same_size else "about "
@@ -193,7 +193,7 @@ def judge(
         entries: Finished trainings of each architecture, in the order of their seeds.
         num_params: Parameters of the network that is trained of an architecture.
         is_own_recipe: Whether the table was made with this recipe, so that values can be compared with it.
-        part: How many of the published images were there, in words; empty where all were.
+        part: Number of the published images that were there, in words; empty if all were.
     """
     complete = [
         position
@@ -248,7 +248,7 @@ def judge(
 
 
 def _replicates(task: Task) -> Floats:
-    """The table's trainings behind the scores ``val``, shape (num_architectures, num_replicates); NaN where absent."""
+    """The table's trainings behind the scores ``val``, shape (num_architectures, num_replicates); NaN if absent."""
     column = task.table.column(task.dataset, task.scores["val"].metric.name)
     return np.array(column.values[:, :, scored_fidelity(column)])
 
@@ -289,7 +289,7 @@ def _interval(values: Floats, confidence: float = 0.95) -> tuple[float, float]:
 
 
 def _tau(first: Sequence[float], second: Sequence[float]) -> tuple[float, float, float]:
-    """Kendall's tau-b with a percentile bootstrap interval over architectures; NaN where it is not defined."""
+    """Kendall's tau-b with a percentile bootstrap interval over architectures; NaN if it is not defined."""
     x, y = (np.sign(np.subtract.outer(values, values)) for values in (np.array(first), np.array(second)))
     if len(x) < 3 or not x.any() or not y.any():
         return math.nan, math.nan, math.nan
@@ -303,7 +303,7 @@ def _tau(first: Sequence[float], second: Sequence[float]) -> tuple[float, float,
 
 
 def _tau_b(x: Floats, y: Floats) -> Floats:
-    """Kendall's tau-b from the signs of all differences, shape (…, n, n); NaN where one side is all ties."""
+    """Kendall's tau-b from the signs of all differences, shape (…, n, n); NaN if one side is all ties."""
     axes = (-2, -1)
     with np.errstate(invalid="ignore"):
         tau: Floats = (x * y).sum(axis=axes) / np.sqrt(np.abs(x).sum(axis=axes) * np.abs(y).sum(axis=axes))
@@ -330,7 +330,7 @@ def _agreement(task: Task, trained: Sequence[Trained], replicates: Floats) -> Ag
 
 
 def _spread(task: Task, value: float, replicates: Floats, counts: Ints) -> float:
-    """Standard deviation of a training, pooled over architectures of about this value; NaN where it is unknown."""
+    """Standard deviation of a training, pooled over architectures of about this value; NaN if it is unknown."""
     near = (np.abs(task.scores["val"].values - value) <= _NEIGHBORHOOD_PP) & (counts > 1)
     if not near.any():
         return math.nan

@@ -46,7 +46,7 @@ class VerifyOptions:
         num_controls: Number of controls per candidate.
         training_seeds: Trainings of each architecture.
         recipe: Name of the recipe; None: the reduced one for the task's architectures.
-        data: Name of the data; None: animals8, or what ``data_dir`` holds.
+        data: Name of the data; None: animals8, or the data in ``data_dir``.
         data_dir: Folder or file of data that no package brings.
         split: File with the official halves of the data.
         device: auto, cpu, cuda or mps. ``auto`` is a GPU if there is one; the small recipes stay on a CPU of at least
@@ -89,7 +89,7 @@ class VerifyOptions:
     def flags(self) -> str:
         """Options that decide the result and differ from their defaults, as on the command line.
 
-        Where the data lies, the device's name, the number of processes and limits of time are left out.
+        The folder of the data, the device's name, the number of processes and limits of time are left out.
         """
         named = ("top", "controls", "num_controls", "training_seeds", "recipe", "data")
         changed = {name: getattr(self, name) for name in named if getattr(self, name) != getattr(VerifyOptions(), name)}
@@ -148,7 +148,7 @@ class Preparation:
         return announcement(self._forecast())
 
     def plan(self) -> dict[str, Any]:
-        """What would be trained, and about how long that takes, as JSON values; nothing is written."""
+        """The planned trainings and their estimated time, as JSON values; nothing is written."""
         design, name = self.design, trainable(self.task).name
         return {
             "task": self.task.name,
@@ -175,7 +175,7 @@ class Preparation:
         return below(self.study.path / "verification", self.task.name, "journal.jsonl")
 
     def run(self, progress: Progress | None = None) -> Verification:
-        """Train what the journal does not hold, judge, and write the files."""
+        """Train the architectures that the journal lacks, judge, and write the files."""
         folder = below(self.study.path / "verification", self.task.name)
         progressed = train_design(
             self.design, self.task, self.trainer, self._journal, self.study_seed, self.options.max_seconds, progress
@@ -242,9 +242,9 @@ def prepare(
 
     Args:
         task: The task that was searched.
-        finals: What every run returned, shape (num_runs,).
+        finals: Choice of each run, shape (num_runs,).
         observed: Mean of all losses that runs observed for an architecture.
-        study: Where the study lies.
+        study: Folder of the study.
         study_seed: Seeds controls and trainings.
         command: Named in every file.
         options: How to verify.
@@ -287,7 +287,7 @@ def _recipe(task: Task, options: VerifyOptions) -> Recipe:
 
 
 def mean_observed(losses: dict[int, tuple[float, int]]) -> Callable[[int], float]:
-    """Mean of the losses observed for an architecture from their {architecture: (sum, count)}; inf where none was."""
+    """Mean of the losses observed for an architecture from their {architecture: (sum, count)}; inf if none was."""
 
     def mean(architecture: int) -> float:
         total, count = losses.get(architecture, (math.inf, 1))

@@ -42,7 +42,7 @@ _LATENCY = HEADER.index("latency_s")
 
 
 class _Trials(NamedTuple):
-    """The rows of one file, and what a first look at them tells.
+    """The rows of one file, and their kind by a first look.
 
     Attributes:
         dataset: As the archive names it.
@@ -78,8 +78,8 @@ def datasets_of(
 
     Args:
         files: (schedule, data set) -> file of rows and number of epochs.
-        space: What the rows of the table are.
-        folder: Where the arrays are written; they are memory-mapped from there.
+        space: Search space of the rows.
+        folder: Folder of the arrays, which are memory-mapped from there.
     """
     datasets = {}
     for schedule in sorted({schedule for schedule, _ in files}, key=int, reverse=True):
@@ -215,7 +215,7 @@ def _dense(trials: _Trials, which: Ints, slots: Ints, first: int, shape: tuple[i
 
 
 def _mend_sizes(sizes: Floats, seeds: Ints) -> None:
-    """Where a network's seeds disagree to five decimals, take the seed that is right, as nats-bench does."""
+    """If a network's seeds disagree to five decimals, take the seed that is right, as nats-bench does."""
     if _RIGHT_SIZE_SEED not in seeds:
         return
     right = sizes[:, list(seeds).index(_RIGHT_SIZE_SEED)]

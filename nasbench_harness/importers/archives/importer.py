@@ -50,7 +50,7 @@ def import_archive(
 ) -> Table:
     """Import an official archive; its data sets are tasks from then on.
 
-    What was read before an interruption is kept in the cache, and the same call goes on from there.
+    Rows that were read before an interruption are kept in the cache, and the same call continues from there.
 
     Args:
         path: ``NAS-Bench-201-*.pth``, a NATS-Bench ``*-simple`` folder or tar file, or ``NATS-*.pickle.pbz2``.
@@ -61,7 +61,7 @@ def import_archive(
 
     Raises:
         InvalidInputError: There is no such archive, or a name cannot be used.
-        TableError: It is damaged, or holds what no official archive holds; nothing was imported.
+        TableError: It is damaged, or differs from official archives; nothing was imported.
     """
     if name is not None:
         check_names(name, {"cifar10-valid-200": None})

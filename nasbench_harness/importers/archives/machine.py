@@ -1,9 +1,8 @@
 """A pickle machine that knows data only, and hands over a large dictionary entry by entry.
 
-Official archives are pickles of dictionaries of numbers, up to 4.7 GB long. Python's unpickler would run what a file
-asks for, and would hold 29 GB of objects. This machine has no way to import or call anything: names of classes are
-compared with a short list, and the few constructors on it (ordered dictionaries, sets, numpy scalars) are computed
-here. Weights of networks become one placeholder. It reads its source once, in pieces.
+Official archives are pickles of dictionaries of numbers, up to 4.7 GB long. Python's unpickler would run code
+from the file, and would hold 29 GB of objects. This machine cannot import or call anything: it compares names of
+classes with a short list, and computes the few constructors on it (ordered dictionaries, sets, numpy scalars) Weights of networks become one placeholder. It reads its source once, in pieces.
 """
 
 from __future__ import annotations
@@ -385,7 +384,7 @@ class DataPickle:
         self._position = run.end()
 
     def _settle(self) -> None:
-        """Drop what the entry held, but for texts and other small things that later entries may share."""
+        """Drop the content of the entry, except texts and other small things that later entries may share."""
         number_of = self._number_of
         self._numbers.extend(
             [(number_of.get(item) or self._keep(item)) if type(item) is str else self._keep(item)

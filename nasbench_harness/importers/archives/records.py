@@ -33,11 +33,11 @@ _MOST_IMPORTS = 16
 def work_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """A folder for one import, locked against other processes.
 
-    It is the first of ``prefix``, ``prefix-1``, … that nobody has locked, so an import goes on where an interrupted
+    It is the first of ``prefix``, ``prefix-1``, … that nobody has locked, so an import continues an interrupted
     one of the same archive stopped. It is removed at the end, but kept when the import is interrupted.
 
     Raises:
-        TableError: A symbolic link stands where the folder should be.
+        TableError: A symbolic link stands in place of the folder.
         OSError: The folder cannot be written.
     """
     refuse_link(parent)
@@ -76,8 +76,8 @@ class RecordStore:
     """One file of rows for each schedule and data set, and a mark of how many architectures they hold.
 
     Args:
-        folder: Where the files lie; made where it does not exist.
-        identity: What is being read; a folder that holds another archive's rows is emptied.
+        folder: Folder of the files; it is made if it does not exist.
+        identity: Identity of the archive; a folder that holds another archive's rows is emptied.
 
     Attributes:
         done: Architectures whose rows are safe.
@@ -113,7 +113,7 @@ class RecordStore:
             self.checkpoint()
 
     def checkpoint(self) -> None:
-        """Write what is pending and mark it as done."""
+        """Write the pending rows and mark them as done."""
         for name, rows in self._pending.items():
             with self._path(name).open("ab") as file:
                 file.writelines(rows)

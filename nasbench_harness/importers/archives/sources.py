@@ -50,7 +50,7 @@ class Source(Protocol):
         """
 
     def num_architectures(self) -> int | None:
-        """How many it holds, None where that is known only afterwards."""
+        """Number of its architectures, None if it is known only afterwards."""
 
 
 def recognize(path: Path) -> Source:

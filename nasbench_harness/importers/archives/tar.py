@@ -1,4 +1,4 @@
-"""Where the members of a tar file lie; nothing is ever extracted."""
+"""Positions of the members of a tar file; nothing is ever extracted."""
 
 from __future__ import annotations
 

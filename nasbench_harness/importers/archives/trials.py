@@ -1,7 +1,7 @@
 """One trained network of an archive as a row of numbers.
 
 A row holds six numbers about the network, then one block of ``num_epochs`` numbers per quantity: accuracy, loss and
-seconds (summed over epochs) of training, then the same of each evaluation set. NaN where the archive has none.
+seconds (summed over epochs) of training, then the same of each evaluation set. NaN if the archive has none.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def trials_of(schedule: str, state: Any, index: int, row: int) -> list[Trial]:
         row: Its row in the table.
 
     Raises:
-        TableError: The state is not what the packages write.
+        TableError: The state differs from those of the packages.
     """
     if _field(state, "arch_index", int) != index:
         raise TableError(f"its results are those of architecture {state['arch_index']}")
@@ -110,7 +110,7 @@ def _field(state: Any, name: str, kind: type) -> Any:
 
 
 def _numbers(result: dict[Any, Any], name: str, keys: Sequence[Any]) -> Floats:
-    """Values of a dictionary at these keys, NaN where it has none; a field that is None has none at all."""
+    """Values of a dictionary at these keys, NaN if it has none; a field that is None has none at all."""
     entries = result.get(name)
     if entries is None:
         return np.full(len(keys), np.nan)
@@ -130,7 +130,7 @@ def _number(result: dict[Any, Any], name: str) -> float:
 
 
 def _latency(result: dict[Any, Any]) -> float:
-    """Mean of the measurements in seconds; NaN where there is none (the packages write None or −1)."""
+    """Mean of the measurements in seconds; NaN if there is none (the packages write None or −1)."""
     measured = result.get("latency")
     if measured is None:
         return np.nan

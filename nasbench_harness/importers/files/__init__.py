@@ -1,1 +1,1 @@
-"""Tables from anyone's CSV or Parquet file and a specification that says what its columns mean."""
+"""Tables from anyone's CSV or Parquet file and a specification of its columns."""

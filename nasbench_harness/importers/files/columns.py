@@ -1,4 +1,4 @@
-"""What the names of a file's columns tell: data set, metric, epoch and replicate, for drafts of specifications."""
+"""Data set, metric, epoch and replicate from the names of a file's columns, for drafts of specifications."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Group:
     Attributes:
         name: Without data set, epoch and replicate.
         columns: By epoch, one column for each replicate; None stands for the only epoch.
-        prefix: What stands before the epoch in every column's name; empty if it is not all that differs.
+        prefix: Text before the epoch in every column's name; empty if more than the epoch differs.
     """
 
     name: str

@@ -20,7 +20,7 @@ _UNITS = {"ms": "ms", "s": "s", "seconds": "s", "mj": "mJ", "m": "million", "mb"
 
 
 def draft_spec(path: Path) -> str:
-    """Text of a commented specification for a file; what was guessed is marked with CHECK.
+    """Text of a commented specification for a file; guesses are marked with CHECK.
 
     Raises:
         InvalidInputError: The file cannot be read, or has no column of numbers.

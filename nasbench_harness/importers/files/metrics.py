@@ -63,11 +63,11 @@ def column_of(
     num_architectures: int,
     fidelities: tuple[int, ...],
 ) -> Column:
-    """A metric's array (num_architectures, num_replicates, num_fidelities), NaN where the file has no row.
+    """A metric's array (num_architectures, num_replicates, num_fidelities), NaN if the file has no row.
 
     Args:
         name: Name of the metric.
-        spec: What it means.
+        spec: Its specification.
         layout: Its columns.
         content: The file.
         rows: Architecture of each row of the file, (num_rows,).

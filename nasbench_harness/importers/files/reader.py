@@ -1,4 +1,4 @@
-"""Reading the needed columns of a CSV or Parquet file, and saying where in it a mistake stands."""
+"""Reading the needed columns of a CSV or Parquet file, with the place of each mistake."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Content:
         path: The file.
         num_rows: Number of its rows.
         texts: Text columns, pyarrow arrays (num_rows,) without nulls.
-        numbers: Number columns (num_rows,), NaN where a cell is empty.
-        place: Where in the file a row stands, e.g. ``line 7``.
+        numbers: Number columns (num_rows,), NaN if a cell is empty.
+        place: Place of a row in the file, e.g. ``line 7``.
     """
 
     path: Path
@@ -288,7 +288,7 @@ class TableFile:
         return f"line {line}"
 
     def _first_bad_record(self, numbers: list[str]) -> InvalidInputError | None:
-        """The first line with a wrong number of cells or a cell that is no number; None where there is none."""
+        """The first line with a wrong number of cells or a cell that is no number; None if there is none."""
         positions = {self.header.index(name): name for name in numbers}
         try:
             for line, record in islice(self.records(), 1, None):

@@ -1,4 +1,4 @@
-"""The specification of an import: a TOML file that says what the columns of a table file mean."""
+"""The specification of an import: a TOML file that explains the columns of a table file."""
 
 from __future__ import annotations
 
@@ -108,14 +108,14 @@ class _Part(BaseModel):
 
 
 class SpaceSpec(_Part):
-    """What the rows are.
+    """Search space of the rows.
 
     Attributes:
         kind: ``nasbench201``; ``product``: all combinations of the decisions' choices; ``list``: the rows themselves.
         key: Column that names the architecture.
         key_format: How: six digits, the official string, or the official index (NAS-Bench-201 only).
         decisions: Choices of each decision (product). Without ``key``, the decisions are columns of the file.
-        separator: What stands between the choices in the key column of a product.
+        separator: Text between the choices in the key column of a product.
         columns: Columns that hold the decisions (list).
         classes: Column with the same text for architectures that are the same network.
         name: Name of the space; default: the table's.
@@ -161,7 +161,7 @@ class MetricSpec(_Part):
 
     Attributes:
         columns: One column for each replicate, for the only fidelity or by epoch.
-        prefix: Instead: what stands before the epoch in the columns' names, for each replicate.
+        prefix: Instead: text before the epoch in the columns' names, for each replicate.
         unit: Unit of the values.
         direction: minimize or maximize.
         role: search, test, cost, hardware or proxy; ``report`` is an old name of test.
@@ -219,7 +219,7 @@ class ExtensionSpec(_Part):
 
 
 class ImportSpec(_Part):
-    """A table file and what its columns mean."""
+    """A table file and the meaning of its columns."""
 
     name: str | None = None
     source: Text = Field(min_length=1)

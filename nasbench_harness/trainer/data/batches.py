@@ -33,7 +33,7 @@ class Draws(NamedTuple):
 
 
 def draw_epoch(seeds: Sequence[int], epoch: int, num_images: int, padding: int, flip: bool) -> Draws:
-    """Draw an epoch on the CPU; what a seed draws depends on seed and epoch, not on the device or the other seeds."""
+    """Draw an epoch on the CPU; the draws of a seed depend on seed and epoch, not on device or other seeds."""
     drawn = [_draw(seed, epoch, num_images, padding, flip) for seed in seeds]
     order, top, left, is_flipped = (torch.from_numpy(np.stack(parts, axis=1)) for parts in zip(*drawn, strict=True))
     return Draws(order, top, left, is_flipped)

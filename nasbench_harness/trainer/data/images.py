@@ -64,7 +64,7 @@ class ImageData:
         split_digest: sha256 over which image lies in which part.
         split_origin: The source's own split, one from a file, or halves drawn here.
         sealed: The test part.
-        part: How many of the published images were there, in words; empty where all were.
+        part: How many of the published images were there, in words; empty if all were.
     """
 
     name: str
@@ -107,7 +107,7 @@ def load_data(source: str | None = None, data_dir: Path | None = None, split: Pa
 
     Args:
         source: ``animals8``, ``digits8`` (needs scikit-learn), ``cifar10``, ``cifar100``, ``imagenet16-120``, ``npz``;
-            None: what ``data_dir`` holds, and without it animals8.
+            None: the data in ``data_dir``, and without it animals8.
         data_dir: Folder of the official batches, or the ``.npz`` file.
         split: File with the halves of CIFAR-10's training set or of the other sets' test images; without it they are
             drawn, and ``split_origin`` says so.

@@ -1,4 +1,4 @@
-"""Reads image data from where it lies, as arrays; nothing here runs code from a data file.
+"""Reads image data as arrays; nothing here runs code from a data file.
 
 Each reader returns a ``Source``; ``data.load_data`` splits it, checks it and hands it to the trainer.
 """
@@ -44,24 +44,24 @@ class Images(NamedTuple):
     labels: npt.NDArray[np.int64]
 
     def take(self, where: AnyArray) -> Images:
-        """Those at these positions, or where the mask is true."""
+        """Those at these positions, or those whose mask is true."""
         return Images(self.images[where], self.labels[where])
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a reader found.
+    """Content of a data source.
 
     Attributes:
         name: Name of the data.
         train: Images to train on.
-        valid: Images to measure on; None where they are half of another part.
-        test: Images kept apart; None where there are none.
+        valid: Images to measure on; None if they are half of another part.
+        test: Images kept apart; None if there are none.
         halved: Part that is split into halves: train and validation, or validation and test; or none.
         can_flip: A mirrored image is still of its class.
-        mean: Of the channels, 0 … 255; measured on the training images where not given.
+        mean: Of the channels, 0 … 255; measured on the training images if not given.
         std: The same.
-        num_published: Images of the whole published set; None where there is no such thing.
+        num_published: Images of the whole published set; None if there is no such thing.
     """
 
     name: str
@@ -76,14 +76,14 @@ class Source:
 
     @property
     def part(self) -> str:
-        """How many of the published images are here, in words; empty where all are."""
+        """How many of the published images are here, in words; empty if all are."""
         count = sum(len(part.labels) for part in (self.train, self.valid, self.test) if part is not None)
         is_whole = self.num_published in (None, count)
         return "" if is_whole else f"{count:,} of the {self.num_published:,} published images"
 
 
 def read_source(source: str | None, data_dir: Path | None) -> Source:
-    """Read the named data; without a name what a folder holds, and without both animals8.
+    """Read the named data; without a name the data in a folder, and without both animals8.
 
     Raises:
         InvalidInputError: The name is unknown, a file is missing or damaged, a package is not installed.

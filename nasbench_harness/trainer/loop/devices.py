@@ -1,4 +1,4 @@
-"""Where trainings run: devices, how they calculate, and what happens when their memory is too small."""
+"""Devices of trainings: their arithmetic, and the remedy when their memory is too small."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
 @dataclass(frozen=True)
 class Execution:
-    """Where and how trainings are computed: decides speed and rounding, never what a training means.
+    """Device and arithmetic of trainings: decides speed and rounding, never the meaning of a training.
 
     Attributes:
         device: ``auto`` (cuda if there is one, else cpu), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
@@ -44,7 +44,7 @@ class Execution:
 
     @property
     def backend(self) -> str | None:
-        """Backend of torch's compiler; None where nothing is compiled."""
+        """Backend of torch's compiler; None if nothing is compiled."""
         return "inductor" if self.compiled else None
 
     @contextmanager
@@ -82,7 +82,7 @@ def stated_arithmetic(device: torch.device, deterministic: bool = False) -> Iter
     PyTorch lets them round to TF32.
 
     Args:
-        device: Where.
+        device: Device of the trainings.
         deterministic: Also the same bits at every repetition on the same GPU; slower.
     """
     threads, was = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
@@ -110,7 +110,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def memory_shortage(device: torch.device, error: BaseException) -> str:
-    """Needed and free memory, in words: measured on a GPU, elsewhere what the error says."""
+    """Needed and free memory, in words: measured on a GPU, elsewhere the text of the error."""
     if device.type != "cuda":
         return str(error).partition("\n")[0]
     needed, free = torch.cuda.max_memory_allocated(device) / 2**20, torch.cuda.mem_get_info(device)[0] / 2**20
@@ -118,13 +118,13 @@ def memory_shortage(device: torch.device, error: BaseException) -> str:
 
 
 def release_memory(device: torch.device) -> None:
-    """Give back what PyTorch holds in reserve on a GPU."""
+    """Give back the memory that PyTorch holds in reserve on a GPU."""
     if device.type == "cuda":
         gc.collect()
         torch.cuda.empty_cache()
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what it was told."""
+    """Wait until the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -31,7 +31,7 @@ def cache_key(
 
 
 def origin_digest(recipe: Recipe, data: ImageData, execution: Execution) -> str:
-    """sha256 of what all results have in common that may stand in one table: all but architecture and seed."""
+    """sha256 of the fields that all results in one table share: all but architecture and seed."""
     return cache_key("", 0, recipe, data, execution)
 
 
@@ -42,7 +42,7 @@ def key_fields(
     data: ImageData,
     execution: Execution,
 ) -> dict[str, object]:
-    """What a training result depends on, by name; the recipe's fields (space and stack among them) one by one.
+    """Fields that determine a training result, by name; the recipe's fields one by one.
 
     A CPU is always deterministic, and always the same.
     """

@@ -1,4 +1,4 @@
-"""States of unfinished trainings on disk: a long training that was killed continues where it stood, with the same bits.
+"""States of unfinished trainings on disk: a killed training continues from its last epoch, with the same bits.
 
 Order and augmentation are drawn from training seed and epoch, so parameters, running statistics and momenta after an
 epoch are all that the next one depends on.

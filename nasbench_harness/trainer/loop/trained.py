@@ -54,7 +54,7 @@ def evaluate_sealed(results: Sequence[TrainingResult], sealed: SealedTest, devic
         device: As for ``train``.
 
     Returns:
-        One accuracy per result; chance where the training diverged.
+        One accuracy per result; chance if the training diverged.
 
     Raises:
         InvalidInputError: There is no test part, a network was not kept, or the device cannot be used.

@@ -41,7 +41,7 @@ Epoch = tuple[list[float], list[float], list[bool]]  # accuracy, loss, whether a
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What one training came to.
+    """Result of one training.
 
     Attributes:
         architecture: As it was given.
@@ -54,7 +54,7 @@ class TrainingResult:
         stack: Seeds that trained as one network. Smaller than the recipe's if memory was too small: rounding differs
             then, so the result belongs to ``dataclasses.replace(recipe, stack=stack)``.
         notice: A line that the user should read, or nothing.
-        network: The stack that this seed was part of, where it was to be kept.
+        network: The stack that this seed was part of, if it was to be kept.
     """
 
     architecture: str
@@ -82,15 +82,15 @@ def train(
     """Train an architecture once with each seed.
 
     Seeds train in stacks of ``recipe.stack``; a last stack that is smaller is filled with seeds whose results are
-    dropped, so that every result is rounded alike. A CPU uses one thread. Where memory is too small the stack is
+    dropped, so that every result is rounded alike. A CPU uses one thread. If memory is too small, the stack is
     halved, never the batch, and the results say so.
 
     Args:
-        architecture: Official NAS-Bench-201 string, or five widths where the recipe trains widths.
+        architecture: Official NAS-Bench-201 string, or five widths if the recipe trains widths.
         recipe: All rules.
         data: Images; the test part is not opened.
         seeds: Training seeds, distinct and not negative.
-        execution: Where and how it is computed.
+        execution: Device and arithmetic.
         keep_networks: Keep the trained networks, for ``evaluate_sealed``.
         states: Folder that keeps the state of an unfinished training of more than half a minute. After a kill the same
             call continues after the last epoch that was saved, with the same result. None: nothing is kept.
@@ -128,10 +128,10 @@ def train(
 def _with_fitting_stack(
     architecture: str, recipe: Recipe, execution: Execution, call: Callable[[Recipe, torch.device], Answer]
 ) -> Answer:
-    """What ``call`` answers for the recipe, with its stack halved until it fits into memory.
+    """Result of ``call`` for the recipe, with its stack halved until it fits into memory.
 
     Raises:
-        InvalidInputError: The device cannot do what is asked of it.
+        InvalidInputError: The device does not support this execution.
         HarnessError: Not even one seed fits.
     """
     device, shortage = execution.checked_device(), ""

@@ -70,7 +70,7 @@ class _Bias(nn.Module):
 
 
 class ConstantConvolution(nn.Module):
-    """What a normalized convolution makes of zeros: the bias of its normalization."""
+    """Output of a normalized convolution for zeros: the bias of its normalization."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -177,7 +177,7 @@ class Network(nn.Module):
     """Stem, cells and reductions, normalization, ReLU, global average, classifier.
 
     Args:
-        structure: What one seed's network consists of.
+        structure: Parts of one seed's network.
         seeds: Training seed of each group.
         is_literal: Also do the work that cannot matter.
     """

@@ -1,4 +1,4 @@
-"""What a network consists of, without torch: its blocks, its cells, and how many parameters and operations they cost.
+"""Parts of a network, without torch: its blocks and cells, and their numbers of parameters and operations.
 
 Dong and Yang, "NAS-Bench-201", ICLR 2020 (the skeleton and the cell); Dong et al., "NATS-Bench", TPAMI 2021 (the space
 of widths).
@@ -23,7 +23,7 @@ _WIDTHS_CELL = ("nor_conv_3x3",) * 3 + ("skip_connect",) + ("nor_conv_3x3",) * 2
 
 @dataclass(frozen=True)
 class Edge:
-    """One operation of a cell, and what a network that skips useless work does with it.
+    """One operation of a cell, and its treatment in a network that skips useless work.
 
     Attributes:
         source: Node that is read.
@@ -41,7 +41,7 @@ class Edge:
 
     @property
     def kernel(self) -> int:
-        """Side of the convolution's kernel; 0 where the operation is none."""
+        """Side of the convolution's kernel; 0 if the operation is none."""
         return {"nor_conv_1x1": 1, "nor_conv_3x3": 3}.get(self.operation, 0)
 
 
@@ -56,7 +56,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Convolution:
-    """One convolution with its batch normalization, or without: what counting needs to know."""
+    """One convolution with its batch normalization, or without, for counting."""
 
     channels_in: int
     channels_out: int
@@ -199,7 +199,7 @@ def _width_blocks(architecture: str, channels: int) -> tuple[Block, ...]:
 
 @cache
 def cell_edges(operations: tuple[str, ...]) -> tuple[Edge, ...]:
-    """The six edges with what is useless in them.
+    """The six edges and their useless operations.
 
     A node is dead if it is zero for every image; a convolution of a dead node is not zero but the bias of its
     normalization, so the node it is added to lives.

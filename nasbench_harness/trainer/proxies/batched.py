@@ -32,7 +32,7 @@ Running = tuple[Tensor | None, Tensor | None]
 
 
 class Watch:
-    """What a forward pass shows; a score overrides what it needs. ``rows`` are positions of networks."""
+    """Hooks of a forward pass; a score overrides those it needs. ``rows`` are positions of networks."""
 
     def rectified(self, maps: Tensor, rows: Tensor, times: Tensor) -> None:
         """Inputs (n, len(rows), C, side, side) of ReLUs; ``times`` ReLU modules of a network read them."""

@@ -1,7 +1,7 @@
 """Builds a table of scores in parts that survive interruptions, and joins the parts to one Parquet file.
 
 A part is one score of ``BLOCK`` architectures under one initialization and one batch. It is written whole or not at
-all. The same command continues where an earlier one stopped, and gives the same bytes however the work was divided.
+all. The same command continues an earlier one, and gives the same bytes however the work was divided.
 """
 
 from __future__ import annotations
@@ -274,7 +274,7 @@ def build(
     """Compute the parts of one shard; if no part is missing afterwards, join them. Returns the number missing.
 
     Args:
-        plan: What is built.
+        plan: The planned table.
         out: File to write; its parts lie in a folder beside it, which is removed at the end.
         command: Command line, for the file.
         shard: (i, n): this call computes parts i, i + n, i + 2n, … (from 1).

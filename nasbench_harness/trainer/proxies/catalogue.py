@@ -32,8 +32,8 @@ class Proxy:
 
     Attributes:
         name: Name of the score and of its column.
-        formula: What is computed, in one line.
-        paper: Where it comes from.
+        formula: Formula, in one line.
+        paper: Its source.
         reference: Function (network, batch) → number, ``module:function``.
         initialization: Weights that the score is defined for.
         needs_labels: Whether permuted labels change it.

@@ -23,7 +23,7 @@ def load_score(name: str) -> Score:
 
     Raises:
         UnknownNameError: There is no such score, or no such function in the module.
-        InvalidInputError: There is no such module, or what is named cannot be called.
+        InvalidInputError: There is no such module, or the name is no function.
     """
     is_own = ":" not in name
     module_name, _, attribute = (proxy_of(name).reference if is_own else name).partition(":")

@@ -37,7 +37,7 @@ DATA = ("animals", "noise", *SOURCES)
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What a score reads beside the network.
+    """Inputs of a score beside the network.
 
     Attributes:
         images: Normalized images, float32, shape (n, image_channels, side, side).

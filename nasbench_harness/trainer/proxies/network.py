@@ -209,7 +209,7 @@ def scored_layers(network: nn.Module) -> list[tuple[str, nn.Conv2d | nn.Linear]]
 
 
 def private_copy(network: nn.Module) -> nn.Module:
-    """A copy in training mode without gradients, on which a score may do what it wants."""
+    """A copy in training mode without gradients, which a score may change."""
     copied = copy.deepcopy(network).train().requires_grad_(True)
     copied.zero_grad(set_to_none=True)
     return copied

@@ -26,7 +26,7 @@ def logsynflow(network: nn.Module, batch: Batch) -> float:
 
 
 def log_or_nan(value: float) -> float:
-    """Logarithm; NaN of 0 and of what is not finite."""
+    """Logarithm; NaN of 0 and of numbers that are not finite."""
     return math.log(value) if 0 < value < math.inf else math.nan
 
 
