@@ -2,7 +2,8 @@
 
 Official archives are pickles of dictionaries of numbers, up to 4.7 GB long. Python's unpickler would run code
 from the file, and would hold 29 GB of objects. This machine cannot import or call anything: it compares names of
-classes with a short list, and computes the few constructors on it (ordered dictionaries, sets, numpy scalars) Weights of networks become one placeholder. It reads its source once, in pieces.
+classes with a short list, and computes the few constructors on it (ordered dictionaries, sets, numpy scalars) here.
+Weights of networks become one placeholder. It reads its source once, in pieces.
 """
 
 from __future__ import annotations
