@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
@@ -58,7 +58,7 @@ class RunStreams:
         """Number of runs in the batch."""
         return len(self._positions)
 
-    def uniform(self, size: int | None = None, runs: Ints | None = None) -> Any:
+    def uniform(self, size: int | None = None, runs: Ints | None = None) -> Floats:
         """Draw from [0, 1): shape (len(runs),), or (len(runs), size).
 
         >>> RunStreams(np.array([1], dtype=np.uint64)).uniform().round(3)
@@ -96,7 +96,7 @@ class RunStreams:
         integers: Ints = (self.uniform(size, runs) * high).astype(np.int64)
         return integers
 
-    def normal(self, size: int | None = None, runs: Ints | None = None) -> Any:
+    def normal(self, size: int | None = None, runs: Ints | None = None) -> Floats:
         """Draw from the standard normal distribution: (len(runs),), or (len(runs), size); two draws a number.
 
         Strategies that use it are ``reproducible = "platform"``.
@@ -107,7 +107,7 @@ class RunStreams:
         numbers = _normal(self.uniform(2 if size is None else 2 * size, runs))
         return numbers[:, 0] if size is None else numbers
 
-    def gumbel(self, size: int | None = None, runs: Ints | None = None) -> Any:
+    def gumbel(self, size: int | None = None, runs: Ints | None = None) -> Floats:
         """Draw from the standard Gumbel distribution: (len(runs),), or (len(runs), size); one draw a number.
 
         Strategies that use it are ``reproducible = "platform"``.
@@ -194,6 +194,10 @@ class RunStream:
         self._draws = chain.from_iterable(_blocks_of(self._key))
         self._draw: Callable[[], float] = self._draws.__next__  # the fastest call that Python has for one number
 
+    @overload
+    def uniform(self, size: None = None, runs: None = None) -> float: ...
+    @overload
+    def uniform(self, size: int, runs: None = None) -> Floats: ...
     def uniform(self, size: int | None = None, runs: None = None) -> Any:
         """Draw a float from [0, 1), or an array (size,) of them.
 
@@ -206,6 +210,10 @@ class RunStream:
             return self._draw()
         return np.array(list(islice(self._draws, size)), dtype=np.float64)
 
+    @overload
+    def integers(self, high: int, size: None = None, runs: None = None) -> int: ...
+    @overload
+    def integers(self, high: int, size: int, runs: None = None) -> Ints: ...
     def integers(self, high: int, size: int | None = None, runs: None = None) -> Any:
         """Draw an integer from 0 … high − 1, or an array (size,) of them.
 
@@ -221,6 +229,10 @@ class RunStream:
             return int(self._draw() * high)
         return (self.uniform(size, runs) * high).astype(np.int64)
 
+    @overload
+    def normal(self, size: None = None) -> float: ...
+    @overload
+    def normal(self, size: int) -> Floats: ...
     def normal(self, size: int | None = None) -> Any:
         """Draw a float from the standard normal distribution, or an array (size,) of them; two draws a number.
 
@@ -230,6 +242,10 @@ class RunStream:
         numbers = _normal(self.uniform(2 if size is None else 2 * size))
         return float(numbers[0]) if size is None else numbers
 
+    @overload
+    def gumbel(self, size: None = None) -> float: ...
+    @overload
+    def gumbel(self, size: int) -> Floats: ...
     def gumbel(self, size: int | None = None) -> Any:
         """Draw a float from the standard Gumbel distribution, or an array (size,) of them; one draw a number.
 

@@ -4,26 +4,40 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from nasbench_harness.arrays import Bools, Ints
+from nasbench_harness.arrays import Bools, Floats, Ints
 
 
-class RandomSource(Protocol):
-    """Random numbers for a space: the streams of many runs, or of one.
+class StreamOfMany(Protocol):
+    """The streams of many runs, ``RunStreams``: operators then take and return arrays."""
 
-    For many runs, ``runs`` (indices of runs) says who draws; results lead with ``len(runs)``. For one run the
-    results are plain numbers (``size`` omitted) or one-dimensional arrays.
-    """
+    @property
+    def num_runs(self) -> int:
+        """Number of runs."""
 
-    def uniform(self, size: int | None = None, runs: Ints | None = None) -> Any:
+    def uniform(self, size: int | None = None, runs: Ints | None = None) -> Floats:
         """Draw from [0, 1)."""
 
-    def integers(self, high: int, size: int | None = None, runs: Ints | None = None) -> Any:
+    def integers(self, high: int, size: int | None = None, runs: Ints | None = None) -> Ints:
         """Draw from 0 … high − 1."""
+
+
+class StreamOfOne(Protocol):
+    """The stream of one run, ``RunStream``: operators then take and return plain integers."""
+
+    def uniform(self, size: None = None, runs: None = None) -> float:
+        """Draw from [0, 1)."""
+
+    def integers(self, high: int, size: None = None, runs: None = None) -> int:
+        """Draw from 0 … high − 1."""
+
+
+# An implementation serves both kinds of streams; the overloads of SearchSpace say what callers get.
+RandomSource: TypeAlias = Any
 
 
 class SearchSpace(ABC):
@@ -83,10 +97,18 @@ class SearchSpace(ABC):
             InvalidInputError: A choice lies outside 0 … num_choices − 1 of its decision.
         """
 
+    @overload
+    def sample(self, rng: StreamOfOne) -> int: ...
+    @overload
+    def sample(self, rng: StreamOfMany, runs: Ints | None = None) -> Ints: ...
     @abstractmethod
     def sample(self, rng: RandomSource, runs: Ints | None = None) -> Any:
         """Draw architectures uniformly: (len(runs),), one draw each."""
 
+    @overload
+    def mutate(self, parents: int, rng: StreamOfOne) -> int: ...
+    @overload
+    def mutate(self, parents: Ints, rng: StreamOfMany, runs: Ints | None = None) -> Ints: ...
     @abstractmethod
     def mutate(self, parents: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
         """Change one decision, uniform, to one of its other choices, uniform: (len(runs),), two draws an attempt.
@@ -94,6 +116,10 @@ class SearchSpace(ABC):
         If the result is the parent or no architecture, the run draws again.
         """
 
+    @overload
+    def crossover(self, first: int, second: int, rng: StreamOfOne) -> int: ...
+    @overload
+    def crossover(self, first: Ints, second: Ints, rng: StreamOfMany, runs: Ints | None = None) -> Ints: ...
     @abstractmethod
     def crossover(self, first: Any, second: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
         """Take each decision from either parent with probability ½: (len(runs),), num_decisions draws an attempt.
@@ -101,6 +127,10 @@ class SearchSpace(ABC):
         If the result is no architecture, the run draws again.
         """
 
+    @overload
+    def neighbors(self, architectures: int) -> list[int]: ...
+    @overload
+    def neighbors(self, architectures: Ints) -> Ints: ...
     @abstractmethod
     def neighbors(self, architectures: Any) -> Any:
         """Distinct architectures one decision away, in the space's fixed order; −1 pads: (n, num_neighbors).
