@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from nasbench_harness.engine.batches import Rules
 from nasbench_harness.errors import RunsFailedError
 from nasbench_harness.evaluation.protocol import Protocol, ProtocolFields
 from nasbench_harness.evaluation.task import load_task
@@ -14,7 +15,6 @@ from nasbench_harness.regression.baselines import BASELINE_SEEDS, find_subjects,
 from nasbench_harness.regression.baselines import save_baseline as save_one_baseline
 from nasbench_harness.regression.gate import Gate, TaskCheck, check_baselines
 from nasbench_harness.store.record import Quoted, ReportOptions
-from nasbench_harness.studies.execution import Rules
 from nasbench_harness.studies.planning import (
     Plan,
     StrategyLike,

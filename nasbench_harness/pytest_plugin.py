@@ -148,9 +148,9 @@ class StrategyRegression:
         if not self._request.config.pluginmanager.hasplugin("benchmark"):
             pytest.fail("strategy_regression.check_speed needs pytest-benchmark: pip install pytest-benchmark", False)
         from nasbench_harness.api import load_task
+        from nasbench_harness.engine.batches import Rules
         from nasbench_harness.evaluation.protocol import Protocol
         from nasbench_harness.regression.speed import measure_speed
-        from nasbench_harness.studies.execution import Rules
         from nasbench_harness.studies.references import resolve
 
         with _mistakes_fail():

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from nasbench_harness import compare, load_task
+from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Trained
 from nasbench_harness.importers.files.build import import_table
 from nasbench_harness.regression.traces import run_choices, trace_hash
-from nasbench_harness.studies.execution import Rules, run_seeds
 from nasbench_harness.studies.references import Entry, resolve
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table

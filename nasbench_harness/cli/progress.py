@@ -14,7 +14,7 @@ from nasbench_harness.cli.base import say
 
 if TYPE_CHECKING:
     from nasbench_harness.api import Plan
-    from nasbench_harness.studies.execution import BatchReport
+    from nasbench_harness.studies.batches import BatchReport
 
 _SECONDS_BETWEEN_LINES = 10
 

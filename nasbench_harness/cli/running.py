@@ -17,7 +17,8 @@ from nasbench_harness.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from nasbench_harness.api import Plan, Study
-    from nasbench_harness.studies.execution import BatchReport, Rules
+    from nasbench_harness.engine.batches import Rules
+    from nasbench_harness.studies.batches import BatchReport
 
 
 def run_study(
@@ -41,10 +42,10 @@ def run_study(
     ``before`` is called when all is planned and nothing has changed. The plan has not ended: call its ``end``.
     """
     from nasbench_harness.api import DEFAULT_SEEDS, PAPER_RESAMPLES, PAPER_SEEDS, execute_plan, plan_study
+    from nasbench_harness.engine.batches import Rules
     from nasbench_harness.evaluation.protocol import Protocol
     from nasbench_harness.evaluation.task import split_task_names
     from nasbench_harness.store.record import StudyFile, read_study_file
-    from nasbench_harness.studies.execution import Rules
     from nasbench_harness.studies.references import Entry, parse_entry, split_list
 
     file = read_study_file(config) if config is not None else StudyFile()

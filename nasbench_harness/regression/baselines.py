@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from nasbench_harness.engine.batches import Rules
+from nasbench_harness.engine.resolved import Spec
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Task
@@ -20,8 +22,7 @@ from nasbench_harness.statistics import count_codes
 from nasbench_harness.store.baselines import Baseline, TaskBaseline, baseline_path, read_baseline, write_baseline
 from nasbench_harness.store.record import StrategyRecord, StudyRecord
 from nasbench_harness.studies.commands import rule_flags, written
-from nasbench_harness.studies.execution import Rules
-from nasbench_harness.studies.references import Entry, Spec, resolve
+from nasbench_harness.studies.references import Entry, resolve
 from nasbench_harness.tables.table import Metric
 
 BASELINE_SEEDS = 3_000

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nasbench_harness.arrays import Ints
+from nasbench_harness.engine.batches import Rules
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import check_task_name, load_task
@@ -22,7 +23,6 @@ from nasbench_harness.regression.baselines import Subject, save_command, this_pl
 from nasbench_harness.regression.traces import regret_codes, traced
 from nasbench_harness.statistics import Case, Difference, Regression, count_codes, regress_family
 from nasbench_harness.statistics.regression import ALPHA, LOOKS, Verdict
-from nasbench_harness.studies.execution import Rules
 from nasbench_harness.tables.table import Metric
 
 ACCURACY_MARGIN_PP = 0.05

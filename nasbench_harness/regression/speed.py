@@ -7,9 +7,9 @@ from time import process_time
 
 import numpy as np
 
+from nasbench_harness.engine.batches import Rules, run_seeds
+from nasbench_harness.engine.resolved import Spec
 from nasbench_harness.evaluation.task import Task
-from nasbench_harness.studies.execution import Rules, run_seeds
-from nasbench_harness.studies.references import Spec
 
 _CONTROL_RUNS, _CONTROL_STEPS = 500, 200
 

@@ -8,12 +8,13 @@ from hashlib import sha256
 import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Ints
+from nasbench_harness.engine.batches import Rules, run_seeds
+from nasbench_harness.engine.resolved import Spec
 from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation.choice import final_choices, rows_of
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
-from nasbench_harness.studies.execution import Rules, plan_batches, run_seeds
-from nasbench_harness.studies.references import Spec
+from nasbench_harness.studies.batches import plan_batches
 
 TRACE_SEEDS = 100
 

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from nasbench_harness.engine.batches import Rules
 from nasbench_harness.engine.limits import check_limit
+from nasbench_harness.engine.needs import check_needs
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.task import all_task_names, check_task_name
@@ -22,8 +24,8 @@ from nasbench_harness.store.locks import Presence, updating
 from nasbench_harness.store.merging import stored_record, updated_record
 from nasbench_harness.store.record import MAX_SEEDS, Quoted, ReportOptions, StrategyRecord, StudyRecord
 from nasbench_harness.store.sources import check_task_exists
-from nasbench_harness.studies.execution import BatchPlan, BatchReport, Rules, execute, make_strategy
-from nasbench_harness.studies.needs import check_needs
+from nasbench_harness.studies.batches import BatchPlan, BatchReport
+from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.references import Entry, parse_entry, resolve_all, strategy_entry_points
 from nasbench_harness.studies.study import Outstanding, Study, load_tasks, open_study
 from nasbench_harness.tables.registry import embedded_task_names
@@ -140,7 +142,7 @@ def plan_study(
         problem = task.problem()
         for spec in specs:
             check_needs(spec, task)
-            make_strategy(spec, problem, task.name, rules, np.arange(1))
+            spec.make(problem, task.name, rules.study_seed, np.arange(1))
     _check_quoted(quoted, loaded)
     record = StudyRecord(
         tuple(StrategyRecord(spec.label, spec.reference, spec.parameters) for spec in specs),

@@ -19,6 +19,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+from nasbench_harness.engine.resolved import Spec
 from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
 from nasbench_harness.tables.registry import source_file
 
@@ -44,44 +45,6 @@ class Entry:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "parameters", dict(self.parameters))
-
-
-@dataclass(frozen=True)
-class Spec:
-    """A strategy ready to run.
-
-    Attributes:
-        label: Name in reports.
-        reference: Registered name or ``module:attribute``; with the parameters, its identity.
-        parameters: All hyperparameters, defaults included.
-        target: The class or generator function.
-        code: Hash of the source that defines it, docstrings left out.
-    """
-
-    label: str
-    reference: str
-    parameters: Mapping[str, Any]
-    target: Callable[..., Any]
-    code: str
-
-    @property
-    def is_generator(self) -> bool:
-        """Whether one run is a generator, to be lifted."""
-        return inspect.isgeneratorfunction(self.target)
-
-    @property
-    def max_runs(self) -> int | None:
-        """At most so many runs may be alive at once; None: any number.
-
-        Raises:
-            InvalidInputError: The strategy declares something else.
-        """
-        declared: Any = getattr(self.target, "max_runs", None)
-        if declared is not None and (not isinstance(declared, int) or isinstance(declared, bool) or declared < 1):
-            raise InvalidInputError(
-                f"strategy {self.reference}: max_runs must be a whole number of at least 1, or None, not {declared!r}"
-            )
-        return declared
 
 
 def split_list(text: str) -> list[str]:

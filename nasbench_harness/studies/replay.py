@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
+from nasbench_harness.engine.resolved import Spec
 from nasbench_harness.engine.strategy import Proposals, Results, Strategy
 from nasbench_harness.errors import InvalidInputError, StoreError
+from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.blocks import read_columns, read_record, write_block
 from nasbench_harness.store.record import TraceRecord
-from nasbench_harness.studies.references import Spec
 
 MIN_SEEDS = 10  # fewer runs say nothing about a method
 _COLUMNS = {
@@ -183,7 +184,7 @@ class ReplaySpec(Spec):
         """The trace under its label; its code is its rows."""
         return cls(record.label, record.reference, record.parameters, Replay, trace.sha256, trace)
 
-    def make(self, task: str, run_seeds: Ints) -> Replay:
+    def make(self, problem: Problem, task: str, study_seed: int, run_seeds: Ints) -> Replay:  # noqa: ARG002 - base
         """The strategy for these runs on a task, shape (num_runs,)."""
         return Replay(self.trace.tasks[task], run_seeds, self.trace.source, task)
 

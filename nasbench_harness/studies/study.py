@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasbench_harness.arrays import Ints
+from nasbench_harness.engine.batches import Rules, run_seeds
+from nasbench_harness.engine.resolved import Spec
 from nasbench_harness.errors import InvalidInputError, RunsFailedError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import all_task_names, load_task
@@ -23,9 +25,10 @@ from nasbench_harness.store.locks import updating
 from nasbench_harness.store.merging import updated_record
 from nasbench_harness.store.record import ReportOptions, StrategyRecord, StudyRecord, TraceRecord, read_record
 from nasbench_harness.store.sources import check_digest, check_task_exists, note_tables
+from nasbench_harness.studies.batches import BatchPlan, plan_batches
 from nasbench_harness.studies.commands import rule_flags, written
-from nasbench_harness.studies.execution import BatchPlan, Rules, execute, plan_batches, run_seeds
-from nasbench_harness.studies.references import Spec, check_label, strategy_entry_points
+from nasbench_harness.studies.execution import execute
+from nasbench_harness.studies.references import check_label, strategy_entry_points
 from nasbench_harness.studies.replay import ReplaySpec, TraceRows, check_runs
 from nasbench_harness.studies.trace_csv import read_trace, write_trace
 from nasbench_harness.tables.registry import embedded_task_names, load_table, split_task_name, task_names

@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Ints
+from nasbench_harness.engine.batches import Rules, run_seeds
+from nasbench_harness.engine.resolved import Spec
 from nasbench_harness.engine.strategy import Results, Strategy
 from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation.hashing import name_hash
@@ -20,8 +22,7 @@ from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task, load_task
-from nasbench_harness.studies.execution import Rules, make_strategy, run_seeds
-from nasbench_harness.studies.references import Entry, Spec, parse_entry, resolve
+from nasbench_harness.studies.references import Entry, parse_entry, resolve
 from nasbench_harness.testing.contract import Contract, fail, global_generators_untouched
 from nasbench_harness.testing.watching import watched
 
@@ -105,7 +106,7 @@ class StrategyContract(Contract):
         task, rules = load_task(self.tasks[0]), Rules(Protocol(evaluations=self.evaluations), 0)
         problem = task.problem(rules.protocol)
         seeds = _SEEDS[: self.spec.max_runs]
-        strategy = make_strategy(self.spec, problem, task.name, rules, seeds)
+        strategy = self.spec.make(problem, task.name, rules.study_seed, seeds)
         proposals = _play_at_random_times(strategy, Ledger(task, rules.protocol, 0, seeds), self.evaluations)
         for seed in seeds.tolist():
             expected = self.together[task.name][seed]
@@ -127,7 +128,7 @@ class StrategyContract(Contract):
         problem, seeds = task.problem(rules.protocol), _SEEDS[: self.spec.max_runs]
 
         def play(part: Ints) -> dict[int, list[int]]:
-            strategy = make_strategy(self.spec, problem, task.name, rules, part)
+            strategy = self.spec.make(problem, task.name, rules.study_seed, part)
             return _play_with_pending(strategy, Ledger(task, rules.protocol, 0, part), part)
 
         proposals = play(seeds)

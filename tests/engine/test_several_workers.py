@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nasbench_harness.engine.batches import Rules, run_seeds
+from nasbench_harness.engine.needs import check_needs
 from nasbench_harness.engine.strategy import Progress, Proposal
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
-from nasbench_harness.studies.execution import Rules, plan_batches, run_seeds
-from nasbench_harness.studies.needs import check_needs
+from nasbench_harness.studies.batches import plan_batches
 from nasbench_harness.studies.references import Entry, resolve
 
 REGISTERED = ("random-search", "local-search", "regularized-evolution", "genetic-algorithm", "reinforce")

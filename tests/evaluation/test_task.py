@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from nasbench_harness.engine.batches import Rules, run_parts
 from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task, make_task, open_task
 from nasbench_harness.spaces import ProductSpace
-from nasbench_harness.studies.execution import Rules, run_parts
 from nasbench_harness.studies.references import Entry, resolve
 from nasbench_harness.tables.cache import open_table, write_table
 from nasbench_harness.tables.registration import register_table

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.engine.loop import run_batch
 from nasbench_harness.engine.strategy import Progress, Proposal, Proposals, Results, Strategy
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Task, make_task
 from nasbench_harness.spaces.product import ProductSpace
-from nasbench_harness.studies.execution import Rules, run_seeds
 from nasbench_harness.studies.references import Entry, resolve
 from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from nasbench_harness.engine.batches import Rules
 from nasbench_harness.engine.streams import RunStream, stream_keys
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.store.folder import missing_seeds
-from nasbench_harness.studies.execution import Rules, execute, plan_batches
+from nasbench_harness.studies.batches import plan_batches
+from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.references import Entry, resolve
 
 from .conftest import NUM_RUNS, gates, least_cpu_seconds, least_ratio

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from nasbench_harness import check_baseline
+from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.regression.baselines import find_subjects
 from nasbench_harness.regression.traces import TRACE_SEEDS
-from nasbench_harness.studies.execution import Rules, run_seeds
 
 from .conftest import least_cpu_seconds, least_ratio
 

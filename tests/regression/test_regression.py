@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nasbench_harness import InvalidInputError, UnknownNameError, api, check_baseline, compare, load_task, save_baseline
+from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation import choice
 from nasbench_harness.evaluation.protocol import Protocol
@@ -16,7 +17,6 @@ from nasbench_harness.regression.baselines import Subject, find_subjects
 from nasbench_harness.regression.gate import check_baselines
 from nasbench_harness.regression.traces import regret_codes, run_choices, trace_hash
 from nasbench_harness.store.baselines import baseline_path, read_baseline
-from nasbench_harness.studies.execution import Rules, run_seeds
 from nasbench_harness.studies.references import Entry, resolve, strategy_entry_points
 
 BASELINES = Path(__file__).parents[2] / "results" / "baselines"

@@ -5,12 +5,12 @@ from functools import cache
 import numpy as np
 import pytest
 
+from nasbench_harness.engine.batches import Rules
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.regression.gate import LOOKS, Gate
 from nasbench_harness.regression.traces import regret_codes
 from nasbench_harness.statistics import Case, regress_family
-from nasbench_harness.studies.execution import Rules
 from nasbench_harness.studies.references import Entry, resolve
 
 MARGIN = 0.05

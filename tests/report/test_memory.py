@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from nasbench_harness.engine.batches import Rules
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.studies.execution import Rules
 from nasbench_harness.studies.planning import execute_plan, plan_study
 
 RULES = Rules(Protocol(evaluations=20), 0)

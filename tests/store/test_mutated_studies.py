@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nasbench_harness.engine.batches import Rules
 from nasbench_harness.errors import HarnessError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.record import to_toml
-from nasbench_harness.studies.execution import Rules
 from nasbench_harness.studies.planning import execute_plan, plan_study
 from nasbench_harness.studies.study import open_study
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.engine.lifting import LiftedGenerators
 from nasbench_harness.engine.loop import run_batch
 from nasbench_harness.engine.streams import stream_keys
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.studies.execution import Rules, run_seeds
 from nasbench_harness.studies.references import parse_entry, resolve
 
 Columns = dict[str, np.ndarray]

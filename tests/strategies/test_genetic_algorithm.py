@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from nasbench_strategies.genetic_algorithm import GeneticAlgorithm
 
+from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.engine.streams import RunStreams
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.problem import Budget, Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.spaces import NASBench201Space, ProductSpace
-from nasbench_harness.studies.execution import Rules, run_seeds
 from nasbench_harness.studies.references import describe_strategy, parse_entry, resolve
 
 NAME = "genetic-algorithm"

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.studies.execution import Rules, run_seeds
 from nasbench_harness.studies.references import parse_entry, resolve, strategy_entry_points
 
 TASKS = ["graph-cora", "graph-proteins"]

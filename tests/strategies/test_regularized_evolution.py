@@ -5,10 +5,10 @@ from collections import deque
 import numpy as np
 import pytest
 
+from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.studies.execution import Rules, run_seeds
 from nasbench_harness.studies.references import describe_strategy, parse_entry, resolve
 
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")

@@ -10,6 +10,7 @@ from nasbench_strategies import reinforce
 from nasbench_strategies.reinforce import Reinforce
 
 from nasbench_harness import compare
+from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.engine.lifting import LiftedGenerators
 from nasbench_harness.engine.loop import run_batch
 from nasbench_harness.engine.strategy import Results
@@ -20,7 +21,6 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import load_task, make_task
 from nasbench_harness.spaces import ListSpace, NASBench201Space, ProductSpace
-from nasbench_harness.studies.execution import Rules, run_seeds
 from nasbench_harness.studies.references import Entry, describe_strategy, parse_entry, resolve
 from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
 

@@ -12,6 +12,8 @@ import pytest
 from loky import get_reusable_executor
 from loky.process_executor import BrokenProcessPool
 
+from nasbench_harness.engine.batches import Rules, run_seeds
+from nasbench_harness.engine.needs import check_needs
 from nasbench_harness.engine.strategy import Needs, Proposals, Strategy
 from nasbench_harness.engine.streams import RunStream, stream_keys
 from nasbench_harness.errors import InvalidInputError
@@ -19,17 +21,8 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.store.blocks import read_columns, read_record
 from nasbench_harness.store.folder import StudyFolder, missing_seeds
-from nasbench_harness.studies.execution import (
-    BatchPlan,
-    Rules,
-    SentPlan,
-    execute,
-    identity,
-    make_strategy,
-    plan_batches,
-    run_seeds,
-)
-from nasbench_harness.studies.needs import check_needs
+from nasbench_harness.studies.batches import BatchPlan, SentPlan, identity, plan_batches
+from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.references import Entry, parse_entry, resolve
 from nasbench_harness.studies.replay import ReplaySpec, RunRows, TraceRows
 from nasbench_harness.tables.registration import register_table
@@ -351,7 +344,7 @@ class Needy(Strategy):
     ],
 )
 def test_a_strategy_is_refused_if_what_it_needs_is_missing(tiny, monkeypatch, needs, message):
-    monkeypatch.setattr("nasbench_harness.studies.needs.find_spec", lambda name: None)
+    monkeypatch.setattr("nasbench_harness.engine.needs.find_spec", lambda name: None)
     monkeypatch.setattr(Needy, "needs", needs)
     spec = resolve(Entry(Needy))
     with pytest.raises(InvalidInputError, match=message):
@@ -370,7 +363,7 @@ def test_label_and_hyperparameters_change_no_stream(tiny):
 def test_strategy_task_and_study_seed_change_the_stream(tiny, cifar100, random_search):
     def first_draws(spec, task, study_seed):
         rules = Rules(Protocol(), study_seed)
-        return make_strategy(spec, task.problem(rules.protocol), task.name, rules, np.arange(3)).rng.uniform().tolist()
+        return spec.make(task.problem(rules.protocol), task.name, rules.study_seed, np.arange(3)).rng.uniform().tolist()
 
     local_search = resolve(Entry("local-search"))
     cases = [(random_search, tiny, 0), (random_search, tiny, 1), (random_search, cifar100, 0), (local_search, tiny, 0)]

@@ -9,12 +9,14 @@ import pytest
 
 from nasbench_harness import Progress, Proposal, Proposals, Strategy
 from nasbench_harness.engine import loop
+from nasbench_harness.engine.batches import Rules, run_parts
 from nasbench_harness.engine.streams import RunStream, stream_keys
 from nasbench_harness.errors import InvalidInputError, StrategyError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.blocks import read_columns
 from nasbench_harness.store.folder import StudyFolder
-from nasbench_harness.studies.execution import BatchPlan, Rules, execute, identity, run_parts
+from nasbench_harness.studies.batches import BatchPlan, identity
+from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.references import Entry, resolve
 
 RULES = Rules(Protocol(evaluations=12), 0)

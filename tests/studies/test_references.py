@@ -8,11 +8,11 @@ from textwrap import dedent
 
 import pytest
 
+from nasbench_harness.engine.resolved import Spec
 from nasbench_harness.engine.strategy import Strategy
 from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
 from nasbench_harness.studies.references import (
     Entry,
-    Spec,
     code_hash,
     describe_strategy,
     parse_entry,

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.errors import InvalidInputError, StoreError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import load_task, make_task
 from nasbench_harness.store.blocks import write_block
-from nasbench_harness.studies.execution import Rules, run_seeds
 from nasbench_harness.studies.replay import ReplaySpec, RunRows, TraceRows, check_runs
 from nasbench_harness.studies.trace_csv import read_trace, write_trace
 

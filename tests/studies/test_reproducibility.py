@@ -10,11 +10,13 @@ from itertools import product
 import numpy as np
 import pytest
 
+from nasbench_harness.engine.batches import Rules
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.store.blocks import read_columns
 from nasbench_harness.store.folder import StudyFolder
-from nasbench_harness.studies.execution import BatchPlan, Rules, execute, identity
+from nasbench_harness.studies.batches import BatchPlan, identity
+from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.references import Entry, resolve
 
 TASK = "nb201-cifar100"
@@ -31,7 +33,7 @@ DIGESTS = """
 import json, sys
 from hashlib import sha256
 import numpy as np
-from nasbench_harness.studies.execution import Rules, run_seeds
+from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.studies.references import Entry, resolve
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
+from nasbench_harness.engine.batches import Rules
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.report import files
 from nasbench_harness.store.record import ReportOptions, read_record
-from nasbench_harness.studies.execution import Rules
 from nasbench_harness.studies.planning import execute_plan, plan_study, write_report
 from nasbench_harness.studies.study import open_study
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.util import find_spec
 
+from nasbench_harness.engine.resolved import Spec
 from nasbench_harness.engine.strategy import Needs
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.view import TaskView
-from nasbench_harness.studies.references import Spec
 
 
 def check_needs(spec: Spec, task: TaskView) -> None:

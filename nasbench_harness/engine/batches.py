@@ -1,0 +1,117 @@
+"""Runs of one strategy on one task that advance together; nothing is stored."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from functools import partial
+from typing import cast
+
+from nasbench_harness.arrays import Ints
+from nasbench_harness.engine.lifting import STRATEGY_ERRORS, as_exception
+from nasbench_harness.engine.loop import Batch, StrategyFailed, play, run_batch
+from nasbench_harness.engine.needs import check_needs
+from nasbench_harness.engine.resolved import Spec
+from nasbench_harness.engine.strategy import Strategy
+from nasbench_harness.engine.tiles import Tiles
+from nasbench_harness.errors import StrategyError
+from nasbench_harness.evaluation.problem import Problem
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.task import Task
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What all runs of a study share."""
+
+    protocol: Protocol
+    study_seed: int
+
+
+def run_seeds(spec: Spec, task: Task, rules: Rules, seeds: Ints) -> Batch:
+    """Run these seeds of a strategy on a task and return their trace; nothing is stored.
+
+    Raises:
+        StrategyError: The strategy broke its contract; its other exceptions are raised as they are.
+    """
+    view = task.under(rules.protocol)
+    check_needs(spec, view)
+    problem = view.problem()
+    make = partial(spec.make, problem, task.name, rules.study_seed, seeds)
+    with _prints_to_stderr():
+        return run_batch(make, task, rules.protocol, rules.study_seed, seeds)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Runs that were played together.
+
+    Attributes:
+        seeds: Their seeds, shape (num_runs,).
+        batch: What they did; None if the only run failed.
+        failures: Error of each run that failed, by its seed.
+        lookups: How many values of each free metric each run read, shape (num_runs,).
+    """
+
+    seeds: Ints
+    batch: Batch | None
+    failures: dict[int, Exception]
+    lookups: dict[str, Ints] = field(default_factory=dict)
+
+
+def run_parts(spec: Spec, task: Task, rules: Rules, seeds: Ints, run_timeout: float | None = None) -> list[Part]:
+    """Run these seeds like ``run_seeds``; runs that fail are listed, and the others go on.
+
+    A lockstep class that raises does not say which run it stumbled over. Its runs are then played again in halves,
+    and the halves that fail in halves again: a run's trace does not depend on the runs beside it.
+
+    Args:
+        spec: The strategy.
+        task: The task.
+        rules: Protocol and study seed.
+        seeds: Seed of each run, shape (num_runs,).
+        run_timeout: Real seconds that the strategy may use for one run; None: any number.
+    """
+    view = task.under(rules.protocol)
+    check_needs(spec, view)
+    problem = view.problem()
+    try:
+        with _prints_to_stderr():
+            strategy = _made(spec, problem, task.name, rules, seeds)
+            batch = play(strategy, task, rules.protocol, rules.study_seed, seeds, run_timeout)
+    except StrategyFailed as failed:
+        if len(seeds) == 1:
+            return [Part(seeds, None, {int(seeds[0]): cast(Exception, failed.__cause__)})]
+        middle = (len(seeds) + 1) // 2
+        return [
+            part
+            for half in (seeds[:middle], seeds[middle:])
+            for part in run_parts(spec, task, rules, half, run_timeout)
+        ]
+    failures = {int(seeds[run]): error for run, error in batch.failures.items()}
+    for seed in seeds[batch.is_empty].tolist():
+        error = StrategyError(f"{strategy.name}: the run ended without an evaluation or a recommendation")
+        failures.setdefault(seed, error)
+    lookups = strategy.lookup_counts() if isinstance(strategy, Tiles) else problem.lookup_counts(len(seeds))
+    return [Part(seeds, batch, failures, lookups)]
+
+
+def _made(spec: Spec, problem: Problem, task: str, rules: Rules, seeds: Ints) -> Strategy:
+    """``Spec.make``; errors of the constructor count as the strategy's, ``sys.exit`` included.
+
+    Raises:
+        StrategyFailed: The constructor raised.
+    """
+    try:
+        return spec.make(problem, task, rules.study_seed, seeds)
+    except STRATEGY_ERRORS as error:
+        raise StrategyFailed from as_exception(spec.label, error)
+
+
+@contextmanager
+def _prints_to_stderr() -> Iterator[None]:
+    """Send a strategy's prints to standard error: standard output holds the results of a command."""
+    with redirect_stdout(sys.stderr):
+        yield

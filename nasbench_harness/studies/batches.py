@@ -1,0 +1,147 @@
+"""Batches of a study: the runs that are still to be done, grouped so that they fit into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nasbench_harness.arrays import Ints
+from nasbench_harness.engine.batches import Rules
+from nasbench_harness.engine.resolved import Spec
+from nasbench_harness.evaluation.ledger import expected_evaluations, visit_type
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.task import Task, open_task
+from nasbench_harness.store.blocks import CELL
+from nasbench_harness.store.folder import StudyFolder, seed_ranges
+from nasbench_harness.store.identity import identity_of
+from nasbench_harness.store.record import TraceRecord
+from nasbench_harness.studies.replay import ReplaySpec, TraceRows
+
+_MAX_VISIT_BYTES = 32 * 2**20
+_MAX_ROWS = 2_000_000  # rows of one batch's trace, about 70 MB
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """Runs that advance together, and the blocks (first seed, last seed) they fill."""
+
+    spec: Spec
+    task: Task
+    blocks: tuple[tuple[int, int], ...]
+
+    @property
+    def run_seeds(self) -> Ints:
+        """Seed of each run, shape (num_runs,)."""
+        return np.concatenate([np.arange(first, last + 1) for first, last in self.blocks])
+
+
+@dataclass(frozen=True)
+class SentPlan:
+    """A plan on its way to a worker, which opens the task and reads a trace's rows itself.
+
+    It holds no array of a table, no value that runs are scored by, and no path of this machine.
+
+    Attributes:
+        strategy: The strategy, or the record of a trace whose rows lie in the study's folder.
+        task: Name of the task.
+        digest: Digest of its table.
+        blocks: See BatchPlan.
+    """
+
+    strategy: Spec | TraceRecord
+    task: str
+    digest: str
+    blocks: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, plan: BatchPlan) -> SentPlan:
+        """The plan, ready to be sent."""
+        spec = plan.spec
+        strategy = spec.trace.record(spec.label) if isinstance(spec, ReplaySpec) else spec
+        return cls(strategy, plan.task.name, plan.task.table.digest, plan.blocks)
+
+    def opened(self, study: StudyFolder) -> BatchPlan:
+        """The plan where it has arrived.
+
+        Raises:
+            HarnessError: The task is not here, its table differs from the study's, or the trace is missing.
+        """
+        spec = self.strategy
+        if isinstance(spec, TraceRecord):
+            spec = ReplaySpec.of(spec, TraceRows.read(study.trace_path(spec.sha256), spec))
+        return BatchPlan(spec, open_task(self.task, self.digest), self.blocks)
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What became of a batch.
+
+    Attributes:
+        label: The strategy.
+        task: The task.
+        num_runs: Runs of the batch.
+        num_evaluations: Evaluations of the runs that were stored.
+        seconds: Real seconds.
+        failure: A line for each different error: strategy, task, seeds, message and log; empty if every run is stored.
+        num_failed: Runs that were not stored.
+    """
+
+    label: str
+    task: str
+    num_runs: int
+    num_evaluations: int = 0
+    seconds: float = 0.0
+    failure: str = ""
+    num_failed: int = 0
+
+
+def identity(spec: Spec, task: Task, rules: Rules) -> dict[str, Any]:
+    """Identity of a strategy's runs on a task."""
+    return identity_of(spec.reference, spec.parameters, task.name, task.table.digest, rules.protocol, rules.study_seed)
+
+
+def plan_batches(spec: Spec, task: Task, ranges: Sequence[tuple[int, int]], protocol: Protocol) -> list[BatchPlan]:
+    """Group blocks into batches whose visit counts and traces stay within their memory.
+
+    A batch has at most ``max_runs`` of the strategy, and so have its blocks. A batch of generators has at most 100
+    runs: they take turns at every step, and the state of many of them does not fit into the processor's caches.
+    """
+    bytes_per_run = task.space.num_architectures * np.dtype(visit_type(protocol)).itemsize
+    max_runs = max(CELL, min(_MAX_VISIT_BYTES // bytes_per_run, _MAX_ROWS // expected_evaluations(task, protocol)))
+    if spec.is_generator:
+        max_runs = CELL
+    if spec.max_runs is not None:
+        max_runs = min(max_runs, spec.max_runs)
+    batches: list[list[tuple[int, int]]] = []
+    num_runs = max_runs
+    for start, end in ranges:
+        for first in range(start, end + 1, max_runs):
+            last = min(first + max_runs - 1, end)
+            if num_runs + last - first + 1 > max_runs:
+                batches.append([])
+                num_runs = 0
+            batches[-1].append((first, last))
+            num_runs += last - first + 1
+    return [BatchPlan(spec, task, tuple(blocks)) for blocks in batches]
+
+
+def halves(seeds: Ints) -> list[tuple[tuple[int, int], ...]]:
+    """Blocks of the later and of the earlier half of the seeds."""
+    middle = (len(seeds) + 1) // 2
+    return [tuple(seed_ranges(half)) for half in (seeds[middle:].tolist(), seeds[:middle].tolist())]
+
+
+def joined(reports: Sequence[BatchReport], plan: BatchPlan) -> BatchReport:
+    """One report of a batch that ran in parts."""
+    return BatchReport(
+        plan.spec.label,
+        plan.task.name,
+        len(plan.run_seeds),
+        sum(report.num_evaluations for report in reports),
+        sum(report.seconds for report in reports),
+        "\n".join(filter(None, (report.failure for report in reports))),
+        sum(report.num_failed for report in reports),
+    )

@@ -1,0 +1,143 @@
+"""Runs a batch, stores its blocks, and logs the runs that failed."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+
+from nasbench_harness.engine.batches import Part, Rules, run_parts
+from nasbench_harness.engine.trace import joined_rows
+from nasbench_harness.errors import HarnessError
+from nasbench_harness.evaluation.status import Status
+from nasbench_harness.store.blocks import write_block
+from nasbench_harness.store.folder import StudyFolder, seed_ranges
+from nasbench_harness.store.identity import run_id, versions
+from nasbench_harness.studies.batches import BatchPlan, BatchReport, SentPlan, identity
+from nasbench_harness.untrusted import below
+
+_MAX_LINES = 5  # different errors of a batch that are printed; the log has all
+_MAX_RANGES = 3  # ranges of seeds in a message
+_NOT_COUNTED = [Status.PROGRESS, Status.DUPLICATE, Status.REJECTED]
+
+
+def run_sent(sent: SentPlan, rules: Rules, folder: Path, git: str, run_timeout: float | None) -> BatchReport:
+    """Open and run a plan in a worker."""
+    return run_and_store(sent.opened(StudyFolder(folder)), rules, folder, git, run_timeout)
+
+
+def run_and_store(plan: BatchPlan, rules: Rules, folder: Path, git: str, run_timeout: float | None) -> BatchReport:
+    """Run a plan, store its blocks and its timing, and log the runs that failed."""
+    study = StudyFolder(folder)
+    seeds = plan.run_seeds
+    wall, cpu = perf_counter(), process_time()
+    try:
+        parts = run_parts(plan.spec, plan.task, rules, seeds, run_timeout)
+        failures = {seed: error for part in parts for seed, error in part.failures.items()}
+        num_evaluations = _store(plan, rules, study, parts, git)
+    except Exception as error:
+        return record_lost(plan, dict.fromkeys(seeds.tolist(), error), rules, folder)
+    num_failed, seconds = len(failures), perf_counter() - wall
+    if num_failed < len(seeds):
+        timing = {
+            "strategy": plan.spec.label,
+            "task": plan.task.name,
+            "seeds": [int(seeds[0]), int(seeds[-1])],
+            "evaluations": num_evaluations,
+            "wall_s": seconds,
+            "cpu_s": process_time() - cpu,
+            "strategy_s": sum(part.batch.strategy_seconds for part in parts if part.batch is not None),
+        }
+        study.write_json(below(study.path / "timings", f"{_name(plan, rules)}.json"), timing)
+    failure = _write_failures(plan, rules, study, failures) if failures else ""
+    return BatchReport(plan.spec.label, plan.task.name, len(seeds), num_evaluations, seconds, failure, num_failed)
+
+
+def record_lost(plan: BatchPlan, failures: Mapping[int, Exception], rules: Rules, folder: Path) -> BatchReport:
+    """Runs of which nothing was stored."""
+    failure = _write_failures(plan, rules, StudyFolder(folder), failures)
+    num_failed = len(failures)
+    return BatchReport(plan.spec.label, plan.task.name, num_failed, failure=failure, num_failed=num_failed)
+
+
+def _write_failures(plan: BatchPlan, rules: Rules, study: StudyFolder, failures: Mapping[int, Exception]) -> str:
+    """Log every different error with its seeds; returns a line for each."""
+    log = below(study.path / "failures", f"{_name(plan, rules)}.log")
+    groups: dict[str, list[int]] = {}
+    for seed, error in failures.items():
+        # Our own messages are written for users; anything else needs its type to be understood.
+        message = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+        groups.setdefault(message.strip().partition("\n")[0], []).append(seed)
+    lines: list[str] = []
+    text = ""
+    for message, seeds in groups.items():
+        where = f"{plan.spec.label} on {plan.task.name}, {_seeds(seeds)}"
+        text += f"{where}\n{''.join(traceback.format_exception(failures[seeds[0]]))}\n"
+        if len(lines) < _MAX_LINES:
+            lines.append(f"{where}: {message} (log: {log})")
+    if len(groups) > len(lines):
+        lines.append(f"{plan.spec.label} on {plan.task.name}: {len(groups) - len(lines)} other errors (log: {log})")
+    study.write_text(log, text)
+    return "\n".join(lines)
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    """Seeds in words: ranges, the first few of many."""
+    ranges: list[list[int]] = []
+    for seed in sorted(seeds):
+        if ranges and ranges[-1][1] == seed - 1:
+            ranges[-1][1] = seed
+        else:
+            ranges.append([seed, seed])
+    shown = [f"{first}" if first == last else f"{first}-{last}" for first, last in ranges[:_MAX_RANGES]]
+    more = ", …" if len(ranges) > _MAX_RANGES else ""
+    count = f" ({len(seeds):,} runs)" if len(ranges) > 1 else ""
+    return f"seed {shown[0]}" if len(seeds) == 1 else f"seeds {', '.join(shown)}{more}{count}"
+
+
+def _name(plan: BatchPlan, rules: Rules) -> str:
+    """Name of a batch's timing and log."""
+    runs = run_id(identity(plan.spec, plan.task, rules))
+    return f"{plan.task.name}--{runs}--{plan.blocks[0][0]}-{plan.blocks[-1][1]}"
+
+
+def _store(plan: BatchPlan, rules: Rules, study: StudyFolder, parts: Sequence[Part], git: str) -> int:
+    """Write the blocks of the runs that did not fail; returns their number of evaluations."""
+    runs_identity = identity(plan.spec, plan.task, rules)
+    record = {
+        "run_id": run_id(runs_identity),
+        "identity": runs_identity,
+        "code": plan.spec.code,
+        "versions": versions(),
+        "git": git,
+    }
+    places = {  # where each run that did not fail lies: its part, its trace, and its position there
+        seed: (part, part.batch.trace, position)
+        for part in parts
+        if part.batch is not None
+        for position, seed in enumerate(part.seeds.tolist())
+        if seed not in part.failures
+    }
+    num_evaluations = 0
+    for start, end in plan.blocks:
+        for first, last in seed_ranges(seed for seed in range(start, end + 1) if seed in places):
+            runs = [places[seed] for seed in range(first, last + 1)]
+            columns = joined_rows([(trace, position) for _, trace, position in runs])
+            columns = {"seed": columns.pop("run") + np.int32(first), **columns}
+            lookups = _lookups([(part, position) for part, _, position in runs])
+            write_block(study.block_path(runs_identity, first, last), columns, {**record, **lookups})
+            num_evaluations += int(np.isin(columns["status"], _NOT_COUNTED, invert=True).sum())
+    return num_evaluations
+
+
+def _lookups(runs: Sequence[tuple[Part, int]]) -> dict[str, Any]:
+    """Entry of a block's footer: values of each free metric that each of its runs read; none if none was read."""
+    names = sorted({name for part, _ in runs for name in part.lookups})
+    none = np.zeros(max(position for _, position in runs) + 1, dtype=np.int64)
+    counts = {name: [int(part.lookups.get(name, none)[position]) for part, position in runs] for name in names}
+    counts = {name: of_runs for name, of_runs in counts.items() if any(of_runs)}
+    return {"lookups": counts} if counts else {}
