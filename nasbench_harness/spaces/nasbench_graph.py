@@ -41,7 +41,7 @@ class NASBenchGraphSpace(SearchSpace):
         InvalidInputError: An operation is unknown or out of order, or ``skip`` is missing or alone.
 
     >>> NASBenchGraphSpace().to_string(0), NASBenchGraphSpace().from_key("87072")
-    ('0000:gat:gat:gat:gat', 25172)
+    ('0000:gat:gat:gat:gat', 25168)
     """
 
     name = "nasbench-graph"

@@ -68,7 +68,11 @@ class Resamples:
 
 
 def resamples(num_runs: int, num_resamples: int, seed: int | np.random.SeedSequence) -> Counts | Resamples:
-    """Returns the ``count_matrix``, or its columns to be drawn when they are used if it is large."""
+    """Returns the ``count_matrix``, or its columns to be drawn when they are used if it is large.
+
+    >>> resamples(20, 100, seed=0).shape
+    (20, 100)
+    """
     drawn = Resamples(num_runs, num_resamples, seed)
     return drawn if num_runs * num_resamples > _MAX_COUNTS else np.concatenate(list(drawn), axis=1)
 
@@ -88,6 +92,9 @@ def count_matrix(num_runs: int, num_resamples: int, seed: int | np.random.SeedSe
 
     Raises:
         ValueError: a size below 1.
+
+    >>> count_matrix(20, 100, seed=0).sum(axis=0)[:3]
+    array([20, 20, 20], dtype=uint64)
     """
     return np.concatenate(list(Resamples(num_runs, num_resamples, seed)), axis=1)
 
@@ -104,6 +111,9 @@ def resampled_iqm(values: ArrayLike, counts: ArrayLike | Resamples) -> FloatArra
 
     Raises:
         ValueError: a value is NaN or infinite, or the counts do not fit.
+
+    >>> resampled_iqm([1.0, 2.0, 3.0, 10.0], [[1, 0], [1, 2], [1, 2], [1, 0]])
+    array([2.5, 2.5])
     """
     scores = as_finite(values, "values", ("run",))
     rows = scores.reshape(-1, scores.shape[-1])
@@ -130,6 +140,12 @@ def iqm_interval(values: ArrayLike, counts: ArrayLike | Resamples, confidence: f
     Raises:
         ValueError: fewer than 10 runs, a value is NaN or infinite, the counts do not fit, or confidence is outside
             (0, 1).
+
+    >>> interval = iqm_interval(range(20), count_matrix(20, 1_000, seed=0))
+    >>> float(interval.point)
+    9.5
+    >>> bool(interval.low < interval.point < interval.high)
+    True
     """
     scores = _enough_runs(values)
     return _interval(iqm(scores), resampled_iqm(scores, counts), confidence)
@@ -153,6 +169,10 @@ def iqm_band(values: ArrayLike, counts: ArrayLike | Resamples, confidence: float
 
     Raises:
         ValueError: as `iqm_interval`, or a run is NaN after its first result.
+
+    >>> curves = np.arange(20.0)[:, None] + [2.0, 1.0, 0.0]
+    >>> iqm_band(curves, count_matrix(20, 1_000, seed=0)).point
+    array([11.5, 10.5,  9.5])
     """
     curves = np.asarray(values)
     if not np.issubdtype(curves.dtype, np.integer):

@@ -54,6 +54,9 @@ def not_significantly_worse(
 
     Raises:
         ValueError: shapes disagree, a value is NaN, the matrix is not symmetric, or alpha is outside (0, 1).
+
+    >>> not_significantly_worse([0.1, 0.2, 0.9], [[1, 0.3, 0.01], [0.3, 1, 0.02], [0.01, 0.02, 1]])
+    array([ True,  True, False])
     """
     losses = as_finite(scores, "scores", ("strategy",))
     num_strategies = losses.size

@@ -198,6 +198,9 @@ def decide(
 
     Raises:
         ValueError: margin is not above 0.
+
+    >>> decide(difference({0: 50, 10: 50}, {0: 30, 10: 70}, step=0.1), margin=0.05, is_last=True)
+    'inferior'
     """
     if not margin > 0.0:
         raise ValueError(f"margin is {margin}; pass the difference that matters, above 0")
@@ -223,6 +226,9 @@ def more_runs(old: CodeCounts, new: CodeCounts, margin: float, step: float = 1.0
 
     Returns:
         A number of runs, at least 1; None if none would do because the old runs are too few.
+
+    >>> more_runs({0: 500, 10: 500}, {0: 50, 10: 50}, margin=0.1, step=0.1)
+    64
     """
     found = difference(old, new, step, level)
     wanted = found.value if found.value > margin else margin - found.value  # half-width for inferior or non-inferior
@@ -280,6 +286,10 @@ def regress_family(cases: Sequence[Case], alpha: float = ALPHA, looks: Sequence[
 
     Raises:
         ValueError: looks are no ascending numbers of at least 2, or as `difference` and `decide`.
+
+    >>> case = Case(old={0: 50, 10: 50}, new=lambda num_runs: np.full(num_runs, 10), step=0.1, margin=0.05)
+    >>> regress_family([case])[0].verdict
+    'inferior'
     """
     if not looks or list(looks) != sorted(set(looks)) or looks[0] < 2:
         raise ValueError(f"looks is {tuple(looks)}; pass ascending numbers of runs, each at least 2")

@@ -158,7 +158,7 @@ def build_network(
     Example:
         >>> cell = "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|none~1|none~2|"
         >>> sum(weight.numel() for weight in build_network(cell, Macro(1, 4, 8)).parameters())
-        6366
+        11054
     """
     structure = structure_of(architecture, macro.num_cells, macro.channels, macro.image_channels, macro.num_classes)
     return ProxyNetwork(structure, seed, initialization)
