@@ -33,9 +33,10 @@ class Pair:
     Attributes:
         first: The one strategy.
         second: The other one.
-        difference: Mean loss of the first minus that of the second, in the metric's unit.
+        difference: Mean loss of the first minus that of the second, in the metric's unit; of interquartile means under
+            the estimand ``interval``.
         a12: Chance that the first has the smaller loss, ties counting one half.
-        p: Two-sided p-value; NaN if one of them has fewer than 10 runs.
+        p: Two-sided p-value; NaN if one of them has fewer than 10 runs, and under the estimand ``interval``.
         p_column: The same after Holm's correction over the pairs of the column.
         p_study: The same after Holm's correction over the comparisons of all tasks; NaN if the study declares a
             control and the pair is without it.
@@ -53,7 +54,7 @@ class Pair:
 
     @property
     def is_tested(self) -> bool:
-        """Whether both strategies have enough runs."""
+        """Whether the pair has a p-value."""
         return not math.isnan(self.p)
 
     @property
@@ -64,6 +65,10 @@ class Pair:
         """
         p = self.p_column if math.isnan(self.p_study) else self.p_study
         return self.needed_seeds if p > ALPHA else None
+
+    def other(self, label: str) -> str:
+        """The strategy that this one is compared with."""
+        return self.second if label == self.first else self.first
 
     def favors(self, label: str, estimand: str) -> bool:
         """Whether this one of the two is the better one by the effect that the test is about."""
@@ -103,13 +108,13 @@ class Comparison:
         """Pairs in the column's family."""
         return sum(pair.is_tested for pair in self.pairs)
 
+    def pairs_with(self, label: str) -> list[Pair]:
+        """The pairs that this strategy belongs to."""
+        return [pair for pair in self.pairs if label in (pair.first, pair.second)]
+
     def mean_a12(self, label: str) -> float:
         """Chance of the smaller loss, averaged over the other strategies; NaN for a single strategy."""
-        wins = [
-            pair.a12 if pair.first == label else 1 - pair.a12
-            for pair in self.pairs
-            if label in (pair.first, pair.second)
-        ]
+        wins = [pair.a12 if pair.first == label else 1 - pair.a12 for pair in self.pairs_with(label)]
         # Rounded, so that the order of the additions never separates equal strategies.
         return round(float(np.mean(wins)), 12) if wins else math.nan
 
@@ -117,10 +122,8 @@ class Comparison:
         """Pairs in which the other strategy is significantly better within the family of the study."""
         return [
             pair
-            for pair in self.pairs
-            if label in (pair.first, pair.second)
-            and pair.p_study <= ALPHA
-            and pair.favors(pair.second if pair.first == label else pair.first, self.estimand)
+            for pair in self.pairs_with(label)
+            if pair.p_study <= ALPHA and pair.favors(pair.other(label), self.estimand)
         ]
 
 
@@ -184,7 +187,10 @@ def over_the_study(comparisons: Sequence[Comparison], control: str | None) -> li
 def _pairs(codes: Mapping[str, Ints], step: float, estimand: str, margin: float | None) -> tuple[Pair, ...]:
     test = compare_ranks if estimand == "stochastic" else compare_means
     couples = list(combinations(codes, 2))
-    is_tested = [min(len(codes[first]), len(codes[second])) >= MIN_RUNS for first, second in couples]
+    is_tested = [
+        estimand != "interval" and min(len(codes[first]), len(codes[second])) >= MIN_RUNS for first, second in couples
+    ]
+    centers = {label: float(iqm(runs) if estimand == "interval" else runs.mean()) for label, runs in codes.items()}
     p = np.full(len(couples), np.nan)
     p[is_tested] = [
         test(codes[couple[0]], codes[couple[1]]) for couple, yes in zip(couples, is_tested, strict=True) if yes
@@ -196,7 +202,7 @@ def _pairs(codes: Mapping[str, Ints], step: float, estimand: str, margin: float 
         Pair(
             first,
             second,
-            difference=float(codes[first].mean() - codes[second].mean()) * step,
+            difference=(centers[first] - centers[second]) * step,
             a12=a12(codes[second], codes[first]),
             p=raw,
             p_column=holm,

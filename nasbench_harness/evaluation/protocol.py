@@ -138,7 +138,7 @@ class Protocol:
         }[self.duplicates]
         budgets = []
         if self.evaluations is not None:
-            budgets.append(f"{self.evaluations:,} evaluations")
+            budgets.append(f"{self.evaluations:,} evaluation{'s' if self.evaluations > 1 else ''}")
         if self.simulated_seconds is not None:
             late = "discarded" if self.overrun == "discard" else "counted"
             budgets.append(f"{self.simulated_seconds:,.15g} simulated seconds (overrun {late})")

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from nasbench_harness.analysis.comparison import ALPHA, MIN_RUNS, Comparison
 from nasbench_harness.analysis.names import distance_name, finals_name
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
-from nasbench_harness.report.cells import measures_of
-from nasbench_harness.report.strategy_cells import AT_OPTIMUM, is_solved
-from nasbench_harness.statistics import proportion
+from nasbench_harness.evaluation.scores import ScoreView
+from nasbench_harness.report.cells import Measure, measures_of
+from nasbench_harness.report.strategy_cells import AT_OPTIMUM, bold_labels, is_solved
+from nasbench_harness.statistics import MAX_RUNS_EXACT, proportion
+
+_OTHER_SCORE = "ROC-AUC"  # stands in the title of a data set whose columns of accuracies hold it
 
 
 def caption_text(
@@ -28,33 +31,34 @@ def caption_text(
         has_references: Whether the table has rows without strategies: random search, quoted numbers.
     """
     entries = analysis.tasks if tasks is None else tasks
+    metrics = list(dict.fromkeys(entry.val.view.metric.name.replace("_", " ") for entry in entries))
     parts = [
-        f"{_cells(analysis, entries)} over N = {analysis.num_seeds:,} seeds after {analysis.protocol.describe()}.",
+        f"{_cells(analysis, entries)} after {analysis.protocol.describe()}.",
         "Scored is the noiseless mean over replicates of the incumbent, which is chosen by observed "
-        f"{entries[0].val.view.metric.name.replace('_', ' ')}.",
+        f"{' or '.join(metrics)}.",
     ]
+    others = [entry.task.title for entry in entries if _OTHER_SCORE in entry.task.title]
+    if others:
+        parts.append(f"Accuracy is {_OTHER_SCORE} on {', '.join(others)}.")
     if any(len(entry.scores) > 1 for entry in entries):
         parts.append("Test: of the same choice; validation alone chooses.")
-    unknown = [entry.task for entry in entries if not entry.val.view.has_optimum]
+    unknown = [entry for entry in entries if not entry.val.view.has_optimum]
     if unknown:
-        titles = ", ".join(task.title for task in unknown)
-        parts.append(f"Optimum unknown ({titles}): compared is the loss, 100 − accuracy, not regret.")
+        titles = ", ".join(entry.task.title for entry in unknown)
+        losses = dict.fromkeys(_loss(entry.val.view) for entry in unknown)
+        parts.append(f"Optimum unknown ({titles}): compared is the loss, {' or '.join(losses)}, not regret.")
     choosers = sorted({result.label for entry in entries for result in entry.results if result.chooses_itself})
     if choosers:
         parts.append(f"Choosing for themselves: {', '.join(choosers)}.")
-    if analysis.replayed:
-        names = ", ".join(_with_seeds(label, analysis.num_seeds, entries) for label in analysis.replayed)
+    replayed = [label for label in analysis.replayed if any(entry.result(label) for entry in entries)]
+    if replayed:
+        names = ", ".join(_with_seeds(label, analysis.num_seeds, entries) for label in replayed)
         parts.append(f"Ran elsewhere, replayed under this protocol: {names}.")
     if has_references and any(entry.val.sampling for entry in entries):
         parts.append("Rows without strategies: mean ± standard deviation over the table, or in closed form.")
     parts += _comparison_lines(analysis, entries)
-    if has_intervals and analysis.num_seeds >= MIN_RUNS:
-        parts.append(
-            f"Intervals: 95 % each, not simultaneous, percentile bootstrap, {analysis.num_resamples:,} resamples of "
-            "each strategy's runs."
-        )
-    elif has_intervals:
-        parts.append("Fewer than 10 seeds: no intervals.")
+    if has_intervals:
+        parts += _interval_lines(analysis, entries)
     if has_references and analysis.protocol.duplicates != "charge":
         parts.append("Exact random search is with replacement, every draw charged.")
     known = {entry.task.name for entry in entries}
@@ -75,10 +79,27 @@ def _with_seeds(label: str, num_seeds: int, entries: Sequence[TaskAnalysis]) -> 
     return label if sizes <= {num_seeds} else f"{label} ({' or '.join(map(str, sorted(sizes)))} seeds)"
 
 
-def name_of_test(analysis: Analysis) -> str:
-    """The test between two strategies."""
-    names = {"stochastic": "Brunner–Munzel test with the t distribution, exact Mann–Whitney test up to 50 runs,"}
-    return names.get(analysis.options.estimand, "Welch's t-test")
+def name_of_test(analysis: Analysis, tasks: Sequence[TaskAnalysis] | None = None) -> str:
+    """The test between two strategies, with the rules for samples to which it does not apply.
+
+    Args:
+        analysis: The study's numbers.
+        tasks: The tasks of the table; None: all of them.
+    """
+    entries = analysis.tasks if tasks is None else tasks
+    if analysis.options.estimand == "stochastic":
+        if max(len(result.seeds) for entry in entries for result in entry.results) <= MAX_RUNS_EXACT:
+            return "exact Mann–Whitney test"
+        return (
+            "Brunner–Munzel test with the t distribution (exact Mann–Whitney test for at most "
+            f"{MAX_RUNS_EXACT} runs and for samples without overlap)"
+        )
+    if any(comparison.constant for comparison in _comparisons(entries)):
+        return (
+            "Welch's t-test (the larger p of it and the Mann–Whitney test if all runs of one strategy are equal, an "
+            "exact permutation test if those of both are)"
+        )
+    return "Welch's t-test"
 
 
 def column_family(entries: Sequence[TaskAnalysis]) -> str:
@@ -86,20 +107,28 @@ def column_family(entries: Sequence[TaskAnalysis]) -> str:
     sizes = sorted({comparison.num_tests for comparison in _comparisons(entries) if comparison.num_tests})
     if not sizes:
         return "the pairs of a column"
-    return f"the {'up to ' if len(sizes) > 1 else ''}{_plural(sizes[-1], 'pair')} of a column (one metric of a task)"
+    most = "" if len(sizes) == 1 else f", at most {sizes[-1]:,}"
+    number = f"{_plural(sizes[-1], 'pair')}" if len(sizes) == 1 else "pairs"
+    return f"the {number} of a column (one metric of a task{most})"
 
 
-def study_family(analysis: Analysis) -> str:
-    """The comparisons that sentences and counts over tasks are corrected over."""
+def family_sizes(analysis: Analysis) -> tuple[int, int]:
+    """Comparisons that sentences and counts over tasks are corrected over: by the search metric, and by test."""
     control = analysis.options.control
-    sizes = [
+    by_search, by_test = (
         sum(
             pair.is_tested and control in (None, pair.first, pair.second)
             for comparison in comparisons
             for pair in comparison.pairs
         )
         for comparisons in (analysis.comparisons("val"), analysis.comparisons("test"))
-    ]
+    )
+    return by_search, by_test
+
+
+def study_family(analysis: Analysis) -> str:
+    """``family_sizes`` in words."""
+    control, sizes = analysis.options.control, family_sizes(analysis)
     what = "pairs × tasks" if control is None else f"comparisons with {control} × tasks"
     by_test = f", and apart over the {sizes[1]:,} by test" if sizes[1] else ""
     return f"Holm over the {sizes[0]:,} {what} of the study{by_test}"
@@ -107,14 +136,12 @@ def study_family(analysis: Analysis) -> str:
 
 def worse_on_test(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> tuple[str, ...]:
     """A line for each task on which the best by validation is significantly worse on test than another strategy."""
-    if analysis.options.estimand == "interval":
-        return ()
     lines = []
     for entry in entries:
         test = entry.score("test")
         if test is None:
             continue
-        for label in entry.comparison.best:
+        for label in bold_labels(measures_of(entry, analysis.options)[0]):
             pairs = test.comparison.better_than(label)
             if pairs:
                 names = ", ".join(pair.second if pair.first == label else pair.first for pair in pairs)
@@ -123,14 +150,64 @@ def worse_on_test(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> tuple[
     return tuple(lines)
 
 
+def worse_in_bold(measures: Sequence[Measure], *, as_distance: bool) -> tuple[str, ...]:
+    """A line for each strategy that is bold because it prints the best number, and significantly worse."""
+    lines = []
+    for measure in measures:
+        comparison = measure.comparison
+        if not comparison.has_marks or is_solved(measure):
+            continue
+        for label in bold_labels(measure, as_distance):
+            if label not in comparison.marked:
+                name = measure.view.metric.name.replace("_", " ")
+                what = f"{name} ({measure.view.distance})" if as_distance else name
+                p = max(pair.p_column for pair in comparison.pairs_with(label) if pair.other(label) in comparison.best)
+                lines.append(
+                    f"{measure.entry.task.name}, {what}: {label} prints the best number and is significantly worse "
+                    f"({_p_text(p, is_bound=len(comparison.best) > 1)})."
+                )
+    return tuple(lines)
+
+
 def _cells(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
-    """What a cell holds."""
+    """What a cell holds, and over how many runs."""
+    if analysis.num_seeds == 1 and all(len(result.seeds) == 1 for entry in entries for result in entry.results):
+        return "The result of N = 1 seed"
+    return f"{_estimate(analysis, entries)} over N = {_plural(analysis.num_seeds, 'seed')}"
+
+
+def _estimate(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
     if analysis.options.estimand == "stochastic":
         is_compared = any(entry.comparison.pairs for entry in entries)
         return "Median [quartiles]" + (" (mean A12 against the other strategies)" if is_compared else "")
     if analysis.options.estimand == "interval":
-        return "Interquartile mean" + (" [95 % interval]" if analysis.num_seeds >= MIN_RUNS else "")
+        has_any = any(result.val.iqm is not None for entry in entries for result in entry.results)
+        return "Interquartile mean" + (" [95 % interval]" if has_any else "")
     return "Mean ± standard deviation (ddof 1)"
+
+
+def _loss(view: ScoreView) -> str:
+    """How the loss follows from the metric."""
+    name = view.metric.name.replace("_", " ")
+    return f"{view.best_value:g} − {name}" if view.metric.direction == "maximize" else f"{name} − {view.best_value:g}"
+
+
+def _interval_lines(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> list[str]:
+    """What the intervals are, and who has none."""
+    results = [result for entry in entries for result in entry.results]
+    if all(result.val.iqm is None for result in results):
+        return [f"Fewer than {MIN_RUNS} seeds: no intervals."]
+    line = (
+        f"Intervals: 95 % each, not simultaneous, percentile bootstrap, {analysis.num_resamples:,} resamples of each "
+        "strategy's runs"
+    )
+    if any(result.val.iqm is None for result in results):
+        line += f"; none below {MIN_RUNS} seeds"
+    names = ["val", "test"] if analysis.options.estimand == "interval" else ["val"]
+    shown = [result.scores[name].iqm for result in results for name in names if name in result.scores]
+    if any(interval is not None and interval.is_degenerate for interval in shown):
+        line += '; "(≤ b % other)" if all resamples agree: up to b % of runs may end elsewhere'
+    return [f"{line}."]
 
 
 def _comparisons(entries: Sequence[TaskAnalysis]) -> list[Comparison]:
@@ -152,11 +229,12 @@ def _comparison_lines(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> li
     if any(comparison.has_marks for comparison in _comparisons(compared)):
         is_single = max(comparison.num_tests for comparison in _comparisons(compared)) == 1
         holm = "" if is_single else f"Holm over {column_family(compared)}, "
+        test = f"{name_of_test(analysis, compared)} on {finals_name(entries)}"
         lines.append(
-            f"{bold}; †: not significantly worse than the best ({name_of_test(analysis)} on {finals_name(entries)} of "
-            f"independent runs, two-sided, {holm}alpha = {ALPHA} per column)."
+            f"{bold}; †: not significantly worse than the best ({test} of independent runs, two-sided, "
+            f"{holm}alpha = {ALPHA} per column)."
         )
-        if len(analysis.tasks) > 1 or analysis.options.control is not None:
+        if any(family_sizes(analysis)) and (len(analysis.tasks) > 1 or analysis.options.control is not None):
             lines.append(f"Sentences and counts over tasks: {study_family(analysis)}.")
         lines += _constants(compared)
         if analysis.protocol.noise == "per_run":
@@ -184,22 +262,31 @@ def _too_few(entries: Sequence[TaskAnalysis]) -> list[str]:
         return []
     counts = sorted({size for size, _ in few})
     names = "" if len(few) == len(sizes) else f" ({', '.join(dict.fromkeys(label for _, label in few))})"
-    return [f"N = {', '.join(map(str, counts))}{names}: no tests below {MIN_RUNS} seeds."]
+    line = f"N = {', '.join(map(str, counts))}{names}: no tests below {MIN_RUNS} seeds"
+    comparisons = _comparisons(entries)
+    if any(comparison.has_marks for comparison in comparisons) and not all(
+        comparison.has_marks for comparison in comparisons
+    ):
+        line += ", and no † in a column whose best is not tested"
+    return [f"{line}."]
 
 
 def _constants(entries: Sequence[TaskAnalysis]) -> list[str]:
     """A bound for strategies without any spread, of which a test cannot know how certain it is."""
-    lines = []
+    found: dict[int, dict[str, list[str]]] = {}
     for entry in entries:
         test = entry.score("test")
         by_test = {} if test is None else test.comparison.constant
         for label, num_runs in {**by_test, **entry.comparison.constant}.items():
-            where = "" if label in entry.comparison.constant else " by test"
-            bound = 100 * proportion(0, num_runs).high
-            lines.append(
-                f"On {entry.task.title} all {num_runs} runs of {label} ended equal{where}; a share of up to "
-                f"{bound:.1f} % of other outcomes is compatible with that."
-            )
+            by = "" if label in entry.comparison.constant else " (by test)"
+            found.setdefault(num_runs, {}).setdefault(entry.task.title, []).append(f"{label}{by}")
+    lines = []
+    for num_runs, labels in sorted(found.items()):
+        where = "; of ".join(f"{', '.join(names)} on {title}" for title, names in labels.items())
+        lines.append(
+            f"All {num_runs} runs of {where} ended equal; a share of up to {100 * proportion(0, num_runs).high:.1f} % "
+            "of other outcomes is compatible with that."
+        )
     return lines
 
 

@@ -15,6 +15,7 @@ from nasbench_harness.analysis.curves import MAX_BAND_STEPS, Curve
 from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.arrays import Floats
+from nasbench_harness.report.captions import family_sizes
 from nasbench_harness.report.model import ReportTable
 from nasbench_harness.report.render.latex import to_latex
 from nasbench_harness.report.render.pictures import to_pdf, to_png
@@ -55,8 +56,7 @@ def _files(analysis: Analysis, command: str, formats: tuple[str, ...]) -> Iterat
     overviews = overview_tables(analysis) if len(analysis.tasks) > 1 else []
     for_papers = [*overviews, *main_tables(analysis), *(task_table(analysis, entry) for entry in analysis.tasks)]
     pairs = [pairs_table(analysis)] if len(analysis.labels) > 1 else []
-    is_tested = any(pair.is_tested for entry in analysis.tasks for pair in entry.comparison.pairs)
-    across = [across_table(analysis)] if is_tested and len(analysis.tasks) > 1 else []
+    across = [across_table(analysis)] if any(family_sizes(analysis)) and len(analysis.tasks) > 1 else []
     tables = [*for_papers, *across, *pairs, spending_table(analysis)]
     if "markdown" in formats:
         blocks = "\n".join(f"## {_heading(table)}\n\n{to_markdown(table)}" for table in tables)
@@ -90,12 +90,15 @@ def _figure_notes(analysis: Analysis) -> str:
     text = f"## Figures\n\n`anytime`: {distance_name(analysis.tasks)} of what a run would return after each evaluation"
     if timed:
         text += "; `anytime_seconds`: the same at simulated seconds"
-    if analysis.num_seeds >= MIN_RUNS:
+    has_band = [result.val.iqm is not None for entry in analysis.tasks for result in entry.results]
+    if any(has_band):
         text += (
             ". Lines are interquartile means at every step, right-continuous, nothing is interpolated. The pointwise "
             f"95 % bands are computed at up to {MAX_BAND_STEPS} log-spaced steps and joined by straight lines over the "
             "others."
         )
+        if not all(has_band):
+            text += f" Below {MIN_RUNS} seeds a line is the mean, without a band."
     else:
         text += f". Lines are means at every step, without bands below {MIN_RUNS} seeds; nothing is interpolated."
     if any(entry.val.random_search is not None for entry in analysis.tasks):

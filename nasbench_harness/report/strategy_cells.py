@@ -65,6 +65,16 @@ def is_solved(measure: Measure) -> bool:
     return any(_is_solved(measure, result) for result in measure.entry.results)
 
 
+def bold_labels(measure: Measure, as_distance: bool = False) -> list[str]:
+    """The best of a column, and the strategies whose cells print the same deciding number."""
+    best = measure.comparison.best
+    return [
+        result.label
+        for result in measure.entry.results
+        if result.label in best or _is_bold(measure, result, as_distance)
+    ]
+
+
 def _is_solved(measure: Measure, result: StrategyResult) -> bool:
     return measure.view.has_optimum and not measure.runs(result).regret.any()
 

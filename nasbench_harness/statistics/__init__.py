@@ -11,6 +11,7 @@ from nasbench_harness.statistics.effects import a12
 from nasbench_harness.statistics.estimands import Proportion, iqm, proportion
 from nasbench_harness.statistics.exact_random_search import ExactCurve, exact_random_search
 from nasbench_harness.statistics.independent import (
+    MAX_RUNS_EXACT,
     brunner_munzel,
     compare_means,
     compare_ranks,
@@ -46,6 +47,7 @@ from nasbench_harness.statistics.signed_rank import SignedRank, signed_rank
 from nasbench_harness.statistics.verification import TwoWayTest, mann_whitney, smallest_p, within_blocks
 
 __all__ = [
+    "MAX_RUNS_EXACT",
     "Case",
     "Correlation",
     "Difference",

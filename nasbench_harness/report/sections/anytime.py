@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette: distinct under the common color deficiencies; dashes tell lines apart in print.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _DASHES: tuple[Any, ...] = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)), (0, (1, 1)), (0, (8, 2)))
+EXACT_SEARCH = "random search, exact mean"  # label of its line
+
 Axis = Literal["evaluations", "seconds"]
 
 
@@ -50,13 +52,23 @@ def anytime_figure(analysis: Analysis, axis: Axis = "evaluations") -> Figure:
                 panel.set_axis_off()
                 continue
             _draw(panel, analysis, entries[position], axis)
-            shown = entries[position].val.view
+            view = entries[position].val.view
             if position % num_columns == 0:
-                panel.set_ylabel(f"{shown.distance} ({regret_unit(shown.metric)})")
+                panel.set_ylabel(f"{view.distance} ({regret_unit(view.metric)})")
             if position >= num_tasks - num_columns:
                 panel.set_xlabel("evaluations" if axis == "evaluations" else "simulated seconds")
-        handles, labels = panels.flat[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4), frameon=False)
+        lines: dict[str, Any] = {}  # of every panel: a trace may be on some tasks only
+        for panel in panels.flat:
+            for line, label in zip(*panel.get_legend_handles_labels(), strict=True):
+                lines.setdefault(label, line)
+        shown = [label for label in (EXACT_SEARCH, *analysis.labels) if label in lines]
+        figure.legend(
+            [lines[label] for label in shown],
+            shown,
+            loc="outside lower center",
+            ncols=min(len(shown), 4),
+            frameon=False,
+        )
         ConstrainedLayoutEngine().execute(figure)
     return figure
 
@@ -64,7 +76,7 @@ def anytime_figure(analysis: Analysis, axis: Axis = "evaluations") -> Figure:
 def _draw(panel: Axes, analysis: Analysis, entry: TaskAnalysis, axis: Axis) -> None:
     times = _times(entry, axis)
     if axis == "evaluations" and entry.val.random_search is not None:
-        panel.plot(times, entry.val.random_search.mean, color="0.45", linestyle=":", label="random search, exact mean")
+        panel.plot(times, entry.val.random_search.mean, color="0.45", linestyle=":", label=EXACT_SEARCH)
     for position, label in enumerate(analysis.labels):
         result = entry.result(label)
         if result is None:

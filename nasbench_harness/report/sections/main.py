@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.results import Analysis
-from nasbench_harness.report.captions import caption_text, worse_on_test
+from nasbench_harness.report.captions import caption_text, worse_in_bold, worse_on_test
 from nasbench_harness.report.cells import Measure, measures_of
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.report.sections.ranks import has_intervals, numbered, part_text, rank_cell, seeds_cell
@@ -44,26 +46,31 @@ def _main_table(analysis: Analysis, part: Sequence[Measure], position: int, num_
         metric = measure.view.metric
         header = f"{metric.name.replace('_accuracy', '')} ({metric.unit})"
         columns.append(ReportColumn(measure.key, header, measure.entry.task.title))
-    columns.append(ReportColumn("mean_rank", "mean rank"))
-    rows = [ReportRow((name, NOTHING, *cells, NOTHING), "reference") for name, cells in reference_cells(part, analysis)]
+    # The rank on a single task repeats its order.
+    has_ranks = len(analysis.tasks) > 1
+    columns += [ReportColumn("mean_rank", "mean rank")] * has_ranks
+    blank = (NOTHING,) * has_ranks
+    rows = [ReportRow((name, NOTHING, *cells, *blank), "reference") for name, cells in reference_cells(part, analysis)]
     for label in analysis.labels:
         results = [measure.entry.result(label) for measure in part]
+        if not any(results):  # a trace that has no row of these tasks
+            continue
         cells = [
             NOTHING if result is None else strategy_cell(measure, result)
             for measure, result in zip(part, results, strict=True)
         ]
         seeds = seeds_cell([len(result.seeds) for result in results if result is not None])
         is_highlighted = label in analysis.options.highlight
-        rows.append(
-            ReportRow((ReportCell(label), seeds, *cells, rank_cell(analysis, label)), is_highlighted=is_highlighted)
-        )
-    rows += [ReportRow((*cells, NOTHING), "quoted") for cells in quoted_rows(analysis, part)]
-    rows += [ReportRow((name, NOTHING, *cells, NOTHING), "optimum") for name, cells in optimum_cells(part)]
+        ranks = (rank_cell(analysis, label),) * has_ranks
+        rows.append(ReportRow((ReportCell(label), seeds, *cells, *ranks), is_highlighted=is_highlighted))
+    rows += [ReportRow((*cells, *blank), "quoted") for cells in quoted_rows(analysis, part)]
+    rows += [ReportRow((name, NOTHING, *cells, *blank), "optimum") for name, cells in optimum_cells(part)]
     entries = list({measure.entry.task.name: measure.entry for measure in part}.values())
     caption = f"Value of the final choice{part_text(position, num_parts)}. "
     caption += caption_text(analysis, entries, has_intervals=has_intervals(analysis))
-    if len(analysis.tasks) > 1:
+    if has_ranks:
+        only = ", among the strategies that ran on all of them" if np.isnan(analysis.mean_ranks).any() else ""
         ranked = f"{_RANKED[analysis.options.estimand]} {distance_name(analysis.tasks)}"
-        caption += f" Mean rank: of the {ranked}, over {len(analysis.tasks)} tasks."
-    notes = worse_on_test(analysis, entries)
+        caption += f" Mean rank: of the {ranked}, over {len(analysis.tasks)} tasks{only}."
+    notes = worse_on_test(analysis, entries) + worse_in_bold(part, as_distance=False)
     return ReportTable(numbered("main", position, num_parts), caption, tuple(columns), tuple(rows), notes)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nasbench_harness.analysis.names import distance_name, regret_unit
 from nasbench_harness.analysis.results import Analysis
-from nasbench_harness.report.captions import caption_text, worse_on_test
+from nasbench_harness.report.captions import caption_text, worse_in_bold, worse_on_test
 from nasbench_harness.report.cells import measures_of
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.report.sections.ranks import has_intervals, numbered, part_text, rank_cell
@@ -41,7 +41,10 @@ def _overview_table(analysis: Analysis, labels: Sequence[str], position: int, nu
         f"Final {distance_name(analysis.tasks)} ({', '.join(units)}){part_text(position, num_parts)}{meaning}. "
         f"{caption_text(analysis, has_intervals=has_intervals(analysis), has_references=False)}"
     )
-    notes = worse_on_test(analysis, analysis.tasks) if position == num_parts - 1 else ()
+    notes: tuple[str, ...] = ()
+    if position == num_parts - 1:
+        measures = [measures_of(entry, analysis.options)[0] for entry in analysis.tasks]
+        notes = worse_on_test(analysis, analysis.tasks) + worse_in_bold(measures, as_distance=True)
     return ReportTable(numbered("overview", position, num_parts), caption, tuple(columns), tuple(rows), notes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -21,11 +22,11 @@ _TIE = 1e-9  # differences of task means that are closer are ties
 
 def pairs_table(analysis: Analysis) -> ReportTable:
     """Every pair of strategies on every task, by the search metric and by the test metric."""
-    distance, has_test = distance_name(analysis.tasks), _has_test(analysis)
+    distance, has_test = _center(analysis) + distance_name(analysis.tasks), _has_test(analysis)
     columns = [ReportColumn(name, name, is_number=False) for name in ("task", "first", "second")]
-    columns += _pair_columns(analysis, distance, "", is_extra=False)
+    columns += _pair_columns(analysis, "", is_extra=False)
     if has_test:
-        columns += _pair_columns(analysis, distance, "test ", is_extra=True)
+        columns += _pair_columns(analysis, "test ", is_extra=True)
     rows = []
     for entry in analysis.tasks:
         test = entry.score("test")
@@ -41,14 +42,16 @@ def pairs_table(analysis: Analysis) -> ReportTable:
                 cells += [NOTHING] * 6 if test is None or by_test is None else _pair_cells(analysis, test, by_test)
             rows.append(ReportRow(tuple(cells)))
     caption = (
-        f"All pairs of strategies, as independent samples. Difference: mean {distance}, first − second. A12: chance "
-        f"that the first has the smaller {distance}. "
+        f"All pairs of strategies, as independent samples. Difference: {distance}, first − second. A12: chance "
+        f"that the first has the smaller {distance_name(analysis.tasks)}. "
     )
     if any(pair.is_tested for entry in analysis.tasks for pair in entry.comparison.pairs):
         caption += (
             f"p: {name_of_test(analysis)}, two-sided; p_column: after Holm over {column_family(analysis.tasks)}; "
             f"p_study: after {study_family(analysis)}. {_seeds_meaning(analysis)}"
         )
+    elif analysis.options.estimand == "interval":
+        caption += "No p, as interquartile means are not tested."
     else:
         caption += f"No p below {MIN_RUNS} seeds."
     return ReportTable("pairs", caption, tuple(columns), tuple(rows))
@@ -78,8 +81,11 @@ def across_table(analysis: Analysis) -> ReportTable:
         f"{name_of_test(analysis)}, {study_family(analysis)}, alpha = {ALPHA}."
     )
     if p_tasks is not None:
-        of_pairs = f", Holm over the {len(couples)} pairs" if len(couples) > 1 else ""
+        num_tests = len(p_tasks) - sum(map(math.isnan, p_tasks))
+        of_pairs = f", Holm over {num_tests} pairs" if num_tests > 1 else ""
         caption += f" p over tasks: Wilcoxon signed-rank test on one difference for each task (unit: task){of_pairs}."
+        if num_tests < len(p_tasks):
+            caption += f" It needs {MIN_RUNS} seeds of both strategies on every task."
     elif len(analysis.tasks) < MIN_TASKS:
         caption += f" Fewer than {MIN_TASKS} tasks: no test over tasks."
     return ReportTable("across", caption, tuple(columns), tuple(rows))
@@ -89,9 +95,13 @@ def _has_test(analysis: Analysis) -> bool:
     return any(entry.score("test") for entry in analysis.tasks)
 
 
-def _pair_columns(analysis: Analysis, distance: str, prefix: str, is_extra: bool) -> list[ReportColumn]:
+def _center(analysis: Analysis) -> str:
+    return "interquartile mean of the " if analysis.options.estimand == "interval" else "mean "
+
+
+def _pair_columns(analysis: Analysis, prefix: str, is_extra: bool) -> list[ReportColumn]:
     headers = {
-        "difference": f"mean {prefix}{distance}, first − second",
+        "difference": f"{_center(analysis)}{prefix}{distance_name(analysis.tasks)}, first − second",
         "p": f"{prefix}p",
         "p_column": f"{prefix}p (column)",
         "p_study": f"{prefix}p (study)",
@@ -142,22 +152,31 @@ def _counts(analysis: Analysis, couple: tuple[str, str], name: str) -> list[Repo
 
 
 def _p_over_tasks(analysis: Analysis, couples: Sequence[tuple[str, str]]) -> list[float] | None:
-    """Signed-rank tests with the task as unit, after Holm; None if tasks or seeds are too few, or units are mixed."""
+    """Signed-rank tests with the task as unit, after Holm; NaN for couples that are not tested on every task.
+
+    None if tasks are too few, units are mixed, or no couple is tested on every task.
+    """
     units = {entry.val.view.metric.unit for entry in analysis.tasks}
-    everywhere = all(entry.result(label) for entry in analysis.tasks for label in analysis.labels)
-    everywhere &= all(pair.is_tested for entry in analysis.tasks for pair in entry.comparison.pairs)
-    if len(analysis.tasks) < MIN_TASKS or len(units) > 1 or not everywhere or not couples:
+    if len(analysis.tasks) < MIN_TASKS or len(units) > 1:
         return None
-    p_values = []
-    for couple in couples:
+    p = np.full(len(couples), np.nan)
+    for position, couple in enumerate(couples):
         effects = [_effect_on(entry.comparison, couple) for entry in analysis.tasks]
-        p_values.append(float(signed_rank(np.rint(np.array(effects) / _TIE).astype(np.int64)).p_value))
-    found: list[float] = adjust(p_values).tolist()
+        if not np.isnan(effects).any():
+            p[position] = signed_rank(np.rint(np.array(effects) / _TIE).astype(np.int64)).p_value
+    is_tested = ~np.isnan(p)
+    if not is_tested.any():
+        return None
+    p[is_tested] = adjust(p[is_tested])
+    found: list[float] = p.tolist()
     return found
 
 
 def _effect_on(comparison: Comparison, couple: tuple[str, str]) -> float:
-    """Effect of one task by the estimand: below 0 if the first is better."""
-    (pair,) = [pair for pair in comparison.pairs if {pair.first, pair.second} == set(couple)]
+    """Effect of one task by the estimand: below 0 if the first is better, NaN if the couple is not tested."""
+    found = [pair for pair in comparison.pairs_with(couple[0]) if pair.other(couple[0]) == couple[1]]
+    if not found or not found[0].is_tested:
+        return math.nan
+    pair = found[0]
     effect = 0.5 - pair.a12 if comparison.estimand == "stochastic" else pair.difference
     return effect if pair.first == couple[0] else -effect
