@@ -12,7 +12,7 @@ from nasbench_harness.report.cells import Measure, measures_of
 from nasbench_harness.report.strategy_cells import AT_OPTIMUM, bold_labels, is_solved
 from nasbench_harness.statistics import MAX_RUNS_EXACT, proportion
 
-_OTHER_SCORE = "ROC-AUC"  # stands in the title of a data set whose columns of accuracies hold it
+_OTHER_SCORE = " (ROC-AUC)"  # stands in the title of a data set whose columns of accuracies hold it
 
 
 def caption_text(
@@ -37,9 +37,9 @@ def caption_text(
         "Scored is the noiseless mean over replicates of the incumbent, which is chosen by observed "
         f"{' or '.join(metrics)}.",
     ]
-    others = [entry.task.title for entry in entries if _OTHER_SCORE in entry.task.title]
+    others = [entry.task.title.replace(_OTHER_SCORE, "") for entry in entries if _OTHER_SCORE in entry.task.title]
     if others:
-        parts.append(f"Accuracy is {_OTHER_SCORE} on {', '.join(others)}.")
+        parts.append(f"Accuracy on {', '.join(others)} is ROC-AUC.")
     if any(len(entry.scores) > 1 for entry in entries):
         parts.append("Test: of the same choice; validation alone chooses.")
     unknown = [entry for entry in entries if not entry.val.view.has_optimum]

@@ -87,7 +87,9 @@ def test_a_trace_that_is_on_some_tasks_only(made_task, analysis_of):
     assert "trace" not in to_markdown(first)
     assert "replayed under this protocol: trace." in last.caption
     assert "over 6 tasks, among the strategies that ran on all of them." in last.caption
-    (legend,) = anytime_figure(analysis).legends
+    figure = anytime_figure(analysis)
+    assert {line.get_drawstyle() for panel in figure.axes for line in panel.lines} == {"steps-post"}
+    (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["random search, exact mean", "a", "b", "trace"]
     by_couple = {(row["first"], row["second"]): row["p_tasks"] for row in to_json(across_table(analysis))["rows"]}
     assert by_couple["a", "b"] is not None
@@ -124,7 +126,7 @@ def test_scores_that_are_no_accuracy_are_named(made_task, analysis_of):
     task = made_task(VAL)
     assert "ROC-AUC" not in caption_of(analysis_of((task, strategies)))
     object.__setattr__(task.task, "title", "Nodes (ROC-AUC)")
-    assert "Accuracy is ROC-AUC on Nodes (ROC-AUC)." in caption_of(analysis_of((task, strategies)))
+    assert "Accuracy on Nodes is ROC-AUC." in caption_of(analysis_of((task, strategies)))
 
 
 def test_one_seed_has_no_mean(made_task, analysis_of):

@@ -76,7 +76,8 @@ def anytime_figure(analysis: Analysis, axis: Axis = "evaluations") -> Figure:
 def _draw(panel: Axes, analysis: Analysis, entry: TaskAnalysis, axis: Axis) -> None:
     times = _times(entry, axis)
     if axis == "evaluations" and entry.val.random_search is not None:
-        panel.plot(times, entry.val.random_search.mean, color="0.45", linestyle=":", label=EXACT_SEARCH)
+        mean = entry.val.random_search.mean
+        panel.plot(times, mean, color="0.45", linestyle=":", drawstyle="steps-post", label=EXACT_SEARCH)
     for position, label in enumerate(analysis.labels):
         result = entry.result(label)
         if result is None:

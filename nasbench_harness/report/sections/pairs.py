@@ -82,7 +82,7 @@ def across_table(analysis: Analysis) -> ReportTable:
     )
     if p_tasks is not None:
         num_tests = len(p_tasks) - sum(map(math.isnan, p_tasks))
-        of_pairs = f", Holm over {num_tests} pairs" if num_tests > 1 else ""
+        of_pairs = f", Holm over the {num_tests} pairs" if num_tests > 1 else ""
         caption += f" p over tasks: Wilcoxon signed-rank test on one difference for each task (unit: task){of_pairs}."
         if num_tests < len(p_tasks):
             caption += f" It needs {MIN_RUNS} seeds of both strategies on every task."
