@@ -73,6 +73,24 @@ def caption_text(
     return " ".join(parts)
 
 
+def summary_text(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
+    """Cells, sample size, budget, bold and marks in one or two short sentences."""
+    budget = analysis.protocol.describe().partition(",")[0]
+    cells = {"mean": "Mean ± std", "stochastic": "Median [quartiles]", "interval": "Interquartile mean"}
+    parts = [f"{cells[analysis.options.estimand]} of {_plural(analysis.num_seeds, 'run')}, {budget}."]
+    if any(comparison.has_marks for comparison in _comparisons(entries)):
+        test = "Welch"
+        if analysis.options.estimand == "stochastic":
+            most = max(len(result.seeds) for entry in entries for result in entry.results)
+            test = "Mann–Whitney" if most <= MAX_RUNS_EXACT else "Brunner–Munzel"
+        is_single = max(comparison.num_tests for comparison in _comparisons(entries)) == 1
+        holm = "" if is_single else "Holm per column, "
+        parts.append(f"Bold: best; †: not significantly worse ({test}, {holm}alpha = {ALPHA}).")
+    elif any(entry.comparison.pairs for entry in entries):
+        parts.append("Bold: best.")
+    return " ".join(parts)
+
+
 def _with_seeds(label: str, num_seeds: int, entries: Sequence[TaskAnalysis]) -> str:
     """A label, with its numbers of seeds if any of them is not the study's."""
     sizes = {len(result.seeds) for entry in entries for result in entry.results if result.label == label}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,13 +48,32 @@ class ReportRow:
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table with its caption; ``notes`` are lines under it."""
+    """A table with its texts.
+
+    Attributes:
+        name: Name of its files.
+        title: One or two sentences that only this table needs.
+        columns: Columns.
+        rows: Rows.
+        notes: Lines under the table.
+        details: Method in full: samples, selection rule, tests, source of the data. A report prints it once.
+        summary: Method in one line, for short captions.
+        headings: Text above each block of rows that has one.
+    """
 
     name: str
-    caption: str
+    title: str
     columns: tuple[ReportColumn, ...]
     rows: tuple[ReportRow, ...]
     notes: tuple[str, ...] = ()
+    details: str = ""
+    summary: str = ""
+    headings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def caption(self) -> str:
+        """Title and method in full."""
+        return f"{self.title} {self.details}".strip()
 
     def __str__(self) -> str:
         from nasbench_harness.report.render.text import to_markdown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -13,6 +14,7 @@ from typing import Any, Literal
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 
+WIDTH_PATTERN = r"^(neurips|icml|ieee-column|ieee-page|[1-9][0-9]{1,3})$"
 TRACE_REFERENCE = "replayed trace"
 MAX_SEEDS = 1_000_000
 _MAX_BYTES = 2**24  # of a study file
@@ -69,6 +71,13 @@ class ReportOptions:
         decimals: Of every number in % or percentage points.
         margin: Difference in percentage points that matters; names the seeds that an undecided pair would need.
         control: Label that all others are compared with over the tasks; None: all pairs are compared.
+        columns: Columns of the paper table, e.g. ``nb201-*:val,test``; empty: every score of every task.
+        width: Width of LaTeX tables and figures: ``neurips``, ``icml``, ``ieee-column``, ``ieee-page``, or TeX points.
+        groups: Labels (or quoted methods) by the name of their group of rows in the paper table.
+        architectures: Names of reference rows of the paper table, with the key or index of the architecture.
+        cost: Whether the paper table has a column of the search cost in simulated seconds.
+        caption: First sentence of the paper table's caption; empty: made from its metrics.
+        notes: Place of the method in full in LaTeX: ``apart`` in notes.tex, or ``below`` each table.
     """
 
     order: tuple[str, ...] = ()
@@ -78,10 +87,29 @@ class ReportOptions:
     decimals: int = 2
     margin: float = 0.05
     control: str | None = None
+    columns: tuple[str, ...] = ()
+    width: str = "neurips"
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    architectures: Mapping[str, str] = field(default_factory=dict)
+    cost: bool = False
+    caption: str = ""
+    notes: Literal["apart", "below"] = "apart"
 
     def ordered(self, labels: Sequence[str]) -> list[str]:
         """The labels, those named in ``order`` first."""
         return [label for label in self.order if label in labels] + [x for x in labels if x not in self.order]
+
+
+def check_width(width: str) -> None:
+    """Refuse a width that LaTeX tables cannot have.
+
+    Raises:
+        InvalidInputError: It is no name of a width, and no number of points.
+    """
+    if re.fullmatch(WIDTH_PATTERN, width) is None:
+        raise InvalidInputError(
+            f"width must be neurips, icml, ieee-column, ieee-page or TeX points (10 … 9999), not {width!r}"
+        )
 
 
 @dataclass(frozen=True)
@@ -260,6 +288,13 @@ def _validated(content: dict[str, Any], path: Path) -> StudyFile:
         decimals: int = Field(default=2, ge=0, le=6)
         margin: float = Field(default=0.05, gt=0, allow_inf_nan=False)
         control: str | None = None
+        columns: list[str] = []
+        width: str = Field(default="neurips", pattern=WIDTH_PATTERN)
+        groups: dict[str, list[str]] = {}
+        architectures: dict[str, str] = {}
+        cost: bool = False
+        caption: str = ""
+        notes: Literal["apart", "below"] = "apart"
 
     class QuotedTable(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True)
@@ -323,6 +358,13 @@ def _validated(content: dict[str, Any], path: Path) -> StudyFile:
         options.decimals,
         options.margin,
         options.control,
+        tuple(options.columns),
+        options.width,
+        {name: tuple(labels) for name, labels in options.groups.items()},
+        options.architectures,
+        options.cost,
+        options.caption,
+        options.notes,
     )
     quoted = tuple(Quoted(**row.model_dump()) for row in study.quoted)
     traces = tuple(TraceRecord(table.label, table.sha256, tuple(table.tasks)) for table in study.traces)

@@ -23,7 +23,14 @@ from nasbench_harness.store.folder import Block, Damage, StudyFolder, file_name,
 from nasbench_harness.store.identity import identity_of
 from nasbench_harness.store.locks import updating
 from nasbench_harness.store.merging import updated_record
-from nasbench_harness.store.record import ReportOptions, StrategyRecord, StudyRecord, TraceRecord, read_record
+from nasbench_harness.store.record import (
+    ReportOptions,
+    StrategyRecord,
+    StudyRecord,
+    TraceRecord,
+    check_width,
+    read_record,
+)
 from nasbench_harness.store.sources import check_digest, check_task_exists, note_tables
 from nasbench_harness.studies.batches import BatchPlan, plan_batches
 from nasbench_harness.studies.commands import rule_flags, written
@@ -115,17 +122,28 @@ class Study:
 
         return anytime_figure(self.analysis, axis)
 
-    def write_report(self, formats: Sequence[str] | None = None) -> list[str]:
+    def write_report(
+        self, formats: Sequence[str] | None = None, columns: Sequence[str] = (), width: str | None = None
+    ) -> list[str]:
         """Write the report's files to ``<folder>/report``; returns their names.
 
         Args:
             formats: Some of ``markdown``, ``latex``, ``csv``, ``json``, ``pdf`` and ``png``; default all but ``png``.
+            columns: Columns of the paper table, e.g. ``nb201-*:val,test``; default: those of the study file.
+            width: Width of LaTeX tables; default: that of the study file.
+
+        Raises:
+            InvalidInputError: Columns match no task, or there is no such width.
         """
         from nasbench_harness.report.files import DEFAULT_FORMATS, write_report
 
+        options = self.record.report
+        options = replace(options, columns=tuple(columns) or options.columns, width=width or options.width)
+        check_width(options.width)
         with updating(self.folder.path):
             remove_abandoned(self.folder.path)
-        return write_report(self.folder, self.analysis, self.command, tuple(formats or DEFAULT_FORMATS))
+        analysis = replace(self.analysis, options=options)
+        return write_report(self.folder, analysis, self.command, tuple(formats or DEFAULT_FORMATS))
 
     @cached_property
     def analysis(self) -> Analysis:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 
-from nasbench_harness.report.model import ReportCell, ReportColumn, ReportTable
+from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportTable
+from nasbench_harness.report.render.widths import is_page, layout, width_em, width_pt
 
 _PREAMBLE = "% \\usepackage{booktabs,siunitx}  (siunitx version 3)\n"
 # In the float, so that pasting the table is enough; the settings end with it.
@@ -25,23 +27,76 @@ _ESCAPES = {
     "<": "$<$",
     ">": "$>$",
 }
-MAX_NUMBERS_IN_SMALL = 4  # more columns of numbers are set in a smaller size
 MAX_HEADER = 11  # letters of a name above numbers
 _DAGGER = r"$^\dagger$"
 
 
-def to_latex(table: ReportTable) -> str:
-    """A table environment with the caption above, one S column for every column of numbers, extra columns left out."""
+@dataclass(frozen=True)
+class LatexStyle:
+    """Place of a table in a paper.
+
+    Attributes:
+        width: Name of a width, or TeX points (see ``widths.py``).
+        notes: ``below``: the method in full under the table; ``apart``: not in the table.
+    """
+
+    width: str = "neurips"
+    notes: str = "apart"
+
+
+def to_latex(table: ReportTable, style: LatexStyle | None = None) -> str:
+    """A table environment with a short caption above, one S column for every column of numbers, no extra columns.
+
+    The size is the largest at which the columns fit into the width; if none does, the columns are split into panels
+    that stand under each other.
+    """
+    style = style or LatexStyle()
     table = _without_extras(table)
-    is_wide = sum(column.is_number for column in table.columns) > MAX_NUMBERS_IN_SMALL
-    size = r"\footnotesize\setlength{\tabcolsep}{3pt}" if is_wide else r"\small\setlength{\tabcolsep}{4pt}"
+    chosen = layout(
+        [_width_em(table, position) for position in range(len(table.columns))],
+        [column.group for column in table.columns],
+        width_pt(style.width),
+    )
+    environment = "table*" if is_page(style.width) else "table"
     lines = [
-        _PREAMBLE + rf"\begin{{table}}\centering{size}",
+        _PREAMBLE
+        + rf"\begin{{{environment}}}\centering{chosen.size}\setlength{{\tabcolsep}}{{{chosen.separation_pt:g}pt}}",
         _SETTINGS,
-        rf"\caption{{{escape(table.caption)}}}",
+        rf"\caption{{{escape(f'{table.title} {table.summary}'.strip())}}}",
+        rf"\label{{tab:{table.name.replace('_', '-')}}}",
     ]
-    lines.append(rf"\begin{{tabular}}{{@{{}}{' '.join(_column(table, i) for i in range(len(table.columns)))}@{{}}}}")
-    lines.append(r"\toprule")
+    for number, panel in enumerate(chosen.panels):
+        lines += [r"\par\medskip"] if number else []
+        lines += _tabular(_without_empty_rows(_part(table, panel)))
+    notes = [*table.notes, *([table.details] if style.notes == "below" and table.details else [])]
+    if notes:
+        text = r"\\ ".join(map(escape, notes))
+        lines.append(r"\par\smallskip\parbox{\linewidth}{\footnotesize\raggedright " + text + "}")
+    lines.append(rf"\end{{{environment}}}")
+    return "\n".join(lines) + "\n"
+
+
+def notes_text(tables: Sequence[ReportTable]) -> str:
+    """The method of every table in full, as paragraphs, each text once."""
+    by_text: dict[str, list[str]] = {}
+    for table in tables:
+        if table.details:
+            by_text.setdefault(table.details, []).append(rf"Table~\ref{{tab:{table.name.replace('_', '-')}}}")
+    return "\n\n".join(rf"\noindent {', '.join(names)}: {escape(text)}" for text, names in by_text.items()) + "\n"
+
+
+def _part(table: ReportTable, positions: Sequence[int]) -> ReportTable:
+    rows = [replace(row, cells=tuple(row.cells[position] for position in positions)) for row in table.rows]
+    return replace(table, columns=tuple(table.columns[position] for position in positions), rows=tuple(rows))
+
+
+def _without_empty_rows(table: ReportTable) -> ReportTable:
+    return replace(table, rows=tuple(row for row in table.rows if any(cell != NOTHING for cell in row.cells[1:])))
+
+
+def _tabular(table: ReportTable) -> list[str]:
+    columns = " ".join(_column(table, position) for position in range(len(table.columns)))
+    lines = [rf"\begin{{tabular}}{{@{{}}{columns}@{{}}}}", r"\toprule"]
     if any(column.group for column in table.columns):
         lines.append(_groups(table.columns))
     lines.append(
@@ -52,18 +107,38 @@ def to_latex(table: ReportTable) -> str:
             ]
         )
     )
-    for _, rows in groupby(table.rows, key=lambda row: row.block):
+    for block, rows in groupby(table.rows, key=lambda row: row.block):
         lines.append(r"\midrule")
+        if block in table.headings:
+            heading = escape(table.headings[block])
+            lines.append(rf"\multicolumn{{{len(table.columns)}}}{{@{{}}l}}{{\emph{{{heading}}}}} \\")
         for row in rows:
             cells = [_cell(cell, column) for cell, column in zip(row.cells, table.columns, strict=True)]
             if row.is_highlighted:
                 cells[0] = rf"\textit{{{cells[0]}}}"
             lines.append(_row(cells))
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    if table.notes:
-        lines.append(r"\par\smallskip\parbox{\linewidth}{\footnotesize " + r"\\ ".join(map(escape, table.notes)) + "}")
-    lines.append(r"\end{table}")
-    return "\n".join(lines) + "\n"
+    return [*lines, r"\bottomrule", r"\end{tabular}"]
+
+
+def _width_em(table: ReportTable, position: int) -> float:
+    """Width of a column: its widest cell, header, and share of the header above it."""
+    column = table.columns[position]
+    is_marked = any(row.cells[position].is_marked for row in table.rows)
+    cells = [width_em(row.cells[position].text) + 0.45 * is_marked for row in table.rows]
+    broken = column.is_number and "-" in column.header and " " not in column.header and len(column.header) > MAX_HEADER
+    headers = column.header.split("-", 1) if broken else [column.header]
+    shared = sum(other.group == column.group for other in table.columns)
+    above = width_em(column.group) / shared if column.group else 0.0
+    if column.is_number and any(row.cells[position].latex for row in table.rows):
+        # The column aligns numbers by their points: the widest parts on both sides add up.
+        cells.append(_aligned_em(table, position) + 0.45 * is_marked)
+    return max([*cells, *map(width_em, headers), above])
+
+
+def _aligned_em(table: ReportTable, position: int) -> float:
+    texts = [row.cells[position].text for row in table.rows if row.cells[position].latex is not None]
+    left = max(width_em(text.partition(".")[0]) for text in texts)
+    return left + max(width_em("." + text.partition(".")[2]) for text in texts)
 
 
 def _header(text: str) -> str:
@@ -75,9 +150,7 @@ def _header(text: str) -> str:
 
 
 def _without_extras(table: ReportTable) -> ReportTable:
-    shown = [position for position, column in enumerate(table.columns) if not column.is_extra]
-    rows = [replace(row, cells=tuple(row.cells[position] for position in shown)) for row in table.rows]
-    return replace(table, columns=tuple(table.columns[position] for position in shown), rows=tuple(rows))
+    return _part(table, [position for position, column in enumerate(table.columns) if not column.is_extra])
 
 
 def escape(text: str) -> str:

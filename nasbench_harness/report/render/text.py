@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from itertools import groupby
 from typing import Any
 
 from nasbench_harness.report.model import ReportCell, ReportTable
@@ -12,12 +13,20 @@ from nasbench_harness.untrusted import spreadsheet_row
 MARK = "†"
 
 
-def to_markdown(table: ReportTable) -> str:
-    """GitHub-flavored Markdown: caption, table, then its notes."""
+def to_markdown(table: ReportTable, has_details: bool = True) -> str:
+    """GitHub-flavored Markdown: caption, table, then its notes.
+
+    Args:
+        table: The table.
+        has_details: Whether the caption describes the method in full; a report does this once for all tables.
+    """
     headers = [f"{column.group} {column.header}".strip() for column in table.columns]
-    lines = [table.caption, "", _line(headers)]
+    lines = [table.caption if has_details else table.title, "", _line(headers)]
     lines.append(_line(["--:" if column.is_number else ":--" for column in table.columns]))
-    lines += [_line([_markdown_cell(cell, row.is_highlighted) for cell in row.cells]) for row in table.rows]
+    for block, rows in groupby(table.rows, key=lambda row: row.block):
+        if block in table.headings:
+            lines.append(_line([f"*{table.headings[block]}*", *[""] * (len(table.columns) - 1)]))
+        lines += [_line([_markdown_cell(cell, row.is_highlighted) for cell in row.cells]) for row in rows]
     for note in table.notes:
         lines += ["", note]
     return "\n".join(lines) + "\n"
@@ -51,7 +60,7 @@ def to_json(table: ReportTable) -> dict[str, Any]:
             if cell.is_marked:
                 marks["not_significantly_worse"].append(column.key)
         rows.append(record | {name: keys for name, keys in marks.items() if keys})
-    found = {"name": table.name, "caption": table.caption, "rows": rows}
+    found = {"name": table.name, "caption": table.title, "rows": rows}
     return found | ({"notes": list(table.notes)} if table.notes else {})
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.results import Analysis
-from nasbench_harness.report.captions import caption_text, worse_in_bold, worse_on_test
+from nasbench_harness.report.captions import caption_text, summary_text, worse_in_bold, worse_on_test
 from nasbench_harness.report.cells import Measure, measures_of
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.report.sections.ranks import has_intervals, numbered, part_text, rank_cell, seeds_cell
@@ -66,11 +66,17 @@ def _main_table(analysis: Analysis, part: Sequence[Measure], position: int, num_
     rows += [ReportRow((*cells, *blank), "quoted") for cells in quoted_rows(analysis, part)]
     rows += [ReportRow((name, NOTHING, *cells, *blank), "optimum") for name, cells in optimum_cells(part)]
     entries = list({measure.entry.task.name: measure.entry for measure in part}.values())
-    caption = f"Value of the final choice{part_text(position, num_parts)}. "
-    caption += caption_text(analysis, entries, has_intervals=has_intervals(analysis))
+    title = f"Value of the final choice{part_text(position, num_parts)}."
     if has_ranks:
         only = ", among the strategies that ran on all of them" if np.isnan(analysis.mean_ranks).any() else ""
         ranked = f"{_RANKED[analysis.options.estimand]} {distance_name(analysis.tasks)}"
-        caption += f" Mean rank: of the {ranked}, over {len(analysis.tasks)} tasks{only}."
-    notes = worse_on_test(analysis, entries) + worse_in_bold(part, as_distance=False)
-    return ReportTable(numbered("main", position, num_parts), caption, tuple(columns), tuple(rows), notes)
+        title += f" Mean rank: of the {ranked}, over {len(analysis.tasks)} tasks{only}."
+    return ReportTable(
+        numbered("main", position, num_parts),
+        title,
+        tuple(columns),
+        tuple(rows),
+        worse_on_test(analysis, entries) + worse_in_bold(part, as_distance=False),
+        caption_text(analysis, entries, has_intervals=has_intervals(analysis)),
+        summary_text(analysis, entries),
+    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nasbench_harness.analysis.names import distance_name, regret_unit
 from nasbench_harness.analysis.results import Analysis
-from nasbench_harness.report.captions import caption_text, worse_in_bold, worse_on_test
+from nasbench_harness.report.captions import caption_text, summary_text, worse_in_bold, worse_on_test
 from nasbench_harness.report.cells import measures_of
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.report.sections.ranks import has_intervals, numbered, part_text, rank_cell
@@ -37,15 +37,14 @@ def _overview_table(analysis: Analysis, labels: Sequence[str], position: int, nu
     units = sorted({regret_unit(entry.val.view.metric) for entry in analysis.tasks})
     known = any(entry.val.view.has_optimum for entry in analysis.tasks)
     meaning = ": distance of the final choice to the best mean of the table" if known else ""
-    caption = (
-        f"Final {distance_name(analysis.tasks)} ({', '.join(units)}){part_text(position, num_parts)}{meaning}. "
-        f"{caption_text(analysis, has_intervals=has_intervals(analysis), has_references=False)}"
-    )
+    title = f"Final {distance_name(analysis.tasks)} ({', '.join(units)}){part_text(position, num_parts)}{meaning}."
+    details = caption_text(analysis, has_intervals=has_intervals(analysis), has_references=False)
     notes: tuple[str, ...] = ()
     if position == num_parts - 1:
         measures = [measures_of(entry, analysis.options)[0] for entry in analysis.tasks]
         notes = worse_on_test(analysis, analysis.tasks) + worse_in_bold(measures, as_distance=True)
-    return ReportTable(numbered("overview", position, num_parts), caption, tuple(columns), tuple(rows), notes)
+    name, summary = numbered("overview", position, num_parts), summary_text(analysis, analysis.tasks)
+    return ReportTable(name, title, tuple(columns), tuple(rows), notes, details, summary)
 
 
 def _chunks(items: list[str], size: int) -> list[list[str]]:

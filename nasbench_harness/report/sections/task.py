@@ -7,7 +7,7 @@ import math
 from nasbench_harness.analysis.comparison import MIN_RUNS
 from nasbench_harness.analysis.names import regret_unit
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
-from nasbench_harness.report.captions import caption_text, worse_in_bold, worse_on_test
+from nasbench_harness.report.captions import caption_text, summary_text, worse_in_bold, worse_on_test
 from nasbench_harness.report.cells import count, measures_of, plain
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.report.sections.references import (
@@ -62,12 +62,13 @@ def task_table(analysis: Analysis, entry: TaskAnalysis) -> ReportTable:
         )
     rows += [ReportRow((*cells, *blank), "quoted") for cells in quoted_rows(analysis, measures)]
     rows += [ReportRow((label, NOTHING, *cells, *blank), "optimum") for label, cells in optimum_cells(measures)]
-    caption = f"{entry.task.title} ({entry.task.name}). " + caption_text(analysis, [entry])
+    title = f"{entry.task.title} ({entry.task.name})."
     notes = worse_on_test(analysis, [entry])
     notes += worse_in_bold(measures, as_distance=False) + worse_in_bold(measures, as_distance=True)
     if entry.task.space.note:
         notes += (f"{entry.task.name}: {entry.task.space.note}.",)
-    return ReportTable(entry.task.name, caption, tuple(columns), tuple(rows), notes)
+    details, summary = caption_text(analysis, [entry]), summary_text(analysis, [entry])
+    return ReportTable(entry.task.name, title, tuple(columns), tuple(rows), notes, details, summary)
 
 
 def _share_cell(share: Proportion, num_runs: int) -> ReportCell:
