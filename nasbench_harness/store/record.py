@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -177,34 +176,32 @@ class StudyRecord:
 
     def to_toml(self) -> str:
         """The study file's text."""
-        lines = [_HEADER + f"seeds = {self.num_seeds}", f"study_seed = {self.study_seed}"]
-        lines += [f"tasks = {to_toml(list(self.tasks))}", "", "[protocol]"]
-        lines += _assignments(asdict(self.protocol))
+        import tomli_w
+
+        content: dict[str, Any] = {
+            "seeds": self.num_seeds,
+            "study_seed": self.study_seed,
+            "tasks": list(self.tasks),
+            "protocol": _given(asdict(self.protocol)),
+        }
         if self.report != ReportOptions():
-            lines += ["", "[report]", *_assignments(asdict(self.report))]
-        for strategy in self.strategies:
-            lines += [
-                "",
-                "[[strategies]]",
-                f"use = {to_toml(strategy.reference)}",
-                f"label = {to_toml(strategy.label)}",
+            content["report"] = _given(asdict(self.report))
+        if self.strategies:
+            content["strategies"] = [
+                {"use": entry.reference, "label": entry.label}
+                | ({"parameters": given} if (given := _given(entry.parameters)) else {})
+                for entry in self.strategies
             ]
-            lines += [f"parameters = {to_toml(_given(strategy.parameters))}"]
-        for quoted in self.quoted:
-            lines += ["", "[[quoted]]", *_assignments(asdict(quoted))]
-        for trace in self.traces:
-            lines += ["", "[[traces]]", *_assignments(asdict(trace))]
-        return "\n".join(lines) + "\n"
+        if self.quoted:
+            content["quoted"] = [_given(asdict(quoted)) for quoted in self.quoted]
+        if self.traces:
+            content["traces"] = [asdict(trace) for trace in self.traces]
+        return _HEADER + tomli_w.dumps(content)
 
 
 def _given(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """TOML has no null: a parameter that is None is as good as left out."""
     return {name: value for name, value in parameters.items() if value is not None}
-
-
-def _assignments(values: Mapping[str, Any]) -> list[str]:
-    """One line for each value; TOML has no null, so None is left out."""
-    return [f"{name} = {to_toml(value)}" for name, value in values.items() if value is not None]
 
 
 @dataclass(frozen=True)
@@ -378,14 +375,3 @@ def _check_strategy(label: str | None, parameters: Mapping[str, Any], where: str
         json.dumps(parameters)
     except (TypeError, ValueError) as error:  # e.g. a date
         raise InvalidInputError(f"{where}.parameters: {error}: use numbers, texts, true and false") from None
-
-
-def to_toml(value: Any) -> str:
-    """A JSON value as TOML."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {to_toml(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(to_toml, value)) + "]"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    return json.dumps(value, ensure_ascii=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 VARIABLE = "NASBENCH_HARNESS_CACHE"
@@ -17,13 +16,9 @@ def cache_folder() -> Path:
     """
     if os.environ.get(VARIABLE):
         return Path(os.environ[VARIABLE]).absolute()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local"))
-    elif sys.platform == "darwin":
-        base = Path("~/Library/Caches")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    return base.expanduser() / "nasbench-harness"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("nasbench-harness", appauthor=False).expanduser()
 
 
 def imported_folder() -> Path:

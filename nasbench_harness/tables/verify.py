@@ -31,6 +31,7 @@ class Verdict:
         source: Source that the values were compared with, bit by bit; empty if there is none.
         findings: Differences, one line each.
         advice: Remedy; empty if nothing is to be done.
+        package: Distribution that is missing; empty if none is.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Verdict:
     source: str = ""
     findings: tuple[str, ...] = ()
     advice: str = ""
+    package: str = ""
 
     def describe(self) -> str:
         """One line about the comparison, or the reason why there was none."""
@@ -69,7 +71,9 @@ def check_table(name: str, *, with_source: bool = True) -> Verdict:
     try:
         folder = table_folder(name)
     except TableError as error:
-        return Verdict(name, "missing", findings=(str(error),), advice=f"pip install {quote(source_package(name))}")
+        package = source_package(name)
+        advice = f"pip install {quote(package)}"
+        return Verdict(name, "missing", findings=(str(error),), advice=advice, package=package)
     if name not in table_entry_points():
         return _verdict(name, folder, None, "")
     if not folder.exists():

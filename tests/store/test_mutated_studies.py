@@ -17,7 +17,7 @@ import pytest
 from nasbench_harness.engine.batches import Rules
 from nasbench_harness.errors import HarnessError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.store.record import to_toml
+from nasbench_harness.studies.commands import one_line_toml
 from nasbench_harness.studies.planning import execute_plan, plan_study
 from nasbench_harness.studies.study import open_study
 
@@ -93,7 +93,7 @@ def replace_value(rng, table):
 
 
 def as_toml(table):
-    return "\n".join(f"{key} = {to_toml(value)}" for key, value in table.items())
+    return "\n".join(f"{key} = {one_line_toml(value)}" for key, value in table.items())
 
 
 @pytest.mark.parametrize(
