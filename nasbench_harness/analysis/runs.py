@@ -126,7 +126,8 @@ def read_runs(blocks: Sequence[Block], task: TaskView, seeds: Ints) -> Runs:
         StoreError: Blocks are torn, or seeds are missing.
     """
     value = f"value_{task.objectives[0].metric.name}"
-    names = ("seed", "architecture", "status", value, "finished_s", "recommended")
+    names = ["seed", "architecture", "status", value, "finished_s", "recommended"]
+    names += ["fidelity"] if len(task.fidelities) > 1 else []
     parts, wanted = [], set(seeds.tolist())
     lookups: dict[int, int] = {}
     for block in blocks:
@@ -203,6 +204,8 @@ def _runs(rows: dict[str, AnyArray], task: TaskView, recommends: bool, num_looku
     status, architectures = rows["status"], matrix(rows["architecture"], -1)
     columns = {name: matrix(column, np.nan) for name, column in rows.items() if name.startswith("value_")}
     columns |= {"architecture": architectures, "status": matrix(status, Status.NONE)}
+    if "fidelity" in rows:
+        columns["fidelity"] = matrix(rows["fidelity"], 0)
     if recommends:
         columns["recommended"] = matrix(rows["recommended"], -1)
     return Runs(

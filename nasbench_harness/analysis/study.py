@@ -181,7 +181,9 @@ def _times(task: TaskView, protocol: Protocol) -> Floats | None:
         return None
     ends = [] if protocol.evaluations is None else [protocol.evaluations * task.typical_cost_s / protocol.workers]
     ends += [] if protocol.simulated_seconds is None else [protocol.simulated_seconds]
-    return np.geomspace(min(task.typical_cost_s, *ends), min(ends), NUM_TIMES)
+    if protocol.epochs is not None and task.fidelity is not None:
+        ends.append(protocol.epochs / task.fidelity * task.typical_cost_s / protocol.workers)
+    return np.geomspace(min(task.least_cost_s, *ends), min(ends), NUM_TIMES)
 
 
 def _scored(task: TaskView, view: ScoreView, picks: Ints, counts: Ints | Resamples | None) -> ScoredRuns:

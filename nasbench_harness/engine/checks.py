@@ -11,7 +11,9 @@ from nasbench_harness.engine.strategy import HIGHEST, Proposals
 from nasbench_harness.errors import StrategyError
 
 
-def checked_proposals(name: str, answer: Any, idle: Bools, size: int, task: str = "") -> Proposals:
+def checked_proposals(
+    name: str, answer: Any, idle: Bools, size: int, task: str = "", num_fidelities: int = 1
+) -> Proposals:
     """What ``ask`` returned, with −1 where a run is not idle.
 
     Args:
@@ -20,6 +22,7 @@ def checked_proposals(name: str, answer: Any, idle: Bools, size: int, task: str 
         idle: Which runs were asked, shape (num_runs,).
         size: Number of architectures.
         task: The task, for messages.
+        num_fidelities: Length of the task's fidelity axis.
 
     Raises:
         StrategyError: Wrong type, shape or range.
@@ -31,9 +34,9 @@ def checked_proposals(name: str, answer: Any, idle: Bools, size: int, task: str 
     fidelities, extra_cost_s = answer.fidelities, answer.extra_cost_s
     if fidelities is not None:
         fidelities = _of_shape(f"{name}: ask() must return integer fidelities", fidelities, num_runs, "iu")
-        fidelities = resolved_fidelities(fidelities, 1)
-        if (fidelities[idle] != 0).any():
-            raise StrategyError(f"{name}: task {task} has one fidelity, but ask() named another: use 0 or None")
+        fidelities = np.where(idle, resolved_fidelities(fidelities, num_fidelities), 0)
+        if ((fidelities < 0) | (fidelities >= num_fidelities)).any():
+            raise StrategyError(f"{name}: {fidelity_refusal(f'task {task}', num_fidelities, 'ask() named another')}")
     if extra_cost_s is not None:
         seconds = _of_shape(f"{name}: ask() must return numbers as extra_cost_s", extra_cost_s, num_runs, "iuf")
         extra_cost_s = np.where(idle, seconds, 0.0)
@@ -46,6 +49,13 @@ def resolved_fidelities(fidelities: Ints, num_fidelities: int) -> Ints:
     """Indices on the fidelity axis, with the highest in place of HIGHEST; nothing else decides what it is."""
     resolved: Ints = np.where(fidelities == HIGHEST, num_fidelities - 1, fidelities)
     return resolved
+
+
+def fidelity_refusal(task: str, num_fidelities: int, did: str) -> str:
+    """A strategy's mistake about fidelities, and what it may name instead."""
+    if num_fidelities == 1:
+        return f"{task} has one fidelity, but {did}: use 0 or None"
+    return f"{task} has the fidelities 0 … {num_fidelities - 1}, places in problem.fidelities, but {did}"
 
 
 def checked_architectures(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nasbench_harness.arrays import Bools, Ints
+from nasbench_harness.engine.checks import fidelity_refusal
 from nasbench_harness.engine.limits import TimeLimit
 from nasbench_harness.engine.strategy import (
     HIGHEST,
@@ -205,8 +206,12 @@ class LiftedGenerators(Strategy):
     def _as_proposal(self, proposal: Any) -> Proposal:
         if not isinstance(proposal, Proposal):
             return Proposal(self._as_index(proposal, "yielded"))
-        if proposal.fidelity not in (None, HIGHEST, 0):
-            raise StrategyError(f"{self._name}: the task has one fidelity, but it yielded {proposal.fidelity!r}: use 0")
+        num_fidelities = max(1, len(self.problem.fidelities))
+        fidelity = proposal.fidelity
+        is_place = isinstance(fidelity, int | np.integer) and HIGHEST <= fidelity < num_fidelities
+        if fidelity is not None and not is_place:
+            did = f"it yielded {proposal.fidelity!r}"
+            raise StrategyError(f"{self._name}: {fidelity_refusal('the task', num_fidelities, did)}")
         if not self._is_time(proposal.extra_cost_s):
             raise StrategyError(f"{self._name}: extra_cost_s must be finite and not negative")
         return proposal._replace(architecture=self._as_index(proposal.architecture, "yielded"))

@@ -120,6 +120,8 @@ class _Loop:
         )
         self.tickets = np.zeros(self.num_runs, dtype=np.int64)
         self.no_fidelity = np.zeros(self.num_runs, dtype=np.int64)
+        self.num_fidelities = max(1, len(task.under(protocol).fidelities))
+        self.fidelities: Ints | None = None  # of the proposals that have not started, if the strategy may choose
         self.name = strategy.name
         # Decided by the class, not by what a batch happens to return: blocks must not depend on their batch.
         self.recommends = strategy.can_recommend
@@ -171,6 +173,8 @@ class _Loop:
             proposes = proposals.architectures >= 0
             np.copyto(architectures, proposals.architectures, where=proposes)
             started |= proposes
+            if self.num_fidelities > 1:
+                self.choose(proposals.fidelities, proposes)
             if proposals.extra_cost_s is None:
                 return architectures, started
             seconds = proposals.extra_cost_s
@@ -181,10 +185,17 @@ class _Loop:
             if not np.count_nonzero(idle):
                 return architectures, started
 
+    def choose(self, fidelities: Ints | None, proposes: Bools) -> None:
+        """Keep the fidelities of proposals; the highest for a strategy that names none."""
+        highest = np.full(self.num_runs, self.num_fidelities - 1)
+        before = highest if self.fidelities is None else self.fidelities
+        self.fidelities = np.where(proposes, highest if fidelities is None else fidelities, before)
+
     def proposals(self, idle: Bools) -> Proposals:
         """The strategy's checked proposals; ``ask`` gets its own copy of ``idle``."""
         answer = self.strategy.ask(own_copy(idle))
-        return checked_proposals(self.name, answer, idle, self.task.space.num_architectures, self.task.name)
+        size = self.task.space.num_architectures
+        return checked_proposals(self.name, answer, idle, size, self.task.name, self.num_fidelities)
 
     def delay(self, seconds: Floats, proposes: Bools) -> None:
         """Let search time delay what was proposed with it, and not the evaluations that are under way."""
@@ -217,9 +228,15 @@ class _Loop:
 
     def start(self, architectures: Ints, started: Bools) -> None:
         """Charge what was proposed."""
-        entries = self.ledger.start(architectures, started, self.delays_s)
-        self.delays_s = None
-        columns = {**entries._asdict(), "ticket": self.tickets, "architectures": architectures}
+        fidelities = self.no_fidelity if self.fidelities is None else self.fidelities
+        entries = self.ledger.start(architectures, started, self.delays_s, fidelities)
+        self.delays_s = self.fidelities = None
+        columns = {
+            **entries._asdict(),
+            "ticket": self.tickets,
+            "architectures": architectures,
+            "fidelities": fidelities,
+        }
         self.pending.start(columns, started)
         self.tickets = self.tickets + started
 
@@ -229,9 +246,9 @@ class _Loop:
         everyone = np.count_nonzero(finished) == self.num_runs
         if not everyone:
             columns |= {"status": np.where(finished, columns["status"], Status.NONE)}
-        of_workers = {}
+        others = {} if self.num_fidelities == 1 else {"fidelity": columns["fidelities"]}
         if self.num_workers > 1:
-            of_workers = {name: columns[name] for name in ("worker", "started_s")}
+            others |= {name: columns[name] for name in ("worker", "started_s")}
             # Progress moves the clock: a result that comes in meanwhile is taken afterwards.
             columns["finished_s"] = np.maximum(columns["finished_s"], self.ledger.clock_s)
         self.ledger.finish(columns["finished_s"], finished)
@@ -242,7 +259,7 @@ class _Loop:
             cost_s=columns["cost_s"],
             finished_s=columns["finished_s"],
             status=columns["status"],
-            **of_workers,
+            **others,
             **dict(zip(self.value_names, columns["natural"].T, strict=True)),
         )
         results = Results(
@@ -250,7 +267,7 @@ class _Loop:
             architectures=own_copy(
                 columns["architectures"] if everyone else np.where(finished, columns["architectures"], -1)
             ),
-            fidelities=own_copy(self.no_fidelity),
+            fidelities=own_copy(columns["fidelities"]),
             values=own_copy(columns["losses"] if everyone else np.where(finished[:, None], columns["losses"], np.inf)),
             cost_s=own_copy(columns["cost_s"] if everyone else np.where(finished, columns["cost_s"], 0.0)),
             finished_s=own_copy(self.ledger.clock_s),

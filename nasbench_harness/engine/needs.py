@@ -45,7 +45,8 @@ def _refusals(needs: Needs, task: TaskView) -> Iterator[str]:
     if needs.fidelities and len(task.fidelities) < 2:
         num_stored = len(task.table.datasets[task.dataset].fidelities)
         where = (
-            f"the protocol reads task {task.name} at {task.fidelity} epochs only: leave the strategy out"
+            f"the protocol reads task {task.name} at {task.fidelity} epochs only: use fidelity=all, or leave the "
+            "strategy out"
             if num_stored > 1
             else f"the table of task {task.name} has one: choose a task whose table has several"
         )

@@ -67,7 +67,9 @@ class Tiles(Strategy):
             if not (row_idle & ~self._is_dummy)[rows].any():
                 continue
             size = strategy.problem.space.num_architectures
-            proposals = checked_proposals(self.name, strategy.ask(row_idle[rows]), row_idle[rows], size)
+            num_fidelities = max(1, len(strategy.problem.fidelities))
+            answer = strategy.ask(row_idle[rows])
+            proposals = checked_proposals(self.name, answer, row_idle[rows], size, num_fidelities=num_fidelities)
             architectures[rows] = proposals.architectures
             if proposals.fidelities is not None:
                 fidelities[rows] = proposals.fidelities

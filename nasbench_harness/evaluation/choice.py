@@ -45,8 +45,8 @@ def rows_of(columns: Mapping[str, AnyArray], view: TaskView) -> RunRows:
     """The rows of runs, from the columns of their trace.
 
     Args:
-        columns: ``architecture``, ``status``, a ``value_…`` for each objective and perhaps ``recommended``, shape
-            (num_runs, num_rows).
+        columns: ``architecture``, ``status``, a ``value_…`` for each objective, perhaps ``recommended``, and
+            ``fidelity`` if the strategy chooses it; shape (num_runs, num_rows).
         view: The task under the protocol.
     """
     status = columns["status"]
@@ -56,7 +56,13 @@ def rows_of(columns: Mapping[str, AnyArray], view: TaskView) -> RunRows:
         values = columns[f"value_{objective.metric.name}"]
         losses[has_value, position] = objective.loss(values[has_value])
     is_own = view.protocol.selection == "own"
-    return RunRows(columns["architecture"], status, losses, columns.get("recommended") if is_own else None)
+    return RunRows(
+        columns["architecture"],
+        status,
+        losses,
+        columns.get("recommended") if is_own else None,
+        columns["fidelity"] if len(view.fidelities) > 1 else None,
+    )
 
 
 def choices(rows: RunRows) -> Ints:

@@ -15,6 +15,7 @@ from nasbench_harness.evaluation.noise import Noise
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
+from nasbench_harness.evaluation.trainings import Found, Trainings
 
 # Looking up a member of an enumeration costs more than a small array operation.
 _NONE, _OK, _DUPLICATE, _OVERRUN, _REJECTED, _MISSING = (
@@ -50,6 +51,7 @@ class Ledger:
     Attributes:
         clock_s: Simulated seconds that each run has spent, shape (num_runs,); NaN where the task has no cost.
         counted: Evaluations that were charged to each run, shape (num_runs,).
+        epochs: Epochs that were charged to each run, shape (num_runs,); only counted if the protocol bounds them.
         num_objectives: Number of losses of an evaluation.
 
     Raises:
@@ -69,22 +71,38 @@ class Ledger:
                 "leave the task out or use evaluations"
             )
         self._noise = Noise(protocol, view.oracle, num_architectures, study_seed, run_seeds)
-        self._visits = np.zeros(num_runs * num_architectures, dtype=visit_type(protocol))
+        self._has_checkpoints = protocol.continuation == "checkpoint"
+        self._trainings = None
+        if len(view.fidelities) > 1:
+            charges = protocol.duplicates == "charge"
+            num_slots = num_runs * num_architectures
+            self._trainings = Trainings(num_slots, len(view.fidelities), self._has_checkpoints, charges)
+        num_visited = num_runs * num_architectures if self._trainings is None else 0
+        self._visits = np.zeros(num_visited, dtype=visit_type(protocol))
         self._first_slot = np.arange(num_runs) * num_architectures
         self._no_fidelity = np.zeros(num_runs, dtype=np.int64)
         self._streak = np.zeros(num_runs, dtype=np.int64)
-        waits = protocol.workers > 1 and protocol.duplicates == "free" and task.has_cost
+        self._epochs = protocol.epochs
+        self._epochs_at = np.array([*view.fidelities, 0])  # the last one stands for the fidelity −1
+        if self._epochs is not None and not view.fidelities:
+            raise InvalidInputError(
+                f"task {task.name} does not say after how many epochs its values were read: a budget of epochs needs "
+                "that; leave the task out or use evaluations"
+            )
+        waits = protocol.workers > 1 and task.has_cost
+        waits = waits and (protocol.duplicates == "free" or self._trainings is not None)
         self._in_flight = InFlight(protocol.workers, num_runs) if waits else None
         # What counts as the same architecture, and which of its members a run trained first (−1: none yet).
         by_class = protocol.duplicates_by == "class"
         self._class_of = task.space.canonical(np.arange(num_architectures)) if by_class else None
-        self._first_of_class = np.full(len(self._visits) if by_class else 0, -1, dtype=np.int32)
+        self._first_of_class = np.full(num_runs * num_architectures if by_class else 0, -1, dtype=np.int32)
         self.clock_s = np.full(num_runs, 0.0 if task.has_cost else np.nan)
         self.counted = np.zeros(num_runs, dtype=np.int64)
+        self.epochs = np.zeros(num_runs, dtype=np.int64)
 
-    def evaluate(self, architectures: Ints, started: Bools) -> Entries:
+    def evaluate(self, architectures: Ints, started: Bools, fidelities: Ints | None = None) -> Entries:
         """Start and finish one evaluation of every run that starts one (see ``start``); for runs with one worker."""
-        entries = self.start(architectures, started)
+        entries = self.start(architectures, started, fidelities=fidelities)
         self.finish(entries.finished_s, started)
         return entries
 
@@ -93,13 +111,20 @@ class Ledger:
         everyone = np.count_nonzero(finished) == len(finished)
         self.clock_s = finished_s if everyone else np.where(finished, finished_s, self.clock_s)
 
-    def start(self, architectures: Ints, started: Bools, delays_s: Floats | None = None) -> Entries:
+    def start(
+        self,
+        architectures: Ints,
+        started: Bools,
+        delays_s: Floats | None = None,
+        fidelities: Ints | None = None,
+    ) -> Entries:
         """Charge one evaluation of every run that starts one now, and answer it: only ``finish`` moves the clocks.
 
         Args:
             architectures: One index per run; read where ``started``, but a valid index everywhere.
             started: Which runs evaluate, shape (num_runs,).
             delays_s: Seconds from now to the start of each evaluation, shape (num_runs,); None: 0.
+            fidelities: Index on the task's fidelity axis, shape (num_runs,); None: 0.
 
         Returns:
             Entries whose status is NONE where nothing was started.
@@ -108,19 +133,36 @@ class Ledger:
             architectures, slots = self._by_class(self._class_of, architectures, started)
         else:
             slots = self._first_slot + architectures
-        visits = self._visits[slots].astype(np.int64)
         charges_all = self._protocol.duplicates == "charge"
-        trainings = visits if charges_all and self._protocol.noise != "per_run" else np.zeros_like(visits)
+        at = self._no_fidelity if fidelities is None else fidelities
+        found: Found | None = None
+        visits: Ints | None = None
+        trainings: Ints
+        if self._trainings is None:
+            visits = self._visits[slots].astype(np.int64)
+            is_repeat = started if charges_all else visits > 0  # if all are charged, nobody asks
+            trainings = visits if charges_all else np.zeros_like(visits)
+        else:
+            found = self._trainings.find(slots, at)
+            trainings, is_repeat = found.numbers, found.is_repeat
+        if self._protocol.noise == "per_run":
+            trainings = np.zeros_like(trainings)
         replicates = self._noise.replicates(architectures, trainings)
         # Runs that start nothing ask what another one asks, so that an oracle which trains has nothing more to do.
         asked = architectures if started.all() else np.where(started, architectures, architectures[started.argmax()])
-        values, cost_s, status = self._oracle.evaluate(asked, self._no_fidelity, replicates)
+        values, cost_s, status = self._oracle.evaluate(asked, at, replicates)
+        if found is not None and self._has_checkpoints:
+            cost_s = cost_s - self._paid_s(asked, found.continues_from, replicates)
         losses = self._losses(values)
         started_s = self.clock_s if delays_s is None else self._later(delays_s)
+        if found is not None and self._in_flight is not None:
+            continues = started & (found.continues_from >= 0)
+            ends_s = np.where(continues, self._in_flight.end_of(slots, found.numbers), -np.inf)
+            started_s = np.maximum(started_s, ends_s)
         charged = started
         if not charges_all:
-            charged = started & (visits == 0)
-            self._answer_repeats(visits > 0, cost_s, status)
+            charged = started & ~is_repeat
+            self._answer_repeats(is_repeat, cost_s, status)
         if np.count_nonzero(started) < len(started):
             status[~started] = _NONE
             cost_s = np.where(started, cost_s, 0.0)
@@ -130,6 +172,12 @@ class Ledger:
             losses[no_value] = np.inf
             values = np.where(no_value[:, None], np.nan, values)
         finished_s = started_s + cost_s
+        epochs_before = self.epochs
+        if self._epochs is not None:
+            too_long = self._spend_epochs(self._epochs, at, found, charged & (status == _OK))
+            if np.count_nonzero(too_long):
+                status[too_long], losses[too_long] = _OVERRUN, np.inf
+                values = np.where(too_long[:, None], np.nan, values)
         if self._seconds is not None and self._protocol.overrun == "discard":
             late = charged & (finished_s > self._seconds)
             if np.count_nonzero(late):
@@ -138,16 +186,24 @@ class Ledger:
                 cost_s = np.where(late, np.maximum(self._seconds - started_s, 0.0), cost_s)
                 finished_s = np.where(late, np.maximum(self._seconds, started_s), finished_s)
         if self._in_flight is not None:
-            ends_s, has_value = self._in_flight.find(slots)
-            self._in_flight.add(slots, finished_s, status != _OVERRUN, charged)
-            waits = started & ~charged
+            waits = started & (status == _DUPLICATE)
+            ends_s, has_value = self._in_flight.answering(slots, at)
             finished_s = np.where(waits, np.maximum(finished_s, ends_s), finished_s)
             losses[waits & ~has_value] = np.inf
             values = np.where((waits & ~has_value)[:, None], np.nan, values)
+            above = np.full_like(at, -1) if found is None else found.continues_from
+            above = above if self._has_checkpoints else at - 1
+            numbers = trainings if found is None else found.numbers
+            self._in_flight.add(slots, numbers, above, at, finished_s, status != _OVERRUN, charged)
         if self._can_stand_still:
-            spends = charged if self._protocol.evaluations is not None else charged & (cost_s > 0)
+            spends = charged
+            if self._protocol.evaluations is None:
+                spends = charged & ((cost_s > 0) | (self.epochs > epochs_before))
             self._streak = np.where(spends, 0, self._streak + started)
-        self._visits[slots] = visits + charged
+        if self._trainings is not None and found is not None:
+            self._trainings.add(slots, at, found, charged)
+        elif visits is not None:
+            self._visits[slots] = visits + charged
         self.counted += charged
         return Entries(status, replicates, trainings, values, losses, cost_s, started_s, finished_s)
 
@@ -176,9 +232,29 @@ class Ledger:
             within = self.counted < self._protocol.evaluations
         if self._seconds is not None:
             within &= self.clock_s < self._seconds
+        if self._epochs is not None:
+            within &= self.epochs < self._epochs
         if self._can_stand_still:
             within &= self._streak < MAX_STREAK[self._protocol.duplicates]
         return within
+
+    def _paid_s(self, architectures: Ints, continues_from: Ints, replicates: Ints) -> Floats:
+        """Seconds that the trainings to be continued have cost, 0 for new ones, shape (num_runs,)."""
+        continues = continues_from >= 0
+        if not np.count_nonzero(continues):
+            return np.zeros(len(architectures))
+        before = self._oracle.evaluate(architectures, np.maximum(continues_from, 0), replicates)
+        return np.where(continues & (before.status == _OK), before.cost_s, 0.0)
+
+    def _spend_epochs(self, budget: int, fidelities: Ints, found: Found | None, charged: Bools) -> Bools:
+        """Charge epochs; returns the runs whose evaluation needs more than are left, if such results are discarded."""
+        before = 0 if found is None or not self._has_checkpoints else self._epochs_at[found.continues_from]
+        epochs = np.where(charged, self._epochs_at[fidelities] - before, 0)
+        left = budget - self.epochs
+        discards = self._protocol.overrun == "discard"
+        self.epochs = self.epochs + (np.minimum(epochs, left) if discards else epochs)
+        too_long: Bools = charged & (epochs > left) & discards
+        return too_long
 
     def _later(self, seconds: Floats) -> Floats:
         """Time of each run after so many seconds, at most the end of its budget if late results are discarded."""
@@ -227,4 +303,7 @@ def expected_evaluations(task: Task, protocol: Protocol) -> int:
     if protocol.simulated_seconds is not None and task.has_cost:
         one_worker = math.ceil(protocol.simulated_seconds / task.under(protocol).typical_cost_s) + 1
         bounds.append(protocol.workers * one_worker)
+    if protocol.epochs is not None and task.under(protocol).fidelities:
+        epochs = task.under(protocol).fidelities
+        bounds.append(protocol.epochs // epochs[len(epochs) // 2] + 1)
     return min(bounds)

@@ -36,6 +36,7 @@ class Budget:
 
     evaluations: int | None
     simulated_seconds: float | None = None
+    epochs: int | None = None
 
 
 class Lookups:
@@ -79,12 +80,15 @@ class Problem:
         space: The search space.
         objectives: What to minimize, in the order of ``Results.values``.
         budget: What each run may spend.
+        fidelities: Epochs at which an architecture may be evaluated, ascending; proposals name a place on this axis.
+            Empty if the table does not say.
     """
 
     space: SearchSpace
     objectives: tuple[Objective, ...]
     budget: Budget
     _free: Mapping[str, Floats] = field(default_factory=dict, repr=False)
+    fidelities: tuple[int, ...] = ()
     _lookups: Lookups = field(default_factory=Lookups, repr=False, compare=False)
     _run: int | None = field(default=None, repr=False)
 

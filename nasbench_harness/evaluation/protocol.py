@@ -18,6 +18,7 @@ _CHOICES = {
     "overrun": ("discard", "count"),
     "selection": ("own", "incumbent"),
     "mode": ("async", "sync"),
+    "continuation": ("checkpoint", "restart"),
 }
 
 
@@ -31,9 +32,11 @@ class ProtocolFields(TypedDict, total=False):
     simulated_seconds: float | None
     overrun: Literal["discard", "count"]
     duplicates_by: Literal["index", "class"]
-    fidelity: int | None
+    fidelity: int | str | None
     workers: int
     mode: Literal["async", "sync"]
+    epochs: int | None
+    continuation: Literal["checkpoint", "restart"]
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,14 @@ class Protocol:
             the rest (``discard``), or finishes late and counts (``count``).
         duplicates_by: A duplicate repeats an architecture's ``index``, or its isomorphism ``class`` (``free`` then
             answers with the value of the first of the class that was trained).
-        fidelity: Epochs at which evaluations are read; must be named where a table has several.
+        fidelity: Epochs at which evaluations are read; must be named if a table has several. ``all``, or several with
+            commas between them, lets the strategy choose among these.
         workers: Evaluations of one run that may be under way at once.
         mode: With several workers a run starts the next evaluation when one finishes (``async``) or when all have
             finished (``sync``).
+        epochs: Budget of a run in epochs of training; an evaluation that needs more than are left is an overrun.
+        continuation: A proposal above the fidelity that an architecture's training has reached continues the training
+            and pays the increment (``checkpoint``), or pays the whole training and draws a new replicate (``restart``).
 
     Raises:
         InvalidInputError: A field has a value outside its choices.
@@ -70,16 +77,22 @@ class Protocol:
     simulated_seconds: float | None = None
     overrun: str = "discard"
     duplicates_by: str = "index"
-    fidelity: int | None = None
+    fidelity: int | str | None = None
     workers: int = 1
     mode: str = "async"
+    epochs: int | None = None
+    continuation: str = "checkpoint"
 
     def __post_init__(self) -> None:
-        if self.evaluations is None and self.simulated_seconds is None:
+        if self.evaluations is None and self.simulated_seconds is None and self.epochs is None:
             object.__setattr__(self, "evaluations", DEFAULT_EVALUATIONS)
         self._check_whole("evaluations")
-        self._check_whole("fidelity")
+        if isinstance(self.fidelity, str):
+            object.__setattr__(self, "fidelity", _read_fidelities(self.fidelity))
+        else:
+            self._check_whole("fidelity")
         self._check_whole("workers")
+        self._check_whole("epochs")
         if self.simulated_seconds is not None:
             seconds = self.simulated_seconds
             if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds < math.inf:
@@ -94,8 +107,14 @@ class Protocol:
             raise InvalidInputError(f"noise must be per_query, per_run, replicate=k or mean, not {self.noise!r}")
         if self.duplicates_by == "class" and self.duplicates == "charge":
             raise InvalidInputError("duplicates_by=class needs duplicates=free or forbid: charge treats no two alike")
-        if self.overrun == "count" and self.simulated_seconds is None:
-            raise InvalidInputError("overrun=count needs a budget of simulated_seconds: nothing else can be overrun")
+        if self.overrun == "count" and self.simulated_seconds is None and self.epochs is None:
+            raise InvalidInputError(
+                "overrun=count needs a budget of simulated_seconds or epochs: nothing else can be overrun"
+            )
+        if self.continuation != "checkpoint" and not isinstance(self.fidelity, str):
+            raise InvalidInputError(
+                "continuation=restart needs a choice of fidelities: fidelity=all, or several epochs with commas"
+            )
         if self.mode != "async" and self.workers == 1:
             raise InvalidInputError("mode=sync needs workers of at least 2: one worker has nothing to wait for")
 
@@ -142,7 +161,30 @@ class Protocol:
         if self.simulated_seconds is not None:
             late = "discarded" if self.overrun == "discard" else "counted"
             budgets.append(f"{self.simulated_seconds:,.15g} simulated seconds (overrun {late})")
+        if self.epochs is not None:
+            late = "discarded" if self.overrun == "discard" else "counted"
+            budgets.append(f"{self.epochs:,} epochs (overrun {late})")
         by = " by isomorphism class" if self.duplicates_by == "class" else ""
         at = f", fidelity {self.fidelity} epochs" if self.fidelity is not None else ""
+        if isinstance(self.fidelity, str):
+            epochs = f" of {self.fidelity.replace(',', ', ')} epochs" if self.fidelity != "all" else ""
+            at = f", fidelity{epochs} chosen by the strategy ({self.continuation})"
         workers = f", {self.workers} workers ({self.mode})" if self.workers > 1 else ""
         return f"{' or '.join(budgets)}, noise {self.noise}, {duplicates}{by}{at}{workers}"
+
+
+def _read_fidelities(text: str) -> int | str:
+    """A fidelity as it is written on the command line: ``all``, one number of epochs, or several with commas.
+
+    Raises:
+        InvalidInputError: It is written in another way.
+    """
+    if text == "all":
+        return text
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch("[1-9][0-9]{0,8}", part) for part in parts):
+        raise InvalidInputError(
+            f"fidelity must be a whole number of epochs, several with commas between them, or all, not {text!r}"
+        )
+    epochs = sorted(set(map(int, parts)))
+    return ",".join(map(str, epochs)) if len(epochs) > 1 else epochs[0]

@@ -61,7 +61,7 @@ class Task:
     table: Table
     dataset: str
     trained: Trained | None = None
-    _views: dict[int | None, ViewFactory] = field(default_factory=dict, init=False, repr=False)
+    _views: dict[int | str | None, ViewFactory] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def space(self) -> SearchSpace:

@@ -34,10 +34,11 @@ class TaskView:
         protocol: The protocol.
         objectives: The losses that strategies minimize.
         constraints: Conditions of a feasible architecture; no field of the protocol names any today.
-        fidelities: Epochs at which a run may be evaluated, ascending; empty if the table does not say. One today.
+        fidelities: Epochs at which a run may be evaluated, ascending; empty if the table does not say.
         oracle: Answers the queries of strategies.
-        search: The first objective's column at the searched fidelity, (num_architectures, num_replicates, 1).
-        typical_cost_s: Median training seconds at that fidelity; NaN if the table has no cost.
+        search: The first objective's column at the highest of them, (num_architectures, num_replicates, 1).
+        typical_cost_s: Median training seconds at the highest of them; NaN if the table has no cost.
+        least_cost_s: The same at the lowest of them.
     """
 
     task: Task
@@ -48,6 +49,7 @@ class TaskView:
     oracle: Oracle
     search: Column
     typical_cost_s: float
+    least_cost_s: float
 
     @property
     def name(self) -> str:
@@ -86,8 +88,14 @@ class TaskView:
 
     @property
     def fidelity(self) -> int | None:
-        """Epochs at which evaluations are read; None if the table does not say."""
+        """Highest number of epochs at which evaluations are read; None if the table does not say."""
         return self.fidelities[-1] if self.fidelities else None
+
+    @property
+    def has_default_fidelity(self) -> bool:
+        """Whether the table, not the protocol, decides at which fidelity evaluations are read."""
+        is_declared = self.table.datasets[self.dataset].default_fidelity is not None
+        return is_declared and self.protocol.fidelity is None
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -113,19 +121,19 @@ class TaskView:
         columns = self.table.datasets[self.dataset].columns.values()
         own = {column.metric.name: _free_values(self.name, column) for column in columns if column.metric.free}
         free = FreeMetrics(own, self.space)
-        budget = Budget(self.protocol.evaluations, self.protocol.simulated_seconds)
-        return Problem(self.space, self.objectives, budget, free)
+        budget = Budget(self.protocol.evaluations, self.protocol.simulated_seconds, self.protocol.epochs)
+        return Problem(self.space, self.objectives, budget, free, self.fidelities)
 
 
 ViewFactory = Callable[[Protocol], TaskView]
 
 
-def view_factory(task: Task, fidelity: int | None) -> ViewFactory:
+def view_factory(task: Task, fidelity: int | str | None) -> ViewFactory:
     """Prepare the view of a task.
 
     Args:
         task: The task.
-        fidelity: Epochs at which evaluations are read; must be named if the table has several.
+        fidelity: Epochs at which evaluations are read (see Protocol); must be named if the table has several.
 
     Returns:
         Makes the view for every protocol with this fidelity.
@@ -137,22 +145,25 @@ def view_factory(task: Task, fidelity: int | None) -> ViewFactory:
     table, dataset = task.table, task.dataset
     search, cost = table.metrics(dataset, "search")[0], table.metrics(dataset, "cost")
     fidelities = table.datasets[dataset].fidelities
-    position = _position(task.name, fidelities, search.values.shape[2], fidelity)
+    if fidelity is None:
+        fidelity = table.datasets[dataset].default_fidelity
+    positions = _positions(task.name, fidelities, search.values, fidelity)
     if task.trained is None:  # the arrays of a task that trains are filled later
         for column in (search, *cost[:1]):
             check_values(task.name, column)
-    searched = _at(search, position)
-    paid = _at(cost[0], position) if cost else None
+    searched = _at(search, positions)
+    paid = _at(cost[0], positions) if cost else None
     _check_cost(task.name, searched, paid)
     return partial(
         TaskView,
         task,
         objectives=(Objective(search.metric),),
         constraints=(),
-        fidelities=fidelities[position : position + 1],
+        fidelities=tuple(fidelities[position] for position in positions) if fidelities else (),
         oracle=TableOracle([searched], paid) if task.trained is None else task.trained.oracle,
-        search=searched,
-        typical_cost_s=float(np.nanmedian(paid.values)) if paid is not None else math.nan,
+        search=_at(search, positions[-1:]),
+        typical_cost_s=_typical_s(paid, -1),
+        least_cost_s=_typical_s(paid, 0),
     )
 
 
@@ -197,18 +208,33 @@ def _check_cost(task: str, searched: Column, paid: Column | None) -> None:
         )
 
 
-def _position(name: str, fidelities: tuple[int, ...], num_fidelities: int, fidelity: int | None) -> int:
-    """Where the search reads on the fidelity axis."""
+def _typical_s(paid: Column | None, position: int) -> float:
+    return float(np.nanmedian(paid.values[:, :, position])) if paid is not None else math.nan
+
+
+def _positions(name: str, fidelities: tuple[int, ...], values: Floats, fidelity: int | str | None) -> list[int]:
+    """Places on the fidelity axis at which the search reads."""
     if fidelity is None:
-        if num_fidelities > 1:
+        if values.shape[2] > 1:
             raise InvalidInputError(
-                f"task {name} has {num_fidelities} fidelities ({_written(fidelities)} epochs): name one, --fidelity"
+                f"task {name} has {values.shape[2]} fidelities ({_written(fidelities)} epochs): name one, --fidelity, "
+                "or let the strategy choose, --fidelity all"
             )
-        return 0
-    if fidelity not in fidelities:
-        known = f"it has {_written(fidelities)} epochs" if fidelities else "its table does not say at which it was read"
-        raise InvalidInputError(f"task {name} has no fidelity of {fidelity} epochs: {known}")
-    return fidelities.index(fidelity)
+        return [0]
+    if fidelity == "all":
+        # Epochs without any value cannot be asked for.
+        positions = [place for place in range(values.shape[2]) if not np.isnan(values[:, :, place]).all()]
+        if len(fidelities) != values.shape[2] or len(positions) < 2:
+            raise InvalidInputError(f"task {name} has one fidelity: there is nothing to choose; leave --fidelity out")
+        return positions
+    epochs = [fidelity] if isinstance(fidelity, int) else [int(part) for part in fidelity.split(",")]
+    for wanted in epochs:
+        if wanted not in fidelities:
+            known = (
+                f"it has {_written(fidelities)} epochs" if fidelities else "its table does not say at which it was read"
+            )
+            raise InvalidInputError(f"task {name} has no fidelity of {wanted} epochs: {known}")
+    return [fidelities.index(wanted) for wanted in epochs]
 
 
 def _written(fidelities: tuple[int, ...]) -> str:
@@ -216,8 +242,10 @@ def _written(fidelities: tuple[int, ...]) -> str:
     return ", ".join(shown if len(shown) <= 6 else [*shown[:3], "…", *shown[-2:]])
 
 
-def _at(column: Column, position: int) -> Column:
-    """A column at one fidelity; columns of one fidelity are read there."""
+def _at(column: Column, positions: list[int]) -> Column:
+    """A column at some fidelities; columns of one fidelity are read there."""
     if column.values.shape[2] == 1:
         return column
-    return Column(column.metric, column.values[:, :, position : position + 1])
+    if len(positions) == 1:
+        return Column(column.metric, column.values[:, :, positions[0] : positions[0] + 1])
+    return Column(column.metric, column.values[:, :, positions])

@@ -29,6 +29,7 @@ def trace_hash(columns: Mapping[str, AnyArray], picks: Ints) -> str:
     digest = sha256()
     is_row = columns["status"] != Status.NONE
     names = [name for name in ("architecture", "recommended") if name in columns]
+    names += ["fidelity"] if columns["fidelity"].any() else []  # all are 0 unless the strategy chooses
     for run, pick in enumerate(picks.tolist()):
         for name in names:
             rows = columns[name][is_row[:, run], run].astype("<i8")

@@ -40,6 +40,10 @@ def caption_text(
     others = [entry.task.title.replace(_OTHER_SCORE, "") for entry in entries if _OTHER_SCORE in entry.task.title]
     if others:
         parts.append(f"Accuracy on {', '.join(others)} is ROC-AUC.")
+    defaults = [entry.task for entry in entries if entry.task.has_default_fidelity]
+    if defaults:
+        epochs = ", ".join(f"{task.title} {task.fidelity} epochs" for task in defaults)
+        parts.append(f"Fidelity by default of the table: {epochs}.")
     if any(len(entry.scores) > 1 for entry in entries):
         parts.append("Test: of the same choice; validation alone chooses.")
     unknown = [entry for entry in entries if not entry.val.view.has_optimum]

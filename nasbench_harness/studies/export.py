@@ -151,6 +151,8 @@ def _schema(stored: Sequence[StoredRuns]) -> Any:
         "status": pa.string(),
         "recommended": pa.int32(),
     }
+    if any(entry.task.protocol.workers > 1 for entry in stored):
+        types |= {"worker": pa.int16(), "started_s": pa.float64()}
     return pa.schema(list(types.items()))
 
 
@@ -169,12 +171,13 @@ def _tidy(stored: StoredRuns, rows: Mapping[str, AnyArray], schema: Any) -> Any:
     num_rows, space = len(rows["seed"]), stored.task.space
     is_progress = rows["status"] == Status.PROGRESS
     distinct, inverse = np.unique(np.maximum(rows["architecture"], 0), return_inverse=True)
-    epochs = stored.task.fidelity
+    axis = stored.task.fidelities
+    epochs = np.array(axis or (0,))[np.minimum(rows["fidelity"], max(0, len(axis) - 1))]
     no_value = np.full(num_rows, np.nan)
     columns: dict[str, tuple[AnyArray, Bools]] = {
         "index": (rows["architecture"], is_progress),
         "key": (np.array([space.to_key(int(index)) for index in distinct], dtype=object)[inverse], is_progress),
-        "fidelity": (np.full(num_rows, epochs or 0), is_progress | (epochs is None)),
+        "fidelity": (epochs, is_progress | (not axis)),
         "replicate": (rows["replicate"], is_progress),
         "training": (rows["training"], is_progress),
         "status": (np.array(_STATUS, dtype=object)[rows["status"]], np.zeros(num_rows, dtype=bool)),

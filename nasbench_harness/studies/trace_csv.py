@@ -88,10 +88,10 @@ def write_trace(tasks: Mapping[str, TaskView], trace: TraceRows) -> str:
     for name, rows in trace.tasks.items():
         lengths = np.diff(rows.first)
         steps = np.arange(rows.first[-1]) - np.repeat(rows.first[:-1], lengths)
-        epochs = tasks[name].fidelity or ""
-        columns = (np.repeat(rows.seeds, lengths), steps, rows.architectures, rows.extra_cost_s)
-        for seed, step, architecture, seconds in zip(*(column.tolist() for column in columns), strict=True):
-            index = "" if architecture < 0 else architecture
+        axis = tasks[name].fidelities or ("",)
+        columns = (np.repeat(rows.seeds, lengths), steps, rows.architectures, rows.fidelities, rows.extra_cost_s)
+        for seed, step, architecture, place, seconds in zip(*(column.tolist() for column in columns), strict=True):
+            index, epochs = "" if architecture < 0 else architecture, axis[place]
             writer.writerow([name, seed, step, index, epochs, repr(seconds) if seconds else ""])
     return buffer.getvalue()
 
@@ -183,7 +183,7 @@ def _runs(cells: _Cells, name: str, rows: list[int], task: TaskView) -> RunRows:
         _check_steps(cells, rows, order, seeds, steps)
     architectures = np.array(cells.parse(name, rows, _architecture_reader(task, name)), dtype=np.int64)
     seconds = np.zeros(len(rows))
-    fidelities = np.zeros(len(rows), dtype=np.int64)  # a task is searched at one fidelity
+    fidelities = np.full(len(rows), max(0, len(task.fidelities) - 1))
     if "fidelity" in cells.columns:
         fidelities[:] = cells.parse("fidelity", rows, _fidelity_reader(task))
     if "extra_cost_s" in cells.columns:
@@ -225,12 +225,14 @@ def _architecture_reader(task: TaskView, name: str) -> Callable[[str], int]:
 
 def _fidelity_reader(task: TaskView) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if text and _whole_number(text) != task.fidelity:
-            searched = (
-                "does not name its fidelity" if task.fidelity is None else f"is read after {task.fidelity} epochs"
-            )
+        if not text:
+            return max(0, len(task.fidelities) - 1)
+        if _whole_number(text) not in task.fidelities:
+            searched = "does not name its fidelity"
+            if task.fidelities:
+                searched = f"is read after {' or '.join(map(str, task.fidelities))} epochs"
             raise InvalidInputError(f"{task.name} {searched} in this study, not after {text}")
-        return 0
+        return task.fidelities.index(int(text))
 
     return read
 

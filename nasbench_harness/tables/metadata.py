@@ -60,6 +60,7 @@ def metadata_of(table: Table, digests: Mapping[str, str]) -> dict[str, Any]:
                 "fidelities": list(dataset.fidelities),
                 # Only if they are known: the digests of tables without them stay as they are.
                 **({"replicate_seeds": list(dataset.replicate_seeds)} if dataset.replicate_seeds else {}),
+                **({} if dataset.default_fidelity is None else {"default_fidelity": dataset.default_fidelity}),
                 "columns": [
                     {
                         **asdict(column.metric),
@@ -166,7 +167,9 @@ def _dataset(name: str, entry: _Part, columns: Callable[[Metric, StoredArray], C
         made[metric.name] = columns(metric, array)
     seeds = entry.content.get("replicate_seeds", [])
     entry.require(type(seeds) is list and all(type(seed) is int and seed >= 0 for seed in seeds), "replicate_seeds")
-    return Dataset(entry.text("title"), space, made, tuple(fidelities), tuple(seeds))
+    default = entry.content.get("default_fidelity")
+    entry.require(default is None or (type(default) is int and default in fidelities), "default_fidelity")
+    return Dataset(entry.text("title"), space, made, tuple(fidelities), tuple(seeds), default)
 
 
 def _space(entry: _Part) -> SearchSpace:

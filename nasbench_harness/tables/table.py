@@ -59,6 +59,7 @@ class Dataset:
         fidelities: Epochs along the fidelity axis, ascending; columns of one fidelity hold values of the last. Empty
             if the source does not say.
         replicate_seeds: Training seed of each replicate. Empty if the source does not say.
+        default_fidelity: Epochs that are read if a protocol names none; None: a protocol must name them.
     """
 
     title: str
@@ -66,6 +67,7 @@ class Dataset:
     columns: Mapping[str, Column]
     fidelities: tuple[int, ...] = ()
     replicate_seeds: tuple[int, ...] = ()
+    default_fidelity: int | None = None
 
 
 @dataclass(frozen=True)

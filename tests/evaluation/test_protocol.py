@@ -22,6 +22,8 @@ def test_defaults():
         "fidelity": None,
         "workers": 1,
         "mode": "async",
+        "epochs": None,
+        "continuation": "checkpoint",
     }
 
 
@@ -124,6 +126,11 @@ def test_every_field_enters_the_identity():
         Protocol(selection="incumbent"),
         Protocol(workers=8),
         Protocol(workers=8, mode="sync"),
+        Protocol(epochs=100),
+        Protocol(fidelity=12),
+        Protocol(fidelity="all"),
+        Protocol(fidelity="12,200"),
+        Protocol(fidelity="all", continuation="restart"),
     ]
     assert len({variant.identity() for variant in variants}) == len(variants)
     for variant in variants:
@@ -175,6 +182,23 @@ def test_every_budget_is_described():
     assert Protocol(workers=8, mode="sync").describe().endswith("duplicates charged, 8 workers (sync)")
 
 
+def test_fidelities_have_one_spelling():
+    assert Protocol(fidelity="200, 12,12") == Protocol(fidelity="12,200")
+    assert Protocol(fidelity="12") == Protocol(fidelity="12,12") == Protocol(fidelity=12)
+    for text in ("", "0", "-1", "1.5", "12;200", "All", "012", "12,,200"):
+        with pytest.raises(InvalidInputError, match="fidelity must be a whole number of epochs, several with commas"):
+            Protocol(fidelity=text)
+    with pytest.raises(InvalidInputError, match="continuation=restart needs a choice of fidelities"):
+        Protocol(fidelity=12, continuation="restart")
+
+
+def test_epochs_are_a_budget():
+    assert Protocol(epochs=100).evaluations is None
+    assert Protocol(epochs=100, overrun="count").describe().startswith("100 epochs (overrun counted), noise")
+    described = Protocol(5, fidelity="1,9", continuation="restart").describe()
+    assert described.endswith(", fidelity of 1, 9 epochs chosen by the strategy (restart)")
+
+
 def test_fields_for_editors_are_those_of_the_protocol():
     typed, declared = get_type_hints(ProtocolFields), [field.name for field in dataclasses.fields(Protocol)]
     assert list(typed) == declared
@@ -182,7 +206,11 @@ def test_fields_for_editors_are_those_of_the_protocol():
     for name, hint in typed.items():
         if get_origin(hint) is Literal:
             for choice in get_args(hint):
-                others = {"duplicates_by": {"duplicates": "free"}, "mode": {"workers": 2}}
+                others = {
+                    "duplicates_by": {"duplicates": "free"},
+                    "mode": {"workers": 2},
+                    "continuation": {"fidelity": "all"},
+                }
                 budget = others.get(name, {"simulated_seconds": 1.0})
                 assert getattr(Protocol(**{**budget, name: choice}), name) == choice
             with pytest.raises(UnknownNameError) as error:

@@ -59,7 +59,11 @@ def read_table(file: Path, spec_path: Path, name: str | None = None) -> Table:
         _check_room(room, spec_path)
         columns = _columns(dataset.metrics, layouts[key], content, rows, space, fidelities)
         check_axes(task, columns, fidelities)
-        datasets[key] = Dataset(dataset.title, space, columns, fidelities)
+        default = dataset.default_fidelity
+        if default is not None and default not in fidelities:
+            known = ", ".join(map(str, fidelities)) or "none"
+            raise InvalidInputError(f"{task}: default_fidelity {default} is none of its fidelities ({known})")
+        datasets[key] = Dataset(dataset.title, space, columns, fidelities, default_fidelity=default)
     return Table(table_name, datasets, Provenance(spec.source, spec.version, spec.license, _digest(file)))
 
 

@@ -199,10 +199,14 @@ class MetricSpec(_Part):
 
 
 class DatasetSpec(_Part):
-    """One data set: title, epochs of the fidelity axis (default: from the columns), metrics."""
+    """One data set: title, epochs of the fidelity axis (default: from the columns), metrics.
+
+    ``default_fidelity`` names the epochs that are read if a protocol names none.
+    """
 
     title: Text
     fidelities: list[int] = Field(default_factory=list)
+    default_fidelity: int | None = None
     metrics: dict[str, MetricSpec] = Field(min_length=1)
 
     @model_validator(mode="after")
