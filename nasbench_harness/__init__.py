@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nasbench_harness.evaluation.scores import Scores
     from nasbench_harness.evaluation.status import Status
     from nasbench_harness.evaluation.task import Task
+    from nasbench_harness.evaluation.training_data import TrainingData
     from nasbench_harness.evaluation.view import TaskView
     from nasbench_harness.importers.api import table_from_api
     from nasbench_harness.regression.gate import TaskCheck
@@ -95,6 +96,7 @@ _HOMES = {
     "nasbench_harness.evaluation.scores": ("Scores",),
     "nasbench_harness.evaluation.status": ("Status",),
     "nasbench_harness.evaluation.task": ("Task",),
+    "nasbench_harness.evaluation.training_data": ("TrainingData",),
     "nasbench_harness.evaluation.view": ("TaskView",),
     "nasbench_harness.studies.planning": ("StrategyLike",),
     "nasbench_harness.regression.gate": ("TaskCheck",),
@@ -154,6 +156,7 @@ __all__ = [
     "TaskCheck",
     "TaskView",
     "Trainer",
+    "TrainingData",
     "UnknownNameError",
     "Verification",
     "Words",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.evaluation.run_files import RunFiles
+from nasbench_harness.evaluation.training_data import TrainingData
 from nasbench_harness.spaces import SearchSpace
 from nasbench_harness.tables.table import Metric
 
@@ -82,6 +84,8 @@ class Problem:
         budget: What each run may spend.
         fidelities: Epochs at which an architecture may be evaluated, ascending; proposals name a place on this axis.
             Empty if the table does not say.
+        task: Name of the task.
+        training_data: Images of a study for strategies that need them; None for all others.
     """
 
     space: SearchSpace
@@ -91,6 +95,9 @@ class Problem:
     fidelities: tuple[int, ...] = ()
     _lookups: Lookups = field(default_factory=Lookups, repr=False, compare=False)
     _run: int | None = field(default=None, repr=False)
+    task: str = ""
+    training_data: TrainingData | None = field(default=None, repr=False, compare=False)
+    _files: Sequence[RunFiles] = field(default=(), repr=False, compare=False)
 
     def lookup(self, metric: str, architectures: Ints, runs: Ints | None = None) -> Floats:
         """Values of a free metric (mean over replicates), shape of ``architectures``.
@@ -129,6 +136,15 @@ class Problem:
     def lookup_counts(self, num_runs: int) -> dict[str, Ints]:
         """How many values of each free metric each run of the batch read, shape (num_runs,)."""
         return self._lookups.counts(num_runs)
+
+    @property
+    def files(self) -> RunFiles:
+        """Files of a generator's run; they keep nothing if the run is not stored."""
+        return self._files[self._run] if self._run is not None and self._files else RunFiles()
+
+    def with_training(self, data: TrainingData | None, files: Sequence[RunFiles] = ()) -> Problem:
+        """The same problem with images, and with the files of each run of the batch."""
+        return replace(self, training_data=data, _files=files)
 
     def of_run(self, run: int) -> Problem:
         """The same problem for one run of the batch: what it reads is counted for this run."""

@@ -122,7 +122,7 @@ class TaskView:
         own = {column.metric.name: _free_values(self.name, column) for column in columns if column.metric.free}
         free = FreeMetrics(own, self.space)
         budget = Budget(self.protocol.evaluations, self.protocol.simulated_seconds, self.protocol.epochs)
-        return Problem(self.space, self.objectives, budget, free, self.fidelities)
+        return Problem(self.space, self.objectives, budget, free, self.fidelities, task=self.name)
 
 
 ViewFactory = Callable[[Protocol], TaskView]

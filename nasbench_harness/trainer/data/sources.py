@@ -130,7 +130,12 @@ def _shares(total: int, counts: Ints) -> Ints:
     return shares
 
 
-def _animals() -> Source:
+def animal_shapes() -> Images:
+    """The distinct images of the package, shape (9716, 1, 28, 28), in the order of its files.
+
+    Raises:
+        InvalidInputError: The package is not installed, or holds other images.
+    """
     install = f"pip install {_ANIMALS_PACKAGE}=={_ANIMALS_VERSION}"
     try:
         files = {file.name: Path(str(file.locate())) for file in distribution(_ANIMALS_PACKAGE).files or ()}
@@ -146,9 +151,14 @@ def _animals() -> Source:
     first = np.array(list(first_of.values()))
     if len(first) != _ANIMALS:
         raise InvalidInputError(f"{paths[0]} has {len(first):,} distinct images, expected {_ANIMALS:,}: {install}")
-    padded = np.pad(images[first], ((0, 0), (2, 2), (2, 2)))
+    return Images(images[first][:, None], labels[first].astype(np.int64))
+
+
+def _animals() -> Source:
+    images, labels = animal_shapes()
+    padded = np.pad(images[:, 0], ((0, 0), (2, 2), (2, 2)))
     small = np.rint(padded.reshape(-1, 8, 4, 8, 4).mean(axis=(2, 4))).astype(np.uint8)
-    return _in_thirds("animals8", small[:, None], labels[first], (3_001, 3_701, 3_014), can_flip=True)
+    return _in_thirds("animals8", small[:, None], labels, (3_001, 3_701, 3_014), can_flip=True)
 
 
 def _digits() -> Source:

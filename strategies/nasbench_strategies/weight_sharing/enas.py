@@ -1,0 +1,146 @@
+"""ENAS: a recurrent controller samples cells, and learns from their accuracy with the shared weights.
+
+Pham, Guan, Zoph, Le and Dean, "Efficient Neural Architecture Search via Parameter Sharing", ICML 2018, in the form of
+the code published with NAS-Bench-201 (ICLR 2020) and NATS-Bench (TPAMI 2021).
+
+    repeat for each epoch: train the weights of sampled cells, a new one for each batch of the first half
+                           update the controller: 50 times 20 samples, a batch of the second half each
+                               reward r = accuracy + 1e-4 · entropy; REINFORCE with baseline b, gradient at most 5
+    judge 100 sampled cells on images of the second half; return the most accurate
+
+Deviations: the published code compares an epoch's rewards with the baseline of the epoch before, and with the accuracy
+itself in the first, which then learns from the entropy only (``baseline="frozen"``); ``moving`` follows each reward.
+Under ``demo-cpu`` the baseline moves, a controller has 20 updates per epoch, and judging is that of ``rsps``. The cell
+of the last epoch is returned.
+
+Reference: 37.51 / 53.89 % (published validation and test accuracy on CIFAR-10, 250 epochs, mean of 3 runs); this
+package has not repeated the official setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from nasbench_harness import Problem, RunStream
+from nasbench_harness.trainer.supernet import Adam, Controller, SharedWeights
+from nasbench_strategies.weight_sharing._method import Cell, Judging
+from nasbench_strategies.weight_sharing._search import SearchRun, search, weight_sharing
+
+ENTROPY_WEIGHT, BASELINE_DECAY, CLIP = 1e-4, 0.99, 5.0
+
+
+class Baseline:
+    """The reward that a sample is compared with.
+
+    Args:
+        is_frozen: Only the epoch's last reward moves it, as in the published code; else each one does.
+    """
+
+    def __init__(self, is_frozen: bool) -> None:
+        self.is_frozen = is_frozen
+        self.value: float | None = None
+        self._next: float | None = None
+
+    def advantage(self, accuracy: float, reward: float) -> float:
+        """Reward less baseline of one sample."""
+        before = self.value
+        moved = accuracy if before is None else before - (1 - BASELINE_DECAY) * (before - reward)
+        if self.is_frozen:
+            self._next = moved
+        else:
+            self.value = moved
+        return reward - moved
+
+    def end_epoch(self) -> None:
+        """The epoch's last baseline is compared with from now on."""
+        if self.is_frozen:
+            self.value = self._next
+
+
+class ControllerSearch(Judging):
+    """Cells sampled by the controller, in training and in judging."""
+
+    name: ClassVar[str] = "enas"
+
+    def __init__(self, shared: SharedWeights) -> None:
+        super().__init__(shared)
+        self.controller = Controller(shared.seed).to(device=shared.device, dtype=shared.dtype)
+        self.optimizer = Adam.of(dict(self.controller.named_parameters()), self.settings)
+        self.baseline = Baseline(self.settings.baseline == "frozen")
+
+    def train_epoch(self, epoch: int) -> None:
+        """Train the weights, then the controller."""
+        rng = self.shared.sampling(epoch)
+        for step in self.shared.steps(epoch):
+            (cell,) = self.sampled(1, rng)
+            self.shared.step_weights(step.weights, step.rate, cell)
+        for _ in range(self.settings.controller_updates):
+            self.update_controller(rng)
+        self.baseline.end_epoch()
+
+    def update_controller(self, rng: np.random.Generator) -> None:
+        """One update by the mean of ``controller_samples`` samples."""
+        settings = self.settings
+        sampled = self.controller.sample(rng.random((settings.controller_samples, self.controller.num_edges)))
+        advantages = []
+        for cell, entropy in zip(sampled.choices.tolist(), sampled.entropy.tolist(), strict=True):
+            positions = rng.integers(self.shared.selection_half.num_images, size=settings.batch_size)
+            (accuracy,) = self.shared.accuracies([cell], lambda _, chosen=positions: chosen, settings.batch_size)
+            advantages.append(self.baseline.advantage(accuracy, accuracy + ENTROPY_WEIGHT * entropy))
+        weights = torch.tensor(advantages, dtype=self.shared.dtype, device=self.shared.device)
+        (-sampled.log_probability * weights).mean().backward()
+        self.optimizer.step(CLIP)
+
+    def candidates(self, epoch: int) -> list[Cell]:
+        """Cells that the controller samples now."""
+        return self.sampled(self.settings.num_judged, self.shared.candidates(epoch))
+
+    def sampled(self, number: int, rng: np.random.Generator) -> list[Cell]:
+        """Cells of the controller."""
+        with torch.no_grad():
+            choices = self.controller.sample(rng.random((number, self.controller.num_edges))).choices
+        return [tuple(cell) for cell in choices.tolist()]
+
+    def state(self) -> dict[str, Any]:
+        """Controller, its moments and the baseline."""
+        return {
+            "controller": self.controller.state_dict(),
+            "adam": self.optimizer.state(),
+            "baseline": self.baseline.value,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state."""
+        self.controller.load_state_dict(state["controller"])
+        self.optimizer.restore(state["adam"])
+        self.baseline.value = state["baseline"]
+
+
+@weight_sharing(ControllerSearch)
+def enas(
+    problem: Problem,
+    rng: RunStream,
+    *,
+    preset: str = "demo-cpu",
+    epochs: int = 0,
+    cost_model: str = "table-linear",
+    judging: str = "",
+    baseline: str = "",
+) -> SearchRun:
+    """One run.
+
+    Args:
+        problem: The search view; its training data are the two halves.
+        rng: The run's stream.
+        preset: ``demo-cpu``, ``nb201-official`` or ``nats-official``.
+        epochs: Epochs of the search; 0: the preset's.
+        cost_model: ``table-linear`` or ``published``.
+        judging: Candidates see the ``same`` images or a ``different`` batch each; empty: the preset's choice.
+        baseline: ``frozen`` or ``moving``; empty: the preset's choice.
+    """
+    changes = {"epochs": epochs, "judging": judging, "baseline": baseline}
+    return (yield from search(problem, rng, ControllerSearch, preset, cost_model, **changes))

@@ -1,0 +1,40 @@
+"""A toy supernet: a cell of 4 channels per stage, 8 × 8 pixels, 4 classes, float64 where gradients are compared."""
+
+import numpy as np
+import torch
+
+from nasbench_harness import TrainingData
+from nasbench_harness.trainer.supernet import SharedWeights, settings_of
+
+torch.set_num_threads(1)
+
+
+def toy_data(num_images=24, seed=3, name="toy"):
+    """Images whose brightness tells the class; sorted by class, as sources may be."""
+    rng = np.random.default_rng(seed)
+
+    def half():
+        labels = np.sort(np.arange(num_images) % 4)
+        images = rng.integers(0, 120, (num_images, 1, 8, 8)) + 40 * labels[:, None, None, None]
+        return images.clip(0, 255).astype(np.uint8), labels
+
+    first, second = half(), half()
+    return TrainingData(name, *first, *second, 4, (100.0,), (60.0,), True, "digest")
+
+
+def toy_settings(method="darts-first", preset="demo-cpu", **changes):
+    values = {"channels": 4, "num_cells": 1, "batch_size": 8, "epochs": 2, "num_judged": 5, "judged_images": 12}
+    values |= {"controller_updates": 2, "controller_samples": 3, "ranking_images": 12, "judge_every": 1}
+    return settings_of(preset, method, **{**values, **changes})
+
+
+def toy_shared(method="darts-first", seed=0, dtype=torch.float64, data=None, preset="demo-cpu", **changes):
+    return SharedWeights(data or toy_data(), toy_settings(method, preset, **changes), seed, "cpu", dtype)
+
+
+def parameters_of(shared):
+    return {name: value.detach().clone() for name, value in shared.network.named_parameters()}
+
+
+def equal(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
