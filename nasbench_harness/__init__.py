@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nasbench_harness.api import Study, check_baseline, compare, load_task, open_study, run, save_baseline, verify
     from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
     from nasbench_harness.engine.generational import Generational
+    from nasbench_harness.engine.hyperparameters import OneOf, Range
     from nasbench_harness.engine.strategy import (
         Evaluation,
         Needs,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         Results,
         SearchGenerator,
         Strategy,
+        declare,
     )
     from nasbench_harness.engine.streams import RunStream, RunStreams
     from nasbench_harness.errors import HarnessError, InvalidInputError, RunsFailedError, UnknownNameError
@@ -62,6 +64,7 @@ _HOMES = {
     ),
     "nasbench_harness.engine.generational": ("Generational",),
     "nasbench_harness.studies.references": ("Entry",),
+    "nasbench_harness.engine.hyperparameters": ("OneOf", "Range"),
     "nasbench_harness.engine.strategy": (
         "Evaluation",
         "Needs",
@@ -72,6 +75,7 @@ _HOMES = {
         "Results",
         "SearchGenerator",
         "Strategy",
+        "declare",
     ),
     "nasbench_harness.engine.streams": (
         "RunStream",
@@ -131,6 +135,7 @@ __all__ = [
     "Metric",
     "Needs",
     "Objective",
+    "OneOf",
     "Problem",
     "Progress",
     "ProgressGenerator",
@@ -139,6 +144,7 @@ __all__ = [
     "Protocol",
     "ProtocolFields",
     "Quoted",
+    "Range",
     "ReportOptions",
     "Results",
     "RunStream",
@@ -162,6 +168,7 @@ __all__ = [
     "Words",
     "check_baseline",
     "compare",
+    "declare",
     "load_task",
     "open_study",
     "run",

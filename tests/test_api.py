@@ -83,7 +83,7 @@ def test_run_stores_without_a_report(tmp_path):
 
 
 def test_registered_classes_go_by_their_name(tmp_path):
-    from nasbench_strategies.random_search import RandomSearch
+    from nasbench_strategies.random.random_search import RandomSearch
 
     study = run([RandomSearch], ["nb201-cifar10"], 2, tmp_path, evaluations=2)
     assert study.record.strategies[0].reference == "random-search"

@@ -268,6 +268,21 @@ def test_json_is_all_that_stands_on_standard_output(cli, arguments):
     assert json.loads(done.stdout)
 
 
+def test_families_and_all_run_what_can_run(cli):
+    options = ("--tasks", "graph-cora", "--seeds", "2", "--evaluations", "3", "--out", "s")
+    done = cli("run", "--families", "local,training-free", *options)
+    assert done.returncode == 0, done.stderr
+    assert "left out: strategy best-by-score needs training-free scores" in done.stderr
+    assert "1 strategies × 1 tasks" in cli("status", "s").stdout
+    done = cli("run", "--families", "local", "--strategies", "random-search", *options)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--strategies and --families both choose the strategies" in done.stderr
+
+
+def test_ranges_are_shown(cli):
+    assert "sample_size = 10    1 … population_size" in cli("strategies", "info", "regularized-evolution").stdout
+
+
 def test_json_of_status_and_report(cli):
     assert cli("run", *SMALL, "--out", "s").returncode == 0
     assert json.loads(cli("status", "s", "--json").stdout) == {

@@ -116,7 +116,7 @@ def main() -> None:
     """Compare neural architecture search strategies fairly, on real tables, over hundreds of seeds.
 
     \b
-    nasbench-harness compare              all strategies on all tasks, 200 seeds
+    nasbench-harness compare              five strategies on all tasks, 200 seeds
     nasbench-harness compare --strategies random-search,mine=my_file:my_search
     nasbench-harness tables list          what can be searched
     nasbench-harness doctor               what is installed and usable here

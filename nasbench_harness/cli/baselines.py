@@ -28,7 +28,7 @@ def save_baseline(
 ) -> None:
     """Run strategies and write what they do as their baselines, one JSON file each.
 
-    Default: all registered strategies on all tasks. A file that is there is replaced: review it as a diff.
+    Default: the strategies of the default study on all tasks. A file that is there is replaced: review it as a diff.
     """
     from nasbench_harness import api
     from nasbench_harness.evaluation.task import split_task_names

@@ -42,7 +42,12 @@ def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--strategies",
             metavar="A,B,…",
             help="Strategies, each written [label=]reference[(key=value, …)]; a reference is a registered name or "
-            "module:attribute. Default: all registered ones.",
+            "module:attribute. Default: five that finish in seconds; all: every installed one that can run here.",
+        ),
+        click.option(
+            "--families",
+            metavar="F1,F2,…",
+            help="Instead of --strategies: the installed strategies of these families that can run here.",
         ),
         click.option("--tasks", metavar="T1,T2,…", help="Tasks. Default: all of installed packages."),
         click.option("--config", type=click.Path(path_type=Path), help="Study file (TOML); flags override it."),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 def run_study(
     strategies: str | None,
+    families: str | None,
     tasks: str | None,
     config: Path | None,
     seeds: int | None,
@@ -46,6 +47,7 @@ def run_study(
     from nasbench_harness.evaluation.protocol import Protocol
     from nasbench_harness.evaluation.task import split_task_names
     from nasbench_harness.store.record import StudyFile, read_study_file
+    from nasbench_harness.studies.planning import usable_strategies
     from nasbench_harness.studies.references import Entry, parse_entry, split_list
 
     file = read_study_file(config) if config is not None else StudyFile()
@@ -54,10 +56,13 @@ def run_study(
         Protocol.from_mapping({**file.protocol, **given}, str(config)),
         _first(study_seed, file.study_seed, 0),
     )
+    if strategies is not None and families is not None:
+        raise InvalidInputError("--strategies and --families both choose the strategies: give one of them")
+    is_open = strategies == "all" or families is not None
     entries: list[Entry] | None = None
-    if strategies is not None:
+    if strategies is not None and not is_open:
         entries = [parse_entry(part) for part in split_list(strategies)]
-    elif file.strategies is not None:
+    elif file.strategies is not None and not is_open:
         entries = [Entry(**entry) for entry in file.strategies]
     names = split_task_names(tasks) if tasks is not None else file.tasks
     if suite is not None:
@@ -66,6 +71,10 @@ def run_study(
         names = read_study_file(suite).tasks
         if names is None:
             raise InvalidInputError(f"{suite} names no tasks: a suite is a study file with tasks = […]")
+    left_out: list[str] = []
+    if is_open:
+        chosen = None if families is None else split_list(families)
+        entries, left_out = usable_strategies(chosen, names, rules.protocol)
     report = replace(file.report, resamples=PAPER_RESAMPLES) if paper else file.report
     plan = plan_study(
         entries,
@@ -82,7 +91,7 @@ def run_study(
     )
     if before is not None:
         before(plan.study)
-    for notice in plan.notices:
+    for notice in [*left_out, *plan.notices]:
         say(notice)
     elsewhere = [trace.label for trace in file.traces if trace not in plan.study.record.traces]
     if elsewhere:

@@ -17,35 +17,51 @@ def strategies() -> None:
 
 
 @strategies.command("list")
+@click.option("--markdown", is_flag=True, help="Print the catalog as Markdown, with papers and reference numbers.")
 @json_option
-def list_strategies(as_json: bool) -> None:
-    """List registered strategies."""
-    from nasbench_harness.studies.references import describe_strategy, strategy_entry_points
+def list_strategies(markdown: bool, as_json: bool) -> None:
+    """List the installed strategies by family, with the things that each needs."""
+    from nasbench_harness.studies.catalog import families
 
-    summaries = {name: describe_strategy(name).partition("\n")[0] for name in strategy_entry_points()}
-    if as_json:
-        click.echo(json.dumps(summaries))
+    if markdown:
+        from nasbench_harness.cli.catalog import as_markdown
+
+        click.echo(as_markdown(families()), nl=False)
         return
-    for name, summary in summaries.items():
-        click.echo(f"{name}: {summary}")
+    if as_json:
+        shown = {
+            entry.name: {"family": family, "summary": entry.summary, "needs": entry.needs}
+            for family, entries in families().items()
+            for entry in entries
+        }
+        click.echo(json.dumps(shown))
+        return
+    for family, entries in families().items():
+        click.echo(family)
+        for entry in entries:
+            needs = f" (needs {', '.join(entry.needs)})" if entry.needs else ""
+            click.echo(f"  {entry.name}: {entry.summary}{needs}")
 
 
 @strategies.command("info", short_help="Describe a strategy.")
 @click.argument("name")
 @json_option
 def strategy_info(name: str, as_json: bool) -> None:
-    """Describe a strategy: the paper, the algorithm, deviations, hyperparameters."""
+    """Describe a strategy: the paper, the algorithm, deviations, hyperparameters and their ranges."""
+    from nasbench_harness.engine.hyperparameters import declared
     from nasbench_harness.studies.references import Entry, describe_strategy, resolve
 
     spec = resolve(Entry(name))
     text = (sys.modules[spec.target.__module__].__doc__ or "").strip() if ":" in name else describe_strategy(name)
+    ranges = {key: str(allowed) for key, allowed in declared(spec.target, name).items()}
     if as_json:
-        click.echo(json.dumps({"name": name, "description": text, "parameters": dict(spec.parameters)}))
+        found = {"name": name, "description": text, "parameters": dict(spec.parameters), "ranges": ranges}
+        click.echo(json.dumps(found))
         return
     click.echo(text)
     click.echo("\nHyperparameters" if spec.parameters else "\nNo hyperparameters")
     for key, value in spec.parameters.items():
-        click.echo(f"  {key} = {json.dumps(value)}")
+        click.echo(f"  {key} = {json.dumps(value)}" + (f"    {ranges[key]}" if key in ranges else ""))
 
 
 @strategies.command("check", short_help="Try a strategy against its contract.")

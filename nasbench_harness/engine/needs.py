@@ -36,6 +36,11 @@ def check_needs(spec: Spec, task: TaskView) -> None:
 def _refusals(needs: Needs, task: TaskView) -> Iterator[str]:
     if needs.torch and find_spec("torch") is None:
         yield "torch, which is not installed: pip install 'nasbench-harness[torch]'"
+    for package in needs.packages:
+        if find_spec(package) is None:
+            yield f"{package}, which is not installed: pip install 'nasbench-harness[adapters]'"
+    if needs.proxies and not task.has_proxies:
+        yield f"training-free scores, and the table of task {task.name} has none: leave the strategy out"
     if needs.num_objectives > len(task.objectives):
         names = ", ".join(objective.metric.name for objective in task.objectives)
         yield (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy.typing as npt
 
@@ -13,18 +13,31 @@ from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.engine.streams import RunStreams
 from nasbench_harness.evaluation.problem import Problem
 
+Search = TypeVar("Search", bound=Callable[..., Any])
 HIGHEST = -1  # a fidelity: the highest that the task has
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What a strategy cannot do without; it is refused where a task does not offer it."""
+    """What a strategy cannot do without; it is refused if the task or the installation does not offer it.
+
+    Attributes:
+        num_objectives: Objectives.
+        fidelities: Several fidelities.
+        sources: Tasks whose values it may read.
+        torch: PyTorch.
+        training_data: Data to train networks on.
+        proxies: Training-free scores of the architectures, as columns of the table.
+        packages: Names of packages of the extra ``adapters``.
+    """
 
     num_objectives: int = 1
     fidelities: bool = False
     sources: bool = False
     torch: bool = False
     training_data: bool = False
+    proxies: bool = False
+    packages: tuple[str, ...] = ()
 
 
 class Proposals(NamedTuple):
@@ -146,6 +159,22 @@ class Progress(NamedTuple):
 
     cost_s: float
     recommendation: int | None = None
+
+
+def declare(
+    *, needs: Needs = Needs(), max_runs: int | None = None, reproducible: Literal["exact", "platform"] = "exact"
+) -> Callable[[Search], Search]:
+    """Declare for a generator function the things that a class declares by its attributes (see Strategy).
+
+    Example: ``@declare(needs=Needs(proxies=True))`` above ``def my_search(problem, rng): …``.
+    """
+
+    def mark(search: Search) -> Search:
+        for name, value in (("needs", needs), ("max_runs", max_runs), ("reproducible", reproducible)):
+            setattr(search, name, value)
+        return search
+
+    return mark
 
 
 # Return types of a generator function, which is one run; what it returns, unless None, is its recommendation.

@@ -18,7 +18,7 @@ from nasbench_harness.evaluation.problem import Budget, Objective, Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.scores import Scores
 from nasbench_harness.spaces import SearchSpace
-from nasbench_harness.tables.proxies import FreeMetrics
+from nasbench_harness.tables.proxies import FreeMetrics, has_shipped_scores
 from nasbench_harness.tables.table import Column, Provenance, Table
 
 if TYPE_CHECKING:
@@ -115,6 +115,11 @@ class TaskView:
     def query(self, architecture: int) -> dict[str, float]:
         """Noiseless values of one architecture (see ``Task.query``)."""
         return self.task.query(architecture)
+
+    @property
+    def has_proxies(self) -> bool:
+        """Whether strategies may read training-free scores of its architectures."""
+        return has_shipped_scores(self.space) or bool(self.table.metrics(self.task.dataset, "proxy"))
 
     def problem(self) -> Problem:
         """The part that a strategy sees."""

@@ -13,9 +13,10 @@ import numpy as np
 from nasbench_harness.engine.batches import Rules
 from nasbench_harness.engine.limits import check_limit
 from nasbench_harness.engine.needs import check_needs
-from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.ledger import Ledger
-from nasbench_harness.evaluation.task import all_task_names, check_task_name
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.task import all_task_names, check_task_name, load_task
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.files import remove_abandoned
 from nasbench_harness.store.folder import StudyFolder
@@ -25,8 +26,9 @@ from nasbench_harness.store.merging import stored_record, updated_record
 from nasbench_harness.store.record import MAX_SEEDS, Quoted, ReportOptions, StrategyRecord, StudyRecord
 from nasbench_harness.store.sources import check_task_exists
 from nasbench_harness.studies.batches import BatchPlan, BatchReport
+from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, names_of
 from nasbench_harness.studies.execution import execute
-from nasbench_harness.studies.references import Entry, parse_entry, resolve_all, strategy_entry_points
+from nasbench_harness.studies.references import Entry, parse_entry, resolve, resolve_all, strategy_entry_points
 from nasbench_harness.studies.study import Outstanding, Study, load_tasks, open_study
 from nasbench_harness.tables.registry import embedded_task_names
 
@@ -200,19 +202,49 @@ def _with_others(study: Study) -> Study:
 
 
 def entries_of(strategies: Iterable[StrategyLike] | None) -> list[Entry]:
-    """Strategies as they were given, as entries; all registered ones where none are given.
+    """Strategies as they were given, as entries; the default ones if none are given.
 
     Raises:
         InvalidInputError: They are no list, or cannot be read.
     """
     if strategies is None:
-        return [Entry(name) for name in strategy_entry_points()]
+        return [Entry(name) for name in DEFAULT_STRATEGIES]
     if isinstance(strategies, str):
         raise InvalidInputError(f"strategies must be a list, not the text {strategies!r}")
     return [
         parse_entry(item) if isinstance(item, str) else item if isinstance(item, Entry) else Entry(item)
         for item in strategies
     ]
+
+
+def usable_strategies(
+    families: Sequence[str] | None, tasks: Iterable[str] | None, protocol: Protocol
+) -> tuple[list[Entry], list[str]]:
+    """Installed strategies that can run on all of these tasks, and a line for each other one.
+
+    Args:
+        families: Their families; None: all.
+        tasks: Names of tasks; None: the default ones.
+        protocol: The protocol.
+
+    Raises:
+        UnknownNameError: There is no such family or task.
+        InvalidInputError: None of the strategies can run.
+    """
+    views = [load_task(name).under(protocol) for name in task_list(tasks)]
+    entries, left_out = [], []
+    for name in strategy_entry_points() if families is None else names_of(families):
+        try:
+            spec = resolve(Entry(name))
+            for view in views:
+                check_needs(spec, view)
+        except HarnessError as error:
+            left_out.append(f"left out: {error}")
+        else:
+            entries.append(Entry(name))
+    if not entries:
+        raise InvalidInputError("\n".join(["none of these strategies can run on these tasks", *left_out]))
+    return entries, left_out
 
 
 def task_list(tasks: Iterable[str] | None, folder: StudyFolder | None = None) -> list[str]:

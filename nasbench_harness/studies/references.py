@@ -19,6 +19,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+from nasbench_harness.engine.hyperparameters import check_ranges
 from nasbench_harness.engine.resolved import Spec
 from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
 from nasbench_harness.tables.registry import source_file
@@ -108,7 +109,7 @@ def resolve(entry: Entry) -> Spec:
 
     Raises:
         UnknownNameError: No such strategy or hyperparameter.
-        InvalidInputError: The reference leads to no strategy, or a parameter has no value.
+        InvalidInputError: The reference leads to no strategy, or a parameter has no value or one out of its range.
     """
     reference, target = _find(entry.use)
     known = _hyperparameters(reference, target)
@@ -126,6 +127,7 @@ def resolve(entry: Entry) -> Spec:
         raise InvalidInputError(f"strategy {reference}: hyperparameters must be JSON values: {error}") from None
     for key, value in entry.parameters.items():
         _check_kind(reference, key, value, known[key])
+    check_ranges(target, reference, parameters)
     given = {name: parameters[name] for name in known if name in entry.parameters}
     changed = {name: value for name, value in given.items() if name not in defaults or value != defaults[name]}
     default_label = reference + (f"({_inline(changed)})" if changed else "")

@@ -33,9 +33,10 @@ from nasbench_harness.store.record import (
 )
 from nasbench_harness.store.sources import check_digest, check_task_exists, note_tables
 from nasbench_harness.studies.batches import BatchPlan, plan_batches
+from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES
 from nasbench_harness.studies.commands import rule_flags, written
 from nasbench_harness.studies.execution import execute
-from nasbench_harness.studies.references import check_label, strategy_entry_points
+from nasbench_harness.studies.references import check_label
 from nasbench_harness.studies.replay import ReplaySpec, TraceRows, check_runs
 from nasbench_harness.studies.trace_csv import read_trace, write_trace
 from nasbench_harness.tables.registry import embedded_task_names, load_table, split_task_name, task_names
@@ -589,7 +590,7 @@ def canonical_command(record: StudyRecord) -> str:
     if record.quoted or replace(record.report, resamples=0) != ReportOptions(resamples=0):
         return " ".join([*parts, "--config", "study.toml"])  # what only a study file can say
     references = [(entry.reference, entry.label) for entry in record.strategies]
-    if references != [(name, name) for name in strategy_entry_points()]:
+    if references != [(name, name) for name in DEFAULT_STRATEGIES]:
         parts += ["--strategies", shlex.quote(",".join(map(written, record.strategies)))]
     if list(record.tasks) != embedded_task_names():
         parts += ["--tasks", shlex.quote(",".join(record.tasks))]

@@ -12,7 +12,7 @@ from nasbench_harness.statistics import adjust, signed_rank
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "results" / "proxies" / "warm_start.csv"
 TASKS = ("nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120")
-WARM = "nasbench_strategies.score_seeded_evolution:score_seeded_evolution"
+WARM = "score-seeded-evolution"
 
 
 @pytest.mark.slow

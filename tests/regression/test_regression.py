@@ -17,6 +17,7 @@ from nasbench_harness.regression.baselines import Subject, find_subjects
 from nasbench_harness.regression.gate import check_baselines
 from nasbench_harness.regression.traces import regret_codes, run_choices, trace_hash
 from nasbench_harness.store.baselines import baseline_path, read_baseline
+from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES
 from nasbench_harness.studies.references import Entry, resolve, strategy_entry_points
 
 BASELINES = Path(__file__).parents[2] / "results" / "baselines"
@@ -78,7 +79,8 @@ def test_every_registered_strategy_owns_a_baseline_and_there_are_no_orphans():
     for subject in find_subjects(BASELINES):
         assert subject.baseline.label == subject.baseline.reference == subject.path.stem
         assert not subject.baseline.given
-        assert {runs.num_seeds for runs in subject.baseline.tasks.values()} == {3_000}
+        num_seeds = {runs.num_seeds for runs in subject.baseline.tasks.values()}
+        assert num_seeds == {3_000} if subject.path.stem in DEFAULT_STRATEGIES else min(num_seeds) >= 100
 
 
 def test_no_registered_strategy_has_changed():

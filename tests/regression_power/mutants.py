@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
-from nasbench_strategies.local_search import LocalSearch
-from nasbench_strategies.regularized_evolution import RegularizedEvolution
-from nasbench_strategies.reinforce import Reinforce
+from nasbench_strategies.evolution.regularized_evolution import RegularizedEvolution
+from nasbench_strategies.local.local_search import LocalSearch
+from nasbench_strategies.reinforcement.reinforce import Reinforce
 
 from nasbench_harness import Proposals
 

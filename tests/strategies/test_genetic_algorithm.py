@@ -4,13 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from nasbench_strategies.genetic_algorithm import GeneticAlgorithm
+from nasbench_strategies.evolution.genetic_algorithm import GeneticAlgorithm
 
-from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.engine.streams import RunStreams
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.problem import Budget, Problem
-from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.spaces import NASBench201Space, ProductSpace
 from nasbench_harness.studies.references import describe_strategy, parse_entry, resolve
@@ -181,6 +179,5 @@ def test_reference_values(scores, assert_near, noise, evaluations, dataset, mean
     ],
 )
 def test_hyperparameters_without_sense_are_refused(parameter, message):
-    spec = resolve(parse_entry(f"{NAME}({parameter})"))
     with pytest.raises(InvalidInputError, match=f"{NAME}: {message}"):
-        run_seeds(spec, load_task("nb201-cifar100"), Rules(Protocol(), 0), np.arange(2))
+        resolve(parse_entry(f"{NAME}({parameter})"))

@@ -1,4 +1,4 @@
-"""Every registered strategy on tasks without training times, whose space is no product."""
+"""The default strategies on tasks without training times, whose space is no product."""
 
 import numpy as np
 import pytest
@@ -7,13 +7,14 @@ from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.studies.references import parse_entry, resolve, strategy_entry_points
+from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES
+from nasbench_harness.studies.references import parse_entry, resolve
 
 TASKS = ["graph-cora", "graph-proteins"]
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("name", strategy_entry_points())
+@pytest.mark.parametrize("name", DEFAULT_STRATEGIES)
 def test_a_run_has_the_trace_it_has_in_any_batch(run, name, task):
     columns = run(name, task, 30, evaluations=80)
     spec, rules = resolve(parse_entry(name)), Rules(Protocol(evaluations=80), 0)
@@ -24,7 +25,7 @@ def test_a_run_has_the_trace_it_has_in_any_batch(run, name, task):
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("name", strategy_entry_points())
+@pytest.mark.parametrize("name", DEFAULT_STRATEGIES)
 def test_values_are_the_tables_and_time_is_unknown(run, name, task):
     columns = run(name, task, 30, evaluations=80)
     assert len(columns["run"]) == 30 * 80

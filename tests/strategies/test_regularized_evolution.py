@@ -5,9 +5,7 @@ from collections import deque
 import numpy as np
 import pytest
 
-from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.studies.references import describe_strategy, parse_entry, resolve
 
@@ -119,12 +117,18 @@ def test_reference_values(scores, assert_near, assert_std_near, text, noise, eva
         assert_std_near(sample, std)
 
 
-@pytest.mark.parametrize(("population_size", "sample_size"), [(30, 31), (0, 0), (5, 0), (-1, 1), (9, 10)])
-def test_a_tournament_must_fit_the_population(population_size, sample_size):
-    spec = resolve(parse_entry(f"regularized-evolution(population_size={population_size},sample_size={sample_size})"))
-    message = f"regularized-evolution: sample_size {sample_size} must lie in 1 … population_size {population_size}"
-    with pytest.raises(InvalidInputError, match=message):
-        run_seeds(spec, load_task("nb201-cifar100"), Rules(Protocol(), 0), np.arange(2))
+@pytest.mark.parametrize(
+    ("population_size", "sample_size", "message"),
+    [
+        (30, 31, "sample_size must lie in 1 … population_size 30, not 31"),
+        (9, 10, "sample_size must lie in 1 … population_size 9, not 10"),
+        (5, 0, "sample_size must lie in 1 … population_size 5, not 0"),
+        (0, 0, "population_size must be at least 1, not 0"),
+    ],
+)
+def test_a_tournament_must_fit_the_population(population_size, sample_size, message):
+    with pytest.raises(InvalidInputError, match=f"regularized-evolution: {message}"):
+        resolve(parse_entry(f"regularized-evolution(population_size={population_size},sample_size={sample_size})"))
 
 
 @pytest.mark.parametrize("parameters", ["population_size=30.5", "sample_size=2.5", "population_size='many'"])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nasbench_strategies import reinforce
-from nasbench_strategies.reinforce import Reinforce
+from nasbench_strategies.reinforcement import reinforce
+from nasbench_strategies.reinforcement.reinforce import Reinforce
 
 from nasbench_harness import compare
 from nasbench_harness.engine.batches import Rules, run_seeds
@@ -349,9 +349,13 @@ def test_a_wrong_metric_is_refused_before_anything_runs(tmp_path):
     ],
 )
 def test_hyperparameters_without_sense_are_refused(parameters, message):
-    spec = resolve(parse_entry(f"{NAME}({parameters})"))
     with pytest.raises(InvalidInputError) as caught:
-        run_seeds(spec, load_task("nb201-cifar100"), Rules(Protocol(), 0), np.arange(2))
+        run_seeds(
+            resolve(parse_entry(f"{NAME}({parameters})")),
+            load_task("nb201-cifar100"),
+            Rules(Protocol(), 0),
+            np.arange(2),
+        )
     assert str(caught.value) == f"{NAME}: {message}"
 
 

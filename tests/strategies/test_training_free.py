@@ -1,21 +1,17 @@
 import numpy as np
 import pandas as pd
 import pytest
-from nasbench_strategies._scores import mean_ranks
+from nasbench_strategies._models.scores import mean_ranks
 
 from nasbench_harness import HarnessError, load_task, run
 from nasbench_harness.evaluation.protocol import Protocol
 
-HOMES = {
-    "best": "nasbench_strategies.best_by_score:best_by_score",
-    "ordered": "nasbench_strategies.score_ordered:score_ordered",
-    "warm": "nasbench_strategies.score_seeded_evolution:score_seeded_evolution",
-}
+NAMES = {"best": "best-by-score", "ordered": "score-ordered", "warm": "score-seeded-evolution"}
 TASK = "nb201-cifar10"
 
 
 def proposals(tmp_path, label, parameters="", evaluations=60):
-    run([f"{label}={HOMES[label]}{parameters}"], tasks=[TASK], seeds=4, evaluations=evaluations, out=tmp_path)
+    run([f"{label}={NAMES[label]}{parameters}"], tasks=[TASK], seeds=4, evaluations=evaluations, out=tmp_path)
     return pd.concat([pd.read_parquet(path) for path in (tmp_path / "runs").rglob("*.parquet")])
 
 
@@ -67,7 +63,13 @@ def test_mean_ranks_put_missing_scores_last():
     assert ranks[~is_connected].max() < ranks[is_connected].min()
 
 
-@pytest.mark.parametrize("label", HOMES)
+@pytest.mark.parametrize("label", NAMES)
 def test_wrong_parameters_are_refused(label, tmp_path):
-    with pytest.raises(HarnessError, match="num_scored"):
+    with pytest.raises(HarnessError, match=r"num_scored must be at least 1, not 0"):
         proposals(tmp_path, label, "(num_scored=0)")
+
+
+@pytest.mark.parametrize("label", NAMES)
+def test_a_task_without_scores_is_refused(label, tmp_path):
+    with pytest.raises(HarnessError, match="needs training-free scores, and the table of task graph-cora has none"):
+        run([NAMES[label]], tasks=["graph-cora"], seeds=2, out=tmp_path)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from nasbench_strategies.local_search import LocalSearch
-from nasbench_strategies.regularized_evolution import RegularizedEvolution
+from nasbench_strategies.evolution.regularized_evolution import RegularizedEvolution
+from nasbench_strategies.local.local_search import LocalSearch
 
 from nasbench_harness import Problem, Results, RunStreams
 from nasbench_harness.evaluation.protocol import Protocol

@@ -305,9 +305,11 @@ def test_a_batch_that_meets_broken_workers_runs_alone(named, tmp_path, random_se
 
 
 def test_a_message_of_the_harness_needs_no_type(tiny, tmp_path):
-    spec = resolve(parse_entry("local-search(num_initial=0)"))
+    spec = resolve(parse_entry("reinforce(complexity_target=1.0)"))
     (report,) = execute([BatchPlan(spec, tiny, ((0, 4),))], Rules(Protocol(), 0), tmp_path, jobs=1)
-    assert "seeds 0-4: local-search: num_initial must be at least 1, not 0 (log: " in report.failure
+    assert (
+        "seeds 0-4: reinforce: complexity_target needs complexity, the name of a free metric (log: " in report.failure
+    )
 
 
 def test_timings_lie_beside_the_runs(tiny, tmp_path, random_search):

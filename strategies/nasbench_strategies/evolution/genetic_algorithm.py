@@ -19,9 +19,11 @@ ImageNet16-120, mean of 2,000 seeds at 200 evaluations; results/reference).
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
-from nasbench_harness import Floats, Generational, Ints, InvalidInputError, Problem, RunStreams
+from nasbench_harness import Floats, Generational, Ints, Problem, Range, RunStreams
 
 
 class GeneticAlgorithm(Generational):
@@ -40,18 +42,11 @@ class GeneticAlgorithm(Generational):
         problem: Problem,
         rng: RunStreams,
         *,
-        population_size: int = 20,
-        tournament_size: int = 3,
-        mutation_probability: float = 0.5,
+        population_size: Annotated[int, Range(1)] = 20,
+        tournament_size: Annotated[int, Range(1)] = 3,
+        mutation_probability: Annotated[float, Range(0, 1)] = 0.5,
     ) -> None:
         super().__init__(problem, rng)
-        for name, value in (("population_size", population_size), ("tournament_size", tournament_size)):
-            if value < 1:
-                raise InvalidInputError(f"genetic-algorithm: {name} must be at least 1, not {value}")
-        if not 0 <= mutation_probability <= 1:
-            raise InvalidInputError(
-                f"genetic-algorithm: mutation_probability must lie in 0 … 1, not {mutation_probability}"
-            )
         self.generation_size = population_size
         self.tournament_size, self.mutation_probability = tournament_size, mutation_probability
         # By loss, the older first on ties. NaN: no member yet; it is sorted behind every child, even one at +inf.

@@ -25,7 +25,7 @@ ImageNet16-120, mean of 2,000 seeds at 200 evaluations; results/reference).
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
@@ -36,6 +36,7 @@ from nasbench_harness import (
     InvalidInputError,
     Problem,
     Proposals,
+    Range,
     Results,
     RunStreams,
     Strategy,
@@ -66,14 +67,14 @@ class Reinforce(Strategy):
         problem: Problem,
         rng: RunStreams,
         *,
-        learning_rate: float = 0.05,
-        baseline_decay: float = 0.9,
+        learning_rate: Annotated[float, Range(above=0)] = 0.05,
+        baseline_decay: Annotated[float, Range(0, below=1)] = 0.9,
         complexity: str = "",
         complexity_target: float = 0.0,
-        complexity_weight: float = 10.0,
+        complexity_weight: Annotated[float, Range(0)] = 10.0,
     ) -> None:
         super().__init__(problem, rng)
-        _check(learning_rate, baseline_decay, complexity, complexity_target, complexity_weight)
+        _check_target(complexity, complexity_target)
         if complexity:
             problem.lookup(complexity, np.zeros(0, dtype=np.int64))  # refuses an unknown name
         self.learning_rate, self.baseline_decay = learning_rate, baseline_decay
@@ -200,13 +201,7 @@ class Reinforce(Strategy):
         return slice(None) if len(runs) == self.rng.num_runs else runs
 
 
-def _check(learning_rate: float, decay: float, complexity: str, target: float, weight: float) -> None:
-    if not 0 < learning_rate < np.inf:
-        raise InvalidInputError(f"reinforce: learning_rate must be above 0, not {learning_rate}")
-    if not 0 <= decay < 1:
-        raise InvalidInputError(f"reinforce: baseline_decay must lie in 0 … 1 (1 excluded), not {decay}")
-    if not 0 <= weight < np.inf:
-        raise InvalidInputError(f"reinforce: complexity_weight must be at least 0, not {weight}")
+def _check_target(complexity: str, target: float) -> None:
     if complexity and not 0 < target < np.inf:
         raise InvalidInputError(
             f"reinforce: complexity_target must be above 0, not {target}: give the wanted {complexity}"

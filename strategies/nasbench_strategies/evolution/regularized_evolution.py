@@ -16,9 +16,11 @@ ImageNet16-120, mean of 2,000 seeds at 200 evaluations; results/reference).
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
-from nasbench_harness import Bools, Ints, InvalidInputError, Problem, Proposals, Results, RunStreams, Strategy
+from nasbench_harness import Bools, Ints, Problem, Proposals, Range, Results, RunStreams, Strategy
 
 _WORST = np.finfo(np.float64).max
 
@@ -33,12 +35,15 @@ class RegularizedEvolution(Strategy):
         sample_size: Members of a tournament.
     """
 
-    def __init__(self, problem: Problem, rng: RunStreams, *, population_size: int = 30, sample_size: int = 10) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        rng: RunStreams,
+        *,
+        population_size: Annotated[int, Range(1)] = 30,
+        sample_size: Annotated[int, Range(1, "population_size")] = 10,
+    ) -> None:
         super().__init__(problem, rng)
-        if not 1 <= sample_size <= population_size:
-            raise InvalidInputError(
-                f"regularized-evolution: sample_size {sample_size} must lie in 1 … population_size {population_size}"
-            )
         self.population_size, self.sample_size = population_size, sample_size
         # A ring per run: the result of proposal k lies in slot k modulo population_size. −1: no result yet.
         self._members = np.full((rng.num_runs, population_size), -1)

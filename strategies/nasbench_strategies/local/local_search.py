@@ -18,22 +18,23 @@ ImageNet16-120, mean of 2,000 seeds at 200 evaluations; results/reference).
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
 from nasbench_harness import (
     Bools,
     Floats,
     Ints,
-    InvalidInputError,
+    OneOf,
     Problem,
     Proposals,
+    Range,
     Results,
     RunStreams,
     Strategy,
-    UnknownNameError,
 )
 
-ACCEPTANCES = ("first", "steepest")
 MAX_PENDING = 256  # evaluations of one run that may be under way at once
 
 
@@ -47,12 +48,15 @@ class LocalSearch(Strategy):
         num_initial: Random architectures before the first walk.
     """
 
-    def __init__(self, problem: Problem, rng: RunStreams, *, acceptance: str = "first", num_initial: int = 10) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        rng: RunStreams,
+        *,
+        acceptance: Annotated[str, OneOf("first", "steepest")] = "first",
+        num_initial: Annotated[int, Range(1)] = 10,
+    ) -> None:
         super().__init__(problem, rng)
-        if acceptance not in ACCEPTANCES:
-            raise UnknownNameError("acceptance", acceptance, ACCEPTANCES, "local-search")
-        if num_initial < 1:
-            raise InvalidInputError(f"local-search: num_initial must be at least 1, not {num_initial}")
         self.acceptance, self.num_initial = acceptance, num_initial
         num_runs = rng.num_runs
         # Random architectures before a walk: still to be proposed, still to be answered.

@@ -8,24 +8,28 @@ use zero-cost scores in this way.
 
 Deviations: the score is a column that was computed before (docs/proxies.md); its cost is declared per architecture.
 Several scores joined by "+" count by the mean of their ranks in the sample.
+
+Reference: 91.35 / 72.54 / 46.08 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
+ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from typing import Annotated, Any
 
-from nasbench_harness import Problem, Proposal, RunStream
-from nasbench_strategies._scores import sample_by_score
+from nasbench_harness import Needs, Problem, Proposal, Range, RunStream, declare
+from nasbench_strategies._models.scores import sample_by_score
 
 
+@declare(needs=Needs(proxies=True))
 def score_ordered(
     problem: Problem,
     rng: RunStream,
     *,
     score: str = "meco+swap",
-    num_scored: int = 1000,
-    seconds_per_score: float = 0.016,
+    num_scored: Annotated[int, Range(1)] = 1000,
+    seconds_per_score: Annotated[float, Range(0)] = 0.016,
 ) -> Generator[Any, Any, None]:
     """Score ``num_scored`` architectures and evaluate them from the best downwards.
 

@@ -11,27 +11,31 @@ Abdelfattah, Mehrotra, Dudziak and Lane, "Zero-Cost Proxies for Lightweight NAS"
 Deviations: the score is a column that was computed before (docs/proxies.md); its cost is declared per architecture.
 Several scores joined by "+" count by the mean of their ranks in the sample. The best scores are evaluated last, so that
 they live longest.
+
+Reference: 91.53 / 73.24 / 46.27 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
+ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator
-from typing import Any
+from typing import Annotated, Any
 
-from nasbench_harness import InvalidInputError, Problem, Proposal, RunStream
-from nasbench_strategies._scores import sample_by_score
+from nasbench_harness import Needs, Problem, Proposal, Range, RunStream, declare
+from nasbench_strategies._models.scores import sample_by_score
 
 
+@declare(needs=Needs(proxies=True))
 def score_seeded_evolution(
     problem: Problem,
     rng: RunStream,
     *,
     score: str = "meco+swap",
-    num_scored: int = 1000,
-    population_size: int = 30,
-    sample_size: int = 10,
-    seconds_per_score: float = 0.016,
+    num_scored: Annotated[int, Range(1)] = 1000,
+    population_size: Annotated[int, Range(1, "num_scored")] = 30,
+    sample_size: Annotated[int, Range(1, "population_size")] = 10,
+    seconds_per_score: Annotated[float, Range(0)] = 0.016,
 ) -> Generator[Any, Any, None]:
     """Evolution that starts from the best scores.
 
@@ -44,11 +48,6 @@ def score_seeded_evolution(
         sample_size: Members of a tournament.
         seconds_per_score: Declared cost of scoring one architecture.
     """
-    if not 1 <= sample_size <= population_size <= num_scored:
-        raise InvalidInputError(
-            f"score_seeded_evolution needs 1 ≤ sample_size ({sample_size}) ≤ population_size ({population_size}) ≤ "
-            f"num_scored ({num_scored})"
-        )
     order = sample_by_score(problem, score, num_scored, rng)[:population_size][::-1].tolist()
     members: deque[tuple[float, int]] = deque(maxlen=population_size)
     for position, architecture in enumerate(order):

@@ -1,0 +1,1 @@
+"""Learners and rankings that several strategies share."""

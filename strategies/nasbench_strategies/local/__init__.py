@@ -1,0 +1,1 @@
+"""Local search: walks through neighbors."""

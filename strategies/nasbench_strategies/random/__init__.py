@@ -1,0 +1,1 @@
+"""Search that learns nothing."""

@@ -1,0 +1,1 @@
+"""Reinforcement learning: a policy that proposes, moved by its rewards."""

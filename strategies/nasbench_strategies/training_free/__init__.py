@@ -1,0 +1,1 @@
+"""Search by training-free scores."""

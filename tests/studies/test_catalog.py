@@ -1,0 +1,69 @@
+"""Families and needs of the installed strategies, read from their source."""
+
+import subprocess
+import sys
+
+import pytest
+
+from nasbench_harness import InvalidInputError, Needs, Protocol, UnknownNameError
+from nasbench_harness.cli.catalog import as_markdown
+from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, Description, describe, families, names_of
+from nasbench_harness.studies.planning import entries_of, usable_strategies
+from nasbench_harness.studies.references import Entry, resolve, strategy_entry_points
+
+
+def test_every_installed_strategy_is_in_one_family():
+    found = [entry.name for entries in families().values() for entry in entries]
+    assert sorted(found) == list(strategy_entry_points())
+    assert describe("best-by-score").family == "training-free"
+
+
+def test_needs_in_the_source_are_those_of_the_code():
+    for name in strategy_entry_points():
+        needs = getattr(resolve(Entry(name)).target, "needs", Needs())
+        assert len(describe(name).needs) == (
+            (needs.num_objectives > 1)
+            + len(needs.packages)
+            + sum([needs.fidelities, needs.sources, needs.torch, needs.training_data, needs.proxies])
+        ), name
+
+
+def test_the_catalog_imports_no_strategy():
+    code = (
+        "import sys; from nasbench_harness.studies.catalog import families; families(); "
+        "print([name for name in sys.modules if name.startswith('nasbench_strategies.') or name == 'numpy'])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_the_default_study_has_five_strategies():
+    assert [entry.use for entry in entries_of(None)] == list(DEFAULT_STRATEGIES)
+    assert set(DEFAULT_STRATEGIES) < set(strategy_entry_points())
+
+
+def test_families_choose_and_unknown_ones_are_refused():
+    assert names_of(["evolution", "local", "local"]) == [
+        name for name in strategy_entry_points() if describe(name).family in ("evolution", "local")
+    ]
+    with pytest.raises(UnknownNameError, match="unknown family 'evolutoin': did you mean 'evolution'"):
+        names_of(["evolutoin"])
+
+
+def test_strategies_that_cannot_run_are_left_out_with_the_reason():
+    entries, left_out = usable_strategies(["training-free", "local"], ["nb201-cifar10", "graph-cora"], Protocol())
+    assert "local-search" in [entry.use for entry in entries]
+    assert not {"best-by-score", "score-ordered"} & {entry.use for entry in entries}
+    reason = "left out: strategy best-by-score needs training-free scores, and the table of task graph-cora has none"
+    assert left_out[0].startswith(reason)
+    with pytest.raises(InvalidInputError, match=r"none of these strategies can run on these tasks\nleft out: "):
+        usable_strategies(["training-free"], ["graph-cora"], Protocol())
+
+
+def test_the_markdown_row():
+    reference = "Reference: 1.0 / 2.0 / 3.0 % (accuracy, mean of 1,000 seeds at 50 evaluations)."
+    text = f"Walk: goes | on.\n\nA, 1999.\n\n{reference}"
+    shown = as_markdown({"local": [Description("walk", "local", text, ("torch", "optuna"))]})
+    assert "| `walk` | goes ¦ on. | A, 1999. | torch, optuna | 1.0 | 2.0 | 3.0 | 50 | 1,000 |\n" in shown
+    bare = as_markdown({"local": [Description("walk", "local", "Walk.", ())]})
+    assert "| `walk` | Walk. |  |  |  |  |  |  |  |\n" in bare
