@@ -149,10 +149,10 @@ def _package(requirement: Requirement, error: str) -> Check:
 
 
 def _strategies() -> Check:
-    from nasbench_harness.studies.references import describe_strategy, strategy_entry_points
+    from nasbench_harness.studies.catalog import describe, strategy_entry_points
 
     try:
-        names = [name for name in strategy_entry_points() if describe_strategy(name) is not None]
+        names = [name for name in strategy_entry_points() if describe(name)]
     except (HarnessError, OSError, SyntaxError) as error:
         return Check("packages", "strategies", "broken", str(error), "reinstall that package", is_needed=True)
     advice = f"pip install --force-reinstall {HARNESS}"

@@ -49,10 +49,11 @@ def list_strategies(markdown: bool, as_json: bool) -> None:
 def strategy_info(name: str, as_json: bool) -> None:
     """Describe a strategy: the paper, the algorithm, deviations, hyperparameters and their ranges."""
     from nasbench_harness.engine.hyperparameters import declared
-    from nasbench_harness.studies.references import Entry, describe_strategy, resolve
+    from nasbench_harness.studies.catalog import describe
+    from nasbench_harness.studies.references import Entry, resolve
 
     spec = resolve(Entry(name))
-    text = (sys.modules[spec.target.__module__].__doc__ or "").strip() if ":" in name else describe_strategy(name)
+    text = (sys.modules[spec.target.__module__].__doc__ or "").strip() if ":" in name else describe(name).text
     ranges = {key: str(allowed) for key, allowed in declared(spec.target, name).items()}
     if as_json:
         found = {"name": name, "description": text, "parameters": dict(spec.parameters), "ranges": ranges}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 
 from nasbench_harness.errors import UnknownNameError
-from nasbench_harness.studies.references import strategy_entry_points
 from nasbench_harness.tables.registry import source_file
 
+GROUP = "nasbench_harness.strategies"
 # The strategies of a study that names none: they finish in seconds and run on every table.
 DEFAULT_STRATEGIES = ("genetic-algorithm", "local-search", "random-search", "regularized-evolution", "reinforce")
 _WORDS = {
@@ -56,6 +58,12 @@ class Description:
     @property
     def _paragraphs(self) -> list[str]:
         return [" ".join(part.split()) for part in self.text.split("\n\n")]
+
+
+@cache
+def strategy_entry_points() -> dict[str, EntryPoint]:
+    """Entry point of every installed strategy, by name."""
+    return {entry.name: entry for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)}
 
 
 def describe(name: str) -> Description:

@@ -26,9 +26,9 @@ from nasbench_harness.store.merging import stored_record, updated_record
 from nasbench_harness.store.record import MAX_SEEDS, Quoted, ReportOptions, StrategyRecord, StudyRecord
 from nasbench_harness.store.sources import check_task_exists
 from nasbench_harness.studies.batches import BatchPlan, BatchReport
-from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, names_of
+from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, names_of, strategy_entry_points
 from nasbench_harness.studies.execution import execute
-from nasbench_harness.studies.references import Entry, parse_entry, resolve, resolve_all, strategy_entry_points
+from nasbench_harness.studies.references import Entry, parse_entry, resolve, resolve_all
 from nasbench_harness.studies.study import Outstanding, Study, load_tasks, open_study
 from nasbench_harness.tables.registry import embedded_task_names
 

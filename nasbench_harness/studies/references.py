@@ -11,10 +11,8 @@ import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from functools import cache
 from hashlib import sha256
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -22,9 +20,8 @@ from typing import Any
 from nasbench_harness.engine.hyperparameters import check_ranges
 from nasbench_harness.engine.resolved import Spec
 from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
-from nasbench_harness.tables.registry import source_file
+from nasbench_harness.studies.catalog import strategy_entry_points
 
-GROUP = "nasbench_harness.strategies"
 _LABEL = re.compile(r"[A-Za-z0-9._\- ]+")
 _REGISTERED = re.compile(r"[a-z0-9-]+")
 _OPENING, _CLOSING = "([{", ")]}"
@@ -173,23 +170,6 @@ def resolve_all(entries: list[Entry]) -> list[Spec]:
             raise InvalidInputError(f"two strategies have the label {spec.label!r}: give one another label=")
         by_label[spec.label] = by_identity[identity] = spec
     return specs
-
-
-@cache
-def strategy_entry_points() -> dict[str, EntryPoint]:
-    """Entry point of every registered strategy, by name."""
-    return {entry.name: entry for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)}
-
-
-def describe_strategy(name: str) -> str:
-    """Docstring of a registered strategy's module, read from the source without importing it.
-
-    Raises:
-        UnknownNameError: No such strategy.
-    """
-    if name not in strategy_entry_points():
-        raise UnknownNameError("strategy", name, strategy_entry_points())
-    return ast.get_docstring(ast.parse(source_file(strategy_entry_points()[name]).read_text(encoding="utf-8"))) or ""
 
 
 def code_hash(target: Callable[..., Any]) -> str:

@@ -15,8 +15,7 @@ from nasbench_harness.api import DEFAULT_SEEDS
 from nasbench_harness.cli.catalog import as_markdown
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.record import ReportOptions, read_study_file
-from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, families
-from nasbench_harness.studies.references import describe_strategy
+from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, describe, families
 from nasbench_harness.tables.registry import embedded_task_names
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +31,7 @@ def reference_rows():
 def test_reference_line_agrees_with_results(name):
     row = reference_rows()[name]
     numbers = [f"{float(row[f'{task}_val_accuracy_mean']):.2f}" for task in TASKS]
-    assert f"Reference: {' / '.join(numbers)} %" in describe_strategy(name)
+    assert f"Reference: {' / '.join(numbers)} %" in describe(name).text
 
 
 def test_the_catalog_is_generated():

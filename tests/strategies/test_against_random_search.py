@@ -14,9 +14,8 @@ from scipy.special import stdtr, stdtrit
 
 from nasbench_harness import Protocol, load_task, run
 from nasbench_harness.statistics import adjust
-from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, describe
+from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, describe, strategy_entry_points
 from nasbench_harness.studies.planning import usable_strategies
-from nasbench_harness.studies.references import strategy_entry_points
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "results" / "strategies" / "against_random_search.csv"

@@ -11,7 +11,8 @@ from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.problem import Budget, Problem
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.spaces import NASBench201Space, ProductSpace
-from nasbench_harness.studies.references import describe_strategy, parse_entry, resolve
+from nasbench_harness.studies.catalog import describe
+from nasbench_harness.studies.references import parse_entry, resolve
 
 NAME = "genetic-algorithm"
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
@@ -61,7 +62,7 @@ def plain_genetic_algorithm(problem, rng, *, population_size=20, tournament_size
 
 
 def test_the_docstring_names_the_papers():
-    text = describe_strategy(NAME)
+    text = describe(NAME).text
     assert "Goldberg and Deb" in text
     assert "Syswerda" in text
 

@@ -7,7 +7,8 @@ from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.studies.references import describe_strategy, parse_entry, resolve
+from nasbench_harness.studies.catalog import describe
+from nasbench_harness.studies.references import parse_entry, resolve
 
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 STEEPEST = 'local-search(acceptance="steepest",num_initial=1)'
@@ -59,7 +60,7 @@ def plain_local_search(problem, rng, *, acceptance="first", num_initial=10):
 
 
 def test_the_docstring_names_the_papers():
-    text = describe_strategy("local-search")
+    text = describe("local-search").text
     assert "White, Nolen and Savani" in text
     assert "UAI 2021" in text
     assert "Ottelander et al." in text

@@ -6,7 +6,7 @@ from scipy.stats import norm, skew
 
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.statistics import exact_random_search
-from nasbench_harness.studies.references import describe_strategy
+from nasbench_harness.studies.catalog import describe
 
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 # Accuracy of the incumbent and its standard deviation over runs, by noise and evaluations: closed form.
@@ -31,8 +31,8 @@ def plain_random_search(problem, rng):
 
 
 def test_the_docstring_names_the_paper():
-    assert "Li and Talwalkar" in describe_strategy("random-search")
-    assert "UAI 2019" in describe_strategy("random-search")
+    assert "Li and Talwalkar" in describe("random-search").text
+    assert "UAI 2019" in describe("random-search").text
 
 
 @pytest.mark.parametrize("protocol", [{}, {"duplicates": "free"}, {"duplicates": "forbid", "noise": "mean"}], ids=str)

@@ -7,7 +7,8 @@ import pytest
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.studies.references import describe_strategy, parse_entry, resolve
+from nasbench_harness.studies.catalog import describe
+from nasbench_harness.studies.references import parse_entry, resolve
 
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 LARGE = "regularized-evolution"
@@ -63,8 +64,8 @@ def evolution_as_in_the_paper(problem, rng, *, population_size, sample_size):
 
 
 def test_the_docstring_names_the_paper():
-    assert "Real, Aggarwal, Huang and Le" in describe_strategy("regularized-evolution")
-    assert "AAAI 2019" in describe_strategy("regularized-evolution")
+    assert "Real, Aggarwal, Huang and Le" in describe("regularized-evolution").text
+    assert "AAAI 2019" in describe("regularized-evolution").text
 
 
 @pytest.mark.parametrize("protocol", [{}, {"duplicates": "free"}, {"duplicates": "forbid", "noise": "mean"}], ids=str)

@@ -21,7 +21,8 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import load_task, make_task
 from nasbench_harness.spaces import ListSpace, NASBench201Space, ProductSpace
-from nasbench_harness.studies.references import Entry, describe_strategy, parse_entry, resolve
+from nasbench_harness.studies.catalog import describe
+from nasbench_harness.studies.references import Entry, parse_entry, resolve
 from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
 
 NAME = "reinforce"
@@ -139,7 +140,7 @@ def results(tickets, architectures, losses):
 
 
 def test_the_docstring_names_the_papers():
-    text = describe_strategy(NAME)
+    text = describe(NAME).text
     assert "Williams" in text
     assert "Bender" in text
 

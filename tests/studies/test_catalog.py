@@ -7,9 +7,16 @@ import pytest
 
 from nasbench_harness import InvalidInputError, Needs, Protocol, UnknownNameError
 from nasbench_harness.cli.catalog import as_markdown
-from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, Description, describe, families, names_of
+from nasbench_harness.studies.catalog import (
+    DEFAULT_STRATEGIES,
+    Description,
+    describe,
+    families,
+    names_of,
+    strategy_entry_points,
+)
 from nasbench_harness.studies.planning import entries_of, usable_strategies
-from nasbench_harness.studies.references import Entry, resolve, strategy_entry_points
+from nasbench_harness.studies.references import Entry, resolve
 
 
 def test_every_installed_strategy_is_in_one_family():

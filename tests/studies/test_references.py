@@ -11,15 +11,14 @@ import pytest
 from nasbench_harness.engine.resolved import Spec
 from nasbench_harness.engine.strategy import Strategy
 from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
+from nasbench_harness.studies.catalog import describe, strategy_entry_points
 from nasbench_harness.studies.references import (
     Entry,
     code_hash,
-    describe_strategy,
     parse_entry,
     resolve,
     resolve_all,
     split_list,
-    strategy_entry_points,
 )
 
 GENERATOR = '''
@@ -176,9 +175,9 @@ def test_every_registered_strategy_resolves_and_is_described():
     assert {"random-search", "local-search", "regularized-evolution"} <= set(strategy_entry_points())
     for name in strategy_entry_points():
         assert resolve(Entry(name)).reference == name
-        assert describe_strategy(name)
+        assert describe(name).text
     with pytest.raises(UnknownNameError, match="unknown strategy 'nope'"):
-        describe_strategy("nope")
+        describe("nope")
 
 
 def test_a_class_that_is_registered_has_its_registered_name():

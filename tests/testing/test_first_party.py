@@ -8,7 +8,7 @@ from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.spaces import NASBench201Space, NASBenchGraphSpace, ProductSpace
 from nasbench_harness.spaces.nasbench_graph import PROTEINS_OPERATIONS
 from nasbench_harness.spaces.restricted import RestrictedSpace
-from nasbench_harness.studies.references import strategy_entry_points
+from nasbench_harness.studies.catalog import strategy_entry_points
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.testing import (
     OracleContract,
