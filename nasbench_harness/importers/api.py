@@ -15,7 +15,7 @@ from nasbench_harness.errors import InvalidInputError, TableError
 from nasbench_harness.importers.archives.importer import import_archive, read_source
 from nasbench_harness.importers.archives.sources import OnArchitecture
 from nasbench_harness.tables.registration import check_names, register_table
-from nasbench_harness.tables.table import Table
+from nasbench_harness.tables.table import Origin, Table
 
 _WEIGHTS = "net_state_dict"
 _MODULES = {"nas_201_api": "NAS-Bench-201", "nats_bench": "NATS-Bench"}
@@ -61,7 +61,8 @@ def table_from_api(
 class _ApiObject:
     """A source that hands over the architectures of an API object."""
 
-    kind = "official API object of"
+    kind: str = "official API object of"
+    origin: Origin = ""  # the values of an object in memory may have been changed
 
     def __init__(self, api: Any) -> None:
         self._api = api

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args
 
 from nasbench_harness.errors import InvalidInputError, TableError
 from nasbench_harness.spaces import SearchSpace, from_description
-from nasbench_harness.tables.table import OLD_ROLES, Column, Dataset, Direction, Metric, Provenance, Role, Table
+from nasbench_harness.tables.table import OLD_ROLES, Column, Dataset, Direction, Metric, Origin, Provenance, Role, Table
 from nasbench_harness.untrusted import fault_of_text, is_name
 
 METADATA = "table.json"
@@ -52,7 +52,8 @@ def metadata_of(table: Table, digests: Mapping[str, str]) -> dict[str, Any]:
     """JSON description of a table whose arrays have these digests, by file name."""
     return {
         "name": table.name,
-        "provenance": asdict(table.provenance),
+        # Without an origin as before there was one: the digests of tables stay as they are.
+        "provenance": {key: value for key, value in asdict(table.provenance).items() if key != "origin" or value},
         "datasets": {
             name: {
                 "title": dataset.title,
@@ -104,7 +105,9 @@ def table_from_metadata(text: str, digest: str, columns: Callable[[Metric, Store
     for file, hashed in sha256.items():
         provenance.require(isinstance(hashed, str) and not fault_of_text(file + hashed), "sha256")
     source, version, license_ = (provenance.text(name) for name in ("source", "version", "license"))
-    return Table(_name(table), datasets, Provenance(source, version, license_, sha256), digest)
+    origin = provenance.content.get("origin", "")
+    provenance.require(origin in get_args(Origin), "origin")
+    return Table(_name(table), datasets, Provenance(source, version, license_, sha256, origin), digest)
 
 
 class _Part:

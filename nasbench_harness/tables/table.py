@@ -70,14 +70,26 @@ class Dataset:
     default_fidelity: int | None = None
 
 
+Origin = Literal["", "official"]
+
+
 @dataclass(frozen=True)
 class Provenance:
-    """Source of a table; stands in every result."""
+    """Source of a table; stands in every result.
+
+    Attributes:
+        source: The source in words, for people only.
+        version: Version of the source.
+        license: License of the data.
+        sha256: Digests of the files that were read, by name.
+        origin: ``official`` if the values were read from an official archive; decisions use this field, not the words.
+    """
 
     source: str
     version: str
     license: str
     sha256: Mapping[str, str] = field(default_factory=dict)
+    origin: Origin = ""
 
 
 @dataclass(frozen=True)

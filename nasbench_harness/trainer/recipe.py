@@ -68,7 +68,7 @@ class Recipe:
     @property
     def is_official(self) -> bool:
         """Whether a published table was made with it."""
-        return self.name.startswith(("nb201-", "nats-"))
+        return self in _PUBLISHED
 
     @property
     def digest(self) -> str:
@@ -134,10 +134,13 @@ _ANIMALS = dataclasses.replace(
     flops_per_s=1e10,
     gpu_dtype="bfloat16",
 )
-_ALL = (
+_PUBLISHED = (
     _OFFICIAL,
     dataclasses.replace(_OFFICIAL, name="nb201-12", epochs=12),
     dataclasses.replace(_OFFICIAL, name="nats-sss-90", space="widths", epochs=90, num_cells=1, num_replicates=1),
+)
+_ALL = (
+    *_PUBLISHED,
     _ANIMALS,
     dataclasses.replace(_ANIMALS, name="animals8-1", epochs=1),
     dataclasses.replace(_ANIMALS, name="animals8-widths-10", space="widths", channels=4),

@@ -187,4 +187,4 @@ def made_the_table(recipe: str, data: str, task: Task) -> bool:
     if official[2] is None:
         return task.table.name == "nb201" and recipe == "nb201-200"
     prefix = {"cells": "nb201", "widths": "nats-sss"}[trainable(task).kind]
-    return "official archive" in task.provenance.source and recipe == f"{prefix}-{official[2]}"
+    return task.provenance.origin == "official" and recipe == f"{prefix}-{official[2]}"

@@ -17,13 +17,13 @@ from nasbench_harness.verification.verdict import judge
 WIDTHS = ProductSpace("widths", [[str(width) for width in range(8, 65, 8)]] * 5)
 
 
-def table_over(space, dataset="cifar10-valid-90", name="nats-sss", source="official archive x", num_replicates=1):
+def table_over(space, dataset="cifar10-valid-90", name="nats-sss", origin="official", num_replicates=1):
     """Values that grow with the index, at two fidelities of which the first is useless."""
     values = np.linspace(50, 70, space.num_architectures)[:, None, None] * np.array([0.1, 1.0])
     values = values + np.linspace(0, 0.2, num_replicates)[:, None]
     column = Column(Metric("val_accuracy", "%", "maximize", "search"), values)
     entry = Dataset("CIFAR-10", space, {"val_accuracy": column}, (1, 90))
-    return Table(name, {dataset: entry}, Provenance(source, "1", "MIT"))
+    return Table(name, {dataset: entry}, Provenance("X, official archive Y", "1", "MIT", origin=origin))
 
 
 @pytest.fixture(scope="module")
@@ -68,25 +68,25 @@ def test_controls_of_widths_are_the_nearest_in_parameters(widths_task):
 
 
 @pytest.mark.parametrize(
-    ("space", "name", "dataset", "source", "recipe", "data", "expected"),
+    ("space", "name", "dataset", "origin", "recipe", "data", "expected"),
     [
-        ("cells", "nb201", "cifar10", "anything", "nb201-200", "cifar10", True),
-        ("cells", "nb201", "cifar10", "anything", "nb201-12", "cifar10", False),
-        ("cells", "nb201", "cifar10", "anything", "nb201-200", "cifar100", False),
-        ("cells", "mine", "cifar10", "anything", "nb201-200", "cifar10", False),
-        ("cells", "mine", "cifar10-valid-12", "X, official archive Y", "nb201-12", "cifar10", True),
-        ("cells", "mine", "cifar100-200", "X, official archive Y", "nb201-200", "cifar100", True),
-        ("cells", "mine", "cifar10-valid-200", "a file", "nb201-200", "cifar10", False),
-        ("cells", "mine", "cifar10-valid-200", "X, official archive Y", "animals8-10", "cifar10", False),
-        ("widths", "mine", "cifar10-valid-90", "X, official archive Y", "nats-sss-90", "cifar10", True),
-        ("widths", "mine", "cifar10-valid-12", "X, official archive Y", "nats-sss-90", "cifar10", False),
+        ("cells", "nb201", "cifar10", "", "nb201-200", "cifar10", True),
+        ("cells", "nb201", "cifar10", "", "nb201-12", "cifar10", False),
+        ("cells", "nb201", "cifar10", "", "nb201-200", "cifar100", False),
+        ("cells", "mine", "cifar10", "", "nb201-200", "cifar10", False),
+        ("cells", "mine", "cifar10-valid-12", "official", "nb201-12", "cifar10", True),
+        ("cells", "mine", "cifar100-200", "official", "nb201-200", "cifar100", True),
+        ("cells", "mine", "cifar10-valid-200", "", "nb201-200", "cifar10", False),
+        ("cells", "mine", "cifar10-valid-200", "official", "animals8-10", "cifar10", False),
+        ("widths", "mine", "cifar10-valid-90", "official", "nats-sss-90", "cifar10", True),
+        ("widths", "mine", "cifar10-valid-12", "official", "nats-sss-90", "cifar10", False),
     ],
 )
 def test_values_are_compared_with_the_table_of_the_same_recipe_only(
-    space, name, dataset, source, recipe, data, expected
+    space, name, dataset, origin, recipe, data, expected
 ):
     spaces = {"cells": NASBench201Space(), "widths": WIDTHS}
-    task = make_task(table_over(spaces[space], dataset, name, source), dataset)
+    task = make_task(table_over(spaces[space], dataset, name, origin), dataset)
     assert made_the_table(recipe, data, task) is expected
 
 

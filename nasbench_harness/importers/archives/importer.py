@@ -121,6 +121,7 @@ def read_source(
         version=version[0] if version else "unknown",
         license="MIT",
         sha256={path.name: digest},
+        origin=source.origin,
     )
     return Table(name or kind, datasets, provenance)
 

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Protocol
 from nasbench_harness.errors import InvalidInputError, TableError
 from nasbench_harness.importers.archives.machine import DataPickle
 from nasbench_harness.importers.archives.tar import members_of
+from nasbench_harness.tables.table import Origin
 from nasbench_harness.untrusted import one_line
 
 # Receives the number of an architecture and a function that reads its results, {schedule: state}.
@@ -35,6 +36,10 @@ class Source(Protocol):
     @property
     def kind(self) -> str:
         """The word for it in the provenance."""
+
+    @property
+    def origin(self) -> Origin:
+        """See Provenance."""
 
     def digest(self) -> str:
         """sha256 of its bytes; of a folder: of the names and digests of its files."""
@@ -89,6 +94,7 @@ class SinglePickle:
     open: Callable[[Path], Any]
     num_leading: int
     kind: str = "official archive"
+    origin: Origin = "official"
 
     def digest(self) -> str:
         """sha256 of the file."""
@@ -122,6 +128,7 @@ class Members:
     path: Path
     members: dict[str, tuple[Path, int, int]]
     kind: str = "official archive"
+    origin: Origin = "official"
 
     def digest(self) -> str:
         """sha256 of the file; of a folder: of the names and digests of its files."""

@@ -214,4 +214,6 @@ def _digest(file: Path) -> dict[str, str]:
 
 def _joined(old: Provenance, spec: ExtendSpec, file: Path) -> Provenance:
     licenses = old.license if spec.license == old.license else f"{old.license}; {spec.license}"
-    return Provenance(f"{old.source}; with {spec.source}", old.version, licenses, {**old.sha256, **_digest(file)})
+    return Provenance(
+        f"{old.source}; with {spec.source}", old.version, licenses, {**old.sha256, **_digest(file)}, old.origin
+    )
