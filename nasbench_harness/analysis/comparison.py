@@ -16,6 +16,7 @@ from nasbench_harness.statistics import (
     compare_means,
     compare_ranks,
     iqm,
+    mean_difference,
     not_significantly_worse,
     runs_for_a12,
     runs_for_margin,
@@ -46,6 +47,8 @@ class Pair:
     first: str
     second: str
     difference: float
+    low: float
+    high: float
     a12: float
     p: float
     p_column: float
@@ -198,18 +201,24 @@ def _pairs(codes: Mapping[str, Ints], step: float, estimand: str, margin: float 
     p_column = p.copy()
     if any(is_tested):
         p_column[is_tested] = adjust(p[is_tested])
+    ends = [
+        mean_difference(codes[first], codes[second]) if yes else (math.nan, math.nan)
+        for (first, second), yes in zip(couples, is_tested, strict=True)
+    ]
     return tuple(
         Pair(
             first,
             second,
             difference=(centers[first] - centers[second]) * step,
+            low=low * step,
+            high=high * step,
             a12=a12(codes[second], codes[first]),
             p=raw,
             p_column=holm,
             p_study=holm,
             needed_seeds=None if math.isnan(raw) else _num_seeds(codes[first], codes[second], estimand, margin, step),
         )
-        for (first, second), raw, holm in zip(couples, p.tolist(), p_column.tolist(), strict=True)
+        for (first, second), raw, holm, (low, high) in zip(couples, p.tolist(), p_column.tolist(), ends, strict=True)
     )
 
 

@@ -143,6 +143,46 @@ class TaskAnalysis:
 
 
 @dataclass(frozen=True)
+class Summary:
+    """One strategy over all tasks.
+
+    Attributes:
+        label: The strategy.
+        normalized: Interquartile mean over tasks and runs of the normalized regret, with its interval; None if it is
+            undefined on a task.
+        rank: Mean rank and the ends of its interval; NaN if the strategy did not run on every task, and no interval
+            below 10 seeds or under the estimand ``stochastic``.
+        first: Share of resamples in which the strategy has the best mean rank; NaN without an interval.
+        wins: Comparisons with another strategy on a task that are won by more than the margin.
+        ties: Comparisons within the margin.
+        losses: Comparisons that are lost by more than the margin.
+    """
+
+    label: str
+    normalized: Interval | None
+    rank: tuple[float, float, float]
+    first: float
+    wins: int
+    ties: int
+    losses: int
+
+
+@dataclass(frozen=True)
+class Equivalent:
+    """Evaluations of random search that give the same expected regret; infinity if no number does.
+
+    Attributes:
+        estimate: Number for the mean regret.
+        low: Number for the upper end of the mean's 95 % interval.
+        high: Number for the lower end.
+    """
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Analysis:
     """A study's results.
 
@@ -158,6 +198,7 @@ class Analysis:
         replayed: Strategies that ran elsewhere and were replayed.
         options: Layout of the report.
         quoted: Rows from papers.
+        summaries: Each strategy over all tasks; empty for a single task.
     """
 
     labels: tuple[str, ...]
@@ -170,6 +211,7 @@ class Analysis:
     replayed: tuple[str, ...] = ()
     options: ReportOptions = field(default_factory=ReportOptions)
     quoted: tuple[Quoted, ...] = ()
+    summaries: tuple[Summary, ...] = ()
 
     def comparisons(self, name: str) -> list[Comparison]:
         """Comparisons by one score, of the tasks that have it."""

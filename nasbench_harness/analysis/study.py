@@ -8,6 +8,7 @@ from hashlib import sha256
 
 import numpy as np
 
+from nasbench_harness.analysis.across import summarize
 from nasbench_harness.analysis.comparison import MIN_RUNS, Comparison, compare_column, over_the_study
 from nasbench_harness.analysis.curves import Curve, curves
 from nasbench_harness.analysis.results import (
@@ -88,7 +89,7 @@ def analyze(
         analyses.append(_analyze_task(task, runs, counts_of, protocol, options))
         del runs  # before the next task's are read
     analyses = _with_study_families(analyses, options.control)
-    return Analysis(
+    analysis = Analysis(
         tuple(labels),
         tuple(analyses),
         _mean_ranks(labels, analyses),
@@ -100,6 +101,7 @@ def analyze(
         options,
         tuple(quoted),
     )
+    return replace(analysis, summaries=summarize(analysis, counts_of))
 
 
 def _mean_ranks(labels: Sequence[str], tasks: Sequence[TaskAnalysis]) -> Floats:

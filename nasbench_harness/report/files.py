@@ -26,6 +26,7 @@ from nasbench_harness.report.sections.overview import overview_tables
 from nasbench_harness.report.sections.pairs import across_table, pairs_table
 from nasbench_harness.report.sections.paper import paper_table
 from nasbench_harness.report.sections.spending import spending_table
+from nasbench_harness.report.sections.summary import equivalents_table, summary_table
 from nasbench_harness.report.sections.task import task_table
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.untrusted import below, spreadsheet_row
@@ -64,6 +65,8 @@ def _files(analysis: Analysis, command: str, formats: tuple[str, ...]) -> Iterat
     ]
     pairs = [pairs_table(analysis)] if len(analysis.labels) > 1 else []
     across = [across_table(analysis)] if any(family_sizes(analysis)) and len(analysis.tasks) > 1 else []
+    over_tasks = [table for table in (summary_table(analysis), equivalents_table(analysis)) if table is not None]
+    for_papers += over_tasks
     tables = [*for_papers, *across, *pairs, spending_table(analysis)]
     if "markdown" in formats:
         blocks = "\n".join(f"## {_heading(table)}\n\n{to_markdown(table, has_details=False)}" for table in tables)
@@ -133,7 +136,9 @@ def _heading(table: ReportTable) -> str:
         "overview": "Overview",
         "main": "All tasks",
         "paper": "Table for a paper",
-        "across": "Across tasks",
+        "summary": "Summary over tasks",
+        "equivalents": "Random-search equivalents",
+        "across": "Pairs over tasks",
         "pairs": "Pairs of strategies",
         "spending": "What a run spent",
     }

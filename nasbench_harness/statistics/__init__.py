@@ -7,6 +7,7 @@ input raises a ValueError that names the entry. Importing this package loads num
 
 from nasbench_harness.statistics.anytime import incumbent_steps
 from nasbench_harness.statistics.correlation import Correlation, rank_correlation, ranks_with_missing, top_means
+from nasbench_harness.statistics.differences import equivalence, mean_difference, mean_interval
 from nasbench_harness.statistics.effects import a12
 from nasbench_harness.statistics.estimands import Proportion, iqm, proportion
 from nasbench_harness.statistics.exact_random_search import ExactCurve, exact_random_search
@@ -27,10 +28,13 @@ from nasbench_harness.statistics.intervals import (
     iqm_band,
     iqm_interval,
     resampled_iqm,
+    resampled_mean,
     resamples,
+    stratified_iqm,
 )
 from nasbench_harness.statistics.multiple import adjust, not_significantly_worse
-from nasbench_harness.statistics.ranking import mean_ranks
+from nasbench_harness.statistics.random_search_law import RandomSearchLaw
+from nasbench_harness.statistics.ranking import first_shares, mean_ranks, resampled_mean_ranks
 from nasbench_harness.statistics.regression import (
     Case,
     Difference,
@@ -54,6 +58,7 @@ __all__ = [
     "ExactCurve",
     "Interval",
     "Proportion",
+    "RandomSearchLaw",
     "Regression",
     "Resamples",
     "SignedRank",
@@ -67,13 +72,17 @@ __all__ = [
     "count_matrix",
     "decide",
     "difference",
+    "equivalence",
     "exact_random_search",
+    "first_shares",
     "incumbent_steps",
     "iqm",
     "iqm_band",
     "iqm_interval",
     "mann_whitney",
     "mann_whitney_two_sided",
+    "mean_difference",
+    "mean_interval",
     "mean_ranks",
     "more_runs",
     "not_significantly_worse",
@@ -84,11 +93,14 @@ __all__ = [
     "regress",
     "regress_family",
     "resampled_iqm",
+    "resampled_mean",
+    "resampled_mean_ranks",
     "resamples",
     "runs_for_a12",
     "runs_for_margin",
     "signed_rank",
     "smallest_p",
+    "stratified_iqm",
     "top_means",
     "welch",
     "within_blocks",

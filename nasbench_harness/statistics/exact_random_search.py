@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nasbench_harness.statistics._checks import FloatArray, as_finite, refuse_where
+from nasbench_harness.statistics.random_search_law import RandomSearchLaw
 
 Noise = Literal["mean", "per_query", "per_run"]
 
@@ -23,10 +24,12 @@ class ExactCurve:
     Attributes:
         mean: expected noiseless loss of the incumbent, shape (num_steps,).
         std: its standard deviation over runs (of the population: no ddof), shape (num_steps,).
+        law: the distribution after any number of evaluations.
     """
 
     mean: FloatArray
     std: FloatArray
+    law: RandomSearchLaw
 
 
 def exact_random_search(
@@ -109,7 +112,7 @@ def _curve(observed: FloatArray, mass: FloatArray, scores: FloatArray, num_evalu
     survival = np.cumsum(level_mass[:0:-1], dtype=np.float64)[::-1]
     moments = given_level[:, 0] + _power_sums(survival, np.diff(given_level), num_evaluations)
     variance = np.maximum(moments[:, 1] - moments[:, 0] ** 2, 0.0)
-    return ExactCurve(mean=center + moments[:, 0], std=np.sqrt(variance))
+    return ExactCurve(center + moments[:, 0], np.sqrt(variance), RandomSearchLaw(group, mass, scores))
 
 
 def _power_sums(survival: FloatArray, jumps: FloatArray, num_evaluations: int) -> FloatArray:

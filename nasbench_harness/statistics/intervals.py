@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nasbench_harness.statistics._checks import BoolArray, FloatArray, as_finite, check_confidence, refuse_where
-from nasbench_harness.statistics._resampling import rank_interquartile_means, resampled_interquartile_means
+from nasbench_harness.statistics._resampling import (
+    rank_interquartile_means,
+    resampled_interquartile_means,
+    resampled_means,
+)
 from nasbench_harness.statistics.estimands import centered_mean, iqm
 
 Counts = NDArray[np.unsignedinteger[Any]]
@@ -149,6 +153,63 @@ def iqm_interval(values: ArrayLike, counts: ArrayLike | Resamples, confidence: f
     """
     scores = _enough_runs(values)
     return _interval(iqm(scores), resampled_iqm(scores, counts), confidence)
+
+
+def resampled_mean(values: ArrayLike, counts: ArrayLike | Resamples) -> FloatArray:
+    """Returns the mean of every resample.
+
+    Args:
+        values: finite scores, shape (num_runs,).
+        counts: shape (num_runs, num_resamples), see `count_matrix`.
+
+    Returns:
+        Shape (num_resamples,).
+
+    Raises:
+        ValueError: a value is NaN or infinite, or the counts do not fit.
+
+    Example:
+        >>> resampled_mean([1.0, 3.0], np.array([[2, 1], [0, 1]], dtype=np.uint8))
+        array([1., 2.])
+    """
+    scores = as_finite(values, "values", ("run",))
+    return np.concatenate([resampled_means(scores, part) for part in _checked_parts(counts, len(scores))])
+
+
+def stratified_iqm(
+    values: Sequence[ArrayLike], counts: Sequence[ArrayLike | Resamples], confidence: float = 0.95
+) -> Interval:
+    """Returns the interquartile mean over the pooled runs of several tasks, with its percentile-bootstrap interval.
+
+    Runs are resampled within their task (Agarwal et al. 2021). Scores must be comparable between tasks.
+
+    Args:
+        values: finite scores of each task, shape (num_runs,) with at least 10 runs.
+        counts: resamples of each task, all with the same number of resamples.
+        confidence: level of the two-sided interval.
+
+    Raises:
+        ValueError: no task, too few runs, a value is NaN or infinite, or the counts do not fit.
+
+    Example:
+        >>> counts = [count_matrix(10, 100, seed) for seed in (0, 1)]
+        >>> float(stratified_iqm([np.ones(10), np.ones(10)], counts).point)
+        1.0
+    """
+    if not len(values) == len(counts) > 0:
+        raise ValueError(f"there are {len(values)} tasks with values and {len(counts)} with counts; pass one of each")
+    pooled = np.concatenate([_enough_runs(scores) for scores in values])
+    parts = zip(
+        *(_checked_parts(drawn, len(np.asarray(scores))) for scores, drawn in zip(values, counts, strict=True)),
+        strict=True,
+    )
+    order = np.argsort(pooled, kind="stable")
+    replicates = [
+        rank_interquartile_means(pooled[order][None], chunk)[0]
+        for part in parts
+        for chunk in _chunks(np.concatenate(part)[order])
+    ]
+    return _interval(iqm(pooled), np.concatenate(replicates), confidence)
 
 
 def iqm_band(values: ArrayLike, counts: ArrayLike | Resamples, confidence: float = 0.95) -> Interval:

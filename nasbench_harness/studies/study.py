@@ -117,6 +117,22 @@ class Study:
             raise UnknownNameError("task", task, entries, "this study")
         return task_table(self.analysis, entries[task])
 
+    def sentences(self, compare: tuple[str, str] | None = None, margin: float | None = None) -> list[str]:
+        """Sentences for the text of a paper: who is better than whom, on which tasks, by how much.
+
+        Args:
+            compare: Two labels, to be compared on every task; default: all pairs over the tasks.
+            margin: With ``compare``: difference in the unit of regret within which equivalence is tested.
+
+        Raises:
+            UnknownNameError: The study has no such label.
+        """
+        from nasbench_harness.report.sections.sentences import pair_sentences, study_sentences
+
+        if compare is None:
+            return study_sentences(self.analysis)
+        return pair_sentences(self.analysis, *compare, margin)
+
     def figure(self, axis: Axis = "evaluations") -> Figure:
         """Regret at every moment, one panel per task; ``axis`` is ``evaluations`` or ``seconds`` (simulated)."""
         from nasbench_harness.report.sections.anytime import anytime_figure

@@ -34,13 +34,17 @@ CALLS = {
     "count_matrix": (20, 50, 0),
     "decide": (statistics.difference({0: 9, 1: 9}, {0: 9, 1: 9}), 0.5, True),
     "difference": ({0: 9, 1: 9}, {0: 9, 1: 9}),
+    "equivalence": (LOSSES[0], LOSSES[1], 0.5),
     "exact_random_search": (LOSSES, 5, "per_query", LOSSES[:, 0]),
+    "first_shares": (LOSSES,),
     "incumbent_steps": (LOSSES,),
     "iqm": (LOSSES,),
     "iqm_band": (LOSSES.T, COUNTS),
     "iqm_interval": (LOSSES, COUNTS),
     "mann_whitney": (frozen([1.0, 2.0]), frozen([0.0, 1.0])),
     "mann_whitney_two_sided": (LOSSES[0], LOSSES[1]),
+    "mean_difference": (LOSSES[0], LOSSES[1]),
+    "mean_interval": (LOSSES[0],),
     "mean_ranks": (LOSSES,),
     "more_runs": ({0: 9, 1: 9}, {0: 9, 1: 9}, 0.1),
     "not_significantly_worse": (frozen([1.0, 2.0]), frozen([[np.nan, 0.1], [0.1, np.nan]])),
@@ -51,11 +55,14 @@ CALLS = {
     "regress": ({0: 9, 1: 9}, CODES[0], 0.5),
     "regress_family": ([statistics.Case({0: 9, 1: 9}, lambda _: CODES[0], 1.0, 0.5)], 0.01, (20,)),
     "resampled_iqm": (LOSSES, COUNTS),
+    "resampled_mean": (LOSSES[0], COUNTS),
+    "resampled_mean_ranks": (LOSSES.reshape(4, 4, 5),),
     "resamples": (20, 50, 0),
     "runs_for_a12": (0.6,),
     "runs_for_margin": (LOSSES[0], LOSSES[1], 0.1),
     "signed_rank": (CODES,),
     "smallest_p": (3, 2, True),
+    "stratified_iqm": ([LOSSES[0], LOSSES[1]], [COUNTS, COUNTS]),
     "top_means": (LOSSES[0], LOSSES[1], (1, 5)),
     "welch": (LOSSES[0], LOSSES[1]),
     "within_blocks": (frozen([1.0, 2.0]), frozen([[0.0], [1.0]])),
@@ -63,7 +70,7 @@ CALLS = {
 
 
 def test_all_is_sorted_and_complete():
-    assert statistics.__all__ == sorted(statistics.__all__)
+    assert statistics.__all__ == sorted(statistics.__all__, key=lambda name: (not name.isupper(), name))
     functions = {name for name in statistics.__all__ if name[0].islower()}
     assert functions == set(CALLS)
 

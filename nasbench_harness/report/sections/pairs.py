@@ -47,7 +47,8 @@ def pairs_table(analysis: Analysis) -> ReportTable:
     )
     if any(pair.is_tested for entry in analysis.tasks for pair in entry.comparison.pairs):
         caption += (
-            f"p: {name_of_test(analysis)}, two-sided; p_column: after Holm over {column_family(analysis.tasks)}; "
+            f"[95 %]: Welch's interval of the difference. p: {name_of_test(analysis)}, two-sided; "
+            f"p_column: after Holm over {column_family(analysis.tasks)}; "
             f"p_study: after {study_family(analysis)}. {_seeds_meaning(analysis)}"
         )
     elif analysis.options.estimand == "interval":
@@ -114,13 +115,21 @@ def _pair_columns(analysis: Analysis, prefix: str, is_extra: bool) -> list[Repor
 
 def _pair_cells(analysis: Analysis, score: ScoreAnalysis, pair: Pair) -> list[ReportCell]:
     return [
-        plain(pair.difference, decimals_of(score.view, analysis.options), plus=True),
+        _difference_cell(pair, decimals_of(score.view, analysis.options)),
         p_cell(pair.p),
         p_cell(pair.p_column, is_marked=pair.p_column <= ALPHA),
         p_cell(pair.p_study, is_marked=pair.p_study <= ALPHA),
         plain(pair.a12, 3),
         NOTHING if pair.num_seeds is None else count(pair.num_seeds),
     ]
+
+
+def _difference_cell(pair: Pair, decimals: int) -> ReportCell:
+    cell = plain(pair.difference, decimals, plus=True)
+    if math.isnan(pair.low):
+        return cell
+    text = f"{cell.text} [{pair.low:+z.{decimals}f}, {pair.high:+z.{decimals}f}]".replace("-", "−")
+    return ReportCell(text, {"": pair.difference, "low": pair.low, "high": pair.high})
 
 
 def _effect(analysis: Analysis) -> str:

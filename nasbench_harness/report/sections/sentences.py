@@ -1,0 +1,170 @@
+"""Sentences for the text of a paper: who is better than whom, on which tasks, and by how much."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import combinations
+
+from nasbench_harness.analysis.across import equivalent
+from nasbench_harness.analysis.comparison import ALPHA, MIN_RUNS, Pair
+from nasbench_harness.analysis.names import regret_unit
+from nasbench_harness.analysis.results import Analysis, TaskAnalysis
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.report.captions import name_of_test, study_family
+from nasbench_harness.report.sections.summary import rounded
+from nasbench_harness.statistics import equivalence
+
+
+def study_sentences(analysis: Analysis) -> list[str]:
+    """Method, counts of every pair over the tasks, the summary over tasks, and random-search equivalents."""
+    sentences = [_method(analysis)]
+    couples = [couple for couple in combinations(analysis.labels, 2) if analysis.options.control in (None, *couple)]
+    sentences += [_counted(analysis, *couple) for couple in couples if _pairs(analysis, *couple)]
+    sentences += _across(analysis)
+    return sentences + _equivalents(analysis, analysis.labels)
+
+
+def pair_sentences(analysis: Analysis, first: str, second: str, margin: float | None = None) -> list[str]:
+    """Two strategies on every task: difference, interval, p, equivalence within a margin, and seeds if undecided.
+
+    Args:
+        analysis: The study.
+        first: Label.
+        second: Label of another strategy.
+        margin: Difference that matters, in the unit of regret; None: equivalence is not tested.
+
+    Raises:
+        UnknownNameError: The study has no such label.
+        InvalidInputError: The labels are the same, or the margin is not above 0.
+    """
+    for label in (first, second):
+        if label not in analysis.labels:
+            raise UnknownNameError("label", label, analysis.labels, "this study")
+    if first == second:
+        raise InvalidInputError(f"{first} cannot be compared with itself: name two labels")
+    if margin is not None and not 0 < margin < math.inf:
+        raise InvalidInputError(f"the margin must be a number above 0, not {margin!r}")
+    sentences = [_method(analysis)]
+    if _pairs(analysis, first, second):
+        sentences.append(_counted(analysis, first, second))
+    for entry in analysis.tasks:
+        pair = _pair(entry, first, second)
+        if pair is not None:
+            sentences.append(_on_task(analysis, entry, pair, margin))
+    return sentences + _equivalents(analysis, (first, second))
+
+
+def _method(analysis: Analysis) -> str:
+    text = f"{analysis.num_seeds:,} runs of each strategy on each task, {analysis.protocol.describe()}."
+    if analysis.options.estimand == "interval":
+        return f"{text} Interquartile means are not tested."
+    if not any(pair.is_tested for entry in analysis.tasks for pair in entry.comparison.pairs):
+        return f"{text} No tests below {MIN_RUNS} seeds." if len(analysis.labels) > 1 else text
+    return f"{text} Tests: {name_of_test(analysis)}, two-sided, {study_family(analysis)}, alpha = {ALPHA}."
+
+
+def _pair(entry: TaskAnalysis, first: str, second: str) -> Pair | None:
+    return next((pair for pair in entry.comparison.pairs if {pair.first, pair.second} == {first, second}), None)
+
+
+def _pairs(analysis: Analysis, first: str, second: str) -> list[Pair]:
+    found = [_pair(entry, first, second) for entry in analysis.tasks]
+    return [pair for pair in found if pair is not None and pair.is_tested]
+
+
+def _p(pair: Pair) -> float:
+    return pair.p_column if math.isnan(pair.p_study) else pair.p_study
+
+
+def _counted(analysis: Analysis, first: str, second: str) -> str:
+    """On how many tasks each of the two is better; the one with more of them comes first."""
+    pairs = _pairs(analysis, first, second)
+    estimand = analysis.options.estimand
+    wins = {
+        label: sum(_p(pair) <= ALPHA and pair.favors(label, estimand) for pair in pairs) for label in (first, second)
+    }
+    better, worse = sorted((first, second), key=lambda label: -wins[label])
+    total = f"{len(pairs)} task" + "s" * (len(pairs) > 1)
+    undecided = len(pairs) - sum(wins.values())
+    if not any(wins.values()):
+        return f"{first} and {second} do not differ significantly on any of {total}."
+    rest = [f"worse on {wins[worse]}"] * (wins[worse] > 0) + [f"undecided on {undecided}"] * (undecided > 0)
+    return ", ".join([f"{better} is better than {worse} on {wins[better]} of {total}", *rest]) + "."
+
+
+def _on_task(analysis: Analysis, entry: TaskAnalysis, pair: Pair, margin: float | None) -> str:
+    decimals, unit = analysis.options.decimals, regret_unit(entry.val.view.metric)
+    estimand = analysis.options.estimand
+    leader = pair.first if pair.favors(pair.first, estimand) else pair.second
+    other = pair.second if leader == pair.first else pair.first
+    sign = -1 if leader == pair.first else 1
+    size = f"{sign * pair.difference:.{decimals}f} {unit}"
+    if not math.isnan(pair.low):
+        low, high = sorted((sign * pair.low, sign * pair.high))
+        size += f" [{low:z.{decimals}f}, {high:z.{decimals}f}]"
+    if estimand == "stochastic":
+        size = f"A12 = {max(pair.a12, 1 - pair.a12):.2f}"
+    where = f"On {entry.task.title} ({entry.task.name})"
+    if not pair.is_tested:
+        text = f"{where} {leader} is ahead of {other} by {size}, not tested"
+    elif _p(pair) <= ALPHA:
+        text = f"{where} {leader} is better than {other} by {size}, {_p_words(_p(pair))}"
+    else:
+        text = f"{where} {leader} and {other} are undecided: {size}, {_p_words(_p(pair))}"
+        if pair.num_seeds is not None:
+            effect = "A12 = 0.56" if estimand == "stochastic" else f"{analysis.options.margin:g} pp"
+            text += f"; {pair.num_seeds:,} seeds of each would find {effect} with power 0.8"
+    return f"{text}{_equivalence(entry, pair, margin)}."
+
+
+def _equivalence(entry: TaskAnalysis, pair: Pair, margin: float | None) -> str:
+    one, other = entry.result(pair.first), entry.result(pair.second)
+    if margin is None or one is None or other is None or min(len(one.seeds), len(other.seeds)) < MIN_RUNS:
+        return ""
+    p = equivalence(one.val.regret, other.val.regret, margin)
+    verdict = "equivalent" if p <= ALPHA else "not shown to be equivalent"
+    unit = regret_unit(entry.val.view.metric)
+    return f"; {verdict} within {margin:g} {unit} (two one-sided Welch tests, {_p_words(p)}, uncorrected)"
+
+
+def _across(analysis: Analysis) -> list[str]:
+    normalized = [(entry.label, entry.normalized) for entry in analysis.summaries if entry.normalized is not None]
+    sentences = []
+    if normalized and len(analysis.labels) > 1:
+        parts = [
+            f"{label} {float(found.point):.3f} [{float(found.low):.3f}, {float(found.high):.3f}]"
+            for label, found in sorted(normalized, key=lambda pair: float(pair[1].point))
+        ]
+        sentences.append(
+            f"Normalized regret, interquartile mean over {len(analysis.tasks)} tasks [95 %]: {', '.join(parts)}."
+        )
+    ranked = [entry for entry in analysis.summaries if not math.isnan(entry.first)]
+    if ranked:
+        parts = [
+            f"{entry.label} {entry.rank[0]:.2f} [{entry.rank[1]:.2f}, {entry.rank[2]:.2f}], P(rank 1) {entry.first:.2f}"
+            for entry in sorted(ranked, key=lambda entry: entry.rank[0])
+        ]
+        sentences.append(f"Mean rank over the tasks [95 %]: {'; '.join(parts)}.")
+    return sentences
+
+
+def _equivalents(analysis: Analysis, labels: Sequence[str]) -> list[str]:
+    sentences = []
+    for label in labels:
+        parts = []
+        for entry in analysis.tasks:
+            result = entry.result(label)
+            found = None if result is None else equivalent(entry, result)
+            if found is not None:
+                ends = f"[{rounded(found.low)}, {rounded(found.high)}]"
+                parts.append(f"{rounded(found.estimate)} {ends} on {entry.task.title}")
+        if parts:
+            sentences.append(f"Random evaluations with the same mean regret as {label} [95 %]: {', '.join(parts)}.")
+    return sentences
+
+
+def _p_words(p: float) -> str:
+    if p > 0.9995:
+        return "p = 1"
+    return "p < .001" if p < 1e-3 else f"p = {p:.3f}".replace("0.", ".")

@@ -1,0 +1,105 @@
+"""Strategies over all tasks, and random-search equivalents on each task."""
+
+from __future__ import annotations
+
+import math
+
+from nasbench_harness.analysis.across import equivalent
+from nasbench_harness.analysis.comparison import MIN_RUNS
+from nasbench_harness.analysis.names import distance_name
+from nasbench_harness.analysis.results import Analysis, Equivalent, Summary
+from nasbench_harness.report.cells import count, interval_cell, plain
+from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
+
+_RANKED = {"mean": "mean", "stochastic": "mean A12 of the", "interval": "interquartile mean of the"}
+
+
+def summary_table(analysis: Analysis) -> ReportTable | None:
+    """Normalized regret, mean rank and wins of each strategy over the tasks; None for a single task or strategy."""
+    if not analysis.summaries or len(analysis.labels) < 2:
+        return None
+    has_normalized = any(entry.normalized for entry in analysis.summaries)
+    has_intervals = any(not math.isnan(entry.first) for entry in analysis.summaries)
+    columns = [ReportColumn("strategy", "Strategy", is_number=False)]
+    if has_normalized:
+        columns.append(ReportColumn("normalized_regret", "normalized regret, IQM [95 %]"))
+    columns.append(ReportColumn("rank", "mean rank [95 %]" if has_intervals else "mean rank"))
+    if has_intervals:
+        columns.append(ReportColumn("first", "P(rank 1)"))
+    columns += [ReportColumn(name, name) for name in ("wins", "ties", "losses")]
+    rows = []
+    for entry in analysis.summaries:
+        cells = [ReportCell(entry.label)]
+        if has_normalized:
+            cells.append(interval_cell(entry.normalized, 3))
+        cells.append(_rank_cell(entry))
+        if has_intervals:
+            cells.append(NOTHING if math.isnan(entry.first) else plain(entry.first, 2))
+        cells += [count(entry.wins), count(entry.ties), count(entry.losses)]
+        rows.append(ReportRow(tuple(cells), is_highlighted=entry.label in analysis.options.highlight))
+    return ReportTable("summary", _caption(analysis, has_normalized, has_intervals), tuple(columns), tuple(rows))
+
+
+def equivalents_table(analysis: Analysis) -> ReportTable | None:
+    """Tasks × strategies: random evaluations with the same mean regret; None if there is no closed form."""
+    columns = [ReportColumn("task", "Task", is_number=False)]
+    columns += [ReportColumn(label, label) for label in analysis.labels]
+    rows = []
+    for entry in analysis.tasks:
+        results = [entry.result(label) for label in analysis.labels]
+        cells = [NOTHING if result is None else _equivalent_cell(equivalent(entry, result)) for result in results]
+        if any(cell is not NOTHING for cell in cells):
+            rows.append(ReportRow((ReportCell(entry.task.title), *cells), entry.task.table.name))
+    if not rows:
+        return None
+    budget = analysis.protocol.describe().partition(",")[0]
+    caption = (
+        "Random-search equivalents: number of random evaluations with the expected regret of a strategy after "
+        f"{budget}. The expectation is exact, with replacement. [95 %]: numbers for the ends of the t interval of the "
+        "mean regret. ∞: no number of random evaluations has it, because of the noise."
+    )
+    return ReportTable("equivalents", caption, tuple(columns), tuple(rows))
+
+
+def rounded(number: float) -> str:
+    """A number of evaluations with three digits."""
+    return "∞" if math.isinf(number) else f"{float(f'{number:.3g}'):,.0f}"
+
+
+def _equivalent_cell(found: Equivalent | None) -> ReportCell:
+    if found is None:
+        return NOTHING
+    numbers = {"estimate": found.estimate, "low": found.low, "high": found.high}
+    text = f"{rounded(found.estimate)} [{rounded(found.low)}, {rounded(found.high)}]"
+    return ReportCell(text, {name: value for name, value in numbers.items() if math.isfinite(value)})
+
+
+def _rank_cell(entry: Summary) -> ReportCell:
+    rank, low, _ = entry.rank
+    if math.isnan(rank):
+        return NOTHING
+    return plain(rank, 2, "point") if math.isnan(low) else interval_cell(entry.rank, 2)
+
+
+def _caption(analysis: Analysis, has_normalized: bool, has_intervals: bool) -> str:
+    distance = distance_name(analysis.tasks)
+    parts = [f"Strategies over {len(analysis.tasks)} tasks."]
+    if has_normalized:
+        parts.append(
+            "Normalized regret: regret divided by the distance between the optimum and the median of the table; "
+            "interquartile mean over tasks and runs."
+        )
+    parts.append(f"Mean rank: of the {_RANKED[analysis.options.estimand]} {distance}.")
+    if has_intervals:
+        parts.append(
+            f"Intervals and P(rank 1), the share of resamples with the best mean rank: {analysis.num_resamples:,} "
+            "bootstrap resamples of runs within each task; the tasks are fixed."
+        )
+    elif analysis.num_seeds < MIN_RUNS:
+        parts.append(f"No intervals below {MIN_RUNS} seeds.")
+    others = len(analysis.labels) - 1
+    parts.append(
+        f"Wins, ties, losses: comparisons with the other {others} {'strategies' if others > 1 else 'strategy'} on each "
+        f"task; tie: means within {analysis.options.margin:g} pp."
+    )
+    return " ".join(parts)

@@ -1,0 +1,138 @@
+"""Numbers over tasks, random-search equivalents, and the sentences that name them."""
+
+import json
+import math
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from nasbench_harness import compare
+from nasbench_harness.analysis.across import equivalent, normalized_regret, win_tie_loss
+from nasbench_harness.cli import main
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.report.sections.sentences import pair_sentences, study_sentences
+from nasbench_harness.report.sections.summary import equivalents_table, summary_table
+from nasbench_harness.store.record import ReportOptions
+
+VAL = range(50, 91)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    tasks = ["nb201-cifar10", "nb201-cifar100", "graph-cora"]
+    names = ["random-search", "local-search", "regularized-evolution"]
+    return compare(names, tasks, seeds=30, evaluations=60, out=tmp_path_factory.mktemp("study"))
+
+
+def test_regret_is_normalized_by_the_table_alone(made_task, analysis_of):
+    analysis = analysis_of((made_task(VAL), {"a": [40] * 5 + [20] * 7}))
+    entry = analysis.tasks[0]
+    assert sorted(normalized_regret(entry, entry.results[0])) == [0.0] * 5 + [1.0] * 7  # row 20 is the median
+
+
+def test_ranks_and_wins(made_task, analysis_of):
+    runs = {"a": [40] * 12, "b": [39] * 6 + [38] * 6, "c": [30] * 12}
+    analysis = analysis_of((made_task(VAL, name="s"), runs), (made_task(VAL, name="t"), runs | {"a": [29] * 12}))
+    by_label = {entry.label: entry for entry in analysis.summaries}
+    assert by_label["b"].rank == (1.5, 1.5, 1.5)
+    assert [by_label[label].first for label in "abc"] == [0.0, 1.0, 0.0]
+    assert [(s.wins, s.ties, s.losses) for s in analysis.summaries] == [(2, 0, 2), (3, 0, 1), (1, 0, 3)]
+    wide = replace(analysis, options=ReportOptions(margin=2.0))
+    assert win_tie_loss(wide, "a", "b") == (0, 1, 1)
+    assert win_tie_loss(wide, "b", "a") == (1, 1, 0)
+
+
+def test_no_interval_below_ten_seeds_and_no_summary_of_one_task(made_task, analysis_of):
+    runs = {"a": [3] * 9, "b": [4] * 9}
+    few = analysis_of((made_task(VAL, name="s"), runs), (made_task(VAL, name="t"), runs))
+    assert [(s.normalized, math.isnan(s.first)) for s in few.summaries] == [(None, True)] * 2
+    assert "No intervals below 10 seeds." in summary_table(few).title
+    assert "No tests below 10 seeds" in study_sentences(few)[0]
+    assert summary_table(analysis_of((made_task(VAL), {"a": [3] * 12, "b": [4] * 12}))) is None
+
+
+def test_equivalents_of_random_search_are_its_own_budget(study):
+    for entry in study.analysis.tasks:
+        found = equivalent(entry, entry.result("random-search"))
+        assert found.low < found.estimate < found.high
+        assert 25 < found.estimate < 150
+        assert equivalent(entry, entry.result("local-search")).estimate > found.estimate
+
+
+def test_other_strategies_change_no_summary(study, tmp_path):
+    """But for ranks and wins, which are about the others."""
+    names = ["regularized-evolution", "random-search"]
+    fewer = compare(names, study.record.tasks, seeds=30, evaluations=60, out=tmp_path).analysis
+    there = {entry.label: entry for entry in study.analysis.summaries}
+    for entry in fewer.summaries:
+        assert entry.normalized == there[entry.label].normalized
+        assert float(entry.normalized.low) <= float(entry.normalized.point) <= float(entry.normalized.high)
+
+
+def test_sentences_say_what_the_pairs_hold(study):
+    sentences = study_sentences(study.analysis)
+    (counted,) = [line for line in sentences if "local-search is better than random-search" in line]
+    pairs = [pair for entry in study.analysis.tasks for pair in entry.comparison.pairs]
+    pairs = [pair for pair in pairs if {pair.first, pair.second} == {"random-search", "local-search"}]
+    wins = sum(pair.p_study <= 0.05 and pair.favors("local-search", "mean") for pair in pairs)
+    assert f"on {wins} of 3 tasks" in counted
+    details = pair_sentences(study.analysis, "local-search", "random-search", margin=50.0)
+    (line,) = [line for line in details if line.startswith("On CIFAR-100")]
+    (pair,) = [pair for pair in study.analysis.tasks[1].comparison.pairs if pair in pairs]
+    numbers = re.search(r"by (\d+\.\d\d) pp \[(-?\d+\.\d\d), (-?\d+\.\d\d)\], p", line)
+    sign = 1 if pair.second == "local-search" else -1
+    ends = sorted((sign * pair.low, sign * pair.high))
+    assert [float(number) for number in numbers.groups()] == [round(x, 2) for x in (abs(pair.difference), *ends)]
+    assert "equivalent within 50 pp (two one-sided Welch tests, p < .001, uncorrected)" in line
+
+
+def test_undecided_pairs_name_the_seeds_they_need(made_task, analysis_of):
+    rng = np.random.default_rng(0)
+    analysis = analysis_of((made_task(VAL), {"a": rng.integers(0, 41, 20), "b": rng.integers(0, 41, 20)}))
+    line = pair_sentences(analysis, "a", "b", margin=0.1)[2]
+    assert "are undecided" in line
+    assert f"{analysis.tasks[0].comparison.pairs[0].num_seeds:,} seeds of each would find 0.05 pp" in line
+    assert "not shown to be equivalent within 0.1 pp" in line
+
+
+def test_wrong_labels_are_refused(study):
+    with pytest.raises(UnknownNameError, match="local"):
+        pair_sentences(study.analysis, "local", "random-search")
+    with pytest.raises(InvalidInputError, match="cannot be compared with itself"):
+        pair_sentences(study.analysis, "local-search", "local-search")
+    with pytest.raises(InvalidInputError, match="must be a number above 0"):
+        pair_sentences(study.analysis, "local-search", "random-search", margin=-1.0)
+
+
+def test_the_verb_prints_the_sentences(study):
+    runner = CliRunner()
+    plain = runner.invoke(main, ["stats", str(study.path)])
+    assert plain.output.splitlines() == study.sentences()
+    found = json.loads(runner.invoke(main, ["stats", str(study.path), "--json"]).output)
+    assert found["sentences"] == study.sentences()
+    for arguments, message in (
+        (["--compare", "a"], "needs two labels"),
+        (["--margin", "1"], "belongs to --compare"),
+    ):
+        result = runner.invoke(main, ["stats", str(study.path), *arguments])
+        assert result.exit_code == 2
+        assert message in result.output
+
+
+def test_tables(study):
+    table = summary_table(study.analysis)
+    assert [column.key for column in table.columns] == [
+        "strategy",
+        "normalized_regret",
+        "rank",
+        "first",
+        "wins",
+        "ties",
+        "losses",
+    ]
+    rows = equivalents_table(study.analysis).rows
+    assert [row.cells[0].text for row in rows] == ["CIFAR-10", "CIFAR-100", "Cora"]
+    assert set(rows[0].cells[1].numbers) == {"estimate", "low", "high"}
