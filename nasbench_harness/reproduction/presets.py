@@ -1,0 +1,203 @@
+"""Presets: the rules of a published comparison, and its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from nasbench_harness.evaluation.protocol import Protocol
+
+Measure = Literal["value", "evaluations"]
+
+
+@dataclass(frozen=True)
+class Search:
+    """A task that strategies search.
+
+    Attributes:
+        dataset: Data set, e.g. ``cifar10``.
+        epochs: Epochs of the trainings that a search sees.
+        protocol: Budget and rules.
+    """
+
+    dataset: str
+    epochs: int
+    protocol: Protocol
+
+
+@dataclass(frozen=True)
+class Published:
+    """A number of a paper.
+
+    Attributes:
+        search: Position of its search in the preset.
+        strategy: Label of its strategy.
+        dataset: Data set on which the choices of the runs are scored.
+        split: ``val`` or ``test``.
+        mean: Mean over the runs of the paper.
+        std: Standard deviation of these runs; None if the paper gives none.
+        tolerance: Largest accepted difference of the means at 500 runs each; None: the number is shown beside, and
+            nothing is decided.
+    """
+
+    search: int
+    strategy: str
+    dataset: str
+    split: str
+    mean: float
+    std: float | None
+    tolerance: float | None
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A published comparison.
+
+    Attributes:
+        name: Name on the command line.
+        source: The paper, and the table in it.
+        note: A limit of the comparison, for the reader.
+        strategies: Strategy reference by label, with the hyperparameters of the paper.
+        searches: Searched tasks.
+        published: Numbers of the paper.
+        num_runs: Number of runs of the paper.
+        epochs: Epochs of the trainings that score the choices.
+        measure: ``value``: accuracy of the choices. ``evaluations``: evaluations up to the first of the optimum.
+    """
+
+    name: str
+    source: str
+    note: str
+    strategies: Mapping[str, str]
+    searches: tuple[Search, ...]
+    published: tuple[Published, ...]
+    num_runs: int = 500
+    epochs: int = 200
+    measure: Measure = "value"
+
+
+def _rows(
+    search: int, dataset: str, split: str, tolerance: float | None, **values: tuple[float, float]
+) -> list[Published]:
+    """One number for each strategy; ``_`` in a keyword stands for the hyphen of its label."""
+    return [
+        Published(search, label.replace("_", "-"), dataset, split, mean, std, tolerance)
+        for label, (mean, std) in values.items()
+    ]
+
+
+def _seconds(seconds: float, overrun: str) -> Protocol:
+    return Protocol(simulated_seconds=seconds, overrun=overrun)
+
+
+_EVOLUTION = "regularized-evolution(population_size=10,sample_size=3)"
+
+TABLE5 = Preset(
+    name="nb201-table5",
+    source="Dong and Yang, NAS-Bench-201, ICLR 2020, Table 5",
+    note="Strategies search CIFAR-10 by the validation accuracy of 12-epoch trainings, and the choices are scored by "
+    "200-epoch trainings on each data set.",
+    strategies={
+        "random-search": "random-search",
+        "regularized-evolution": _EVOLUTION,
+        "reinforce": "reinforce(learning_rate=0.05,baseline_decay=0.9)",
+    },
+    searches=(Search("cifar10", 12, _seconds(12_000, "discard")),),
+    published=(
+        *_rows(
+            0,
+            "cifar10",
+            "val",
+            0.08,
+            random_search=(90.93, 0.36),
+            regularized_evolution=(91.19, 0.31),
+            reinforce=(91.09, 0.37),
+        ),
+        *_rows(
+            0,
+            "cifar10",
+            "test",
+            0.08,
+            random_search=(93.70, 0.36),
+            regularized_evolution=(93.92, 0.30),
+            reinforce=(93.85, 0.37),
+        ),
+        *_rows(
+            0,
+            "cifar100",
+            "val",
+            0.25,
+            random_search=(70.93, 1.09),
+            regularized_evolution=(71.81, 1.12),
+            reinforce=(71.61, 1.12),
+        ),
+        *_rows(
+            0,
+            "imagenet16-120",
+            "val",
+            0.25,
+            random_search=(44.45, 1.10),
+            regularized_evolution=(45.15, 0.89),
+            reinforce=(45.05, 1.02),
+        ),
+    ),
+)
+
+TABLE4 = Preset(
+    name="nats-table4",
+    source="Dong, Liu, Musial and Gabrys, NATS-Bench, TPAMI 2021, Table 4",
+    note="These numbers were recalled and not checked against the text of the paper, so nothing is decided.",
+    strategies={
+        "random-search": "random-search",
+        "regularized-evolution": _EVOLUTION,
+        "reinforce": "reinforce(learning_rate=0.01,baseline_decay=0.9)",
+    },
+    searches=(
+        Search("cifar10", 12, _seconds(20_000, "count")),
+        Search("cifar100", 12, _seconds(40_000, "count")),
+        Search("imagenet16-120", 12, _seconds(120_000, "count")),
+    ),
+    published=(
+        *_rows(
+            0,
+            "cifar10",
+            "val",
+            None,
+            random_search=(91.07, 0.26),
+            regularized_evolution=(91.25, 0.31),
+            reinforce=(91.12, 0.25),
+        ),
+        *_rows(
+            1,
+            "cifar100",
+            "val",
+            None,
+            random_search=(71.46, 0.97),
+            regularized_evolution=(72.28, 0.95),
+            reinforce=(71.80, 0.94),
+        ),
+        *_rows(
+            2,
+            "imagenet16-120",
+            "val",
+            None,
+            random_search=(45.03, 0.91),
+            regularized_evolution=(45.71, 0.77),
+            reinforce=(45.37, 0.74),
+        ),
+    ),
+)
+
+STEEPEST = Preset(
+    name="local-search-steepest",
+    source="White, Nolen and Savani, Exploring the Loss Landscape in NAS, UAI 2021",
+    note="Evaluations up to and including the first one of the best cell of CIFAR-100, without noise; repeats are "
+    "free. The paper gives no standard deviation.",
+    strategies={"local-search": 'local-search(acceptance="steepest",num_initial=1)'},
+    searches=(Search("cifar100", 200, Protocol(evaluations=5_000, noise="mean", duplicates="free")),),
+    published=(Published(0, "local-search", "cifar100", "val", 127.0, None, 12.0),),
+    measure="evaluations",
+)
+
+PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (TABLE5, TABLE4, STEEPEST)}
