@@ -42,8 +42,8 @@ def reproduce_command(
         click.echo(json.dumps(reproduction_json(chosen, table_name, rows), allow_nan=False))
     else:
         console = Console()
-        console.print(to_rich(table, table.title))
-        for note in table.notes:
+        console.print(to_rich(table, f"{chosen.name} · {table_name}"))
+        for note in (table.title, *table.notes):
             console.print(note, style="dim", highlight=False, markup=False)
     if out is not None:
         options = (f" --runs {runs}" if runs is not None else "") + (

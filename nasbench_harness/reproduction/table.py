@@ -26,14 +26,13 @@ def reproduction_table(preset: Preset, rows: Sequence[Measured]) -> ReportTable:
         ReportColumn("scored", "scored by", is_number=False),
         ReportColumn("published", "published"),
         ReportColumn("measured", "measured"),
-        ReportColumn("difference", "difference"),
-        ReportColumn("standard_errors", "std. errors"),
+        ReportColumn("difference", "difference (SE)"),
         ReportColumn("verdict", "verdict", is_number=False),
     )
-    runs = sorted({row.num_runs for row in rows})
+    runs = " or ".join(f"{number:,}" for number in sorted({row.num_runs for row in rows}))
     title = (
-        f"{preset.source}: {unit}, mean ± standard deviation over {' or '.join(f'{number:,}' for number in runs)} runs. "
-        "Verdict: whether the difference is at most the tolerance in parentheses."
+        f"{preset.source}: {unit}, mean ± standard deviation over {runs} runs. Difference: of the means, and in "
+        "standard errors (SE). Verdict: whether the difference is at most the tolerance in parentheses."
     )
     notes = [preset.note, *(f"{label}: {reference}" for label, reference in preset.strategies.items())]
     notes += [
@@ -73,14 +72,16 @@ def reproduction_json(preset: Preset, table: str, rows: Sequence[Measured]) -> d
 def _row(row: Measured) -> ReportRow:
     cell = row.published
     number = None if math.isnan(row.error) else row.difference / row.error
+    errors = "" if number is None else f" ({number:+.1f})"
     return ReportRow(
         (
             ReportCell(cell.strategy),
             ReportCell(f"{cell.dataset} {cell.split}"),
             _pair(cell.mean, cell.std),
             _pair(row.mean, row.std),
-            ReportCell(f"{row.difference:+.2f}".replace("-", "−"), {"": row.difference}),
-            NOTHING if number is None else ReportCell(f"{number:+.1f}".replace("-", "−"), {"": number}),
+            ReportCell(
+                f"{row.difference:+.2f}{errors}".replace("-", "−"), {"": row.difference, "standard_errors": number}
+            ),
             NOTHING if row.tolerance is None else ReportCell(f"{_VERDICTS[row.passes]} ({row.tolerance:.2f})"),
         )
     )
