@@ -9,7 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nasbench_harness.api import Study, check_baseline, compare, load_task, open_study, run, save_baseline, verify
+    from nasbench_harness.api import (
+        Study,
+        StudyOptions,
+        check_baseline,
+        compare,
+        load_task,
+        open_study,
+        run,
+        save_baseline,
+        verify,
+    )
     from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
     from nasbench_harness.engine.generational import Generational
     from nasbench_harness.engine.hyperparameters import OneOf, Range
@@ -38,9 +48,8 @@ if TYPE_CHECKING:
     from nasbench_harness.importers.api import table_from_api
     from nasbench_harness.regression.gate import TaskCheck
     from nasbench_harness.spaces import SearchSpace
-    from nasbench_harness.store.record import Estimand, Quoted, ReportOptions
+    from nasbench_harness.store.record import Entry, Estimand, Quoted, ReportOptions
     from nasbench_harness.studies.planning import StrategyLike
-    from nasbench_harness.studies.references import Entry
     from nasbench_harness.tables.table import Metric, Table
     from nasbench_harness.verification.running import Trainer
     from nasbench_harness.verification.verify import Verification
@@ -48,6 +57,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "nasbench_harness.api": (
         "Study",
+        "StudyOptions",
+        "StudyOptions",
         "check_baseline",
         "compare",
         "load_task",
@@ -63,7 +74,6 @@ _HOMES = {
         "Ints",
     ),
     "nasbench_harness.engine.generational": ("Generational",),
-    "nasbench_harness.studies.references": ("Entry",),
     "nasbench_harness.engine.hyperparameters": ("OneOf", "Range"),
     "nasbench_harness.engine.strategy": (
         "Evaluation",
@@ -106,6 +116,7 @@ _HOMES = {
     "nasbench_harness.regression.gate": ("TaskCheck",),
     "nasbench_harness.spaces": ("SearchSpace",),
     "nasbench_harness.store.record": (
+        "Entry",
         "Estimand",
         "Quoted",
         "ReportOptions",
@@ -157,6 +168,7 @@ __all__ = [
     "Strategy",
     "StrategyLike",
     "Study",
+    "StudyOptions",
     "Table",
     "Task",
     "TaskCheck",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -15,17 +15,20 @@ from nasbench_harness.regression.baselines import BASELINE_SEEDS, find_subjects,
 from nasbench_harness.regression.baselines import save_baseline as save_one_baseline
 from nasbench_harness.regression.gate import Gate, TaskCheck, check_baselines
 from nasbench_harness.store.record import Quoted, ReportOptions
+from nasbench_harness.store.study_file import DEFAULT_SEEDS, PAPER_RESAMPLES, PAPER_SEEDS, StudyRequest, read_study_file
 from nasbench_harness.studies.planning import (
     Plan,
+    RunOptions,
     StrategyLike,
     entries_of,
     execute_plan,
+    listed,
     plan_study,
     task_list,
     write_report,
 )
 from nasbench_harness.studies.references import resolve_all
-from nasbench_harness.studies.study import DEFAULT_SEEDS, PAPER_RESAMPLES, PAPER_SEEDS, Study, open_study
+from nasbench_harness.studies.study import Study, open_study
 
 if TYPE_CHECKING:
     from nasbench_harness.verification.running import Trainer
@@ -36,13 +39,17 @@ __all__ = [
     "PAPER_RESAMPLES",
     "PAPER_SEEDS",
     "Plan",
+    "RunOptions",
     "Study",
+    "StudyOptions",
+    "StudyRequest",
     "check_baseline",
     "compare",
     "execute_plan",
     "load_task",
     "open_study",
     "plan_study",
+    "read_study_file",
     "run",
     "save_baseline",
     "verify",
@@ -52,21 +59,25 @@ __all__ = [
 BASELINES = "baselines"
 
 
+class StudyOptions(ProtocolFields, total=False):
+    """Keyword arguments of ``compare`` and ``run``, for editors and type checkers (see ``compare``)."""
+
+    study_seed: int
+    jobs: int
+    run_timeout: float | None
+    keep_stale: bool
+    rerun: Iterable[str]
+    paper: bool
+    report: ReportOptions | None
+    quoted: Iterable[Quoted]
+
+
 def compare(
     strategies: Iterable[StrategyLike] | None = None,
     tasks: Iterable[str] | None = None,
     seeds: int | None = None,
     out: str | Path | None = None,
-    *,
-    study_seed: int = 0,
-    jobs: int = 1,
-    run_timeout: float | None = None,
-    keep_stale: bool = False,
-    rerun: Iterable[str] = (),
-    paper: bool = False,
-    report: ReportOptions | None = None,
-    quoted: Iterable[Quoted] = (),
-    **protocol: Unpack[ProtocolFields],
+    **options: Unpack[StudyOptions],
 ) -> Study:
     """Run what is missing, analyze, and write the report.
 
@@ -91,21 +102,7 @@ def compare(
         HarnessError: Something is wrong with the input; nothing was run.
         RunsFailedError: Some batches failed; the others are stored.
     """
-    plan = _run(
-        strategies,
-        tasks,
-        seeds,
-        out,
-        study_seed=study_seed,
-        jobs=jobs,
-        run_timeout=run_timeout,
-        keep_stale=keep_stale,
-        rerun=rerun,
-        paper=paper,
-        report=report,
-        quoted=quoted,
-        **protocol,
-    )
+    plan = _run(strategies, tasks, seeds, out, options)
     try:
         write_report(plan.study)
     finally:
@@ -143,33 +140,10 @@ def run(
     tasks: Iterable[str] | None = None,
     seeds: int | None = None,
     out: str | Path | None = None,
-    *,
-    study_seed: int = 0,
-    jobs: int = 1,
-    run_timeout: float | None = None,
-    keep_stale: bool = False,
-    rerun: Iterable[str] = (),
-    paper: bool = False,
-    report: ReportOptions | None = None,
-    quoted: Iterable[Quoted] = (),
-    **protocol: Unpack[ProtocolFields],
+    **options: Unpack[StudyOptions],
 ) -> Study:
     """Run what is missing and store it, without a report (arguments as in ``compare``)."""
-    plan = _run(
-        strategies,
-        tasks,
-        seeds,
-        out,
-        study_seed=study_seed,
-        jobs=jobs,
-        run_timeout=run_timeout,
-        keep_stale=keep_stale,
-        rerun=rerun,
-        paper=paper,
-        report=report,
-        quoted=quoted,
-        **protocol,
-    )
+    plan = _run(strategies, tasks, seeds, out, options)
     plan.end()
     return plan.study
 
@@ -179,35 +153,26 @@ def _run(
     tasks: Iterable[str] | None,
     seeds: int | None,
     out: str | Path | None,
-    *,
-    study_seed: int,
-    jobs: int,
-    run_timeout: float | None,
-    keep_stale: bool,
-    rerun: Iterable[str],
-    paper: bool,
-    report: ReportOptions | None,
-    quoted: Iterable[Quoted],
-    **protocol: Unpack[ProtocolFields],
+    options: StudyOptions,
 ) -> Plan:
     """Run what is missing; the plan that is returned has begun and not ended."""
-    rules = Rules(Protocol.from_mapping(protocol, "the arguments"), study_seed)
-    options = report or ReportOptions()
-    plan = plan_study(
-        strategies,
-        tasks,
-        seeds if seeds is not None else PAPER_SEEDS if paper else DEFAULT_SEEDS,
-        out,
-        rules,
-        jobs=jobs,
-        run_timeout=run_timeout,
-        keep_stale=keep_stale,
-        rerun=rerun,
-        report=replace(options, resamples=PAPER_RESAMPLES) if paper else options,
+    protocol: dict[str, Any] = {**options}
+    names = {field.name for field in fields(RunOptions)} & protocol.keys()
+    how = RunOptions(**{name: protocol.pop(name) for name in names})
+    study_seed, is_paper = protocol.pop("study_seed", 0), protocol.pop("paper", False)
+    report, quoted = protocol.pop("report", None), protocol.pop("quoted", ())
+    request = StudyRequest(
+        None if strategies is None else tuple(entries_of(strategies)),
+        None if tasks is None else tuple(listed("tasks", tasks)),
+        study_seed=study_seed,
+        protocol=protocol,
+        report=report or ReportOptions(),
         quoted=tuple(quoted),
     )
+    request = (request.for_paper() if is_paper else request).updated(seeds=seeds)
+    plan = plan_study(request, out, how)
     try:
-        failures = [line for report in execute_plan(plan, rules) for line in report.failure.splitlines()]
+        failures = [line for report in execute_plan(plan) for line in report.failure.splitlines()]
         failures = failures or plan.not_stored()
         if failures:
             raise RunsFailedError(failures)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nasbench_harness.evaluation.protocol import ProtocolFields
     from nasbench_harness.regression.gate import TaskCheck
     from nasbench_harness.regression.speed import Speed
-    from nasbench_harness.studies.references import Entry
+    from nasbench_harness.store.record import Entry
 
 _INI = "nasbench_baselines"
 _SPEED = "strategy_speed"  # property of a test's report; reports also travel from pytest-xdist's workers
@@ -207,7 +207,8 @@ def _mistakes_fail() -> Iterator[None]:
 
 
 def _entry(strategy: str | Callable[..., Any], label: str | None, hyperparameters: Mapping[str, Any]) -> Entry:
-    from nasbench_harness.studies.references import Entry, parse_entry
+    from nasbench_harness.store.record import Entry
+    from nasbench_harness.studies.references import parse_entry
 
     entry = parse_entry(strategy) if isinstance(strategy, str) else Entry(strategy)
     return Entry(entry.use, label or entry.label, {**entry.parameters, **hyperparameters})

@@ -12,7 +12,8 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Trained
 from nasbench_harness.importers.files.build import import_table
 from nasbench_harness.regression.traces import run_choices, trace_hash
-from nasbench_harness.studies.references import Entry, resolve
+from nasbench_harness.store.record import Entry
+from nasbench_harness.studies.references import resolve
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
 

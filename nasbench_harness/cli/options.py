@@ -53,7 +53,6 @@ def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--config", type=click.Path(path_type=Path), help="Study file (TOML); flags override it."),
         click.option("--seeds", type=int, help="Runs of each strategy on each task.  [default: 200]"),
         click.option("--study-seed", type=int, help="Seed of the whole study.  [default: 0]"),
-        click.option("--suite", type=click.Path(path_type=Path), help="Study file that only names the tasks."),
         click.option("--paper", is_flag=True, help="500 seeds and 10,000 resamples."),
         *_protocol_options(),
         click.option("--jobs", type=int, default=1, help="Worker processes.  [default: 1]"),

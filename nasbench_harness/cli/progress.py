@@ -61,7 +61,7 @@ def progress_bar(plan: Plan) -> Iterator[Callable[[BatchReport], None]]:
 @contextmanager
 def _learning(plan: Plan, say: Callable[[str, int], None]) -> Iterator[None]:
     """Have oracles that learn answers on demand tell how many they have learned; only those of this process can."""
-    tasks = {batch.task for batch in plan.batches} if plan.jobs == 1 else set()
+    tasks = {batch.task for batch in plan.batches} if plan.options.jobs == 1 else set()
     oracles = {task.name: task.trained.oracle for task in tasks if task.trained is not None}
     for name, oracle in oracles.items():
         oracle.on_learned = partial(say, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -16,90 +16,36 @@ from nasbench_harness.cli.progress import progress_bar
 from nasbench_harness.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from nasbench_harness.api import Plan, Study
-    from nasbench_harness.engine.batches import Rules
+    from nasbench_harness.api import Plan, Study, StudyRequest
     from nasbench_harness.studies.batches import BatchReport
 
 
-def run_study(
-    strategies: str | None,
-    families: str | None,
-    tasks: str | None,
-    config: Path | None,
-    seeds: int | None,
-    study_seed: int | None,
-    jobs: int,
-    run_timeout: float | None,
-    out: Path | None,
-    keep_stale: bool,
-    rerun: tuple[str, ...],
-    suite: Path | None,
-    paper: bool,
-    before: Callable[[Study], None] | None = None,
-    **protocol: Any,
-) -> tuple[Plan, str]:
+def run_study(before: Callable[[Study], None] | None = None, **given: Any) -> tuple[Plan, str]:
     """Plan and run a study; returns the plan and a line that says how fast it went.
 
-    ``before`` is called when all is planned and nothing has changed. The plan has not ended: call its ``end``.
-    """
-    from nasbench_harness.api import DEFAULT_SEEDS, PAPER_RESAMPLES, PAPER_SEEDS, execute_plan, plan_study
-    from nasbench_harness.engine.batches import Rules
-    from nasbench_harness.evaluation.protocol import Protocol
-    from nasbench_harness.evaluation.task import split_task_names
-    from nasbench_harness.store.record import StudyFile, read_study_file
-    from nasbench_harness.studies.planning import usable_strategies
-    from nasbench_harness.studies.references import Entry, parse_entry, split_list
+    The plan has not ended: call its ``end``.
 
-    file = read_study_file(config) if config is not None else StudyFile()
-    given = {name: value for name, value in protocol.items() if value is not None}
-    rules = Rules(
-        Protocol.from_mapping({**file.protocol, **given}, str(config)),
-        _first(study_seed, file.study_seed, 0),
-    )
-    if strategies is not None and families is not None:
-        raise InvalidInputError("--strategies and --families both choose the strategies: give one of them")
-    is_open = strategies == "all" or families is not None
-    entries: list[Entry] | None = None
-    if strategies is not None and not is_open:
-        entries = [parse_entry(part) for part in split_list(strategies)]
-    elif file.strategies is not None and not is_open:
-        entries = [Entry(**entry) for entry in file.strategies]
-    names = split_task_names(tasks) if tasks is not None else file.tasks
-    if suite is not None:
-        if tasks is not None:
-            raise InvalidInputError("--suite and --tasks both name the tasks: give one of them")
-        names = read_study_file(suite).tasks
-        if names is None:
-            raise InvalidInputError(f"{suite} names no tasks: a suite is a study file with tasks = […]")
-    left_out: list[str] = []
-    if is_open:
-        chosen = None if families is None else split_list(families)
-        entries, left_out = usable_strategies(chosen, names, rules.protocol)
-    report = replace(file.report, resamples=PAPER_RESAMPLES) if paper else file.report
-    plan = plan_study(
-        entries,
-        names,
-        _first(seeds, PAPER_SEEDS if paper else None, file.seeds, DEFAULT_SEEDS),
-        out,
-        rules,
-        jobs=jobs,
-        run_timeout=run_timeout,
-        keep_stale=keep_stale,
-        rerun=rerun,
-        report=report,
-        quoted=file.quoted,
-    )
+    Args:
+        before: Called when all is planned and nothing has changed.
+        **given: Values of ``study_options``.
+    """
+    from nasbench_harness.api import RunOptions, execute_plan, plan_study
+
+    how = RunOptions(**{field.name: given.pop(field.name) for field in fields(RunOptions)})
+    out = given.pop("out")
+    request, left_out = requested(**given)
+    plan = plan_study(request, out, how)
     if before is not None:
         before(plan.study)
     for notice in [*left_out, *plan.notices]:
         say(notice)
-    elsewhere = [trace.label for trace in file.traces if trace not in plan.study.record.traces]
+    elsewhere = [trace.label for trace in request.traces if trace not in plan.study.record.traces]
     if elsewhere:
-        say(f"traces of {config} are not in {plan.study.folder.shown}: add-trace {', '.join(elsewhere)}")
-    for line in _forecasts(plan, rules.protocol.evaluations):
+        say(f"traces of {request.source} are not in {plan.study.folder.shown}: add-trace {', '.join(elsewhere)}")
+    for line in _forecasts(plan):
         say(line)
     start = perf_counter()
-    reports = _with_progress(plan, rules, execute_plan)
+    reports = _with_progress(plan, execute_plan)
     failures = [f"failed: {line}" for entry in reports for line in entry.failure.splitlines()]
     known = [f"failed: {entry.label} on {entry.task}: " for entry in reports if entry.failure]
     missing = plan.not_stored()
@@ -114,20 +60,55 @@ def run_study(
     return plan, _speed(plan, sum(entry.num_evaluations for entry in reports), perf_counter() - start)
 
 
-def _with_progress(
-    plan: Plan, rules: Rules, execute: Callable[[Plan, Rules], Generator[BatchReport, None, None]]
-) -> list[BatchReport]:
+def requested(
+    config: Path | None,
+    strategies: str | None,
+    families: str | None,
+    tasks: str | None,
+    seeds: int | None,
+    study_seed: int | None,
+    paper: bool,
+    **protocol: Any,
+) -> tuple[StudyRequest, list[str]]:
+    """The study that a command line asks for, and a line for each strategy that is left out.
+
+    Flags override the study file.
+
+    Raises:
+        InvalidInputError: Two flags choose the strategies, or the study file cannot be read.
+    """
+    from nasbench_harness.api import StudyRequest, read_study_file
+    from nasbench_harness.evaluation.task import split_task_names
+    from nasbench_harness.studies.planning import usable_strategies
+    from nasbench_harness.studies.references import parse_entry, split_list
+
+    if strategies is not None and families is not None:
+        raise InvalidInputError("--strategies and --families both choose the strategies: give one of them")
+    request = StudyRequest() if config is None else read_study_file(config)
+    request = request.for_paper() if paper else request
+    names = None if tasks is None else tuple(split_task_names(tasks))
+    request = request.updated(protocol, tasks=names, seeds=seeds, study_seed=study_seed)
+    if strategies == "all" or families is not None:
+        chosen = None if families is None else split_list(families)
+        entries, left_out = usable_strategies(chosen, request.tasks, request.rules)
+        return request.updated(strategies=tuple(entries)), left_out
+    given = None if strategies is None else tuple(map(parse_entry, split_list(strategies)))
+    return request.updated(strategies=given), []
+
+
+def _with_progress(plan: Plan, execute: Callable[[Plan], Generator[BatchReport, None, None]]) -> list[BatchReport]:
     """Run a plan, showing a bar on a terminal and plain lines elsewhere (both on standard error)."""
     reports = []
-    with progress_bar(plan) as advance, closing(execute(plan, rules)) as running:
+    with progress_bar(plan) as advance, closing(execute(plan)) as running:
         for entry in running:
             advance(entry)
             reports.append(entry)
     return reports
 
 
-def _forecasts(plan: Plan, evaluations: int | None) -> Iterator[str]:
+def _forecasts(plan: Plan) -> Iterator[str]:
     """A line for each task whose runs train what they ask for."""
+    evaluations = plan.study.record.protocol.evaluations
     num_runs: dict[str, int] = {}
     for batch in plan.batches:
         num_runs[batch.task.name] = num_runs.get(batch.task.name, 0) + len(batch.run_seeds)
@@ -145,7 +126,3 @@ def _speed(plan: Plan, num_evaluations: int, seconds: float) -> str:
     rate = num_evaluations / seconds
     shown = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
     return f"{num_evaluations:,} evaluations in {seconds:.1f} s: {shown} evaluations per second{already}"
-
-
-def _first(*values: Any) -> Any:
-    return next(value for value in values if value is not None)

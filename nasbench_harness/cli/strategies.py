@@ -49,8 +49,9 @@ def list_strategies(markdown: bool, as_json: bool) -> None:
 def strategy_info(name: str, as_json: bool) -> None:
     """Describe a strategy: the paper, the algorithm, deviations, hyperparameters and their ranges."""
     from nasbench_harness.engine.hyperparameters import declared
+    from nasbench_harness.store.record import Entry
     from nasbench_harness.studies.catalog import describe
-    from nasbench_harness.studies.references import Entry, resolve
+    from nasbench_harness.studies.references import resolve
 
     spec = resolve(Entry(name))
     text = (sys.modules[spec.target.__module__].__doc__ or "").strip() if ":" in name else describe(name).text

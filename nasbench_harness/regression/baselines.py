@@ -20,9 +20,9 @@ from nasbench_harness.evaluation.task import Task
 from nasbench_harness.regression.traces import TRACE_SEEDS, regret_codes, traced
 from nasbench_harness.statistics import count_codes
 from nasbench_harness.store.baselines import Baseline, TaskBaseline, baseline_path, read_baseline, write_baseline
-from nasbench_harness.store.record import StrategyRecord, StudyRecord
+from nasbench_harness.store.record import Entry, StrategyRecord, StudyRecord
 from nasbench_harness.studies.commands import rule_flags, written
-from nasbench_harness.studies.references import Entry, resolve
+from nasbench_harness.studies.references import resolve
 from nasbench_harness.tables.table import Metric
 
 BASELINE_SEEDS = 3_000

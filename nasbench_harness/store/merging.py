@@ -7,7 +7,8 @@ from typing import Any
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.store.folder import StudyFolder
-from nasbench_harness.store.record import StudyRecord, read_record
+from nasbench_harness.store.record import StudyRecord
+from nasbench_harness.store.study_file import read_record
 
 
 def stored_record(folder: StudyFolder, record: StudyRecord) -> StudyRecord | None:

@@ -1,27 +1,40 @@
-"""The study file: strategies, tasks and rules as TOML that people write and the harness keeps."""
+"""The record of a study: strategies, tasks and rules, and their text as TOML."""
 
 from __future__ import annotations
 
-import json
 import re
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
-from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 
 WIDTH_PATTERN = r"^(neurips|icml|ieee-column|ieee-page|[1-9][0-9]{1,3})$"
 TRACE_REFERENCE = "replayed trace"
 MAX_SEEDS = 1_000_000
-_MAX_BYTES = 2**24  # of a study file
 Estimand = Literal["mean", "stochastic", "interval"]
-_ESTIMAND_OF_CELLS: Mapping[str, Estimand] = {"std": "mean", "interval": "interval"}  # the option's former name
 _HEADER = """\
 # The last command's record. To repeat it: nasbench-harness compare --config study.toml
 """
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A strategy as it was written: ``[label=]reference[(key=value, …)]``.
+
+    Attributes:
+        use: Registered name, ``module:attribute``, or the class or generator function itself.
+        label: Name in reports; None: made from the reference and the parameters that are not at their defaults.
+        parameters: Hyperparameters that were given.
+    """
+
+    use: str | Callable[..., Any]
+    label: str | None = None
+    parameters: Mapping[str, Any] = ()  # type: ignore[assignment]  # an immutable empty default
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", dict(self.parameters))
 
 
 @dataclass(frozen=True)
@@ -202,176 +215,3 @@ class StudyRecord:
 def _given(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """TOML has no null: a parameter that is None is as good as left out."""
     return {name: value for name, value in parameters.items() if value is not None}
-
-
-@dataclass(frozen=True)
-class StudyFile:
-    """A study file as written; None if a key is left out."""
-
-    seeds: int | None = None
-    study_seed: int | None = None
-    tasks: tuple[str, ...] | None = None
-    protocol: Mapping[str, Any] = field(default_factory=dict)
-    strategies: tuple[Mapping[str, Any], ...] | None = None
-    report: ReportOptions = ReportOptions()
-    quoted: tuple[Quoted, ...] = ()
-    traces: tuple[TraceRecord, ...] = ()
-
-
-def read_study_file(path: Path) -> StudyFile:
-    """Read and check a study file.
-
-    Raises:
-        InvalidInputError: It is missing, no TOML, or a key has the wrong type; the message names the key.
-        UnknownNameError: A key does not exist.
-    """
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_BYTES + 1)
-        if len(text) > _MAX_BYTES:
-            raise InvalidInputError(f"{path} is no study file: it has more than {_MAX_BYTES:,} bytes")
-        content = tomllib.loads(text.decode())
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InvalidInputError(f"cannot read the study file {path}: {reason}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInputError(f"{path} is no TOML: {error}") from error
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, InvalidInputError):
-            raise
-        raise InvalidInputError(f"{path} is no TOML: a number is too long, or brackets are too deep") from error
-    return _validated(content, path)
-
-
-def read_record(path: Path) -> StudyRecord:
-    """Read a study file that names everything, as commands write it.
-
-    Raises:
-        InvalidInputError: It cannot be read, or is no complete record (see ``read_study_file``).
-    """
-    file = read_study_file(path)
-    if file.seeds is None or not file.tasks or not file.strategies:
-        raise InvalidInputError(f"{path} is no complete record: it needs seeds, tasks and strategies")
-    strategies = tuple(
-        StrategyRecord(entry["label"] or entry["use"], entry["use"], entry["parameters"]) for entry in file.strategies
-    )
-    names = [*file.tasks], [*(entry.label for entry in strategies), *(trace.label for trace in file.traces)]
-    for kind, known in zip(("task", "label"), names, strict=True):
-        for name in known:
-            if known.count(name) > 1:
-                raise InvalidInputError(f"{path}: the {kind} {name!r} stands there twice")
-    protocol = Protocol.from_mapping(file.protocol, str(path))
-    return StudyRecord(
-        strategies, file.tasks, file.seeds, protocol, file.study_seed or 0, file.report, file.quoted, file.traces
-    )
-
-
-def _validated(content: dict[str, Any], path: Path) -> StudyFile:
-    from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-    class StrategyTable(BaseModel):
-        model_config = ConfigDict(extra="forbid", strict=True)
-        use: str
-        label: str | None = None
-        parameters: dict[str, Any] = {}
-
-    class ReportTable(BaseModel):
-        model_config = ConfigDict(extra="forbid", strict=True)
-        order: list[str] = []
-        highlight: list[str] = []
-        estimand: Estimand | None = None
-        cells: Literal["std", "interval"] | None = None
-        resamples: int = Field(default=2_000, ge=100, le=1_000_000)
-        decimals: int = Field(default=2, ge=0, le=6)
-        margin: float = Field(default=0.05, gt=0, allow_inf_nan=False)
-        control: str | None = None
-        columns: list[str] = []
-        width: str = Field(default="neurips", pattern=WIDTH_PATTERN)
-        groups: dict[str, list[str]] = {}
-        architectures: dict[str, str] = {}
-        cost: bool = False
-        caption: str = ""
-        notes: Literal["apart", "below"] = "apart"
-
-    class QuotedTable(BaseModel):
-        model_config = ConfigDict(extra="forbid", strict=True)
-        method: str
-        task: str
-        metric: str
-        mean: float
-        source: str
-        std: float | None = None
-        n: int | None = None
-
-    class TraceTable(BaseModel):
-        model_config = ConfigDict(extra="forbid", strict=True)
-        label: str
-        sha256: str = Field(pattern="^[0-9a-f]{64}$")
-        tasks: list[str]
-
-    class Study(BaseModel):
-        model_config = ConfigDict(extra="forbid", strict=True)
-        seeds: int | None = Field(default=None, ge=1, le=MAX_SEEDS)
-        study_seed: int | None = Field(default=None, ge=0, lt=2**63)
-        tasks: list[str] | None = None
-        protocol: dict[str, Any] = {}
-        strategies: list[StrategyTable] | None = None
-        report: ReportTable = ReportTable()
-        quoted: list[QuotedTable] = []
-        traces: list[TraceTable] = []
-
-    tables: dict[str, type[BaseModel]] = {
-        "strategies": StrategyTable,
-        "report": ReportTable,
-        "quoted": QuotedTable,
-        "traces": TraceTable,
-    }
-    try:
-        study = Study.model_validate(content)
-    except ValidationError as error:
-        # A misspelled key is also a missing one: its name says more.
-        first = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
-        where = ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
-            known = (
-                tables.get(str(first["loc"][0]), Study).model_fields if len(first["loc"]) > 1 else Study.model_fields
-            )
-            raise UnknownNameError("key", where.rpartition(".")[2], known, str(path)) from None
-        raise InvalidInputError(f"{path}: {where}: {first['msg'].lower()}, not {first['input']!r}") from None
-    strategies = None if study.strategies is None else tuple(table.model_dump() for table in study.strategies)
-    for position, table in enumerate(study.strategies or ()):
-        _check_strategy(table.label, table.parameters, f"{path}: strategies.{position}")
-    for position, trace in enumerate(study.traces):
-        _check_strategy(trace.label, {}, f"{path}: traces.{position}")
-    tasks = None if study.tasks is None else tuple(study.tasks)
-    options = study.report
-    if options.estimand is not None and options.cells is not None:
-        raise InvalidInputError(f"{path}: report.cells is the former name of report.estimand: remove cells")
-    report = ReportOptions(
-        tuple(options.order),
-        tuple(options.highlight),
-        options.estimand or _ESTIMAND_OF_CELLS[options.cells or "std"],
-        options.resamples,
-        options.decimals,
-        options.margin,
-        options.control,
-        tuple(options.columns),
-        options.width,
-        {name: tuple(labels) for name, labels in options.groups.items()},
-        options.architectures,
-        options.cost,
-        options.caption,
-        options.notes,
-    )
-    quoted = tuple(Quoted(**row.model_dump()) for row in study.quoted)
-    traces = tuple(TraceRecord(table.label, table.sha256, tuple(table.tasks)) for table in study.traces)
-    return StudyFile(study.seeds, study.study_seed, tasks, study.protocol, strategies, report, quoted, traces)
-
-
-def _check_strategy(label: str | None, parameters: Mapping[str, Any], where: str) -> None:
-    if label is not None and not (label and label.isprintable()):
-        raise InvalidInputError(f"{where}.label: use printable characters, not {label!r}")
-    try:
-        json.dumps(parameters)
-    except (TypeError, ValueError) as error:  # e.g. a date
-        raise InvalidInputError(f"{where}.parameters: {error}: use numbers, texts, true and false") from None

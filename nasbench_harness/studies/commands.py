@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import math
 import shlex
+from dataclasses import replace
 from typing import Any
 
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.store.record import StrategyRecord, StudyRecord
+from nasbench_harness.store.record import ReportOptions, StrategyRecord, StudyRecord
+from nasbench_harness.store.study_file import DEFAULT_SEEDS, PAPER_RESAMPLES, PAPER_SEEDS
+from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES
 from nasbench_harness.studies.references import is_label
+from nasbench_harness.tables.registry import embedded_task_names
 
 
 def rule_flags(record: StudyRecord, default_seeds: int) -> list[str]:
@@ -48,3 +52,19 @@ def one_line_toml(value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
     return json.dumps(value, ensure_ascii=False)
+
+
+def canonical_command(record: StudyRecord) -> str:
+    """``nasbench-harness compare …`` with everything that decides a result and differs from the defaults."""
+    parts = ["nasbench-harness", "compare"]
+    if record.quoted or replace(record.report, resamples=0) != ReportOptions(resamples=0):
+        return " ".join([*parts, "--config", "study.toml"])  # what only a study file can say
+    references = [(entry.reference, entry.label) for entry in record.strategies]
+    if references != [(name, name) for name in DEFAULT_STRATEGIES]:
+        parts += ["--strategies", shlex.quote(",".join(map(written, record.strategies)))]
+    if list(record.tasks) != embedded_task_names():
+        parts += ["--tasks", shlex.quote(",".join(record.tasks))]
+    is_paper = record.report.resamples == PAPER_RESAMPLES
+    if is_paper:
+        parts += ["--paper"]
+    return " ".join([*parts, *rule_flags(record, PAPER_SEEDS if is_paper else DEFAULT_SEEDS)])

@@ -6,11 +6,10 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from nasbench_harness.engine.batches import Rules
 from nasbench_harness.engine.limits import check_limit
 from nasbench_harness.engine.needs import check_needs
 from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
@@ -23,16 +22,45 @@ from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.identity import study_id
 from nasbench_harness.store.locks import Presence, updating
 from nasbench_harness.store.merging import stored_record, updated_record
-from nasbench_harness.store.record import MAX_SEEDS, Quoted, ReportOptions, StrategyRecord, StudyRecord
+from nasbench_harness.store.record import MAX_SEEDS, Entry, Quoted, ReportOptions, StrategyRecord, StudyRecord
 from nasbench_harness.store.sources import check_task_exists
+from nasbench_harness.store.study_file import StudyRequest
 from nasbench_harness.studies.batches import BatchPlan, BatchReport
 from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, names_of, strategy_entry_points
 from nasbench_harness.studies.execution import execute
-from nasbench_harness.studies.references import Entry, parse_entry, resolve, resolve_all
+from nasbench_harness.studies.references import parse_entry, resolve, resolve_all
 from nasbench_harness.studies.study import Outstanding, Study, load_tasks, open_study
 from nasbench_harness.tables.registry import embedded_task_names
 
+Item = TypeVar("Item")
 StrategyLike = str | Entry | Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a study is run; changes no result, only the runs that are done again.
+
+    Attributes:
+        jobs: Worker processes.
+        run_timeout: Real seconds that a strategy may use for one run; None: any number.
+        keep_stale: Whether runs of an older version of a strategy's code count.
+        rerun: Labels whose runs are done again.
+
+    Raises:
+        InvalidInputError: A value is impossible.
+    """
+
+    jobs: int = 1
+    run_timeout: float | None = None
+    keep_stale: bool = False
+    rerun: Iterable[str] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.jobs, int) or self.jobs < 1:
+            raise InvalidInputError(f"jobs must be a whole number of at least 1, not {self.jobs!r}")
+        if self.run_timeout is not None:
+            check_limit(self.run_timeout)
+        object.__setattr__(self, "rerun", tuple(self.rerun))
 
 
 @dataclass(frozen=True)
@@ -43,15 +71,13 @@ class Plan:
         study: The study.
         found: What the study still lacks.
         before: The study file that lay in the folder when this was planned; empty when there was none.
-        jobs: Worker processes.
-        run_timeout: Real seconds that a strategy may use for one run; None: any number.
+        options: How it is run.
     """
 
     study: Study
     found: Outstanding
     before: bytes
-    jobs: int = 1
-    run_timeout: float | None = None
+    options: RunOptions
     _presences: list[Presence] = field(default_factory=list, compare=False)
 
     @property
@@ -109,73 +135,67 @@ class Plan:
 
 
 def plan_study(
-    strategies: Iterable[StrategyLike] | None,
-    tasks: Iterable[str] | None,
-    seeds: int,
-    out: str | Path | None,
-    rules: Rules,
-    *,
-    jobs: int = 1,
-    run_timeout: float | None = None,
-    keep_stale: bool = False,
-    rerun: Iterable[str] = (),
-    report: ReportOptions = ReportOptions(),  # noqa: B008 - immutable
-    quoted: tuple[Quoted, ...] = (),
+    request: StudyRequest,
+    out: str | Path | None = None,
+    options: RunOptions = RunOptions(),
 ) -> Plan:
-    """Check everything, and find what is still to be run; nothing is changed on disk.
+    """Check a request, and find the runs that are still to be done; nothing is changed on disk.
+
+    Args:
+        request: The study.
+        out: Folder of the study; None: ``nasbench-results/<study id>``.
+        options: How it is run.
 
     Raises:
         HarnessError: Something is wrong with the input.
     """
+    seeds, study_seed, protocol = request.num_seeds, request.study_seed, request.rules
     if not isinstance(seeds, int) or isinstance(seeds, bool) or not 1 <= seeds <= MAX_SEEDS:
         raise InvalidInputError(f"seeds must be a whole number in 1 … {MAX_SEEDS:,}, not {seeds!r}")
-    if not isinstance(rules.study_seed, int) or not 0 <= rules.study_seed < 2**63:
-        raise InvalidInputError(f"study_seed must be a whole number of at least 0, not {rules.study_seed!r}")
-    if not isinstance(jobs, int) or jobs < 1:
-        raise InvalidInputError(f"jobs must be a whole number of at least 1, not {jobs!r}")
-    if run_timeout is not None:
-        check_limit(run_timeout)
-    folder = StudyFolder(_default_folder(rules) if out is None else Path(out))
-    names = task_list(tasks, folder)
-    specs = resolve_all(entries_of(strategies))
-    loaded = load_tasks(folder, names, rules.protocol)
+    if not isinstance(study_seed, int) or not 0 <= study_seed < 2**63:
+        raise InvalidInputError(f"study_seed must be a whole number of at least 0, not {study_seed!r}")
+    folder = StudyFolder(default_folder(protocol, study_seed) if out is None else Path(out))
+    names = task_list(request.tasks, folder)
+    specs = resolve_all(entries_of(request.strategies))
+    loaded = load_tasks(folder, names, protocol)
     for task in loaded:
-        Ledger(task.task, rules.protocol, rules.study_seed, np.arange(1))
+        Ledger(task.task, protocol, study_seed, np.arange(1))
         problem = task.problem()
         for spec in specs:
             check_needs(spec, task)
-            spec.make(problem, task.name, rules.study_seed, np.arange(1))
-    _check_quoted(quoted, loaded)
+            spec.make(problem, task.name, study_seed, np.arange(1))
+    _check_quoted(request.quoted, loaded)
     record = StudyRecord(
         tuple(StrategyRecord(spec.label, spec.reference, spec.parameters) for spec in specs),
         tuple(names),
         seeds,
-        rules.protocol,
-        rules.study_seed,
-        report,
-        quoted,
+        protocol,
+        study_seed,
+        request.report,
+        request.quoted,
     )
     before = folder.study_text()
     record = updated_record(folder, record, is_alone=True)
     study = Study(folder, record, loaded)
-    again = set(rerun)
+    again = set(options.rerun)
     for label in sorted(again - set(study.labels)):
         raise UnknownNameError("label", label, study.labels, "rerun")
-    _check_labels(report, study.labels)
-    return Plan(study, study.plan(specs, keep_stale, again), before, jobs, run_timeout)
+    _check_labels(request.report, study.labels)
+    return Plan(study, study.plan(specs, options.keep_stale, again), before, options)
 
 
-def execute_plan(plan: Plan, rules: Rules) -> Generator[BatchReport, None, None]:
+def execute_plan(plan: Plan) -> Generator[BatchReport, None, None]:
     """Begin a plan and run its batches; yields a report of each as it ends.
 
     When the caller stops early, the workers are killed, and what they were writing is removed.
     """
     plan.begin()
     try:
-        with closing(execute(plan.batches, rules, plan.study.path, plan.jobs, plan.run_timeout)) as reports:
+        study, options = plan.study, plan.options
+        with closing(execute(plan.batches, study.rules, study.path, options.jobs, options.run_timeout)) as reports:
             yield from reports
     finally:
-        if plan.jobs > 1:
+        if plan.options.jobs > 1:
             remove_abandoned(plan.study.path)
 
 
@@ -209,12 +229,21 @@ def entries_of(strategies: Iterable[StrategyLike] | None) -> list[Entry]:
     """
     if strategies is None:
         return [Entry(name) for name in DEFAULT_STRATEGIES]
-    if isinstance(strategies, str):
-        raise InvalidInputError(f"strategies must be a list, not the text {strategies!r}")
     return [
         parse_entry(item) if isinstance(item, str) else item if isinstance(item, Entry) else Entry(item)
-        for item in strategies
+        for item in listed("strategies", strategies)
     ]
+
+
+def listed(name: str, values: Iterable[Item]) -> Iterable[Item]:
+    """The values, unless they are a text.
+
+    Raises:
+        InvalidInputError: They are a text.
+    """
+    if isinstance(values, str):
+        raise InvalidInputError(f"{name} must be a list, not the text {values!r}")
+    return values
 
 
 def usable_strategies(
@@ -259,9 +288,7 @@ def task_list(tasks: Iterable[str] | None, folder: StudyFolder | None = None) ->
         UnknownNameError: There is no such task.
         StoreError: The table of a task is not here, but was when the study ran.
     """
-    if isinstance(tasks, str):
-        raise InvalidInputError(f"tasks must be a list, not the text {tasks!r}")
-    names = embedded_task_names() if tasks is None else list(tasks)
+    names = embedded_task_names() if tasks is None else list(listed("tasks", tasks))
     if not names:
         raise InvalidInputError("no tasks given: name at least one")
     for name in names:
@@ -299,5 +326,6 @@ def _check_quoted(quoted: Sequence[Quoted], tasks: Sequence[TaskView]) -> None:
             raise UnknownNameError("metric", row.metric, shown, f"quoted row {row.method}: reports on {row.task}")
 
 
-def _default_folder(rules: Rules) -> Path:
-    return Path("nasbench-results") / study_id(rules.protocol, rules.study_seed)
+def default_folder(protocol: Protocol, study_seed: int) -> Path:
+    """Folder of a study that is given none."""
+    return Path("nasbench-results") / study_id(protocol, study_seed)

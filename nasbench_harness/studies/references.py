@@ -10,7 +10,6 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -20,29 +19,12 @@ from typing import Any
 from nasbench_harness.engine.hyperparameters import check_ranges
 from nasbench_harness.engine.resolved import Spec
 from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
+from nasbench_harness.store.record import Entry
 from nasbench_harness.studies.catalog import strategy_entry_points
 
 _LABEL = re.compile(r"[A-Za-z0-9._\- ]+")
 _REGISTERED = re.compile(r"[a-z0-9-]+")
 _OPENING, _CLOSING = "([{", ")]}"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A strategy as it was written: ``[label=]reference[(key=value, …)]``.
-
-    Attributes:
-        use: Registered name, ``module:attribute``, or the class or generator function itself.
-        label: Name in reports; None: made from the reference and the parameters that are not at their defaults.
-        parameters: Hyperparameters that were given.
-    """
-
-    use: str | Callable[..., Any]
-    label: str | None = None
-    parameters: Mapping[str, Any] = ()  # type: ignore[assignment]  # an immutable empty default
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "parameters", dict(self.parameters))
 
 
 def split_list(text: str) -> list[str]:

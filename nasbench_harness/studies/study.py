@@ -23,23 +23,16 @@ from nasbench_harness.store.folder import Block, Damage, StudyFolder, file_name,
 from nasbench_harness.store.identity import identity_of
 from nasbench_harness.store.locks import updating
 from nasbench_harness.store.merging import updated_record
-from nasbench_harness.store.record import (
-    ReportOptions,
-    StrategyRecord,
-    StudyRecord,
-    TraceRecord,
-    check_width,
-    read_record,
-)
+from nasbench_harness.store.record import StrategyRecord, StudyRecord, TraceRecord, check_width
 from nasbench_harness.store.sources import check_digest, check_task_exists, note_tables
+from nasbench_harness.store.study_file import read_record
 from nasbench_harness.studies.batches import BatchPlan, plan_batches
-from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES
-from nasbench_harness.studies.commands import rule_flags, written
+from nasbench_harness.studies.commands import canonical_command
 from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.references import check_label
 from nasbench_harness.studies.replay import ReplaySpec, TraceRows, check_runs
 from nasbench_harness.studies.trace_csv import read_trace, write_trace
-from nasbench_harness.tables.registry import embedded_task_names, load_table, split_task_name, task_names
+from nasbench_harness.tables.registry import load_table, split_task_name, task_names
 from nasbench_harness.untrusted import below
 
 if TYPE_CHECKING:
@@ -51,10 +44,6 @@ if TYPE_CHECKING:
     from nasbench_harness.report.sections.anytime import Axis
     from nasbench_harness.verification.running import Trainer
     from nasbench_harness.verification.verify import Preparation, VerifyOptions
-
-DEFAULT_SEEDS = 200
-PAPER_SEEDS = 500
-PAPER_RESAMPLES = 10_000
 
 
 @dataclass
@@ -83,6 +72,11 @@ class Study:
         self.folder, self.record = folder, record
         self._tasks = list(tasks)
         self._rows: dict[str, TraceRows] = {}  # rows of the traces, by sha256
+
+    @property
+    def rules(self) -> Rules:
+        """Protocol and study seed."""
+        return Rules(self.record.protocol, self.record.study_seed)
 
     @property
     def path(self) -> Path:
@@ -598,22 +592,6 @@ def _described(folder: StudyFolder, damaged: Sequence[Damage]) -> str:
     others = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
     first = damaged[0]
     return f"damaged block{'s' * (len(damaged) > 1)}: {folder.show(first.path)} {first.reason}{others}; moved to"
-
-
-def canonical_command(record: StudyRecord) -> str:
-    """``nasbench-harness compare …`` with everything that decides a result and differs from the defaults."""
-    parts = ["nasbench-harness", "compare"]
-    if record.quoted or replace(record.report, resamples=0) != ReportOptions(resamples=0):
-        return " ".join([*parts, "--config", "study.toml"])  # what only a study file can say
-    references = [(entry.reference, entry.label) for entry in record.strategies]
-    if references != [(name, name) for name in DEFAULT_STRATEGIES]:
-        parts += ["--strategies", shlex.quote(",".join(map(written, record.strategies)))]
-    if list(record.tasks) != embedded_task_names():
-        parts += ["--tasks", shlex.quote(",".join(record.tasks))]
-    is_paper = record.report.resamples == PAPER_RESAMPLES
-    if is_paper:
-        parts += ["--paper"]
-    return " ".join([*parts, *rule_flags(record, PAPER_SEEDS if is_paper else DEFAULT_SEEDS)])
 
 
 def _can_be_verified(task: TaskView) -> bool:

@@ -22,7 +22,8 @@ from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task, load_task
-from nasbench_harness.studies.references import Entry, parse_entry, resolve
+from nasbench_harness.store.record import Entry
+from nasbench_harness.studies.references import parse_entry, resolve
 from nasbench_harness.testing.contract import Contract, fail, global_generators_untouched
 from nasbench_harness.testing.watching import watched
 

@@ -14,7 +14,8 @@ from nasbench_harness.analysis.comparison import ALPHA
 from nasbench_harness.api import DEFAULT_SEEDS
 from nasbench_harness.cli.catalog import as_markdown
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.store.record import ReportOptions, read_study_file
+from nasbench_harness.store.record import ReportOptions
+from nasbench_harness.store.study_file import read_study_file
 from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, describe, families
 from nasbench_harness.tables.registry import embedded_task_names
 
@@ -66,7 +67,7 @@ def test_the_default_study_still_gives_what_results_hold(tmp_path):
 def test_the_suite_file_is_the_default_study():
     file = read_study_file(ROOT / "results" / "suites" / "default.toml")
     assert list(file.tasks) == embedded_task_names()
-    assert [entry["use"] for entry in file.strategies] == list(DEFAULT_STRATEGIES)
+    assert [entry.use for entry in file.strategies] == list(DEFAULT_STRATEGIES)
     assert (file.seeds, file.study_seed) == (DEFAULT_SEEDS, 0)
     assert Protocol.from_mapping(file.protocol, "the suite") == Protocol()
 

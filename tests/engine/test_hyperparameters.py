@@ -7,7 +7,8 @@ import pytest
 from nasbench_harness import OneOf, Range, Strategy
 from nasbench_harness.engine.hyperparameters import declared
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
-from nasbench_harness.studies.references import Entry, parse_entry, resolve
+from nasbench_harness.store.record import Entry
+from nasbench_harness.studies.references import parse_entry, resolve
 
 
 def walk(

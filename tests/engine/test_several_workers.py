@@ -11,8 +11,9 @@ from nasbench_harness.engine.strategy import Progress, Proposal
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
+from nasbench_harness.store.record import Entry
 from nasbench_harness.studies.batches import plan_batches
-from nasbench_harness.studies.references import Entry, resolve
+from nasbench_harness.studies.references import resolve
 
 REGISTERED = ("random-search", "local-search", "regularized-evolution", "genetic-algorithm", "reinforce")
 

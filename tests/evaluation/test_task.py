@@ -11,7 +11,8 @@ from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameEr
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task, make_task, open_task
 from nasbench_harness.spaces import ProductSpace
-from nasbench_harness.studies.references import Entry, resolve
+from nasbench_harness.store.record import Entry
+from nasbench_harness.studies.references import resolve
 from nasbench_harness.tables.cache import open_table, write_table
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table

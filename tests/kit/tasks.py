@@ -13,7 +13,8 @@ from nasbench_harness.engine.strategy import Progress, Proposal, Proposals, Resu
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Task, make_task
 from nasbench_harness.spaces.product import ProductSpace
-from nasbench_harness.studies.references import Entry, resolve
+from nasbench_harness.store.record import Entry
+from nasbench_harness.studies.references import resolve
 from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
 
 Traces = list[dict[str, np.ndarray]]

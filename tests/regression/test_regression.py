@@ -17,8 +17,9 @@ from nasbench_harness.regression.baselines import Subject, find_subjects
 from nasbench_harness.regression.gate import check_baselines
 from nasbench_harness.regression.traces import regret_codes, run_choices, trace_hash
 from nasbench_harness.store.baselines import baseline_path, read_baseline
+from nasbench_harness.store.record import Entry
 from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, strategy_entry_points
-from nasbench_harness.studies.references import Entry, resolve
+from nasbench_harness.studies.references import resolve
 
 BASELINES = Path(__file__).parents[2] / "results" / "baselines"
 TASK = "nb201-cifar100"

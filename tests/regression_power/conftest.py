@@ -11,7 +11,8 @@ from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.regression.gate import LOOKS, Gate
 from nasbench_harness.regression.traces import regret_codes
 from nasbench_harness.statistics import Case, regress_family
-from nasbench_harness.studies.references import Entry, resolve
+from nasbench_harness.store.record import Entry
+from nasbench_harness.studies.references import resolve
 
 MARGIN = 0.05
 

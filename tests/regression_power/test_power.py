@@ -18,8 +18,9 @@ from nasbench_harness.regression.baselines import Subject
 from nasbench_harness.regression.gate import LOOKS, check_baselines
 from nasbench_harness.statistics import regression
 from nasbench_harness.store.baselines import baseline_path, read_baseline
+from nasbench_harness.store.record import Entry
 from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES
-from nasbench_harness.studies.references import Entry, resolve
+from nasbench_harness.studies.references import resolve
 
 from . import mutants
 

@@ -22,7 +22,8 @@ from nasbench_harness.report.sections.overview import overview_tables
 from nasbench_harness.report.sections.pairs import across_table, pairs_table
 from nasbench_harness.report.sections.task import task_table
 from nasbench_harness.store.folder import StudyFolder
-from nasbench_harness.store.record import Quoted, ReportOptions, StudyRecord, read_study_file
+from nasbench_harness.store.record import Quoted, ReportOptions, StudyRecord
+from nasbench_harness.store.study_file import read_study_file
 
 NUM = 40  # architectures; validation grows with the index, test falls
 VAL = 50 + np.arange(NUM) / 2

@@ -4,12 +4,10 @@ import subprocess
 import sys
 
 import pytest
+from kit.requests import request
 
-from nasbench_harness.engine.batches import Rules
-from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.studies.planning import execute_plan, plan_study
 
-RULES = Rules(Protocol(evaluations=20), 0)
 REPORT = """
 import sys
 import time
@@ -25,8 +23,10 @@ print(time.process_time() - start, int(peak) / 1024)
 
 def cost_of_report(num_seeds, folder):
     """CPU seconds of a report, and the most memory of its process in MB."""
-    plan = plan_study(["random-search", "regularized-evolution"], ["nb201-cifar10"], num_seeds, folder, RULES)
-    assert not [report.failure for report in execute_plan(plan, RULES) if report.failure]
+    plan = plan_study(
+        request(["random-search", "regularized-evolution"], ["nb201-cifar10"], num_seeds, evaluations=20), folder
+    )
+    assert not [report.failure for report in execute_plan(plan) if report.failure]
     plan.end()
     done = subprocess.run([sys.executable, "-c", REPORT, folder], capture_output=True, text=True, check=True)
     seconds, peak = map(float, done.stdout.split())

@@ -10,7 +10,8 @@ from nasbench_harness.report.render.latex import LatexStyle, notes_text, to_late
 from nasbench_harness.report.render.text import to_markdown
 from nasbench_harness.report.render.widths import layout
 from nasbench_harness.report.sections.paper import paper_table
-from nasbench_harness.store.record import Quoted, ReportOptions, check_width, read_study_file
+from nasbench_harness.store.record import Quoted, ReportOptions, check_width
+from nasbench_harness.store.study_file import read_study_file
 
 VAL, TEST = range(50, 62), range(40, 52)
 

@@ -2,14 +2,8 @@ import pytest
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.store.record import (
-    Quoted,
-    ReportOptions,
-    StrategyRecord,
-    StudyRecord,
-    TraceRecord,
-    read_study_file,
-)
+from nasbench_harness.store.record import Quoted, ReportOptions, StrategyRecord, StudyRecord, TraceRecord
+from nasbench_harness.store.study_file import read_study_file
 
 RECORD = StudyRecord(
     (
@@ -35,8 +29,8 @@ def test_record_comes_back(tmp_path):
     assert (file.report, file.quoted) == (RECORD.report, RECORD.quoted)
     assert file.traces == RECORD.traces
     for written, read in zip(RECORD.strategies, file.strategies, strict=True):
-        assert (read["use"], read["label"]) == (written.reference, written.label)
-        assert read["parameters"] == {name: value for name, value in written.parameters.items() if value is not None}
+        assert (read.use, read.label) == (written.reference, written.label)
+        assert read.parameters == {name: value for name, value in written.parameters.items() if value is not None}
 
 
 @pytest.mark.parametrize(

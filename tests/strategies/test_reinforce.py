@@ -21,8 +21,9 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import load_task, make_task
 from nasbench_harness.spaces import ListSpace, NASBench201Space, ProductSpace
+from nasbench_harness.store.record import Entry
 from nasbench_harness.studies.catalog import describe
-from nasbench_harness.studies.references import Entry, parse_entry, resolve
+from nasbench_harness.studies.references import parse_entry, resolve
 from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
 
 NAME = "reinforce"

@@ -7,6 +7,7 @@ import pytest
 
 from nasbench_harness import InvalidInputError, Needs, Protocol, UnknownNameError
 from nasbench_harness.cli.catalog import as_markdown
+from nasbench_harness.store.record import Entry
 from nasbench_harness.studies.catalog import (
     DEFAULT_STRATEGIES,
     Description,
@@ -16,7 +17,7 @@ from nasbench_harness.studies.catalog import (
     strategy_entry_points,
 )
 from nasbench_harness.studies.planning import entries_of, usable_strategies
-from nasbench_harness.studies.references import Entry, resolve
+from nasbench_harness.studies.references import resolve
 
 
 def test_every_installed_strategy_is_in_one_family():

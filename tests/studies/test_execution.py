@@ -21,9 +21,10 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.store.blocks import read_columns, read_record
 from nasbench_harness.store.folder import StudyFolder, missing_seeds
+from nasbench_harness.store.record import Entry
 from nasbench_harness.studies.batches import BatchPlan, SentPlan, identity, plan_batches
 from nasbench_harness.studies.execution import execute
-from nasbench_harness.studies.references import Entry, parse_entry, resolve
+from nasbench_harness.studies.references import parse_entry, resolve
 from nasbench_harness.studies.replay import ReplaySpec, RunRows, TraceRows
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table

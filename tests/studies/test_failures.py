@@ -15,9 +15,10 @@ from nasbench_harness.errors import InvalidInputError, StrategyError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.blocks import read_columns
 from nasbench_harness.store.folder import StudyFolder
+from nasbench_harness.store.record import Entry
 from nasbench_harness.studies.batches import BatchPlan, identity
 from nasbench_harness.studies.execution import execute
-from nasbench_harness.studies.references import Entry, resolve
+from nasbench_harness.studies.references import resolve
 
 RULES = Rules(Protocol(evaluations=12), 0)
 NUM_RUNS = 20

@@ -11,15 +11,9 @@ import pytest
 from nasbench_harness.engine.resolved import Spec
 from nasbench_harness.engine.strategy import Strategy
 from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
+from nasbench_harness.store.record import Entry
 from nasbench_harness.studies.catalog import describe, strategy_entry_points
-from nasbench_harness.studies.references import (
-    Entry,
-    code_hash,
-    parse_entry,
-    resolve,
-    resolve_all,
-    split_list,
-)
+from nasbench_harness.studies.references import code_hash, parse_entry, resolve, resolve_all, split_list
 
 GENERATOR = '''
 """A module."""

@@ -15,9 +15,10 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.store.blocks import read_columns
 from nasbench_harness.store.folder import StudyFolder
+from nasbench_harness.store.record import Entry
 from nasbench_harness.studies.batches import BatchPlan, identity
 from nasbench_harness.studies.execution import execute
-from nasbench_harness.studies.references import Entry, resolve
+from nasbench_harness.studies.references import resolve
 
 TASK = "nb201-cifar100"
 STRATEGIES = ("random-search", "regularized-evolution", "local-search", "genetic-algorithm", "reinforce")
@@ -34,7 +35,8 @@ import json, sys
 from hashlib import sha256
 import numpy as np
 from nasbench_harness.engine.batches import Rules, run_seeds
-from nasbench_harness.studies.references import Entry, resolve
+from nasbench_harness.store.record import Entry
+from nasbench_harness.studies.references import resolve
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 task, digests = load_task("%s"), {}

@@ -4,16 +4,15 @@ import subprocess
 import sys
 
 import pytest
+from kit.requests import request
 
-from nasbench_harness.engine.batches import Rules
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.report import files
-from nasbench_harness.store.record import ReportOptions, read_record
+from nasbench_harness.store.record import ReportOptions
+from nasbench_harness.store.study_file import read_record
 from nasbench_harness.studies.planning import execute_plan, plan_study, write_report
 from nasbench_harness.studies.study import open_study
 
-RULES = Rules(Protocol(evaluations=4), 0)
 TASKS = ["nb201-cifar10"]
 
 
@@ -23,11 +22,11 @@ def _short_reports(monkeypatch):
 
 
 def plan(folder, strategies, seeds=12, tasks=TASKS):
-    return plan_study(strategies, tasks, seeds, folder, RULES)
+    return plan_study(request(strategies, tasks, seeds), folder)
 
 
 def run(planned):
-    assert not [report for report in execute_plan(planned, RULES) if report.failure]
+    assert not [report for report in execute_plan(planned) if report.failure]
     assert planned.not_stored() == []
 
 
@@ -87,7 +86,7 @@ def test_one_label_for_two_strategies_is_refused_before_anything_changes(tmp_pat
     first.begin()
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(InvalidInputError, match=r"another command works on this study now and compares .* as 'mine'"):
-        list(execute_plan(second, RULES))
+        list(execute_plan(second))
     second.end()
     first.end()
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
@@ -96,7 +95,7 @@ def test_one_label_for_two_strategies_is_refused_before_anything_changes(tmp_pat
 def test_a_control_whose_label_the_other_command_replaced_is_dropped(tmp_path):
     first = plan(tmp_path, ["re=regularized-evolution"])
     options = ReportOptions(control="evo")
-    second = plan_study(["evo=regularized-evolution", "random-search"], TASKS, 12, tmp_path, RULES, report=options)
+    second = plan_study(request(["evo=regularized-evolution", "random-search"], TASKS, 12, report=options), tmp_path)
     first.begin()
     second.begin()
     stored = read_record(tmp_path / "study.toml")
@@ -107,8 +106,7 @@ def test_a_control_whose_label_the_other_command_replaced_is_dropped(tmp_path):
 
 def test_another_study_that_appeared_since_the_planning_is_refused(tmp_path):
     late = plan(tmp_path, ["random-search"])
-    other = Rules(Protocol(evaluations=9), 0)
-    first = plan_study(["random-search"], TASKS, 12, tmp_path, other)
+    first = plan_study(request(["random-search"], TASKS, 12, evaluations=9), tmp_path)
     first.begin()
     first.end()
     with pytest.raises(InvalidInputError, match="holds a study with evaluations 9, but this command has evaluations 4"):

@@ -18,7 +18,8 @@ from nasbench_harness.evaluation.oracle import TableOracle
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.spaces import NASBench201Space, ProductSpace
-from nasbench_harness.studies.references import Entry, resolve
+from nasbench_harness.store.record import Entry
+from nasbench_harness.studies.references import resolve
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.tables.table import Column, Dataset, Provenance, Table
 from nasbench_harness.testing import OracleContract, SpaceContract, StrategyContract, TableContract, run_contract
