@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         verify,
     )
     from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
+    from nasbench_harness.compat.recording import Recording, record
     from nasbench_harness.engine.generational import Generational
     from nasbench_harness.engine.hyperparameters import OneOf, Range
     from nasbench_harness.engine.strategy import (
@@ -58,7 +59,6 @@ _HOMES = {
     "nasbench_harness.api": (
         "Study",
         "StudyOptions",
-        "StudyOptions",
         "check_baseline",
         "compare",
         "load_task",
@@ -73,6 +73,7 @@ _HOMES = {
         "Floats",
         "Ints",
     ),
+    "nasbench_harness.compat.recording": ("Recording", "record"),
     "nasbench_harness.engine.generational": ("Generational",),
     "nasbench_harness.engine.hyperparameters": ("OneOf", "Range"),
     "nasbench_harness.engine.strategy": (
@@ -156,6 +157,7 @@ __all__ = [
     "ProtocolFields",
     "Quoted",
     "Range",
+    "Recording",
     "ReportOptions",
     "Results",
     "RunStream",
@@ -183,6 +185,7 @@ __all__ = [
     "declare",
     "load_task",
     "open_study",
+    "record",
     "run",
     "save_baseline",
     "table_from_api",

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
+from nasbench_harness import record
 from nasbench_harness.compat import NATStopology
 from nasbench_harness.spaces.nasbench201 import OPERATIONS
 from nasbench_harness.tables.registry import load_table
@@ -80,3 +81,24 @@ def test_the_missing_seconds_of_evaluation_are_named_once():
     api.reset_time()
     assert api.used_time == 0
     assert api.simulate_train_eval(5, "cifar10", account_time=False)[3] == 0
+
+
+RECORDED = {
+    "from nats_bench import create": "from nasbench_harness import record",
+    'api = create("NATS-tss-v1_0-3ffb9-simple", "tss", fast_mode=True, verbose=False)': "api = RECORDING",
+    "from nas_201_api import NASBench201API as API": "from nasbench_harness import record",
+    'api = API("NAS-Bench-201-v1_1-096897.pth", verbose=False)': "api = RECORDING",
+    'HP = "12"': 'HP = "200"',
+}
+
+
+@pytest.mark.parametrize("name", ["random_search", "regularized_evolution", "reinforce"])
+def test_an_old_script_is_recorded_as_a_run(name, old_script, tmp_path):
+    changed = {line: RECORDED[line] for line in CHANGED[name]}
+    assert len(changed) <= 3
+    with record("old", task="nb201-cifar10", seed=0, out=tmp_path, evaluations=30) as recording:
+        old_script(name, changed, SEED=0, RECORDING=recording, **{**SETTINGS, "TIME_BUDGET": np.inf})
+    plain = run(old_script, name)["history"]
+    proposals = [index for index, _ in recording.proposals]
+    assert len(proposals) == 30
+    assert proposals[0] == plain[0][0]  # the plain object draws replicates from the script's own generator

@@ -1,0 +1,294 @@
+"""An old script's search as a run under a protocol: every query is charged, and the proposals are recorded.
+
+``record`` opens a session for one run. Its object answers the official API's search methods by the rules of the
+protocol: noise, repeats, budget and clock. It refuses test accuracy and every data set that the protocol does not
+search. When the budget is spent, the next query ends the ``with`` block. The proposals are appended to a CSV file that
+``add-trace`` compares with the strategies of a study.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Never, Unpack
+
+import numpy as np
+
+from nasbench_harness.compat.base import OfficialAPI
+from nasbench_harness.compat.stored import MissingResultError
+from nasbench_harness.engine.strategy import Evaluation
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.evaluation.ledger import Ledger
+from nasbench_harness.evaluation.protocol import Protocol, ProtocolFields
+from nasbench_harness.evaluation.status import Status
+from nasbench_harness.evaluation.task import Task, load_task
+from nasbench_harness.files import write_whole
+from nasbench_harness.store.locks import updating
+from nasbench_harness.studies.references import check_label
+
+_COLUMNS = ("task", "seed", "step", "index", "fidelity")
+# Methods of the official objects that answer with test accuracy or without a charge.
+_REFUSED = (
+    "query_by_arch",
+    "query_by_index",
+    "query_info_str_by_arch",
+    "query_meta_info_by_index",
+    "show",
+)
+
+
+class BudgetSpentError(Exception):
+    """The budget of a recorded run is spent; leaving the ``with`` block with it is the normal end."""
+
+
+@contextmanager
+def record(
+    label: str,
+    *,
+    task: str,
+    seed: int,
+    out: str | Path = "recordings",
+    study_seed: int = 0,
+    **protocol: Unpack[ProtocolFields],
+) -> Iterator[Recording]:
+    """Record one run of a script under a protocol.
+
+    The run must spend its whole budget, as the runs of a study do. A run of the same seed is recorded anew.
+
+    Args:
+        label: Name of the method; its proposals are kept in ``<out>/<label>.csv``.
+        task: Name of a task, e.g. ``nb201-cifar10``.
+        seed: Seed of the run; it draws the table's noise. Number the runs of a method from 0.
+        out: Folder of recordings.
+        study_seed: Seed of the study that the run is compared in.
+        **protocol: Fields of Protocol, e.g. ``evaluations=300``.
+
+    Raises:
+        InvalidInputError: The label, the task or the protocol cannot be used, or the script ended before its budget
+            was spent; nothing is recorded.
+
+    Example:
+        >>> import random
+        >>> with record("mine", task="nb201-cifar10", seed=0, evaluations=20) as api:
+        ...     while True:
+        ...         accuracy, *_ = api.simulate_train_eval(random.randrange(len(api)), "cifar10", hp="200")
+        >>> Path("recordings/mine.csv").read_text().splitlines()[0]
+        'task,seed,step,index,fidelity'
+    """
+    check_label(label)
+    if seed < 0:
+        raise InvalidInputError(f"a seed is a whole number of at least 0, not {seed}")
+    rules = Protocol(**protocol)
+    if rules.workers > 1:
+        raise InvalidInputError("a script has one evaluation under way: record it with workers=1")
+    session = Recording(load_task(task), rules, study_seed, seed)
+    with suppress(BudgetSpentError):
+        yield session
+    if session.has_budget:
+        raise InvalidInputError(
+            f"the script ended after {len(session.proposals):,} evaluations and has budget left (seed {seed}): let it "
+            "search until the budget is spent, or record it with a smaller budget; nothing was recorded"
+        )
+    _append(Path(out), label, session)
+
+
+class Recording:
+    """One run of a script: the official API's search methods, charged to a ledger.
+
+    Args:
+        task: The task.
+        protocol: The rules.
+        study_seed: Seed of the study.
+        seed: Seed of the run.
+
+    Attributes:
+        proposals: (architecture, fidelity in epochs or None) of each evaluation, in order.
+    """
+
+    def __init__(self, task: Task, protocol: Protocol, study_seed: int, seed: int) -> None:
+        self._view = task.under(protocol)
+        self._task, self._seed = task, seed
+        self._plain = OfficialAPI(task.table)
+        self._ledger = Ledger(task, protocol, study_seed, np.array([seed]))
+        self._reset_s = 0.0
+        self._everyone = np.ones(1, dtype=bool)
+        self.proposals: list[tuple[int, int | None]] = []
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether the run may start another evaluation."""
+        return bool(self._ledger.has_budget()[0])
+
+    def evaluate(self, architecture: Any, epochs: int | None = None) -> Evaluation:
+        """Charge and answer one evaluation.
+
+        Args:
+            architecture: Index, official string, or object with ``tostr``.
+            epochs: Fidelity, if the protocol lets a run choose it; None: the highest.
+
+        Raises:
+            BudgetSpentError: The budget is spent; the ``with`` block ends here.
+            InvalidInputError: There is no such architecture or fidelity.
+        """
+        if not self.has_budget:
+            raise BudgetSpentError(f"the budget of the run with seed {self._seed} is spent")
+        index = self._plain.query_index_by_arch(architecture)
+        if index < 0:
+            raise InvalidInputError(f"{str(architecture)[:200]!r} is no architecture of task {self._task.name}")
+        place = self._place(epochs)
+        entries = self._ledger.evaluate(np.array([index]), self._everyone, np.array([place]))
+        fidelities = self._view.fidelities
+        self.proposals.append((index, fidelities[place] if fidelities else None))
+        return Evaluation(
+            index,
+            float(entries.losses[0, 0]),
+            tuple(entries.losses[0].tolist()),
+            int(entries.status[0]),
+            float(entries.cost_s[0]),
+            float(entries.finished_s[0]),
+            place,
+            len(self.proposals) - 1,
+        )
+
+    def simulate_train_eval(
+        self,
+        arch: Any,
+        dataset: str,
+        iepoch: int | None = None,
+        hp: str | int | None = None,
+        account_time: bool = True,
+    ) -> tuple[float, float | None, float, float]:
+        """Validation accuracy, latency and seconds of one charged evaluation, and ``used_time`` after it.
+
+        Raises:
+            BudgetSpentError: The budget is spent.
+            InvalidInputError: The protocol searches something else, or time must not be accounted.
+        """
+        if not account_time:
+            raise InvalidInputError("account_time=False: the protocol charges every evaluation")
+        accuracy, evaluation = self._query(arch, dataset, iepoch, hp)
+        return accuracy, self._latency(evaluation.architecture), evaluation.cost_s, self.used_time
+
+    def get_more_info(
+        self,
+        index: Any,
+        dataset: str,
+        iepoch: int | None = None,
+        hp: str | int | None = None,
+        is_random: bool | int = True,
+    ) -> dict[str, Any]:
+        """Validation accuracy and seconds of one charged evaluation; the protocol's noise decides the replicate.
+
+        Seconds of evaluation are 0, as the clock of a protocol counts training.
+
+        Raises:
+            BudgetSpentError: The budget is spent.
+            InvalidInputError: The protocol searches something else, or ``is_random`` asks for another replicate.
+        """
+        if is_random is not True and not (is_random is False and self._view.protocol.noise == "mean"):
+            raise InvalidInputError(
+                f"is_random={is_random!r}: the protocol (noise {self._view.protocol.noise}) decides which training "
+                "answers; means and single seeds may be read after the search, from the plain object"
+            )
+        accuracy, evaluation = self._query(index, dataset, iepoch, hp)
+        return {"valid-accuracy": accuracy, "train-all-time": evaluation.cost_s, "valid-per-time": 0.0}
+
+    @property
+    def used_time(self) -> float:
+        """Simulated seconds of the run since ``reset_time``."""
+        return float(self._ledger.clock_s[0]) - self._reset_s
+
+    def reset_time(self) -> None:
+        """Set ``used_time`` to 0; the budget of the run goes on."""
+        self._reset_s = float(self._ledger.clock_s[0])
+
+    def __len__(self) -> int:
+        return len(self._plain)
+
+    def __getitem__(self, index: int) -> str:
+        return self._plain[index]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._plain)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _REFUSED:
+            return lambda *_, **__: self._refuse(name)
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name in ("arch", "random", "query_index_by_arch", "meta_archs", "archstr2index", "get_net_config"):
+            return getattr(self._plain, name)
+        if name in ("get_cost_info", "get_latency", "str2lists", "str2matrix", "evaluated_indexes", "avaliable_hps"):
+            return getattr(self._plain, name)
+        raise AttributeError(f"a recorded run has no {name!r}")
+
+    def _refuse(self, name: str) -> Never:
+        raise InvalidInputError(
+            f"{name} answers with test accuracy or without a charge: a recorded run has simulate_train_eval, "
+            "get_more_info and evaluate; read other results after the search, from the plain object"
+        )
+
+    def _query(self, arch: Any, dataset: str, iepoch: int | None, hp: str | int | None) -> tuple[float, Evaluation]:
+        self._check_searched(dataset, hp)
+        evaluation = self.evaluate(arch, None if iepoch is None else iepoch + 1)
+        if evaluation.status == Status.OVERRUN:
+            raise BudgetSpentError("the evaluation would finish after the budget")
+        if evaluation.status not in (Status.OK, Status.DUPLICATE):
+            raise MissingResultError(f"{self._task.name}: evaluation {evaluation.ticket} has no value")
+        loss = np.array([evaluation.loss])
+        return float(self._view.objectives[0].natural(loss)[0]), evaluation
+
+    def _check_searched(self, dataset: str, hp: str | int | None) -> None:
+        """Refuse another data set or schedule than the protocol searches."""
+        own = self._task.table.datasets[self._task.dataset]
+        found = [
+            (schedule, name)
+            for schedule, trainings in self._plain._trainings.items()
+            for name, training in trainings.items()
+            if training.dataset is own and not training.prefix
+        ]
+        (schedule, name) = found[0]
+        names = {name, "cifar10"} if name == "cifar10-valid" else {name}
+        if dataset not in names:
+            raise InvalidInputError(f"the run searches {name} (task {self._task.name}), not {dataset}")
+        if hp is not None and str(hp) != schedule:
+            raise InvalidInputError(f"the run searches trainings of schedule {schedule!r}, not {str(hp)!r}")
+
+    def _latency(self, index: int) -> float | None:
+        own = self._task.table.datasets[self._task.dataset].columns.get("latency_ms")
+        value = math.nan if own is None else float(np.nanmean(own.values[index]))
+        return None if math.isnan(value) else value / 1e3
+
+    def _place(self, epochs: int | None) -> int:
+        fidelities = self._view.fidelities
+        if epochs is None:
+            return max(len(fidelities), 1) - 1
+        if epochs not in fidelities:
+            known = ", ".join(map(str, fidelities)) or "unknown"
+            raise InvalidInputError(f"the run cannot evaluate after {epochs} epochs: its fidelities are {known}")
+        return fidelities.index(epochs)
+
+
+def _append(folder: Path, label: str, session: Recording) -> None:
+    """Put the proposals of a run into the file of its label, in place of those of the same task and seed."""
+    path, task, seed = folder / f"{label}.csv", session._task.name, session._seed
+    folder.mkdir(parents=True, exist_ok=True)
+    with updating(folder):
+        rows = []
+        if path.exists():
+            with path.open(encoding="utf-8", newline="") as file:
+                reader = csv.DictReader(file)
+                if tuple(reader.fieldnames or ()) != _COLUMNS:
+                    raise InvalidInputError(f"{path} is no file of recordings: move it, or record under another label")
+                rows = [row for row in reader if (row["task"], row["seed"]) != (task, str(seed))]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        writer.writerows([row[name] for name in _COLUMNS] for row in rows)
+        for step, (index, epochs) in enumerate(session.proposals):
+            writer.writerow([task, seed, step, index, "" if epochs is None else epochs])
+        write_whole(path, text.getvalue().encode())

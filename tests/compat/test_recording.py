@@ -1,0 +1,155 @@
+"""Recorded runs: charged by the protocol, blind to test, and equal to the rows of a study."""
+
+import csv
+import random
+import threading
+
+import pandas as pd
+import pytest
+
+from nasbench_harness import record, run
+from nasbench_harness.compat.recording import BudgetSpentError
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.evaluation.status import Status
+
+TASK = "nb201-cifar10"
+OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+
+
+def random_architecture():
+    return "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|".format(*(random.choice(OPS) for _ in range(6)))
+
+
+def old_random_search(api):
+    """A loop in the style of the published scripts, which never ends by itself."""
+    seen = []
+    while True:
+        accuracy, _, _, _ = api.simulate_train_eval(random_architecture(), "cifar10", hp="200")
+        seen.append(accuracy)
+        api.seen = seen
+
+
+def record_runs(out, seeds=range(10), **protocol):
+    seen = {}
+    for seed in seeds:
+        random.seed(seed)
+        with record("mine", task=TASK, seed=seed, out=out, **protocol) as api:
+            old_random_search(api)
+        seen[seed] = api.seen
+    return seen
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        {"evaluations": 12},
+        {"evaluations": 12, "noise": "per_run"},
+        {"evaluations": 12, "duplicates": "free"},
+        {"simulated_seconds": 40_000.0},
+    ],
+)
+def test_what_a_script_saw_are_the_rows_of_the_study(tmp_path, protocol):
+    seen = record_runs(tmp_path / "recordings", **protocol)
+    study = run(["random-search"], tasks=[TASK], seeds=10, out=tmp_path / "study", **protocol)
+    study.add_trace(tmp_path / "recordings" / "mine.csv", "mine")
+    study.export()
+    rows = pd.read_parquet(study.path / "export" / "runs.parquet")
+    rows = rows[(rows["strategy"] == "mine") & (rows["status"] != "overrun")]
+    stored = {seed: group["value_val_accuracy"].tolist() for seed, group in rows.groupby("seed")}
+    assert stored == {seed: pytest.approx(values, abs=1e-9) for seed, values in seen.items()}
+    assert len(seen[0]) >= 10
+
+
+def test_the_budget_ends_the_script_and_nothing_more_is_charged(tmp_path):
+    with record("mine", task=TASK, seed=0, out=tmp_path, evaluations=5) as api:
+        for _ in range(100):
+            api.evaluate(3)
+    assert len(api.proposals) == 5
+    with pytest.raises(BudgetSpentError):
+        api.evaluate(3)
+
+
+def test_a_script_that_ends_early_or_fails_records_nothing(tmp_path):
+    def search(evaluations, error):
+        with record("mine", task=TASK, seed=0, out=tmp_path, evaluations=evaluations) as api:
+            api.evaluate(3)
+            if error is not None:
+                raise error
+
+    with pytest.raises(InvalidInputError, match=r"ended after 1 evaluations and has budget left \(seed 0\)"):
+        search(5, None)
+    with pytest.raises(ZeroDivisionError):
+        search(1, ZeroDivisionError())
+    assert not (tmp_path / "mine.csv").exists()
+
+
+def test_test_accuracy_and_other_data_sets_are_refused(tmp_path):
+    with record("mine", task=TASK, seed=0, out=tmp_path, evaluations=1) as api:
+        for name in ("query_by_index", "query_meta_info_by_index", "query_info_str_by_arch", "query_by_arch", "show"):
+            with pytest.raises(InvalidInputError, match="without a charge"):
+                getattr(api, name)(0)
+        with pytest.raises(InvalidInputError, match="searches cifar10-valid"):
+            api.simulate_train_eval(0, "cifar100")
+        with pytest.raises(InvalidInputError, match="schedule '200', not '12'"):
+            api.simulate_train_eval(0, "cifar10", hp="12")
+        for is_random in (False, 777):
+            with pytest.raises(InvalidInputError, match="the protocol"):
+                api.get_more_info(0, "cifar10-valid", is_random=is_random)
+        with pytest.raises(InvalidInputError, match="charges every evaluation"):
+            api.simulate_train_eval(0, "cifar10", account_time=False)
+        with pytest.raises(AttributeError, match="no 'secret'"):
+            _ = api.secret
+        assert api.proposals == []
+        info = api.get_more_info(0, "cifar10-valid")
+    assert set(info) == {"valid-accuracy", "train-all-time", "valid-per-time"}
+
+
+def test_time_is_that_of_the_protocol(tmp_path):
+    with record("mine", task=TASK, seed=0, out=tmp_path, evaluations=2) as api:
+        _, _, cost, used = api.simulate_train_eval(0, "cifar10")
+        assert used == api.used_time == cost > 0
+        api.reset_time()
+        _, _, cost, used = api.simulate_train_eval(1, "cifar10")
+        assert used == pytest.approx(cost)
+
+
+def test_forbidden_repeats_have_no_value(tmp_path):
+    with record("mine", task=TASK, seed=0, out=tmp_path, evaluations=2, duplicates="forbid") as api:
+        assert api.evaluate(7).status == Status.OK
+        assert api.evaluate(7).status == Status.REJECTED
+        api.evaluate(8)
+
+
+def test_runs_recorded_at_once_are_all_kept(tmp_path):
+    def one(seed):
+        with record("mine", task=TASK, seed=seed, out=tmp_path, evaluations=3) as api:
+            while True:
+                api.evaluate(seed)
+
+    threads = [threading.Thread(target=one, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with (tmp_path / "mine.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["seed"] for row in rows} == set(map(str, range(8)))
+    assert len(rows) == 24
+
+
+def test_a_seed_that_is_recorded_again_replaces_its_rows(tmp_path):
+    for index in (3, 4):
+        with record("mine", task=TASK, seed=0, out=tmp_path, evaluations=2) as api:
+            while True:
+                api.evaluate(index)
+    with (tmp_path / "mine.csv").open(encoding="utf-8") as file:
+        assert [row["index"] for row in csv.DictReader(file)] == ["4", "4"]
+
+
+def test_mistakes_are_refused_before_anything_runs(tmp_path):
+    for wrong in ({"task": "nb201-cifar11"}, {"seed": -1}, {"workers": 2}, {"evaluations": 0}):
+        session = record("mine", **{"task": TASK, "seed": 0, "out": tmp_path, **wrong})
+        with pytest.raises(InvalidInputError), session:
+            pytest.fail("the block must not start")
+    with pytest.raises(InvalidInputError), record("a/b", task=TASK, seed=0, out=tmp_path):
+        pytest.fail("the block must not start")
