@@ -18,7 +18,7 @@ DOCS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglo
 # Libraries of extras, and what a block that needs them holds.
 OPTIONAL = {"optuna": "import optuna\n", "torch": "from nasbench_harness.trainer"}
 # Their commands read files of the reader; they have tests of their own.
-OWN_FILES = ("docs/archives.md", "docs/tables.md", "docs/regression-tests.md")
+OWN_FILES = ("docs/archives.md", "docs/keep-your-script.md", "docs/tables.md", "docs/regression-tests.md")
 MOST_LINES, MOST_WORDS = 140, 1_000  # of the README: details belong in docs/
 SET_UP = ("pip install -e . && nasbench-harness compare", "pip install tox && tox")
 
