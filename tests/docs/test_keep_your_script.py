@@ -10,7 +10,7 @@ TEXT = (Path(__file__).parents[2] / "docs" / "keep-your-script.md").read_text(en
 
 
 def test_the_example_runs(capsys):
-    (block,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+    block, _ = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
     exec(block, {})  # noqa: S102 - the document is part of the package
     api = compat.create("nb201", "tss")
     index = api.query_index_by_arch(capsys.readouterr().out.strip())
