@@ -1,5 +1,6 @@
 """Fixtures for the whole suite: the real tables, and studies that are run once."""
 
+import json
 import os
 import signal
 import subprocess
@@ -43,18 +44,41 @@ def study(tmp_path_factory):
     )
 
 
+@pytest.fixture(scope="session")
+def command_server(tmp_path_factory):
+    """Function (arguments, folder, environment) -> finished command, run by a fork of tests/command_server.py."""
+    server = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("command_server.py"))],
+        cwd=tmp_path_factory.mktemp("server"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    outputs = [tmp_path_factory.mktemp("outputs") / name for name in ("stdout", "stderr")]
+
+    def run(arguments, folder, environment):
+        server.stdin.write(json.dumps([arguments, str(folder), dict(environment), list(map(str, outputs))]) + "\n")
+        server.stdin.flush()
+        code = int(server.stdout.readline())
+        return subprocess.CompletedProcess(arguments, code, *(path.read_text(encoding="utf-8") for path in outputs))
+
+    yield run
+    server.communicate()
+
+
 @pytest.fixture
-def cli(tmp_path):
-    """Run the command line in an empty folder; returns the finished process."""
+def cli(tmp_path, request):
+    """Run the command line in an empty folder; returns the finished process.
+
+    A call with workers, or with another environment for Python, is a process from its start; others are forks.
+    """
 
     def call(*arguments, cwd=tmp_path, **environment):
-        return subprocess.run(
-            [sys.executable, "-m", "nasbench_harness", *map(str, arguments)],
-            cwd=cwd,
-            capture_output=True,
-            text=True,
-            env={**os.environ, **environment},
-        )
+        arguments, whole = list(map(str, arguments)), {**os.environ, **environment}
+        if hasattr(os, "fork") and "--jobs" not in arguments and not any(name[:6] == "PYTHON" for name in environment):
+            return request.getfixturevalue("command_server")(arguments, cwd, whole)
+        command = [sys.executable, "-m", "nasbench_harness", *arguments]
+        return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=whole)
 
     return call
 

@@ -1,0 +1,66 @@
+"""Commands for the tests: forks of one process that has imported everything, so that none pays for the imports.
+
+A fork has a memory, a folder, an environment and an end of its own, as a process from a shell has. Start the commands
+whose start is the subject of a test (the hash seed, encodings, workers) as processes instead.
+
+Each line of standard input is a request (arguments, folder, environment, files for the two outputs); each line of
+standard output answers with the exit code.
+"""
+
+import json
+import os
+import sys
+from importlib import import_module
+
+PRELOADED = (
+    "email.parser",  # reads the entry points of packages
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_pdf",
+    "matplotlib.figure",
+    "nasbench_harness.api",
+    "nasbench_harness.cli",
+    "nasbench_harness.report.files",
+    "nasbench_harness.report.render.terminal",
+    "nasbench_strategies.local_search",
+    "nasbench_strategies.random_search",
+    "nasbench_strategies.regularized_evolution",
+    "pyarrow.csv",
+    "pyarrow.parquet",
+    "scipy.special",
+)
+
+
+def serve():
+    """Answer requests until standard input ends; returns a request in the fork that has to run it."""
+    for line in sys.stdin:
+        request = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            return request
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    return None
+
+
+def become(arguments, folder, environment, outputs):
+    """Turn this process into a command that was started in a folder."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[0] = folder  # as python -m does
+    sys.argv = ["nasbench-harness", *arguments]
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    files = [os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for path in outputs]
+    for number, file in enumerate((nothing, *files)):
+        os.dup2(file, number)
+        os.close(file)
+
+
+if __name__ == "__main__":
+    for module in PRELOADED:
+        import_module(module)
+    request = serve()
+    if request is not None:
+        become(*request)
+        from nasbench_harness.cli import main
+
+        main()
