@@ -90,6 +90,8 @@ def _write_manifest(folder: Path, names: set[str]) -> None:
 def _generated_before(folder: Path) -> set[str]:
     """Names of files directly in the folder that the manifest lists."""
     try:
+        if not (folder / _MANIFEST).is_file():  # also a pipe or a device, which may never end
+            return set()
         names = (folder / _MANIFEST).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return set()

@@ -7,10 +7,13 @@ Each line of standard input is a request (arguments, folder, environment, files 
 standard output answers with the exit code.
 """
 
+import atexit
+import gc
 import json
 import os
 import sys
 from importlib import import_module
+from importlib.metadata import entry_points
 
 PRELOADED = (
     "email.parser",  # reads the entry points of packages
@@ -21,9 +24,6 @@ PRELOADED = (
     "nasbench_harness.cli",
     "nasbench_harness.report.files",
     "nasbench_harness.report.render.terminal",
-    "nasbench_strategies.local_search",
-    "nasbench_strategies.random_search",
-    "nasbench_strategies.regularized_evolution",
     "pyarrow.csv",
     "pyarrow.parquet",
     "scipy.special",
@@ -58,9 +58,20 @@ def become(arguments, folder, environment, outputs):
 if __name__ == "__main__":
     for module in PRELOADED:
         import_module(module)
+    for entry in entry_points(group="nasbench_harness.strategies"):
+        entry.load()
+    gc.collect()
+    gc.freeze()
     request = serve()
     if request is not None:
         become(*request)
         from nasbench_harness.cli import main
 
-        main()
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        sys.stdout.flush()
+        sys.stderr.flush()
+        atexit._run_exitfuncs()
+        os._exit(code)  # tearing down what was imported would cost more than most commands

@@ -292,7 +292,7 @@ def test_json_of_status_and_report(cli):
         "failures": [],
     }
     done = json.loads(cli("report", "s", "--format", "csv", "--json").stdout)
-    names = ["main", "nb201-cifar10", "spending", "anytime", "anytime_seconds"]
+    names = ["main", "paper", "nb201-cifar10", "spending", "anytime", "anytime_seconds"]
     assert done == {"folder": "s/report", "files": [f"{name}.csv" for name in names]}
     figures = json.loads(cli("report", "s", "--format", "png", "--json").stdout)["files"]
     assert figures == ["anytime.png", "anytime_seconds.png"]

@@ -67,6 +67,13 @@ def test_a_manifest_names_plain_files_of_its_folder_only(tmp_path):
     assert sorted(path.name for path in out.iterdir()) == [".generated", "new.csv"]
 
 
+def test_a_manifest_that_never_ends_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / ".generated")
+    with replacing(tmp_path) as temporary:
+        (temporary / "new.csv").write_text("new")
+    assert (tmp_path / "new.csv").is_file()
+
+
 def test_a_replacement_that_fails_leaves_the_files_of_the_one_before(tmp_path):
     with replacing(tmp_path) as temporary:
         (temporary / "a").write_text("a")

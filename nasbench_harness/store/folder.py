@@ -165,6 +165,7 @@ class StudyFolder:
     def _move(self, path: Path, to: Path, *parts: str) -> None:
         target = to.joinpath(path.parent.relative_to(self.path / "runs"), *parts, path.name)
         counter = 0
+        self._refuse_links(target.parent)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             while target.exists():
@@ -194,8 +195,9 @@ class StudyFolder:
         """A temporary name to write a file under, which becomes ``path`` when all went well.
 
         Raises:
-            InvalidInputError: The folder cannot be written.
+            InvalidInputError: The folder cannot be written, or a link leads out of the study's folder.
         """
+        self._refuse_links(path.parent)
         temporary = temporary_name(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -211,13 +213,24 @@ class StudyFolder:
         """A temporary folder for generated files of a study (see ``files.replacing``).
 
         Raises:
-            InvalidInputError: The folder cannot be written.
+            InvalidInputError: The folder cannot be written, or a link leads out of the study's folder.
         """
+        self._refuse_links(folder)
         try:
             with replacing(folder, lambda: updating(self.path)) as temporary:
                 yield temporary
         except OSError as error:
             raise _not_writable(folder, error) from error
+
+    def _refuse_links(self, folder: Path) -> None:
+        """Refuse to write through a link: in a study that somebody else made, it can lead anywhere."""
+        for part in (folder, *folder.parents):
+            if part == self.path:
+                return
+            if part.is_symlink() and self.path in part.parents:
+                raise InvalidInputError(
+                    f"{self.show(part)} is a link: nothing is written outside the study's folder; remove the link"
+                )
 
     def write_json(self, path: Path, value: Any) -> None:
         """Write JSON with sorted keys (see ``write_text``)."""

@@ -22,6 +22,7 @@ from nasbench_harness.store.record import (
     StudyRecord,
     TraceRecord,
 )
+from nasbench_harness.untrusted import fault_of_text
 
 DEFAULT_SEEDS = 200
 PAPER_SEEDS = 500
@@ -235,6 +236,10 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
         options.caption,
         options.notes,
     )
+    for position, row in enumerate(study.quoted):
+        for key in ("method", "source"):
+            if fault := fault_of_text(getattr(row, key)):
+                raise InvalidInputError(f"{path}: quoted.{position}.{key}: it {fault}: write plain text")
     quoted = tuple(Quoted(**row.model_dump()) for row in study.quoted)
     traces = tuple(TraceRecord(table.label, table.sha256, tuple(table.tasks)) for table in study.traces)
     return StudyRequest(
@@ -245,6 +250,8 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
 def _check_strategy(label: str | None, parameters: Mapping[str, Any], where: str) -> None:
     if label is not None and not (label and label.isprintable()):
         raise InvalidInputError(f"{where}.label: use printable characters, not {label!r}")
+    if label is not None and (fault := fault_of_text(label)):
+        raise InvalidInputError(f"{where}.label: it {fault}: use another one")
     try:
         json.dumps(parameters)
     except (TypeError, ValueError) as error:  # e.g. a date

@@ -231,3 +231,28 @@ def test_superseded_blocks_stay_below_the_study(tmp_path):
     folder.supersede(folder.blocks(IDENTITY)[0])
     assert [path.name for path in tmp_path.iterdir()] == ["study"]
     assert [path.parent.name for path in (tmp_path / "study/superseded").rglob("*.parquet")] == ["escaped"]
+
+
+@pytest.mark.parametrize("name", ["report", "runs", "superseded"])
+def test_nothing_is_written_through_a_link(tmp_path, name):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / name).symlink_to(tmp_path / "elsewhere")
+    folder = StudyFolder(tmp_path / "study")
+    writes = {
+        "report": lambda: folder.replacing(folder.report_folder).__enter__(),
+        "runs": lambda: folder.write_text(folder.path / "runs" / "task" / "file", "text"),
+        "superseded": lambda: folder.write_text(folder.path / "superseded" / "file", "text"),
+    }
+    with pytest.raises(InvalidInputError, match=f"study/{name} is a link: nothing is written outside"):
+        writes[name]()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_study_may_be_named_by_a_link(tmp_path):
+    (tmp_path / "big").mkdir()
+    (tmp_path / "study").symlink_to(tmp_path / "big")
+    folder = StudyFolder(tmp_path / "study")
+    with folder.replacing(folder.report_folder) as temporary:
+        (temporary / "file").write_text("text")
+    assert (tmp_path / "big" / "report" / "file").read_text() == "text"

@@ -48,6 +48,15 @@ def test_record_comes_back(tmp_path):
         ("[report]\ncells = 'sd'", "report.cells: .*'std' or 'interval', not 'sd'"),
         ("[report]\nresamples = 10", "report.resamples: .*100, not 10"),
         ("[[quoted]]\nmethod = 'x'", "quoted.0.task: field required"),
+        *(
+            (f"[[quoted]]\nmethod = {method}\ntask = 't'\nmetric = 'm'\nmean = 1.0\nsource = {source}", message)
+            for method, source, message in (
+                (r'"a\u001b[31m"', "'s'", "quoted.0.method: it holds a line break, an escape"),
+                ("'m'", r'"a\nb"', "quoted.0.source: it holds a line break, an escape"),
+                ("'<script>'", "'s'", "quoted.0.method: it holds an HTML tag"),
+            )
+        ),
+        ("[[strategies]]\nuse = 'x'\nlabel = '<b>'", "strategies.0.label: it holds an HTML tag"),
         ("[[quoted]]\nmetod = 'x'", "unknown key 'metod' in .*: did you mean 'method'"),
     ],
 )
