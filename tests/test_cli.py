@@ -292,7 +292,7 @@ def test_json_of_status_and_report(cli):
         "failures": [],
     }
     done = json.loads(cli("report", "s", "--format", "csv", "--json").stdout)
-    names = ["main", "paper", "nb201-cifar10", "spending", "anytime", "anytime_seconds"]
+    names = ["main", "paper", "nb201-cifar10", "equivalents", "spending", "anytime", "anytime_seconds"]
     assert done == {"folder": "s/report", "files": [f"{name}.csv" for name in names]}
     figures = json.loads(cli("report", "s", "--format", "png", "--json").stdout)["files"]
     assert figures == ["anytime.png", "anytime_seconds.png"]
@@ -445,7 +445,7 @@ def test_simulated_seconds_bind_every_run(cli, tmp_path):
 def test_paper_means_500_seeds_and_10_000_resamples(cli, tmp_path):
     small = ("--strategies", "random-search", "--tasks", "nb201-cifar10", "--evaluations", "2", "--paper")
     assert cli("compare", *small, "--out", "s").returncode == 0
-    text = (tmp_path / "s" / "report" / "nb201-cifar10.tex").read_text(encoding="utf-8")
+    text = (tmp_path / "s" / "report" / "notes.tex").read_text(encoding="utf-8")
     assert "N = 500 seeds" in text
     assert "10,000 resamples" in text
     assert " --paper --evaluations 2\n" in text
