@@ -28,7 +28,7 @@ from nasbench_harness.studies.planning import (
     write_report,
 )
 from nasbench_harness.studies.references import resolve_all
-from nasbench_harness.studies.study import Study, open_study
+from nasbench_harness.studies.study import Study, damaged_files, open_study
 
 if TYPE_CHECKING:
     from nasbench_harness.verification.running import Trainer
@@ -45,6 +45,7 @@ __all__ = [
     "StudyRequest",
     "check_baseline",
     "compare",
+    "damaged_files",
     "execute_plan",
     "load_task",
     "open_study",
@@ -130,9 +131,10 @@ def verify(
         InvalidInputError: Something is missing or no verdict could be reached; nothing was trained.
     """
     from nasbench_harness.verification.verify import VerifyOptions
+    from nasbench_harness.verification.winners import prepare_verification
 
     opened = study if isinstance(study, Study) else open_study(study)
-    return opened.prepare_verification(task, strategies, VerifyOptions(**options), trainer).run()
+    return prepare_verification(opened, task, strategies, VerifyOptions(**options), trainer).run()
 
 
 def run(

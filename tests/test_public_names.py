@@ -24,7 +24,7 @@ RECEIVED = {
 }
 # Steps of the harness's own commands, and results that people print, draw or unpack without their class's name.
 INSIDE = {
-    *("Study.check_verification", "Study.damaged", "Study.plan", "Study.prepare_verification", "Study.rules"),
+    "Study.run_sets",
     *("Study.analysis", "Study.table", "Study.figure"),
     *("Table.column", "Table.metrics", "Table.datasets", "Table.provenance", "Task.provenance", "Task.trained"),
     *("TaskView.oracle", "TaskView.search", "TaskView.provenance", "TaskCheck.verdict", "TaskCheck.difference"),

@@ -38,6 +38,7 @@ def compare(as_json: bool, top: int | None, **options: Any) -> None:
     The same command again does nothing that is done already; with more seeds, tasks or strategies it runs only those.
     """
     from nasbench_harness.api import write_report
+    from nasbench_harness.verification.winners import verifiable_tasks, verify_command
 
     with only_json(as_json):
         plan, speed = run_study(**options, before=None if top is None else partial(check_verification, top=top))
@@ -50,9 +51,9 @@ def compare(as_json: bool, top: int | None, **options: Any) -> None:
     click.echo(speed, err=as_json)
     click.echo(_place(study, names), err=as_json)
     if top is not None:
-        verify_study(study, study.verifiable[0], None, {"top": top}, as_json=False)
-    elif study.verify_command:
-        click.echo(study.verify_command, err=as_json)
+        verify_study(study, verifiable_tasks(study)[0], None, {"top": top}, as_json=False)
+    elif command := verify_command(study):
+        click.echo(command, err=as_json)
 
 
 @main.command()
@@ -81,7 +82,7 @@ def status(folder: Path, is_watched: bool, interval: float | None, as_json: bool
     With --watch it follows a study that another process runs: bars on a terminal, elsewhere a line (with --json an
     object) whenever something changed.
     """
-    from nasbench_harness.api import open_study
+    from nasbench_harness.api import damaged_files, open_study
 
     if interval is not None and not is_watched:
         raise InvalidInputError("--interval belongs to --watch: give both")
@@ -89,7 +90,7 @@ def status(folder: Path, is_watched: bool, interval: float | None, as_json: bool
         _watch(folder, 1.0 if interval is None else interval, as_json)
         return
     study = open_study(folder)
-    record, missing, damaged = study.record, study.missing(), study.damaged()
+    record, missing, damaged = study.record, study.missing(), damaged_files(study)
     total = study.num_runs
     lacking = sum(count for _, _, count in missing)
     # Logs of runs that were done later say nothing any more.

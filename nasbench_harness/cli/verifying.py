@@ -59,9 +59,10 @@ def verify(
 
 def check_verification(study: Study, top: int) -> None:
     """Refuse before any run what cannot be verified after it."""
+    from nasbench_harness.verification import winners
     from nasbench_harness.verification.verify import VerifyOptions
 
-    study.check_verification(VerifyOptions(top=top))
+    winners.check_verification(study, VerifyOptions(top=top))
 
 
 def verify_study(
@@ -76,10 +77,11 @@ def verify_study(
     """Plan, train, judge, print."""
     from nasbench_harness.studies.references import split_list
     from nasbench_harness.verification.verify import VerifyOptions
+    from nasbench_harness.verification.winners import prepare_verification
 
     options = replace(VerifyOptions().quick() if quick else VerifyOptions(), **given)
     labels = None if strategies is None else split_list(strategies)
-    prepared = study.prepare_verification(task, labels, options)
+    prepared = prepare_verification(study, task, labels, options)
     if dry_run:
         plan = prepared.plan()
         click.echo(json.dumps(plan, indent=1) if as_json else _in_words(plan))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -277,6 +277,16 @@ def named_blocks(folder: Path) -> list[Block]:
     except FileNotFoundError:
         return []
     return [Block(path, int(match[1]), int(match[2])) for path, match in matches if match]
+
+
+def describe_damage(folder: StudyFolder, damaged: Sequence[Damage]) -> str:
+    """A line about files that are moved aside."""
+    others = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+    first = damaged[0]
+    return (
+        f"damaged block{'s' * (len(damaged) > 1)}: {folder.show(first.path)} {first.reason}{others}; moved to "
+        "damaged/; their seeds run again"
+    )
 
 
 def missing_seeds(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,51 +14,71 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from nasbench_harness.arrays import AnyArray, Bools, Floats
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.status import Status
-from nasbench_harness.evaluation.view import TaskView
+from nasbench_harness.files import remove_abandoned
 from nasbench_harness.store.blocks import CELL, read_columns
-from nasbench_harness.store.folder import Block
-from nasbench_harness.studies.replay import RunRows
-from nasbench_harness.untrusted import spreadsheet_cell
+from nasbench_harness.store.folder import file_name
+from nasbench_harness.store.locks import updating
+from nasbench_harness.studies.replay import RunRows, TraceRows
+from nasbench_harness.studies.run_sets import RunSet
+from nasbench_harness.studies.trace_csv import write_trace
+from nasbench_harness.untrusted import below, spreadsheet_cell
 
+if TYPE_CHECKING:
+    from nasbench_harness.studies.study import Study
+
+
+FORMATS = ("parquet", "csv")
 _STATUS = [status.name.lower() for status in Status]
 
 
-@dataclass(frozen=True)
-class StoredRuns:
-    """The stored runs of one strategy on one task.
-
-    Attributes:
-        label: The strategy.
-        is_replayed: Whether it is a trace from elsewhere.
-        task: The task.
-        blocks: Where its runs lie.
-        num_seeds: Runs with seeds below it belong to the study.
-    """
-
-    label: str
-    is_replayed: bool
-    task: TaskView
-    blocks: Sequence[Block]
-    num_seeds: int
-
-    def cells(self) -> Iterator[dict[str, AnyArray]]:
-        """Its rows by seed and step, one cell of the grid of seeds at a time, however they lie in files."""
-        for _, blocks in groupby(self.blocks, lambda block: block.first // CELL):
-            parts: list[dict[str, AnyArray]] = []
-            done: set[int] = set()
-            for block in blocks:
-                columns = read_columns(block.path)
-                wanted = (columns["seed"] < self.num_seeds) & ~np.isin(columns["seed"], list(done))
-                if wanted.any():
-                    columns.setdefault("recommended", np.full(len(wanted), -1, dtype=np.int32))
-                    parts.append({name: column[wanted] for name, column in columns.items()})
-                    done.update(range(block.first, block.last + 1))
-            if parts:  # ascending: blocks come by first seed, and each holds a range
-                yield {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def export_runs(study: Study, trace: str | None, formats: Sequence[str], task: str | None) -> list[Path]:
+    """Write rows of a study's runs to its folder ``export`` (see ``Study.export``)."""
+    folder = study.folder
+    for name in formats:
+        if name not in FORMATS:
+            raise UnknownNameError("format", name, FORMATS)
+    with updating(folder.path):
+        remove_abandoned(folder.path)
+    if trace is not None and trace not in study.labels:
+        raise UnknownNameError("strategy", trace, study.labels, "this study")
+    tasks = {entry.name: entry for entry in study.tasks}
+    if task is not None and task not in tasks:
+        raise UnknownNameError("task", task, tasks, "this study")
+    study.check_complete(trace, task)
+    stored = study.run_sets(trace, task)
+    if not stored:
+        raise InvalidInputError(f"the trace {trace!r} has no rows on {task}")
+    if trace is not None:
+        rows = TraceRows({runs.task.name: proposals(rows_by_seed(runs)) for runs in stored}, trace)
+        path = below(folder.export_folder, f"trace-{file_name(trace)}.csv")
+        folder.write_text(path, write_trace(tasks, rows))
+        return [path]
+    files = [below(folder.export_folder, f"{task or 'runs'}.{name}") for name in formats]
+    for path, name in zip(files, formats, strict=True):
+        with folder.writing(path) as temporary:
+            write_runs(stored, temporary, name, {"command": study.command, "study": study.record.to_toml()})
+    return files
 
 
-def write_runs(stored: Sequence[StoredRuns], path: Path, kind: str, record: Mapping[str, Any]) -> None:
+def rows_by_seed(runs: RunSet) -> Iterator[dict[str, AnyArray]]:
+    """Stored rows by seed and step, the seeds of one block at a time, however the rows lie in files."""
+    for _, blocks in groupby(runs.blocks(), lambda block: block.first // CELL):
+        parts: list[dict[str, AnyArray]] = []
+        done: set[int] = set()
+        for block in blocks:
+            columns = read_columns(block.path)
+            wanted = (columns["seed"] < runs.record.num_seeds) & ~np.isin(columns["seed"], list(done))
+            if wanted.any():
+                columns.setdefault("recommended", np.full(len(wanted), -1, dtype=np.int32))
+                parts.append({name: column[wanted] for name, column in columns.items()})
+                done.update(range(block.first, block.last + 1))
+        if parts:  # ascending: blocks come by first seed, and each holds a range
+            yield {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def write_runs(stored: Sequence[RunSet], path: Path, kind: str, record: Mapping[str, Any]) -> None:
     """Write the rows of all runs as one table.
 
     Args:
@@ -75,7 +94,7 @@ def write_runs(stored: Sequence[StoredRuns], path: Path, kind: str, record: Mapp
     }
     with open_writer[kind]() as writer:
         for entry in stored:
-            for rows in entry.cells():
+            for rows in rows_by_seed(entry):
                 table = _tidy(entry, rows, schema)
                 writer.write_table(_for_spreadsheets(table) if kind == "csv" else table)
 
@@ -132,7 +151,7 @@ def _proposed(rows: Mapping[str, AnyArray]) -> tuple[AnyArray, ...]:
     return tuple(column[kept] for column in columns)
 
 
-def _schema(stored: Sequence[StoredRuns]) -> Any:
+def _schema(stored: Sequence[RunSet]) -> Any:
     values = dict.fromkeys(f"value_{objective.metric.name}" for entry in stored for objective in entry.task.objectives)
     types = {
         "strategy": pa.string(),
@@ -166,7 +185,7 @@ def _for_spreadsheets(table: Any) -> Any:
     return table
 
 
-def _tidy(stored: StoredRuns, rows: Mapping[str, AnyArray], schema: Any) -> Any:
+def _tidy(stored: RunSet, rows: Mapping[str, AnyArray], schema: Any) -> Any:
     """Rows as people read them: nothing where there is nothing, names where numbers need a key."""
     num_rows, space = len(rows["seed"]), stored.task.space
     is_progress = rows["status"] == Status.PROGRESS
@@ -183,7 +202,7 @@ def _tidy(stored: StoredRuns, rows: Mapping[str, AnyArray], schema: Any) -> Any:
         "status": (np.array(_STATUS, dtype=object)[rows["status"]], np.zeros(num_rows, dtype=bool)),
         "recommended": (rows["recommended"], rows["recommended"] < 0),
     }
-    constants = {"strategy": stored.label, "is_replayed": stored.is_replayed, "task": stored.task.name}
+    constants = {"strategy": stored.label, "is_replayed": stored.trace is not None, "task": stored.task.name}
     arrays = []
     for field in schema:
         if field.name in constants:

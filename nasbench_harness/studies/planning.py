@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from nasbench_harness.engine.batches import Rules
 from nasbench_harness.engine.limits import check_limit
 from nasbench_harness.engine.needs import check_needs
 from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
@@ -28,8 +29,9 @@ from nasbench_harness.store.study_file import StudyRequest
 from nasbench_harness.studies.batches import BatchPlan, BatchReport
 from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, names_of, strategy_entry_points
 from nasbench_harness.studies.execution import execute
+from nasbench_harness.studies.outstanding import Outstanding, find_outstanding, write_record
 from nasbench_harness.studies.references import parse_entry, resolve, resolve_all
-from nasbench_harness.studies.study import Outstanding, Study, load_tasks, open_study
+from nasbench_harness.studies.study import Study, load_tasks, open_study
 from nasbench_harness.tables.registry import embedded_task_names
 
 Item = TypeVar("Item")
@@ -112,7 +114,7 @@ class Plan:
         with updating(folder.path):
             self._presences.append(Presence(folder.path))
             is_alone = self._presences[-1].is_alone and folder.study_text() == self.before
-            study.write_record(is_alone)
+            write_record(study, is_alone)
             remove_abandoned(folder.path)
             for block in self.found.superseded:
                 folder.supersede(block)
@@ -128,9 +130,9 @@ class Plan:
         """A line for each strategy and task with planned runs that are not stored; empty after success."""
         planned = {(batch.spec.label, batch.task.name) for batch in self.batches}
         return [
-            f"{label} on {task}: seeds {_written(ranges)} were not stored"
-            for label, task, ranges in self.study.missing_ranges()
-            if (label, task) in planned
+            f"{runs.label} on {runs.task.name}: seeds {_written(ranges)} were not stored"
+            for runs in self.study.run_sets()
+            if (runs.label, runs.task.name) in planned and (ranges := runs.missing())
         ]
 
 
@@ -181,7 +183,7 @@ def plan_study(
     for label in sorted(again - set(study.labels)):
         raise UnknownNameError("label", label, study.labels, "rerun")
     _check_labels(request.report, study.labels)
-    return Plan(study, study.plan(specs, options.keep_stale, again), before, options)
+    return Plan(study, find_outstanding(study, specs, options.keep_stale, again), before, options)
 
 
 def execute_plan(plan: Plan) -> Generator[BatchReport, None, None]:
@@ -192,7 +194,8 @@ def execute_plan(plan: Plan) -> Generator[BatchReport, None, None]:
     plan.begin()
     try:
         study, options = plan.study, plan.options
-        with closing(execute(plan.batches, study.rules, study.path, options.jobs, options.run_timeout)) as reports:
+        rules = Rules(study.record.protocol, study.record.study_seed)
+        with closing(execute(plan.batches, rules, study.path, options.jobs, options.run_timeout)) as reports:
             yield from reports
     finally:
         if plan.options.jobs > 1:

@@ -14,7 +14,7 @@ from nasbench_harness.store.folder import named_blocks
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from nasbench_harness.api import Study
+    from nasbench_harness.studies.study import Study
 
 _LINES_BESIDE_BARS = 3  # total, pace, the cursor
 
@@ -98,7 +98,7 @@ class Watcher:
         written_ns = _changed_ns(self._study.folder.study_file)
         if written_ns != self._written_ns:  # perhaps with more seeds, tasks or strategies
             self._study, self._written_ns = self._open(), written_ns
-            self._places = self._study.places()
+            self._places = [(runs.task.name, runs.path, runs.seeds) for runs in self._study.run_sets()]
         started_s = written_ns / 1e9
         tasks: dict[str, tuple[int, int]] = {}
         newest_s, num_new = 0.0, 0

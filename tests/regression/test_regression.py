@@ -111,7 +111,7 @@ def test_report_verification_and_gate_ask_one_rule(tmp_path, monkeypatch):
     columns = run_seeds(resolve(Entry(walk)), task, rules, np.arange(30)).trace.columns()
     first = columns["architecture"][0].tolist()
     assert first == study.frame()["architecture"].tolist()
-    assert first == study._read(0, study._tasks[0]).final.tolist()  # these are the candidates of a verification
+    assert first == study.run_sets()[0].read().final.tolist()  # these are the candidates of a verification
     assert first == run_choices(columns, task, rules).tolist()
     regrets = task.scores["val"].regret_codes(np.array(first))
     assert regrets.tolist() == regret_codes(resolve(Entry(walk)), task, rules, 0, 30).tolist()

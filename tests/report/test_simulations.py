@@ -31,7 +31,7 @@ def populations(tmp_path_factory):
     study = run(STRATEGIES, TASKS, 3_000, tmp_path_factory.mktemp("runs") / "study")
     found = {}
     for position, strategy in enumerate(STRATEGIES):
-        for task in study._tasks:
+        for task in study.tasks:
             found[strategy, task.name] = task.scores["val"].regret_codes(study._read(position, task).final)
     return found
 

@@ -18,7 +18,7 @@ from kit.requests import request
 from nasbench_harness.errors import HarnessError
 from nasbench_harness.studies.commands import one_line_toml
 from nasbench_harness.studies.planning import execute_plan, plan_study
-from nasbench_harness.studies.study import open_study
+from nasbench_harness.studies.study import damaged_files, open_study
 
 NUM_SHORT, NUM_LONG = 200, 10_000
 RECORD = Path(__file__).parents[2] / "results" / "reliability" / "damaged_studies.csv"
@@ -46,7 +46,7 @@ def look(folder):
     try:
         study = open_study(folder)
         study.missing()
-        study.damaged()
+        damaged_files(study)
         plan_study(REQUEST, folder)
         study.check_complete()
         study.export("mine")

@@ -100,7 +100,7 @@ def test_the_table_holds_every_stored_row(small):
         assert np.array_equal(stored[name], rows[name]), name
     assert np.array_equal(stored["architecture"], rows["index"])
     assert set(rows.status) == {"ok"}
-    assert rows.key.iloc[0] == small._tasks[0].space.to_key(int(rows["index"].iloc[0]))
+    assert rows.key.iloc[0] == small.tasks[0].space.to_key(int(rows["index"].iloc[0]))
     assert set(rows.fidelity) == {200}
     assert rows.recommended.isna().all()
     progress = frame[frame.status == "progress"]

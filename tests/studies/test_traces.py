@@ -26,8 +26,8 @@ def spends(problem, rng):
 
 
 def blocks_of(study, label, task):
-    (entrant,) = (entrant for entrant in study._entrants if entrant.label == label)
-    paths = [block.path for block in study._blocks(entrant, load_task(task))]
+    (runs,) = study.run_sets(label, task)
+    paths = [block.path for block in runs.blocks()]
     parts = [read_columns(path) for path in paths]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

@@ -25,6 +25,7 @@ from nasbench_harness.trainer.data.images import SealedTest
 from nasbench_harness.trainer.data.sources import Images
 from nasbench_harness.trainer.loop import processes
 from nasbench_harness.trainer.task import TrainerOracle, trained_table, trained_task
+from nasbench_harness.verification.winners import verify_command
 
 from .conftest import ON_CPU
 
@@ -214,7 +215,7 @@ def run_small(path, **more):
 def test_a_study_trains_each_architecture_once_and_its_report_has_the_same_bytes(small, tmp_path, count):
     study = run_small(tmp_path / "one")
     trained = len(count)
-    assert trained == len(set(count)) == int(study._tasks[0].scores["val"].exists.sum())
+    assert trained == len(set(count)) == int(study.tasks[0].scores["val"].exists.sum())
     files = {path.name: path.read_bytes() for path in (tmp_path / "one" / "report").iterdir()}
     small()
     again = run_small(tmp_path / "one")  # resumed: nothing is run
@@ -245,7 +246,7 @@ def test_reports_compare_losses_and_claim_no_optimum(small, tmp_path):
     frame = study.frame()
     np.testing.assert_allclose(frame["loss_pp"], 100 - frame["val_accuracy"], atol=1e-9)
     np.testing.assert_allclose(frame["test_loss_pp"], 100 - frame["test_accuracy"], atol=1e-9)
-    task, (pair,) = study._tasks[0], study.analysis.tasks[0].comparison.pairs
+    task, (pair,) = study.tasks[0], study.analysis.tasks[0].comparison.pairs
     first, second = (
         frame[frame["strategy"] == label]["architecture"].to_numpy() for label in (pair.first, pair.second)
     )
@@ -284,7 +285,7 @@ def test_only_named_and_suggested(small, tmp_path):
     with pytest.raises(InvalidInputError, match="it has 2 epochs"):
         tasks.load_task(NAME).under(Protocol(fidelity=12))
     study = run_small(tmp_path / "study", evaluations=2)
-    assert study.verify_command == ""
+    assert verify_command(study) == ""
     with pytest.raises(InvalidInputError, match="trained already"):
         verify(study, NAME)
 
