@@ -1,4 +1,4 @@
-"""What the command line and Python users call: run and compare strategies on tasks."""
+"""Functions for the command line and for Python users: run and compare strategies on tasks."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def compare(
     out: str | Path | None = None,
     **options: Unpack[StudyOptions],
 ) -> Study:
-    """Run what is missing, analyze, and write the report.
+    """Do the missing runs, analyze, and write the report.
 
     Args:
         strategies: Registered names, ``[label=]reference[(key=value, …)]``, classes or generator functions; default:
@@ -122,9 +122,9 @@ def verify(
 
     Args:
         study: A study, or its folder.
-        task: The task; may be left out where only one can be trained.
+        task: The task; may be left out if only one can be trained.
         strategies: Labels whose runs count; default: all.
-        trainer: What trains; default: the package's own (needs torch).
+        trainer: The trainer; default: the package's own (needs torch).
         **options: Fields of VerifyOptions, e.g. ``top=5, controls="matched", training_seeds=2``.
 
     Raises:
@@ -144,7 +144,7 @@ def run(
     out: str | Path | None = None,
     **options: Unpack[StudyOptions],
 ) -> Study:
-    """Run what is missing and store it, without a report (arguments as in ``compare``)."""
+    """Do the missing runs and store them, without a report (arguments as in ``compare``)."""
     plan = _run(strategies, tasks, seeds, out, options)
     plan.end()
     return plan.study
@@ -157,7 +157,7 @@ def _run(
     out: str | Path | None,
     options: StudyOptions,
 ) -> Plan:
-    """Run what is missing; the plan that is returned has begun and not ended."""
+    """Do the missing runs; the returned plan has begun and not ended."""
     protocol: dict[str, Any] = {**options}
     names = {field.name for field in fields(RunOptions)} & protocol.keys()
     how = RunOptions(**{name: protocol.pop(name) for name in names})
@@ -193,7 +193,7 @@ def save_baseline(
     study_seed: int = 0,
     **protocol: Unpack[ProtocolFields],
 ) -> list[Path]:
-    """Accept what strategies do now: write one baseline for each, replacing the one before.
+    """Accept the present runs of strategies: write one baseline for each, replacing the one before.
 
     Args:
         strategies: As in ``compare``; a label names the file.

@@ -86,7 +86,7 @@ class Comparison:
 
     Attributes:
         estimand: ``mean``, ``stochastic`` or ``interval``; decides cells, bold and marks.
-        scores: What decides the best, smaller is better: mean loss, minus mean A12 against the others, or
+        scores: Numbers that decide the best, smaller is better: mean loss, minus mean A12 against the others, or
             interquartile mean of the loss.
         best: Labels with the smallest score; empty for a single strategy.
         marked: Labels that are not significantly worse than the best; empty if nothing is tested.

@@ -52,7 +52,7 @@ def curves(
 
     Args:
         task: The task.
-        picks: For each curve what each run would return at each step, −1 before its first result; shape (num_runs,
+        picks: Choice of each run at each step, for each curve, −1 before its first result; shape (num_runs,
             num_steps).
         moments: For each curve its steps on the axis, positive and ascending, shape (num_steps,).
         counts: Resamples of the runs; None below 10 seeds.

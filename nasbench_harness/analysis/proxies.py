@@ -24,7 +24,7 @@ TOP_COUNTS = (1, 10, 100)
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """What one score, or a mean of ranks, is worth on one task.
+    """Quality of one score, or of a mean of ranks, on one task.
 
     Attributes:
         name: Score, or scores joined by "+".

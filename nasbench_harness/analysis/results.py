@@ -1,4 +1,4 @@
-"""Numbers of a study: what every table, figure and sentence of a report reads."""
+"""Numbers of a study, for the tables, figures and sentences of a report."""
 
 from __future__ import annotations
 

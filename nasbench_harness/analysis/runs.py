@@ -1,4 +1,4 @@
-"""Reading stored runs back as what each run would have returned at every moment."""
+"""Reading stored runs back as the choice of each run at every moment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Runs:
         row_picks: Architecture that each run would return after each row, −1 before the first result; after a run has
             ended, its last pick; shape (num_runs, num_rows).
         row_totals: Evaluations counted up to each row, same shape.
-        row_times_s: Simulated time of each row, same shape; +inf behind a run's end, NaN where the task has no cost.
+        row_times_s: Simulated time of each row, same shape; +inf behind a run's end, NaN if the task has no cost.
         chooses_itself: Whether the strategy recommended, and the protocol lets it.
         repeats: Proposals of each run that repeat an earlier one, by index and by isomorphism class, (num_runs, 2).
         num_overrun: Evaluations of each run that would have finished after the budget, shape (num_runs,).
@@ -54,14 +54,14 @@ class Runs:
 
     @property
     def simulated_s(self) -> Floats:
-        """Simulated time at each run's end, shape (num_runs,); NaN where the task has no cost."""
+        """Simulated time at each run's end, shape (num_runs,); NaN if the task has no cost."""
         last = np.isfinite(self.row_times_s).sum(axis=1) - 1
         ends: Floats = np.where(last >= 0, self.row_times_s[np.arange(len(last)), last], np.nan)
         return ends
 
     @property
     def final(self) -> Ints:
-        """What each run returned, shape (num_runs,).
+        """Choice of each run, shape (num_runs,).
 
         Raises:
             StoreError: A run has nothing to return: all its evaluations failed or are missing in the table.
@@ -240,7 +240,7 @@ def _repeats(architectures: Ints, task: TaskView) -> Ints:
     """Proposals that repeat an earlier one of the same run, by index and by isomorphism class, (num_runs, 2).
 
     Args:
-        architectures: Proposals of each run, −1 where there is none, shape (num_runs, num_rows).
+        architectures: Proposals of each run, −1 if there is none, shape (num_runs, num_rows).
         task: The task.
     """
     classes = np.where(architectures >= 0, task.space.canonical(np.maximum(architectures, 0)), -1)

@@ -60,7 +60,7 @@ def analyze(
     Args:
         labels: Strategies.
         tasks: Tasks.
-        read: Gives the runs of the strategy at a position in ``labels`` on a task; None where it did not run there.
+        read: Gives the runs of the strategy at a position in ``labels`` on a task; None if it did not run there.
         protocol: The study's protocol.
         study_seed: Seeds the bootstrap.
         num_seeds: Runs of each strategy on each task.
@@ -189,7 +189,7 @@ def _times(task: TaskView, protocol: Protocol) -> Floats | None:
 
 
 def _scored(task: TaskView, view: ScoreView, picks: Ints, counts: Ints | Resamples | None) -> ScoredRuns:
-    """What was chosen without looking at this score (unless it is the search metric), by this score."""
+    """The choices, which were made without this score (unless it is the search metric), by this score."""
     lacking = int((~view.exists[picks]).sum())
     if lacking and view is not task.scores["val"]:
         raise StoreError(
@@ -238,7 +238,7 @@ def _mean_and_std(view: ScoreView) -> tuple[float, float] | None:
 
 
 def _exact(task: TaskView, protocol: Protocol, num_steps: int, scored: ScoreView) -> ExactCurve | None:
-    """Regret of random search with replacement under the protocol's noise; None where the table lacks rows.
+    """Regret of random search with replacement under the protocol's noise; None if the table lacks rows.
 
     None with several workers, too: quick trainings finish first, so that the order of results is no random order.
     """

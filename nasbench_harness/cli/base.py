@@ -83,7 +83,7 @@ def say(text: str) -> None:
 
 @contextmanager
 def only_json(is_active: bool) -> Iterator[None]:
-    """Send what strategies print, in this process or in its workers, to standard error: standard output is JSON."""
+    """Send prints of strategies, in this process or in its workers, to standard error: standard output is JSON."""
     if not is_active or sys.stdout is None:
         yield
         return
@@ -105,7 +105,7 @@ def only_json(is_active: bool) -> Iterator[None]:
 
 
 def _accept_every_character() -> None:
-    """Where the terminal's encoding lacks a character, print a question mark instead of failing."""
+    """If the terminal's encoding lacks a character, print a question mark instead of failing."""
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="replace")
 
@@ -118,8 +118,8 @@ def main() -> None:
     \b
     nasbench-harness compare              five strategies on all tasks, 200 seeds
     nasbench-harness compare --strategies random-search,mine=my_file:my_search
-    nasbench-harness tables list          what can be searched
-    nasbench-harness doctor               what is installed and usable here
+    nasbench-harness tables list          tables and their tasks
+    nasbench-harness doctor               check the installation
     """  # noqa: D301 - click reads the backspace as "do not wrap"
 
 

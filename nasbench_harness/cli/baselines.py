@@ -15,7 +15,7 @@ from nasbench_harness.errors import InvalidInputError
 
 @main.group(cls=Group, short_help="Regression tests of strategies.")
 def baseline() -> None:
-    """Regression tests: accept what strategies do now, and check whether they still do it as well."""
+    """Regression tests: accept the present runs of strategies, and check later versions against them."""
 
 
 @baseline.command("save")
@@ -26,7 +26,7 @@ def baseline() -> None:
 def save_baseline(
     strategies: str | None, tasks: str | None, folder: Path, seeds: int, study_seed: int, as_json: bool, **fields: Any
 ) -> None:
-    """Run strategies and write what they do as their baselines, one JSON file each.
+    """Run strategies and write their runs as baselines, one JSON file each.
 
     Default: the strategies of the default study on all tasks. A file that is there is replaced: review it as a diff.
     """

@@ -20,7 +20,7 @@ _COLORS = {"ok": "green", "note": "cyan", "missing": "yellow", "broken": "red"}
 @main.command(short_help="Say what is installed and usable, and what to mend.")
 @json_option
 def doctor(as_json: bool) -> None:
-    """Say what is installed, which tables and devices are usable, and what to mend.
+    """Check packages, tables and devices, and print a command to fix each problem.
 
     Exit code 1 when something is broken that compare needs.
     """

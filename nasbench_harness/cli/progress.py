@@ -21,7 +21,7 @@ _SECONDS_BETWEEN_LINES = 10
 
 @contextmanager
 def progress_bar(plan: Plan) -> Iterator[Callable[[BatchReport], None]]:
-    """Runs of a study, called with the report of each batch; what their tasks train in this process is shown, too."""
+    """Runs of a study, called with the report of each batch; trainings in this process are shown, too."""
     if not plan.batches:
         yield lambda _: None
         return
@@ -94,7 +94,7 @@ def counted(noun: str) -> Iterator[Callable[[int, int | None], None]]:
 
 @contextmanager
 def training_bar() -> Iterator[Callable[[int, int, str], None]]:
-    """Finished trainings and what they are for: a bar with the remaining time on a terminal, else plain lines."""
+    """Finished trainings and their purpose: a bar with the remaining time on a terminal, else plain lines."""
     if not sys.stderr.isatty():
         yield lambda done, total, noun: say(f"{done} of {total} {noun}")
         return

@@ -38,7 +38,7 @@ def list_proxies(as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def proxy_info(name: str, as_json: bool) -> None:
-    """Describe a score: formula, paper, weights, needs, and where its column of the shipped table comes from."""
+    """Describe a score: formula, paper, weights, needs, and the source of its column in the shipped table."""
     from nasbench_harness.tables.proxies import shipped_digest, shipped_provenance
     from nasbench_harness.trainer.proxies.catalogue import proxy_of
 

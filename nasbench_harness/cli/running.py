@@ -107,7 +107,7 @@ def _with_progress(plan: Plan, execute: Callable[[Plan], Generator[BatchReport, 
 
 
 def _forecasts(plan: Plan) -> Iterator[str]:
-    """A line for each task whose runs train what they ask for."""
+    """A line for each task whose runs train on demand."""
     evaluations = plan.study.record.protocol.evaluations
     num_runs: dict[str, int] = {}
     for batch in plan.batches:

@@ -74,7 +74,7 @@ def strategy_info(name: str, as_json: bool) -> None:
 )
 @json_option
 def check_strategy(strategy: str, tasks: str | None, max_seconds: float, as_json: bool) -> None:
-    """Try a strategy against its contract, sentence by sentence; exit code 1 where one does not hold.
+    """Try a strategy against its contract, sentence by sentence; exit code 1 if one does not hold.
 
     STRATEGY is written as for compare: [label=]reference[(key=value, …)].
     """

@@ -33,7 +33,7 @@ _ALL = "all"
 )
 @json_option
 def compare(as_json: bool, top: int | None, **options: Any) -> None:
-    """Run what is missing, compare, and write the report.
+    """Do the missing runs, compare, and write the report.
 
     The same command again does nothing that is done already; with more seeds, tasks or strategies it runs only those.
     """
@@ -60,7 +60,7 @@ def compare(as_json: bool, top: int | None, **options: Any) -> None:
 @study_options
 @json_option
 def run(as_json: bool, **options: Any) -> None:
-    """Run what is missing, without a report."""
+    """Do the missing runs, without a report."""
     with only_json(as_json):
         plan, speed = run_study(**options)
     plan.end()
@@ -77,7 +77,7 @@ def run(as_json: bool, **options: Any) -> None:
 @click.option("--interval", type=float, help="Seconds between two looks of --watch.  [default: 1]")
 @json_option
 def status(folder: Path, is_watched: bool, interval: float | None, as_json: bool) -> None:
-    """Show what the study in FOLDER has and what it lacks.
+    """Show stored and missing runs of the study in FOLDER.
 
     With --watch it follows a study that another process runs: bars on a terminal, elsewhere a line (with --json an
     object) whenever something changed.
@@ -171,7 +171,7 @@ def _watch(folder: Path, interval_s: float, as_json: bool) -> None:
 
 
 def _place(study: Any, names: list[str]) -> str:
-    """Where the report lies, with the files that are looked at first."""
+    """Folder of the report, with its most useful files."""
     first = [name for name in _FIRST_FILES if name in names]
     rest = len(names) - len(first)
     shown = [*first, *([f"{rest} more"] if rest else [])]

@@ -192,7 +192,7 @@ def extend_command(table: str, file: Path, spec: Path, name: str | None, replace
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Where to write it.  [default: FILE with .toml, here]")
 def init_spec(file: Path, out: Path | None) -> None:
-    """Write a commented draft of the specification of FILE; what must be checked is marked CHECK."""
+    """Write a commented draft of the specification of FILE; uncertain parts are marked CHECK."""
     from nasbench_harness.importers.files.draft import draft_spec
 
     text = draft_spec(file)

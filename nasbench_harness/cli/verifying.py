@@ -58,7 +58,7 @@ def verify(
 
 
 def check_verification(study: Study, top: int) -> None:
-    """Refuse before any run what cannot be verified after it."""
+    """Reject impossible verifications before any run."""
     from nasbench_harness.verification import winners
     from nasbench_harness.verification.verify import VerifyOptions
 

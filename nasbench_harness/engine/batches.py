@@ -24,7 +24,7 @@ from nasbench_harness.evaluation.task import Task
 
 @dataclass(frozen=True)
 class Rules:
-    """What all runs of a study share."""
+    """Rules that all runs of a study share."""
 
     protocol: Protocol
     study_seed: int
@@ -50,7 +50,7 @@ class Part:
 
     Attributes:
         seeds: Their seeds, shape (num_runs,).
-        batch: What they did; None if the only run failed.
+        batch: Their rows; None if the only run failed.
         failures: Error of each run that failed, by its seed.
         lookups: How many values of each free metric each run read, shape (num_runs,).
     """

@@ -1,4 +1,4 @@
-"""What a strategy hands to the engine, checked with messages that teach."""
+"""Checks of a strategy's answers, with messages that explain."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from nasbench_harness.errors import StrategyError
 def checked_proposals(
     name: str, answer: Any, idle: Bools, size: int, task: str = "", num_fidelities: int = 1
 ) -> Proposals:
-    """What ``ask`` returned, with −1 where a run is not idle.
+    """The answer of ``ask``, with −1 for runs that are not idle.
 
     Args:
         name: The strategy, for messages.
-        answer: What it returned.
+        answer: Its answer.
         idle: Which runs were asked, shape (num_runs,).
         size: Number of architectures.
         task: The task, for messages.
@@ -46,13 +46,13 @@ def checked_proposals(
 
 
 def resolved_fidelities(fidelities: Ints, num_fidelities: int) -> Ints:
-    """Indices on the fidelity axis, with the highest in place of HIGHEST; nothing else decides what it is."""
+    """Indices on the fidelity axis, with the highest in place of HIGHEST; nothing else decides this index."""
     resolved: Ints = np.where(fidelities == HIGHEST, num_fidelities - 1, fidelities)
     return resolved
 
 
 def fidelity_refusal(task: str, num_fidelities: int, did: str) -> str:
-    """A strategy's mistake about fidelities, and what it may name instead."""
+    """A strategy's mistake about fidelities, and the allowed values."""
     if num_fidelities == 1:
         return f"{task} has one fidelity, but {did}: use 0 or None"
     return f"{task} has the fidelities 0 … {num_fidelities - 1}, places in problem.fidelities, but {did}"
@@ -61,7 +61,7 @@ def fidelity_refusal(task: str, num_fidelities: int, did: str) -> str:
 def checked_architectures(
     name: str, call: str, values: Any, num_runs: int, size: int, used: Bools | None = None
 ) -> Ints:
-    """Indices −1 … size − 1, shape (num_runs,); −1 where a run is not ``used``.
+    """Indices −1 … size − 1, shape (num_runs,); −1 if a run is not ``used``.
 
     Raises:
         StrategyError: Wrong type, shape or range.
@@ -80,7 +80,7 @@ def checked_architectures(
 
 
 def checked_generation(name: str, values: Any, num_runs: int, generation_size: int, size: int) -> Ints:
-    """What ``propose`` of a generational strategy returned: indices 0 … size − 1, shape (num_runs, generation_size).
+    """The answer of a generational strategy's ``propose``: indices 0 … size − 1, shape (num_runs, generation_size).
 
     Raises:
         StrategyError: Wrong type, shape or range.

@@ -46,8 +46,8 @@ class Generational(Strategy):
 
         Args:
             runs: Runs whose generation is complete, shape (len(runs),).
-            architectures: What was proposed, in that order, shape (len(runs), generation_size).
-            losses: First objective in the same order, +inf where there is no value (rejected, failed, missing).
+            architectures: Proposals, in that order, shape (len(runs), generation_size).
+            losses: First objective in the same order, +inf if there is no value (rejected, failed, missing).
         """
 
     def ask(self, idle: Bools) -> Proposals:

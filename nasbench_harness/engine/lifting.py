@@ -146,11 +146,11 @@ class LiftedGenerators(Strategy):
                 self._answers[run] = evaluation
 
     def recommend(self) -> Ints:
-        """Last recommendation of each run, −1 where it made none."""
+        """Last recommendation of each run, −1 if it made none."""
         return self._recommended.copy()
 
     def close(self) -> None:
-        """End every generator where it stands; its last recommendation stands."""
+        """End every generator; its last recommendation stands."""
         for run, generator in enumerate(self._generators):
             if getgeneratorstate(generator) != GEN_CLOSED:
                 self._close(run)

@@ -22,7 +22,7 @@ class TimeLimit:
 
     Args:
         seconds: Limit of the calls with the same key together.
-        owner: What messages call the code.
+        owner: Name of the code in messages.
 
     Raises:
         InvalidInputError: The platform has no such timer, or this is not the main thread.
@@ -66,7 +66,7 @@ def check_limit(seconds: float, name: str = "run_timeout") -> None:
 
     Args:
         seconds: The limit.
-        name: What messages call it.
+        name: Its name in messages.
 
     Raises:
         InvalidInputError: It is no number above 0, the platform has no such timer, or this is not the main thread.

@@ -57,7 +57,7 @@ def run_batch(
 
     Args:
         make_strategy: Builds the strategy for exactly these runs.
-        task: What is searched.
+        task: The searched task.
         protocol: The rules.
         study_seed: Seed of the study.
         run_seeds: Seed of each run, shape (num_runs,).
@@ -86,7 +86,7 @@ def play(
 
     Args:
         strategy: A strategy for exactly these runs, which has not played.
-        task: What is searched.
+        task: The searched task.
         protocol: The rules.
         study_seed: Seed of the study.
         run_seeds: Seed of each run, shape (num_runs,).
@@ -198,7 +198,7 @@ class _Loop:
         return checked_proposals(self.name, answer, idle, size, self.task.name, self.num_fidelities)
 
     def delay(self, seconds: Floats, proposes: Bools) -> None:
-        """Let search time delay what was proposed with it, and not the evaluations that are under way."""
+        """Let search time delay its own proposal, and not the evaluations that are under way."""
         before = np.zeros(self.num_runs) if self.delays_s is None else self.delays_s
         self.delays_s = np.where(proposes, seconds, before)
 
@@ -219,7 +219,7 @@ class _Loop:
         raise StrategyError(f"{self.name} made progress {_MAX_PROGRESS:,} times in a row without an evaluation")
 
     def end(self, ended: Bools) -> None:
-        """Keep what runs recommended as they ended, e.g. what a generator returned."""
+        """Keep recommendations of runs that ended, e.g. the return values of generators."""
         if self.recommends:
             recommended = self.of_strategy(self.recommended)
             changed = ended & (recommended >= 0) & (recommended != self.last_recommended)
@@ -227,7 +227,7 @@ class _Loop:
                 self.record_progress(changed, np.zeros(self.num_runs))
 
     def start(self, architectures: Ints, started: Bools) -> None:
-        """Charge what was proposed."""
+        """Charge the proposals."""
         fidelities = self.no_fidelity if self.fidelities is None else self.fidelities
         entries = self.ledger.start(architectures, started, self.delays_s, fidelities)
         self.delays_s = self.fidelities = None
@@ -279,7 +279,7 @@ class _Loop:
             self.trace.recommend(self.last_recommended)
 
     def record_progress(self, runs: Bools, seconds: Floats, late: Bools | None = None) -> None:
-        """Rows without an evaluation; what ``late`` runs would recommend came too late."""
+        """Rows without an evaluation; recommendations of ``late`` runs came too late."""
         self.trace.append(
             architecture=np.full(self.num_runs, -1),
             cost_s=seconds,
@@ -295,7 +295,7 @@ class _Loop:
             self.trace.recommend(recommended)
 
     def recommended(self) -> Ints:
-        """What each run would return now; −1 for the incumbent."""
+        """Recommendation of each run now; −1 for the incumbent."""
         answer = self.strategy.recommend()
         if answer is None:
             return np.full(self.num_runs, -1)

@@ -1,4 +1,4 @@
-"""Grants a strategy what it declares to need, or refuses it in one line."""
+"""Checks of a strategy's declared needs: they are granted, or the strategy is refused in one line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nasbench_harness.evaluation.view import TaskView
 
 
 def check_needs(spec: Spec, task: TaskView) -> None:
-    """Refuse a strategy if the installation, the task or the protocol cannot give what it needs.
+    """Refuse a strategy if the installation, the task or the protocol cannot meet its needs.
 
     Args:
         spec: The strategy; its class or generator function may have an attribute ``needs``.

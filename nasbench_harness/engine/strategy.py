@@ -19,7 +19,7 @@ HIGHEST = -1  # a fidelity: the highest that the task has
 
 @dataclass(frozen=True)
 class Needs:
-    """What a strategy cannot do without; it is refused if the task or the installation does not offer it.
+    """Needs of a strategy; it is refused if the task or the installation does not meet them.
 
     Attributes:
         num_objectives: Objectives.
@@ -41,10 +41,10 @@ class Needs:
 
 
 class Proposals(NamedTuple):
-    """What a strategy asks for.
+    """Proposals of a strategy.
 
     Attributes:
-        architectures: Index to evaluate, −1 for nothing now, shape (num_runs,); read where idle only.
+        architectures: Index to evaluate, −1 for nothing now, shape (num_runs,); read for idle runs only.
         fidelities: Index on the task's fidelity axis, −1 for the highest, shape (num_runs,); None: the highest for all.
         extra_cost_s: Seconds that the search itself spent, shape (num_runs,); None: none.
     """
@@ -56,17 +56,17 @@ class Proposals(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What became of proposals: at most one finished evaluation per run; all shapes (num_runs,) but ``values``.
+    """Results of proposals: at most one finished evaluation per run; all shapes (num_runs,) but ``values``.
 
     Attributes:
-        ticket: Which of the run's own proposals this answers, from 0; −1 where nothing finished.
-        architectures: The architecture, −1 where nothing finished.
+        ticket: Which of the run's own proposals this answers, from 0; −1 if nothing finished.
+        architectures: The architecture, −1 if nothing finished.
         fidelities: Index on the task's fidelity axis.
-        values: Losses, smaller is better, in the metric's unit, shape (num_runs, num_objectives); +inf where there is
+        values: Losses, smaller is better, in the metric's unit, shape (num_runs, num_objectives); +inf if there is
             no value.
         cost_s: Seconds charged.
         finished_s: Simulated time when it finished.
-        status: See Status; NONE where nothing finished.
+        status: See Status; NONE if nothing finished.
     """
 
     ticket: Ints
@@ -86,11 +86,11 @@ class Results:
 class Strategy(ABC):
     """A search strategy that advances all runs of a batch together.
 
-    Hyperparameters are keyword arguments of the constructor, after ``problem`` and ``rng``. What a run does may depend
-    on its own stream and results only, never on the other runs of the batch.
+    Hyperparameters are keyword arguments of the constructor, after ``problem`` and ``rng``. The actions of a run may
+    depend on its own stream and results only, never on the other runs of the batch.
 
     Attributes:
-        needs: What it cannot do without.
+        needs: Its needs.
         reproducible: "exact": the same on every machine; "platform": on one machine with one set of libraries.
         tile: Number of runs that its arithmetic needs together; None: any number.
         max_runs: At most so many runs are alive at once, and are stored when they end; None: any number. A generator
@@ -112,7 +112,7 @@ class Strategy(ABC):
 
     @abstractmethod
     def tell(self, results: Results) -> None:
-        """Take what finished since the last call."""
+        """Take the evaluations that finished since the last call."""
 
     @property
     def name(self) -> str:
@@ -146,7 +146,7 @@ class Evaluation(NamedTuple):
 
 
 class Proposal(NamedTuple):
-    """What a generator may yield instead of a bare architecture."""
+    """A proposal with more than an architecture, for generators."""
 
     architecture: int
     fidelity: int | None = None

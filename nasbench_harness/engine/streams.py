@@ -121,7 +121,7 @@ class RunStreams:
         """Draw one of the items for each run, one draw each: shape (len(runs),).
 
         Args:
-            items: Shape (num_items,), or (len(runs), num_items) where they differ per run.
+            items: Shape (num_items,), or (len(runs), num_items) if they differ per run.
             weights: Chances, up to a factor, in one of the same shapes; None: equal ones.
             runs: Runs that draw.
 

@@ -1,4 +1,4 @@
-"""What a batch of runs did, row by row."""
+"""The trace of a batch of runs, row by row."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ class Trace:
         self.num_rows += 1
 
     def recommend(self, architectures: Ints) -> None:
-        """Add what each run recommends after its last row, shape (num_runs,)."""
+        """Add the recommendation of each run after its last row, shape (num_runs,)."""
         if _CHOICE not in self._columns:
             self._columns[_CHOICE] = np.full(self._columns["status"].shape, -1, dtype=np.int32)
         self._columns[_CHOICE][self.num_rows - 1] = architectures
 
     def columns(self) -> dict[str, AnyArray]:
-        """What was recorded, views of shape (num_rows, num_runs); a status of 0 marks "no row for this run"."""
+        """The recorded columns, views of shape (num_rows, num_runs); a status of 0 marks "no row for this run"."""
         return {name: column[: self.num_rows] for name, column in self._columns.items()}
 
     def rows(self, runs: slice) -> dict[str, AnyArray]:

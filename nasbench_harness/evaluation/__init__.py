@@ -1,1 +1,1 @@
-"""Fair evaluation: protocol, tasks, noise, budgets, and the split between what search and scoring see."""
+"""Fair evaluation: protocol, tasks, noise, budgets, and the split between values for search and for scoring."""

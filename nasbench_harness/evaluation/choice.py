@@ -88,7 +88,7 @@ def choices(rows: RunRows) -> Ints:
 
 
 def final_choices(rows: RunRows) -> Ints:
-    """What each run returned, −1 if nothing; shape (num_runs,)."""
+    """Choice of each run, −1 if there is none; shape (num_runs,)."""
     if not rows.architectures.shape[1]:
         return np.full(len(rows.architectures), -1)
     return choices(rows)[:, -1]

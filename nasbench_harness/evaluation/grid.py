@@ -20,8 +20,8 @@ class Means(NamedTuple):
     """Noiseless values of one fidelity; all shapes (num_architectures,).
 
     Attributes:
-        values: Mean over the replicates that exist; NaN where there is none.
-        codes: The same as integers on a grid of ``step``; the worst code where there is none.
+        values: Mean over the replicates that exist; NaN if there is none.
+        codes: The same as integers on a grid of ``step``; the worst code if there is none.
         step: One grid step in the metric's unit.
         exists: Whether an architecture has a replicate.
     """
@@ -33,10 +33,10 @@ class Means(NamedTuple):
 
 
 def exact_means(column: Column, fidelity: int = -1) -> Means:
-    """Means over replicates as multiples of a sixth of the grid step (finer where rows have more than 3 replicates).
+    """Means over replicates as multiples of a sixth of the grid step (finer if rows have more than 3 replicates).
 
-    Where a metric lies on no grid, the codes have nine significant digits of the largest mean: far below what matters,
-    far above float noise.
+    If a metric lies on no grid, the codes have nine significant digits of the largest mean. That is far below any
+    difference that matters, and far above float noise.
 
     Raises:
         TableError: A value is infinite, or too large for the metric's grid.

@@ -1,7 +1,7 @@
 """Counter-based randomness: SplitMix64's finalizer and NumPy's SeedSequence over arrays of run seeds.
 
 Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014. O'Neill, "Developing a seed_seq
-Alternative", 2015, is what SeedSequence implements.
+Alternative", 2015, is the source of SeedSequence.
 """
 
 from __future__ import annotations

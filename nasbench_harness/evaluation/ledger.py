@@ -43,19 +43,19 @@ class Ledger:
     """Charges evaluations to runs and answers them through the task's oracle.
 
     Args:
-        task: What is searched.
+        task: The searched task.
         protocol: Rules of noise, duplicates and budget.
         study_seed: Seed of the study.
         run_seeds: Seed of each run, shape (num_runs,).
 
     Attributes:
-        clock_s: Simulated seconds that each run has spent, shape (num_runs,); NaN where the task has no cost.
+        clock_s: Simulated seconds that each run has spent, shape (num_runs,); NaN if the task has no cost.
         counted: Evaluations that were charged to each run, shape (num_runs,).
         epochs: Epochs that were charged to each run, shape (num_runs,); only counted if the protocol bounds them.
         num_objectives: Number of losses of an evaluation.
 
     Raises:
-        InvalidInputError: A budget in seconds where the task has no cost, or a replicate that rows lack.
+        InvalidInputError: A budget in seconds if the task has no cost, or a replicate that rows lack.
     """
 
     def __init__(self, task: Task, protocol: Protocol, study_seed: int, run_seeds: Ints) -> None:
@@ -121,13 +121,13 @@ class Ledger:
         """Charge one evaluation of every run that starts one now, and answer it: only ``finish`` moves the clocks.
 
         Args:
-            architectures: One index per run; read where ``started``, but a valid index everywhere.
+            architectures: One index per run; read if ``started``, but a valid index everywhere.
             started: Which runs evaluate, shape (num_runs,).
             delays_s: Seconds from now to the start of each evaluation, shape (num_runs,); None: 0.
             fidelities: Index on the task's fidelity axis, shape (num_runs,); None: 0.
 
         Returns:
-            Entries whose status is NONE where nothing was started.
+            Entries whose status is NONE if nothing was started.
         """
         if self._class_of is not None:
             architectures, slots = self._by_class(self._class_of, architectures, started)
@@ -214,7 +214,7 @@ class Ledger:
             seconds: Declared time of each run, shape (num_runs,).
 
         Returns:
-            Seconds charged, and which runs ran out of time on the way so that what they spent it on is discarded;
+            Seconds charged, and which runs ran out of time on the way so that their next proposal is discarded;
             both (num_runs,). Under ``overrun=count`` nothing is discarded.
         """
         after_s, late = self.clock_s + seconds, np.zeros(len(seconds), dtype=bool)
@@ -269,7 +269,7 @@ class Ledger:
         return self._protocol.duplicates != "charge" or self._protocol.evaluations is None
 
     def _by_class(self, class_of: Ints, architectures: Ints, started: Bools) -> tuple[Ints, Ints]:
-        """What answers each proposal, the first member of its class that the run trained, and the class's slot."""
+        """Architecture that answers each proposal (the first trained one of its class), and the class's slot."""
         slots = self._first_slot + class_of[architectures]
         first = self._first_of_class[slots]
         answering = np.where(first >= 0, first, architectures)
@@ -298,7 +298,7 @@ def visit_type(protocol: Protocol) -> type[np.unsignedinteger]:
 
 
 def expected_evaluations(task: Task, protocol: Protocol) -> int:
-    """About how many evaluations a run will have; exact where only evaluations are bounded."""
+    """About how many evaluations a run will have; exact if only evaluations are bounded."""
     bounds = [] if protocol.evaluations is None else [protocol.evaluations]
     if protocol.simulated_seconds is not None and task.has_cost:
         one_worker = math.ceil(protocol.simulated_seconds / task.under(protocol).typical_cost_s) + 1

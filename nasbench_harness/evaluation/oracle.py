@@ -19,11 +19,11 @@ _OK = int(Status.OK)
 
 
 class Answers(NamedTuple):
-    """What an oracle answers.
+    """Answers of an oracle.
 
     Attributes:
-        values: Natural units, shape (n, num_objectives); NaN where missing.
-        cost_s: Seconds of the whole training up to the fidelity, shape (n,); NaN where the source stores none.
+        values: Natural units, shape (n, num_objectives); NaN if missing.
+        cost_s: Seconds of the whole training up to the fidelity, shape (n,); NaN if the source stores none.
         status: OK or MISSING, shape (n,).
     """
 
@@ -49,7 +49,7 @@ class Oracle(ABC):
         """
 
     # Existing replicates of each architecture in ascending order, then −1, shape (num_architectures,
-    # num_replicates); None where the missing ones always come last.
+    # num_replicates); None if the missing ones always come last.
     replicate_order: Ints | None = None
 
     def prepare(self, architectures: Ints) -> None:  # noqa: B027 - most oracles know all their answers
@@ -63,7 +63,7 @@ class Oracle(ABC):
     on_learned: Callable[[int], None] | None = None
 
     def forecast(self, num_queries: int | None) -> str:
-        """What so many new queries (None: any number) would cost beyond looking up, in words; empty where nothing."""
+        """Cost of so many new queries (None: any number) beyond looking up, in words; empty if there is none."""
         del num_queries
         return ""
 
@@ -77,7 +77,7 @@ class TableOracle(Oracle):
 
     Args:
         objectives: Columns (num_architectures, num_replicates, num_fidelities) to answer with.
-        cost: Column of training seconds of the same shape, None where the table has no cost.
+        cost: Column of training seconds of the same shape, None if the table has no cost.
     """
 
     def __init__(self, objectives: list[Column], cost: Column | None) -> None:

@@ -1,4 +1,4 @@
-"""The search view: what a strategy may see. Nothing here leads to the values that runs are scored by."""
+"""The search view for strategies. Nothing here leads to the values that runs are scored by."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a run may spend; None where there is no bound. The first to bind ends the run."""
+    """Budget of a run; None if there is no bound. The first to bind ends the run."""
 
     evaluations: int | None
     simulated_seconds: float | None = None
@@ -76,12 +76,12 @@ class Lookups:
 
 @dataclass(frozen=True)
 class Problem:
-    """What a strategy sees of a task.
+    """A task as a strategy sees it.
 
     Attributes:
         space: The search space.
-        objectives: What to minimize, in the order of ``Results.values``.
-        budget: What each run may spend.
+        objectives: Losses to minimize, in the order of ``Results.values``.
+        budget: Budget of each run.
         fidelities: Epochs at which an architecture may be evaluated, ascending; proposals name a place on this axis.
             Empty if the table does not say.
         task: Name of the task.
@@ -147,7 +147,7 @@ class Problem:
         return replace(self, training_data=data, _files=files)
 
     def of_run(self, run: int) -> Problem:
-        """The same problem for one run of the batch: what it reads is counted for this run."""
+        """The same problem for one run of the batch: its reads are counted for this run."""
         return replace(self, _run=run)
 
     def of_group(self) -> Problem:

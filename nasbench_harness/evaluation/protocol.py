@@ -41,17 +41,17 @@ class ProtocolFields(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Protocol:
-    """Everything that decides what a run may spend and sees; part of the identity of every result.
+    """All rules about budget and information of a run; part of the identity of every result.
 
     Attributes:
         evaluations: Budget of a run, counted when an evaluation starts; exactly this many, never one more. None: no
-            bound; where no other budget is set either, 200.
+            bound; if no other budget is set either, 200.
         noise: ``per_query`` every training draws one of the table's replicates; ``per_run`` one draw per architecture
             and run; ``replicate=k`` always the k-th (from 0); ``mean`` the mean over replicates.
         duplicates: A repeated architecture. ``charge``: a new training; ``free``: its first value, and a run ends after
             1,000 in a row; ``forbid``: rejected, and a run ends after 100 in a row.
-        selection: ``own`` scores what a strategy recommends, where it does, else the incumbent; ``incumbent`` always
-            scores the best by what the run observed.
+        selection: ``own`` scores the recommendation of a strategy, if it makes one, else the incumbent; ``incumbent``
+            always scores the best by the observed values.
         simulated_seconds: Budget of a run by the table's own training times; the first budget to bind ends a run.
         overrun: An evaluation that would finish after the seconds is stored but its value used by nobody and spends
             the rest (``discard``), or finishes late and counts (``count``).
@@ -134,7 +134,7 @@ class Protocol:
         """Protocol with these fields, the others at their defaults.
 
         Raises:
-            UnknownNameError: A key is no field; ``where`` says what was read.
+            UnknownNameError: A key is no field; ``where`` names the source.
         """
         known = [field.name for field in fields(cls)]
         for key in values:

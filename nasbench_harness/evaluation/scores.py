@@ -73,7 +73,7 @@ Scores: TypeAlias = Mapping[str, ScoreView]
 
 
 def noiseless_values(task: str, scores: Scores, architecture: int) -> dict[str, float]:
-    """Noiseless value of one architecture in every score; NaN where the table has none.
+    """Noiseless value of one architecture in every score; NaN if the table has none.
 
     Raises:
         InvalidInputError: The architecture lies outside the space; ``task`` is named in the message.

@@ -1,4 +1,4 @@
-"""What became of a query."""
+"""Status of a query."""
 
 from enum import IntEnum
 

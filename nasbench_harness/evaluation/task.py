@@ -1,4 +1,4 @@
-"""A task: one data set of a table. What a protocol makes of it is its view."""
+"""A task: one data set of a table. A protocol gives its view."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _RESTRICTION = re.compile(rf"{MARK}[\w.+-]+(,[\w.+-]+)*", re.ASCII)
 
 
 class Trained(NamedTuple):
-    """What stands in for the arrays of a table that fills itself.
+    """Stand-in for the arrays of a table that fills itself.
 
     Attributes:
-        oracle: Trains what it is asked for.
-        scores: What it has learned so far.
+        oracle: Trains architectures on demand.
+        scores: Scores of the architectures trained so far.
     """
 
     oracle: Oracle
@@ -53,7 +53,7 @@ class Task:
         title: As papers print it, e.g. ``CIFAR-100``.
         table: The table.
         dataset: The table's name of the data set.
-        trained: Oracle and scores of a task that trains what is asked for; None if the table answers.
+        trained: Oracle and scores of a task that trains on demand; None if the table answers.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Task:
 
     @property
     def provenance(self) -> Provenance:
-        """Where the data came from."""
+        """Source of the data."""
         return self.table.provenance
 
     @property
@@ -80,7 +80,7 @@ class Task:
 
     @cached_property
     def scores(self) -> Scores:
-        """What runs are scored by: ``val``, and ``test`` if the table has it, each at its highest fidelity.
+        """Scores of runs: ``val``, and ``test`` if the table has it, each at its highest fidelity.
 
         Raises:
             TableError: A metric has no value, or one that cannot be averaged.
@@ -103,7 +103,7 @@ class Task:
             architecture: Index of the architecture.
 
         Returns:
-            Mean over the replicates at the highest fidelity, by score; NaN where the table has no value.
+            Mean over the replicates at the highest fidelity, by score; NaN if the table has no value.
 
         Raises:
             InvalidInputError: The architecture lies outside the space.
@@ -150,11 +150,11 @@ def load_task(name: str) -> Task:
 
 
 def open_task(name: str, digest: str) -> Task:
-    """Open a task where its runs are done; no value that runs are scored by is read.
+    """Open a task in the process of its runs; no value that runs are scored by is read.
 
     Args:
         name: The task.
-        digest: Digest of its table where the study was planned.
+        digest: Digest of its table when the study was planned.
 
     Raises:
         UnknownNameError: There is no such task.
@@ -219,7 +219,7 @@ def split_task_names(text: str) -> list[str]:
 
 
 def all_task_names() -> list[str]:
-    """Every task: those on tables, then those that train what is asked for."""
+    """Every task: those on tables, then those that train on demand."""
     return [*task_names(), *trained_task_names()]
 
 

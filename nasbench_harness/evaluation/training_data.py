@@ -51,7 +51,7 @@ class TrainingData:
 
 
 class ImageSource(Protocol):
-    """Where training data come from; it can be pickled and holds no images."""
+    """Source of training data; it can be pickled and holds no images."""
 
     @property
     def name(self) -> str:

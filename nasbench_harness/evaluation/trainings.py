@@ -70,7 +70,7 @@ class Trainings:
         Args:
             slots: Which architecture of which run, shape (num_runs,).
             fidelities: Index on the fidelity axis, shape (num_runs,).
-            found: What ``find`` returned for them.
+            found: Result of ``find`` for them.
             charged: Runs that were charged, shape (num_runs,).
         """
         runs = np.flatnonzero(charged)

@@ -78,12 +78,12 @@ class TaskView:
 
     @property
     def provenance(self) -> Provenance:
-        """Where the data came from."""
+        """Source of the data."""
         return self.task.provenance
 
     @property
     def scores(self) -> Scores:
-        """What runs are scored by (see ``Task.scores``)."""
+        """Scores of runs (see ``Task.scores``)."""
         return self.task.scores
 
     @property

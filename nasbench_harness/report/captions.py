@@ -1,4 +1,4 @@
-"""Captions: what a reviewer asks for, generated from the study."""
+"""Captions for reviewers, generated from the study."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def worse_in_bold(measures: Sequence[Measure], *, as_distance: bool) -> tuple[st
 
 
 def _cells(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
-    """What a cell holds, and over how many runs."""
+    """Content of a cell, and its number of runs."""
     if analysis.num_seeds == 1 and all(len(result.seeds) == 1 for entry in entries for result in entry.results):
         return "The result of N = 1 seed"
     return f"{_estimate(analysis, entries)} over N = {_plural(analysis.num_seeds, 'seed')}"
@@ -215,7 +215,7 @@ def _loss(view: ScoreView) -> str:
 
 
 def _interval_lines(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> list[str]:
-    """What the intervals are, and who has none."""
+    """Kind of the intervals, and the strategies without one."""
     results = [result for entry in entries for result in entry.results]
     if all(result.val.iqm is None for result in results):
         return [f"Fewer than {MIN_RUNS} seeds: no intervals."]

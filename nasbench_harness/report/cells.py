@@ -88,7 +88,7 @@ def mean_and_std(values: Any) -> tuple[float, float]:
 
 
 def mean_std(mean: float, std: float, decimals: int) -> ReportCell:
-    """Mean ± standard deviation; the mean alone where the deviation is NaN."""
+    """Mean ± standard deviation; the mean alone if the deviation is NaN."""
     if math.isnan(std):
         return ReportCell(f"{mean:.{decimals}f}", {"mean": mean}, f"{mean:.{decimals}f}")
     uncertainty = round(std * 10**decimals)
@@ -104,7 +104,7 @@ def plain(value: float, decimals: int, key: str = "", plus: bool = False) -> Rep
 
 
 def p_cell(p: float, is_marked: bool = False) -> ReportCell:
-    """A p-value, bold where it is marked; nothing where it is NaN."""
+    """A p-value, bold if it is marked; nothing if it is NaN."""
     if math.isnan(p):
         return NOTHING
     text = "< .0001" if p < 1e-4 else f"{p:.4f}"

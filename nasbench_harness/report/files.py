@@ -42,9 +42,9 @@ def write_report(
     """Write the report's files, in place of all files of the report before; returns their names.
 
     Args:
-        folder: Where the study lies.
+        folder: Folder of the study.
         analysis: Its numbers.
-        command: What generates them; named in every file.
+        command: Command that generates them; named in every file.
         formats: Which of FORMATS to write.
     """
     names = []
@@ -104,7 +104,7 @@ def _paper(analysis: Analysis) -> list[ReportTable]:
 
 
 def _figure_notes(analysis: Analysis) -> str:
-    """What the figures show, and which tasks have no curve over simulated seconds."""
+    """Content of the figures, and the tasks without a curve over simulated seconds."""
     timed = {entry.task.name for entry in tasks_with(analysis, "seconds")}
     untimed = [entry.task.name for entry in analysis.tasks if entry.task.name not in timed]
     text = f"## Figures\n\n`anytime`: {distance_name(analysis.tasks)} of what a run would return after each evaluation"

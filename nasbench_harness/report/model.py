@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ReportCell:
-    """What stands in one place of a table.
+    """Content of one place of a table.
 
     Attributes:
         text: As printed, without marks; "–" for nothing.

@@ -89,7 +89,7 @@ def _is_bold(measure: Measure, result: StrategyResult, as_distance: bool) -> boo
 
 
 def _deciding(measure: Measure, result: StrategyResult, as_distance: bool) -> str:
-    """The printed number that decides what is bold."""
+    """The printed number that decides the bold row."""
     if measure.comparison.estimand == "stochastic":
         return f"{measure.comparison.mean_a12(result.label):.2f}"
     if measure.comparison.estimand == "interval":

@@ -64,7 +64,7 @@ class SentPlan:
         return cls(strategy, plan.task.name, plan.task.table.digest, plan.blocks)
 
     def opened(self, study: StudyFolder) -> BatchPlan:
-        """The plan where it has arrived.
+        """The plan in the process that received it.
 
         Raises:
             HarnessError: The task is not here, its table differs from the study's, or the trace is missing.
@@ -77,7 +77,7 @@ class SentPlan:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What became of a batch.
+    """Report of a batch.
 
     Attributes:
         label: The strategy.

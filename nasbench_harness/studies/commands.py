@@ -1,4 +1,4 @@
-"""Command lines that repeat what was done, as generated files and messages name them."""
+"""Command lines that repeat a command, for generated files and messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nasbench_harness.tables.registry import embedded_task_names
 
 
 def rule_flags(record: StudyRecord, default_seeds: int) -> list[str]:
-    """Flags for seeds and protocol where they differ from the defaults."""
+    """Flags for seeds and protocol if they differ from the defaults."""
     parts = []
     if record.num_seeds != default_seeds:
         parts += ["--seeds", str(record.num_seeds)]

@@ -82,7 +82,7 @@ def write_runs(stored: Sequence[RunSet], path: Path, kind: str, record: Mapping[
     """Write the rows of all runs as one table.
 
     Args:
-        stored: What to write, in this order.
+        stored: Runs to write, in this order.
         path: The file.
         kind: ``parquet`` or ``csv``.
         record: JSON-able description for the footer of a Parquet file.
@@ -100,7 +100,7 @@ def write_runs(stored: Sequence[RunSet], path: Path, kind: str, record: Mapping[
 
 
 def proposals(cells: Iterable[Mapping[str, AnyArray]]) -> RunRows:
-    """What runs proposed, and the search time that they declared: enough to replay them.
+    """Proposals of runs, and their declared search time: enough to replay them.
 
     Rows that only hold a last recommendation are left out: a replay recommends nothing.
     """
@@ -109,7 +109,7 @@ def proposals(cells: Iterable[Mapping[str, AnyArray]]) -> RunRows:
 
 
 def extra_costs(before_s: Floats, cost_s: Floats, finished_s: Floats, is_late: Bools) -> Floats:
-    """Search time declared before each evaluation, 0 where there is no clock; all shapes (num_rows,).
+    """Search time declared before each evaluation, 0 if there is no clock; all shapes (num_rows,).
 
     The shortest decimals that lead to the stored clock to the last bit.
 
@@ -117,7 +117,7 @@ def extra_costs(before_s: Floats, cost_s: Floats, finished_s: Floats, is_late: B
         before_s: Simulated time before the row.
         cost_s: Seconds charged for the evaluation.
         finished_s: Simulated time after it.
-        is_late: The budget ended the evaluation: its cost is what was left of the seconds.
+        is_late: The budget ended the evaluation: its cost is the rest of the seconds.
     """
 
     def leads_there(extra_s: Floats) -> Bools:
@@ -186,7 +186,7 @@ def _for_spreadsheets(table: Any) -> Any:
 
 
 def _tidy(stored: RunSet, rows: Mapping[str, AnyArray], schema: Any) -> Any:
-    """Rows as people read them: nothing where there is nothing, names where numbers need a key."""
+    """Rows as people read them: empty cells for no value, names in place of coded numbers."""
     num_rows, space = len(rows["seed"]), stored.task.space
     is_progress = rows["status"] == Status.PROGRESS
     distinct, inverse = np.unique(np.maximum(rows["architecture"], 0), return_inverse=True)

@@ -1,4 +1,4 @@
-"""From what was asked for to what is still to be run."""
+"""From a request to the runs that are missing."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a command is about to do.
+    """Plan of a command.
 
     Attributes:
         study: The study.
-        found: What the study still lacks.
+        found: Missing runs of the study.
         before: The study file that lay in the folder when this was planned; empty when there was none.
         options: How it is run.
     """
@@ -84,7 +84,7 @@ class Plan:
 
     @property
     def batches(self) -> list[BatchPlan]:
-        """What is still to be run."""
+        """Runs that are missing."""
         return self.found.batches
 
     @property
@@ -189,7 +189,7 @@ def plan_study(
 def execute_plan(plan: Plan) -> Generator[BatchReport, None, None]:
     """Begin a plan and run its batches; yields a report of each as it ends.
 
-    When the caller stops early, the workers are killed, and what they were writing is removed.
+    When the caller stops early, the workers are killed, and their temporary files are removed.
     """
     plan.begin()
     try:
@@ -215,7 +215,7 @@ def write_report(study: Study) -> tuple[Study, list[str]]:
 
 
 def _with_others(study: Study) -> Study:
-    """The study of the folder's record where that compares more than this study, and is complete; else this one."""
+    """The study of the folder's record if it compares more than this study and is complete; else this one."""
     stored = stored_record(study.folder, study.record)
     if stored is None or stored == study.record or stored.joined(study.record) != stored:
         return study
@@ -280,11 +280,11 @@ def usable_strategies(
 
 
 def task_list(tasks: Iterable[str] | None, folder: StudyFolder | None = None) -> list[str]:
-    """Names of tasks, checked; those on tables of installed packages where none are given.
+    """Names of tasks, checked; those on tables of installed packages if none are given.
 
     Args:
         tasks: Their names.
-        folder: A study that may know where a task's table came from.
+        folder: A study that may know the source of a task's table.
 
     Raises:
         InvalidInputError: They are no list, none, or one is named twice.
@@ -309,7 +309,7 @@ def _written(ranges: Sequence[tuple[int, int]]) -> str:
 
 
 def _check_labels(report: ReportOptions, labels: list[str]) -> None:
-    """Options may name only what is compared."""
+    """Options may name compared strategies only."""
     named = {"order": report.order, "highlight": report.highlight, "control": (report.control,)}
     for key, chosen in named.items():
         for label in chosen:

@@ -55,7 +55,7 @@ def split_list(text: str) -> list[str]:
 
 
 def parse_entry(text: str) -> Entry:
-    """Parse one ``[label=]reference[(key=value, …)]``; what stands in the parentheses is a TOML inline table.
+    """Parse one ``[label=]reference[(key=value, …)]``; the parentheses hold a TOML inline table.
 
     Raises:
         InvalidInputError: The text does not have this form.
@@ -116,7 +116,7 @@ def resolve(entry: Entry) -> Spec:
 
 
 def check_label(text: str) -> None:
-    """Refuse what is no label.
+    """Refuse text that is no label.
 
     Raises:
         InvalidInputError: It is empty or holds other characters.
@@ -250,7 +250,7 @@ def _no_strategy(reference: str) -> InvalidInputError:
 
 
 def _hyperparameters(reference: str, target: Callable[..., Any]) -> dict[str, Any]:
-    """Default of every hyperparameter; Parameter.empty where there is none."""
+    """Default of every hyperparameter; Parameter.empty if there is none."""
     parameters = list(inspect.signature(target).parameters.values())
     if len(parameters) < 2:
         raise InvalidInputError(f"strategy {reference} must take (problem, rng, *, hyperparameters)")

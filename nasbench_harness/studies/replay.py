@@ -1,4 +1,4 @@
-"""Traces from elsewhere: what another program's runs proposed, proposed again by a strategy under a study's rules."""
+"""Traces from elsewhere: proposals of another program's runs, proposed again under a study's rules."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class RunRows:
-    """What the runs of a trace propose on one task, run after run.
+    """Proposals of a trace's runs on one task, run after run.
 
     Attributes:
         seeds: Seed of each run, ascending, shape (num_runs,).
         first: First row of each run, then the number of rows, shape (num_runs + 1,).
-        architectures: Shape (num_rows,); −1 where the search only spent time.
+        architectures: Shape (num_rows,); −1 if the search only spent time.
         fidelities: Index on the task's fidelity axis, shape (num_rows,).
         extra_cost_s: Seconds that the search itself spent before the row, shape (num_rows,).
     """
@@ -68,7 +68,7 @@ class TraceRows:
 
     Attributes:
         tasks: Its rows by task.
-        source: What messages call it, e.g. the file that it was read from.
+        source: Its name in messages, e.g. the file that it was read from.
     """
 
     tasks: Mapping[str, RunRows]
@@ -131,12 +131,12 @@ class TraceRows:
 
 
 class Replay(Strategy):
-    """Proposes what a trace's runs proposed, whatever comes back.
+    """Repeats the proposals of a trace's runs, whatever comes back.
 
     Args:
         rows: The trace on the task.
         run_seeds: Seed of each run of the batch, shape (num_runs,); the trace has all of them.
-        source: What messages call the trace.
+        source: Name of the trace in messages.
         task: The task.
     """
 
@@ -161,7 +161,7 @@ class Replay(Strategy):
         return Proposals(np.where(idle, self._rows.architectures[rows], -1), self._rows.fidelities[rows], extra_cost_s)
 
     def tell(self, results: Results) -> None:
-        """Nothing that comes back changes what was proposed."""
+        """Results do not change the proposals."""
 
     def _refuse(self, runs: Ints) -> None:
         where = self._where.format(f"seed {self._run_seeds[runs[0]]}")

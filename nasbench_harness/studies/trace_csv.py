@@ -47,7 +47,7 @@ class _Cells:
         return InvalidInputError(f"{self.path}, line {self.lines[row]}, column {column}: {one_line(str(what))}")
 
     def parse(self, column: str, rows: Sequence[int], convert: Callable[[str], T]) -> list[T]:
-        """A column's cells at some rows, converted; what a converter refuses is named by line and column."""
+        """A column's cells at some rows, converted; a refused cell is named by line and column."""
         cells, known = self.columns[column], cache(convert)
         values = []
         for row in rows:
@@ -64,7 +64,7 @@ def read_trace(path: Path, tasks: Mapping[str, TaskView], task: str | None = Non
     Args:
         path: The CSV.
         tasks: The study's tasks by name.
-        task: The task of all rows; may be left out where the file has a column ``task`` or the study one task.
+        task: The task of all rows; may be left out if the file has a column ``task`` or the study one task.
 
     Raises:
         InvalidInputError: Something is wrong with the file; the message names line and column.

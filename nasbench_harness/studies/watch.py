@@ -21,13 +21,13 @@ _LINES_BESIDE_BARS = 3  # total, pace, the cursor
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a study had at one moment.
+    """State of a study at one moment.
 
     Attributes:
         tasks: {task: (runs that are stored, runs in all)}.
         num_failed: Batches that failed since the study's last command began.
         started_s: When that command began (seconds since the epoch).
-        newest_s: When the newest block was stored; None where there is none.
+        newest_s: When the newest block was stored; None if there is none.
         num_new: Runs that were stored since that command began.
     """
 
@@ -66,11 +66,11 @@ class Snapshot:
         }
 
     def describe(self) -> str:
-        """One line: what is done, how fast, for how much longer."""
+        """One line: finished runs, speed, remaining time."""
         return f"{self.done:,} of {self.total:,} runs done{self.pace()}"
 
     def pace(self) -> str:
-        """Speed, remaining time and failures, each after ``", "``; empty where nothing is known."""
+        """Speed, remaining time and failures, each after ``", "``; empty if nothing is known."""
         rate, missing = self.runs_per_second, self.total - self.done
         failed = f", {self.num_failed} batch{'es' * (self.num_failed > 1)} failed" if self.num_failed else ""
         if rate is None:
@@ -94,7 +94,7 @@ class Watcher:
         self._stored: dict[Path, tuple[int, list[tuple[int, float]]]] = {}
 
     def snapshot(self) -> Snapshot:
-        """What is stored now."""
+        """Stored runs now."""
         written_ns = _changed_ns(self._study.folder.study_file)
         if written_ns != self._written_ns:  # perhaps with more seeds, tasks or strategies
             self._study, self._written_ns = self._open(), written_ns
@@ -129,7 +129,7 @@ class Watcher:
 def watch(
     open_study: Callable[[], Study], interval_s: float, console: Console, as_line: Callable[[Snapshot], str]
 ) -> Snapshot:
-    """Show a study until nothing is missing or the user stops it; returns what was there in the end.
+    """Show a study until nothing is missing or the user stops it; returns the last state.
 
     Args:
         open_study: Opens the study.
@@ -176,7 +176,7 @@ def _snapshots(watcher: Watcher, interval_s: float) -> Iterator[Snapshot]:
 
 
 def _view(snapshot: Snapshot, console: Console) -> RenderableType:
-    """A bar per task where the terminal is high enough, and one in total; below them the pace."""
+    """A bar per task if the terminal is high enough, and one in total; below them the pace."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -202,7 +202,7 @@ def _view(snapshot: Snapshot, console: Console) -> RenderableType:
 
 
 def _changed_ns(path: Path) -> int:
-    """Time of the last change; 0 for what does not exist (any more)."""
+    """Time of the last change; 0 for files that do not exist."""
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:

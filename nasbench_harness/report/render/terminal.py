@@ -110,7 +110,7 @@ def _repeats(analysis: Analysis) -> str:
 
 
 def to_rich(table: ReportTable, title: str) -> RichTable:
-    """A rich table; the best is bold green, what is not significantly worse is marked."""
+    """A rich table; the best is bold green, and strategies that are not significantly worse are marked."""
     rich = RichTable(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     shown = [position for position, column in enumerate(table.columns) if not column.is_extra]
     marked = {position for position in shown if any(row.cells[position].is_marked for row in table.rows)}

@@ -33,7 +33,7 @@ def to_markdown(table: ReportTable, has_details: bool = True) -> str:
 
 
 def to_csv(table: ReportTable) -> str:
-    """Full digits: one column for each number of a cell; empty where there is none."""
+    """Full digits: one column for each number of a cell; empty if there is none."""
     fields = _fields(table)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

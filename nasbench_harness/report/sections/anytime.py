@@ -30,7 +30,7 @@ def tasks_with(analysis: Analysis, axis: Axis) -> list[TaskAnalysis]:
 
 
 def anytime_figure(analysis: Analysis, axis: Axis = "evaluations") -> Figure:
-    """Regret (or loss) of what each strategy would return at every moment, one panel per task.
+    """Regret (or loss) of each strategy's choices at every moment, one panel per task.
 
     Lines are interquartile means with pointwise 95 % bands, below 10 seeds means without bands. Over evaluations,
     random search in closed form is the dotted gray mean. Tasks without training times have no panel over seconds.
@@ -100,7 +100,7 @@ def _draw(panel: Axes, analysis: Analysis, entry: TaskAnalysis, axis: Axis) -> N
 
 
 def _smallest(entry: TaskAnalysis, axis: Axis) -> float:
-    """Smallest regret that is drawn; 0 where nothing is."""
+    """Smallest regret that is drawn; 0 if nothing is."""
     curves = [result.after_evaluations if axis == "evaluations" else result.at_seconds for result in entry.results]
     drawn = [curve for curve in curves if curve is not None]
     lows = [*(_line(curve) for curve in drawn), *(curve.band.low for curve in drawn if curve.band is not None)]
@@ -147,7 +147,7 @@ def _edge(band: Band, ends: Any, is_time: bool = False) -> Any:
 
 
 def _threshold(entry: TaskAnalysis) -> float:
-    """A power of ten near the table's grid, so that the axis starts where differences begin to count."""
+    """A power of ten near the table's grid, so that the axis starts at the smallest difference that counts."""
     resolution = entry.val.view.metric.resolution or float(entry.val.view.step)
     return max(0.01, 10.0 ** math.ceil(math.log10(resolution)))
 

@@ -1,4 +1,4 @@
-"""Figure of what a strategy's runs ended at before and after a change."""
+"""Figure of the final regrets of a strategy's runs before and after a change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def write_distributions(
     """Draw the shares of runs that end at or below each regret, old and new, with their means, as PNG.
 
     Args:
-        path: Where to write.
+        path: File to write.
         old: How many old runs end at each grid code of regret.
         new: The same of the new runs.
         step: Size of a grid step in ``unit``.

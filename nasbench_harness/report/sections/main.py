@@ -27,7 +27,7 @@ def main_table(analysis: Analysis) -> ReportTable:
 
 
 def main_tables(analysis: Analysis) -> list[ReportTable]:
-    """Strategies × tasks: noiseless value of the final choice, beside it its test value where the table has test."""
+    """Strategies × tasks: noiseless value of the final choice, beside it its test value if the table has test."""
     parts: list[list[Measure]] = []
     for entry in analysis.tasks:
         measures = measures_of(entry, analysis.options)

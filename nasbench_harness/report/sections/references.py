@@ -48,7 +48,7 @@ def _exact_cell(measure: Measure) -> ReportCell:
 
 
 def optimum_cells(measures: Sequence[Measure]) -> list[tuple[ReportCell, list[ReportCell]]]:
-    """The best by the search metric and, where there is test, the best by test; each with both values."""
+    """The best by the search metric and, if there is test, the best by test; each with both values."""
     if not any(measure.view.has_optimum for measure in measures):
         return []
     has_test = any(measure.score.name == "test" for measure in measures if measure.view.has_optimum)

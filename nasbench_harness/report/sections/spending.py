@@ -10,7 +10,7 @@ from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, Rep
 
 
 def spending_table(analysis: Analysis) -> ReportTable:
-    """What the runs spent and how often they repeated themselves."""
+    """Spending of the runs, and their numbers of repeats."""
     spent = [result.spending for entry in analysis.tasks for result in entry.results]
     columns: tuple[ReportColumn, ...] = (
         ReportColumn("task", "task", is_number=False),
