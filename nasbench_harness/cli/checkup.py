@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _COLORS = {"ok": "green", "note": "cyan", "missing": "yellow", "broken": "red"}
 
 
-@main.command(short_help="Say what is installed and usable, and what to mend.")
+@main.command(short_help="Check the installation.")
 @json_option
 def doctor(as_json: bool) -> None:
     """Check packages, tables and devices, and print a command to fix each problem.
