@@ -15,10 +15,10 @@ from nasbench_harness.cli.running import run_study
 from nasbench_harness.cli.verifying import check_verification, verify_study
 from nasbench_harness.errors import InvalidInputError
 
-_FIRST_FILES = ("report.md", "overview.tex", "main.tex", "anytime.pdf", "report.json")
+_FIRST_FILES = ("report.html", "report.md", "overview.tex", "main.tex", "anytime.pdf", "report.json")
 
 
-_FORMATS = ("markdown", "latex", "csv", "json", "pdf", "png")
+_FORMATS = ("html", "markdown", "latex", "csv", "json", "pdf", "png")
 _ALL = "all"
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasbench_harness.evaluation.view import TaskView
+from nasbench_harness.store.blocks import read_record
 from nasbench_harness.store.folder import Block, Damage, StudyFolder, missing_seeds
 from nasbench_harness.store.identity import identity_of
 from nasbench_harness.store.record import StrategyRecord, StudyRecord, TraceRecord
@@ -80,6 +81,11 @@ class RunSet:
             blocks: Blocks that count; None: all that are stored.
         """
         return missing_seeds(self.blocks() if blocks is None else blocks, self.record.num_seeds, self.seeds)
+
+    def code(self) -> str:
+        """Hash of the code that produced the first block of runs; empty if nothing is stored."""
+        blocks = self.blocks()
+        return str(read_record(blocks[0].path).get("code") or "") if blocks else ""
 
     def read(self) -> Runs:
         """The stored runs.

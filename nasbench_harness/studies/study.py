@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nasbench_harness.analysis.results import Analysis
     from nasbench_harness.analysis.runs import Runs
     from nasbench_harness.report.model import ReportTable
+    from nasbench_harness.report.provenance import StrategySource
     from nasbench_harness.report.sections.anytime import Axis
 
 
@@ -179,7 +180,8 @@ class Study:
         """Write the report's files to ``<folder>/report``; returns their names.
 
         Args:
-            formats: Some of ``markdown``, ``latex``, ``csv``, ``json``, ``pdf`` and ``png``; default all but ``png``.
+            formats: Some of ``html``, ``markdown``, ``latex``, ``csv``, ``json``, ``pdf`` and ``png``; default all but
+                ``png``.
             columns: Columns of the paper table, e.g. ``nb201-*:val,test``; default: those of the study file.
             width: Width of LaTeX tables; default: that of the study file.
 
@@ -194,7 +196,7 @@ class Study:
         with updating(self.folder.path):
             remove_abandoned(self.folder.path)
         analysis = replace(self.analysis, options=options)
-        return write_report(self.folder, analysis, self.command, tuple(formats or DEFAULT_FORMATS))
+        return write_report(self.folder, analysis, self.command, tuple(formats or DEFAULT_FORMATS), self._sources())
 
     def export(
         self, trace: str | None = None, formats: Sequence[str] = ("parquet",), task: str | None = None
@@ -236,6 +238,17 @@ class Study:
             self.record = replace(self.record, traces=(*self.record.traces, trace))
         self.__dict__.pop("analysis", None)
         return notices
+
+    def _sources(self) -> tuple[StrategySource, ...]:
+        """Origin of each strategy's runs: reference, hyperparameters and hash of the code."""
+        from nasbench_harness.report.provenance import StrategySource
+
+        first = {runs.label: runs for runs in reversed(self.run_sets())}
+        entrants = [first[label] for label in self.labels]
+        return tuple(
+            StrategySource(runs.label, runs.entrant.reference, runs.entrant.parameters, runs.code())
+            for runs in entrants
+        )
 
     @property
     def _traces(self) -> tuple[TraceRecord, ...]:

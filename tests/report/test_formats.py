@@ -24,7 +24,7 @@ def read_csv(path):
 
 def test_every_format_is_written_and_names_the_canonical_command(study):
     folder = study.folder.report_folder
-    assert {path.suffix[1:] for path in folder.glob("[!.]*")} == {"md", "tex", "csv", "json", "pdf"}
+    assert {path.suffix[1:] for path in folder.glob("[!.]*")} == {"html", "md", "tex", "csv", "json", "pdf"}
     command = "nasbench-harness compare --tasks nb201-cifar100,nb201-imagenet16-120 --seeds 40 --evaluations 60"
     assert study.command == command
     for path in folder.iterdir():
@@ -73,7 +73,7 @@ def test_formats_can_be_chosen(study, tmp_path):
     names = copy.write_report(["csv"])
     assert sorted(names) == sorted(path.name for path in copy.folder.report_folder.glob("[!.]*"))
     assert all(name.endswith(".csv") for name in names)
-    assert set(FORMATS) == {"markdown", "latex", "csv", "json", "pdf", "png"}
+    assert set(FORMATS) == {"html", "markdown", "latex", "csv", "json", "pdf", "png"}
     assert set(FORMATS) - set(DEFAULT_FORMATS) == {"png"}
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from nasbench_harness.analysis.curves import Band, Curve
-from nasbench_harness.analysis.names import regret_unit
+from nasbench_harness.analysis.comparison import MIN_RUNS
+from nasbench_harness.analysis.curves import MAX_BAND_STEPS, Band, Curve
+from nasbench_harness.analysis.names import distance_name, regret_unit
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
 from nasbench_harness.report.render.pictures import FIGURE_STYLE, TEXT_WIDTH
 
@@ -22,11 +23,39 @@ _DASHES: tuple[Any, ...] = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)
 EXACT_SEARCH = "random search, exact mean"  # label of its line
 
 Axis = Literal["evaluations", "seconds"]
+AXES: dict[Axis, str] = {"evaluations": "anytime", "seconds": "anytime_seconds"}  # names of the figures
 
 
 def tasks_with(analysis: Analysis, axis: Axis) -> list[TaskAnalysis]:
     """Tasks that have curves over this axis: all over evaluations, those with training times over seconds."""
     return [entry for entry in analysis.tasks if axis == "evaluations" or entry.times_s is not None]
+
+
+def figure_notes(analysis: Analysis) -> str:
+    """Meaning of the lines, and the tasks that have no curve over simulated seconds."""
+    timed = {entry.task.name for entry in tasks_with(analysis, "seconds")}
+    untimed = [entry.task.name for entry in analysis.tasks if entry.task.name not in timed]
+    text = f"`anytime`: {distance_name(analysis.tasks)} of what a run would return after each evaluation"
+    if timed:
+        text += "; `anytime_seconds`: the same at simulated seconds"
+    has_band = [result.val.iqm is not None for entry in analysis.tasks for result in entry.results]
+    if any(has_band):
+        text += (
+            ". Lines are interquartile means at every step, right-continuous, nothing is interpolated. The pointwise "
+            f"95 % bands are computed at up to {MAX_BAND_STEPS} log-spaced steps and joined by straight lines over the "
+            "others."
+        )
+        if not all(has_band):
+            text += f" Below {MIN_RUNS} seeds a line is the mean, without a band."
+    else:
+        text += f". Lines are means at every step, without bands below {MIN_RUNS} seeds; nothing is interpolated."
+    if any(entry.val.random_search is not None for entry in analysis.tasks):
+        text += " The dotted line is the exact mean of random search."
+    if untimed:
+        text += (
+            f" Without a curve over simulated seconds, as their table stores no training times: {', '.join(untimed)}."
+        )
+    return text
 
 
 def anytime_figure(analysis: Analysis, axis: Axis = "evaluations") -> Figure:

@@ -16,13 +16,17 @@ from nasbench_harness.report.sections.summary import rounded
 from nasbench_harness.statistics import equivalence
 
 
-def study_sentences(analysis: Analysis) -> list[str]:
-    """Method, counts of every pair over the tasks, the summary over tasks, and random-search equivalents."""
-    sentences = [_method(analysis)]
+def study_sentences(analysis: Analysis, has_equivalents: bool = True) -> list[str]:
+    """Method, the summary over tasks, counts of every pair over the tasks, and random-search equivalents.
+
+    Args:
+        analysis: The study.
+        has_equivalents: Whether random-search equivalents are named.
+    """
+    sentences = [_method(analysis), *_across(analysis)]
     couples = [couple for couple in combinations(analysis.labels, 2) if analysis.options.control in (None, *couple)]
     sentences += [_counted(analysis, *couple) for couple in couples if _pairs(analysis, *couple)]
-    sentences += _across(analysis)
-    return sentences + _equivalents(analysis, analysis.labels)
+    return sentences + (_equivalents(analysis, analysis.labels) if has_equivalents else [])
 
 
 def pair_sentences(analysis: Analysis, first: str, second: str, margin: float | None = None) -> list[str]:

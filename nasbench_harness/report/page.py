@@ -1,0 +1,73 @@
+"""The sections of the HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nasbench_harness.analysis.names import distance_name
+from nasbench_harness.analysis.results import Analysis
+from nasbench_harness.report.captions import caption_text
+from nasbench_harness.report.model import ReportTable
+from nasbench_harness.report.provenance import StrategySource, strategies_table, tables_table, versions
+from nasbench_harness.report.render.html import PageFigure, PageSection, to_html
+from nasbench_harness.report.render.latex import LatexStyle
+from nasbench_harness.report.sections.anytime import AXES, anytime_figure, figure_notes, tasks_with
+from nasbench_harness.report.sections.checklist import checklist_table
+from nasbench_harness.report.sections.protocol import protocol_sentences
+from nasbench_harness.report.sections.sentences import study_sentences
+from nasbench_harness.report.sections.task import task_table
+
+
+def report_page(
+    analysis: Analysis,
+    tables: Sequence[tuple[str, ReportTable]],
+    figures: Sequence[PageFigure],
+    sources: tuple[StrategySource, ...],
+    command: str,
+) -> str:
+    """The report of a study as HTML.
+
+    Args:
+        analysis: Its numbers.
+        tables: Tables over all tasks, with their headings.
+        figures: Figures over all tasks.
+        sources: Origins of the strategies.
+        command: Command that generates the page.
+    """
+    num_tasks, num_labels = len(analysis.tasks), len(analysis.labels)
+    title = f"Comparison of {_plural(num_labels, 'strategy')} on {_plural(num_tasks, 'task')}"
+    found = versions()
+    points = [f"Command: {command}", *(f"{name} {number}" for name, number in found.items())]
+    sections = [
+        PageSection("Summary", points=study_sentences(analysis, has_equivalents=False)),
+        PageSection("Protocol", points=protocol_sentences(analysis)),
+        PageSection("All tasks", paragraphs=[caption_text(analysis)], tables=tables),
+        PageSection("Over time", paragraphs=[figure_notes(analysis).replace("`", "")], figures=figures),
+        PageSection("Tasks", tables=[(entry.task.title, task_table(analysis, entry)) for entry in analysis.tasks]),
+        PageSection(
+            "Provenance",
+            points=points,
+            tables=[("Tables", tables_table(analysis)), ("Strategies", strategies_table(sources))],
+        ),
+        PageSection("Checklist", tables=[("", checklist_table(analysis))]),
+    ]
+    style = LatexStyle(analysis.options.width, analysis.options.notes)
+    return to_html(title, sections, command, found["nasbench-harness"], style)
+
+
+def figures_of(analysis: Analysis) -> dict[str, PageFigure]:
+    """Figures of the report by the names of their files."""
+    shown = {}
+    for axis, name in AXES.items():
+        if tasks_with(analysis, axis):
+            over = "evaluations" if axis == "evaluations" else "simulated seconds"
+            text = f"{distance_name(analysis.tasks).capitalize()} of the choice over {over}, one panel for each task"
+            alt = f"{text}; lines: {', '.join(analysis.labels)}."
+            shown[name] = PageFigure(anytime_figure(analysis, axis), alt, f"{text}.")
+    return shown
+
+
+def _plural(number: int, noun: str) -> str:
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun[:-1]}ies" if noun.endswith("y") else f"{number:,} {noun}s"

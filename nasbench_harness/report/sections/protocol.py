@@ -1,0 +1,48 @@
+"""The protocol of a study in words."""
+
+from __future__ import annotations
+
+from nasbench_harness.analysis.results import Analysis
+
+
+def protocol_sentences(analysis: Analysis) -> list[str]:
+    """Budget, noise, duplicates, choice and scoring, one sentence each."""
+    protocol = analysis.protocol
+    sentences = [
+        f"Each strategy runs {analysis.num_seeds:,} times on each task, with seeds from {analysis.study_seed}."
+    ]
+    if protocol.evaluations is not None:
+        sentences.append(f"A run may start {protocol.evaluations:,} evaluations.")
+    if protocol.simulated_seconds is not None:
+        late = {
+            "discard": "An evaluation that would finish later is not used.",
+            "count": "The evaluation that is running then still counts.",
+        }[protocol.overrun]
+        sentences.append(f"A run may spend {protocol.simulated_seconds:,.15g} simulated seconds. {late}")
+    noise = {
+        "per_query": "Each evaluation draws one of the trainings that the table holds for the architecture.",
+        "per_run": "Each run draws one training of every architecture and keeps it.",
+        "mean": "An evaluation is the mean over the trainings of the table.",
+    }
+    sentences.append(noise.get(protocol.noise, f"An evaluation always reads training {protocol.replicate}."))
+    kind = "isomorphism class" if protocol.duplicates_by == "class" else "architecture"
+    sentences.append(
+        {
+            "charge": "A repeated architecture is a new evaluation and is charged.",
+            "free": f"A repeated {kind} returns its first value and costs nothing.",
+            "forbid": f"A repeated {kind} is rejected.",
+        }[protocol.duplicates]
+    )
+    sentences.append(
+        "A run returns the architecture that the strategy recommends, or else the best one by the observed values."
+        if protocol.selection == "own"
+        else "A run returns the best architecture by the observed values."
+    )
+    sentences.append("It is scored by the mean over the table's trainings, without noise.")
+    if any(entry.score("test") for entry in analysis.tasks):
+        sentences.append("Test values belong to the same choice. No strategy and no choice sees them.")
+    if protocol.fidelity is not None:
+        sentences.append(f"Evaluations are read at fidelity {protocol.fidelity}.")
+    if protocol.workers > 1:
+        sentences.append(f"{protocol.workers} simulated workers evaluate at the same time ({protocol.mode}).")
+    return sentences
