@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
     from nasbench_harness.compat.recording import Recording, record
     from nasbench_harness.engine.generational import Generational
-    from nasbench_harness.engine.hyperparameters import OneOf, Range
+    from nasbench_harness.engine.hyperparameters import Bound, OneOf, Range
     from nasbench_harness.engine.strategy import (
         Evaluation,
         Needs,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from nasbench_harness.evaluation.hashing import Words
     from nasbench_harness.evaluation.problem import Budget, Objective, Problem
     from nasbench_harness.evaluation.protocol import Protocol, ProtocolFields
+    from nasbench_harness.evaluation.run_files import RunFiles
     from nasbench_harness.evaluation.scores import Scores
     from nasbench_harness.evaluation.status import Status
     from nasbench_harness.evaluation.task import Task
@@ -75,7 +76,7 @@ _HOMES = {
     ),
     "nasbench_harness.compat.recording": ("Recording", "record"),
     "nasbench_harness.engine.generational": ("Generational",),
-    "nasbench_harness.engine.hyperparameters": ("OneOf", "Range"),
+    "nasbench_harness.engine.hyperparameters": ("Bound", "OneOf", "Range"),
     "nasbench_harness.engine.strategy": (
         "Evaluation",
         "Needs",
@@ -108,6 +109,7 @@ _HOMES = {
         "Protocol",
         "ProtocolFields",
     ),
+    "nasbench_harness.evaluation.run_files": ("RunFiles",),
     "nasbench_harness.evaluation.scores": ("Scores",),
     "nasbench_harness.evaluation.status": ("Status",),
     "nasbench_harness.evaluation.task": ("Task",),
@@ -135,6 +137,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "AnyArray",
     "Bools",
+    "Bound",
     "Budget",
     "Entry",
     "Estimand",
@@ -160,6 +163,7 @@ __all__ = [
     "Recording",
     "ReportOptions",
     "Results",
+    "RunFiles",
     "RunStream",
     "RunStreams",
     "RunsFailedError",
