@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from nasbench_harness.engine.streams import RunStream, RunStreams
     from nasbench_harness.errors import HarnessError, InvalidInputError, RunsFailedError, UnknownNameError
     from nasbench_harness.evaluation.hashing import Words
-    from nasbench_harness.evaluation.problem import Budget, Objective, Problem
+    from nasbench_harness.evaluation.problem import Budget, Constraint, Objective, Problem
     from nasbench_harness.evaluation.protocol import Protocol, ProtocolFields
     from nasbench_harness.evaluation.run_files import RunFiles
     from nasbench_harness.evaluation.scores import Scores
@@ -102,6 +102,7 @@ _HOMES = {
     "nasbench_harness.evaluation.hashing": ("Words",),
     "nasbench_harness.evaluation.problem": (
         "Budget",
+        "Constraint",
         "Objective",
         "Problem",
     ),
@@ -139,6 +140,7 @@ __all__ = [
     "Bools",
     "Bound",
     "Budget",
+    "Constraint",
     "Entry",
     "Estimand",
     "Evaluation",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nasbench_harness.analysis.names import regret_unit
 from nasbench_harness.analysis.runs import Runs
@@ -25,7 +25,7 @@ def runs_frame(stored: Iterable[tuple[str, TaskView, Runs]]) -> pd.DataFrame:
     for label, task, runs in stored:
         picks = runs.final
         task.oracle.prepare(picks)
-        columns = {
+        columns: dict[str, Any] = {
             "strategy": label,
             "task": task.name,
             "seed": runs.seeds,
@@ -33,8 +33,11 @@ def runs_frame(stored: Iterable[tuple[str, TaskView, Runs]]) -> pd.DataFrame:
             "simulated_s": runs.simulated_s,
             "repeats_by_index": runs.repeats[:, 0],
             "repeats_by_class": runs.repeats[:, 1],
-            "architecture": picks,
         }
+        if runs.sets is None:
+            columns["architecture"] = picks
+        else:
+            columns |= {"front_size": runs.sets.sizes, "front_share": runs.sets.shares}
         for name, view in task.scores.items():
             prefix = "" if name == "val" else f"{name}_"
             columns[view.metric.name] = view.values[picks]

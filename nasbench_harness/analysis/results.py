@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from nasbench_harness.analysis.comparison import Comparison
 from nasbench_harness.analysis.curves import Curve
+from nasbench_harness.analysis.fronts import ReturnedSets
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.scores import ScoreView
@@ -69,6 +70,8 @@ class StrategyResult:
         at_seconds: Regret at the task's ``times_s``; None if the task has no cost.
         spending: Costs of the runs.
         chooses_itself: Whether the strategy named its own choice.
+        sets: The sets that runs return under several objectives; None if they return architectures.
+        num_infeasible: Runs without a feasible choice, scored as the worst feasible row; None without constraints.
     """
 
     label: str
@@ -79,6 +82,8 @@ class StrategyResult:
     at_seconds: Curve | None
     spending: Spending
     chooses_itself: bool
+    sets: ReturnedSets | None = None
+    num_infeasible: int | None = None
 
     @property
     def val(self) -> ScoredRuns:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from nasbench_harness.analysis.fronts import ReturnedSets, picks_of, returned_sets
 from nasbench_harness.arrays import AnyArray, Floats, Ints
 from nasbench_harness.errors import StoreError
-from nasbench_harness.evaluation.choice import choices, rows_of
+from nasbench_harness.evaluation.choice import rows_of
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.store.blocks import read_block, read_columns
@@ -35,6 +36,8 @@ class Runs:
         num_overrun: Evaluations of each run that would have finished after the budget, shape (num_runs,).
         num_rejected: Forbidden proposals of each run, shape (num_runs,).
         num_lookups: Values of free metrics that each run read, shape (num_runs,).
+        sets: The sets that runs return under several objectives; None if they return architectures. Picks are then
+            positions in the score of sets (see ``picks_of``).
     """
 
     seeds: Ints
@@ -46,6 +49,7 @@ class Runs:
     num_overrun: Ints
     num_rejected: Ints
     num_lookups: Ints
+    sets: ReturnedSets | None = None
 
     @property
     def num_evaluations(self) -> Ints:
@@ -74,6 +78,8 @@ class Runs:
     def in_canonical_order(self) -> Runs:
         """The same runs, ordered by their rows and not by their seeds, so that no number depends on seed labels."""
         totals = np.column_stack([self.row_totals, self.repeats, self.num_overrun, self.num_rejected, self.num_lookups])
+        if self.sets is not None:
+            totals = np.column_stack([totals, self.sets.sizes, self.sets.shares.view(np.int64)])
         keys = [_row_ranks(rows) for rows in (self.row_picks, totals, self.row_times_s.view(np.int64))]
         order = np.lexsort(keys[::-1])
         return Runs(
@@ -86,6 +92,7 @@ class Runs:
             num_overrun=self.num_overrun[order],
             num_rejected=self.num_rejected[order],
             num_lookups=self.num_lookups[order],
+            sets=None if self.sets is None else self.sets.in_order(order),
         )
 
     def after_evaluations(self, num_steps: int) -> Ints:
@@ -125,8 +132,7 @@ def read_runs(blocks: Sequence[Block], task: TaskView, seeds: Ints) -> Runs:
     Raises:
         StoreError: Blocks are torn, or seeds are missing.
     """
-    value = f"value_{task.objectives[0].metric.name}"
-    names = ["seed", "architecture", "status", value, "finished_s", "recommended"]
+    names = ["seed", "architecture", "status", *task.measures.names, "finished_s", "recommended"]
     names += ["fidelity"] if len(task.fidelities) > 1 else []
     parts, wanted = [], set(seeds.tolist())
     lookups: dict[int, int] = {}
@@ -176,13 +182,14 @@ def observed_losses(blocks: Sequence[Block], task: TaskView) -> dict[int, tuple[
         blocks: Of one strategy on the task.
         task: The task.
     """
-    value = f"value_{task.objectives[0].metric.name}"
+    names = task.measures.names
     found: dict[int, tuple[float, int]] = {}
     for block in blocks:
-        columns = read_columns(block.path, ("architecture", "status", value))
+        columns = read_columns(block.path, ("architecture", "status", *names))
         has_value = (columns["status"] == Status.OK) | (columns["status"] == Status.DUPLICATE)
         architectures, places = np.unique(columns["architecture"][has_value], return_inverse=True)
-        losses = task.objectives[0].loss(columns[value][has_value])
+        values = np.stack([columns[name][has_value] for name in names], axis=-1)
+        losses = task.measures.losses(values)[:, 0]
         sums, counts = np.bincount(places, weights=losses), np.bincount(places)
         for name, total, count in zip(architectures.tolist(), sums.tolist(), counts.tolist(), strict=True):
             before = found.get(name, (0.0, 0))
@@ -208,9 +215,10 @@ def _runs(rows: dict[str, AnyArray], task: TaskView, recommends: bool, num_looku
         columns["fidelity"] = matrix(rows["fidelity"], 0)
     if recommends:
         columns["recommended"] = matrix(rows["recommended"], -1)
+    run_rows = rows_of(columns, task)
     return Runs(
         seeds=seeds,
-        row_picks=choices(rows_of(columns, task)),
+        row_picks=picks_of(run_rows, task),
         row_totals=np.cumsum(matrix(np.isin(status, _COUNTED), 0), axis=1, dtype=np.int32),
         row_times_s=matrix(rows["finished_s"], np.inf),
         chooses_itself=recommends,
@@ -218,6 +226,7 @@ def _runs(rows: dict[str, AnyArray], task: TaskView, recommends: bool, num_looku
         num_overrun=np.bincount(run[status == Status.OVERRUN], minlength=len(seeds)),
         num_rejected=np.bincount(run[status == Status.REJECTED], minlength=len(seeds)),
         num_lookups=num_lookups,
+        sets=returned_sets(run_rows, task) if len(task.objectives) > 1 else None,
     )
 
 

@@ -162,6 +162,8 @@ def _analyze_task(
                 at_seconds=at_seconds,
                 spending=_spending(entry),
                 chooses_itself=entry.chooses_itself,
+                sets=entry.sets,
+                num_infeasible=_num_infeasible(task, entry),
             )
         )
     scores_of_task = (
@@ -175,6 +177,16 @@ def _analyze_task(
         for name, view in task.scores.items()
     )
     return TaskAnalysis(task, tuple(results), tuple(scores_of_task), times_s)
+
+
+def _num_infeasible(task: TaskView, runs: Runs) -> int | None:
+    """Runs whose choice does not meet the constraints by noiseless values; None if there are none."""
+    if not task.constraints:
+        return None
+    if runs.sets is not None:
+        return int(runs.sets.lacks_feasible.sum())
+    is_feasible = task.scores["val"].is_feasible
+    return 0 if is_feasible is None else int((~is_feasible[runs.final]).sum())
 
 
 def _times(task: TaskView, protocol: Protocol) -> Floats | None:
@@ -226,12 +238,12 @@ def _spending(runs: Runs) -> Spending:
 
 
 def _compare(view: ScoreView, codes: dict[str, Ints], options: ReportOptions) -> Comparison:
-    margin = options.margin if view.metric.unit == "%" else None
+    margin = options.margin if view.metric.unit == "%" and not view.is_of_sets else None
     return compare_column(codes, view.step, options.estimand, margin)
 
 
 def _mean_and_std(view: ScoreView) -> tuple[float, float] | None:
-    if not view.has_optimum:
+    if not view.has_optimum or view.is_of_sets:
         return None
     values = view.values[view.exists]
     return float(values.mean()), float(values.std())
@@ -240,9 +252,10 @@ def _mean_and_std(view: ScoreView) -> tuple[float, float] | None:
 def _exact(task: TaskView, protocol: Protocol, num_steps: int, scored: ScoreView) -> ExactCurve | None:
     """Regret of random search with replacement under the protocol's noise; None if the table lacks rows.
 
-    None with several workers, too: quick trainings finish first, so that the order of results is no random order.
+    None with several workers, too: quick trainings finish first, so that the order of results is no random order. None
+    with several objectives or with constraints: the closed form is about one loss.
     """
-    if not scored.has_optimum or protocol.workers > 1:
+    if not scored.has_optimum or protocol.workers > 1 or scored.is_of_sets or task.constraints:
         return None
     regrets = scored.regret(np.arange(task.space.num_architectures))
     losses = task.objectives[0].loss(np.asarray(task.search.values[:, :, 0]))

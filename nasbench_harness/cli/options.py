@@ -31,6 +31,10 @@ def _protocol_options() -> list[Callable[..., Any]]:
         click.option("--continuation", help="Higher fidelity: checkpoint, or restart.  [default: checkpoint]"),
         click.option("--workers", type=int, help="Evaluations of a run that are under way at once.  [default: 1]"),
         click.option("--mode", help="Several workers: async, or sync (wait for all).  [default: async]"),
+        click.option("--objectives", metavar="A,B,…", help="Metrics, or functions of these.  [default: search metric]"),
+        click.option(
+            "--constraints", metavar="C,…", help="Bounds, e.g. latency_ms<=5 or, as a quantile, latency_ms<=q25."
+        ),
         click.option("--selection", help="own or incumbent.  [default: own]"),
     ]
 

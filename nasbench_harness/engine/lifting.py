@@ -135,6 +135,7 @@ class LiftedGenerators(Strategy):
             results.finished_s.tolist(),
             results.fidelities.tolist(),
             results.ticket.tolist(),
+            results.feasible.tolist(),
             strict=True,
         )
         evaluations: list[Evaluation | None] = list(map(_evaluation, columns))

@@ -112,7 +112,8 @@ class _Loop:
     ) -> None:
         self.strategy, self.task, self.ledger = strategy, task, ledger
         self.num_runs = len(ledger.counted)
-        self.value_names = [f"value_{objective.metric.name}" for objective in task.under(protocol).objectives]
+        self.measures = task.under(protocol).measures
+        self.value_names = self.measures.names
         self.num_workers, self.is_sync = protocol.workers, protocol.mode == "sync"
         self.pending = Pending(self.num_workers, self.num_runs)
         self.trace = Trace(
@@ -122,6 +123,7 @@ class _Loop:
         self.no_fidelity = np.zeros(self.num_runs, dtype=np.int64)
         self.num_fidelities = max(1, len(task.under(protocol).fidelities))
         self.fidelities: Ints | None = None  # of the proposals that have not started, if the strategy may choose
+        self.is_bounded = bool(self.measures.constraints)
         self.name = strategy.name
         # Decided by the class, not by what a batch happens to return: blocks must not depend on their batch.
         self.recommends = strategy.can_recommend
@@ -272,11 +274,18 @@ class _Loop:
             cost_s=own_copy(columns["cost_s"] if everyone else np.where(finished, columns["cost_s"], 0.0)),
             finished_s=own_copy(self.ledger.clock_s),
             status=own_copy(columns["status"]),
+            feasible=own_copy(
+                finished & self.measures.is_feasible(columns["natural"]) if self.is_bounded else finished
+            ),
         )
         self.of_strategy(self.strategy.tell, results)
         if self.recommends:
             self.last_recommended = self.of_strategy(self.recommended)
             self.trace.recommend(self.last_recommended)
+
+    def feasible(self, values: Floats, finished: Bools) -> Bools:
+        """Which runs' evaluations meet the constraints, shape (num_runs,)."""
+        return finished & self.measures.is_feasible(values)
 
     def record_progress(self, runs: Bools, seconds: Floats, late: Bools | None = None) -> None:
         """Rows without an evaluation; recommendations of ``late`` runs came too late."""

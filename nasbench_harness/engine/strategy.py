@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 
 from nasbench_harness.arrays import Bools, Floats, Ints
@@ -67,6 +68,7 @@ class Results:
         cost_s: Seconds charged.
         finished_s: Simulated time when it finished.
         status: See Status; NONE if nothing finished.
+        feasible: Whether the evaluation meets the protocol's constraints; true if there are none.
     """
 
     ticket: Ints
@@ -76,6 +78,7 @@ class Results:
     cost_s: Floats
     finished_s: Floats
     status: npt.NDArray[Any]
+    feasible: Bools = field(default_factory=lambda: np.ones(0, dtype=np.bool_))
 
     @property
     def losses(self) -> Floats:
@@ -143,6 +146,7 @@ class Evaluation(NamedTuple):
     finished_s: float
     fidelity: int
     ticket: int
+    feasible: bool = True
 
 
 class Proposal(NamedTuple):

@@ -45,16 +45,20 @@ def rows_of(columns: Mapping[str, AnyArray], view: TaskView) -> RunRows:
     """The rows of runs, from the columns of their trace.
 
     Args:
-        columns: ``architecture``, ``status``, a ``value_…`` for each objective, perhaps ``recommended``, and
-            ``fidelity`` if the strategy chooses it; shape (num_runs, num_rows).
+        columns: ``architecture``, ``status``, a ``value_…`` for each metric that is measured, perhaps ``recommended``,
+            and ``fidelity`` if the strategy chooses it; shape (num_runs, num_rows).
         view: The task under the protocol.
     """
     status = columns["status"]
     has_value = (status == Status.OK) | (status == Status.DUPLICATE)
     losses = np.full((*status.shape, len(view.objectives)), np.inf)
-    for position, objective in enumerate(view.objectives):
-        values = columns[f"value_{objective.metric.name}"]
-        losses[has_value, position] = objective.loss(values[has_value])
+    values = np.stack([columns[name][has_value] for name in view.measures.names], axis=-1)
+    found = view.measures.losses(values)
+    losses[has_value] = np.where(np.isnan(found), np.inf, found)
+    is_feasible = None
+    if view.constraints:
+        is_feasible = np.zeros(status.shape, dtype=np.bool_)
+        is_feasible[has_value] = view.measures.is_feasible(values)
     is_own = view.protocol.selection == "own"
     return RunRows(
         columns["architecture"],
@@ -62,6 +66,7 @@ def rows_of(columns: Mapping[str, AnyArray], view: TaskView) -> RunRows:
         losses,
         columns.get("recommended") if is_own else None,
         columns["fidelity"] if len(view.fidelities) > 1 else None,
+        is_feasible,
     )
 
 

@@ -27,7 +27,12 @@ MAX_STREAK = {"charge": 1_000, "free": 1_000, "forbid": 100}
 
 
 class Entries(NamedTuple):
-    """One evaluation per run: shapes (num_runs,); ``natural`` and ``losses`` (num_runs, num_objectives)."""
+    """One evaluation per run: shapes (num_runs,), but for natural values and losses.
+
+    Attributes:
+        natural: Measured values, shape (num_runs, num_metrics).
+        losses: Shape (num_runs, num_objectives).
+    """
 
     status: npt.NDArray[np.int8]
     replicates: Ints
@@ -62,7 +67,7 @@ class Ledger:
         num_runs, num_architectures = len(run_seeds), task.space.num_architectures
         self._protocol = protocol
         view = task.under(protocol)
-        self._oracle, self._objectives = view.oracle, view.objectives
+        self._oracle, self._objectives, self._measures = view.oracle, view.objectives, view.measures
         self.num_objectives = len(view.objectives)
         self._seconds = protocol.simulated_seconds
         if self._seconds is not None and not task.has_cost:
@@ -277,12 +282,9 @@ class Ledger:
         return answering, slots
 
     def _losses(self, values: Floats) -> Floats:
-        if len(self._objectives) == 1:
+        if self._measures.is_plain:
             return self._objectives[0].loss(values) + 0.0  # a copy: the caller may overwrite it
-        losses = np.empty_like(values)
-        for position, objective in enumerate(self._objectives):
-            losses[:, position] = objective.loss(values[:, position])
-        return losses
+        return self._measures.losses(values)
 
     def _answer_repeats(self, repeated: Bools, cost_s: Floats, status: npt.NDArray[np.int8]) -> None:
         cost_s[repeated] = 0.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from nasbench_harness.arrays import Floats, Ints
+from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.run_files import RunFiles
 from nasbench_harness.evaluation.training_data import TrainingData
@@ -30,6 +30,34 @@ class Objective:
     def natural(self, loss: Floats) -> Floats:
         """Inverse of ``loss``."""
         return self.loss(loss)
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A bound on a metric, in the metric's unit.
+
+    Attributes:
+        metric: The metric, a search metric or a free one.
+        bound: The bound.
+        is_upper: Whether values must be at most the bound, not at least.
+    """
+
+    metric: Metric
+    bound: float
+    is_upper: bool = True
+
+    def is_met(self, values: Floats) -> Bools:
+        """Which natural values meet the bound; NaN does not.
+
+        >>> Constraint(Metric("latency_ms", "ms", "minimize", "hardware"), 5.0).is_met(np.array([4.0, 5.0, 6.0]))
+        array([ True,  True, False])
+        """
+        met: Bools = values <= self.bound if self.is_upper else values >= self.bound
+        return met
+
+    def __str__(self) -> str:
+        """The constraint as it is written, with a number as its bound."""
+        return f"{self.metric.name} {'≤' if self.is_upper else '≥'} {self.bound:.6g}"
 
 
 @dataclass(frozen=True)
@@ -86,6 +114,7 @@ class Problem:
             Empty if the table does not say.
         task: Name of the task.
         training_data: Images of a study for strategies that need them; None for all others.
+        constraints: Conditions of a feasible architecture; ``Results.feasible`` says which evaluations meet them.
     """
 
     space: SearchSpace
@@ -93,6 +122,7 @@ class Problem:
     budget: Budget
     _free: Mapping[str, Floats] = field(default_factory=dict, repr=False)
     fidelities: tuple[int, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
     _lookups: Lookups = field(default_factory=Lookups, repr=False, compare=False)
     _run: int | None = field(default=None, repr=False)
     task: str = ""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypedDict
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.evaluation.wording import canonical_constraints, canonical_objectives
 
 DEFAULT_EVALUATIONS = 200
+_NUM_FIRST_FIELDS = 8  # all that the first study files held: these are always written
 _CHOICES = {
     "duplicates": ("charge", "free", "forbid"),
     "duplicates_by": ("index", "class"),
@@ -37,6 +39,8 @@ class ProtocolFields(TypedDict, total=False):
     mode: Literal["async", "sync"]
     epochs: int | None
     continuation: Literal["checkpoint", "restart"]
+    objectives: str | Sequence[str]
+    constraints: str | Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,9 @@ class Protocol:
         epochs: Budget of a run in epochs of training; an evaluation that needs more than are left is an overrun.
         continuation: A proposal above the fidelity that an architecture's training has reached continues the training
             and pays the increment (``checkpoint``), or pays the whole training and draws a new replicate (``restart``).
+        objectives: Search metrics, free metrics and functions of both (see ``derived_objective``), with commas between
+            them or as a list; none: the task's first search metric. Several: a run returns a set.
+        constraints: Bounds such as ``latency_ms<=5`` or, as a quantile of the table, ``latency_ms<=q25``.
 
     Raises:
         InvalidInputError: A field has a value outside its choices.
@@ -82,6 +89,8 @@ class Protocol:
     mode: str = "async"
     epochs: int | None = None
     continuation: str = "checkpoint"
+    objectives: str | Sequence[str] = ()
+    constraints: str | Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.evaluations is None and self.simulated_seconds is None and self.epochs is None:
@@ -93,6 +102,8 @@ class Protocol:
             self._check_whole("fidelity")
         self._check_whole("workers")
         self._check_whole("epochs")
+        object.__setattr__(self, "objectives", canonical_objectives(self.objectives))
+        object.__setattr__(self, "constraints", canonical_constraints(self.constraints))
         if self.simulated_seconds is not None:
             seconds = self.simulated_seconds
             if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds < math.inf:
@@ -142,6 +153,12 @@ class Protocol:
                 raise UnknownNameError("protocol field", key, known, where)
         return cls(**values)
 
+    def fields_to_store(self) -> dict[str, Any]:
+        """The fields as study files and reports hold them; those of later versions only if they were changed."""
+        later = fields(Protocol)[_NUM_FIRST_FIELDS:]
+        defaults = {field.name: field.default for field in later}
+        return {name: value for name, value in asdict(self).items() if name not in defaults or value != defaults[name]}
+
     def identity(self) -> str:
         """Canonical text of the fields that differ from their defaults (so new fields change no old identity)."""
         defaults = {field.name: field.default for field in fields(self)}
@@ -170,7 +187,10 @@ class Protocol:
             epochs = f" of {self.fidelity.replace(',', ', ')} epochs" if self.fidelity != "all" else ""
             at = f", fidelity{epochs} chosen by the strategy ({self.continuation})"
         workers = f", {self.workers} workers ({self.mode})" if self.workers > 1 else ""
-        return f"{' or '.join(budgets)}, noise {self.noise}, {duplicates}{by}{at}{workers}"
+        objectives = f", objective{'s' * (len(self.objectives) > 1)} {', '.join(self.objectives)}"
+        constraints = f", constraint{'s' * (len(self.constraints) > 1)} {', '.join(self.constraints)}"
+        goals = (objectives if self.objectives else "") + (constraints if self.constraints else "")
+        return f"{' or '.join(budgets)}, noise {self.noise}, {duplicates}{by}{at}{workers}{goals}"
 
 
 def _read_fidelities(text: str) -> int | str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
@@ -27,6 +28,10 @@ class ScoreView:
         step: Size of one grid step in the metric's unit.
         exists: Whether the table has a value at all, shape (num_architectures,).
         perfect: Code of a perfect value, used as the optimum if the optimum is unknown; None if it is known.
+        is_feasible: Whether an architecture meets the constraints, shape (num_architectures,); None if there are none.
+            Infeasible ones have the values of the worst feasible one.
+        is_of_sets: Whether a run returns a set of architectures. What stands for an architecture everywhere else is
+            then the set's loss of hypervolume in steps (see ``set_score_view``).
     """
 
     metric: Metric
@@ -35,6 +40,8 @@ class ScoreView:
     step: float
     exists: Bools
     perfect: int | None = None
+    is_feasible: Bools | None = None
+    is_of_sets: bool = False
 
     @property
     def has_optimum(self) -> bool:
@@ -55,7 +62,8 @@ class ScoreView:
     def optimum(self) -> int:
         """The best architecture, the first of equals."""
         goodness = self.codes if self.metric.direction == "maximize" else -self.codes
-        return int(np.where(self.exists, goodness, goodness.min() - 1).argmax())
+        counts = self.exists if self.is_feasible is None else self.exists & self.is_feasible
+        return int(np.where(counts, goodness, goodness.min() - 1).argmax())
 
     def regret_codes(self, architectures: Ints) -> Ints:
         """Grid steps between the optimum and each architecture, 0 at the optimum; shape of ``architectures``."""
@@ -88,6 +96,37 @@ def noiseless_values(task: str, scores: Scores, architecture: int) -> dict[str, 
             f"task {task}: an architecture is a whole number 0 … {size - 1:,}, not {architecture!r}"
         )
     return values
+
+
+def constrained(view: ScoreView, is_feasible: Bools) -> ScoreView:
+    """The same score if only some architectures count; the others have the values of the worst of these.
+
+    Args:
+        view: The score.
+        is_feasible: Which architectures meet the constraints, shape (num_architectures,).
+    """
+    rows = np.flatnonzero(is_feasible & view.exists)
+    codes = view.codes[rows]
+    worst = rows[codes.argmin() if view.metric.direction == "maximize" else codes.argmax()]
+    return replace(
+        view,
+        values=np.where(is_feasible, view.values, view.values[worst]),
+        codes=np.where(is_feasible, view.codes, view.codes[worst]),
+        exists=view.exists | ~is_feasible,
+        is_feasible=is_feasible,
+    )
+
+
+NUM_SET_STEPS = 1_000_000  # of the loss of hypervolume: 0.0001 % each
+
+
+@cache
+def set_score_view() -> ScoreView:
+    """Score of sets: their hypervolume in % of the true front's; position k is a loss of k steps."""
+    step = 100 / NUM_SET_STEPS
+    codes = np.arange(NUM_SET_STEPS, -1, -1)
+    metric = Metric("hypervolume", "%", "maximize", "search")
+    return ScoreView(metric, codes * step, codes, step, np.ones(len(codes), dtype=np.bool_), is_of_sets=True)
 
 
 def score_view(column: Column) -> ScoreView:

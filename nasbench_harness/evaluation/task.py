@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import entry_points
@@ -61,7 +62,7 @@ class Task:
     table: Table
     dataset: str
     trained: Trained | None = None
-    _views: dict[int | str | None, ViewFactory] = field(default_factory=dict, init=False, repr=False)
+    _views: dict[Hashable, ViewFactory] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def space(self) -> SearchSpace:
@@ -121,12 +122,14 @@ class Task:
         """The task as a protocol shows it.
 
         Raises:
-            InvalidInputError: The table has several fidelities and the protocol names none of them.
+            InvalidInputError: The table has several fidelities and the protocol names none of them, or objectives or
+                constraints do not fit.
             TableError: Its metrics do not fit together.
         """
-        if protocol.fidelity not in self._views:
-            self._views[protocol.fidelity] = view_factory(self, protocol.fidelity)
-        return self._views[protocol.fidelity](protocol)
+        key = (protocol.fidelity, protocol.objectives, protocol.constraints)
+        if key not in self._views:
+            self._views[key] = view_factory(self, protocol)
+        return self._views[key](protocol)
 
     def problem(self, protocol: Protocol) -> Problem:
         """The search view under a protocol."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +13,9 @@ import numpy as np
 from nasbench_harness.arrays import Floats
 from nasbench_harness.errors import InvalidInputError, TableError
 from nasbench_harness.evaluation.grid import LARGEST_VALUE, exact_means
+from nasbench_harness.evaluation.measures import Measures, measures_of, noiseless_losses, scores_of
 from nasbench_harness.evaluation.oracle import Oracle, TableOracle
-from nasbench_harness.evaluation.problem import Budget, Objective, Problem
+from nasbench_harness.evaluation.problem import Budget, Constraint, Objective, Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.scores import Scores
 from nasbench_harness.spaces import SearchSpace
@@ -32,24 +33,41 @@ class TaskView:
     Attributes:
         task: The task.
         protocol: The protocol.
-        objectives: The losses that strategies minimize.
-        constraints: Conditions of a feasible architecture; no field of the protocol names any today.
+        measures: Metrics that an evaluation measures, and the objectives and constraints that follow from them.
         fidelities: Epochs at which a run may be evaluated, ascending; empty if the table does not say.
         oracle: Answers the queries of strategies.
-        search: The first objective's column at the highest of them, (num_architectures, num_replicates, 1).
+        search: Natural values of the first objective at the highest of them, (num_architectures, num_replicates, 1).
         typical_cost_s: Median training seconds at the highest of them; NaN if the table has no cost.
         least_cost_s: The same at the lowest of them.
+        make_scores: Makes ``scores``.
+        make_losses: Makes ``noiseless_losses``.
     """
 
     task: Task
     protocol: Protocol
-    objectives: tuple[Objective, ...]
-    constraints: tuple[str, ...]
+    measures: Measures
     fidelities: tuple[int, ...]
     oracle: Oracle
     search: Column
     typical_cost_s: float
     least_cost_s: float
+    make_scores: Callable[[], Scores]
+    make_losses: Callable[[], Floats]
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """Losses that strategies minimize."""
+        return self.measures.objectives
+
+    @property
+    def constraints(self) -> tuple[Constraint, ...]:
+        """Conditions of a feasible architecture."""
+        return self.measures.constraints
+
+    @property
+    def noiseless_losses(self) -> Floats:
+        """Noiseless losses of every architecture, (num_architectures, num_objectives); +inf if one does not count."""
+        return self.make_losses()
 
     @property
     def name(self) -> str:
@@ -83,8 +101,8 @@ class TaskView:
 
     @property
     def scores(self) -> Scores:
-        """Scores of runs (see ``Task.scores``)."""
-        return self.task.scores
+        """Scores of runs: ``val`` of the objective, and ``test`` if the task has it (see ``Task.scores``)."""
+        return self.make_scores()
 
     @property
     def fidelity(self) -> int | None:
@@ -127,48 +145,60 @@ class TaskView:
         own = {column.metric.name: _free_values(self.name, column) for column in columns if column.metric.free}
         free = FreeMetrics(own, self.space)
         budget = Budget(self.protocol.evaluations, self.protocol.simulated_seconds, self.protocol.epochs)
-        return Problem(self.space, self.objectives, budget, free, self.fidelities, task=self.name)
+        return Problem(self.space, self.objectives, budget, free, self.fidelities, self.constraints, task=self.name)
 
 
 ViewFactory = Callable[[Protocol], TaskView]
 
 
-def view_factory(task: Task, fidelity: int | str | None) -> ViewFactory:
+def view_factory(task: Task, protocol: Protocol) -> ViewFactory:
     """Prepare the view of a task.
 
     Args:
         task: The task.
-        fidelity: Epochs at which evaluations are read (see Protocol); must be named if the table has several.
+        protocol: Its fidelity, objectives and constraints decide.
 
     Returns:
-        Makes the view for every protocol with this fidelity.
+        Makes the view for every protocol with the same of these.
 
     Raises:
-        InvalidInputError: The table has several fidelities and none is named, or not this one.
+        InvalidInputError: The table has several fidelities and none is named, or not this one; or objectives or
+            constraints do not fit.
         TableError: Its metrics do not fit together.
     """
     table, dataset = task.table, task.dataset
     search, cost = table.metrics(dataset, "search")[0], table.metrics(dataset, "cost")
-    fidelities = table.datasets[dataset].fidelities
+    fidelities, fidelity = table.datasets[dataset].fidelities, protocol.fidelity
     if fidelity is None:
         fidelity = table.datasets[dataset].default_fidelity
     positions = _positions(task.name, fidelities, search.values, fidelity)
+    measures, columns = Measures.plain(search.metric), [search]
+    make_scores: Callable[[], Scores] = partial(getattr, task, "scores")
+    if protocol.objectives or protocol.constraints:
+        measures, columns = measures_of(task, protocol)
+        make_scores = cache(partial(scores_of, task, measures, columns))
     if task.trained is None:  # the arrays of a task that trains are filled later
-        for column in (search, *cost[:1]):
+        for column in (*columns, *cost[:1]):
             check_values(task.name, column)
-    searched = _at(search, positions)
+    measured = [_at(column, positions) for column in columns]
     paid = _at(cost[0], positions) if cost else None
-    _check_cost(task.name, searched, paid)
+    _check_cost(task.name, measured[0], paid)
+    if measures.is_plain:
+        searched = _at(columns[0], positions[-1:])
+    else:
+        values = np.stack([_at(column, positions[-1:]).values for column in columns], axis=-1)
+        searched = Column(measures.objectives[0].metric, measures.natural(values, 0))
     return partial(
         TaskView,
         task,
-        objectives=(Objective(search.metric),),
-        constraints=(),
+        measures=measures,
         fidelities=tuple(fidelities[position] for position in positions) if fidelities else (),
-        oracle=TableOracle([searched], paid) if task.trained is None else task.trained.oracle,
-        search=_at(search, positions[-1:]),
+        oracle=TableOracle(measured, paid) if task.trained is None else task.trained.oracle,
+        search=searched,
         typical_cost_s=_typical_s(paid, -1),
         least_cost_s=_typical_s(paid, 0),
+        make_scores=make_scores,
+        make_losses=cache(partial(noiseless_losses, measures, columns)),
     )
 
 

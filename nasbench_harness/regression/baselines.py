@@ -136,7 +136,7 @@ def protocol_fields(protocol: Protocol) -> dict[str, Any]:
 
 def _accepted(spec: Spec, task: Task, rules: Rules, num_seeds: int) -> TaskBaseline:
     trace, first = traced(spec, task, rules)
-    report = task.scores["val"]
+    report = task.under(rules.protocol).scores["val"]
     counts = count_codes(np.concatenate([first, regret_codes(spec, task, rules, TRACE_SEEDS, num_seeds)]))
     return TaskBaseline(task.table.digest, report.metric.name, _unit(report.metric), report.step, trace, counts)
 

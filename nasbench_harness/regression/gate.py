@@ -193,9 +193,9 @@ class _Candidate:
             )
         self.subject, self.old = subject, baseline.tasks[task]
         self.task = load_task(task)
-        self.task.under(saved)  # refuses a fidelity that the table lacks
+        view = self.task.under(saved)  # refuses a fidelity that the table lacks
         self.rules = Rules(saved, baseline.study_seed)
-        metric = self.task.scores["val"].metric
+        metric = view.scores["val"].metric
         if (self.old.table, self.old.metric) != (self.task.table.digest, metric.name):
             raise InvalidInputError(
                 f"{subject.path} was saved on another table of {task} (digest {self.old.table[:8]}, now "

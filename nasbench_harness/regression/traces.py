@@ -7,11 +7,12 @@ from hashlib import sha256
 
 import numpy as np
 
+from nasbench_harness.analysis.fronts import picks_of
 from nasbench_harness.arrays import AnyArray, Ints
 from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.engine.resolved import Spec
 from nasbench_harness.errors import StrategyError
-from nasbench_harness.evaluation.choice import final_choices, rows_of
+from nasbench_harness.evaluation.choice import rows_of
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
 from nasbench_harness.studies.batches import plan_batches
@@ -47,9 +48,14 @@ def run_choices(columns: Mapping[str, AnyArray], task: Task, rules: Rules) -> In
         columns: Of its trace, shape (num_rows, num_runs).
         task: The task.
         rules: Protocol and study seed.
+
+    Returns:
+        Positions in the score ``val`` (see ``picks_of``).
     """
     by_run = {name: column.T for name, column in columns.items()}
-    return final_choices(rows_of(by_run, task.under(rules.protocol)))
+    view = task.under(rules.protocol)
+    picks = picks_of(rows_of(by_run, view), view)
+    return picks[:, -1] if picks.shape[1] else np.full(len(picks), -1)
 
 
 def _run(spec: Spec, task: Task, rules: Rules, seeds: Ints) -> tuple[dict[str, AnyArray], Ints]:
@@ -66,14 +72,13 @@ def _run(spec: Spec, task: Task, rules: Rules, seeds: Ints) -> tuple[dict[str, A
 def traced(spec: Spec, task: Task, rules: Rules) -> tuple[str, Ints]:
     """Hash of the first runs, and their final regrets as grid codes."""
     columns, picks = _run(spec, task, rules, np.arange(TRACE_SEEDS))
-    return trace_hash(columns, picks), task.scores["val"].regret_codes(picks)
+    return trace_hash(columns, picks), task.under(rules.protocol).scores["val"].regret_codes(picks)
 
 
 def regret_codes(spec: Spec, task: Task, rules: Rules, first: int, end: int) -> Ints:
     """Final regrets of the seeds first … end − 1 as grid codes, run in batches of bounded memory."""
-    parts = [
-        task.scores["val"].regret_codes(_run(spec, task, rules, s)[1]) for s in _batches(spec, task, rules, first, end)
-    ]
+    val = task.under(rules.protocol).scores["val"]
+    parts = [val.regret_codes(_run(spec, task, rules, s)[1]) for s in _batches(spec, task, rules, first, end)]
     return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
 
 

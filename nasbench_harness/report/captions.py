@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nasbench_harness.analysis.comparison import ALPHA, MIN_RUNS, Comparison
+from nasbench_harness.analysis.fronts import REFERENCE
 from nasbench_harness.analysis.names import distance_name, finals_name
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
 from nasbench_harness.evaluation.scores import ScoreView
@@ -31,12 +32,7 @@ def caption_text(
         has_references: Whether the table has rows without strategies: random search, quoted numbers.
     """
     entries = analysis.tasks if tasks is None else tasks
-    metrics = list(dict.fromkeys(entry.val.view.metric.name.replace("_", " ") for entry in entries))
-    parts = [
-        f"{_cells(analysis, entries)} after {analysis.protocol.describe()}.",
-        "Scored is the noiseless mean over replicates of the incumbent, which is chosen by observed "
-        f"{' or '.join(metrics)}.",
-    ]
+    parts = [f"{_cells(analysis, entries)} after {analysis.protocol.describe()}.", *_scored_lines(entries)]
     others = [entry.task.title.replace(_OTHER_SCORE, "") for entry in entries if _OTHER_SCORE in entry.task.title]
     if others:
         parts.append(f"Accuracy on {', '.join(others)} is ROC-AUC.")
@@ -75,6 +71,36 @@ def caption_text(
         for name, table in sorted(tables.items())
     ]
     return " ".join(parts)
+
+
+def _scored_lines(entries: Sequence[TaskAnalysis]) -> list[str]:
+    """What is scored, the bounds of constraints, and the runs without a feasible choice."""
+    if any(entry.val.view.is_of_sets for entry in entries):
+        names = " and ".join(objective.metric.name for objective in entries[0].task.objectives)
+        lines = [
+            "Scored is the hypervolume of the set that a run returns: its evaluations that no other one dominates by "
+            f"observed {names.replace('_', ' ')}. It is computed from noiseless means, in % of the true front's; the "
+            f"true front's ideal and nadir are 0 and 1, the reference point is {REFERENCE}.",
+        ]
+    else:
+        metrics = list(dict.fromkeys(entry.val.view.metric.name.replace("_", " ") for entry in entries))
+        lines = [
+            "Scored is the noiseless mean over replicates of the incumbent, which is chosen by observed "
+            f"{' or '.join(metrics)}.",
+        ]
+    bounds = [entry for entry in entries if entry.task.constraints]
+    if bounds:
+        shown = "; ".join(f"{entry.task.title}: {', '.join(map(str, entry.task.constraints))}" for entry in bounds)
+        lines.append(f"Feasible ({shown}) is better than infeasible; the optimum is the best feasible row.")
+        counts = [
+            f"{result.label} on {entry.task.title} {result.num_infeasible} of {len(result.seeds)}"
+            for entry in bounds
+            for result in entry.results
+            if result.num_infeasible
+        ]
+        if counts:
+            lines.append(f"Runs without a feasible choice, scored as the worst feasible row: {'; '.join(counts)}.")
+    return lines
 
 
 def summary_text(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:

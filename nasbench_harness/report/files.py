@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 
 import numpy as np
 
@@ -130,7 +129,7 @@ def _heading(table: ReportTable) -> str:
 def _as_json(analysis: Analysis, command: str, tables: list[ReportTable]) -> dict[str, object]:
     return {
         "command": command,
-        "protocol": asdict(analysis.protocol),
+        "protocol": analysis.protocol.fields_to_store(),
         "study_seed": analysis.study_seed,
         "seeds": analysis.num_seeds,
         "resamples": analysis.num_resamples,

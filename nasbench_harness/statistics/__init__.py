@@ -8,6 +8,12 @@ input raises a ValueError that names the entry. Importing this package loads num
 from nasbench_harness.statistics.anytime import incumbent_steps
 from nasbench_harness.statistics.correlation import Correlation, rank_correlation, ranks_with_missing, top_means
 from nasbench_harness.statistics.differences import equivalence, mean_difference, mean_interval
+from nasbench_harness.statistics.dominance import (
+    front_hypervolumes,
+    hypervolume,
+    hypervolume_over_time,
+    nondominated,
+)
 from nasbench_harness.statistics.effects import a12
 from nasbench_harness.statistics.estimands import Proportion, iqm, proportion
 from nasbench_harness.statistics.exact_random_search import ExactCurve, exact_random_search
@@ -75,6 +81,9 @@ __all__ = [
     "equivalence",
     "exact_random_search",
     "first_shares",
+    "front_hypervolumes",
+    "hypervolume",
+    "hypervolume_over_time",
     "incumbent_steps",
     "iqm",
     "iqm_band",
@@ -85,6 +94,7 @@ __all__ = [
     "mean_interval",
     "mean_ranks",
     "more_runs",
+    "nondominated",
     "not_significantly_worse",
     "permutation_p_better",
     "proportion",

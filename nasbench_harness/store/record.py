@@ -195,7 +195,7 @@ class StudyRecord:
             "seeds": self.num_seeds,
             "study_seed": self.study_seed,
             "tasks": list(self.tasks),
-            "protocol": _given(asdict(self.protocol)),
+            "protocol": _given(self.protocol.fields_to_store()),
         }
         if self.report != ReportOptions():
             content["report"] = _given(asdict(self.report))

@@ -26,10 +26,9 @@ def rule_flags(record: StudyRecord, default_seeds: int) -> list[str]:
     defaults = Protocol()
     for name, value in vars(record.protocol).items():
         if value is not None and value != getattr(defaults, name):
-            parts += [
-                f"--{name.replace('_', '-')}",
-                shlex.quote(f"{value:.15g}" if isinstance(value, float) else str(value)),
-            ]
+            text = f"{value:.15g}" if isinstance(value, float) else str(value)
+            text = ",".join(value) if isinstance(value, tuple) else text
+            parts += [f"--{name.replace('_', '-')}", shlex.quote(text)]
     return parts
 
 

@@ -152,7 +152,7 @@ def _proposed(rows: Mapping[str, AnyArray]) -> tuple[AnyArray, ...]:
 
 
 def _schema(stored: Sequence[RunSet]) -> Any:
-    values = dict.fromkeys(f"value_{objective.metric.name}" for entry in stored for objective in entry.task.objectives)
+    values = dict.fromkeys(name for entry in stored for name in entry.task.measures.names)
     types = {
         "strategy": pa.string(),
         "is_replayed": pa.bool_(),

@@ -82,7 +82,7 @@ def check_verification(study: Study, options: VerifyOptions) -> None:
 
 def verifiable_tasks(study: Study) -> list[str]:
     """Names of the tasks with answers of a table and architectures that can be trained."""
-    return [task.name for task in study.tasks if task.scores["val"].has_optimum and can_be_trained(task.task)]
+    return [task.name for task in study.tasks if _searches_accuracy(task) and can_be_trained(task.task)]
 
 
 def verify_command(study: Study) -> str:
@@ -91,12 +91,20 @@ def verify_command(study: Study) -> str:
     return f"nasbench-harness verify {shlex.quote(str(study.folder.shown))} --task {names[0]}" if names else ""
 
 
+def _searches_accuracy(task: TaskView) -> bool:
+    """Whether a study returns architectures by the table's own accuracy, which a training can be compared with."""
+    val = task.scores["val"]
+    return val.has_optimum and not val.is_of_sets and val.metric == task.task.scores["val"].metric
+
+
 def _task_to_verify(study: Study, name: str | None) -> TaskView:
     """The named task, or the only one that can be trained."""
     by_name = {task.name: task for task in study.tasks}
     if name is not None:
         if name not in by_name:
             raise UnknownNameError("task", name, by_name, "this study")
+        if by_name[name].protocol.objectives and not _searches_accuracy(by_name[name]):
+            raise InvalidInputError(f"task {name} is searched by other objectives than its accuracy: nothing to verify")
         if not by_name[name].scores["val"].has_optimum:
             raise InvalidInputError(f"task {name} is trained already, there is no table's answer to verify")
         return by_name[name]

@@ -24,6 +24,8 @@ def test_defaults():
         "mode": "async",
         "epochs": None,
         "continuation": "checkpoint",
+        "objectives": (),
+        "constraints": (),
     }
 
 
@@ -131,6 +133,11 @@ def test_every_field_enters_the_identity():
         Protocol(fidelity="all"),
         Protocol(fidelity="12,200"),
         Protocol(fidelity="all", continuation="restart"),
+        Protocol(objectives="latency_ms"),
+        Protocol(objectives="val_accuracy,latency_ms"),
+        Protocol(objectives="latency_ms,val_accuracy"),
+        Protocol(constraints="latency_ms<=5"),
+        Protocol(constraints="latency_ms<=q5"),
     ]
     assert len({variant.identity() for variant in variants}) == len(variants)
     for variant in variants:

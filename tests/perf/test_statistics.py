@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nasbench_harness.statistics import adjust, count_matrix, iqm_band, iqm_interval, signed_rank
+from nasbench_harness.evaluation.task import load_task
+from nasbench_harness.statistics import (
+    adjust,
+    count_matrix,
+    hypervolume_over_time,
+    iqm_band,
+    iqm_interval,
+    signed_rank,
+)
 
 from .conftest import gates, least_ratio
 
@@ -117,3 +125,29 @@ def test_signed_rank_of_all_pairs_against_scipy(benchmark, curves):
     ratio = least_ratio(measure, 1 / 4)
     benchmark.pedantic(ours, rounds=1)
     assert ratio <= 1 / 4
+
+
+@gates(gate=1 / 15, bar=1 / 15)
+def test_hypervolume_after_every_step_costs_a_fifteenth_of_moocore(benchmark, gate):
+    moocore = pytest.importorskip("moocore")
+    table = load_task("nb201-cifar10").table
+    loss = 100 - np.nanmean(table.column("cifar10", "val_accuracy").values[:, :, 0], axis=1)
+    latency = np.nanmean(table.column("cifar10", "latency_ms").values[:, :, 0], axis=1)
+    rows = np.random.default_rng(0).integers(len(loss), size=(NUM_RUNS, NUM_STEPS))
+    points, reference = np.stack([loss[rows], latency[rows]], axis=2), np.array([90.0, 30.0])
+    num_measured = 20
+
+    def moocores() -> None:
+        for run in points[:num_measured]:
+            for step in range(1, NUM_STEPS + 1):
+                moocore.hypervolume(run[:step], ref=reference)
+
+    def measure():
+        ours, theirs = cpu_s(lambda: hypervolume_over_time(points, reference), moocores)
+        ratio = ours / (theirs * NUM_RUNS / num_measured)
+        benchmark.extra_info.update(seconds=ours, ratio_to_moocore=ratio, bar=1 / 15)
+        return ratio
+
+    ratio = least_ratio(measure, gate)
+    benchmark.pedantic(lambda: None)
+    assert ratio <= gate

@@ -22,6 +22,7 @@ def frozen(values):
 
 LOSSES = frozen(np.random.default_rng(0).integers(0, 9, (4, 20)).astype(float))
 CODES = frozen(np.random.default_rng(0).integers(0, 9, (4, 20)))
+POINTS = frozen(LOSSES.reshape(4, 10, 2))
 COUNTS = frozen(statistics.count_matrix(20, 50, 0))
 
 CALLS = {
@@ -37,6 +38,9 @@ CALLS = {
     "equivalence": (LOSSES[0], LOSSES[1], 0.5),
     "exact_random_search": (LOSSES, 5, "per_query", LOSSES[:, 0]),
     "first_shares": (LOSSES,),
+    "front_hypervolumes": (POINTS, POINTS, frozen(np.zeros((4, 10), dtype=int)), frozen([9.0, 9.0])),
+    "hypervolume": (POINTS[0], frozen([9.0, 9.0])),
+    "hypervolume_over_time": (POINTS, frozen([9.0, 9.0])),
     "incumbent_steps": (LOSSES,),
     "iqm": (LOSSES,),
     "iqm_band": (LOSSES.T, COUNTS),
@@ -47,6 +51,7 @@ CALLS = {
     "mean_interval": (LOSSES[0],),
     "mean_ranks": (LOSSES,),
     "more_runs": ({0: 9, 1: 9}, {0: 9, 1: 9}, 0.1),
+    "nondominated": (POINTS[0],),
     "not_significantly_worse": (frozen([1.0, 2.0]), frozen([[np.nan, 0.1], [0.1, np.nan]])),
     "permutation_p_better": ({0: 9, 1: 9}, {0: 9, 1: 9}),
     "proportion": (3, 20),

@@ -118,12 +118,19 @@ def _architecture_cells(part: Sequence[Measure], analysis: Analysis) -> list[tup
         cells = []
         for measure in part:
             index = _index(measure, key)
-            exists = index is not None and bool(measure.view.exists[index])
+            exists = index is not None and _counts(measure, index)
             cells.append(plain(float(measure.view.values[index]), measure.decimals, "mean") if exists else NOTHING)
         if all(cell is NOTHING for cell in cells):
             raise InvalidInputError(f"report.architectures: no chosen task has the architecture {key!r} ({name})")
         rows.append((ReportCell(name), cells))
     return rows
+
+
+def _counts(measure: Measure, index: int) -> bool:
+    """Whether an architecture has a value of its own in a column."""
+    view = measure.view
+    is_feasible = view.is_feasible is None or bool(view.is_feasible[index])
+    return not view.is_of_sets and is_feasible and bool(view.exists[index])
 
 
 def _index(measure: Measure, key: str) -> int | None:

@@ -16,9 +16,9 @@ def reference_cells(measures: Sequence[Measure], analysis: Analysis) -> list[tup
         return []
     rows = [(ReportCell("random sampling"), [_sampling_cell(measure) for measure in measures])]
     # Seconds bind runs at different numbers of evaluations: there is no closed form then.
-    if analysis.protocol.simulated_seconds is None:
+    if analysis.protocol.simulated_seconds is None and analysis.protocol.epochs is None:
         rows.append((ReportCell("random search, exact"), [_exact_cell(measure) for measure in measures]))
-    return rows
+    return [row for row in rows if any(cell is not NOTHING for cell in row[1])]
 
 
 def reference_regrets(measures: Sequence[Measure], name: str) -> list[ReportCell]:
@@ -26,7 +26,10 @@ def reference_regrets(measures: Sequence[Measure], name: str) -> list[ReportCell
     cells = []
     for measure in measures:
         if name == "random sampling":
-            mean, std = measure.score.sampling or (math.nan, math.nan)
+            if measure.score.sampling is None:
+                cells.append(NOTHING)
+                continue
+            mean, std = measure.score.sampling
             cells.append(mean_std(abs(measure.optimum - mean), std, measure.decimals))
         elif measure.score.random_search is None:
             cells.append(NOTHING)
@@ -62,7 +65,8 @@ def optimum_cells(measures: Sequence[Measure]) -> list[tuple[ReportCell, list[Re
         return found
 
     if not has_test:
-        return [(ReportCell("optimum (best mean)"), cells("val"))]
+        is_of_sets = any(measure.view.is_of_sets for measure in measures)
+        return [(ReportCell("true front" if is_of_sets else "optimum (best mean)"), cells("val"))]
     return [(ReportCell("optimum by val"), cells("val")), (ReportCell("optimum by test"), cells("test"))]
 
 

@@ -6,9 +6,9 @@ import math
 
 from nasbench_harness.analysis.comparison import MIN_RUNS
 from nasbench_harness.analysis.names import regret_unit
-from nasbench_harness.analysis.results import Analysis, TaskAnalysis
+from nasbench_harness.analysis.results import Analysis, StrategyResult, TaskAnalysis
 from nasbench_harness.report.captions import caption_text, summary_text, worse_in_bold, worse_on_test
-from nasbench_harness.report.cells import count, measures_of, plain
+from nasbench_harness.report.cells import count, mean_and_std, mean_std, measures_of, plain
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.report.sections.references import (
     optimum_cells,
@@ -38,10 +38,13 @@ def task_table(analysis: Analysis, entry: TaskAnalysis) -> ReportTable:
         *([ReportColumn("optimal", "at optimum")] if has_optimum else []),
         ReportColumn("a12", "A12"),
     ]
+    if entry.val.view.is_of_sets:
+        columns += [ReportColumn("front_size", "front size"), ReportColumn("front_share", "share of the front (%)")]
     blank = (NOTHING,) * (len(columns) - 2 - len(measures))
     rows = [
         ReportRow(
-            (label, NOTHING, *cells, *reference_regrets(measures, label.text), NOTHING, NOTHING, NOTHING), "reference"
+            (label, NOTHING, *cells, *(regrets := reference_regrets(measures, label.text)), *blank[len(regrets) :]),
+            "reference",
         )
         for label, cells in reference_cells(measures, analysis)
     ]
@@ -56,6 +59,7 @@ def task_table(analysis: Analysis, entry: TaskAnalysis) -> ReportTable:
                     regret_iqm_cell(measures[0], result),
                     *([_share_cell(result.share_optimal, len(result.seeds))] if has_optimum else []),
                     _against_field(entry, result.label),
+                    *_front_cells(result),
                 ),
                 is_highlighted=result.label in analysis.options.highlight,
             )
@@ -69,6 +73,13 @@ def task_table(analysis: Analysis, entry: TaskAnalysis) -> ReportTable:
         notes += (f"{entry.task.name}: {entry.task.space.note}.",)
     details, summary = caption_text(analysis, [entry]), summary_text(analysis, [entry])
     return ReportTable(entry.task.name, title, tuple(columns), tuple(rows), notes, details, summary)
+
+
+def _front_cells(result: StrategyResult) -> list[ReportCell]:
+    """Size of the sets that runs return, and their share of the true front's points."""
+    if result.sets is None:
+        return []
+    return [mean_std(*mean_and_std(values), 1) for values in (result.sets.sizes, 100 * result.sets.shares)]
 
 
 def _share_cell(share: Proportion, num_runs: int) -> ReportCell:
