@@ -177,8 +177,8 @@ def _extras() -> Iterator[Check]:
 
 
 def _tables() -> Iterator[Check]:
+    from nasbench_harness.tables.check import check_table
     from nasbench_harness.tables.registry import describe_table, table_entry_points, table_names
-    from nasbench_harness.tables.verify import check_table
 
     core = {requirement.name for requirement in _core()}
     for name in table_names():

@@ -352,7 +352,7 @@ def test_stale_runs_stay_where_they_are_when_the_study_is_refused(cli, tmp_path)
             "3",
         ): "s holds a study with study seed 0, but this command has study seed 3: a folder",
         ("--rerun", "x"): "unknown label 'x' in rerun",
-        ("--tasks", "graph-cora", "--verify", "1"): "no task of this study can be verified",
+        ("--tasks", "graph-cora", "--verify", "--top", "1"): "no task of this study can be verified",
     }.items():
         done = cli(*mine, *refused)
         assert done.returncode == 2, refused

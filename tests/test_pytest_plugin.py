@@ -84,7 +84,7 @@ def test_a_worse_strategy_fails_and_the_text_says_what_to_do(project, pytester):
             r"  seeds: 100 now, 300 in the baseline",
             r"  plot: .*regrets\.png",
             r"  to accept the change: nasbench-harness baseline save --strategies my_search:my_search "
-            r"--tasks nb201-cifar100 --seeds 300 --evaluations 40 --dir baselines",
+            r"--tasks nb201-cifar100 --seeds 300 --evaluations 40 --out baselines",
         ],
         consecutive=True,
     )
@@ -121,14 +121,14 @@ def test_allowing_inconclusive_allows_nothing_worse(project):
 def test_a_missing_baseline_fails_with_the_command_that_makes_it(project):
     result = project(folder=None)
     result.assert_outcomes(failed=1)
-    assert "nasbench-harness baseline save --strategies my_search:my_search --dir " in text(result)
+    assert "nasbench-harness baseline save --strategies my_search:my_search --out " in text(result)
     assert "Traceback" not in text(result)
     assert "exception" not in text(result)
 
 
 def test_hyperparameters_name_another_baseline_unless_a_label_says_which(project, pytester):
     result = project(MY_SEARCH, ", patience=3")
-    assert "baseline save --strategies 'my_search:my_search(patience=3)' --dir baselines" in text(result)
+    assert "baseline save --strategies 'my_search:my_search(patience=3)' --out baselines" in text(result)
     label = ", patience=1, label='my_search-my_search'"
     pytester.makepyfile(test_my_search=TEST.replace("{arguments}", label))
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")

@@ -1,6 +1,6 @@
 """The command line: one verb a command, heavy imports inside the verbs.
 
-Exit codes: 0 done · 1 some runs failed, a strategy became inferior, ``doctor`` or ``tables verify`` found something
+Exit codes: 0 done · 1 some runs failed, a strategy became inferior, ``doctor`` or ``tables check`` found something
 broken, or a fault of the harness · 2 a mistake in the input, explained in one line · 3 ``baseline check`` was
 inconclusive.
 """

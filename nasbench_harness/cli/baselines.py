@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nasbench_harness.cli.base import Group, json_option, main
+from nasbench_harness.cli.names import FOLDER
 from nasbench_harness.cli.options import baseline_options
 from nasbench_harness.errors import InvalidInputError
 
@@ -20,6 +21,7 @@ def baseline() -> None:
 
 @baseline.command("save")
 @baseline_options
+@click.option("--out", "folder", type=FOLDER, default="baselines", show_default=True, help="Folder to write.")
 @click.option("--seeds", type=int, default=3_000, show_default=True, help="Runs of each strategy on each task.")
 @click.option("--study-seed", type=int, default=0, show_default=True, help="Seed of the runs.")
 @json_option
@@ -50,6 +52,7 @@ def save_baseline(
 
 
 @baseline.command("check")
+@click.argument("folder", type=FOLDER, default="baselines")
 @baseline_options
 @click.option("--margin", type=float, help="Difference of mean regret that matters.  [default: 0.05 pp for accuracies]")
 @click.option("--alpha", type=float, default=0.01, show_default=True, help='Chance of any false "inferior".')
@@ -69,7 +72,7 @@ def check_baseline(
     alpha: float,
     **fields: Any,
 ) -> None:
-    """Compare strategies as they are now with their baselines.
+    """Compare strategies as they are now with the baselines in FOLDER (default: baselines).
 
     Default: every baseline of the folder, on all its tasks, under its protocol. Exit codes: 0 all fine, 1 some became
     inferior, 3 none did but some are inconclusive, 2 a mistake.

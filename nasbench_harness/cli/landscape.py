@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from nasbench_harness.cli.base import json_option
+from nasbench_harness.cli.names import TASK
 from nasbench_harness.cli.tables import tables
 
 
 @tables.command("landscape", short_help="Explain the search space of a task.")
-@click.argument("task")
+@click.argument("task", type=TASK)
 @click.option("--fidelity", type=int, help="Epochs to look at.  [default: the last]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random walks.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for tables, JSON and figures.")

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from nasbench_harness.cli.names import LABEL, STRATEGIES, TASKS, Choice
+
 
 def _protocol_options() -> list[Callable[..., Any]]:
     """One option for each field of the protocol."""
@@ -18,24 +20,44 @@ def _protocol_options() -> list[Callable[..., Any]]:
             type=float,
             help="Budget of a run by the table's training times; with --evaluations the first to bind ends the run.",
         ),
-        click.option("--overrun", help="What would finish after the seconds: discard or count.  [default: discard]"),
+        click.option(
+            "--overrun",
+            type=Choice(("discard", "count")),
+            help="Evaluations that would finish after the seconds.  [default: discard]",
+        ),
         click.option("--noise", help="per_query, per_run, replicate=k or mean.  [default: per_query]"),
-        click.option("--duplicates", help="charge, free or forbid.  [default: charge]"),
-        click.option("--duplicates-by", help="index, or isomorphism class.  [default: index]"),
+        click.option(
+            "--duplicates", type=Choice(("charge", "free", "forbid")), help="Repeated architectures.  [default: charge]"
+        ),
+        click.option(
+            "--duplicates-by",
+            type=Choice(("index", "class")),
+            help="Equality of architectures: index or isomorphism class.  [default: index]",
+        ),
         click.option("--epochs", type=int, help="Budget of a run in epochs of training."),
         click.option(
             "--fidelity",
             metavar="EPOCHS",
             help="Epochs to search at. all, or several with commas: the strategy chooses among them.",
         ),
-        click.option("--continuation", help="Higher fidelity: checkpoint, or restart.  [default: checkpoint]"),
+        click.option(
+            "--continuation", type=Choice(("checkpoint", "restart")), help="Higher fidelity.  [default: checkpoint]"
+        ),
         click.option("--workers", type=int, help="Evaluations of a run that are under way at once.  [default: 1]"),
-        click.option("--mode", help="Several workers: async, or sync (wait for all).  [default: async]"),
+        click.option(
+            "--mode",
+            type=Choice(("async", "sync")),
+            help="Several workers: each starts the next evaluation, or all wait.  [default: async]",
+        ),
         click.option("--objectives", metavar="A,B,…", help="Metrics, or functions of these.  [default: search metric]"),
         click.option(
             "--constraints", metavar="C,…", help="Bounds, e.g. latency_ms<=5 or, as a quantile, latency_ms<=q25."
         ),
-        click.option("--selection", help="own or incumbent.  [default: own]"),
+        click.option(
+            "--selection",
+            type=Choice(("own", "incumbent")),
+            help="Choice of a run: its own, or its incumbent.  [default: own]",
+        ),
     ]
 
 
@@ -44,6 +66,7 @@ def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option(
             "--strategies",
+            type=STRATEGIES,
             metavar="A,B,…",
             help="Strategies, each written [label=]reference[(key=value, …)]; a reference is a registered name or "
             "module:attribute. Default: five that finish in seconds; all: every installed one that can run here.",
@@ -53,7 +76,7 @@ def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="F1,F2,…",
             help="Instead of --strategies: the installed strategies of these families that can run here.",
         ),
-        click.option("--tasks", metavar="T1,T2,…", help="Tasks. Default: all of installed packages."),
+        click.option("--tasks", type=TASKS, metavar="T1,T2,…", help="Tasks. Default: all of installed packages."),
         click.option("--config", type=click.Path(path_type=Path), help="Study file (TOML); flags override it."),
         click.option("--seeds", type=int, help="Runs of each strategy on each task.  [default: 200]"),
         click.option("--study-seed", type=int, help="Seed of the whole study.  [default: 0]"),
@@ -68,7 +91,9 @@ def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--out", type=click.Path(path_type=Path), help="Folder.  [default: nasbench-results/<study id>]"),
         click.option("--keep-stale", is_flag=True, help="Keep runs of older versions of a strategy's code."),
-        click.option("--rerun", metavar="LABEL", multiple=True, help="Run a strategy again; may be repeated."),
+        click.option(
+            "--rerun", type=LABEL, metavar="LABEL", multiple=True, help="Run a strategy again; may be repeated."
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -78,9 +103,10 @@ def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def baseline_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of both verbs."""
     options = [
-        click.option("--strategies", metavar="A,B,…", help="As for compare; a label names the baseline."),
-        click.option("--tasks", metavar="T1,T2,…", help="Tasks."),
-        click.option("--dir", "folder", type=click.Path(path_type=Path), default="baselines", show_default=True),
+        click.option(
+            "--strategies", type=STRATEGIES, metavar="A,B,…", help="As for compare; a label names the baseline."
+        ),
+        click.option("--tasks", type=TASKS, metavar="T1,T2,…", help="Tasks."),
         *_protocol_options(),
     ]
     for option in reversed(options):

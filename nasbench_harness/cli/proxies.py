@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from nasbench_harness.cli.base import Group, json_option, main
+from nasbench_harness.cli.names import TASKS
 from nasbench_harness.cli.progress import counted
 from nasbench_harness.errors import InvalidInputError
 
@@ -212,7 +213,7 @@ def _split(text: str) -> list[str]:
 
 @proxies.command("report", short_help="How well scores rank, and what they pick.")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option("--tasks", metavar="T1,T2,…", help="Tasks.  [default: the three of NAS-Bench-201]")
+@click.option("--tasks", type=TASKS, metavar="T1,T2,…", help="Tasks.  [default: the three of NAS-Bench-201]")
 @click.option("--combine", metavar="A+B,…", help="Means of ranks.  [default: meco+swap, synflow+meco+jacob_cov]")
 @click.option("--resamples", type=click.IntRange(0, 100_000), default=200, show_default=True, help="Of the intervals.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for Markdown, CSV, JSON and the figure.")

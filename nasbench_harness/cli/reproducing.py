@@ -8,13 +8,16 @@ from pathlib import Path
 import click
 
 from nasbench_harness.cli.base import json_option, main
+from nasbench_harness.cli.names import TABLE
 
 PRESETS = ("nb201-table5", "nats-table4", "local-search-steepest")
 
 
 @main.command("reproduce", short_help="Put published numbers beside measured ones.")
 @click.argument("preset", type=click.Choice(PRESETS))
-@click.option("--table", "table_name", required=True, metavar="NAME", help="Table with the data sets of the paper.")
+@click.option(
+    "--table", "table_name", type=TABLE, required=True, metavar="NAME", help="Table with the data sets of the paper."
+)
 @click.option("--runs", type=click.IntRange(min=2), help="Number of runs.  [default: as many as the paper has]")
 @click.option("--study-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the study.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Markdown file to write, too.")

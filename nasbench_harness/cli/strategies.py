@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nasbench_harness.cli.base import Group, json_option, main
+from nasbench_harness.cli.names import STRATEGY, TASKS
 
 
 @main.group(cls=Group)
@@ -44,7 +45,7 @@ def list_strategies(markdown: bool, as_json: bool) -> None:
 
 
 @strategies.command("info", short_help="Describe a strategy.")
-@click.argument("name")
+@click.argument("name", type=STRATEGY)
 @json_option
 def strategy_info(name: str, as_json: bool) -> None:
     """Describe a strategy: the paper, the algorithm, deviations, hyperparameters and their ranges."""
@@ -67,8 +68,8 @@ def strategy_info(name: str, as_json: bool) -> None:
 
 
 @strategies.command("check", short_help="Try a strategy against its contract.")
-@click.argument("strategy")
-@click.option("--tasks", metavar="T1,T2,…", help="Where it is tried.  [default: two of NAS-Bench-201]")
+@click.argument("strategy", type=STRATEGY)
+@click.option("--tasks", type=TASKS, metavar="T1,T2,…", help="Where it is tried.  [default: two of NAS-Bench-201]")
 @click.option(
     "--max-seconds", type=float, default=300.0, show_default=True, help="Real seconds after which the check ends."
 )

@@ -24,15 +24,10 @@ _ALL = "all"
 
 @main.command()
 @study_options
-@click.option(
-    "--verify",
-    "top",
-    type=click.IntRange(min=1),
-    metavar="K",
-    help="Train the best K architectures of the first such task.",
-)
+@click.option("--verify", "is_verified", is_flag=True, help="Train the winners of the first task that can be trained.")
+@click.option("--top", type=click.IntRange(min=1), help="Winners of --verify.  [default: 5]")
 @json_option
-def compare(as_json: bool, top: int | None, **options: Any) -> None:
+def compare(as_json: bool, is_verified: bool, top: int | None, **options: Any) -> None:
     """Do the missing runs, compare, and write the report.
 
     The same command again does nothing that is done already; with more seeds, tasks or strategies it runs only those.
@@ -40,8 +35,11 @@ def compare(as_json: bool, top: int | None, **options: Any) -> None:
     from nasbench_harness.api import write_report
     from nasbench_harness.verification.winners import verifiable_tasks, verify_command
 
+    if top is not None and not is_verified:
+        raise InvalidInputError("--top belongs to --verify: give both")
+    winners: dict[str, Any] = {} if top is None else {"top": top}
     with only_json(as_json):
-        plan, speed = run_study(**options, before=None if top is None else partial(check_verification, top=top))
+        plan, speed = run_study(**options, before=partial(check_verification, given=winners) if is_verified else None)
     study, names = write_report(plan.study)
     plan.end()
     if as_json:
@@ -50,8 +48,8 @@ def compare(as_json: bool, top: int | None, **options: Any) -> None:
         _print_report(study)
     click.echo(speed, err=as_json)
     click.echo(_place(study, names), err=as_json)
-    if top is not None:
-        verify_study(study, verifiable_tasks(study)[0], None, {"top": top}, as_json=False)
+    if is_verified:
+        verify_study(study, verifiable_tasks(study)[0], None, winners, as_json=False)
     elif command := verify_command(study):
         click.echo(command, err=as_json)
 

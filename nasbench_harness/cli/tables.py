@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nasbench_harness.cli.base import Group, json_option, main
+from nasbench_harness.cli.names import TABLE
 from nasbench_harness.cli.progress import counted
 from nasbench_harness.errors import HarnessError, InvalidInputError
 
@@ -47,7 +48,7 @@ def list_tables(as_json: bool) -> None:
 
 
 @tables.command("info", short_help="Describe a table.")
-@click.argument("name")
+@click.argument("name", type=TABLE)
 @json_option
 def table_info(name: str, as_json: bool) -> None:
     """Describe a table: space, metrics with roles and units, optima, provenance."""
@@ -169,7 +170,7 @@ def import_command(
 
 
 @tables.command("extend", short_help="Join the columns of a file to a table.")
-@click.argument("table")
+@click.argument("table", type=TABLE)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--spec", type=click.Path(path_type=Path), required=True, help="Specification (TOML).")
 @click.option("--name", help="Name of the new table.  [default: the specification's]")
@@ -208,16 +209,16 @@ def init_spec(file: Path, out: Path | None) -> None:
     click.echo(f"  nasbench-harness tables import {file} --spec {path}")
 
 
-@tables.command("verify", short_help="Compare tables with their digests and sources.")
-@click.argument("names", nargs=-1, metavar="[NAME]…")
+@tables.command("check", short_help="Compare tables with their digests and sources.")
+@click.argument("names", nargs=-1, type=TABLE, metavar="[NAME]…")
 @json_option
 def verify_tables(names: tuple[str, ...], as_json: bool) -> None:
     """Compare cached tables with their digests, and with the packages they come from, bit by bit.
 
     NAME is a table or a folder that holds one; without it all tables are compared. Exit code 1 when something differs.
     """
+    from nasbench_harness.tables.check import check_table
     from nasbench_harness.tables.registry import table_names
-    from nasbench_harness.tables.verify import check_table
 
     verdicts = []
     for name in names or table_names():
@@ -257,7 +258,7 @@ def build_command(name: str, out: Path, shard: str) -> None:
 
 
 @tables.command("remove")
-@click.argument("name")
+@click.argument("name", type=TABLE)
 def remove_command(name: str) -> None:
     """Delete an imported table from the cache."""
     from nasbench_harness.tables.registration import remove_table

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from nasbench_harness.cli.base import json_option, main, say
+from nasbench_harness.cli.names import LABEL, TASK
 from nasbench_harness.errors import InvalidInputError
 
 
@@ -15,7 +16,7 @@ from nasbench_harness.errors import InvalidInputError
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--label", required=True, help="Its name in reports.")
-@click.option("--task", metavar="NAME", help="Task of all rows, unless the file has a column task.")
+@click.option("--task", type=TASK, metavar="NAME", help="Task of all rows, unless the file has a column task.")
 @json_option
 def add_trace(folder: Path, file: Path, label: str, task: str | None, as_json: bool) -> None:
     """Add the runs of a method that ran elsewhere, from a CSV, to a study.
@@ -38,7 +39,7 @@ def add_trace(folder: Path, file: Path, label: str, task: str | None, as_json: b
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--trace", metavar="LABEL", help="One strategy's proposals, as a CSV that add-trace reads.")
+@click.option("--trace", type=LABEL, metavar="LABEL", help="One strategy's proposals, as a CSV that add-trace reads.")
 @click.option(
     "--format",
     "formats",
@@ -46,7 +47,7 @@ def add_trace(folder: Path, file: Path, label: str, task: str | None, as_json: b
     type=click.Choice(("parquet", "csv")),
     help="Of the table of all rows; may be repeated.  [default: parquet]",
 )
-@click.option("--task", metavar="NAME", help="Only this task's rows.")
+@click.option("--task", type=TASK, metavar="NAME", help="Only this task's rows.")
 @json_option
 def export(folder: Path, trace: str | None, formats: tuple[str, ...], task: str | None, as_json: bool) -> None:
     """Write every row of a study's runs as one tidy table."""

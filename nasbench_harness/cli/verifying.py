@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nasbench_harness.cli.base import json_option, main
+from nasbench_harness.cli.names import LABELS, TASK, Choice
 from nasbench_harness.cli.progress import training_bar
 
 if TYPE_CHECKING:
@@ -18,10 +19,14 @@ if TYPE_CHECKING:
 
 @main.command(short_help="Train the winners beside controls.")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--task", help="Task to verify.  [default: the only one that can be trained]")
-@click.option("--strategies", metavar="A,B,…", help="Labels whose runs count.  [default: all]")
+@click.option("--task", type=TASK, help="Task to verify.  [default: the only one that can be trained]")
+@click.option("--strategies", type=LABELS, metavar="A,B,…", help="Labels whose runs count.  [default: all]")
 @click.option("--top", type=int, help="Candidates.  [default: 5]")
-@click.option("--controls", help="matched (as many live convolutions of each size) or random.  [default: matched]")
+@click.option(
+    "--controls",
+    type=Choice(("matched", "random")),
+    help="As many live convolutions of each size, or random.  [default: matched]",
+)
 @click.option("--num-controls", type=int, help="Number of controls per candidate.  [default: 3]")
 @click.option("--training-seeds", type=int, help="Trainings of each architecture.  [default: 2]")
 @click.option("--quick", is_flag=True, help="3 candidates, 3 matched controls each, 1 training of each.")
@@ -57,12 +62,17 @@ def verify(
     verify_study(open_study(folder), task, strategies, options, as_json, quick, dry_run)
 
 
-def check_verification(study: Study, top: int) -> None:
-    """Reject impossible verifications before any run."""
+def check_verification(study: Study, given: dict[str, Any]) -> None:
+    """Reject impossible verifications before any run.
+
+    Args:
+        study: The study that is planned.
+        given: Options of the verification that are given.
+    """
     from nasbench_harness.verification import winners
     from nasbench_harness.verification.verify import VerifyOptions
 
-    winners.check_verification(study, VerifyOptions(top=top))
+    winners.check_verification(study, VerifyOptions(**given))
 
 
 def verify_study(

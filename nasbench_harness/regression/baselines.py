@@ -87,7 +87,7 @@ def find_subjects(folder: Path) -> list[Subject]:
     """
     paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
     if not paths:
-        raise InvalidInputError(f"{folder} holds no baselines: nasbench-harness baseline save --dir {folder}")
+        raise InvalidInputError(f"{folder} holds no baselines: nasbench-harness baseline save --out {folder}")
     subjects = []
     for path in paths:
         baseline = read_baseline(path)
@@ -113,7 +113,7 @@ def subject_of(spec: Spec, given: Mapping[str, Any], folder: Path) -> Subject:
     path = baseline_path(folder, spec.label)
     if not path.is_file():
         command = save_command(spec, given, (), Rules(Protocol(), 0), BASELINE_SEEDS)
-        raise InvalidInputError(f"there is no baseline {path}; to make it: {command} --dir {shlex.quote(str(folder))}")
+        raise InvalidInputError(f"there is no baseline {path}; to make it: {command} --out {shlex.quote(str(folder))}")
     return Subject(spec, given, read_baseline(path), path)
 
 

@@ -259,7 +259,7 @@ class _Candidate:
         subject, tasks = self.subject, self.subject.baseline.tasks
         num_seeds = max(runs.num_seeds for runs in tasks.values())
         command = save_command(subject.spec, subject.given, list(tasks), self.rules, num_seeds)
-        return f"{command} --dir {shlex.quote(str(subject.path.parent))}"
+        return f"{command} --out {shlex.quote(str(subject.path.parent))}"
 
 
 def _margin(gate: Gate, metric: Metric, task: str) -> float:

@@ -86,7 +86,7 @@ def write_baseline(folder: Path, baseline: Baseline) -> Path:
     try:
         StudyFolder(folder).write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     except InvalidInputError as error:
-        raise InvalidInputError(f"cannot write the baseline {path}: choose another --dir") from error
+        raise InvalidInputError(f"cannot write the baseline {path}: choose another folder") from error
     return path
 
 

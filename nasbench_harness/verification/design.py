@@ -145,7 +145,7 @@ def check_attainable(top: int, num_controls: int, kind: ControlKind) -> None:
     wanted = next(count for count in range(1, 100) if smallest_p(top + count, num_controls, kind == "matched") <= ALPHA)
     raise InvalidInputError(
         f"{top} candidate{'s' * (top > 1)} with {num_controls} {kind} control{'s' * (num_controls > 1)} each reach "
-        f"p = {smallest:.3f} at best, above {ALPHA}: use --top {top + wanted} (compare: --verify {top + wanted}), "
+        f"p = {smallest:.3f} at best, above {ALPHA}: use --top {top + wanted}, "
         "or more controls"
     )
 

@@ -89,11 +89,11 @@ def test_the_verb_writes_a_file_once(cli, tmp_path):
     (tmp_path / "cells.toml").write_text(checked((tmp_path / "cells.toml").read_text()))
     assert cli("tables", "import", "cells.csv", "--spec", "cells.toml", **cache).returncode == 0
     assert "cells-data" in cli("tables", "list", **cache).stdout
-    assert "cells: as it was written" in cli("tables", "verify", "cells", **cache).stdout
+    assert "cells: as it was written" in cli("tables", "check", "cells", **cache).stdout
     info = cli("tables", "info", "cells", **cache).stdout
     assert "15,625 architectures of the space nasbench201, 15,623 of them without results" in info
     (tmp_path / "cache" / "imported" / "cells" / "data.val.npy").write_bytes(b"")
-    broken = cli("tables", "verify", "cells", **cache)
+    broken = cli("tables", "check", "cells", **cache)
     assert broken.returncode == 1
     assert "import it again with --replace" in broken.stdout
     assert cli("tables", "remove", "cells", **cache).stdout == "removed cells\n"

@@ -161,7 +161,7 @@ def test_a_changed_hyperparameter_is_caught_and_named(folder):
     assert "(one-sided bounds at 0.005, margin 0.05)" in check.describe()
     command = shlex.split(check.accept)
     assert command[:5] == ["nasbench-harness", "baseline", "save", "--strategies", worse]
-    assert command[5:] == ["--tasks", TASK, "--seeds", "300", "--evaluations", "40", "--dir", str(folder)]
+    assert command[5:] == ["--tasks", TASK, "--seeds", "300", "--evaluations", "40", "--out", str(folder)]
 
 
 def test_changed_draws_alone_are_no_alarm_but_no_trace_either(folder):
@@ -238,8 +238,8 @@ def test_mistakes_are_refused_in_one_line(folder, tmp_path):
             check_baseline(*args, **kwargs)
         assert "\n" not in str(caught.value)
 
-    refused("holds no baselines: nasbench-harness baseline save --dir", folder=tmp_path)
-    refused("--strategies local-search --dir", ["local-search"], folder=folder)
+    refused("holds no baselines: nasbench-harness baseline save --out", folder=tmp_path)
+    refused("--strategies local-search --out", ["local-search"], folder=folder)
     refused("was saved under another protocol .40 evaluations", folder=folder, evaluations=200)
     refused("has no baseline for nb201-cifar10, only for nb201-cifar100", tasks=["nb201-cifar10"], folder=folder)
     refused("unknown task", tasks=["nb201-cifar"], folder=folder, error=UnknownNameError)
@@ -295,13 +295,13 @@ def test_codes_do_not_depend_on_how_seeds_are_batched():
 
 
 def test_the_command_line_saves_checks_and_tells_by_its_exit_code(cli, tmp_path):
-    small = ("--tasks", TASK, "--seeds", "300", "--evaluations", "40", "--dir", "b")
+    small = ("--tasks", TASK, "--seeds", "300", "--evaluations", "40", "--out", "b")
     saved = cli("baseline", "save", "--strategies", "s=regularized-evolution(sample_size=5)", *small)
     assert (saved.returncode, saved.stdout) == (0, "saved: b/s.json\n")
-    fine = cli("baseline", "check", "--dir", "b")
+    fine = cli("baseline", "check", "b")
     assert fine.returncode == 0
     assert fine.stdout.startswith(f"{TASK}  s: equivalent, same trace, 100 seeds, ")
-    change = ("--strategies", "s=regularized-evolution(sample_size=1)", "--dir", "b")
+    change = ("--strategies", "s=regularized-evolution(sample_size=1)", "b")
     inferior = cli("baseline", "check", *change, "--looks", "300", "--margin", "0.01", "--json")
     assert inferior.returncode == 1, inferior.stderr
     (row,) = json.loads(inferior.stdout)
@@ -312,9 +312,9 @@ def test_the_command_line_saves_checks_and_tells_by_its_exit_code(cli, tmp_path)
     assert "inconclusive: regret" in open_.stdout
     assert "sample_size was 5, is 1" in open_.stdout
     for arguments, message in (
-        (("--dir", "none"), "error: none holds no baselines: nasbench-harness baseline save --dir none"),
-        (("--dir", "b", "--looks", "a,b"), "error: --looks must be whole numbers"),
-        (("--dir", "b", "--evaluations", "7"), "error: b/s.json was saved under another protocol"),
+        (("none",), "error: none holds no baselines: nasbench-harness baseline save --out none"),
+        (("b", "--looks", "a,b"), "error: --looks must be whole numbers"),
+        (("b", "--evaluations", "7"), "error: b/s.json was saved under another protocol"),
     ):
         wrong = cli("baseline", "check", *arguments)
         assert wrong.returncode == 2

