@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from nasbench_harness.importers.api import table_from_api
     from nasbench_harness.regression.gate import TaskCheck
     from nasbench_harness.spaces import SearchSpace
-    from nasbench_harness.store.record import Entry, Estimand, Quoted, ReportOptions
+    from nasbench_harness.store.record import Estimand, Quoted, ReportOptions, StrategyRef
     from nasbench_harness.studies.planning import StrategyLike
     from nasbench_harness.tables.table import Metric, Table
     from nasbench_harness.verification.running import Trainer
@@ -120,7 +120,7 @@ _HOMES = {
     "nasbench_harness.regression.gate": ("TaskCheck",),
     "nasbench_harness.spaces": ("SearchSpace",),
     "nasbench_harness.store.record": (
-        "Entry",
+        "StrategyRef",
         "Estimand",
         "Quoted",
         "ReportOptions",
@@ -141,7 +141,6 @@ __all__ = [
     "Bound",
     "Budget",
     "Constraint",
-    "Entry",
     "Estimand",
     "Evaluation",
     "Floats",
@@ -175,6 +174,7 @@ __all__ = [
     "Status",
     "Strategy",
     "StrategyLike",
+    "StrategyRef",
     "Study",
     "StudyOptions",
     "Table",

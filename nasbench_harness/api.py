@@ -20,10 +20,10 @@ from nasbench_harness.studies.planning import (
     Plan,
     RunOptions,
     StrategyLike,
-    entries_of,
     execute_plan,
     listed,
     plan_study,
+    strategy_refs,
     task_list,
     write_report,
 )
@@ -164,7 +164,7 @@ def _run(
     study_seed, is_paper = protocol.pop("study_seed", 0), protocol.pop("paper", False)
     report, quoted = protocol.pop("report", None), protocol.pop("quoted", ())
     request = StudyRequest(
-        None if strategies is None else tuple(entries_of(strategies)),
+        None if strategies is None else tuple(strategy_refs(strategies)),
         None if tasks is None else tuple(listed("tasks", tasks)),
         study_seed=study_seed,
         protocol=protocol,
@@ -206,7 +206,7 @@ def save_baseline(
     Raises:
         HarnessError: Something is wrong with the input, or a strategy broke its contract.
     """
-    entries, names = entries_of(strategies), task_list(tasks)
+    entries, names = strategy_refs(strategies), task_list(tasks)
     rules = Rules(Protocol.from_mapping(protocol, "the arguments"), study_seed)
     loaded = [load_task(name) for name in names]
     for task in loaded:
@@ -249,7 +249,7 @@ def check_baseline(
     if strategies is None:
         subjects = find_subjects(Path(folder))
     else:
-        entries = entries_of(strategies)
+        entries = strategy_refs(strategies)
         specs = resolve_all(entries)
         subjects = [subject_of(spec, item.parameters, Path(folder)) for spec, item in zip(specs, entries, strict=True)]
     names = None if tasks is None else task_list(tasks)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nasbench_harness.evaluation.protocol import ProtocolFields
     from nasbench_harness.regression.gate import TaskCheck
     from nasbench_harness.regression.speed import Speed
-    from nasbench_harness.store.record import Entry
+    from nasbench_harness.store.record import StrategyRef
 
 _INI = "nasbench_baselines"
 _SPEED = "strategy_speed"  # property of a test's report; reports also travel from pytest-xdist's workers
@@ -206,9 +206,9 @@ def _mistakes_fail() -> Iterator[None]:
         raise pytest.fail.Exception(f"strategy_regression: {error}", pytrace=False) from None
 
 
-def _entry(strategy: str | Callable[..., Any], label: str | None, hyperparameters: Mapping[str, Any]) -> Entry:
-    from nasbench_harness.store.record import Entry
-    from nasbench_harness.studies.references import parse_entry
+def _entry(strategy: str | Callable[..., Any], label: str | None, hyperparameters: Mapping[str, Any]) -> StrategyRef:
+    from nasbench_harness.store.record import StrategyRef
+    from nasbench_harness.studies.references import parse_strategy
 
-    entry = parse_entry(strategy) if isinstance(strategy, str) else Entry(strategy)
-    return Entry(entry.use, label or entry.label, {**entry.parameters, **hyperparameters})
+    entry = parse_strategy(strategy) if isinstance(strategy, str) else StrategyRef(strategy)
+    return StrategyRef(entry.use, label or entry.label, {**entry.parameters, **hyperparameters})

@@ -7,9 +7,9 @@ import pytest
 
 import nasbench_harness
 from nasbench_harness import (
-    Entry,
     InvalidInputError,
     RunsFailedError,
+    StrategyRef,
     UnknownNameError,
     compare,
     load_task,
@@ -52,7 +52,7 @@ def test_public_names_are_what_type_checkers_see():
 
 def test_functions_labels_and_parameters_are_compared(tmp_path):
     study = compare(
-        [climb, Entry(climb, "patient", {"patience": 50}), "random-search"],
+        [climb, StrategyRef(climb, "patient", {"patience": 50}), "random-search"],
         ["nb201-cifar10"],
         seeds=20,
         evaluations=40,
@@ -106,7 +106,7 @@ def test_failures_are_raised_at_the_end_and_the_rest_is_stored(tmp_path):
         ({"seeds": True}, "seeds must be a whole number"),
         ({"evaluation": 3}, "unknown protocol field 'evaluation' in the arguments: did you mean 'evaluations'"),
         ({"strategies": [len]}, "is neither a Strategy class nor a generator function"),
-        ({"strategies": [Entry(climb, parameters={"patience": object()})]}, "must be JSON values"),
+        ({"strategies": [StrategyRef(climb, parameters={"patience": object()})]}, "must be JSON values"),
         ({"strategies": ["a,b=random-search"]}, "label 'a,b'"),
     ],
 )

@@ -12,7 +12,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Trained
 from nasbench_harness.importers.files.build import import_table
 from nasbench_harness.regression.traces import run_choices, trace_hash
-from nasbench_harness.store.record import Entry
+from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.references import resolve
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
@@ -62,7 +62,7 @@ def test_a_harness_that_leaks_test_accuracy_is_caught(imported, tmp_path):
     """The counter-example: with test in place of validation on the search side, what holds above is wrong."""
     task = load_task("mine-one")
     leaky = type(task.under(Protocol(30, fidelity=10)).oracle)([task.table.column("one", "test_accuracy")], None)
-    spec, rules = resolve(Entry("random-search")), Rules(Protocol(30, fidelity=10), 0)
+    spec, rules = resolve(StrategyRef("random-search")), Rules(Protocol(30, fidelity=10), 0)
     honest = run_seeds(spec, task, rules, np.arange(20)).trace.columns()
     leaking = run_seeds(spec, _with_oracle(task, leaky), rules, np.arange(20)).trace.columns()
 

@@ -14,13 +14,13 @@ from nasbench_harness.cli.base import say
 
 if TYPE_CHECKING:
     from nasbench_harness.api import Plan
-    from nasbench_harness.studies.batches import BatchReport
+    from nasbench_harness.studies.batches import BatchResult
 
 _SECONDS_BETWEEN_LINES = 10
 
 
 @contextmanager
-def progress_bar(plan: Plan) -> Iterator[Callable[[BatchReport], None]]:
+def progress_bar(plan: Plan) -> Iterator[Callable[[BatchResult], None]]:
     """Runs of a study, called with the report of each batch; trainings in this process are shown, too."""
     if not plan.batches:
         yield lambda _: None
@@ -48,7 +48,7 @@ def progress_bar(plan: Plan) -> Iterator[Callable[[BatchReport], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("runs", total=plan.num_runs)
 
-        def advance(entry: BatchReport) -> None:
+        def advance(entry: BatchResult) -> None:
             bar.update(task, advance=entry.num_runs, description=f"{entry.task} {entry.label}")
 
         def show(name: str, number: int) -> None:

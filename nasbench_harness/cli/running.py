@@ -17,7 +17,7 @@ from nasbench_harness.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from nasbench_harness.api import Plan, Study, StudyRequest
-    from nasbench_harness.studies.batches import BatchReport
+    from nasbench_harness.studies.batches import BatchResult
 
 
 def run_study(before: Callable[[Study], None] | None = None, **given: Any) -> tuple[Plan, str]:
@@ -80,7 +80,7 @@ def requested(
     from nasbench_harness.api import StudyRequest, read_study_file
     from nasbench_harness.evaluation.task import split_task_names
     from nasbench_harness.studies.planning import usable_strategies
-    from nasbench_harness.studies.references import parse_entry, split_list
+    from nasbench_harness.studies.references import parse_strategy, split_list
 
     if strategies is not None and families is not None:
         raise InvalidInputError("--strategies and --families both choose the strategies: give one of them")
@@ -92,11 +92,11 @@ def requested(
         chosen = None if families is None else split_list(families)
         entries, left_out = usable_strategies(chosen, request.tasks, request.rules)
         return request.updated(strategies=tuple(entries)), left_out
-    given = None if strategies is None else tuple(map(parse_entry, split_list(strategies)))
+    given = None if strategies is None else tuple(map(parse_strategy, split_list(strategies)))
     return request.updated(strategies=given), []
 
 
-def _with_progress(plan: Plan, execute: Callable[[Plan], Generator[BatchReport, None, None]]) -> list[BatchReport]:
+def _with_progress(plan: Plan, execute: Callable[[Plan], Generator[BatchResult, None, None]]) -> list[BatchResult]:
     """Run a plan, showing a bar on a terminal and plain lines elsewhere (both on standard error)."""
     reports = []
     with progress_bar(plan) as advance, closing(execute(plan)) as running:

@@ -50,11 +50,11 @@ def list_strategies(markdown: bool, as_json: bool) -> None:
 def strategy_info(name: str, as_json: bool) -> None:
     """Describe a strategy: the paper, the algorithm, deviations, hyperparameters and their ranges."""
     from nasbench_harness.engine.hyperparameters import declared
-    from nasbench_harness.store.record import Entry
+    from nasbench_harness.store.record import StrategyRef
     from nasbench_harness.studies.catalog import describe
     from nasbench_harness.studies.references import resolve
 
-    spec = resolve(Entry(name))
+    spec = resolve(StrategyRef(name))
     text = (sys.modules[spec.target.__module__].__doc__ or "").strip() if ":" in name else describe(name).text
     ranges = {key: str(allowed) for key, allowed in declared(spec.target, name).items()}
     if as_json:
@@ -81,7 +81,7 @@ def check_strategy(strategy: str, tasks: str | None, max_seconds: float, as_json
     """
     from nasbench_harness.engine.limits import check_limit
     from nasbench_harness.evaluation.task import check_task_name, split_task_names
-    from nasbench_harness.studies.references import parse_entry, resolve
+    from nasbench_harness.studies.references import parse_strategy, resolve
     from nasbench_harness.testing import StrategyContract, run_contract
 
     check_limit(max_seconds, "max_seconds")
@@ -90,7 +90,7 @@ def check_strategy(strategy: str, tasks: str | None, max_seconds: float, as_json
         members["tasks"] = tuple(split_task_names(tasks))
         for task in members["tasks"]:
             check_task_name(task)
-    label = resolve(parse_entry(strategy)).label
+    label = resolve(parse_strategy(strategy)).label
     findings = run_contract(type("Checked", (StrategyContract,), members)())
     broken = [finding for finding in findings if finding.failure]
     if as_json:

@@ -12,7 +12,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Bools, Floats
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.tables.table import Column, Dataset, Table
+from nasbench_harness.tables.table import Dataset, MetricArray, Table
 
 # Data sets as tables name them -> as the official API names them.
 _OFFICIAL = {
@@ -74,7 +74,7 @@ class Training:
         return self.dataset.fidelities[-1]
 
     @cached_property
-    def _measured(self) -> list[Column]:
+    def _measured(self) -> list[MetricArray]:
         names = [f"{self.prefix}{word}_accuracy" for word in ("train", *self.sets.values())]
         found = [self.dataset.columns[name] for name in names if name in self.dataset.columns]
         own = [column for column in self.dataset.columns.values() if column.metric.role == "search"]

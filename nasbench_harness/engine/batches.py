@@ -13,7 +13,7 @@ from nasbench_harness.arrays import Ints
 from nasbench_harness.engine.lifting import STRATEGY_ERRORS, as_exception
 from nasbench_harness.engine.loop import Batch, StrategyFailed, play, run_batch
 from nasbench_harness.engine.needs import check_needs
-from nasbench_harness.engine.resolved import Spec
+from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.engine.strategy import Strategy
 from nasbench_harness.engine.tiles import Tiles
 from nasbench_harness.errors import StrategyError
@@ -30,7 +30,7 @@ class Rules:
     study_seed: int
 
 
-def run_seeds(spec: Spec, task: Task, rules: Rules, seeds: Ints) -> Batch:
+def run_seeds(spec: ResolvedStrategy, task: Task, rules: Rules, seeds: Ints) -> Batch:
     """Run these seeds of a strategy on a task and return their trace; nothing is stored.
 
     Raises:
@@ -61,7 +61,9 @@ class Part:
     lookups: dict[str, Ints] = field(default_factory=dict)
 
 
-def run_parts(spec: Spec, task: Task, rules: Rules, seeds: Ints, run_timeout: float | None = None) -> list[Part]:
+def run_parts(
+    spec: ResolvedStrategy, task: Task, rules: Rules, seeds: Ints, run_timeout: float | None = None
+) -> list[Part]:
     """Run these seeds like ``run_seeds``; runs that fail are listed, and the others go on.
 
     A lockstep class that raises does not say which run it stumbled over. Its runs are then played again in halves,
@@ -98,8 +100,8 @@ def run_parts(spec: Spec, task: Task, rules: Rules, seeds: Ints, run_timeout: fl
     return [Part(seeds, batch, failures, lookups)]
 
 
-def _made(spec: Spec, problem: Problem, task: str, rules: Rules, seeds: Ints) -> Strategy:
-    """``Spec.make``; errors of the constructor count as the strategy's, ``sys.exit`` included.
+def _made(spec: ResolvedStrategy, problem: Problem, task: str, rules: Rules, seeds: Ints) -> Strategy:
+    """``ResolvedStrategy.make``; errors of the constructor count as the strategy's, ``sys.exit`` included.
 
     Raises:
         StrategyFailed: The constructor raised.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from nasbench_harness.engine.resolved import Spec
+from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.engine.strategy import Needs
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.view import TaskView
 
 
-def check_needs(spec: Spec, task: TaskView) -> None:
+def check_needs(spec: ResolvedStrategy, task: TaskView) -> None:
     """Refuse a strategy if the installation, the task or the protocol cannot meet its needs.
 
     Args:

@@ -18,7 +18,7 @@ from nasbench_harness.evaluation.problem import Problem
 
 
 @dataclass(frozen=True)
-class Spec:
+class ResolvedStrategy:
     """A strategy ready to run.
 
     Attributes:
@@ -26,14 +26,14 @@ class Spec:
         reference: Registered name or ``module:attribute``; with the parameters, its identity.
         parameters: All hyperparameters, defaults included.
         target: The class or generator function.
-        code: Hash of the source that defines it, docstrings left out.
+        source_hash: Hash of the source that defines it, docstrings left out.
     """
 
     label: str
     reference: str
     parameters: Mapping[str, Any]
     target: Callable[..., Any]
-    code: str
+    source_hash: str
 
     @property
     def is_generator(self) -> bool:

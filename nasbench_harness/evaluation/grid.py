@@ -9,7 +9,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.errors import TableError
-from nasbench_harness.tables.table import Column
+from nasbench_harness.tables.table import MetricArray
 
 LARGEST_VALUE = 1e100  # sums and squares stay finite
 _SMALLEST = 1e-280  # a smaller mean counts as 0: its grid step would not be a number
@@ -32,7 +32,7 @@ class Means(NamedTuple):
     exists: Bools
 
 
-def exact_means(column: Column, fidelity: int = -1) -> Means:
+def exact_means(column: MetricArray, fidelity: int = -1) -> Means:
     """Means over replicates as multiples of a sixth of the grid step (finer if rows have more than 3 replicates).
 
     If a metric lies on no grid, the codes have nine significant digits of the largest mean. That is far below any

@@ -26,7 +26,7 @@ _NONE, _OK, _DUPLICATE, _OVERRUN, _REJECTED, _MISSING = (
 MAX_STREAK = {"charge": 1_000, "free": 1_000, "forbid": 100}
 
 
-class Entries(NamedTuple):
+class Charges(NamedTuple):
     """One evaluation per run: shapes (num_runs,), but for natural values and losses.
 
     Attributes:
@@ -105,7 +105,7 @@ class Ledger:
         self.counted = np.zeros(num_runs, dtype=np.int64)
         self.epochs = np.zeros(num_runs, dtype=np.int64)
 
-    def evaluate(self, architectures: Ints, started: Bools, fidelities: Ints | None = None) -> Entries:
+    def evaluate(self, architectures: Ints, started: Bools, fidelities: Ints | None = None) -> Charges:
         """Start and finish one evaluation of every run that starts one (see ``start``); for runs with one worker."""
         entries = self.start(architectures, started, fidelities=fidelities)
         self.finish(entries.finished_s, started)
@@ -122,7 +122,7 @@ class Ledger:
         started: Bools,
         delays_s: Floats | None = None,
         fidelities: Ints | None = None,
-    ) -> Entries:
+    ) -> Charges:
         """Charge one evaluation of every run that starts one now, and answer it: only ``finish`` moves the clocks.
 
         Args:
@@ -132,7 +132,7 @@ class Ledger:
             fidelities: Index on the task's fidelity axis, shape (num_runs,); None: 0.
 
         Returns:
-            Entries whose status is NONE if nothing was started.
+            Charges whose status is NONE if nothing was started.
         """
         if self._class_of is not None:
             architectures, slots = self._by_class(self._class_of, architectures, started)
@@ -210,7 +210,7 @@ class Ledger:
         elif visits is not None:
             self._visits[slots] = visits + charged
         self.counted += charged
-        return Entries(status, replicates, trainings, values, losses, cost_s, started_s, finished_s)
+        return Charges(status, replicates, trainings, values, losses, cost_s, started_s, finished_s)
 
     def spend(self, seconds: Floats) -> tuple[Floats, Bools]:
         """Advance the clock by time that the search itself declared.

@@ -27,7 +27,7 @@ from nasbench_harness.evaluation.scores import (
 )
 from nasbench_harness.evaluation.wording import WrittenConstraint, read_constraint, read_objective, written_constraint
 from nasbench_harness.tables.proxies import FreeMetrics
-from nasbench_harness.tables.table import Column, Metric
+from nasbench_harness.tables.table import Metric, MetricArray
 
 if TYPE_CHECKING:
     from nasbench_harness.evaluation.task import Task
@@ -147,7 +147,7 @@ class _Reader:
         return np.where(np.isnan(reference), np.nan, self.free[name][:, None, None])
 
 
-def measures_of(task: Task, protocol: Protocol) -> tuple[Measures, list[Column]]:
+def measures_of(task: Task, protocol: Protocol) -> tuple[Measures, list[MetricArray]]:
     """What evaluations of a task measure under a protocol, and a column of values for each metric.
 
     Raises:
@@ -178,7 +178,7 @@ def measures_of(task: Task, protocol: Protocol) -> tuple[Measures, list[Column]]
     written = [read_constraint(text) for text in protocol.constraints]
     constrained_places = tuple(reader.place(constraint.metric) for constraint in written)
     constraints = tuple(_resolved(reader, constraint) for constraint in written)
-    columns = [Column(metric, reader.values(name)) for name, metric in reader.metrics.items()]
+    columns = [MetricArray(metric, reader.values(name)) for name, metric in reader.metrics.items()]
     shapes = {column.values.shape for column in columns}
     if len(shapes) > 1:
         raise InvalidInputError(
@@ -192,7 +192,7 @@ def measures_of(task: Task, protocol: Protocol) -> tuple[Measures, list[Column]]
     return found, columns
 
 
-def scores_of(task: Task, measures: Measures, columns: Sequence[Column]) -> Scores:
+def scores_of(task: Task, measures: Measures, columns: Sequence[MetricArray]) -> Scores:
     """What runs are scored by under these measures.
 
     The noiseless objective, and the test metric of the task if the objective is its first search metric. With several
@@ -210,16 +210,16 @@ def scores_of(task: Task, measures: Measures, columns: Sequence[Column]) -> Scor
     return {name: constrained(view, feasible) for name, view in views.items()}
 
 
-def objective_views(measures: Measures, columns: Sequence[Column]) -> list[ScoreView]:
+def objective_views(measures: Measures, columns: Sequence[MetricArray]) -> list[ScoreView]:
     """Noiseless values of each objective at the highest fidelity that has any."""
     values = _scored_values(columns)
     return [
-        score_view(Column(objective.metric, measures.natural(values, position)[:, :, None]))
+        score_view(MetricArray(objective.metric, measures.natural(values, position)[:, :, None]))
         for position, objective in enumerate(measures.objectives)
     ]
 
 
-def noiseless_losses(measures: Measures, columns: Sequence[Column]) -> Floats:
+def noiseless_losses(measures: Measures, columns: Sequence[MetricArray]) -> Floats:
     """Noiseless losses, shape (num_architectures, num_objectives); +inf if a row has no value or is infeasible."""
     views = objective_views(measures, columns)
     exists = np.all([view.exists for view in views], axis=0)
@@ -232,12 +232,12 @@ def noiseless_losses(measures: Measures, columns: Sequence[Column]) -> Floats:
     return np.where(exists[:, None], np.stack(losses, axis=1), np.inf)
 
 
-def _scored_values(columns: Sequence[Column]) -> Floats:
+def _scored_values(columns: Sequence[MetricArray]) -> Floats:
     """Measured values at the highest fidelity, shape (num_architectures, num_replicates, num_metrics)."""
     return np.stack([column.values[:, :, scored_fidelity(column)] for column in columns], axis=-1)
 
 
-def _feasible_rows(measures: Measures, columns: Sequence[Column]) -> Bools:
+def _feasible_rows(measures: Measures, columns: Sequence[MetricArray]) -> Bools:
     """Rows whose noiseless values meet every constraint, shape (num_architectures,)."""
     means = [exact_means(column, scored_fidelity(column)) for column in columns]
     exists = np.all([mean.exists for mean in means], axis=0)
@@ -253,7 +253,7 @@ def _resolved(reader: _Reader, constraint: WrittenConstraint) -> Constraint:
         InvalidInputError: No row meets it.
     """
     metric = reader.metric(constraint.metric)
-    column = Column(metric, reader.values(constraint.metric))
+    column = MetricArray(metric, reader.values(constraint.metric))
     means = exact_means(column, scored_fidelity(column))
     values = means.values[means.exists]
     bound = constraint.bound

@@ -13,7 +13,7 @@ from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.grid import exact_means
 from nasbench_harness.evaluation.status import Status
-from nasbench_harness.tables.table import Column
+from nasbench_harness.tables.table import MetricArray
 
 _OK = int(Status.OK)
 
@@ -77,10 +77,10 @@ class TableOracle(Oracle):
 
     Args:
         objectives: Columns (num_architectures, num_replicates, num_fidelities) to answer with.
-        cost: Column of training seconds of the same shape, None if the table has no cost.
+        cost: MetricArray of training seconds of the same shape, None if the table has no cost.
     """
 
-    def __init__(self, objectives: list[Column], cost: Column | None) -> None:
+    def __init__(self, objectives: list[MetricArray], cost: MetricArray | None) -> None:
         shape = objectives[0].values.shape
         self._num_architectures, self._num_slots, self._num_fidelities = shape[0], shape[1] + 1, shape[2]
         self._num_objectives = len(objectives)

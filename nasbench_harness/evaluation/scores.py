@@ -12,7 +12,7 @@ import numpy as np
 from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.grid import exact_means
-from nasbench_harness.tables.table import Column, Metric
+from nasbench_harness.tables.table import Metric, MetricArray
 
 VAL, TEST = "val", "test"
 
@@ -129,13 +129,13 @@ def set_score_view() -> ScoreView:
     return ScoreView(metric, codes * step, codes, step, np.ones(len(codes), dtype=np.bool_), is_of_sets=True)
 
 
-def score_view(column: Column) -> ScoreView:
+def score_view(column: MetricArray) -> ScoreView:
     """Noiseless values of a column at the highest fidelity that has any."""
     means = exact_means(column, scored_fidelity(column))
     return ScoreView(column.metric, means.values, means.codes, means.step, means.exists)
 
 
-def scored_fidelity(column: Column) -> int:
+def scored_fidelity(column: MetricArray) -> int:
     """Position on the fidelity axis at which a column is scored: the highest that has any value."""
     has_any = ~np.isnan(column.values).all(axis=(0, 1))
     return int(np.flatnonzero(has_any)[-1]) if has_any.any() else 0

@@ -20,7 +20,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.scores import Scores
 from nasbench_harness.spaces import SearchSpace
 from nasbench_harness.tables.proxies import FreeMetrics, has_shipped_scores
-from nasbench_harness.tables.table import Column, Provenance, Table
+from nasbench_harness.tables.table import MetricArray, Provenance, Table
 
 if TYPE_CHECKING:
     from nasbench_harness.evaluation.task import Task
@@ -48,7 +48,7 @@ class TaskView:
     measures: Measures
     fidelities: tuple[int, ...]
     oracle: Oracle
-    search: Column
+    search: MetricArray
     typical_cost_s: float
     least_cost_s: float
     make_scores: Callable[[], Scores]
@@ -187,7 +187,7 @@ def view_factory(task: Task, protocol: Protocol) -> ViewFactory:
         searched = _at(columns[0], positions[-1:])
     else:
         values = np.stack([_at(column, positions[-1:]).values for column in columns], axis=-1)
-        searched = Column(measures.objectives[0].metric, measures.natural(values, 0))
+        searched = MetricArray(measures.objectives[0].metric, measures.natural(values, 0))
     return partial(
         TaskView,
         task,
@@ -202,7 +202,7 @@ def view_factory(task: Task, protocol: Protocol) -> ViewFactory:
     )
 
 
-def check_values(task: str, column: Column) -> None:
+def check_values(task: str, column: MetricArray) -> None:
     """Refuse a metric without any value; such tables are not imported, but may be copied from elsewhere.
 
     Raises:
@@ -213,7 +213,7 @@ def check_values(task: str, column: Column) -> None:
     _check_finite(task, column)
 
 
-def _check_finite(task: str, column: Column) -> None:
+def _check_finite(task: str, column: MetricArray) -> None:
     top = float(np.nan_to_num(np.abs(column.values[:, :, -1]), nan=0.0, posinf=math.inf).max(initial=0.0))
     if top > LARGEST_VALUE:
         raise TableError(
@@ -222,12 +222,12 @@ def _check_finite(task: str, column: Column) -> None:
         )
 
 
-def _free_values(task: str, column: Column) -> Floats:
+def _free_values(task: str, column: MetricArray) -> Floats:
     _check_finite(task, column)
     return exact_means(column).values
 
 
-def _check_cost(task: str, searched: Column, paid: Column | None) -> None:
+def _check_cost(task: str, searched: MetricArray, paid: MetricArray | None) -> None:
     if paid is None:
         return
     if paid.values.shape[1] not in (1, searched.values.shape[1]):
@@ -243,7 +243,7 @@ def _check_cost(task: str, searched: Column, paid: Column | None) -> None:
         )
 
 
-def _typical_s(paid: Column | None, position: int) -> float:
+def _typical_s(paid: MetricArray | None, position: int) -> float:
     return float(np.nanmedian(paid.values[:, :, position])) if paid is not None else math.nan
 
 
@@ -277,10 +277,10 @@ def _written(fidelities: tuple[int, ...]) -> str:
     return ", ".join(shown if len(shown) <= 6 else [*shown[:3], "…", *shown[-2:]])
 
 
-def _at(column: Column, positions: list[int]) -> Column:
+def _at(column: MetricArray, positions: list[int]) -> MetricArray:
     """A column at some fidelities; columns of one fidelity are read there."""
     if column.values.shape[2] == 1:
         return column
     if len(positions) == 1:
-        return Column(column.metric, column.values[:, :, positions[0] : positions[0] + 1])
-    return Column(column.metric, column.values[:, :, positions])
+        return MetricArray(column.metric, column.values[:, :, positions[0] : positions[0] + 1])
+    return MetricArray(column.metric, column.values[:, :, positions])

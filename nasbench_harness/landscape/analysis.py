@@ -23,7 +23,7 @@ from nasbench_harness.spaces.link_patterns import NUM_NODES
 from nasbench_harness.spaces.nasbench201 import EDGES
 from nasbench_harness.spaces.nasbench_graph import LINK_PATTERNS
 from nasbench_harness.spaces.restricted import RestrictedSpace
-from nasbench_harness.tables.table import Column
+from nasbench_harness.tables.table import MetricArray
 
 _MOST_FIDELITIES = 8
 
@@ -139,7 +139,7 @@ def _agreements(task: TaskView, means: Means, quality: Floats) -> list[Agreement
     best = quality[means.exists].max()
     found = []
 
-    def compare(name: str, kind: str, column: Column, position: int = -1) -> None:
+    def compare(name: str, kind: str, column: MetricArray, position: int = -1) -> None:
         other = exact_means(column, position)
         sign = 1 if column.metric.direction == "maximize" else -1
         ranks = other.values if kind == "free metric" else sign * other.values
@@ -170,7 +170,7 @@ def _agreements(task: TaskView, means: Means, quality: Floats) -> list[Agreement
     return found
 
 
-def _spread(fidelities: Sequence[int], column: Column) -> list[int]:
+def _spread(fidelities: Sequence[int], column: MetricArray) -> list[int]:
     """Some places on the fidelity axis, denser at its beginning."""
     if column.values.shape[2] == 1:
         return []

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from nasbench_harness.engine.batches import Rules
-from nasbench_harness.engine.resolved import Spec
+from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Task
 from nasbench_harness.regression.traces import TRACE_SEEDS, regret_codes, traced
 from nasbench_harness.statistics import count_codes
 from nasbench_harness.store.baselines import Baseline, TaskBaseline, baseline_path, read_baseline, write_baseline
-from nasbench_harness.store.record import Entry, StrategyRecord, StudyRecord
+from nasbench_harness.store.record import StrategyRecord, StrategyRef, StudyRecord
 from nasbench_harness.studies.commands import rule_flags, written
 from nasbench_harness.studies.references import resolve
 from nasbench_harness.tables.table import Metric
@@ -32,14 +32,14 @@ BASELINE_SEEDS = 3_000
 class Subject:
     """A strategy as it is now, beside its baseline."""
 
-    spec: Spec
+    spec: ResolvedStrategy
     given: Mapping[str, Any]
     baseline: Baseline
     path: Path
 
 
 def save_baseline(
-    spec: Spec,
+    spec: ResolvedStrategy,
     given: Mapping[str, Any],
     tasks: Sequence[Task],
     rules: Rules,
@@ -92,14 +92,14 @@ def find_subjects(folder: Path) -> list[Subject]:
     for path in paths:
         baseline = read_baseline(path)
         try:
-            spec = resolve(Entry(baseline.reference, None, baseline.given))
+            spec = resolve(StrategyRef(baseline.reference, None, baseline.given))
         except InvalidInputError as error:
             raise InvalidInputError(f"{path} is an orphan ({error}): delete it, or save it again") from error
         subjects.append(Subject(replace(spec, label=baseline.label), baseline.given, baseline, path))
     return subjects
 
 
-def subject_of(spec: Spec, given: Mapping[str, Any], folder: Path) -> Subject:
+def subject_of(spec: ResolvedStrategy, given: Mapping[str, Any], folder: Path) -> Subject:
     """A strategy with the baseline of its label.
 
     Args:
@@ -117,7 +117,9 @@ def subject_of(spec: Spec, given: Mapping[str, Any], folder: Path) -> Subject:
     return Subject(spec, given, read_baseline(path), path)
 
 
-def save_command(spec: Spec, given: Mapping[str, Any], tasks: Sequence[str], rules: Rules, num_seeds: int) -> str:
+def save_command(
+    spec: ResolvedStrategy, given: Mapping[str, Any], tasks: Sequence[str], rules: Rules, num_seeds: int
+) -> str:
     """``nasbench-harness baseline save …`` of one strategy, without the folder; no tasks: the default, all."""
     strategy = StrategyRecord(spec.label, spec.reference, given)
     record = StudyRecord((strategy,), tuple(tasks), num_seeds, rules.protocol, rules.study_seed)
@@ -134,7 +136,7 @@ def protocol_fields(protocol: Protocol) -> dict[str, Any]:
     return {"evaluations": protocol.evaluations, **changed}
 
 
-def _accepted(spec: Spec, task: Task, rules: Rules, num_seeds: int) -> TaskBaseline:
+def _accepted(spec: ResolvedStrategy, task: Task, rules: Rules, num_seeds: int) -> TaskBaseline:
     trace, first = traced(spec, task, rules)
     report = task.under(rules.protocol).scores["val"]
     counts = count_codes(np.concatenate([first, regret_codes(spec, task, rules, TRACE_SEEDS, num_seeds)]))

@@ -1,7 +1,7 @@
 """The gate: first the exact trace, then statistics.
 
 If the runs with seeds 0 … 99 propose and return the same as before, nothing has changed. Only if they differ, the
-statistical gate decides, in looks (see ``nasbench_harness.statistics.regression``).
+statistical gate decides, in looks (see ``nasbench_harness.statistics.non_inferiority``).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import check_task_name, load_task
 from nasbench_harness.regression.baselines import Subject, save_command, this_platform
 from nasbench_harness.regression.traces import regret_codes, traced
-from nasbench_harness.statistics import Case, Difference, Regression, count_codes, regress_family
-from nasbench_harness.statistics.regression import ALPHA, LOOKS, Verdict
+from nasbench_harness.statistics import Case, Difference, NonInferiority, count_codes, non_inferiority_family
+from nasbench_harness.statistics.non_inferiority import ALPHA, LOOKS, Verdict
 from nasbench_harness.tables.table import Metric
 
 ACCURACY_MARGIN_PP = 0.05
@@ -171,7 +171,7 @@ def check_baselines(
     ]
     changed = [candidate for candidate in candidates if not (gate.trace and candidate.has_same_trace())]
     cases = [Case(candidate.old.counts, candidate.codes, candidate.old.step, candidate.margin) for candidate in changed]
-    found = dict(zip(map(id, changed), regress_family(cases, gate.alpha, gate.looks), strict=True))
+    found = dict(zip(map(id, changed), non_inferiority_family(cases, gate.alpha, gate.looks), strict=True))
     return [candidate.outcome(found.get(id(candidate))) for candidate in candidates]
 
 
@@ -231,7 +231,7 @@ class _Candidate:
         self.seconds += perf_counter() - start
         return self._codes[:num_runs]
 
-    def outcome(self, found: Regression | None) -> TaskCheck:
+    def outcome(self, found: NonInferiority | None) -> TaskCheck:
         """The verdict; ``found`` is None if the trace is the same."""
         num_seeds = self._num_traced if found is None else found.difference.num_new
         same = Difference(0.0, 0.0, 0.0, 1.0, 0.0, self.old.num_seeds, num_seeds)

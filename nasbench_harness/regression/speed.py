@@ -8,7 +8,7 @@ from time import process_time
 import numpy as np
 
 from nasbench_harness.engine.batches import Rules, run_seeds
-from nasbench_harness.engine.resolved import Spec
+from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.evaluation.task import Task
 
 _CONTROL_RUNS, _CONTROL_STEPS = 500, 200
@@ -32,7 +32,7 @@ class Speed:
         return self.evaluation_s / self.control_s
 
 
-def measure_speed(spec: Spec, task: Task, rules: Rules, num_runs: int = 500, repeats: int = 7) -> Speed:
+def measure_speed(spec: ResolvedStrategy, task: Task, rules: Rules, num_runs: int = 500, repeats: int = 7) -> Speed:
     """Time a strategy and the control loop in turns, so that a drift of the machine's speed hits both.
 
     Args:

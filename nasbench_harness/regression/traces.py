@@ -10,7 +10,7 @@ import numpy as np
 from nasbench_harness.analysis.fronts import picks_of
 from nasbench_harness.arrays import AnyArray, Ints
 from nasbench_harness.engine.batches import Rules, run_seeds
-from nasbench_harness.engine.resolved import Spec
+from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation.choice import rows_of
 from nasbench_harness.evaluation.status import Status
@@ -58,7 +58,7 @@ def run_choices(columns: Mapping[str, AnyArray], task: Task, rules: Rules) -> In
     return picks[:, -1] if picks.shape[1] else np.full(len(picks), -1)
 
 
-def _run(spec: Spec, task: Task, rules: Rules, seeds: Ints) -> tuple[dict[str, AnyArray], Ints]:
+def _run(spec: ResolvedStrategy, task: Task, rules: Rules, seeds: Ints) -> tuple[dict[str, AnyArray], Ints]:
     """Trace and picks of a batch."""
     columns = run_seeds(spec, task, rules, seeds).trace.columns()
     picks = run_choices(columns, task, rules)
@@ -69,20 +69,20 @@ def _run(spec: Spec, task: Task, rules: Rules, seeds: Ints) -> tuple[dict[str, A
     return columns, picks
 
 
-def traced(spec: Spec, task: Task, rules: Rules) -> tuple[str, Ints]:
+def traced(spec: ResolvedStrategy, task: Task, rules: Rules) -> tuple[str, Ints]:
     """Hash of the first runs, and their final regrets as grid codes."""
     columns, picks = _run(spec, task, rules, np.arange(TRACE_SEEDS))
     return trace_hash(columns, picks), task.under(rules.protocol).scores["val"].regret_codes(picks)
 
 
-def regret_codes(spec: Spec, task: Task, rules: Rules, first: int, end: int) -> Ints:
+def regret_codes(spec: ResolvedStrategy, task: Task, rules: Rules, first: int, end: int) -> Ints:
     """Final regrets of the seeds first … end − 1 as grid codes, run in batches of bounded memory."""
     val = task.under(rules.protocol).scores["val"]
     parts = [val.regret_codes(_run(spec, task, rules, s)[1]) for s in _batches(spec, task, rules, first, end)]
     return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
 
 
-def _batches(spec: Spec, task: Task, rules: Rules, first: int, end: int) -> Iterator[Ints]:
+def _batches(spec: ResolvedStrategy, task: Task, rules: Rules, first: int, end: int) -> Iterator[Ints]:
     """Seeds of batches whose memory is bounded."""
     ranges = [(start, min(start + TRACE_SEEDS, end) - 1) for start in range(first, end, TRACE_SEEDS)]
     for plan in plan_batches(spec, task, ranges, rules.protocol):

@@ -16,7 +16,7 @@ from nasbench_harness.evaluation.scores import TEST, ScoreView, score_view
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task, load_task
 from nasbench_harness.reproduction.presets import Preset, Published, Search
-from nasbench_harness.studies.references import parse_entry, resolve
+from nasbench_harness.studies.references import parse_strategy, resolve
 from nasbench_harness.tables.registry import task_names
 
 _RUNS_AT_ONCE = 100
@@ -131,7 +131,7 @@ def _run(reference: str, task: Task, search: Search, study_seed: int, num_runs: 
     fidelities = task.table.datasets[task.dataset].fidelities
     protocol = replace(search.protocol, fidelity=search.epochs if len(fidelities) > 1 else None)
     rules = Rules(protocol, study_seed)
-    spec = resolve(parse_entry(reference))
+    spec = resolve(parse_strategy(reference))
     view = task.under(protocol)
     picks, hits = [], []
     for first in range(0, num_runs, _RUNS_AT_ONCE):

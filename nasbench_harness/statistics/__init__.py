@@ -39,22 +39,22 @@ from nasbench_harness.statistics.intervals import (
     stratified_iqm,
 )
 from nasbench_harness.statistics.multiple import adjust, not_significantly_worse
-from nasbench_harness.statistics.random_search_law import RandomSearchLaw
-from nasbench_harness.statistics.ranking import first_shares, mean_ranks, resampled_mean_ranks
-from nasbench_harness.statistics.regression import (
+from nasbench_harness.statistics.non_inferiority import (
     Case,
     Difference,
-    Regression,
+    NonInferiority,
     count_codes,
     decide,
     difference,
     more_runs,
+    non_inferiority,
+    non_inferiority_family,
     permutation_p_better,
-    regress,
-    regress_family,
 )
+from nasbench_harness.statistics.random_search_law import RandomSearchLaw
+from nasbench_harness.statistics.ranking import first_shares, mean_ranks, resampled_mean_ranks
 from nasbench_harness.statistics.signed_rank import SignedRank, signed_rank
-from nasbench_harness.statistics.verification import TwoWayTest, mann_whitney, smallest_p, within_blocks
+from nasbench_harness.statistics.verification import OneSidedTests, mann_whitney, smallest_p, within_blocks
 
 __all__ = [
     "MAX_RUNS_EXACT",
@@ -63,12 +63,12 @@ __all__ = [
     "Difference",
     "ExactCurve",
     "Interval",
+    "NonInferiority",
+    "OneSidedTests",
     "Proportion",
     "RandomSearchLaw",
-    "Regression",
     "Resamples",
     "SignedRank",
-    "TwoWayTest",
     "a12",
     "adjust",
     "brunner_munzel",
@@ -94,14 +94,14 @@ __all__ = [
     "mean_interval",
     "mean_ranks",
     "more_runs",
+    "non_inferiority",
+    "non_inferiority_family",
     "nondominated",
     "not_significantly_worse",
     "permutation_p_better",
     "proportion",
     "rank_correlation",
     "ranks_with_missing",
-    "regress",
-    "regress_family",
     "resampled_iqm",
     "resampled_mean",
     "resampled_mean_ranks",

@@ -26,7 +26,7 @@ Verdict = Literal["confirmed", "contradicted", "inconclusive"]
 
 
 @dataclass(frozen=True)
-class TwoWayTest:
+class OneSidedTests:
     """One-sided p-values each way.
 
     Attributes:
@@ -48,7 +48,7 @@ class TwoWayTest:
         return "contradicted" if self.p_worse <= alpha else "inconclusive"
 
 
-def within_blocks(candidates: ArrayLike, controls: ArrayLike, seed: int = 0) -> TwoWayTest:
+def within_blocks(candidates: ArrayLike, controls: ArrayLike, seed: int = 0) -> OneSidedTests:
     """Tests candidates against their matched controls by permuting labels within blocks.
 
     Args:
@@ -87,7 +87,7 @@ def within_blocks(candidates: ArrayLike, controls: ArrayLike, seed: int = 0) -> 
     return _two_way(contributions[np.arange(len(first)), drawn].sum(axis=1), observed, is_exact=False)
 
 
-def mann_whitney(candidates: ArrayLike, controls: ArrayLike, seed: int = 0) -> TwoWayTest:
+def mann_whitney(candidates: ArrayLike, controls: ArrayLike, seed: int = 0) -> OneSidedTests:
     """Tests two independent samples by the Mann–Whitney statistic, exactly, ties included.
 
     Args:
@@ -117,7 +117,7 @@ def mann_whitney(candidates: ArrayLike, controls: ArrayLike, seed: int = 0) -> T
         rng = np.random.Generator(np.random.PCG64(seed))
         drawn = rng.permuted(np.broadcast_to(ranks, (NUM_SAMPLED, total)), axis=1)
         test = _two_way(drawn[:, :size].sum(axis=1), observed, is_exact=False)
-    return TwoWayTest(test.p_better, test.p_worse, observed - size * (size + 1) / 2, test.is_exact)
+    return OneSidedTests(test.p_better, test.p_worse, observed - size * (size + 1) / 2, test.is_exact)
 
 
 def smallest_p(num_candidates: int, num_controls: int, is_matched: bool) -> float:
@@ -139,12 +139,12 @@ def smallest_p(num_candidates: int, num_controls: int, is_matched: bool) -> floa
     return 1 / labelings if labelings <= MAX_ENUMERATED else 1 / (NUM_SAMPLED + 1)
 
 
-def _two_way(null: FloatArray, observed: float, is_exact: bool) -> TwoWayTest:
+def _two_way(null: FloatArray, observed: float, is_exact: bool) -> OneSidedTests:
     slack = _TOLERANCE * max(1.0, float(np.abs(null).max()))
     better, worse = int((null >= observed - slack).sum()), int((null <= observed + slack).sum())
     if is_exact:
-        return TwoWayTest(better / len(null), worse / len(null), observed, is_exact)
-    return TwoWayTest((better + 1) / (len(null) + 1), (worse + 1) / (len(null) + 1), observed, is_exact)
+        return OneSidedTests(better / len(null), worse / len(null), observed, is_exact)
+    return OneSidedTests((better + 1) / (len(null) + 1), (worse + 1) / (len(null) + 1), observed, is_exact)
 
 
 def _mid_ranks(values: FloatArray) -> FloatArray:

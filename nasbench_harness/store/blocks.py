@@ -16,7 +16,7 @@ from nasbench_harness.arrays import AnyArray
 from nasbench_harness.errors import StoreError
 from nasbench_harness.files import write_whole
 
-CELL = 100  # seeds of one block
+SEEDS_PER_BLOCK = 100  # seeds of one block
 _RECORD = b"nasbench_harness"
 # The digest stands in the footer, as text behind its key. It is that of the whole file with zeros in its own place.
 _DIGEST_KEY = b"nasbench_harness.sha256"

@@ -17,7 +17,7 @@ import numpy as np
 
 from nasbench_harness.errors import InvalidInputError, StoreError
 from nasbench_harness.files import replacing, temporary_name
-from nasbench_harness.store.blocks import CELL, DamagedBlockError, read_block, read_record
+from nasbench_harness.store.blocks import SEEDS_PER_BLOCK, DamagedBlockError, read_block, read_record
 from nasbench_harness.store.identity import run_id
 from nasbench_harness.store.locks import updating
 from nasbench_harness.untrusted import below
@@ -308,7 +308,7 @@ def seed_ranges(seeds: Iterable[int]) -> list[tuple[int, int]]:
     """Ascending seeds as ranges (first, last), each inside one cell of the grid."""
     ranges: list[tuple[int, int]] = []
     for seed in seeds:
-        if ranges and ranges[-1][1] == seed - 1 and seed % CELL:
+        if ranges and ranges[-1][1] == seed - 1 and seed % SEEDS_PER_BLOCK:
             ranges[-1] = (ranges[-1][0], seed)
         else:
             ranges.append((seed, seed))

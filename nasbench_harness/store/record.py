@@ -20,7 +20,7 @@ _HEADER = """\
 
 
 @dataclass(frozen=True)
-class Entry:
+class StrategyRef:
     """A strategy as it was written: ``[label=]reference[(key=value, …)]``.
 
     Attributes:

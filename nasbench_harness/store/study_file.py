@@ -14,11 +14,11 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.record import (
     MAX_SEEDS,
     WIDTH_PATTERN,
-    Entry,
     Estimand,
     Quoted,
     ReportOptions,
     StrategyRecord,
+    StrategyRef,
     StudyRecord,
     TraceRecord,
 )
@@ -51,7 +51,7 @@ class StudyRequest:
         20
     """
 
-    strategies: tuple[Entry, ...] | None = None
+    strategies: tuple[StrategyRef, ...] | None = None
     tasks: tuple[str, ...] | None = None
     seeds: int | None = None
     study_seed: int = 0
@@ -211,7 +211,9 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
             )
             raise UnknownNameError("key", where.rpartition(".")[2], known, str(path)) from None
         raise InvalidInputError(f"{path}: {where}: {first['msg'].lower()}, not {first['input']!r}") from None
-    strategies = None if study.strategies is None else tuple(Entry(**table.model_dump()) for table in study.strategies)
+    strategies = (
+        None if study.strategies is None else tuple(StrategyRef(**table.model_dump()) for table in study.strategies)
+    )
     for position, table in enumerate(study.strategies or ()):
         _check_strategy(table.label, table.parameters, f"{path}: strategies.{position}")
     for position, trace in enumerate(study.traces):

@@ -10,15 +10,15 @@ import numpy as np
 
 from nasbench_harness.arrays import Ints
 from nasbench_harness.engine.batches import Rules
-from nasbench_harness.engine.resolved import Spec
+from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.evaluation.ledger import expected_evaluations, visit_type
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Task, open_task
-from nasbench_harness.store.blocks import CELL
+from nasbench_harness.store.blocks import SEEDS_PER_BLOCK
 from nasbench_harness.store.folder import StudyFolder, seed_ranges
 from nasbench_harness.store.identity import identity_of
 from nasbench_harness.store.record import TraceRecord
-from nasbench_harness.studies.replay import ReplaySpec, TraceRows
+from nasbench_harness.studies.replay import ReplayedTrace, TraceRows
 
 _MAX_VISIT_BYTES = 32 * 2**20
 _MAX_ROWS = 2_000_000  # rows of one batch's trace, about 70 MB
@@ -28,7 +28,7 @@ _MAX_ROWS = 2_000_000  # rows of one batch's trace, about 70 MB
 class BatchPlan:
     """Runs that advance together, and the blocks (first seed, last seed) they fill."""
 
-    spec: Spec
+    spec: ResolvedStrategy
     task: Task
     blocks: tuple[tuple[int, int], ...]
 
@@ -51,7 +51,7 @@ class SentPlan:
         blocks: See BatchPlan.
     """
 
-    strategy: Spec | TraceRecord
+    strategy: ResolvedStrategy | TraceRecord
     task: str
     digest: str
     blocks: tuple[tuple[int, int], ...]
@@ -60,7 +60,7 @@ class SentPlan:
     def of(cls, plan: BatchPlan) -> SentPlan:
         """The plan, ready to be sent."""
         spec = plan.spec
-        strategy = spec.trace.record(spec.label) if isinstance(spec, ReplaySpec) else spec
+        strategy = spec.trace.record(spec.label) if isinstance(spec, ReplayedTrace) else spec
         return cls(strategy, plan.task.name, plan.task.table.digest, plan.blocks)
 
     def opened(self, study: StudyFolder) -> BatchPlan:
@@ -71,12 +71,12 @@ class SentPlan:
         """
         spec = self.strategy
         if isinstance(spec, TraceRecord):
-            spec = ReplaySpec.of(spec, TraceRows.read(study.trace_path(spec.sha256), spec))
+            spec = ReplayedTrace.of(spec, TraceRows.read(study.trace_path(spec.sha256), spec))
         return BatchPlan(spec, open_task(self.task, self.digest), self.blocks)
 
 
 @dataclass(frozen=True)
-class BatchReport:
+class BatchResult:
     """Report of a batch.
 
     Attributes:
@@ -98,21 +98,25 @@ class BatchReport:
     num_failed: int = 0
 
 
-def identity(spec: Spec, task: Task, rules: Rules) -> dict[str, Any]:
+def identity(spec: ResolvedStrategy, task: Task, rules: Rules) -> dict[str, Any]:
     """Identity of a strategy's runs on a task."""
     return identity_of(spec.reference, spec.parameters, task.name, task.table.digest, rules.protocol, rules.study_seed)
 
 
-def plan_batches(spec: Spec, task: Task, ranges: Sequence[tuple[int, int]], protocol: Protocol) -> list[BatchPlan]:
+def plan_batches(
+    spec: ResolvedStrategy, task: Task, ranges: Sequence[tuple[int, int]], protocol: Protocol
+) -> list[BatchPlan]:
     """Group blocks into batches whose visit counts and traces stay within their memory.
 
     A batch has at most ``max_runs`` of the strategy, and so have its blocks. A batch of generators has at most 100
     runs: they take turns at every step, and the state of many of them does not fit into the processor's caches.
     """
     bytes_per_run = task.space.num_architectures * np.dtype(visit_type(protocol)).itemsize
-    max_runs = max(CELL, min(_MAX_VISIT_BYTES // bytes_per_run, _MAX_ROWS // expected_evaluations(task, protocol)))
+    max_runs = max(
+        SEEDS_PER_BLOCK, min(_MAX_VISIT_BYTES // bytes_per_run, _MAX_ROWS // expected_evaluations(task, protocol))
+    )
     if spec.is_generator:
-        max_runs = CELL
+        max_runs = SEEDS_PER_BLOCK
     if spec.max_runs is not None:
         max_runs = min(max_runs, spec.max_runs)
     batches: list[list[tuple[int, int]]] = []
@@ -134,9 +138,9 @@ def halves(seeds: Ints) -> list[tuple[tuple[int, int], ...]]:
     return [tuple(seed_ranges(half)) for half in (seeds[middle:].tolist(), seeds[:middle].tolist())]
 
 
-def joined(reports: Sequence[BatchReport], plan: BatchPlan) -> BatchReport:
+def joined(reports: Sequence[BatchResult], plan: BatchPlan) -> BatchResult:
     """One report of a batch that ran in parts."""
-    return BatchReport(
+    return BatchResult(
         plan.spec.label,
         plan.task.name,
         len(plan.run_seeds),

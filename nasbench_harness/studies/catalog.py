@@ -62,7 +62,7 @@ class Description:
 
 @cache
 def strategy_entry_points() -> dict[str, EntryPoint]:
-    """Entry point of every installed strategy, by name."""
+    """StrategyRef point of every installed strategy, by name."""
     return {entry.name: entry for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)}
 
 

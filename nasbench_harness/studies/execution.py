@@ -14,7 +14,7 @@ from nasbench_harness.engine.batches import Rules
 from nasbench_harness.engine.limits import check_limit
 from nasbench_harness.errors import HarnessError
 from nasbench_harness.store.identity import git_state
-from nasbench_harness.studies.batches import BatchPlan, BatchReport, SentPlan, halves, joined
+from nasbench_harness.studies.batches import BatchPlan, BatchResult, SentPlan, halves, joined
 from nasbench_harness.studies.storing import record_lost, run_and_store, run_sent
 from nasbench_harness.workers import stop_workers, worker_pool
 
@@ -23,7 +23,7 @@ _MAX_DEATHS = 40  # of worker processes, until the search for the runs of a batc
 
 def execute(
     plans: Sequence[BatchPlan], rules: Rules, folder: Path, jobs: int, run_timeout: float | None = None
-) -> Generator[BatchReport, None, None]:
+) -> Generator[BatchResult, None, None]:
     """Run batches in this process, or in ``jobs`` worker processes; reports come in the order of the plans.
 
     Runs that fail are recorded under ``failures/`` with their tracebacks; the others go on. When the caller stops
@@ -50,29 +50,29 @@ def execute(
 
 def _execute_in_workers(
     plans: Sequence[BatchPlan],
-    run: Callable[[SentPlan], BatchReport],
-    lost: Callable[[BatchPlan, Mapping[int, Exception]], BatchReport],
+    run: Callable[[SentPlan], BatchResult],
+    lost: Callable[[BatchPlan, Mapping[int, Exception]], BatchResult],
     jobs: int,
-) -> Iterator[BatchReport]:
+) -> Iterator[BatchResult]:
     """At most ``jobs`` + 1 plans are handed out at a time, so that there is no queue to wait for at the end."""
     from loky.process_executor import BrokenProcessPool
 
     num_workers = min(jobs, len(plans))
     waiting = deque(enumerate(plans))
-    pending: dict[Future[BatchReport], int] = {}
-    done: dict[int, BatchReport] = {}
+    pending: dict[Future[BatchResult], int] = {}
+    done: dict[int, BatchResult] = {}
     next_report = 0
 
-    def submit(plan: BatchPlan, num_workers: int) -> Future[BatchReport]:
+    def submit(plan: BatchPlan, num_workers: int) -> Future[BatchResult]:
         try:
-            submitted: Future[BatchReport] = worker_pool(num_workers).submit(run, SentPlan.of(plan))
+            submitted: Future[BatchResult] = worker_pool(num_workers).submit(run, SentPlan.of(plan))
             return submitted
         except BrokenProcessPool as error:  # a worker died this moment
-            broken: Future[BatchReport] = Future()
+            broken: Future[BatchResult] = Future()
             broken.set_exception(error)
             return broken
 
-    def run_alone(plan: BatchPlan) -> BatchReport:
+    def run_alone(plan: BatchPlan) -> BatchResult:
         """Run a plan in one worker; if that dies, its halves, to find the runs that kill it."""
         parts, reports, num_deaths = [plan], [], 0
         killers: dict[int, Exception] = {}

@@ -17,7 +17,7 @@ from nasbench_harness.arrays import AnyArray, Bools, Floats
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.files import remove_abandoned
-from nasbench_harness.store.blocks import CELL, read_columns
+from nasbench_harness.store.blocks import SEEDS_PER_BLOCK, read_columns
 from nasbench_harness.store.folder import file_name
 from nasbench_harness.store.locks import updating
 from nasbench_harness.studies.replay import RunRows, TraceRows
@@ -64,7 +64,7 @@ def export_runs(study: Study, trace: str | None, formats: Sequence[str], task: s
 
 def rows_by_seed(runs: RunSet) -> Iterator[dict[str, AnyArray]]:
     """Stored rows by seed and step, the seeds of one block at a time, however the rows lie in files."""
-    for _, blocks in groupby(runs.blocks(), lambda block: block.first // CELL):
+    for _, blocks in groupby(runs.blocks(), lambda block: block.first // SEEDS_PER_BLOCK):
         parts: list[dict[str, AnyArray]] = []
         done: set[int] = set()
         for block in blocks:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
-from nasbench_harness.engine.resolved import Spec
+from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.store.folder import Block, Damage, describe_damage
 from nasbench_harness.store.merging import updated_record
 from nasbench_harness.store.sources import note_tables
 from nasbench_harness.studies.batches import BatchPlan, plan_batches
-from nasbench_harness.studies.replay import ReplaySpec
+from nasbench_harness.studies.replay import ReplayedTrace
 from nasbench_harness.studies.run_sets import count
 from nasbench_harness.studies.study import Study
 
@@ -34,7 +34,9 @@ class Outstanding:
     damaged: list[Damage] = field(default_factory=list)
 
 
-def find_outstanding(study: Study, specs: Sequence[Spec], keep_stale: bool, rerun: Container[str]) -> Outstanding:
+def find_outstanding(
+    study: Study, specs: Sequence[ResolvedStrategy], keep_stale: bool, rerun: Container[str]
+) -> Outstanding:
     """The runs that are still to be done; nothing is changed on disk.
 
     Args:
@@ -50,9 +52,13 @@ def find_outstanding(study: Study, specs: Sequence[Spec], keep_stale: bool, reru
         for runs in study.run_sets(task=task.name):
             blocks, damaged = runs.scan()
             trace = runs.trace
-            spec = by_label[runs.label] if trace is None else ReplaySpec.of(trace.record(runs.label), trace)
+            spec = by_label[runs.label] if trace is None else ReplayedTrace.of(trace.record(runs.label), trace)
             stale = (
-                blocks if runs.label in rerun else [] if keep_stale else study.folder.stale_blocks(blocks, spec.code)
+                blocks
+                if runs.label in rerun
+                else []
+                if keep_stale
+                else study.folder.stale_blocks(blocks, spec.source_hash)
             )
             found.superseded += stale
             found.damaged += damaged

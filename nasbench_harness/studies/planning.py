@@ -23,19 +23,19 @@ from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.identity import study_id
 from nasbench_harness.store.locks import Presence, updating
 from nasbench_harness.store.merging import stored_record, updated_record
-from nasbench_harness.store.record import MAX_SEEDS, Entry, Quoted, ReportOptions, StrategyRecord, StudyRecord
+from nasbench_harness.store.record import MAX_SEEDS, Quoted, ReportOptions, StrategyRecord, StrategyRef, StudyRecord
 from nasbench_harness.store.sources import check_task_exists
 from nasbench_harness.store.study_file import StudyRequest
-from nasbench_harness.studies.batches import BatchPlan, BatchReport
+from nasbench_harness.studies.batches import BatchPlan, BatchResult
 from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, names_of, strategy_entry_points
 from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.outstanding import Outstanding, find_outstanding, write_record
-from nasbench_harness.studies.references import parse_entry, resolve, resolve_all
+from nasbench_harness.studies.references import parse_strategy, resolve, resolve_all
 from nasbench_harness.studies.study import Study, load_tasks, open_study
 from nasbench_harness.tables.registry import embedded_task_names
 
 Item = TypeVar("Item")
-StrategyLike = str | Entry | Callable[..., Any]
+StrategyLike = str | StrategyRef | Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def plan_study(
         raise InvalidInputError(f"study_seed must be a whole number of at least 0, not {study_seed!r}")
     folder = StudyFolder(default_folder(protocol, study_seed) if out is None else Path(out))
     names = task_list(request.tasks, folder)
-    specs = resolve_all(entries_of(request.strategies))
+    specs = resolve_all(strategy_refs(request.strategies))
     loaded = load_tasks(folder, names, protocol)
     for task in loaded:
         Ledger(task.task, protocol, study_seed, np.arange(1))
@@ -186,7 +186,7 @@ def plan_study(
     return Plan(study, find_outstanding(study, specs, options.keep_stale, again), before, options)
 
 
-def execute_plan(plan: Plan) -> Generator[BatchReport, None, None]:
+def execute_plan(plan: Plan) -> Generator[BatchResult, None, None]:
     """Begin a plan and run its batches; yields a report of each as it ends.
 
     When the caller stops early, the workers are killed, and their temporary files are removed.
@@ -224,16 +224,16 @@ def _with_others(study: Study) -> Study:
     return study if whole.missing() else whole
 
 
-def entries_of(strategies: Iterable[StrategyLike] | None) -> list[Entry]:
+def strategy_refs(strategies: Iterable[StrategyLike] | None) -> list[StrategyRef]:
     """Strategies as they were given, as entries; the default ones if none are given.
 
     Raises:
         InvalidInputError: They are no list, or cannot be read.
     """
     if strategies is None:
-        return [Entry(name) for name in DEFAULT_STRATEGIES]
+        return [StrategyRef(name) for name in DEFAULT_STRATEGIES]
     return [
-        parse_entry(item) if isinstance(item, str) else item if isinstance(item, Entry) else Entry(item)
+        parse_strategy(item) if isinstance(item, str) else item if isinstance(item, StrategyRef) else StrategyRef(item)
         for item in listed("strategies", strategies)
     ]
 
@@ -251,7 +251,7 @@ def listed(name: str, values: Iterable[Item]) -> Iterable[Item]:
 
 def usable_strategies(
     families: Sequence[str] | None, tasks: Iterable[str] | None, protocol: Protocol
-) -> tuple[list[Entry], list[str]]:
+) -> tuple[list[StrategyRef], list[str]]:
     """Installed strategies that can run on all of these tasks, and a line for each other one.
 
     Args:
@@ -267,13 +267,13 @@ def usable_strategies(
     entries, left_out = [], []
     for name in strategy_entry_points() if families is None else names_of(families):
         try:
-            spec = resolve(Entry(name))
+            spec = resolve(StrategyRef(name))
             for view in views:
                 check_needs(spec, view)
         except HarnessError as error:
             left_out.append(f"left out: {error}")
         else:
-            entries.append(Entry(name))
+            entries.append(StrategyRef(name))
     if not entries:
         raise InvalidInputError("\n".join(["none of these strategies can run on these tasks", *left_out]))
     return entries, left_out

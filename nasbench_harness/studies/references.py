@@ -17,9 +17,9 @@ from textwrap import dedent
 from typing import Any
 
 from nasbench_harness.engine.hyperparameters import check_ranges
-from nasbench_harness.engine.resolved import Spec
+from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
-from nasbench_harness.store.record import Entry
+from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.catalog import strategy_entry_points
 
 _LABEL = re.compile(r"[A-Za-z0-9._\- ]+")
@@ -54,7 +54,7 @@ def split_list(text: str) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def parse_entry(text: str) -> Entry:
+def parse_strategy(text: str) -> StrategyRef:
     """Parse one ``[label=]reference[(key=value, …)]``; the parentheses hold a TOML inline table.
 
     Raises:
@@ -80,10 +80,10 @@ def parse_entry(text: str) -> Entry:
         raise InvalidInputError(f"strategy {text!r}: no name before the parameters")
     if equals:
         check_label(label.strip())
-    return Entry(reference.strip(), label.strip() if equals else None, parameters)
+    return StrategyRef(reference.strip(), label.strip() if equals else None, parameters)
 
 
-def resolve(entry: Entry) -> Spec:
+def resolve(entry: StrategyRef) -> ResolvedStrategy:
     """Find the code of a strategy and complete its hyperparameters.
 
     Raises:
@@ -112,7 +112,7 @@ def resolve(entry: Entry) -> Spec:
     default_label = reference + (f"({_inline(changed)})" if changed else "")
     if entry.label not in (None, default_label):
         check_label(str(entry.label))
-    return Spec(entry.label or default_label, reference, parameters, target, code_hash(target))
+    return ResolvedStrategy(entry.label or default_label, reference, parameters, target, source_hash(target))
 
 
 def check_label(text: str) -> None:
@@ -130,7 +130,7 @@ def is_label(text: str) -> bool:
     return _LABEL.fullmatch(text) is not None
 
 
-def resolve_all(entries: list[Entry]) -> list[Spec]:
+def resolve_all(entries: list[StrategyRef]) -> list[ResolvedStrategy]:
     """Resolve strategies that are to be compared.
 
     Raises:
@@ -139,8 +139,8 @@ def resolve_all(entries: list[Entry]) -> list[Spec]:
     if not entries:
         raise InvalidInputError("no strategies given: name at least one")
     specs = [resolve(entry) for entry in entries]
-    by_label: dict[str, Spec] = {}
-    by_identity: dict[str, Spec] = {}
+    by_label: dict[str, ResolvedStrategy] = {}
+    by_identity: dict[str, ResolvedStrategy] = {}
     for spec in specs:
         identity = f"{spec.reference} {json.dumps(spec.parameters, sort_keys=True)}"
         if identity in by_identity:
@@ -154,7 +154,7 @@ def resolve_all(entries: list[Entry]) -> list[Spec]:
     return specs
 
 
-def code_hash(target: Callable[..., Any]) -> str:
+def source_hash(target: Callable[..., Any]) -> str:
     """Hash of the file that defines a strategy, without comments and docstrings.
 
     For ``__main__`` and notebooks it is the object's own source, else its bytecode with the Python version.

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
-from nasbench_harness.engine.resolved import Spec
+from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.engine.strategy import Proposals, Results, Strategy
 from nasbench_harness.errors import InvalidInputError, StoreError
 from nasbench_harness.evaluation.problem import Problem
@@ -174,13 +174,13 @@ class Replay(Strategy):
 
 
 @dataclass(frozen=True)
-class ReplaySpec(Spec):
+class ReplayedTrace(ResolvedStrategy):
     """A trace ready to run in a strategy's place."""
 
     trace: TraceRows
 
     @classmethod
-    def of(cls, record: TraceRecord, trace: TraceRows) -> ReplaySpec:
+    def of(cls, record: TraceRecord, trace: TraceRows) -> ReplayedTrace:
         """The trace under its label; its code is its rows."""
         return cls(record.label, record.reference, record.parameters, Replay, trace.sha256, trace)
 

@@ -17,7 +17,7 @@ from nasbench_harness.evaluation.status import Status
 from nasbench_harness.store.blocks import write_block
 from nasbench_harness.store.folder import StudyFolder, seed_ranges
 from nasbench_harness.store.identity import run_id, versions
-from nasbench_harness.studies.batches import BatchPlan, BatchReport, SentPlan, identity
+from nasbench_harness.studies.batches import BatchPlan, BatchResult, SentPlan, identity
 from nasbench_harness.untrusted import below
 
 _MAX_LINES = 5  # different errors of a batch that are printed; the log has all
@@ -25,12 +25,12 @@ _MAX_RANGES = 3  # ranges of seeds in a message
 _NOT_COUNTED = [Status.PROGRESS, Status.DUPLICATE, Status.REJECTED]
 
 
-def run_sent(sent: SentPlan, rules: Rules, folder: Path, git: str, run_timeout: float | None) -> BatchReport:
+def run_sent(sent: SentPlan, rules: Rules, folder: Path, git: str, run_timeout: float | None) -> BatchResult:
     """Open and run a plan in a worker."""
     return run_and_store(sent.opened(StudyFolder(folder)), rules, folder, git, run_timeout)
 
 
-def run_and_store(plan: BatchPlan, rules: Rules, folder: Path, git: str, run_timeout: float | None) -> BatchReport:
+def run_and_store(plan: BatchPlan, rules: Rules, folder: Path, git: str, run_timeout: float | None) -> BatchResult:
     """Run a plan, store its blocks and its timing, and log the runs that failed."""
     study = StudyFolder(folder)
     seeds = plan.run_seeds
@@ -54,14 +54,14 @@ def run_and_store(plan: BatchPlan, rules: Rules, folder: Path, git: str, run_tim
         }
         study.write_json(below(study.path / "timings", f"{_name(plan, rules)}.json"), timing)
     failure = _write_failures(plan, rules, study, failures) if failures else ""
-    return BatchReport(plan.spec.label, plan.task.name, len(seeds), num_evaluations, seconds, failure, num_failed)
+    return BatchResult(plan.spec.label, plan.task.name, len(seeds), num_evaluations, seconds, failure, num_failed)
 
 
-def record_lost(plan: BatchPlan, failures: Mapping[int, Exception], rules: Rules, folder: Path) -> BatchReport:
+def record_lost(plan: BatchPlan, failures: Mapping[int, Exception], rules: Rules, folder: Path) -> BatchResult:
     """Runs of which nothing was stored."""
     failure = _write_failures(plan, rules, StudyFolder(folder), failures)
     num_failed = len(failures)
-    return BatchReport(plan.spec.label, plan.task.name, num_failed, failure=failure, num_failed=num_failed)
+    return BatchResult(plan.spec.label, plan.task.name, num_failed, failure=failure, num_failed=num_failed)
 
 
 def _write_failures(plan: BatchPlan, rules: Rules, study: StudyFolder, failures: Mapping[int, Exception]) -> str:
@@ -111,7 +111,7 @@ def _store(plan: BatchPlan, rules: Rules, study: StudyFolder, parts: Sequence[Pa
     record = {
         "run_id": run_id(runs_identity),
         "identity": runs_identity,
-        "code": plan.spec.code,
+        "code": plan.spec.source_hash,
         "versions": versions(),
         "git": git,
     }
@@ -135,7 +135,7 @@ def _store(plan: BatchPlan, rules: Rules, study: StudyFolder, parts: Sequence[Pa
 
 
 def _lookups(runs: Sequence[tuple[Part, int]]) -> dict[str, Any]:
-    """Entry of a block's footer: values of each free metric that each of its runs read; none if none was read."""
+    """StrategyRef of a block's footer: values of each free metric that each of its runs read; none if none was read."""
     names = sorted({name for part, _ in runs for name in part.lookups})
     none = np.zeros(max(position for _, position in runs) + 1, dtype=np.int64)
     counts = {name: [int(part.lookups.get(name, none)[position]) for part, position in runs] for name in names}

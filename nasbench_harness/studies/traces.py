@@ -16,7 +16,7 @@ from nasbench_harness.store.study_file import read_record
 from nasbench_harness.studies.batches import BatchPlan, plan_batches
 from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.references import check_label
-from nasbench_harness.studies.replay import ReplaySpec, check_runs
+from nasbench_harness.studies.replay import ReplayedTrace, check_runs
 from nasbench_harness.studies.run_sets import RunSet, count
 from nasbench_harness.studies.trace_csv import read_trace
 
@@ -39,7 +39,7 @@ def add_trace(study: Study, path: Path, label: str, task: str | None) -> tuple[T
     notices += check_runs(trace, record.protocol, record.num_seeds)
     entry = trace.record(label)
     _check_trace(entry, record)
-    spec = ReplaySpec.of(entry, trace)
+    spec = ReplayedTrace.of(entry, trace)
     plans: list[BatchPlan] = []
     damaged: list[Damage] = []
     run_sets = [RunSet(folder, record, entry, found, trace) for found in study.tasks if found.name in entry.tasks]

@@ -23,7 +23,7 @@ from nasbench_harness.errors import HarnessError, TableError
 from nasbench_harness.files import is_alive
 from nasbench_harness.tables.location import VARIABLE, imported_folder
 from nasbench_harness.tables.metadata import METADATA, StoredArray, array_file, metadata_of, table_from_metadata
-from nasbench_harness.tables.table import Column, Metric, Table
+from nasbench_harness.tables.table import Metric, MetricArray, Table
 from nasbench_harness.untrusted import one_line, read_text, refuse_special_file
 
 _DIGEST = "table.sha256"
@@ -160,7 +160,7 @@ class CorruptTableError(TableError):
         return CorruptTableError, (self.folder, self.reason)
 
 
-class CachedColumn(Column):
+class CachedColumn(MetricArray):
     """A column whose array lies in the cache: mapped and compared with its digest when it is first read.
 
     Large tables hold much that a study never reads. In another process it is opened again, not copied there.
@@ -246,9 +246,9 @@ def open_table(folder: Path, *, is_checked: bool = True) -> Table:
         TableError: The metadata are missing or damaged; unchecked: an array cannot be mapped.
     """
 
-    def column(metric: Metric, array: StoredArray) -> Column:
+    def column(metric: Metric, array: StoredArray) -> MetricArray:
         cached = CachedColumn(metric, folder, array)
-        return cached if is_checked else Column(metric, cached.mapped())
+        return cached if is_checked else MetricArray(metric, cached.mapped())
 
     with _explained(folder):
         text = read_text(folder / METADATA, _MOST_METADATA_BYTES)

@@ -10,7 +10,17 @@ from typing import Any, NamedTuple, get_args
 
 from nasbench_harness.errors import InvalidInputError, TableError
 from nasbench_harness.spaces import SearchSpace, from_description
-from nasbench_harness.tables.table import OLD_ROLES, Column, Dataset, Direction, Metric, Origin, Provenance, Role, Table
+from nasbench_harness.tables.table import (
+    OLD_ROLES,
+    Dataset,
+    Direction,
+    Metric,
+    MetricArray,
+    Origin,
+    Provenance,
+    Role,
+    Table,
+)
 from nasbench_harness.untrusted import fault_of_text, is_name
 
 METADATA = "table.json"
@@ -77,7 +87,7 @@ def metadata_of(table: Table, digests: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def table_from_metadata(text: str, digest: str, columns: Callable[[Metric, StoredArray], Column]) -> Table:
+def table_from_metadata(text: str, digest: str, columns: Callable[[Metric, StoredArray], MetricArray]) -> Table:
     """Table of a JSON description.
 
     Args:
@@ -153,12 +163,12 @@ def _name(table: _Part) -> str:
     return str(name)
 
 
-def _dataset(name: str, entry: _Part, columns: Callable[[Metric, StoredArray], Column]) -> Dataset:
+def _dataset(name: str, entry: _Part, columns: Callable[[Metric, StoredArray], MetricArray]) -> Dataset:
     space = _space(entry)
     fidelities = entry.value("fidelities", list)
     are_epochs = all(type(epoch) is int and 0 <= epoch <= _MOST_EPOCHS for epoch in fidelities)
     entry.require(are_epochs and fidelities == sorted(set(fidelities)), "fidelities")
-    made: dict[str, Column] = {}
+    made: dict[str, MetricArray] = {}
     for position, content in enumerate(entry.value("columns", list)):
         part = _Part(content, f"{entry.place}.columns[{position}]")
         metric = _metric(part)

@@ -16,7 +16,7 @@ import numpy as np
 from nasbench_harness.arrays import Floats
 from nasbench_harness.errors import TableError
 from nasbench_harness.spaces import NASBench201Space
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 from nasbench_harness.tables.unpickle import restricted_load
 
 DATASETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
@@ -68,9 +68,9 @@ def _convert_dataset(space: NASBench201Space, dataset: str, path: Path) -> Datas
 
     accuracy = _on_grid(replicates("val_acc"), _IMAGES[dataset], path)
     columns = [
-        Column(Metric("val_accuracy", "%", "maximize", "search", 100 / _IMAGES[dataset]), accuracy),
-        Column(Metric("train_cost_s", "s", "minimize", "cost"), replicates("train_time")),
-        Column(Metric("latency_ms", "ms", "minimize", "hardware", free=True), replicates("latency", 1e3)),
+        MetricArray(Metric("val_accuracy", "%", "maximize", "search", 100 / _IMAGES[dataset]), accuracy),
+        MetricArray(Metric("train_cost_s", "s", "minimize", "cost"), replicates("train_time")),
+        MetricArray(Metric("latency_ms", "ms", "minimize", "hardware", free=True), replicates("latency", 1e3)),
         # The package's own sizes disagree across replicates for 204 cells; the closed form does not.
         _closed_form("params_m", "million", space.params_m(_CLASSES[dataset])),
         _closed_form("flops_m", "million", space.flops_m(_CLASSES[dataset], _SIDES[dataset])),
@@ -88,5 +88,5 @@ def _on_grid(accuracy: Floats, num_images: int, path: Path) -> Floats:
     return grid
 
 
-def _closed_form(name: str, unit: str, values: Floats) -> Column:
-    return Column(Metric(name, unit, "minimize", "hardware", free=True), values[:, None, None])
+def _closed_form(name: str, unit: str, values: Floats) -> MetricArray:
+    return MetricArray(Metric(name, unit, "minimize", "hardware", free=True), values[:, None, None])

@@ -19,7 +19,7 @@ from nasbench_harness.arrays import Floats
 from nasbench_harness.errors import TableError
 from nasbench_harness.spaces import NASBenchGraphSpace
 from nasbench_harness.spaces.nasbench_graph import PROTEINS_OPERATIONS
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 from nasbench_harness.tables.unpickle import restricted_load
 
 DATASETS = {
@@ -95,10 +95,12 @@ def _convert_dataset(space: NASBenchGraphSpace, dataset: str, path: Path) -> Dat
     val_accuracy, val_step = _on_grid(validation, _VALIDATION_PARTS[dataset], "validation", path)
     test_accuracy, test_step = _on_grid(test, _TEST_NODES.get(dataset), "test", path)
     columns = [
-        Column(Metric("val_accuracy", "%", "maximize", "search", val_step), val_accuracy),
-        Column(Metric("test_accuracy", "%", "maximize", "test", test_step), test_accuracy),
-        Column(Metric("latency_ms", "ms", "minimize", "hardware", free=True), 1e3 * _field(ordered, "latency", path)),
-        Column(Metric("params_m", "million", "minimize", "hardware", free=True), _field(ordered, "para", path)),
+        MetricArray(Metric("val_accuracy", "%", "maximize", "search", val_step), val_accuracy),
+        MetricArray(Metric("test_accuracy", "%", "maximize", "test", test_step), test_accuracy),
+        MetricArray(
+            Metric("latency_ms", "ms", "minimize", "hardware", free=True), 1e3 * _field(ordered, "latency", path)
+        ),
+        MetricArray(Metric("params_m", "million", "minimize", "hardware", free=True), _field(ordered, "para", path)),
     ]
     return Dataset(DATASETS[dataset], space, {column.metric.name: column for column in columns})
 

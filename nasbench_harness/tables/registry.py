@@ -27,7 +27,7 @@ _OWN = {"nb201": 0, "graph": 1}
 
 @cache
 def table_entry_points() -> dict[str, EntryPoint]:
-    """Entry point of every installed table provider, by table name; this package's tables come first."""
+    """StrategyRef point of every installed table provider, by table name; this package's tables come first."""
     found = sorted(entry_points(group=GROUP), key=lambda entry: (_OWN.get(entry.name, len(_OWN)), entry.name))
     return {entry.name: entry for entry in found}
 

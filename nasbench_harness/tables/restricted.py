@@ -10,12 +10,12 @@ from functools import cached_property
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.errors import UnknownNameError
 from nasbench_harness.spaces.restricted import restrict
-from nasbench_harness.tables.table import Column, Table
+from nasbench_harness.tables.table import MetricArray, Table
 
 MARK = "@without="
 
 
-class RowsOfColumn(Column):
+class RowsOfColumn(MetricArray):
     """Some rows of a column; they are read when they are first needed.
 
     Args:
@@ -23,14 +23,14 @@ class RowsOfColumn(Column):
         rows: Which rows, shape (n,).
     """
 
-    column: Column
+    column: MetricArray
     rows: Ints
 
-    def __init__(self, column: Column, rows: Ints) -> None:
+    def __init__(self, column: MetricArray, rows: Ints) -> None:
         for name, value in {"metric": column.metric, "column": column, "rows": rows}.items():
             object.__setattr__(self, name, value)
 
-    def __reduce__(self) -> tuple[type, tuple[Column, Ints]]:
+    def __reduce__(self) -> tuple[type, tuple[MetricArray, Ints]]:
         return RowsOfColumn, (self.column, self.rows)
 
     @cached_property

@@ -41,7 +41,7 @@ class Metric:
 
 
 @dataclass(frozen=True)
-class Column:
+class MetricArray:
     """A metric on one data set: values (num_architectures, num_replicates, num_fidelities), NaN if absent."""
 
     metric: Metric
@@ -64,7 +64,7 @@ class Dataset:
 
     title: str
     space: SearchSpace
-    columns: Mapping[str, Column]
+    columns: Mapping[str, MetricArray]
     fidelities: tuple[int, ...] = ()
     replicate_seeds: tuple[int, ...] = ()
     default_fidelity: int | None = None
@@ -107,7 +107,7 @@ class Table:
     digest: str = ""
     folder: Path | None = None
 
-    def column(self, dataset: str, metric: str) -> Column:
+    def column(self, dataset: str, metric: str) -> MetricArray:
         """One metric on one data set.
 
         Raises:
@@ -134,6 +134,6 @@ class Table:
             raise InvalidInputError(f"{self.name}-{dataset} has no result of the architecture {architecture}")
         return index
 
-    def metrics(self, dataset: str, role: Role) -> list[Column]:
+    def metrics(self, dataset: str, role: Role) -> list[MetricArray]:
         """Columns of one data set with this role, in the table's order."""
         return [column for column in self.datasets[dataset].columns.values() if column.metric.role == role]

@@ -14,7 +14,7 @@ import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Ints
 from nasbench_harness.engine.batches import Rules, run_seeds
-from nasbench_harness.engine.resolved import Spec
+from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.engine.strategy import Results, Strategy
 from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation.hashing import name_hash
@@ -22,8 +22,8 @@ from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task, load_task
-from nasbench_harness.store.record import Entry
-from nasbench_harness.studies.references import parse_entry, resolve
+from nasbench_harness.store.record import StrategyRef
+from nasbench_harness.studies.references import parse_strategy, resolve
 from nasbench_harness.testing.contract import Contract, fail, global_generators_untouched
 from nasbench_harness.testing.watching import watched
 
@@ -59,11 +59,13 @@ class StrategyContract(Contract):
     is_random: ClassVar[bool] = True
 
     @cached_property
-    def spec(self) -> Spec:
+    def spec(self) -> ResolvedStrategy:
         """The strategy, found and with all its hyperparameters."""
         use = type(self).__dict__.get("strategy", self.strategy)
         use = use.__func__ if isinstance(use, staticmethod) else use
-        return resolve(parse_entry(use) if isinstance(use, str) else use if isinstance(use, Entry) else Entry(use))
+        return resolve(
+            parse_strategy(use) if isinstance(use, str) else use if isinstance(use, StrategyRef) else StrategyRef(use)
+        )
 
     def trace(self, seeds: Ints, task: str, **protocol: Any) -> dict[int, dict[str, AnyArray]]:
         """Rows of every seed's run."""
@@ -250,7 +252,9 @@ class StrategyContract(Contract):
         json.dumps(dict(self.spec.parameters))
 
 
-def trace_of(spec: Spec, task: Task, seeds: Ints, protocol: dict[str, Any]) -> dict[int, dict[str, AnyArray]]:
+def trace_of(
+    spec: ResolvedStrategy, task: Task, seeds: Ints, protocol: dict[str, Any]
+) -> dict[int, dict[str, AnyArray]]:
     """Rows of every seed's run under a protocol."""
     found = {}
     size = spec.max_runs or len(seeds)
@@ -263,12 +267,12 @@ def trace_of(spec: Spec, task: Task, seeds: Ints, protocol: dict[str, Any]) -> d
 
 def trace_digest(reference: str, parameters: dict[str, Any], task: str, protocol: dict[str, Any]) -> str:
     """One number for the traces of the contract's seeds."""
-    traces = trace_of(resolve(Entry(reference, None, parameters)), load_task(task), _SEEDS, protocol)
+    traces = trace_of(resolve(StrategyRef(reference, None, parameters)), load_task(task), _SEEDS, protocol)
     text = json.dumps([[rows[name].tolist() for name in _ALGORITHM_VALUES] for rows in traces.values()])
     return f"{name_hash(text):016x}"
 
 
-def _is_importable(spec: Spec) -> bool:
+def _is_importable(spec: ResolvedStrategy) -> bool:
     """Whether another process finds the strategy by its reference."""
     if ":" not in spec.reference:
         return True
@@ -276,7 +280,7 @@ def _is_importable(spec: Spec) -> bool:
     if module == "__main__" or "<" in attribute:
         return False
     try:
-        return resolve(Entry(spec.reference)).target is spec.target
+        return resolve(StrategyRef(spec.reference)).target is spec.target
     except Exception:  # whatever keeps it from being imported
         return False
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nasbench_harness.tables.cache import open_table, verify_table, write_table
-from nasbench_harness.tables.table import Column, Dataset, Table
+from nasbench_harness.tables.table import Dataset, MetricArray, Table
 from nasbench_harness.testing.contract import Contract, fail
 
 
@@ -25,7 +25,7 @@ class TableContract(Contract):
         """The table, made once."""
         return self.make_table()
 
-    def columns(self) -> list[tuple[str, Dataset, Column]]:
+    def columns(self) -> list[tuple[str, Dataset, MetricArray]]:
         """Every (name for messages, data set, column)."""
         return [
             (f"{self.table.name}-{name}: {metric}", dataset, column)

@@ -18,9 +18,9 @@ from nasbench_harness.evaluation.scores import ScoreView
 from nasbench_harness.evaluation.task import Task
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.tables.location import cache_folder
-from nasbench_harness.tables.table import Column, Table
+from nasbench_harness.tables.table import MetricArray, Table
 
-_CLASSES: tuple[type, ...] = (Task, TaskView, ScoreView, Table, Column)
+_CLASSES: tuple[type, ...] = (Task, TaskView, ScoreView, Table, MetricArray)
 _MEMORY = frozenset(["gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys._getframe"])
 _watchers: list[_Watcher] = []
 _hooks: list[Any] = []

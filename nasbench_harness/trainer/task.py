@@ -29,7 +29,7 @@ from nasbench_harness.files import write_whole
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.tables.location import cache_folder
 from nasbench_harness.tables.registry import load_table
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 from nasbench_harness.trainer.networks.structure import structure_of
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ class TrainerOracle(Oracle):
         """Enter accuracies (n, num_replicates) of n architectures."""
         for column, view, values in ((self.test, self.test_view, test), (self.valid, self.valid_view, valid)):
             column.values[rows, :, 0] = values
-            means = exact_means(Column(column.metric, column.values[rows]))
+            means = exact_means(MetricArray(column.metric, column.values[rows]))
             view.values[rows], view.codes[rows], view.exists[rows] = means.values, means.codes, True
 
 
@@ -276,7 +276,7 @@ def trained_task(
     columns = [
         oracle.valid,
         oracle.test,
-        Column(Metric("train_cost_s", "s", "minimize", "cost"), cost),
+        MetricArray(Metric("train_cost_s", "s", "minimize", "cost"), cost),
         _size("params_m", oracle.num_params),
         _size("flops_m", oracle.flops),
     ]
@@ -325,19 +325,19 @@ def _check_same_rules(table: Table, marks: Mapping[str, str], recipe: Recipe, da
         )
 
 
-def _column(name: str, role: Any, num_images: int, space: NASBench201Space, recipe: Recipe) -> Column:
+def _column(name: str, role: Any, num_images: int, space: NASBench201Space, recipe: Recipe) -> MetricArray:
     values = np.full((space.num_architectures, recipe.num_replicates, 1), np.nan)
-    return Column(Metric(name, "%", "maximize", role, 100 / num_images), values)
+    return MetricArray(Metric(name, "%", "maximize", role, 100 / num_images), values)
 
 
-def _size(name: str, counts: Ints) -> Column:
-    return Column(Metric(name, "million", "minimize", "hardware", free=True), counts[:, None, None] / 1e6)
+def _size(name: str, counts: Ints) -> MetricArray:
+    return MetricArray(Metric(name, "million", "minimize", "hardware", free=True), counts[:, None, None] / 1e6)
 
 
-def _view(column: Column) -> ScoreView:
+def _view(column: MetricArray) -> ScoreView:
     """A view of nothing yet, on the grid that its means will have."""
     blank: Floats = np.zeros((1, *column.values.shape[1:]))
-    step, num_architectures = exact_means(Column(column.metric, blank)).step, len(column.values)
+    step, num_architectures = exact_means(MetricArray(column.metric, blank)).step, len(column.values)
     return ScoreView(
         column.metric,
         values=np.full(num_architectures, np.nan),

@@ -30,7 +30,7 @@ Line = TypeVar("Line")
 
 
 @dataclass(frozen=True)
-class Entry:
+class TrainingRecord:
     """One finished training.
 
     Attributes:
@@ -81,7 +81,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path, self.notice = path, ""
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, TrainingRecord] = {}
         self.judged: list[str] = []
         self._is_truncated = False
         self._file: IO[bytes] | None = None
@@ -107,7 +107,7 @@ class Journal:
             journal._file = file
             yield journal
 
-    def append(self, entries: Iterable[Entry]) -> None:
+    def append(self, entries: Iterable[TrainingRecord]) -> None:
         """Write finished trainings and force them to disk.
 
         Raises:
@@ -129,7 +129,7 @@ class Journal:
             self.judged.append(digest)
         return self.judged.index(digest) + 1
 
-    def _write(self, lines: Sequence[Entry | _Judged]) -> None:
+    def _write(self, lines: Sequence[TrainingRecord | _Judged]) -> None:
         if self._file is None:
             raise InvalidInputError(f"{self.path} was read only: open it to append")
         try:
@@ -150,7 +150,7 @@ class Journal:
                 if line.startswith(b'{"judged"'):
                     self.judged.append(_adapter(_Judged).validate_json(line).judged)
                     continue
-                entry = _adapter(Entry).validate_json(line)
+                entry = _adapter(TrainingRecord).validate_json(line)
             except ValidationError as error:
                 first = error.errors(include_url=False)[0]
                 what = ": ".join([*map(str, first["loc"]), first["msg"]])

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from nasbench_harness.evaluation.task import Task
 from nasbench_harness.verification.design import Design, training_seed
-from nasbench_harness.verification.journal import Entry, Journal
+from nasbench_harness.verification.journal import Journal, TrainingRecord
 
 Progress = Callable[[int, int, str], None]
 
@@ -58,7 +58,7 @@ class Trainer(Protocol):
         """About how long it takes to train each architecture so many times."""
 
     def train(
-        self, jobs: Sequence[tuple[str, Sequence[int]]], on_result: Callable[[list[Entry]], None], states: Path
+        self, jobs: Sequence[tuple[str, Sequence[int]]], on_result: Callable[[list[TrainingRecord]], None], states: Path
     ) -> None:
         """Train each architecture with each of its seeds; hand over the results as they come.
 
@@ -78,7 +78,7 @@ class Progressed:
         notices: Lines that the user should read.
     """
 
-    entries: Mapping[int, list[Entry]]
+    entries: Mapping[int, list[TrainingRecord]]
     num_trained: int
     num_found: int
     was_stopped: bool
@@ -113,7 +113,7 @@ def train_design(
         num_found = _count(keys, journal)
         total = sum(map(len, keys.values()))
 
-        def finished(entries: list[Entry]) -> None:
+        def finished(entries: list[TrainingRecord]) -> None:
             journal.append(entries)
             if progress is not None:
                 progress(_count(keys, journal), total, "trainings")
@@ -161,7 +161,7 @@ def note_judged(
 
 def finished_trainings(
     design: Design, task: Task, trainer: Trainer, path: Path, study_seed: int
-) -> dict[int, list[Entry]]:
+) -> dict[int, list[TrainingRecord]]:
     """Trainings of each architecture that the journal holds, in the order of their seeds."""
     return _entries(_keys(design, task, trainer, study_seed), Journal(path))
 
@@ -183,7 +183,7 @@ def _keys(design: Design, task: Task, trainer: Trainer, study_seed: int) -> dict
     return keys
 
 
-def _entries(keys: Mapping[int, Sequence[tuple[str, int]]], journal: Journal) -> dict[int, list[Entry]]:
+def _entries(keys: Mapping[int, Sequence[tuple[str, int]]], journal: Journal) -> dict[int, list[TrainingRecord]]:
     return {
         architecture: [journal.entries[key] for key, _ in pairs if key in journal.entries]
         for architecture, pairs in keys.items()

@@ -13,7 +13,7 @@ import numpy as np
 from nasbench_harness import trainer
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.trainer.recipe import Recipe
-from nasbench_harness.verification.journal import Entry
+from nasbench_harness.verification.journal import TrainingRecord
 from nasbench_harness.verification.running import Estimate
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class TorchTrainer:
         return Estimate(sum(seconds), makespan(seconds, num_processes), num_processes, self._device)
 
     def train(
-        self, jobs: Sequence[tuple[str, Sequence[int]]], on_result: Callable[[list[Entry]], None], states: Path
+        self, jobs: Sequence[tuple[str, Sequence[int]]], on_result: Callable[[list[TrainingRecord]], None], states: Path
     ) -> None:
         """Train every job; results are handed over as they come.
 
@@ -104,7 +104,7 @@ class TorchTrainer:
                 tests = trainer.evaluate_sealed(results, self._data.sealed, self._execution.device)
             on_result(
                 [
-                    Entry(
+                    TrainingRecord(
                         key=self.key(result.architecture, result.seed),
                         architecture=result.architecture,
                         seed=result.seed,

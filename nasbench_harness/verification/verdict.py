@@ -11,9 +11,9 @@ import numpy as np
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.evaluation.scores import scored_fidelity
 from nasbench_harness.evaluation.task import Task
-from nasbench_harness.statistics import TwoWayTest, mann_whitney, smallest_p, within_blocks
+from nasbench_harness.statistics import OneSidedTests, mann_whitney, smallest_p, within_blocks
 from nasbench_harness.verification.design import ALPHA, Design
-from nasbench_harness.verification.journal import Entry
+from nasbench_harness.verification.journal import TrainingRecord
 from nasbench_harness.verification.trainable import trainable
 
 EQUIVALENCE_PP = 0.3
@@ -112,7 +112,7 @@ class Outcome:
     part: str
     trained: tuple[Trained, ...]
     num_blocks: int
-    test: TwoWayTest | None
+    test: OneSidedTests | None
     gap: float
     gap_low: float
     gap_high: float
@@ -178,7 +178,7 @@ def judge(
     task: Task,
     recipe: str,
     data: str,
-    entries: Mapping[int, Sequence[Entry]],
+    entries: Mapping[int, Sequence[TrainingRecord]],
     num_params: Callable[[str], int],
     is_own_recipe: bool,
     part: str = "",
@@ -264,7 +264,7 @@ def _std(replicates: Floats) -> float:
     return float(existing.std(ddof=1)) if len(existing) > 1 else math.nan
 
 
-def _test(design: Design, candidates: Floats, controls: Floats) -> TwoWayTest:
+def _test(design: Design, candidates: Floats, controls: Floats) -> OneSidedTests:
     if design.kind == "matched":
         return within_blocks(candidates, controls)
     return mann_whitney(candidates, controls.ravel())

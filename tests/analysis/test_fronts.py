@@ -11,7 +11,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.statistics import hypervolume
-from nasbench_harness.studies.references import Entry, resolve
+from nasbench_harness.studies.references import StrategyRef, resolve
 from nasbench_harness.verification.winners import verifiable_tasks
 
 RULES = {"two": {}, "constraint": {"constraints": "latency_ms<=q60"}, "seconds": {"workers": 4, "duplicates": "free"}}
@@ -23,7 +23,7 @@ def task():
 
 
 def rows_under(task, protocol, num_seeds=6):
-    batch = run_seeds(resolve(Entry("regularized-evolution")), task, Rules(protocol, 0), np.arange(num_seeds))
+    batch = run_seeds(resolve(StrategyRef("regularized-evolution")), task, Rules(protocol, 0), np.arange(num_seeds))
     view = task.under(protocol)
     return rows_of({name: column.T for name, column in batch.trace.columns().items()}, view), view
 

@@ -11,7 +11,7 @@ from nasbench_harness.compat import MissingResultError, NASBench201API, NATSsize
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces import NASBench201Space, ProductSpace, restricted
 from nasbench_harness.tables.registry import load_table
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 CELLS = NASBench201Space()
 
@@ -27,7 +27,7 @@ def table_of(space=CELLS, epochs=(1, 2), **datasets):
     def column(name, num_epochs):
         role = "cost" if name.endswith("_s") else "test" if name.startswith(("test", "valtest")) else "search"
         values = 10.0 * np.arange(2)[:, None] + np.arange(1, num_epochs + 1)
-        return Column(Metric(name, "%", "maximize", role), np.tile(values, (space.num_architectures, 1, 1)))
+        return MetricArray(Metric(name, "%", "maximize", role), np.tile(values, (space.num_architectures, 1, 1)))
 
     made = {
         name.replace("_", "-"): Dataset(name, space, {key: column(key, size) for key, size in metrics.items()}, epochs)

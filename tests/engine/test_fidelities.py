@@ -21,7 +21,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.spaces import ProductSpace
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 EPOCHS = (1, 3, 9)
 NUM_ARCHITECTURES = 8
@@ -37,8 +37,8 @@ def task():
     accuracy = rng.integers(300, 950, size) / 10.0
     cost = np.cumsum(rng.integers(10, 90, size), axis=2).astype(float)
     columns = {
-        "val_accuracy": Column(Metric("val_accuracy", "%", "maximize", "search", 0.1), accuracy),
-        "train_cost_s": Column(Metric("train_cost_s", "s", "minimize", "cost"), cost),
+        "val_accuracy": MetricArray(Metric("val_accuracy", "%", "maximize", "search", 0.1), accuracy),
+        "train_cost_s": MetricArray(Metric("train_cost_s", "s", "minimize", "cost"), cost),
     }
     space = ProductSpace("eight", [["a", "b"]] * 3)
     dataset = Dataset("Set", space, columns, EPOCHS)
@@ -273,8 +273,8 @@ def test_epochs_are_charged_correctly_on_real_learning_curves():
     total_s = frame["train_time_s"].to_numpy(dtype=float)[order]
     cost = total_s[:, None, None] * np.arange(1, 101) / 100
     columns = {
-        "val_accuracy": Column(Metric("val_accuracy", "%", "maximize", "search"), curves),
-        "train_cost_s": Column(Metric("train_cost_s", "s", "minimize", "cost"), cost),
+        "val_accuracy": MetricArray(Metric("val_accuracy", "%", "maximize", "search"), curves),
+        "train_cost_s": MetricArray(Metric("train_cost_s", "s", "minimize", "cost"), cost),
     }
     table = Table("spiking", {"images": Dataset("Images", space, columns, tuple(range(1, 101)))}, HERE, digest="2" * 64)
     task = make_task(table, "images")

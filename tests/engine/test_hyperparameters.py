@@ -7,8 +7,8 @@ import pytest
 from nasbench_harness import OneOf, Range, Strategy
 from nasbench_harness.engine.hyperparameters import declared
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
-from nasbench_harness.store.record import Entry
-from nasbench_harness.studies.references import parse_entry, resolve
+from nasbench_harness.store.record import StrategyRef
+from nasbench_harness.studies.references import parse_strategy, resolve
 
 
 def walk(
@@ -69,27 +69,27 @@ def test_words(allowed, words):
     ],
 )
 def test_values_outside_are_refused(text, message):
-    parameters = parse_entry(f"x({text})").parameters
+    parameters = parse_strategy(f"x({text})").parameters
     with pytest.raises(InvalidInputError, match=f"walk: {message}$"):
-        resolve(Entry(walk, parameters=parameters))
+        resolve(StrategyRef(walk, parameters=parameters))
 
 
 def test_values_at_the_bounds_and_none_are_allowed():
     chosen = {"size": 9, "part": 9, "rate": 1e-9, "limit": 0, "free": -1.0}
-    assert resolve(Entry(walk, parameters=chosen)).parameters["limit"] == 0
-    assert resolve(Entry(walk)).parameters["limit"] is None
+    assert resolve(StrategyRef(walk, parameters=chosen)).parameters["limit"] == 0
+    assert resolve(StrategyRef(walk)).parameters["limit"] is None
 
 
 def test_a_choice_is_suggested():
     with pytest.raises(UnknownNameError, match=r"unknown kind 'frist' in .*walk: did you mean 'first'\?"):
-        resolve(Entry(walk, parameters={"kind": "frist"}))
+        resolve(StrategyRef(walk, parameters={"kind": "frist"}))
 
 
 def test_a_class_declares_in_its_constructor_and_its_subclasses_inherit():
     subclass = type("Sub", (Walk,), {})
     assert declared(Walk, "walk") == declared(subclass, "walk") == {"size": Range(1)}
     with pytest.raises(InvalidInputError, match="size must be at least 1, not -2"):
-        resolve(Entry(Walk, parameters={"size": -2}))
+        resolve(StrategyRef(Walk, parameters={"size": -2}))
 
 
 def test_a_bound_must_name_a_hyperparameter():
@@ -97,7 +97,7 @@ def test_a_bound_must_name_a_hyperparameter():
         yield 0
 
     with pytest.raises(UnknownNameError, match=r"'sice' in the range of part in .*: did you mean 'size'"):
-        resolve(Entry(search))
+        resolve(StrategyRef(search))
 
 
 def test_an_annotation_that_cannot_be_read_is_refused_with_advice():
@@ -105,4 +105,4 @@ def test_an_annotation_that_cannot_be_read_is_refused_with_advice():
         yield 0
 
     with pytest.raises(InvalidInputError, match=r"annotation of part cannot be read .*Renge.*TYPE_CHECKING"):
-        resolve(Entry(search))
+        resolve(StrategyRef(search))

@@ -11,7 +11,7 @@ from nasbench_harness.engine.strategy import Progress, Proposal
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
-from nasbench_harness.store.record import Entry
+from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.batches import plan_batches
 from nasbench_harness.studies.references import resolve
 
@@ -153,7 +153,7 @@ def test_generators_are_refused(tiny):
     def mine(problem, rng):
         yield problem.space.sample(rng)
 
-    spec = resolve(Entry(mine, "mine"))
+    spec = resolve(StrategyRef(mine, "mine"))
     with pytest.raises(InvalidInputError, match=r"mine is a generator, .* cannot use 4 workers"):
         check_needs(spec, tiny.under(Protocol(workers=4)))
     with pytest.raises(InvalidInputError, match="mode=sync needs workers of at least 2"):
@@ -161,7 +161,7 @@ def test_generators_are_refused(tiny):
 
 
 def test_more_seconds_of_workers_make_room_for_more_rows(tiny):
-    spec = resolve(Entry("random-search"))
+    spec = resolve(StrategyRef("random-search"))
     one, eight = (Protocol(simulated_seconds=100_000, workers=workers) for workers in (1, 8))
     plans = [plan_batches(spec, tiny, [(0, 50_000)], rules) for rules in (one, eight)]
     assert len(plans[0]) < len(plans[1])

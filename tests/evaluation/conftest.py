@@ -6,7 +6,7 @@ import pytest
 from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.spaces import ProductSpace
 from nasbench_harness.tables.nasbench201 import convert
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 ACCURACY = Metric("val_accuracy", "%", "maximize", "search", 0.1)
 COST = Metric("train_cost_s", "s", "minimize", "cost")
@@ -35,11 +35,11 @@ def table_of():
 
     def make(values, cost_s=None, metric=ACCURACY, params=None):
         values = np.asarray(values, dtype=float)
-        columns = {metric.name: Column(metric, values[:, :, None])}
+        columns = {metric.name: MetricArray(metric, values[:, :, None])}
         if cost_s is not None:
-            columns["train_cost_s"] = Column(COST, np.asarray(cost_s, dtype=float)[:, :, None])
+            columns["train_cost_s"] = MetricArray(COST, np.asarray(cost_s, dtype=float)[:, :, None])
         if params is not None:
-            columns["params_m"] = Column(PARAMS, np.asarray(params, dtype=float)[:, None, None])
+            columns["params_m"] = MetricArray(PARAMS, np.asarray(params, dtype=float)[:, None, None])
         space = ProductSpace("letters", [[f"choice{index}" for index in range(len(values))]])
         return Table("tiny", {"one": Dataset("Tiny", space, columns)}, Provenance("here", "1", "MIT"))
 

@@ -6,7 +6,7 @@ import pytest
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.wording import canonical_constraints, canonical_objectives
-from nasbench_harness.tables.table import Column, Dataset, Metric
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray
 
 
 def means(task, name):
@@ -181,7 +181,7 @@ def test_metrics_with_other_replicates_are_refused(task_of):
     task = task_of([[50, 51], [60, 61]])
     dataset = task.table.datasets["one"]
     other = Metric("other_accuracy", "%", "maximize", "search")
-    columns = {**dataset.columns, "other_accuracy": Column(other, np.ones((2, 1, 1)))}
+    columns = {**dataset.columns, "other_accuracy": MetricArray(other, np.ones((2, 1, 1)))}
     table = task.table.__class__("tiny", {"one": Dataset("T", dataset.space, columns)}, task.table.provenance)
     with pytest.raises(InvalidInputError, match="differ in replicates or fidelities"):
         task.__class__("tiny-one", "T", table, "one").under(Protocol(objectives="val_accuracy,other_accuracy"))

@@ -10,7 +10,7 @@ from nasbench_harness.evaluation.grid import exact_means
 from nasbench_harness.evaluation.oracle import TableOracle
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
-from nasbench_harness.tables.table import Column, Metric
+from nasbench_harness.tables.table import Metric, MetricArray
 
 ACCURACY = Metric("val_accuracy", "%", "maximize", "search")
 COST = Metric("train_cost_s", "s", "minimize", "cost")
@@ -30,7 +30,7 @@ def arrays():
 
 @pytest.fixture(scope="module")
 def oracle(arrays):
-    return TableOracle([Column(ACCURACY, arrays[0])], Column(COST, arrays[1]))
+    return TableOracle([MetricArray(ACCURACY, arrays[0])], MetricArray(COST, arrays[1]))
 
 
 def every_query():
@@ -70,14 +70,14 @@ def test_missing_is_said_and_is_nan(oracle):
 
 def test_one_missing_objective_makes_the_query_missing(arrays):
     complete = np.ones(SHAPE)
-    oracle = TableOracle([Column(ACCURACY, complete), Column(ACCURACY, arrays[0])], None)
+    oracle = TableOracle([MetricArray(ACCURACY, complete), MetricArray(ACCURACY, arrays[0])], None)
     assert ask(oracle, 1, 0, 2).status.tolist() == [Status.MISSING]
     assert ask(oracle, 1, 0, 1).status.tolist() == [Status.OK]
     assert ask(oracle, 1, 0, 1).values.shape == (1, 2)
 
 
 def test_without_cost_the_cost_is_nan(arrays):
-    answers = ask(TableOracle([Column(ACCURACY, arrays[0])], None))
+    answers = ask(TableOracle([MetricArray(ACCURACY, arrays[0])], None))
     assert answers.status.tolist() == [Status.OK]
     assert np.isnan(answers.cost_s).all()
 
@@ -114,7 +114,7 @@ def test_the_table_is_untouched(arrays):
     columns = [array.copy() for array in arrays]
     for array in columns:
         array.flags.writeable = False
-    oracle = TableOracle([Column(ACCURACY, columns[0])], Column(COST, columns[1]))
+    oracle = TableOracle([MetricArray(ACCURACY, columns[0])], MetricArray(COST, columns[1]))
     for part in oracle.evaluate(*every_query()):
         part[:] = 0
     np.testing.assert_array_equal(columns, arrays)
@@ -158,7 +158,7 @@ def test_indices_outside_are_refused(oracle, query, message):
 
 
 def test_a_fidelity_outside_a_single_one_is_refused():
-    oracle = TableOracle([Column(ACCURACY, np.ones((2, 1, 1)))], None)
+    oracle = TableOracle([MetricArray(ACCURACY, np.ones((2, 1, 1)))], None)
     with pytest.raises(InvalidInputError, match="fidelity index 1 lies outside the table's 1"):
         ask(oracle, fidelity=1)
 
@@ -200,6 +200,6 @@ def test_real_answers(nb201, real_task):
 
 def test_the_mean_is_over_what_exists():
     values = np.array([[1.0, 2.0, np.nan], [np.nan, 7.0, np.nan], [np.nan] * 3])
-    means = exact_means(Column(ACCURACY, values[:, :, None])).values
+    means = exact_means(MetricArray(ACCURACY, values[:, :, None])).values
     assert means.tolist()[:2] == [1.5, 7.0]
     assert np.isnan(means[2])

@@ -11,7 +11,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import check_task_name, load_table_task, make_task, split_task_names
 from nasbench_harness.spaces import ProductSpace
 from nasbench_harness.tables.restricted import RowsOfColumn
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 NAME = "nb201-cifar100@without=none,avg_pool_3x3"
 
@@ -67,7 +67,7 @@ def test_every_strategy_searches_it(tmp_path):
 
 def test_a_table_in_memory_can_be_restricted():
     space = ProductSpace("letters", [["a", "b", "c"], ["d", "e"]])
-    column = Column(Metric("val_accuracy", "%", "maximize", "search"), np.arange(6.0)[:, None, None])
+    column = MetricArray(Metric("val_accuracy", "%", "maximize", "search"), np.arange(6.0)[:, None, None])
     table = Table("mine", {"one": Dataset("One", space, {"val_accuracy": column})}, Provenance("here", "1", "MIT"))
     from nasbench_harness.evaluation.task import restricted_task
 

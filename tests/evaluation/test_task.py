@@ -11,12 +11,12 @@ from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameEr
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task, make_task, open_task
 from nasbench_harness.spaces import ProductSpace
-from nasbench_harness.store.record import Entry
+from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.references import resolve
 from nasbench_harness.tables.cache import open_table, write_table
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 NAN = np.nan
 LOSS = Metric("val_loss", "nats", "minimize", "search")
@@ -66,14 +66,14 @@ def test_a_worker_opens_a_task_without_reading_what_runs_are_scored_by(tmp_path,
     values = np.random.default_rng(0).random((16, 2, 1))
     space = ProductSpace("two", [["a", "b", "c", "d"]] * 2)
     metrics = [Metric("val_accuracy", "%", "maximize", "search"), Metric("test_accuracy", "%", "maximize", "test")]
-    dataset = Dataset("One", space, {metric.name: Column(metric, values) for metric in metrics})
+    dataset = Dataset("One", space, {metric.name: MetricArray(metric, values) for metric in metrics})
     monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path))
     digest = register_table(Table("mine", {"one": dataset}, Provenance("here", "1", "MIT"))).digest
     load_table.cache_clear()
     try:
         task = open_task("mine-one", digest)
         rules = Rules(Protocol(evaluations=5), 0)
-        run_parts(resolve(Entry("random-search")), task, rules, np.arange(3))
+        run_parts(resolve(StrategyRef("random-search")), task, rules, np.arange(3))
         columns = task.table.datasets["one"].columns
         assert "values" in vars(columns["val_accuracy"])  # mapped, as the runs read it
         assert "values" not in vars(columns["test_accuracy"])
@@ -97,7 +97,7 @@ def test_old_names_of_roles_are_read_and_change_no_digest(table_of, tmp_path):
     """Tables of earlier versions call the role test report, and so do the metadata, whose digest is in every result."""
     table = table_of([[1.0], [2.0]])
     metric = Metric("test_accuracy", "%", "maximize", "test")
-    table.datasets["one"].columns["test_accuracy"] = Column(metric, np.zeros((2, 1, 1)))
+    table.datasets["one"].columns["test_accuracy"] = MetricArray(metric, np.zeros((2, 1, 1)))
     write_table(table, tmp_path / "t")
     text = (tmp_path / "t" / "table.json").read_text()
     assert text.count('"role": "report"') == 1
@@ -185,9 +185,9 @@ def curves(table_of):
     dataset = table.datasets["one"]
     epochs = np.arange(1, 13)
     accuracy = np.stack([10 + epochs, np.full(12, 16.5)])[:, None, :]
-    dataset.columns["val_accuracy"] = Column(dataset.columns["val_accuracy"].metric, accuracy)
+    dataset.columns["val_accuracy"] = MetricArray(dataset.columns["val_accuracy"].metric, accuracy)
     cost_s = np.broadcast_to(2.0 * epochs, (2, 1, 12))
-    dataset.columns["train_cost_s"] = Column(dataset.columns["train_cost_s"].metric, cost_s)
+    dataset.columns["train_cost_s"] = MetricArray(dataset.columns["train_cost_s"].metric, cost_s)
     table.datasets["one"] = replace(dataset, fidelities=tuple(range(1, 13)))
     return table
 
@@ -206,7 +206,7 @@ def test_a_named_fidelity_is_searched_and_the_last_is_scored(table_of):
 def test_test_accuracy_has_scores_of_its_own(table_of):
     table = table_of([[50, 51], [40, 42]])
     test = Metric("test_accuracy", "%", "maximize", "test")
-    table.datasets["one"].columns["test_accuracy"] = Column(test, np.array([[[60.0], [62.0]], [[70.0], [np.nan]]]))
+    table.datasets["one"].columns["test_accuracy"] = MetricArray(test, np.array([[[60.0], [62.0]], [[70.0], [np.nan]]]))
     task = make_task(table, "one")
     assert task.scores["test"].values.tolist() == [61.0, 70.0]
     assert (task.scores["val"].optimum, task.scores["test"].optimum) == (0, 1)

@@ -13,9 +13,9 @@ from nasbench_harness.engine.strategy import Progress, Proposal, Proposals, Resu
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Task, make_task
 from nasbench_harness.spaces.product import ProductSpace
-from nasbench_harness.store.record import Entry
+from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.references import resolve
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 Traces = list[dict[str, np.ndarray]]
 
@@ -29,8 +29,8 @@ def _tiny_task() -> Task:
     cost = rng.integers(100, 900, size).astype(float)
     cost[np.isnan(accuracy)] = np.nan
     columns = {
-        "val_accuracy": Column(Metric("val_accuracy", "%", "maximize", "search", 0.01), accuracy),
-        "train_cost_s": Column(Metric("train_cost_s", "s", "minimize", "cost"), cost),
+        "val_accuracy": MetricArray(Metric("val_accuracy", "%", "maximize", "search", 0.01), accuracy),
+        "train_cost_s": MetricArray(Metric("train_cost_s", "s", "minimize", "cost"), cost),
     }
     table = Table("tiny", {"set": Dataset("Set", space, columns)}, Provenance("made here", "1", "MIT"), digest="0" * 64)
     return make_task(table, "set")
@@ -109,7 +109,7 @@ def search(tiny: Task) -> Callable[..., Traces]:
 
     def run(use: Any, seeds: Sequence[int] = (0,), task: Task = tiny, parameters: Any = (), **protocol: Any) -> Traces:
         rules = Rules(Protocol(**{"evaluations": 10, **protocol}), study_seed=0)
-        batch = run_seeds(resolve(Entry(use, None, parameters)), task, rules, np.array(seeds))
+        batch = run_seeds(resolve(StrategyRef(use, None, parameters)), task, rules, np.array(seeds))
         return _by_run(batch.trace.rows(slice(0, len(seeds))), len(seeds))
 
     return run

@@ -15,7 +15,7 @@ from nasbench_harness.landscape.analysis import landscape_of
 from nasbench_harness.landscape.files import write_landscape
 from nasbench_harness.landscape.tables import landscape_tables
 from nasbench_harness.spaces import ListSpace, ProductSpace
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 RESULTS = Path(__file__).parents[2] / "results" / "landscape"
 NB201 = ("nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120")
@@ -28,9 +28,9 @@ def cifar100():
 
 def task_of(space, values, *, fidelities=(), test=None, direction="maximize", fidelity=None):
     """A task whose table has these values, (num_architectures, num_replicates, num_fidelities)."""
-    columns = {"val_accuracy": Column(Metric("val_accuracy", "%", direction, "search"), values)}
+    columns = {"val_accuracy": MetricArray(Metric("val_accuracy", "%", direction, "search"), values)}
     if test is not None:
-        columns["test_accuracy"] = Column(Metric("test_accuracy", "%", direction, "test"), test)
+        columns["test_accuracy"] = MetricArray(Metric("test_accuracy", "%", direction, "test"), test)
     dataset = Dataset("One", space, columns, fidelities)
     table = Table("mine", {"one": dataset}, Provenance("here", "1", "MIT"))
     return make_task(table, "one").under(Protocol(fidelity=fidelity))

@@ -11,7 +11,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.landscape.analysis import landscape_of
 from nasbench_harness.spaces import NASBench201Space, ProductSpace
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 # Spearman's correlation of validation at an epoch and test accuracy, as published beside the curves.
 PUBLISHED = {1: 0.325, 5: 0.527, 10: 0.650, 20: 0.766, 40: 0.861, 100: 0.954}
@@ -19,8 +19,8 @@ PUBLISHED = {1: 0.325, 5: 0.527, 10: 0.650, 20: 0.766, 40: 0.861, 100: 0.954}
 
 def task_of(space, val, test, fidelities, fidelity):
     columns = {
-        "val_accuracy": Column(Metric("val_accuracy", "%", "maximize", "search"), val[:, None, :]),
-        "test_accuracy": Column(Metric("test_accuracy", "%", "maximize", "test"), test[:, None, None]),
+        "val_accuracy": MetricArray(Metric("val_accuracy", "%", "maximize", "search"), val[:, None, :]),
+        "test_accuracy": MetricArray(Metric("test_accuracy", "%", "maximize", "test"), test[:, None, None]),
     }
     table = Table("published", {"one": Dataset("One", space, columns, fidelities)}, Provenance("published", "1", "MIT"))
     return make_task(table, "one").under(Protocol(fidelity=fidelity))

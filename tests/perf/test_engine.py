@@ -13,7 +13,7 @@ from nasbench_harness.engine.streams import RunStream, stream_keys
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.store.folder import missing_seeds
-from nasbench_harness.store.record import Entry
+from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.batches import plan_batches
 from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.references import resolve
@@ -30,7 +30,7 @@ def random_search(problem, rng):
 
 
 def a_study(use, tmp_path):
-    task, spec = load_task("nb201-cifar100"), resolve(Entry(use))
+    task, spec = load_task("nb201-cifar100"), resolve(StrategyRef(use))
     plans = plan_batches(spec, task, missing_seeds([], NUM_RUNS), RULES.protocol)
 
     def study():

@@ -17,7 +17,7 @@ from nasbench_harness.regression.baselines import Subject, find_subjects
 from nasbench_harness.regression.gate import check_baselines
 from nasbench_harness.regression.traces import regret_codes, run_choices, trace_hash
 from nasbench_harness.store.baselines import baseline_path, read_baseline
-from nasbench_harness.store.record import Entry
+from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, strategy_entry_points
 from nasbench_harness.studies.references import resolve
 
@@ -62,7 +62,7 @@ def one_draw_later(problem, rng):
 def pretend(path, target):
     """A subject whose code has become ``target``; its streams are those of its baseline."""
     baseline = read_baseline(path)
-    spec = resolve(Entry(baseline.reference, None, baseline.given))
+    spec = resolve(StrategyRef(baseline.reference, None, baseline.given))
     return Subject(replace(spec, target=target, parameters={}), {}, baseline, path)
 
 
@@ -108,27 +108,27 @@ def test_report_verification_and_gate_ask_one_rule(tmp_path, monkeypatch):
     task, rules = load_task(TASK), Rules(Protocol(evaluations=20), 0)
     monkeypatch.setattr(choice, "incumbent_rows", lambda rows: np.zeros(rows.status.shape, dtype=int))  # the first row
     study = compare([walk], [TASK], 30, tmp_path, evaluations=20)
-    columns = run_seeds(resolve(Entry(walk)), task, rules, np.arange(30)).trace.columns()
+    columns = run_seeds(resolve(StrategyRef(walk)), task, rules, np.arange(30)).trace.columns()
     first = columns["architecture"][0].tolist()
     assert first == study.frame()["architecture"].tolist()
     assert first == study.run_sets()[0].read().final.tolist()  # these are the candidates of a verification
     assert first == run_choices(columns, task, rules).tolist()
     regrets = task.scores["val"].regret_codes(np.array(first))
-    assert regrets.tolist() == regret_codes(resolve(Entry(walk)), task, rules, 0, 30).tolist()
+    assert regrets.tolist() == regret_codes(resolve(StrategyRef(walk)), task, rules, 0, 30).tolist()
 
 
 @pytest.mark.parametrize("selection", ["own", "incumbent"])
 def test_recommendations_count_for_the_gate_as_for_the_report(selection, tmp_path):
     study = compare([first_of_all], [TASK], 30, tmp_path, evaluations=20, selection=selection)
     rules = Rules(Protocol(evaluations=20, selection=selection), 0)
-    columns = run_seeds(resolve(Entry(first_of_all)), load_task(TASK), rules, np.arange(30)).trace.columns()
+    columns = run_seeds(resolve(StrategyRef(first_of_all)), load_task(TASK), rules, np.arange(30)).trace.columns()
     assert run_choices(columns, load_task(TASK), rules).tolist() == study.frame()["architecture"].tolist()
 
 
 def test_the_trace_sees_proposals_and_recommendations():
     def trace(use, first=0):
         rules = Rules(Protocol(evaluations=30), 0)
-        spec = replace(resolve(Entry(use)), reference="the same streams")
+        spec = replace(resolve(StrategyRef(use)), reference="the same streams")
         columns = run_seeds(spec, load_task(TASK), rules, np.arange(first, first + 20)).trace.columns()
         return trace_hash(columns, run_choices(columns, load_task(TASK), rules))
 
@@ -196,10 +196,10 @@ def test_an_equal_trace_settles_the_matter_with_fresh_seeds_too(folder):
 
 def test_only_what_differs_is_in_the_family(folder, monkeypatch):
     sizes = []
-    real = api.check_baselines.__globals__["regress_family"]
+    real = api.check_baselines.__globals__["non_inferiority_family"]
     monkeypatch.setitem(
         api.check_baselines.__globals__,
-        "regress_family",
+        "non_inferiority_family",
         lambda cases, *rest: sizes.append(len(cases)) or real(cases, *rest),
     )
     subjects = [
@@ -288,7 +288,7 @@ def test_save_refuses_too_few_seeds_and_runs_that_return_nothing(tmp_path):
 
 
 def test_codes_do_not_depend_on_how_seeds_are_batched():
-    spec, task, rules = resolve(Entry("local-search")), load_task(TASK), Rules(Protocol(evaluations=30), 0)
+    spec, task, rules = resolve(StrategyRef("local-search")), load_task(TASK), Rules(Protocol(evaluations=30), 0)
     whole = regret_codes(spec, task, rules, 0, 250)
     parts = np.concatenate([regret_codes(spec, task, rules, first, end) for first, end in ((0, 130), (130, 250))])
     np.testing.assert_array_equal(whole, parts)

@@ -10,8 +10,8 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.regression.gate import LOOKS, Gate
 from nasbench_harness.regression.traces import regret_codes
-from nasbench_harness.statistics import Case, regress_family
-from nasbench_harness.store.record import Entry
+from nasbench_harness.statistics import Case, non_inferiority_family
+from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.references import resolve
 
 MARGIN = 0.05
@@ -20,7 +20,7 @@ MARGIN = 0.05
 @cache
 def population(use, parameters, task, num_runs):
     """Final regret codes of num_runs runs under the default protocol (``noise=per_query``, 200 evaluations)."""
-    spec = resolve(Entry(use, None, dict(parameters)))
+    spec = resolve(StrategyRef(use, None, dict(parameters)))
     return regret_codes(spec, load_task(task), Rules(Protocol(), 0), 0, num_runs)
 
 
@@ -46,7 +46,7 @@ def repeat():
             baseline = {int(code): int(count) for code, count in zip(codes, resampled, strict=True) if count}
             drawn = new[rng.integers(len(new), size=looks[-1])]
             case = Case(baseline, lambda num_runs, drawn=drawn: drawn[:num_runs], step, MARGIN)
-            (result,) = regress_family([case], Gate.alpha, looks)
+            (result,) = non_inferiority_family([case], Gate.alpha, looks)
             found.append((result.verdict, result.difference.num_new))
         return found
 

@@ -18,7 +18,7 @@ from nasbench_harness.regression.baselines import Subject
 from nasbench_harness.regression.gate import LOOKS, check_baselines
 from nasbench_harness.statistics import regression
 from nasbench_harness.store.baselines import baseline_path, read_baseline
-from nasbench_harness.store.record import Entry
+from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES
 from nasbench_harness.studies.references import resolve
 
@@ -136,7 +136,7 @@ def test_nothing_changed_is_rarely_called_superior_on_skewed_regrets(runs, repea
 
 
 def test_a_mutation_that_does_nothing_in_a_tenth_of_the_cases_changes_the_trace():
-    spec = resolve(Entry("regularized-evolution"))
+    spec = resolve(StrategyRef("regularized-evolution"))
     path = baseline_path(RESULTS / "baselines", "regularized-evolution")
     broken = Subject(replace(spec, target=mutants.TenthIsParent), {}, read_baseline(path), path)
     assert {check.by for check in check_baselines([broken])} == {"statistics"}

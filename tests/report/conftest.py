@@ -8,7 +8,7 @@ from nasbench_harness.analysis.study import analyze
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.spaces import ProductSpace
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 
 @pytest.fixture(scope="session")
@@ -16,12 +16,16 @@ def made_task():
     """Returns a task whose architectures have these validation and test accuracies (None: no test)."""
 
     def make(val, test=None, name="one", cost_s=None, space=None):
-        metrics = [Column(Metric("val_accuracy", "%", "maximize", "search", 0.1), np.array(val, float)[:, None, None])]
+        metrics = [
+            MetricArray(Metric("val_accuracy", "%", "maximize", "search", 0.1), np.array(val, float)[:, None, None])
+        ]
         if test is not None:
             values = np.array(test, float)[:, None, None]
-            metrics.append(Column(Metric("test_accuracy", "%", "maximize", "test", 0.1), values))
+            metrics.append(MetricArray(Metric("test_accuracy", "%", "maximize", "test", 0.1), values))
         if cost_s is not None:
-            metrics.append(Column(Metric("train_cost_s", "s", "minimize", "cost"), np.array(cost_s)[:, None, None]))
+            metrics.append(
+                MetricArray(Metric("train_cost_s", "s", "minimize", "cost"), np.array(cost_s)[:, None, None])
+            )
         space = space or ProductSpace("letters", [[f"choice{index}" for index in range(len(val))]])
         dataset = Dataset(name.capitalize(), space, {column.metric.name: column for column in metrics})
         return make_task(Table("tiny", {name: dataset}, Provenance("here", "1", "MIT"), "0" * 64), name).under(

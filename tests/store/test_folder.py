@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.store.blocks import CELL, read_record, write_block
+from nasbench_harness.store.blocks import SEEDS_PER_BLOCK, read_record, write_block
 from nasbench_harness.store.folder import Block, StudyFolder, file_name, missing_seeds
 from nasbench_harness.store.identity import identity_of, run_id, study_id
 from nasbench_harness.store.sources import note_tables
@@ -30,7 +30,7 @@ def test_missing_seeds_are_exactly_those_no_block_holds(spans, num_seeds):
     found = [seed for first, last in ranges for seed in range(first, last + 1)]
     held = {seed for block in blocks for seed in range(block.first, block.last + 1)}
     assert found == [seed for seed in range(num_seeds) if seed not in held]
-    assert all(first // CELL == last // CELL for first, last in ranges)
+    assert all(first // SEEDS_PER_BLOCK == last // SEEDS_PER_BLOCK for first, last in ranges)
 
 
 def test_only_wanted_seeds_are_missing():

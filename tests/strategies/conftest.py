@@ -13,7 +13,7 @@ from nasbench_harness.engine.loop import run_batch
 from nasbench_harness.engine.streams import stream_keys
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.studies.references import parse_entry, resolve
+from nasbench_harness.studies.references import parse_strategy, resolve
 
 Columns = dict[str, np.ndarray]
 
@@ -25,7 +25,7 @@ def run() -> Callable[..., Columns]:
     @cache
     def cached(text: str, task: str, num_seeds: int, protocol: tuple[tuple[str, Any], ...]) -> Columns:
         rules = Rules(Protocol(**dict(protocol)), study_seed=0)
-        batch = run_seeds(resolve(parse_entry(text)), load_task(task), rules, np.arange(num_seeds))
+        batch = run_seeds(resolve(parse_strategy(text)), load_task(task), rules, np.arange(num_seeds))
         return batch.trace.rows(slice(0, num_seeds))
 
     def call(text: str, task: str, num_seeds: int, **protocol: Any) -> Columns:

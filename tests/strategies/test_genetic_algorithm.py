@@ -12,7 +12,7 @@ from nasbench_harness.evaluation.problem import Budget, Problem
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.spaces import NASBench201Space, ProductSpace
 from nasbench_harness.studies.catalog import describe
-from nasbench_harness.studies.references import parse_entry, resolve
+from nasbench_harness.studies.references import parse_strategy, resolve
 
 NAME = "genetic-algorithm"
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
@@ -69,7 +69,7 @@ def test_the_docstring_names_the_papers():
 
 def test_the_defaults():
     defaults = {"population_size": 20, "tournament_size": 3, "mutation_probability": 0.5}
-    assert resolve(parse_entry(NAME)).parameters == defaults
+    assert resolve(parse_strategy(NAME)).parameters == defaults
 
 
 @pytest.mark.parametrize(
@@ -181,4 +181,4 @@ def test_reference_values(scores, assert_near, noise, evaluations, dataset, mean
 )
 def test_hyperparameters_without_sense_are_refused(parameter, message):
     with pytest.raises(InvalidInputError, match=f"{NAME}: {message}"):
-        resolve(parse_entry(f"{NAME}({parameter})"))
+        resolve(parse_strategy(f"{NAME}({parameter})"))

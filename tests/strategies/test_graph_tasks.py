@@ -8,7 +8,7 @@ from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES
-from nasbench_harness.studies.references import parse_entry, resolve
+from nasbench_harness.studies.references import parse_strategy, resolve
 
 TASKS = ["graph-cora", "graph-proteins"]
 
@@ -17,7 +17,7 @@ TASKS = ["graph-cora", "graph-proteins"]
 @pytest.mark.parametrize("name", DEFAULT_STRATEGIES)
 def test_a_run_has_the_trace_it_has_in_any_batch(run, name, task):
     columns = run(name, task, 30, evaluations=80)
-    spec, rules = resolve(parse_entry(name)), Rules(Protocol(evaluations=80), 0)
+    spec, rules = resolve(parse_strategy(name)), Rules(Protocol(evaluations=80), 0)
     for seed in (0, 7, 29):
         alone = run_seeds(spec, load_task(task), rules, np.array([seed])).trace.rows(slice(0, 1))
         rows = columns["run"] == seed
@@ -51,7 +51,7 @@ def test_a_search_that_learns_beats_chance_on_proteins(run, incumbents_of):
 def test_a_budget_in_seconds_is_refused_with_the_task():
     with pytest.raises(InvalidInputError, match="task graph-cora has no training times"):
         run_seeds(
-            resolve(parse_entry("random-search")),
+            resolve(parse_strategy("random-search")),
             load_task("graph-cora"),
             Rules(Protocol(simulated_seconds=1_000), 0),
             np.arange(2),

@@ -8,7 +8,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.studies.catalog import describe
-from nasbench_harness.studies.references import parse_entry, resolve
+from nasbench_harness.studies.references import parse_strategy, resolve
 
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 STEEPEST = 'local-search(acceptance="steepest",num_initial=1)'
@@ -89,7 +89,7 @@ def test_a_plain_generator_has_the_same_traces_where_rows_differ_in_their_number
 
 
 def test_the_defaults_are_first_and_10():
-    assert resolve(parse_entry("local-search")).parameters == {"acceptance": "first", "num_initial": 10}
+    assert resolve(parse_strategy("local-search")).parameters == {"acceptance": "first", "num_initial": 10}
 
 
 @pytest.mark.parametrize(("duplicates", "noise", "dataset", "mean", "share"), CASES)
@@ -137,19 +137,19 @@ def test_equal_means_are_equal_losses(dataset):
 
 def test_an_unknown_acceptance_is_refused_with_the_nearest():
     with pytest.raises(UnknownNameError, match=r"acceptance 'stepest' in local-search: did you mean 'steepest'\?"):
-        resolve(parse_entry("local-search(acceptance='stepest')"))
+        resolve(parse_strategy("local-search(acceptance='stepest')"))
 
 
 @pytest.mark.parametrize("num_initial", [0, -3])
 def test_at_least_one_random_architecture_comes_first(num_initial):
     with pytest.raises(InvalidInputError, match=f"local-search: num_initial must be at least 1, not {num_initial}"):
-        resolve(parse_entry(f"local-search(num_initial={num_initial})"))
+        resolve(parse_strategy(f"local-search(num_initial={num_initial})"))
 
 
 @pytest.mark.parametrize("num_initial", ["2.5", "'ten'"])
 def test_num_initial_must_be_a_whole_number(num_initial):
     with pytest.raises(InvalidInputError, match="local-search: num_initial"):
-        resolve(parse_entry(f"local-search(num_initial={num_initial})"))
+        resolve(parse_strategy(f"local-search(num_initial={num_initial})"))
 
 
 def test_rejected_proposals_are_never_a_center(run):

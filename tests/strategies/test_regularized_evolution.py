@@ -8,7 +8,7 @@ import pytest
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.studies.catalog import describe
-from nasbench_harness.studies.references import parse_entry, resolve
+from nasbench_harness.studies.references import parse_strategy, resolve
 
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 LARGE = "regularized-evolution"
@@ -129,10 +129,10 @@ def test_reference_values(scores, assert_near, assert_std_near, text, noise, eva
 )
 def test_a_tournament_must_fit_the_population(population_size, sample_size, message):
     with pytest.raises(InvalidInputError, match=f"regularized-evolution: {message}"):
-        resolve(parse_entry(f"regularized-evolution(population_size={population_size},sample_size={sample_size})"))
+        resolve(parse_strategy(f"regularized-evolution(population_size={population_size},sample_size={sample_size})"))
 
 
 @pytest.mark.parametrize("parameters", ["population_size=30.5", "sample_size=2.5", "population_size='many'"])
 def test_sizes_must_be_whole_numbers(parameters):
     with pytest.raises(InvalidInputError, match="regularized-evolution: "):
-        resolve(parse_entry(f"regularized-evolution({parameters})"))
+        resolve(parse_strategy(f"regularized-evolution({parameters})"))

@@ -21,10 +21,10 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import load_task, make_task
 from nasbench_harness.spaces import ListSpace, NASBench201Space, ProductSpace
-from nasbench_harness.store.record import Entry
+from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.catalog import describe
-from nasbench_harness.studies.references import parse_entry, resolve
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.studies.references import parse_strategy, resolve
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 NAME = "reinforce"
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
@@ -114,8 +114,8 @@ def folded_task():
     accuracy = rng.integers(3_000, 9_500, (space.num_architectures, 3, 1)) / 100.0
     accuracy[::3] = np.nan
     columns = {
-        "val_accuracy": Column(Metric("val_accuracy", "%", "maximize", "search", 0.01), accuracy),
-        "size": Column(Metric("size", "kB", "minimize", "hardware", free=True), rng.random(accuracy.shape) + 0.5),
+        "val_accuracy": MetricArray(Metric("val_accuracy", "%", "maximize", "search", 0.01), accuracy),
+        "size": MetricArray(Metric("size", "kB", "minimize", "hardware", free=True), rng.random(accuracy.shape) + 0.5),
     }
     table = Table("tiny", {"folded": Dataset("Folded", space, columns)}, Provenance("here", "1", "MIT"), "0" * 64)
     return make_task(table, "folded")
@@ -182,7 +182,7 @@ def test_a_plain_generator_has_the_same_traces(run, run_plain, assert_same_trace
 def test_impossible_missing_and_folded_architectures(folded_task, assert_same_traces, duplicates, parameters):
     """The learner sees its own samples, draws impossible ones again, and learns nothing where there is no value."""
     rules, seeds = Rules(Protocol(evaluations=150, duplicates=duplicates), 0), np.arange(30)
-    batch = run_seeds(resolve(Entry(NAME, None, parameters)), folded_task, rules, seeds)
+    batch = run_seeds(resolve(StrategyRef(NAME, None, parameters)), folded_task, rules, seeds)
     lockstep = batch.trace.rows(slice(0, 30))
     keys = stream_keys(0, NAME, folded_task.name, seeds)
     problem = folded_task.problem(rules.protocol)
@@ -353,7 +353,7 @@ def test_a_wrong_metric_is_refused_before_anything_runs(tmp_path):
 def test_hyperparameters_without_sense_are_refused(parameters, message):
     with pytest.raises(InvalidInputError) as caught:
         run_seeds(
-            resolve(parse_entry(f"{NAME}({parameters})")),
+            resolve(parse_strategy(f"{NAME}({parameters})")),
             load_task("nb201-cifar100"),
             Rules(Protocol(), 0),
             np.arange(2),
@@ -367,7 +367,7 @@ def listed():
     rows = np.unique(np.random.default_rng(0).integers(0, 4, (400, 12)), axis=0)
     values = 60 + 3.0 * (rows == 2).sum(axis=1)[:, None, None]
     space = ListSpace("sample", [f"k{index}" for index in range(len(rows))], [list("abcd")] * 12, rows)
-    column = Column(Metric("val_accuracy", "%", "maximize", "search"), values)
+    column = MetricArray(Metric("val_accuracy", "%", "maximize", "search"), values)
     return make_task(
         Table("sample", {"one": Dataset("One", space, {"val_accuracy": column})}, Provenance("s", "1", "l")), "one"
     )
@@ -377,11 +377,11 @@ def test_lists_are_drawn_from_their_rows(listed, monkeypatch):
     """Redrawing took 1,000 draws for a sample, and then a uniform row."""
     monkeypatch.setattr(reinforce, "MAX_REDRAWS", -1)
     rules = Rules(Protocol(evaluations=150), study_seed=0)
-    batch = run_seeds(resolve(parse_entry(NAME)), listed, rules, np.arange(20))
+    batch = run_seeds(resolve(parse_strategy(NAME)), listed, rules, np.arange(20))
     rows = batch.trace.rows(slice(0, 20))
     found = listed.scores["val"].values[rows["architecture"]].reshape(20, 150)
     assert found[:, -30:].mean() > found[:, :30].mean() + 2  # it learns
-    alone = run_seeds(resolve(parse_entry(NAME)), listed, rules, np.arange(7, 8)).trace.rows(slice(0, 1))
+    alone = run_seeds(resolve(parse_strategy(NAME)), listed, rules, np.arange(7, 8)).trace.rows(slice(0, 1))
     np.testing.assert_array_equal(rows["architecture"].reshape(20, 150)[7], alone["architecture"])
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from nasbench_harness import InvalidInputError, Needs, Protocol, UnknownNameError
 from nasbench_harness.cli.catalog import as_markdown
-from nasbench_harness.store.record import Entry
+from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.catalog import (
     DEFAULT_STRATEGIES,
     Description,
@@ -16,7 +16,7 @@ from nasbench_harness.studies.catalog import (
     names_of,
     strategy_entry_points,
 )
-from nasbench_harness.studies.planning import entries_of, usable_strategies
+from nasbench_harness.studies.planning import strategy_refs, usable_strategies
 from nasbench_harness.studies.references import resolve
 
 
@@ -28,7 +28,7 @@ def test_every_installed_strategy_is_in_one_family():
 
 def test_needs_in_the_source_are_those_of_the_code():
     for name in strategy_entry_points():
-        needs = getattr(resolve(Entry(name)).target, "needs", Needs())
+        needs = getattr(resolve(StrategyRef(name)).target, "needs", Needs())
         assert len(describe(name).needs) == (
             (needs.num_objectives > 1)
             + len(needs.packages)
@@ -46,7 +46,7 @@ def test_the_catalog_imports_no_strategy():
 
 
 def test_the_default_study_has_five_strategies():
-    assert [entry.use for entry in entries_of(None)] == list(DEFAULT_STRATEGIES)
+    assert [entry.use for entry in strategy_refs(None)] == list(DEFAULT_STRATEGIES)
     assert set(DEFAULT_STRATEGIES) < set(strategy_entry_points())
 
 

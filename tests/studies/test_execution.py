@@ -21,11 +21,11 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.store.blocks import read_columns, read_record
 from nasbench_harness.store.folder import StudyFolder, missing_seeds
-from nasbench_harness.store.record import Entry
+from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.batches import BatchPlan, SentPlan, identity, plan_batches
 from nasbench_harness.studies.execution import execute
-from nasbench_harness.studies.references import parse_entry, resolve
-from nasbench_harness.studies.replay import ReplaySpec, RunRows, TraceRows
+from nasbench_harness.studies.references import parse_strategy, resolve
+from nasbench_harness.studies.replay import ReplayedTrace, RunRows, TraceRows
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
 
@@ -59,7 +59,7 @@ def named(cache, monkeypatch):
 
 @pytest.fixture(scope="module")
 def random_search():
-    return resolve(Entry("random-search"))
+    return resolve(StrategyRef("random-search"))
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def all_files(folder):
 
 
 def specs_of(*texts):
-    return [resolve(parse_entry(text)) for text in texts]
+    return [resolve(parse_strategy(text)) for text in texts]
 
 
 def run_study(specs, task, rules, folder, jobs, ranges=((0, 99), (100, 119))):
@@ -160,7 +160,7 @@ def test_a_plan_travels_without_arrays_and_paths(cifar100, random_search, tmp_pa
     assert len(pickle.dumps(trace)) > 1_000_000
     study = StudyFolder(tmp_path)
     trace.write(study.trace_path(record.sha256))
-    for spec in (random_search, ReplaySpec.of(record, trace)):
+    for spec in (random_search, ReplayedTrace.of(record, trace)):
         (plan,) = plan_batches(spec, cifar100, [(0, 99)], Protocol())
         sent = pickle.dumps(SentPlan.of(plan))
         assert len(sent) < 2_000  # 50 kB are allowed
@@ -168,7 +168,7 @@ def test_a_plan_travels_without_arrays_and_paths(cifar100, random_search, tmp_pa
             assert str(path).encode() not in sent
         again = pickle.loads(sent).opened(study)
         assert again.task is cifar100
-        assert again.spec.code == spec.code
+        assert again.spec.source_hash == spec.source_hash
         assert again.run_seeds.tolist() == plan.run_seeds.tolist()
 
 
@@ -214,7 +214,7 @@ def test_stored_rows_are_those_of_the_batch(tiny, tmp_path):
         for name in names:
             np.testing.assert_array_equal(stored[name], rows[name][chosen], err_msg=name)
         assert read_record(path)["identity"] == this
-        assert read_record(path)["code"] == spec.code
+        assert read_record(path)["code"] == spec.source_hash
         offset += count
 
 
@@ -306,7 +306,7 @@ def test_a_batch_that_meets_broken_workers_runs_alone(named, tmp_path, random_se
 
 
 def test_a_message_of_the_harness_needs_no_type(tiny, tmp_path):
-    spec = resolve(parse_entry("reinforce(complexity_target=1.0)"))
+    spec = resolve(parse_strategy("reinforce(complexity_target=1.0)"))
     (report,) = execute([BatchPlan(spec, tiny, ((0, 4),))], Rules(Protocol(), 0), tmp_path, jobs=1)
     assert (
         "seeds 0-4: reinforce: complexity_target needs complexity, the name of a free metric (log: " in report.failure
@@ -349,7 +349,7 @@ class Needy(Strategy):
 def test_a_strategy_is_refused_if_what_it_needs_is_missing(tiny, monkeypatch, needs, message):
     monkeypatch.setattr("nasbench_harness.engine.needs.find_spec", lambda name: None)
     monkeypatch.setattr(Needy, "needs", needs)
-    spec = resolve(Entry(Needy))
+    spec = resolve(StrategyRef(Needy))
     with pytest.raises(InvalidInputError, match=message):
         check_needs(spec, tiny.under(Protocol()))
     with pytest.raises(InvalidInputError, match=message):
@@ -368,7 +368,7 @@ def test_strategy_task_and_study_seed_change_the_stream(tiny, cifar100, random_s
         rules = Rules(Protocol(), study_seed)
         return spec.make(task.problem(rules.protocol), task.name, rules.study_seed, np.arange(3)).rng.uniform().tolist()
 
-    local_search = resolve(Entry("local-search"))
+    local_search = resolve(StrategyRef("local-search"))
     cases = [(random_search, tiny, 0), (random_search, tiny, 1), (random_search, cifar100, 0), (local_search, tiny, 0)]
     draws = [draw for case in cases for draw in first_draws(*case)]
     assert len(set(draws)) == 12
@@ -416,7 +416,7 @@ def works(problem, rng):
 
 @pytest.mark.parametrize("max_runs", [1, 7, 100, 250])
 def test_no_more_runs_are_alive_than_a_strategy_allows(tiny, tmp_path, monkeypatch, max_runs):
-    spec = resolve(Entry(works))
+    spec = resolve(StrategyRef(works))
     list(execute(plan_batches(spec, tiny, cells(120), Protocol()), Rules(Protocol(), 0), tmp_path / "free", jobs=1))
     monkeypatch.setattr(works, "max_runs", max_runs, raising=False)
     plans = plan_batches(spec, tiny, cells(120), Protocol())
@@ -438,14 +438,14 @@ def test_no_more_runs_are_alive_than_a_strategy_allows(tiny, tmp_path, monkeypat
 def test_a_strange_number_of_runs_is_refused(tiny, monkeypatch, max_runs):
     monkeypatch.setattr(works, "max_runs", max_runs, raising=False)
     with pytest.raises(InvalidInputError, match="max_runs must be a whole number of at least 1, or None"):
-        plan_batches(resolve(Entry(works)), tiny, cells(3), Protocol())
+        plan_batches(resolve(StrategyRef(works)), tiny, cells(3), Protocol())
 
 
 def test_a_class_may_bound_its_runs_too(tiny):
     class Single(Needy):
         max_runs = 1
 
-    assert [plan.blocks for plan in plan_batches(resolve(Entry(Single)), tiny, [(5, 6)], Protocol())] == [
+    assert [plan.blocks for plan in plan_batches(resolve(StrategyRef(Single)), tiny, [(5, 6)], Protocol())] == [
         ((5, 5),),
         ((6, 6),),
     ]
@@ -484,7 +484,7 @@ def footers(spec, task, rules, folder):
 
 
 def test_lookups_are_counted_for_each_run_and_stored_with_it(cifar100, tmp_path):
-    spec, rules = resolve(Entry(reads_some)), Rules(Protocol(evaluations=3), 0)
+    spec, rules = resolve(StrategyRef(reads_some)), Rules(Protocol(evaluations=3), 0)
     keys = stream_keys(0, spec.reference, cifar100.name, np.arange(110)).tolist()
     draws = [RunStream(key).integers(4) for key in keys]
     for name, blocks in (("together", ((0, 99), (100, 109))), ("apart", ((0, 99),)), ("apart", ((100, 109),))):
@@ -498,7 +498,7 @@ def test_lookups_are_counted_for_each_run_and_stored_with_it(cifar100, tmp_path)
 @pytest.mark.parametrize("tile", [None, 8])
 def test_lookups_of_a_class_are_counted_for_the_runs_that_it_names(cifar100, tmp_path, monkeypatch, tile):
     monkeypatch.setattr(ReadsItsResults, "tile", tile)
-    spec, rules = resolve(Entry(ReadsItsResults)), Rules(Protocol(evaluations=7), 0)
+    spec, rules = resolve(StrategyRef(ReadsItsResults)), Rules(Protocol(evaluations=7), 0)
     list(execute([BatchPlan(spec, cifar100, ((3, 12),))], rules, tmp_path, jobs=1))
     (record,) = footers(spec, cifar100, rules, tmp_path)
     assert record["lookups"] == {"params_m": [107] * 10}

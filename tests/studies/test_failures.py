@@ -15,7 +15,7 @@ from nasbench_harness.errors import InvalidInputError, StrategyError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.blocks import read_columns
 from nasbench_harness.store.folder import StudyFolder
-from nasbench_harness.store.record import Entry
+from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.batches import BatchPlan, identity
 from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.references import resolve
@@ -27,7 +27,7 @@ BAD = (3, 11)
 
 @cache
 def first_draws(use):
-    keys = stream_keys(0, resolve(Entry(use)).reference, "tiny-set", np.arange(NUM_RUNS))
+    keys = stream_keys(0, resolve(StrategyRef(use)).reference, "tiny-set", np.arange(NUM_RUNS))
     return [RunStream(key).uniform() for key in keys.tolist()]
 
 
@@ -107,13 +107,13 @@ HOWS = {
 def test_a_generator_that_fails_costs_its_own_run(tiny, how, assert_same):
     search = failing(how)
     seeds = np.arange(NUM_RUNS)
-    (part,) = run_parts(resolve(Entry(search)), tiny, RULES, seeds)
+    (part,) = run_parts(resolve(StrategyRef(search)), tiny, RULES, seeds)
     assert sorted(part.failures) == list(BAD)
     for error in part.failures.values():
         with pytest.raises((StrategyError, RuntimeError), match=HOWS[how]):
             raise error
     for seed in set(range(NUM_RUNS)) - set(BAD):
-        alone = run_parts(resolve(Entry(search)), tiny, RULES, np.array([seed]))
+        alone = run_parts(resolve(StrategyRef(search)), tiny, RULES, np.array([seed]))
         assert_same(rows_of([part], seed), rows_of(alone, seed))
 
 
@@ -149,7 +149,7 @@ class Picky(Strategy):
 
 @pytest.mark.parametrize("where", ["ask", "tell", "range", "exit", "constructor"])
 def test_a_class_that_raises_loses_the_runs_that_make_it_raise(tiny, monkeypatch, where, assert_same):
-    spec = resolve(Entry(Picky))
+    spec = resolve(StrategyRef(Picky))
     monkeypatch.setattr(Picky, "where", "nowhere")
     honest = run_parts(spec, tiny, RULES, np.arange(NUM_RUNS))
     monkeypatch.setattr(Picky, "where", where)
@@ -168,14 +168,14 @@ def test_progress_between_evaluations_is_not_added_up(tiny, monkeypatch):
             yield problem.space.sample(rng)
 
     monkeypatch.setattr(loop, "_MAX_PROGRESS", 10)
-    (part,) = run_parts(resolve(Entry(thinks)), tiny, RULES, np.arange(3))
+    (part,) = run_parts(resolve(StrategyRef(thinks)), tiny, RULES, np.arange(3))
     assert part.failures == {}
 
     def thinks_on(problem, rng):
         while True:
             yield Progress(0.001)
 
-    (part,) = run_parts(resolve(Entry(thinks_on)), tiny, RULES, np.arange(1))
+    (part,) = run_parts(resolve(StrategyRef(thinks_on)), tiny, RULES, np.arange(1))
     with pytest.raises(StrategyError, match="made progress 10 times in a row without an evaluation"):
         raise part.failures[0]
 
@@ -185,14 +185,14 @@ def test_a_class_that_always_raises_loses_every_run(tiny):
         def ask(self, idle):
             raise ValueError("hopeless")
 
-    parts = run_parts(resolve(Entry(Hopeless)), tiny, RULES, np.arange(NUM_RUNS))
+    parts = run_parts(resolve(StrategyRef(Hopeless)), tiny, RULES, np.arange(NUM_RUNS))
     assert sorted(seed for part in parts for seed in part.failures) == list(range(NUM_RUNS))
 
 
 @pytest.mark.parametrize("use", ["generator", "class"])
 def test_the_others_are_stored_and_the_message_names_strategy_task_and_seeds(tiny, tmp_path, monkeypatch, use):
     monkeypatch.setattr(Picky, "where", "tell")
-    spec = resolve(Entry(failing(raises) if use == "generator" else Picky, "mine"))
+    spec = resolve(StrategyRef(failing(raises) if use == "generator" else Picky, "mine"))
     (report,) = execute([BatchPlan(spec, tiny, ((0, 9), (10, NUM_RUNS - 1)))], RULES, tmp_path, jobs=1)
     assert (report.num_runs, report.num_failed) == (NUM_RUNS, 2)
     assert report.num_evaluations == (NUM_RUNS - 2) * 12
@@ -221,7 +221,7 @@ def test_runs_of_a_batch_that_was_split_are_stored_with_the_bytes_of_a_whole_one
             return super().ask(idle)
 
     monkeypatch.setattr(Picky, "where", "nowhere")
-    spec = resolve(Entry(Once))
+    spec = resolve(StrategyRef(Once))
     for is_moody in (False, True):
         (report,) = execute([BatchPlan(spec, tiny, ((0, NUM_RUNS - 1),))], RULES, tmp_path / str(is_moody), jobs=1)
         assert report.failure == ""
@@ -236,7 +236,7 @@ def test_what_a_strategy_prints_does_not_reach_standard_output(tiny, tmp_path, c
         while True:
             yield rng.integers(256)
 
-    (report,) = execute([BatchPlan(resolve(Entry(talks)), tiny, ((0, 1),))], RULES, tmp_path, jobs=1)
+    (report,) = execute([BatchPlan(resolve(StrategyRef(talks)), tiny, ((0, 1),))], RULES, tmp_path, jobs=1)
     assert report.failure == ""
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -268,7 +268,7 @@ def hangs_when_closed(problem, rng):
 @pytest.mark.parametrize("how", [hangs, spins, hangs_when_closed], ids=lambda how: how.__name__)
 def test_a_generator_that_hangs_fails_alone_after_the_limit(tiny, how):
     start = time.monotonic()
-    (part,) = run_parts(resolve(Entry(failing(how))), tiny, RULES, np.arange(NUM_RUNS), run_timeout=0.3)
+    (part,) = run_parts(resolve(StrategyRef(failing(how))), tiny, RULES, np.arange(NUM_RUNS), run_timeout=0.3)
     assert time.monotonic() - start < 10
     assert sorted(part.failures) == list(BAD)
     for error in part.failures.values():
@@ -281,9 +281,9 @@ def test_the_limit_holds_for_all_of_a_run_not_for_one_call(tiny):
             time.sleep(0.05)
             yield rng.integers(256)
 
-    (part,) = run_parts(resolve(Entry(dawdles)), tiny, RULES, np.arange(2), run_timeout=0.3)
+    (part,) = run_parts(resolve(StrategyRef(dawdles)), tiny, RULES, np.arange(2), run_timeout=0.3)
     assert sorted(part.failures) == [0, 1]
-    (part,) = run_parts(resolve(Entry(dawdles)), tiny, RULES, np.arange(2), run_timeout=3)
+    (part,) = run_parts(resolve(StrategyRef(dawdles)), tiny, RULES, np.arange(2), run_timeout=3)
     assert part.failures == {}
 
 
@@ -293,7 +293,7 @@ def test_a_class_that_hangs_loses_the_runs_that_make_it_hang(tiny, monkeypatch):
             if self.num_asks == 5 and self.is_bad.any():
                 time.sleep(60)
 
-    parts = run_parts(resolve(Entry(Sleepy)), tiny, RULES, np.arange(NUM_RUNS), run_timeout=0.2)
+    parts = run_parts(resolve(StrategyRef(Sleepy)), tiny, RULES, np.arange(NUM_RUNS), run_timeout=0.2)
     assert sorted(seed for part in parts for seed in part.failures) == list(BAD)
 
 
@@ -308,7 +308,7 @@ def test_every_different_error_has_its_line(tiny, tmp_path):
         yield 1
         raise RuntimeError(f"draw {rng.integers(4)}")
 
-    (report,) = execute([BatchPlan(resolve(Entry(varied)), tiny, ((0, 99),))], RULES, tmp_path, jobs=1)
+    (report,) = execute([BatchPlan(resolve(StrategyRef(varied)), tiny, ((0, 99),))], RULES, tmp_path, jobs=1)
     assert report.num_failed == 100
     assert len(report.failure.splitlines()) == 4
     assert "seeds 0" in report.failure

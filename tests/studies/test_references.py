@@ -8,12 +8,12 @@ from textwrap import dedent
 
 import pytest
 
-from nasbench_harness.engine.resolved import Spec
+from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.engine.strategy import Strategy
 from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
-from nasbench_harness.store.record import Entry
+from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.catalog import describe, strategy_entry_points
-from nasbench_harness.studies.references import code_hash, parse_entry, resolve, resolve_all, split_list
+from nasbench_harness.studies.references import parse_strategy, resolve, resolve_all, source_hash, split_list
 
 GENERATOR = '''
 """A module."""
@@ -89,7 +89,7 @@ def test_an_open_bracket_or_quote_is_refused(text, what):
     ],
 )
 def test_entries_are_label_reference_and_a_toml_table(text, use, label, parameters):
-    entry = parse_entry(text)
+    entry = parse_strategy(text)
     assert (entry.use, entry.label, entry.parameters) == (use, label, parameters)
 
 
@@ -111,17 +111,17 @@ def test_entries_are_label_reference_and_a_toml_table(text, use, label, paramete
 )
 def test_other_texts_are_refused(text, message):
     with pytest.raises(InvalidInputError, match=message):
-        parse_entry(text)
+        parse_strategy(text)
 
 
 @pytest.mark.parametrize("label", ["", "a/b", "a:b", "é", "a\nb", "a=b"])
 def test_labels_have_letters_digits_and_four_signs(label):
     with pytest.raises(InvalidInputError, match=r"use letters, digits, '\.', '_', '-' and spaces only"):
-        resolve(Entry("random-search", label))
+        resolve(StrategyRef("random-search", label))
 
 
 def test_a_registered_name_is_resolved_with_its_defaults():
-    spec = resolve(parse_entry("regularized-evolution(sample_size=3)"))
+    spec = resolve(parse_strategy("regularized-evolution(sample_size=3)"))
     assert spec.reference == "regularized-evolution"
     assert spec.parameters == {"population_size": 30, "sample_size": 3}
     assert spec.label == "regularized-evolution(sample_size=3)"
@@ -143,45 +143,49 @@ def test_a_registered_name_is_resolved_with_its_defaults():
     ],
 )
 def test_the_default_label_names_what_differs_from_the_defaults(text, label):
-    assert resolve(parse_entry(text)).label == label
+    assert resolve(parse_strategy(text)).label == label
 
 
 def test_the_label_is_no_part_of_reference_or_parameters():
-    first, second = (resolve(parse_entry(text)) for text in ("random-search", "mine=random-search"))
-    assert (first.reference, first.parameters, first.code) == (second.reference, second.parameters, second.code)
+    first, second = (resolve(parse_strategy(text)) for text in ("random-search", "mine=random-search"))
+    assert (first.reference, first.parameters, first.source_hash) == (
+        second.reference,
+        second.parameters,
+        second.source_hash,
+    )
 
 
 def test_unknown_names_are_refused_with_the_nearest():
     with pytest.raises(UnknownNameError, match=r"unknown strategy 'random-serch': did you mean 'random-search'\?"):
-        resolve(Entry("random-serch"))
+        resolve(StrategyRef("random-serch"))
     with pytest.raises(UnknownNameError, match=r"known: .*local-search, random-search, regularized-evolution"):
-        resolve(Entry("zzz"))
+        resolve(StrategyRef("zzz"))
     with pytest.raises(UnknownNameError, match=r"code of your own is written module:attribute"):
-        resolve(Entry("my_package.search.MySearch"))
+        resolve(StrategyRef("my_package.search.MySearch"))
     with pytest.raises(
         UnknownNameError,
         match=r"hyperparameter 'population' in strategy regularized-evolution: did you mean 'population_size'\?",
     ):
-        resolve(parse_entry("regularized-evolution(population=10)"))
+        resolve(parse_strategy("regularized-evolution(population=10)"))
 
 
 def test_every_registered_strategy_resolves_and_is_described():
     assert {"random-search", "local-search", "regularized-evolution"} <= set(strategy_entry_points())
     for name in strategy_entry_points():
-        assert resolve(Entry(name)).reference == name
+        assert resolve(StrategyRef(name)).reference == name
         assert describe(name).text
     with pytest.raises(UnknownNameError, match="unknown strategy 'nope'"):
         describe("nope")
 
 
 def test_a_class_that_is_registered_has_its_registered_name():
-    by_name = resolve(Entry("random-search"))
-    assert resolve(Entry(by_name.target)) == by_name
+    by_name = resolve(StrategyRef("random-search"))
+    assert resolve(StrategyRef(by_name.target)) == by_name
 
 
 def test_code_of_the_current_folder_is_found(write_module):
     name = write_module()
-    spec = resolve(parse_entry(f"mine={name}:my_search(temperature=0.5)"))
+    spec = resolve(parse_strategy(f"mine={name}:my_search(temperature=0.5)"))
     assert spec.reference == f"{name}:my_search"
     assert spec.label == "mine"
     assert spec.parameters == {"temperature": 0.5, "name": "x", "wide": False}
@@ -194,12 +198,12 @@ def test_the_current_folder_comes_first(write_module, tmp_path, monkeypatch):
     elsewhere.mkdir()
     (elsewhere / f"{name}.py").write_text("raise RuntimeError('the wrong module')")
     monkeypatch.syspath_prepend(elsewhere)
-    assert resolve(Entry(f"{name}:my_search")).target.__module__ == name
+    assert resolve(StrategyRef(f"{name}:my_search")).target.__module__ == name
 
 
 def test_attributes_of_attributes_are_found(write_module):
     name = write_module("class Box:\n    @staticmethod\n    def search(problem, rng):\n        yield 1\n")
-    assert resolve(Entry(f"{name}:Box.search")).is_generator
+    assert resolve(StrategyRef(f"{name}:Box.search")).is_generator
 
 
 def test_missing_modules_and_attributes_are_named(write_module):
@@ -207,20 +211,20 @@ def test_missing_modules_and_attributes_are_named(write_module):
     with pytest.raises(
         InvalidInputError, match=r"strategy no_such_module:f: no module 'no_such_module' in .* installed"
     ):
-        resolve(Entry("no_such_module:f"))
+        resolve(StrategyRef("no_such_module:f"))
     with pytest.raises(UnknownNameError, match=f"unknown attribute 'my_serch' in {name}: did you mean 'my_search'"):
-        resolve(Entry(f"{name}:my_serch"))
+        resolve(StrategyRef(f"{name}:my_serch"))
     with pytest.raises(UnknownNameError, match="unknown attribute ''"):
-        resolve(Entry(f"{name}:"))
+        resolve(StrategyRef(f"{name}:"))
 
 
 def test_a_module_that_fails_is_told_apart_from_one_that_is_missing(write_module):
     lacks = write_module("import a_package_that_is_not_here\n")
     with pytest.raises(HarnessError, match=f"importing {lacks} needs a_package_that_is_not_here: install it"):
-        resolve(Entry(f"{lacks}:f"))
+        resolve(StrategyRef(f"{lacks}:f"))
     breaks = write_module("1 / 0\n")
     with pytest.raises(HarnessError, match=f"importing {breaks} failed with ZeroDivisionError: division by zero"):
-        resolve(Entry(f"{breaks}:f"))
+        resolve(StrategyRef(f"{breaks}:f"))
 
 
 def test_an_abstract_class_is_refused_naming_what_it_lacks(write_module):
@@ -231,9 +235,9 @@ def test_an_abstract_class_is_refused_naming_what_it_lacks(write_module):
                 return None
         """)
     with pytest.raises(InvalidInputError, match=f"strategy {name}:Half: the class does not define tell"):
-        resolve(Entry(f"{name}:Half"))
+        resolve(StrategyRef(f"{name}:Half"))
     with pytest.raises(InvalidInputError, match="the class does not define ask, tell"):
-        resolve(Entry(Strategy))
+        resolve(StrategyRef(Strategy))
 
 
 @pytest.mark.parametrize(
@@ -254,7 +258,7 @@ def test_what_is_no_strategy_is_refused_with_how_to_write_one(write_module, text
         InvalidInputError,
         match=r"neither a Strategy class nor a generator function: .* must yield architectures, e\.g\. `evaluation",
     ):
-        resolve(Entry(f"{name}:thing"))
+        resolve(StrategyRef(f"{name}:thing"))
 
 
 def test_objects_that_are_no_strategy_are_refused_the_same_way():
@@ -262,9 +266,9 @@ def test_objects_that_are_no_strategy_are_refused_the_same_way():
         return 3
 
     with pytest.raises(InvalidInputError, match="neither a Strategy class nor a generator function"):
-        resolve(Entry(plain))
+        resolve(StrategyRef(plain))
     with pytest.raises(InvalidInputError, match="neither a Strategy class nor a generator function"):
-        resolve(Entry(len))
+        resolve(StrategyRef(len))
 
 
 @pytest.mark.parametrize(
@@ -272,7 +276,7 @@ def test_objects_that_are_no_strategy_are_refused_the_same_way():
 )
 def test_objects_without_a_name_are_refused_the_same_way(thing):
     with pytest.raises(InvalidInputError, match="neither a Strategy class nor a generator function"):
-        resolve(Entry(thing))
+        resolve(StrategyRef(thing))
 
 
 def test_a_hyperparameter_without_default_needs_a_value(write_module):
@@ -280,25 +284,25 @@ def test_a_hyperparameter_without_default_needs_a_value(write_module):
     with pytest.raises(
         InvalidInputError, match=f"strategy {name}:f: hyperparameter rate has no default: give it a value"
     ):
-        resolve(parse_entry(f"{name}:f(size=1)"))
-    assert resolve(parse_entry(f"{name}:f(size=1,rate=2)")).parameters == {"size": 1, "rate": 2}
-    assert resolve(parse_entry(f"{name}:f(size=1,rate=2)")).label == f"{name}:f(size=1,rate=2)"
+        resolve(parse_strategy(f"{name}:f(size=1)"))
+    assert resolve(parse_strategy(f"{name}:f(size=1,rate=2)")).parameters == {"size": 1, "rate": 2}
+    assert resolve(parse_strategy(f"{name}:f(size=1,rate=2)")).label == f"{name}:f(size=1,rate=2)"
 
 
 def test_a_function_must_take_problem_and_rng(write_module):
     name = write_module("def f(problem):\n    yield 1\n")
     with pytest.raises(InvalidInputError, match=r"must take \(problem, rng, \*, hyperparameters\)"):
-        resolve(Entry(f"{name}:f"))
+        resolve(StrategyRef(f"{name}:f"))
 
 
 def test_hyperparameters_must_be_json_values(write_module):
     name = write_module()
     with pytest.raises(InvalidInputError, match="hyperparameters must be JSON values"):
-        resolve(parse_entry(f"{name}:my_search(temperature=2020-01-01)"))
+        resolve(parse_strategy(f"{name}:my_search(temperature=2020-01-01)"))
 
 
 def test_two_entries_with_one_identity_are_refused():
-    entries = [parse_entry("a=regularized-evolution(population_size=30)"), parse_entry("b=regularized-evolution")]
+    entries = [parse_strategy("a=regularized-evolution(population_size=30)"), parse_strategy("b=regularized-evolution")]
     with pytest.raises(
         InvalidInputError, match=r"strategies 'a' and 'b' are the same \(regularized-evolution with equal"
     ):
@@ -307,20 +311,20 @@ def test_two_entries_with_one_identity_are_refused():
 
 def test_two_entries_with_one_label_are_refused():
     with pytest.raises(InvalidInputError, match="two strategies have the label 'a': give one another label="):
-        resolve_all([parse_entry("a=random-search"), parse_entry("a=local-search")])
+        resolve_all([parse_strategy("a=random-search"), parse_strategy("a=local-search")])
 
 
 def test_entries_are_resolved_in_order_and_at_least_one_is_needed():
     texts = ["local-search", "random-search", "local-search(num_initial=1)"]
-    specs = resolve_all([parse_entry(text) for text in texts])
+    specs = resolve_all([parse_strategy(text) for text in texts])
     assert [spec.label for spec in specs] == texts
-    assert all(isinstance(spec, Spec) for spec in specs)
+    assert all(isinstance(spec, ResolvedStrategy) for spec in specs)
     with pytest.raises(InvalidInputError, match="no strategies given: name at least one"):
         resolve_all([])
 
 
 def hash_of(write_module, text):
-    return resolve(Entry(f"{write_module(text)}:my_search")).code
+    return resolve(StrategyRef(f"{write_module(text)}:my_search")).source_hash
 
 
 def test_docstrings_comments_and_layout_change_no_hash(write_module):
@@ -347,7 +351,7 @@ def run_in_main(tmp_path, text):
 
     script = tmp_path / "script.py"
     script.write_text(
-        text + "\nfrom nasbench_harness.studies.references import code_hash\nprint(code_hash(my_search))\n"
+        text + "\nfrom nasbench_harness.studies.references import source_hash\nprint(source_hash(my_search))\n"
     )
     return subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True).stdout
 
@@ -375,14 +379,14 @@ ANONYMOUS = "def f(problem, rng):\n    for _ in range(9):\n        yield rng.int
     ids=["constant", "name", "operation"],
 )
 def test_bytecode_stands_in_where_there_is_no_source(old, new):
-    original = code_hash(defined_without_source(ANONYMOUS))
-    assert code_hash(defined_without_source(ANONYMOUS)) == original
-    assert code_hash(defined_without_source(ANONYMOUS.replace(old, new))) != original
+    original = source_hash(defined_without_source(ANONYMOUS))
+    assert source_hash(defined_without_source(ANONYMOUS)) == original
+    assert source_hash(defined_without_source(ANONYMOUS.replace(old, new))) != original
 
 
 def test_bytecode_of_a_classs_methods_stands_in_too():
     text = "class f:\n    def ask(self, idle):\n        return idle + {}\n"
-    first, again, other = (code_hash(defined_without_source(text.format(number))) for number in ("1", "1", "idle"))
+    first, again, other = (source_hash(defined_without_source(text.format(number))) for number in ("1", "1", "idle"))
     assert first == again
     assert first != other
 
@@ -391,9 +395,9 @@ def test_functions_of_functions_are_hashed_with_their_file():
     def local(problem, rng):
         yield 1
 
-    spec = resolve(Entry(local))
+    spec = resolve(StrategyRef(local))
     assert spec.reference.endswith(":test_functions_of_functions_are_hashed_with_their_file.<locals>.local")
-    assert spec.code == code_hash(defined_in_this_file)
+    assert spec.source_hash == source_hash(defined_in_this_file)
 
 
 def defined_in_this_file(problem, rng):

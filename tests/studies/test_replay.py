@@ -15,7 +15,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import load_task, make_task
 from nasbench_harness.store.blocks import write_block
-from nasbench_harness.studies.replay import ReplaySpec, RunRows, TraceRows, check_runs
+from nasbench_harness.studies.replay import ReplayedTrace, RunRows, TraceRows, check_runs
 from nasbench_harness.studies.trace_csv import read_trace, write_trace
 
 NUM_SEEDS = 12
@@ -41,7 +41,7 @@ def replay(tiny):
 
     def run(rows, seeds, **protocol):
         trace = TraceRows({tiny.name: rows}, "runs.csv")
-        spec = ReplaySpec.of(trace.record("mine"), trace)
+        spec = ReplayedTrace.of(trace.record("mine"), trace)
         rules = Rules(Protocol(**{"evaluations": 4, **protocol}), 0)
         return run_seeds(spec, tiny, rules, np.array(seeds)).trace.rows(slice(0, len(seeds)))
 

@@ -15,7 +15,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.store.blocks import read_columns
 from nasbench_harness.store.folder import StudyFolder
-from nasbench_harness.store.record import Entry
+from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.batches import BatchPlan, identity
 from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.references import resolve
@@ -35,13 +35,13 @@ import json, sys
 from hashlib import sha256
 import numpy as np
 from nasbench_harness.engine.batches import Rules, run_seeds
-from nasbench_harness.store.record import Entry
+from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.references import resolve
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 task, digests = load_task("%s"), {}
 for strategy, name, protocol in json.load(sys.stdin):
-    batch = run_seeds(resolve(Entry(strategy)), task, Rules(Protocol(**protocol), 0), np.arange(7))
+    batch = run_seeds(resolve(StrategyRef(strategy)), task, Rules(Protocol(**protocol), 0), np.arange(7))
     rows = batch.trace.rows(slice(0, 7))
     digests[f"{strategy} {name}"] = sha256(b"".join(rows[column].tobytes() for column in sorted(rows))).hexdigest()
 print(json.dumps(digests), hash("a"))
@@ -75,7 +75,7 @@ def test_alone_in_a_batch_of_7_and_of_500(search, task, batch_of_500, assert_sam
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_with_one_and_with_two_jobs(task, batch_of_500, tmp_path, name):
     rules = Rules(Protocol(**PROTOCOLS[name]), study_seed=0)
-    specs = [resolve(Entry(strategy)) for strategy in STRATEGIES]
+    specs = [resolve(StrategyRef(strategy)) for strategy in STRATEGIES]
     plans = [BatchPlan(spec, task, (block,)) for spec in specs for block in ((0, 6), (100, 149))]
     for jobs in (1, 2):
         folder = tmp_path / f"{jobs}"

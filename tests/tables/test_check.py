@@ -14,14 +14,14 @@ from nasbench_harness.errors import TableError, UnknownNameError
 from nasbench_harness.tables.cache import write_table
 from nasbench_harness.tables.check import check_table, differences
 from nasbench_harness.tables.registry import load_table, table_folder
-from nasbench_harness.tables.table import Column
+from nasbench_harness.tables.table import MetricArray
 
 
 def with_values(table, metric, change):
     """The table with the values of one metric changed in a copy."""
     dataset = table.datasets["one"]
     values = dataset.columns[metric].values.copy()
-    column = Column(dataset.columns[metric].metric, change(values))
+    column = MetricArray(dataset.columns[metric].metric, change(values))
     return replace(table, datasets={"one": replace(dataset, columns={**dataset.columns, metric: column})})
 
 

@@ -33,7 +33,7 @@ from nasbench_harness.tables.cache import open_table
 from nasbench_harness.tables.check import check_table
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import describe_table, load_table
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 RECORD = Path(__file__).parents[2] / "results" / "reliability" / "damaged_files.csv"
 KINDS = ("metadata", "array", "summary", "specification", "parquet", "csv", "trace", "archive")
@@ -97,10 +97,10 @@ def tables():
         accuracy = np.round(rng.random((12, 2, 3)) * 100 / 0.5) * 0.5
         accuracy[3, 1] = np.nan
         columns = [
-            Column(Metric("val_accuracy", "%", "maximize", "search", 0.5), accuracy),
-            Column(Metric("test_accuracy", "%", "maximize", "test"), rng.random((12, 1, 1))),
-            Column(Metric("cost_s", "s", "minimize", "cost"), np.cumsum(rng.random((12, 1, 3)), axis=2)),
-            Column(Metric("params_m", "million", "minimize", "hardware", free=True), rng.random((12, 1, 1))),
+            MetricArray(Metric("val_accuracy", "%", "maximize", "search", 0.5), accuracy),
+            MetricArray(Metric("test_accuracy", "%", "maximize", "test"), rng.random((12, 1, 1))),
+            MetricArray(Metric("cost_s", "s", "minimize", "cost"), np.cumsum(rng.random((12, 1, 3)), axis=2)),
+            MetricArray(Metric("params_m", "million", "minimize", "hardware", free=True), rng.random((12, 1, 1))),
         ]
         dataset = Dataset("Title", space, {column.metric.name: column for column in columns}, (1, 5, 10))
         made[name] = Table(f"fuzz-{name}", {"one": dataset, "two": dataset}, Provenance("s", "1", "MIT", {"f": "ab"}))

@@ -24,7 +24,7 @@ from nasbench_harness.tables.cache import open_table, write_table
 from nasbench_harness.tables.check import check_table
 from nasbench_harness.tables.registration import register_table, remove_table
 from nasbench_harness.tables.registry import table_names, task_names
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 MOST_MB, MOST_S = 800, 60
 SPEC = """name = "bomb"
@@ -139,7 +139,7 @@ def test_texts_that_cannot_be_printed_are_refused(cache, tiny, tmp_path, text):
 def finite(table, title="One", unit="%", source="here"):
     """The tiny table with finite values, as tables that are imported must have."""
     values = np.array([[[1.5], [2.5], [np.nan]], [[0.5], [1.0], [2.0]]])
-    column = Column(Metric("val_accuracy", unit, "maximize", "search", 0.5), values)
+    column = MetricArray(Metric("val_accuracy", unit, "maximize", "search", 0.5), values)
     dataset = Dataset(title, table.datasets["one"].space, {"val_accuracy": column})
     return Table(table.name, {"one": dataset}, Provenance(source, "1", "MIT"))
 

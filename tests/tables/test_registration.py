@@ -22,7 +22,7 @@ from nasbench_harness.tables.registry import (
     table_names,
     task_names,
 )
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 SPACE = ProductSpace("letters", [["a", "b"], ["c", "d", "e"]])
 
@@ -30,7 +30,7 @@ SPACE = ProductSpace("letters", [["a", "b"], ["c", "d", "e"]])
 def small(name="mine", dataset="one", values=None, fidelities=(3,), metric="val_accuracy"):
     """A table of six architectures."""
     values = np.arange(6.0).reshape(6, 1, 1) if values is None else values
-    column = Column(Metric(metric, "%", "maximize", "search"), values)
+    column = MetricArray(Metric(metric, "%", "maximize", "search"), values)
     entry = Dataset("One", SPACE, {metric: column}, fidelities)
     return Table(name, {dataset: entry}, Provenance("Six letters", "1", "MIT"))
 
@@ -134,7 +134,7 @@ def test_what_cannot_be_a_table_is_refused(cache, table, message):
 def test_a_table_needs_a_search_metric(cache):
     table = small()
     metric = Metric("val_accuracy", "%", "maximize", "test")
-    table.datasets["one"].columns["val_accuracy"] = Column(metric, np.ones((6, 1, 1)))
+    table.datasets["one"].columns["val_accuracy"] = MetricArray(metric, np.ones((6, 1, 1)))
     with pytest.raises(InvalidInputError, match="no metric with the role search"):
         register_table(table)
 

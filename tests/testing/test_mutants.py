@@ -18,10 +18,10 @@ from nasbench_harness.evaluation.oracle import TableOracle
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.spaces import NASBench201Space, ProductSpace
-from nasbench_harness.store.record import Entry
+from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.references import resolve
 from nasbench_harness.tables.registry import load_table
-from nasbench_harness.tables.table import Column, Dataset, Provenance, Table
+from nasbench_harness.tables.table import Dataset, MetricArray, Provenance, Table
 from nasbench_harness.testing import OracleContract, SpaceContract, StrategyContract, TableContract, run_contract
 from nasbench_harness.testing import strategies as testing_strategies
 from nasbench_harness.testing.strategies import trace_of
@@ -215,7 +215,7 @@ def test_a_strategy_that_knows_the_optimum_is_named():
 
 def test_reads_of_the_harness_itself_are_no_findings():
     with watched(__name__) as reads:
-        trace_of(resolve(Entry("random-search")), load_task("nb201-cifar10"), np.arange(3), {"evaluations": 5})
+        trace_of(resolve(StrategyRef("random-search")), load_task("nb201-cifar10"), np.arange(3), {"evaluations": 5})
     assert not reads
     assert "__getattribute__" not in vars(type(TASK.scores["val"]))
 
@@ -352,7 +352,7 @@ def changed(**changes):
     dataset = table.datasets["cifar10"]
     columns = dict(dataset.columns)
     for name, change in changes.items():
-        columns[name] = Column(columns[name].metric, change(np.array(columns[name].values)))
+        columns[name] = MetricArray(columns[name].metric, change(np.array(columns[name].values)))
     return Table("t", {"one": Dataset("One", dataset.space, columns, dataset.fidelities)}, Provenance("s", "1", "MIT"))
 
 

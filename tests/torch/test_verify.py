@@ -22,7 +22,7 @@ from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces import ProductSpace
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 from nasbench_harness.trainer import recipe as recipes
 from nasbench_harness.verification.verify import VerifyOptions
 
@@ -131,7 +131,7 @@ def test_widths_are_trained_too(tmp_path, monkeypatch):
     widths = ProductSpace("nats-sss", [[str(width) for width in range(8, 65, 8)]] * 5)
     values = np.random.default_rng(0).uniform(50, 90, (widths.num_architectures, 1, 1))
     metric = Metric("val_accuracy", "%", "maximize", "search")
-    dataset = Dataset("CIFAR-10", widths, {"val_accuracy": Column(metric, values)}, (90,))
+    dataset = Dataset("CIFAR-10", widths, {"val_accuracy": MetricArray(metric, values)}, (90,))
     register_table(Table("widths", {"cifar10": dataset}, Provenance("random values", "1", "MIT")))
     study = compare(["random-search"], ["widths-cifar10"], seeds=12, evaluations=5, out=tmp_path / "study")
     done = verify(study, top=3, num_controls=2, training_seeds=1, device="cpu", jobs=1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.verification.journal import Entry
+from nasbench_harness.verification.journal import TrainingRecord
 from nasbench_harness.verification.running import Estimate
 
 
@@ -41,7 +41,9 @@ class TableTrainer:
                 bad = index in self.diverges
                 value = 10.0 if bad else float(self.task.scores["val"].values[index] + noise)
                 entries.append(
-                    Entry(self.key(architecture, seed), architecture, seed, value, (value,), bad, 1.0, self.notice)
+                    TrainingRecord(
+                        self.key(architecture, seed), architecture, seed, value, (value,), bad, 1.0, self.notice
+                    )
                 )
             on_result(entries)
 

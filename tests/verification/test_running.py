@@ -9,7 +9,7 @@ import pytest
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.verification.design import make_design
-from nasbench_harness.verification.journal import Entry, Journal
+from nasbench_harness.verification.journal import Journal, TrainingRecord
 from nasbench_harness.verification.report import caption
 from nasbench_harness.verification.running import note_judged, train_design
 from nasbench_harness.verification.verdict import judge
@@ -124,7 +124,7 @@ def test_each_look_after_another_block_is_a_design(design, task, make_trainer, t
     assert numbers == [1, 2, 3, 3, 1]
 
 
-ENTRY = Entry("key", "a", 1, 80.0, (80.0,), False, 1.0)
+ENTRY = TrainingRecord("key", "a", 1, 80.0, (80.0,), False, 1.0)
 
 
 def test_a_journal_belongs_to_one_process_at_a_time(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from nasbench_harness.evaluation.task import load_task, make_task
 from nasbench_harness.spaces import NASBench201Space, ProductSpace
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 from nasbench_harness.trainer.networks.structure import structure_of
 from nasbench_harness.verification.design import make_design
 from nasbench_harness.verification.report import verification_files
@@ -21,7 +21,7 @@ def table_over(space, dataset="cifar10-valid-90", name="nats-sss", origin="offic
     """Values that grow with the index, at two fidelities of which the first is useless."""
     values = np.linspace(50, 70, space.num_architectures)[:, None, None] * np.array([0.1, 1.0])
     values = values + np.linspace(0, 0.2, num_replicates)[:, None]
-    column = Column(Metric("val_accuracy", "%", "maximize", "search"), values)
+    column = MetricArray(Metric("val_accuracy", "%", "maximize", "search"), values)
     entry = Dataset("CIFAR-10", space, {"val_accuracy": column}, (1, 90))
     return Table(name, {dataset: entry}, Provenance("X, official archive Y", "1", "MIT", origin=origin))
 

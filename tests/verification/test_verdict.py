@@ -9,10 +9,10 @@ from scipy import stats
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.statistics import within_blocks
-from nasbench_harness.tables.table import Column, Dataset, Table
+from nasbench_harness.tables.table import Dataset, MetricArray, Table
 from nasbench_harness.trainer.networks.structure import structure_of
 from nasbench_harness.verification.design import make_design
-from nasbench_harness.verification.journal import Entry
+from nasbench_harness.verification.journal import TrainingRecord
 from nasbench_harness.verification.report import verification_figure, verification_files, verification_table
 from nasbench_harness.verification.running import train_design
 from nasbench_harness.verification.verdict import judge
@@ -68,7 +68,7 @@ def test_a_table_recipe_is_compared_with_the_table(outcome_of, make_trainer):
 def entries_with(design, score, count=2):
     """Trainings of every architecture that all came to the same score."""
     everyone = [one for block in design.blocks for one in block]
-    return {one: [Entry("", "", 0, score(one), (score(one),), False, 0.0)] * count for one in everyone}
+    return {one: [TrainingRecord("", "", 0, score(one), (score(one),), False, 0.0)] * count for one in everyone}
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_architectures_that_the_table_lacks_are_judged_all_the_same(task, finals
     rng = np.random.default_rng(3)
     values[rng.permutation(15_625)[: int(share * 15_625)]] = np.nan
     values[np.unique(finals)] = 91.0 + np.arange(10)[:, None, None] / 10
-    column = Column(task.under(Protocol()).search.metric, values)
+    column = MetricArray(task.under(Protocol()).search.metric, values)
     dataset = Dataset("CIFAR-10", task.space, {"val_accuracy": column}, (200,))
     gappy = make_task(Table("nb201", {"cifar10": dataset}, task.provenance), "cifar10")
     design = make_design(gappy, finals, lambda _: 0.0, 0, top=5, kind="matched", num_controls=3, training_seeds=2)

@@ -13,7 +13,7 @@ from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.importers.archives.records import rows_of
 from nasbench_harness.importers.archives.trials import EVALUATION_SETS, HEADER
 from nasbench_harness.spaces import SearchSpace
-from nasbench_harness.tables.table import Column, Dataset, Metric
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray
 
 _TITLES = {"cifar10-valid": "CIFAR-10", "cifar100": "CIFAR-100", "ImageNet16-120": "ImageNet16-120"}
 # What is trained on training and validation set together stands beside what is trained on the training set.
@@ -90,7 +90,7 @@ def datasets_of(
             trials = [_look(key, *files[schedule, key]) for key in group if key is not None]
             seeds = _in_order(np.unique(np.concatenate([entry.seeds for entry in trials])))
             prefix = f"{name.lower()}-{schedule}"
-            columns: dict[str, Column] = {}
+            columns: dict[str, MetricArray] = {}
             for entry in trials:
                 columns |= _columns(entry, seeds, space.num_architectures, folder / prefix)
             num_epochs = trials[0].num_epochs
@@ -178,7 +178,7 @@ def _named(metric: Metric, together: bool) -> Metric:
     return Metric(name, metric.unit, metric.direction, metric.role, metric.resolution, metric.free)
 
 
-def _columns(trials: _Trials, seeds: Ints, num_rows: int, prefix: Path) -> dict[str, Column]:
+def _columns(trials: _Trials, seeds: Ints, num_rows: int, prefix: Path) -> dict[str, MetricArray]:
     """Write one array (num_architectures, num_seeds, num_epochs or 1) per metric, and map it."""
     blocks = _blocks(trials)
     paths = {block.metric.name: prefix.with_name(f"{prefix.name}.{block.metric.name}.npy") for block in blocks}
@@ -200,7 +200,8 @@ def _columns(trials: _Trials, seeds: Ints, num_rows: int, prefix: Path) -> dict[
         for file in files.values():
             file.close()
     return {
-        block.metric.name: Column(block.metric, np.load(paths[block.metric.name], mmap_mode="r")) for block in blocks
+        block.metric.name: MetricArray(block.metric, np.load(paths[block.metric.name], mmap_mode="r"))
+        for block in blocks
     }
 
 

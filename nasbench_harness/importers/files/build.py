@@ -18,7 +18,7 @@ from nasbench_harness.importers.files.spec import ExtendSpec, ImportSpec, Metric
 from nasbench_harness.spaces import ProductSpace, SearchSpace
 from nasbench_harness.tables.registration import check_names, register_table
 from nasbench_harness.tables.registry import load_table
-from nasbench_harness.tables.table import Column, Dataset, Provenance, Table
+from nasbench_harness.tables.table import Dataset, MetricArray, Provenance, Table
 
 _Metrics = Mapping[str, MetricSpec]
 _Layouts = Mapping[str, Layout]
@@ -155,7 +155,7 @@ def _columns(
     rows: Ints,
     space: SearchSpace,
     fidelities: tuple[int, ...],
-) -> dict[str, Column]:
+) -> dict[str, MetricArray]:
     size = space.num_architectures
     return {
         name: column_of(name, metric, layouts[name], content, rows, size, fidelities)

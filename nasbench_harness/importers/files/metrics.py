@@ -11,7 +11,7 @@ from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.importers.files.reader import Content, TableFile
 from nasbench_harness.importers.files.spec import MetricSpec
-from nasbench_harness.tables.table import Column, Metric
+from nasbench_harness.tables.table import Metric, MetricArray
 
 # Columns of a metric: of each epoch one for each replicate; None is the only epoch, or the last.
 Layout = Mapping[int | None, tuple[str, ...]]
@@ -62,7 +62,7 @@ def column_of(
     rows: Ints,
     num_architectures: int,
     fidelities: tuple[int, ...],
-) -> Column:
+) -> MetricArray:
     """A metric's array (num_architectures, num_replicates, num_fidelities), NaN if the file has no row.
 
     Args:
@@ -97,10 +97,10 @@ def column_of(
     values = np.full((num_architectures, *in_file.shape[1:]), np.nan)
     values[rows] = in_file
     resolution = None if spec.resolution is None else float(spec.resolution)
-    return Column(Metric(name, spec.unit, spec.direction, spec.role, resolution, spec.free), values)
+    return MetricArray(Metric(name, spec.unit, spec.direction, spec.role, resolution, spec.free), values)
 
 
-def check_axes(task: str, columns: Mapping[str, Column], fidelities: tuple[int, ...]) -> None:
+def check_axes(task: str, columns: Mapping[str, MetricArray], fidelities: tuple[int, ...]) -> None:
     """Raise InvalidInputError unless search and cost metrics go together on every fidelity and replicate."""
     searched = [column for column in columns.values() if column.metric.role == "search"]
     for column in columns.values():

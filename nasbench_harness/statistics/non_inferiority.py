@@ -62,7 +62,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Regression:
+class NonInferiority:
     """The verdict on the new runs.
 
     Attributes:
@@ -239,14 +239,14 @@ def more_runs(old: CodeCounts, new: CodeCounts, margin: float, step: float = 1.0
     return None if allowed <= 0.0 else max(1, ceil(var_new / allowed) - num_new)
 
 
-def regress(
+def non_inferiority(
     old: CodeCounts,
     new: ArrayLike,
     margin: float,
     step: float = 1.0,
     alpha: float = ALPHA,
     looks: Sequence[int] | None = None,
-) -> Regression:
+) -> NonInferiority:
     """Returns the verdict on one set of new runs, in looks until one decides.
 
     Args:
@@ -258,10 +258,10 @@ def regress(
         looks: numbers of new runs at which to decide, ascending; None: one look at all of them.
 
     Raises:
-        ValueError: too few runs for the looks, or as `difference`, `decide` and `regress_family`.
+        ValueError: too few runs for the looks, or as `difference`, `decide` and `non_inferiority_family`.
 
     Example:
-        >>> regress({0: 50, 1: 50}, [0, 1] * 50, margin=1.0).verdict
+        >>> non_inferiority({0: 50, 1: 50}, [0, 1] * 50, margin=1.0).verdict
         'equivalent'
     """
     codes = np.asarray(new)
@@ -270,10 +270,12 @@ def regress(
         raise ValueError(
             f"new has {len(codes)} runs, the last look wants {max(wanted)}; run more or declare other looks"
         )
-    return regress_family([Case(old, lambda num_runs: codes[:num_runs], step, margin)], alpha, wanted)[0]
+    return non_inferiority_family([Case(old, lambda num_runs: codes[:num_runs], step, margin)], alpha, wanted)[0]
 
 
-def regress_family(cases: Sequence[Case], alpha: float = ALPHA, looks: Sequence[int] = LOOKS) -> list[Regression]:
+def non_inferiority_family(
+    cases: Sequence[Case], alpha: float = ALPHA, looks: Sequence[int] = LOOKS
+) -> list[NonInferiority]:
     """Returns the verdict on each case; the chance of any false "inferior" among them is at most alpha.
 
     At every look Holm is applied over the whole family: cases that an earlier look called inferior count as rejected,
@@ -288,13 +290,13 @@ def regress_family(cases: Sequence[Case], alpha: float = ALPHA, looks: Sequence[
         ValueError: looks are no ascending numbers of at least 2, or as `difference` and `decide`.
 
     >>> case = Case(old={0: 50, 10: 50}, new=lambda num_runs: np.full(num_runs, 10), step=0.1, margin=0.05)
-    >>> regress_family([case])[0].verdict
+    >>> non_inferiority_family([case])[0].verdict
     'inferior'
     """
     if not looks or list(looks) != sorted(set(looks)) or looks[0] < 2:
         raise ValueError(f"looks is {tuple(looks)}; pass ascending numbers of runs, each at least 2")
     level = alpha / len(looks)
-    verdicts: dict[int, Regression] = {}
+    verdicts: dict[int, NonInferiority] = {}
     family_p = np.ones(len(cases))
     for look in looks:
         is_last = look == looks[-1]
@@ -317,7 +319,7 @@ def regress_family(cases: Sequence[Case], alpha: float = ALPHA, looks: Sequence[
             if verdict == "inconclusive":
                 # What Holm asks of the smallest p of the family.
                 num_more = more_runs(case.old, new[position], case.margin, case.step, level / len(cases))
-            verdicts[position] = Regression(verdict, found[position], case.margin, num_more)
+            verdicts[position] = NonInferiority(verdict, found[position], case.margin, num_more)
             family_p[position] = 0.0 if verdict == "inferior" else 1.0
     return [verdicts[position] for position in range(len(cases))]
 

@@ -15,9 +15,9 @@ from nasbench_harness.statistics import (
     decide,
     difference,
     more_runs,
+    non_inferiority,
+    non_inferiority_family,
     permutation_p_better,
-    regress,
-    regress_family,
 )
 
 samples = st.lists(st.integers(0, 30), min_size=2, max_size=40)
@@ -110,8 +110,8 @@ def test_a_sample_that_misses_the_tail_is_not_superior():
     old, new = {0: 1_470, 1: 1_470, 100: 60}, np.arange(100) % 2
     assert difference(old, count_codes(new), level=0.01).high < 0
     assert permutation_p_better(old, count_codes(new)) > 0.05
-    assert regress(old, new, 1.0, alpha=0.01).verdict == "non-inferior"
-    assert regress({20: 3_000}, new, 1.0, alpha=0.01).verdict == "superior"
+    assert non_inferiority(old, new, 1.0, alpha=0.01).verdict == "non-inferior"
+    assert non_inferiority({20: 3_000}, new, 1.0, alpha=0.01).verdict == "superior"
 
 
 def test_the_permutation_p_is_that_of_scipy():
@@ -129,8 +129,8 @@ def test_the_permutation_p_is_that_of_scipy():
 
 def test_looks_share_alpha_and_one_look_has_all_of_it():
     old, new = {0: 1_500, 1: 1_500}, np.arange(3_000) % 2
-    assert regress(old, new, 0.2, alpha=0.01).difference.level == 0.01
-    found = regress(old, new, 0.2, alpha=0.01, looks=(100, 300, 1_000, 3_000))
+    assert non_inferiority(old, new, 0.2, alpha=0.01).difference.level == 0.01
+    found = non_inferiority(old, new, 0.2, alpha=0.01, looks=(100, 300, 1_000, 3_000))
     assert found.difference.level == 0.0025
     assert (found.verdict, found.difference.num_new) == ("equivalent", 100 if found.difference.high < 0.2 else 300)
 
@@ -142,7 +142,7 @@ def test_later_looks_are_asked_for_only_while_a_case_is_open():
         asked.append(num_runs)
         return np.arange(num_runs) % 2
 
-    (found,) = regress_family([Case({0: 500, 1: 500}, new, 1.0, 0.06)])
+    (found,) = non_inferiority_family([Case({0: 500, 1: 500}, new, 1.0, 0.06)])
     assert found.verdict == "equivalent"
     assert asked == [100, 300, 1_000, 3_000][: asked.index(found.difference.num_new) + 1]
     assert len(asked) > 1
@@ -156,7 +156,7 @@ def test_holm_runs_over_the_family_and_the_rejected_make_room():
 
     def verdicts(*new):
         cases = [Case(old, lambda num_runs, codes=codes: codes[:num_runs], 1.0, 0.05) for codes in new]
-        return [found.verdict for found in regress_family(cases, alpha, looks=(100,))]
+        return [found.verdict for found in non_inferiority_family(cases, alpha, looks=(100,))]
 
     assert verdicts(close) == ["inferior"]
     assert verdicts(close, close) == ["inconclusive", "inconclusive"]
@@ -169,18 +169,18 @@ def test_an_inferior_of_an_earlier_look_stays_rejected():
     first, second = np.ones(300, int), np.r_[np.arange(100) % 2, np.ones(100, int), np.arange(100) % 2]
     p = difference(old, count_codes(second)).p_worse
     cases = [Case(old, lambda num_runs, codes=codes: codes[:num_runs], 1.0, 0.05) for codes in (first, second)]
-    found = regress_family(cases, alpha=2 * 1.5 * p, looks=(100, 300))
+    found = non_inferiority_family(cases, alpha=2 * 1.5 * p, looks=(100, 300))
     assert [(entry.verdict, entry.difference.num_new) for entry in found] == [("inferior", 100), ("inferior", 300)]
 
 
 def test_inconclusive_says_how_many_more_runs_would_do():
     old = {0: 1_500, 1: 1_500}
-    found = regress(old, np.arange(100) % 2, margin=0.1, alpha=0.01)
+    found = non_inferiority(old, np.arange(100) % 2, margin=0.1, alpha=0.01)
     assert found.verdict == "inconclusive"
     # Half-width z √(.25/3000 + .25/n) < .1 with z(.99) = 2.326
     needed = 0.25 / ((0.1 / NormalDist().inv_cdf(0.99)) ** 2 - 0.25 / 3_000)
     assert 100 + found.num_more == pytest.approx(needed, rel=0.05)
-    assert regress(old, np.arange(100 + found.num_more) % 2, margin=0.1, alpha=0.01).verdict == "equivalent"
+    assert non_inferiority(old, np.arange(100 + found.num_more) % 2, margin=0.1, alpha=0.01).verdict == "equivalent"
     assert more_runs({0: 10, 1: 10}, {0: 50, 1: 50}, 0.1) is None  # the old side alone is wider than the margin
 
 
@@ -194,12 +194,12 @@ def test_what_must_always_hold(old, new, margin, shift):
     assert mirrored.low == pytest.approx(-found.high)
     moved = difference(count_codes(np.add(old, shift)), count_codes(np.add(new, shift)))
     assert (moved.low, moved.high) == pytest.approx((found.low, found.high))
-    verdict = regress(first, new, margin, alpha=0.1).verdict
+    verdict = non_inferiority(first, new, margin, alpha=0.1).verdict
     assert verdict in VERDICTS
-    assert regress(first, new[::-1], margin, alpha=0.1).verdict == verdict
+    assert non_inferiority(first, new[::-1], margin, alpha=0.1).verdict == verdict
     opposite = {"superior": "inferior", "equivalent": "equivalent"}  # superior asks for more than inferior does
     if verdict in opposite:
-        assert regress(second, old, margin, alpha=0.1).verdict == opposite[verdict]
+        assert non_inferiority(second, old, margin, alpha=0.1).verdict == opposite[verdict]
 
 
 @settings(deadline=None, max_examples=30)  # each with up to 11 permutation tests
@@ -207,7 +207,7 @@ def test_what_must_always_hold(old, new, margin, shift):
 def test_worse_runs_never_help(old, new):
     order = ["superior", "equivalent", "inferior"]
     shifts = [*range(0, 60, 6), 10_000]
-    verdicts = [regress(count_codes(old), np.add(new, shift), 2.0, alpha=0.1).verdict for shift in shifts]
+    verdicts = [non_inferiority(count_codes(old), np.add(new, shift), 2.0, alpha=0.1).verdict for shift in shifts]
     decided = [order.index(verdict) for verdict in verdicts if verdict in order]
     assert decided == sorted(decided)
     assert verdicts[-1] == "inferior"
@@ -227,11 +227,11 @@ def test_false_alarms_under_ties_stay_below_the_level():
 
 def test_refusals_say_what_to_do():
     with pytest.raises(ValueError, match=r"new has 60 runs, the last look wants 100; run more or declare other looks"):
-        regress({0: 9}, np.zeros(60, int), 0.05, looks=(100,))
+        non_inferiority({0: 9}, np.zeros(60, int), 0.05, looks=(100,))
     with pytest.raises(ValueError, match="pass ascending numbers"):
-        regress_family([], looks=(300, 100))
+        non_inferiority_family([], looks=(300, 100))
     with pytest.raises(ValueError, match="margin is 0"):
-        regress({0: 9}, [0, 0], 0)
+        non_inferiority({0: 9}, [0, 0], 0)
     with pytest.raises(ValueError, match="old has 1 runs"):
         difference({0: 1}, {0: 9})
     with pytest.raises(ValueError, match="level is 0"):
