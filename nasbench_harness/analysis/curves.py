@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -38,15 +39,21 @@ class Curve:
         mean: Mean of the runs.
         iqm: Interquartile mean of the runs; None below 10 seeds.
         band: Its band; None below 10 seeds, or if some run never has a result.
+        hits: First step at which each run is at or below each target, −1 if it never is; shape (num_targets, num_runs).
     """
 
     mean: Floats
     iqm: Floats | None
     band: Band | None
+    hits: Ints = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
 
 
 def curves(
-    task: TaskView, picks: Sequence[Ints], moments: Sequence[Floats | Ints], counts: Ints | Resamples | None
+    task: TaskView,
+    picks: Sequence[Ints],
+    moments: Sequence[Floats | Ints],
+    counts: Ints | Resamples | None,
+    targets: Sequence[float] = (),
 ) -> list[Curve]:
     """Score picks as curves; their bands share one set of resamples.
 
@@ -56,6 +63,7 @@ def curves(
             num_steps).
         moments: For each curve its steps on the axis, positive and ascending, shape (num_steps,).
         counts: Resamples of the runs; None below 10 seeds.
+        targets: Regrets whose first hits are wanted, in the metric's unit.
     """
     starts = [int((chosen < 0).any(axis=0).sum()) for chosen in picks]  # once a run has a result, it keeps one
     bands: list[Band | None] = [None] * len(picks)
@@ -70,25 +78,34 @@ def curves(
             for band, start in zip(_bands(codes, steps, task.scores["val"].step, counts), starts, strict=True)
         ]
     return [
-        _curve(task, chosen, start, band, has_iqm=counts is not None)
+        _curve(task, chosen, start, band, counts is not None, targets)
         for chosen, start, band in zip(picks, starts, bands, strict=True)
     ]
 
 
-def _curve(task: TaskView, picks: Ints, start: int, band: Band | None, has_iqm: bool) -> Curve:
+def _curve(
+    task: TaskView, picks: Ints, start: int, band: Band | None, has_iqm: bool, targets: Sequence[float]
+) -> Curve:
     """The lines of a curve, some steps at a time."""
     num_runs, num_steps = picks.shape
     width = max(1, _MAX_CODES // num_runs)
     means, iqms = [np.empty(0)], [np.empty(0)]
+    hits = np.full((len(targets), num_runs), -1, dtype=np.int64)
+    limits = [math.floor(target / task.scores["val"].step + 1e-9) for target in targets]
     for first in range(start, num_steps, width):
         codes = task.scores["val"].regret_codes(picks[:, first : min(first + width, num_steps)])
         means.append(codes.mean(axis=0))
+        for row, limit in zip(hits, limits, strict=True):
+            is_hit = codes <= limit
+            new = (row < 0) & is_hit.any(axis=1)
+            row[new] = first + is_hit[new].argmax(axis=1)
         if has_iqm:
             iqms.append(iqm(codes, axis=0))
     return Curve(
         mean=_line(np.concatenate(means), start, task.scores["val"].step),
         iqm=_line(np.concatenate(iqms), start, task.scores["val"].step) if has_iqm else None,
         band=band,
+        hits=hits,
     )
 
 

@@ -151,7 +151,7 @@ def _analyze_task(
     for label, entry in runs.items():
         drawn = counts_of(task.name, label)(len(entry.seeds)) if len(entry.seeds) >= MIN_RUNS else None
         scores = {name: _scored(task, view, entry.final, drawn) for name, view in task.scores.items()}
-        after_evaluations, at_seconds = _curves(task, entry, num_steps, times_s, drawn)
+        after_evaluations, at_seconds = _curves(task, entry, num_steps, times_s, drawn, options)
         results.append(
             StrategyResult(
                 label=label,
@@ -214,13 +214,19 @@ def _scored(task: TaskView, view: ScoreView, picks: Ints, counts: Ints | Resampl
 
 
 def _curves(
-    task: TaskView, runs: Runs, num_steps: int, times_s: Floats | None, counts: Ints | Resamples | None
+    task: TaskView,
+    runs: Runs,
+    num_steps: int,
+    times_s: Floats | None,
+    counts: Ints | Resamples | None,
+    options: ReportOptions,
 ) -> tuple[Curve, Curve | None]:
     """Regret over evaluations and, if there is a clock, over simulated seconds."""
     picks, moments = [runs.after_evaluations(num_steps)], [np.arange(1, num_steps + 1)]
+    targets = options.targets if task.scores["val"].metric.unit == "%" else ()
     if times_s is None:
-        return curves(task, picks, moments, counts)[0], None
-    after, at_seconds = curves(task, [*picks, runs.at_seconds(times_s)], [*moments, times_s], counts)
+        return curves(task, picks, moments, counts, targets)[0], None
+    after, at_seconds = curves(task, [*picks, runs.at_seconds(times_s)], [*moments, times_s], counts, targets)
     return after, at_seconds
 
 

@@ -22,6 +22,7 @@ from nasbench_harness.report.render.pictures import to_pdf, to_png
 from nasbench_harness.report.render.text import to_csv, to_json, to_markdown
 from nasbench_harness.report.sections.anytime import AXES, Axis, figure_notes, tasks_with
 from nasbench_harness.report.sections.main import main_tables
+from nasbench_harness.report.sections.measures import measures_table
 from nasbench_harness.report.sections.overview import overview_tables
 from nasbench_harness.report.sections.pairs import across_table, pairs_table
 from nasbench_harness.report.sections.paper import paper_table
@@ -74,7 +75,7 @@ def _files(
     across = [across_table(analysis)] if any(family_sizes(analysis)) and len(analysis.tasks) > 1 else []
     over_tasks = [table for table in (summary_table(analysis), equivalents_table(analysis)) if table is not None]
     for_papers += over_tasks
-    tables = [*for_papers, *across, *pairs, spending_table(analysis)]
+    tables = [*for_papers, *across, *pairs, measures_table(analysis), spending_table(analysis)]
     if "markdown" in formats:
         blocks = "\n".join(f"## {_heading(table)}\n\n{to_markdown(table, has_details=False)}" for table in tables)
         method = f"## Method\n\n{caption_text(analysis)}\n"
@@ -100,7 +101,7 @@ def _files(
         if "png" in formats:
             yield f"{name}.png", to_png(shown.figure, command)
     if "html" in formats:
-        over_tasks += [*overviews, *across, spending_table(analysis)]
+        over_tasks += [*overviews, *across, measures_table(analysis), spending_table(analysis)]
         headed = [(_heading(table), table) for table in over_tasks]
         yield "report.html", report_page(analysis, headed, list(figures.values()), sources, command)
 
@@ -121,6 +122,7 @@ def _heading(table: ReportTable) -> str:
         "equivalents": "Random-search equivalents",
         "across": "Pairs over tasks",
         "pairs": "Pairs of strategies",
+        "measures": "Measures over time",
         "spending": "What a run spent",
     }
     return titles.get(name, name) + (f", part {part}" if part else "")

@@ -5,7 +5,7 @@ unless a function says otherwise. Nothing here reads files, keeps state or touch
 input raises a ValueError that names the entry. Importing this package loads numpy only.
 """
 
-from nasbench_harness.statistics.anytime import incumbent_steps
+from nasbench_harness.statistics.anytime import expected_running_time, incumbent_steps, mean_over_time
 from nasbench_harness.statistics.correlation import Correlation, rank_correlation, ranks_with_missing, top_means
 from nasbench_harness.statistics.differences import equivalence, mean_difference, mean_interval
 from nasbench_harness.statistics.dominance import (
@@ -80,6 +80,7 @@ __all__ = [
     "difference",
     "equivalence",
     "exact_random_search",
+    "expected_running_time",
     "first_shares",
     "front_hypervolumes",
     "hypervolume",
@@ -92,6 +93,7 @@ __all__ = [
     "mann_whitney_two_sided",
     "mean_difference",
     "mean_interval",
+    "mean_over_time",
     "mean_ranks",
     "more_runs",
     "non_inferiority",

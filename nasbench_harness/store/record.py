@@ -83,6 +83,8 @@ class ReportOptions:
         decimals: Of every number in % or percentage points.
         margin: Difference in percentage points that matters; names the seeds that an undecided pair would need.
         control: Label that all others are compared with over the tasks; None: all pairs are compared.
+        targets: Regrets in percentage points whose first hits are reported; 0 is the optimum.
+        budgets: Shares of the budget at which regret is reported.
         columns: Columns of the paper table, e.g. ``nb201-*:val,test``; empty: every score of every task.
         width: Width of LaTeX tables and figures: ``neurips``, ``icml``, ``ieee-column``, ``ieee-page``, or TeX points.
         groups: Labels (or quoted methods) by the name of their group of rows in the paper table.
@@ -99,6 +101,8 @@ class ReportOptions:
     decimals: int = 2
     margin: float = 0.05
     control: str | None = None
+    targets: tuple[float, ...] = (1.0, 0.5, 0.2, 0.1, 0.0)
+    budgets: tuple[float, ...] = (0.25, 0.5, 1.0)
     columns: tuple[str, ...] = ()
     width: str = "neurips"
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
@@ -158,6 +158,8 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
         decimals: int = Field(default=2, ge=0, le=6)
         margin: float = Field(default=0.05, gt=0, allow_inf_nan=False)
         control: str | None = None
+        targets: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = [1.0, 0.5, 0.2, 0.1, 0.0]
+        budgets: list[Annotated[float, Field(gt=0, le=1)]] = [0.25, 0.5, 1.0]
         columns: list[str] = []
         width: str = Field(default="neurips", pattern=WIDTH_PATTERN)
         groups: dict[str, list[str]] = {}
@@ -230,6 +232,8 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
         options.decimals,
         options.margin,
         options.control,
+        tuple(options.targets),
+        tuple(options.budgets),
         tuple(options.columns),
         options.width,
         {name: tuple(labels) for name, labels in options.groups.items()},

@@ -25,6 +25,7 @@ from nasbench_harness.tables.registry import load_table, split_task_name, task_n
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from nasbench_harness.analysis.results import Analysis
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from nasbench_harness.report.model import ReportTable
     from nasbench_harness.report.provenance import StrategySource
     from nasbench_harness.report.sections.anytime import Axis
+    from nasbench_harness.report.sections.figures import Kind
 
 
 class Study:
@@ -168,11 +170,32 @@ class Study:
             return study_sentences(self.analysis)
         return pair_sentences(self.analysis, *compare, margin)
 
-    def figure(self, axis: Axis = "evaluations") -> Figure:
-        """Regret at every moment, one panel per task; ``axis`` is ``evaluations`` or ``seconds`` (simulated)."""
-        from nasbench_harness.report.sections.anytime import anytime_figure
+    def figure(
+        self,
+        kind: Kind = "anytime",
+        axis: Axis = "evaluations",
+        tasks: Sequence[str] | None = None,
+        strategies: Sequence[str] | None = None,
+        ax: Axes | None = None,
+        width: str | float | None = None,
+    ) -> Figure:
+        """One figure, with a panel for each task.
 
-        return anytime_figure(self.analysis, axis)
+        Args:
+            kind: ``anytime``: regret over time; ``ecdf``: share of targets reached; ``heatmap``: A12 of every pair;
+                ``forest``: differences of means with intervals and the margin.
+            axis: Axis of ``anytime``: ``evaluations`` or ``seconds`` (simulated).
+            tasks: Names of the tasks; None: all.
+            strategies: Labels; None: all. No style, line or interval depends on the choice.
+            ax: Axes of Matplotlib to draw into, for a single task.
+            width: Inches, or a name such as ``ieee-column``; None: the text of a single-column paper.
+
+        Raises:
+            InvalidInputError: There is no such kind, axis, task or label, or one pair of axes is to hold several tasks.
+        """
+        from nasbench_harness.report.sections.figures import figure_of
+
+        return figure_of(self.analysis, kind, axis, tasks, strategies, ax, width)
 
     def write_report(
         self, formats: Sequence[str] | None = None, columns: Sequence[str] = (), width: str | None = None

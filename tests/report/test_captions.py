@@ -90,7 +90,7 @@ def test_a_trace_that_is_on_some_tasks_only(made_task, analysis_of):
     figure = anytime_figure(analysis)
     assert {line.get_drawstyle() for panel in figure.axes for line in panel.lines} == {"steps-post"}
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["random search, exact mean", "a", "b", "trace"]
+    assert [text.get_text() for text in legend.get_texts()] == ["random search, exact", "a", "b", "trace"]
     by_couple = {(row["first"], row["second"]): row["p_tasks"] for row in to_json(across_table(analysis))["rows"]}
     assert by_couple["a", "b"] is not None
     assert by_couple["a", "trace"] is None

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from nasbench_harness.analysis.comparison import MIN_RUNS
-from nasbench_harness.analysis.curves import MAX_BAND_STEPS, Band, Curve
+from nasbench_harness.analysis.curves import MAX_BAND_STEPS, Band, Curve, band_steps
 from nasbench_harness.analysis.names import distance_name, regret_unit
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
-from nasbench_harness.report.render.pictures import FIGURE_STYLE, TEXT_WIDTH
+from nasbench_harness.report.render.styles import LineStyle, line_options, styles_of
+from nasbench_harness.report.sections.panels import task_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette: distinct under the common color deficiencies; dashes tell lines apart in print.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_DASHES: tuple[Any, ...] = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)), (0, (1, 1)), (0, (8, 2)))
-EXACT_SEARCH = "random search, exact mean"  # label of its line
+EXACT_SEARCH = "random search, exact"  # label of its line
 
 Axis = Literal["evaluations", "seconds"]
 AXES: dict[Axis, str] = {"evaluations": "anytime", "seconds": "anytime_seconds"}  # names of the figures
@@ -50,7 +49,7 @@ def figure_notes(analysis: Analysis) -> str:
     else:
         text += f". Lines are means at every step, without bands below {MIN_RUNS} seeds; nothing is interpolated."
     if any(entry.val.random_search is not None for entry in analysis.tasks):
-        text += " The dotted line is the exact mean of random search."
+        text += " The dotted line is random search in closed form."
     if untimed:
         text += (
             f" Without a curve over simulated seconds, as their table stores no training times: {', '.join(untimed)}."
@@ -58,62 +57,48 @@ def figure_notes(analysis: Analysis) -> str:
     return text
 
 
-def anytime_figure(analysis: Analysis, axis: Axis = "evaluations") -> Figure:
+def anytime_figure(
+    analysis: Analysis, axis: Axis = "evaluations", width: float | None = None, ax: Axes | None = None
+) -> Figure:
     """Regret (or loss) of each strategy's choices at every moment, one panel per task.
 
     Lines are interquartile means with pointwise 95 % bands, below 10 seeds means without bands. Over evaluations,
-    random search in closed form is the dotted gray mean. Tasks without training times have no panel over seconds.
-    The layout is computed once, here: saving the figure does not compute it again.
+    random search in closed form is the dotted gray line of the same kind. Tasks without training times have no panel
+    over seconds. The layout is computed once, here: saving the figure does not compute it again.
+
+    Args:
+        analysis: The study.
+        axis: Horizontal axis.
+        width: Width in inches; None: the text of a single-column paper.
+        ax: Axes to draw into, for a single task.
     """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    styles = styles_of(analysis.labels)
 
-    entries = tasks_with(analysis, axis)
-    num_tasks = len(entries)
-    num_columns = min(3, num_tasks)
-    num_rows = math.ceil(num_tasks / num_columns)
-    with mpl.rc_context(FIGURE_STYLE):
-        figure = Figure(figsize=(TEXT_WIDTH, 1.85 * num_rows + 0.55))
-        panels = figure.subplots(num_rows, num_columns, squeeze=False)
-        for position, panel in enumerate(panels.flat):
-            if position >= num_tasks:
-                panel.set_axis_off()
-                continue
-            _draw(panel, analysis, entries[position], axis)
-            view = entries[position].val.view
-            if position % num_columns == 0:
-                panel.set_ylabel(f"{view.distance} ({regret_unit(view.metric)})")
-            if position >= num_tasks - num_columns:
-                panel.set_xlabel("evaluations" if axis == "evaluations" else "simulated seconds")
-        lines: dict[str, Any] = {}  # of every panel: a trace may be on some tasks only
-        for panel in panels.flat:
-            for line, label in zip(*panel.get_legend_handles_labels(), strict=True):
-                lines.setdefault(label, line)
-        shown = [label for label in (EXACT_SEARCH, *analysis.labels) if label in lines]
-        figure.legend(
-            [lines[label] for label in shown],
-            shown,
-            loc="outside lower center",
-            ncols=min(len(shown), 4),
-            frameon=False,
-        )
-        ConstrainedLayoutEngine().execute(figure)
-    return figure
+    def draw(panel: Axes, entry: TaskAnalysis, is_left: bool, is_bottom: bool) -> None:
+        _draw(panel, analysis, entry, axis, styles)
+        view = entry.val.view
+        if is_left:
+            panel.set_ylabel(f"{view.distance} ({regret_unit(view.metric)})")
+        if is_bottom:
+            panel.set_xlabel("evaluations" if axis == "evaluations" else "simulated seconds")
+
+    return task_panels(tasks_with(analysis, axis), draw, width=width, order=(EXACT_SEARCH, *analysis.labels), ax=ax)
 
 
-def _draw(panel: Axes, analysis: Analysis, entry: TaskAnalysis, axis: Axis) -> None:
+def _draw(panel: Axes, analysis: Analysis, entry: TaskAnalysis, axis: Axis, styles: Mapping[str, LineStyle]) -> None:
     times = _times(entry, axis)
     if axis == "evaluations" and entry.val.random_search is not None:
-        mean = entry.val.random_search.mean
-        panel.plot(times, mean, color="0.45", linestyle=":", drawstyle="steps-post", label=EXACT_SEARCH)
-    for position, label in enumerate(analysis.labels):
+        exact: dict[str, Any] = {"color": "0.45", "linestyle": ":", "label": EXACT_SEARCH, "drawstyle": "steps-post"}
+        if any(result.val.iqm is not None for result in entry.results):
+            steps = times[band_steps(times)]
+            panel.plot(steps, entry.val.random_search.law.iqm_after(steps), **exact)
+        else:
+            panel.plot(times, entry.val.random_search.mean, **exact)
+    for label in analysis.labels:
         result = entry.result(label)
-        if result is None:
-            continue
-        curve = result.after_evaluations if axis == "evaluations" else result.at_seconds
+        curve = None if result is None else result.after_evaluations if axis == "evaluations" else result.at_seconds
         if curve is not None:
-            _draw_curve(panel, times, curve, label, position, label in analysis.options.highlight)
+            _draw_curve(panel, times, curve, label, styles[label], label in analysis.options.highlight)
     panel.set_title(entry.task.title)
     panel.set_xscale("log")
     panel.set_xlim(times[0], max(times[-1], 2 * times[0]))
@@ -147,23 +132,15 @@ def _line(curve: Curve) -> Any:
     return curve.mean if curve.iqm is None else curve.iqm
 
 
-def _draw_curve(panel: Axes, times: Any, curve: Curve, label: str, position: int, is_highlighted: bool) -> None:
-    color, dashes = _COLORS[position % len(_COLORS)], _DASHES[position % len(_DASHES)]
+def _draw_curve(panel: Axes, times: Any, curve: Curve, label: str, style: LineStyle, is_highlighted: bool) -> None:
     width, layer = (2.2, 3) if is_highlighted else (1.2, 2)
     panel.plot(
-        times,
-        _line(curve),
-        color=color,
-        linestyle=dashes,
-        label=label,
-        drawstyle="steps-post",
-        linewidth=width,
-        zorder=layer,
+        times, _line(curve), label=label, drawstyle="steps-post", **line_options(style, width, times), zorder=layer
     )
     if curve.band is not None:
         low, high = _edge(curve.band, curve.band.low), _edge(curve.band, curve.band.high)
         along = times[_edge(curve.band, curve.band.steps, is_time=True)]
-        panel.fill_between(along, low, high, color=color, alpha=0.2, linewidth=0, zorder=layer - 1)
+        panel.fill_between(along, low, high, color=style.color, alpha=0.2, linewidth=0, zorder=layer - 1)
 
 
 def _edge(band: Band, ends: Any, is_time: bool = False) -> Any:

@@ -1,0 +1,52 @@
+"""Table of measures over time."""
+
+from __future__ import annotations
+
+import math
+
+from nasbench_harness.analysis.anytime import AnytimeMeasures, anytime_measures
+from nasbench_harness.analysis.names import distance_name
+from nasbench_harness.analysis.results import Analysis
+from nasbench_harness.report.cells import plain
+from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
+
+_AXES = ("evaluations", "seconds")
+
+
+def measures_table(analysis: Analysis) -> ReportTable:
+    """Regret at budgets, area, success and expected running time of every strategy on every task."""
+    options, name = analysis.options, distance_name(analysis.tasks)
+    columns = [ReportColumn(key, key, is_number=False) for key in ("task", "strategy", "axis")]
+    columns += [
+        ReportColumn(f"at_{100 * share:g}", f"{100 * share:g} %", f"mean {name} at a share of the budget")
+        for share in options.budgets
+    ]
+    columns.append(ReportColumn("area", "area"))
+    columns += [ReportColumn(f"success_{x:g}", f"≤ {x:g}", "runs that reach (%)") for x in options.targets]
+    columns += [ReportColumn(f"time_{x:g}", f"≤ {x:g}", "expected running time to") for x in options.targets]
+    rows = []
+    for entry in analysis.tasks:
+        for axis in _AXES:
+            for result in entry.results:
+                found = anytime_measures(entry, result, axis, options)
+                if found is not None:
+                    cells = (ReportCell(entry.task.name), ReportCell(result.label), ReportCell(axis))
+                    rows.append(ReportRow((*cells, *_cells(analysis, found))))
+    title = (
+        f"Measures over time, of the noiseless {name} of the choice. Area: mean over the axis. Runs that reach a "
+        "target: at any moment, also if the choice is worse later. Expected running time: time of all runs over the "
+        "number of runs that reach the target, in evaluations or simulated seconds; ∞ if none does."
+    )
+    return ReportTable("measures", title, tuple(columns), tuple(rows))
+
+
+def _cells(analysis: Analysis, found: AnytimeMeasures) -> list[ReportCell]:
+    decimals, num_targets = analysis.options.decimals, len(analysis.options.targets)
+    cells = [NOTHING if math.isnan(value) else plain(value, decimals) for value in (*found.regret, found.area)]
+    success = [plain(100 * share.value, 0) for share in found.success] or [NOTHING] * num_targets
+    times = [_time_cell(value) for value in found.running_time] or [NOTHING] * num_targets
+    return [*cells, *success, *times]
+
+
+def _time_cell(value: float) -> ReportCell:
+    return ReportCell("∞") if math.isinf(value) else ReportCell(f"{value:,.0f}", {"": value})
