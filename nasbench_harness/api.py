@@ -16,6 +16,7 @@ from nasbench_harness.regression.baselines import save_baseline as save_one_base
 from nasbench_harness.regression.gate import Gate, TaskCheck, check_baselines
 from nasbench_harness.store.record import Quoted, ReportOptions
 from nasbench_harness.store.study_file import DEFAULT_SEEDS, PAPER_RESAMPLES, PAPER_SEEDS, StudyRequest, read_study_file
+from nasbench_harness.studies.notebook import shown
 from nasbench_harness.studies.planning import (
     Plan,
     RunOptions,
@@ -174,7 +175,8 @@ def _run(
     request = (request.for_paper() if is_paper else request).updated(seeds=seeds)
     plan = plan_study(request, out, how)
     try:
-        failures = [line for report in execute_plan(plan) for line in report.failure.splitlines()]
+        results = shown(execute_plan(plan), plan.num_runs)
+        failures = [line for result in results for line in result.failure.splitlines()]
         failures = failures or plan.not_stored()
         if failures:
             raise RunsFailedError(failures)

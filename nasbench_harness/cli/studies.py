@@ -73,8 +73,11 @@ def run(as_json: bool, **options: Any) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--watch", "is_watched", is_flag=True, help="Go on showing it until nothing is missing; Ctrl-C ends it.")
 @click.option("--interval", type=float, help="Seconds between two looks of --watch.  [default: 1]")
+@click.option(
+    "--provenance", "has_sources", is_flag=True, help="Show versions, tables, code and runs of other studies."
+)
 @json_option
-def status(folder: Path, is_watched: bool, interval: float | None, as_json: bool) -> None:
+def status(folder: Path, is_watched: bool, interval: float | None, has_sources: bool, as_json: bool) -> None:
     """Show stored and missing runs of the study in FOLDER.
 
     With --watch it follows a study that another process runs: bars on a terminal, elsewhere a line (with --json an
@@ -88,6 +91,9 @@ def status(folder: Path, is_watched: bool, interval: float | None, as_json: bool
         _watch(folder, 1.0 if interval is None else interval, as_json)
         return
     study = open_study(folder)
+    if has_sources:
+        _print_sources(study, as_json)
+        return
     record, missing, damaged = study.record, study.missing(), damaged_files(study)
     total = study.num_runs
     lacking = sum(count for _, _, count in missing)
@@ -148,6 +154,27 @@ def report(folder: Path, formats: tuple[str, ...], columns: tuple[str, ...], wid
         return
     _print_report(study)
     click.echo(_place(study, names))
+
+
+def _print_sources(study: Any, as_json: bool) -> None:
+    """Versions, tables, code of the strategies, and runs that belong to other studies of the folder."""
+    from nasbench_harness.studies.origins import origins_of
+
+    found = origins_of(study)
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+        return
+    click.echo(f"command: {found['command']}")
+    for name, number in found["versions"].items():
+        click.echo(f"version: {name} {number}")
+    for table in found["tables"]:
+        foreign = "" if table["is_shipped"] else ", imported"
+        digest = table["digest"][:12]
+        click.echo(f"table: {table['table']}: {table['source']}, version {table['version']}, sha256 {digest}{foreign}")
+    for strategy in found["strategies"]:
+        click.echo(f"strategy: {strategy['label']}: {strategy['reference']}, code {strategy['code'][:12] or 'unknown'}")
+    for place in found["other_runs"]:
+        click.echo(f"runs of another study: {place}")
 
 
 def _watch(folder: Path, interval_s: float, as_json: bool) -> None:

@@ -80,5 +80,10 @@ class ReportTable:
 
         return to_markdown(self)
 
+    def _repr_html_(self) -> str:
+        from nasbench_harness.report.render.html import to_html_table
+
+        return to_html_table(self)
+
 
 NOTHING = ReportCell("–")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.report.model import ReportCell, ReportColumn, ReportRow, ReportTable
+from nasbench_harness.tables.table import Table
 
 _PACKAGES = ("nasbench-harness", "numpy", "scipy")
 
@@ -43,7 +44,12 @@ def versions() -> dict[str, str]:
 
 def table_sources(analysis: Analysis) -> list[dict[str, Any]]:
     """Origin of each table of the study."""
-    tables = {entry.task.table.name: entry.task.table for entry in analysis.tasks}
+    return sources_of_tables(entry.task.table for entry in analysis.tasks)
+
+
+def sources_of_tables(tables: Iterable[Table]) -> list[dict[str, Any]]:
+    """Source, version, license and digest of each table, by name."""
+    by_name = {table.name: table for table in tables}
     return [
         {
             "table": name,
@@ -53,7 +59,7 @@ def table_sources(analysis: Analysis) -> list[dict[str, Any]]:
             "digest": table.digest,
             "files": dict(table.provenance.sha256),
         }
-        for name, table in sorted(tables.items())
+        for name, table in sorted(by_name.items())
     ]
 
 

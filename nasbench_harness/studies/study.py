@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from nasbench_harness.analysis.results import Analysis
     from nasbench_harness.analysis.runs import Runs
     from nasbench_harness.report.model import ReportTable
-    from nasbench_harness.report.provenance import StrategySource
     from nasbench_harness.report.sections.anytime import Axis
     from nasbench_harness.report.sections.figures import Kind
 
@@ -212,6 +211,7 @@ class Study:
             InvalidInputError: Columns match no task, or there is no such width.
         """
         from nasbench_harness.report.files import DEFAULT_FORMATS, write_report
+        from nasbench_harness.studies.origins import strategy_sources
 
         options = self.record.report
         options = replace(options, columns=tuple(columns) or options.columns, width=width or options.width)
@@ -219,7 +219,9 @@ class Study:
         with updating(self.folder.path):
             remove_abandoned(self.folder.path)
         analysis = replace(self.analysis, options=options)
-        return write_report(self.folder, analysis, self.command, tuple(formats or DEFAULT_FORMATS), self._sources())
+        return write_report(
+            self.folder, analysis, self.command, tuple(formats or DEFAULT_FORMATS), strategy_sources(self)
+        )
 
     def export(
         self, trace: str | None = None, formats: Sequence[str] = ("parquet",), task: str | None = None
@@ -262,16 +264,12 @@ class Study:
         self.__dict__.pop("analysis", None)
         return notices
 
-    def _sources(self) -> tuple[StrategySource, ...]:
-        """Origin of each strategy's runs: reference, hyperparameters and hash of the code."""
-        from nasbench_harness.report.provenance import StrategySource
-
-        first = {runs.label: runs for runs in reversed(self.run_sets())}
-        entrants = [first[label] for label in self.labels]
-        return tuple(
-            StrategySource(runs.label, runs.entrant.reference, runs.entrant.parameters, runs.code())
-            for runs in entrants
-        )
+    def _repr_html_(self) -> str:
+        """The main table, or the number of missing runs, for notebooks."""
+        missing = sum(number for _, _, number in self.missing())
+        if missing:
+            return f"<p>{missing:,} of {self.num_runs:,} runs are missing.</p>"
+        return self.table()._repr_html_()
 
     @property
     def _traces(self) -> tuple[TraceRecord, ...]:

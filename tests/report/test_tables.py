@@ -188,7 +188,7 @@ def test_the_terminal_report_fits(made_task, analysis_of, width, num_tasks):
     text = " ".join(" ".join(lines).split())
     assert "Repeated proposals a run" in text or "repeats" in text
     assert text.count("5.0") >= 5
-    assert "Bold: smallest mean regret" in text
+    assert "Bold and *: smallest mean regret" in text
     assert ("A12" in text) == (num_tasks == 2)  # no column is cut off
     assert ("[95 %]" in text) == (num_tasks == 2 and width == 160)
 

@@ -17,6 +17,7 @@ from nasbench_harness.report.render.latex import LatexStyle, to_latex
 from nasbench_harness.report.render.pictures import to_svg
 
 if TYPE_CHECKING:
+    import jinja2
     from matplotlib.figure import Figure
 
 
@@ -64,13 +65,10 @@ def to_html(title: str, sections: Sequence[PageSection], command: str, version: 
         version: Version of the harness.
         style: Width of the LaTeX that the page offers.
     """
-    import jinja2
     from markupsafe import Markup
 
-    folder = files("nasbench_harness.report.render") / "templates"
-    css, js = (_minified((folder / name).read_text(encoding="utf-8")) for name in ("report.css", "report.js"))
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
-    template = environment.from_string((folder / "report.html").read_text(encoding="utf-8"))
+    css, js = (_template(name).strip() for name in ("report.css", "report.js"))
+    template = _environment().get_template("report.html")
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_hash(css)}'; script-src '{_hash(js)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -86,13 +84,27 @@ def to_html(title: str, sections: Sequence[PageSection], command: str, version: 
     )
 
 
+def to_html_table(table: ReportTable) -> str:
+    """One table as HTML, for notebooks."""
+    shown = _table("", table, LatexStyle()) | {"is_sortable": False, "latex": "", "title": table.caption}
+    return str(getattr(_environment().get_template("table.html").module, "show")(shown))  # noqa: B009 - a macro
+
+
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(_template), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+
+
+def _template(name: str) -> str:
+    return (files("nasbench_harness.report.render") / "templates" / name).read_text(encoding="utf-8")
+
+
 def anchor(text: str) -> str:
     """A text as the name of an anchor."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "section"
-
-
-def _minified(text: str) -> str:
-    return text.strip()
 
 
 def _hash(text: str) -> str:

@@ -25,6 +25,7 @@ from nasbench_harness.report.sections.task import task_table
 _MAX_TASKS_IN_DETAIL = 4
 _SPREAD = re.compile(r" (?=[±\[(])")  # what follows an estimate
 _UNBOUNDED = 10_000
+BEST = "*"  # stands for bold without color
 _SHORTENED = "estimates; a wider terminal shows their spread"
 _MAX_NAME = 22  # letters of a name that are never folded
 
@@ -41,9 +42,9 @@ def print_report(console: Console, analysis: Analysis) -> None:
             title = f"{entry.task.title} · {entry.task.name}"
             if not _fits(console, table):
                 table, title = _estimates_only(table), f"{title} ({_SHORTENED})"
-            console.print(to_rich(table, title))
+            _print_table(console, table, title)
             _print_notes(console, notes)
-            console.print(to_rich(_of_task(spent, entry.task.name), f"What a run spent · {entry.task.name}"))
+            _print_table(console, _of_task(spent, entry.task.name), f"What a run spent · {entry.task.name}")
         if len(analysis.tasks) > 1 and len(analysis.labels) > 1:
             ranks = sorted(zip(analysis.mean_ranks.tolist(), analysis.labels, strict=True))
             line = "  ".join(f"{label} {rank:.2f}" for rank, label in ranks if rank == rank)
@@ -53,11 +54,28 @@ def print_report(console: Console, analysis: Analysis) -> None:
             is_wide = _fits(console, table)
             name = f"Final {distance_name(analysis.tasks)}"
             title = name if is_wide else f"{name} ({_SHORTENED})"
-            console.print(to_rich(table if is_wide else _estimates_only(table), title))
+            _print_table(console, table if is_wide else _estimates_only(table), title)
             _print_notes(console, table.notes)
         console.print(Text(_repeats(analysis), style="dim"))
     is_detailed = len(analysis.tasks) <= _MAX_TASKS_IN_DETAIL
-    console.print(Text(caption_text(analysis) if is_detailed else overviews[0].caption, style="dim"))
+    caption = caption_text(analysis) if is_detailed else overviews[0].caption
+    console.print(Text(caption.replace("Bold: ", f"Bold and {BEST}: "), style="dim"))
+
+
+def _print_table(console: Console, table: ReportTable, title: str) -> None:
+    """The table, or its rows one under the other if they are wider than the terminal."""
+    if _fits(console, table):
+        console.print(to_rich(table, title))
+        return
+    console.print(Text(title, style="bold"))
+    shown = [position for position, column in enumerate(table.columns) if not column.is_extra]
+    for row in table.rows:
+        console.print(Text(row.cells[0].text, style="underline" if row.is_highlighted else ""))
+        for position in shown[1:]:
+            cell, column = row.cells[position], table.columns[position]
+            if cell.text != "–":
+                name = f"{column.group} {column.header}".strip()
+                console.print(Text.assemble(f"  {name}: ", _text(cell, has_marks=False)))
 
 
 def _fits(console: Console, table: ReportTable) -> bool:
@@ -113,7 +131,11 @@ def to_rich(table: ReportTable, title: str) -> RichTable:
     """A rich table; the best is bold green, and strategies that are not significantly worse are marked."""
     rich = RichTable(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     shown = [position for position, column in enumerate(table.columns) if not column.is_extra]
-    marked = {position for position in shown if any(row.cells[position].is_marked for row in table.rows)}
+    marked = {
+        position
+        for position in shown
+        if any(row.cells[position].is_marked or row.cells[position].is_bold for row in table.rows)
+    }
     for position in shown:
         column = table.columns[position]
         justify: Literal["left", "right"] = "right" if column.is_number else "left"
@@ -128,5 +150,5 @@ def to_rich(table: ReportTable, title: str) -> RichTable:
 
 def _text(cell: ReportCell, has_marks: bool) -> Text:
     # In a column with marks every cell gets a place for one, so that numbers stay aligned.
-    mark = MARK if cell.is_marked and not cell.is_bold else " " if has_marks else ""
+    mark = BEST if cell.is_bold else MARK if cell.is_marked else " " if has_marks else ""
     return Text(cell.text + mark, style="bold green" if cell.is_bold else "")

@@ -47,8 +47,9 @@ def task_panels(
         InvalidInputError: There is no task, or there are several for one pair of axes.
     """
     import matplotlib as mpl
-    from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    from nasbench_harness.report.render.notebook import NotebookFigure
 
     if not entries:
         raise InvalidInputError("no task has what this figure shows")
@@ -62,7 +63,7 @@ def task_panels(
     num_columns = max(1, min(3 if inches <= TEXT_WIDTH else 4, len(entries), int(inches // panel_width)))
     num_rows = math.ceil(len(entries) / num_columns)
     with mpl.rc_context(FIGURE_STYLE):
-        figure = Figure(figsize=(inches, row_height * num_rows + extra_height))
+        figure = NotebookFigure(figsize=(inches, row_height * num_rows + extra_height))
         panels = figure.subplots(num_rows, num_columns, squeeze=False)
         for position, panel in enumerate(panels.flat):
             if position >= len(entries):
