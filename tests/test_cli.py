@@ -131,13 +131,20 @@ def test_a_killed_study_goes_on_where_it_stopped(cli, tmp_path):
 MISTAKES = [
     (("compare", "--tasks", "nb201-cifar1O"), "unknown task 'nb201-cifar1O': did you mean 'nb201-cifar10'?"),
     (("compare", "--tasks", ""), "no tasks given"),
-    (("compare", "--simulated-seconds", "0"), "simulated_seconds must be a number above 0, not 0.0"),
+    (("compare", "--simulated-seconds", "0"), "simulated_seconds must be a number above 0, at most 1e15, not 0.0"),
     (("compare", "--simulated-seconds", "9", "--overrun", "cout"), "unknown overrun 'cout': did you mean 'count'?"),
     (("compare", "--duplicates-by", "class"), "duplicates_by=class needs duplicates=free or forbid"),
     (("compare", "--fidelity", "12", "--tasks", "nb201-cifar10"), "no fidelity of 12 epochs: it has 200 epochs"),
     (("compare", "--tasks", "nb201-cifar10,nb201-cifar10"), "task nb201-cifar10 is named twice"),
     (("compare", "--seeds", "0"), "seeds must be a whole number in 1 …"),
-    (("compare", "--evaluations", "0"), "evaluations must be a whole number of at least 1, not 0"),
+    (("compare", "--evaluations", "0"), "evaluations must be a whole number in 1 … 1,000,000, not 0"),
+    (
+        ("compare", "--evaluations", "1000000000000"),
+        "evaluations must be a whole number in 1 … 1,000,000, not 1000000000000",
+    ),
+    (("compare", "--workers", "1000000000"), "workers must be a whole number in 1 … 1,000, not 1000000000"),
+    (("compare", "--config", "huge.toml"), "workers must be a whole number in 1 … 1,000, not 1000000000"),
+    (("compare", "--simulated-seconds", "1e14"), "lower it, or set evaluations to at most 1,000,000"),
     (("compare", "--study-seed", "-1"), "study_seed must be a whole number of at least 0"),
     (("compare", "--jobs", "0"), "jobs must be a whole number of at least 1"),
     (("compare", "--noise", "perquery"), "noise must be per_query, per_run, replicate=k or mean"),
@@ -184,6 +191,7 @@ MISTAKES = [
 def test_a_mistake_gets_one_line_and_leaves_nothing(cli, tmp_path, arguments, message):
     (tmp_path / "typo.toml").write_text("seds = 3\n")
     (tmp_path / "field.toml").write_text("[protocol]\nnoize = 'mean'\n")
+    (tmp_path / "huge.toml").write_text("[protocol]\nworkers = 1_000_000_000\n")
     before = sorted(tmp_path.rglob("*"))
     done = cli(*arguments)
     assert done.returncode == 2

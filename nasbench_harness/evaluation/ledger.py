@@ -12,7 +12,7 @@ from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.in_flight import InFlight
 from nasbench_harness.evaluation.noise import Noise
-from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.protocol import MAX_EVALUATIONS, Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
 from nasbench_harness.evaluation.trainings import Found, Trainings
@@ -93,6 +93,12 @@ class Ledger:
             raise InvalidInputError(
                 f"task {task.name} does not say after how many epochs its values were read: a budget of epochs needs "
                 "that; leave the task out or use evaluations"
+            )
+        num_expected = expected_evaluations(task, protocol)
+        if num_expected > MAX_EVALUATIONS:
+            raise InvalidInputError(
+                f"the budget allows about {num_expected:,} evaluations of a run on task {task.name}: lower it, or set "
+                f"evaluations to at most {MAX_EVALUATIONS:,}"
             )
         waits = protocol.workers > 1 and task.has_cost
         waits = waits and (protocol.duplicates == "free" or self._trainings is not None)
@@ -302,10 +308,10 @@ def visit_type(protocol: Protocol) -> type[np.unsignedinteger]:
 def expected_evaluations(task: Task, protocol: Protocol) -> int:
     """About how many evaluations a run will have; exact if only evaluations are bounded."""
     bounds = [] if protocol.evaluations is None else [protocol.evaluations]
-    if protocol.simulated_seconds is not None and task.has_cost:
-        one_worker = math.ceil(protocol.simulated_seconds / task.under(protocol).typical_cost_s) + 1
-        bounds.append(protocol.workers * one_worker)
+    typical_s = task.under(protocol).typical_cost_s
+    if protocol.simulated_seconds is not None and typical_s > 0:  # false without costs, NaN, and if most are 0
+        bounds.append(protocol.workers * (math.ceil(protocol.simulated_seconds / typical_s) + 1))
     if protocol.epochs is not None and task.under(protocol).fidelities:
         epochs = task.under(protocol).fidelities
         bounds.append(protocol.epochs // epochs[len(epochs) // 2] + 1)
-    return min(bounds)
+    return min(bounds, default=MAX_EVALUATIONS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -13,6 +12,9 @@ from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.wording import canonical_constraints, canonical_objectives
 
 DEFAULT_EVALUATIONS = 200
+MAX_EVALUATIONS = 1_000_000  # of one run
+_MOST = {"evaluations": MAX_EVALUATIONS, "fidelity": 999_999_999, "workers": 1_000, "epochs": 999_999_999}
+_MAX_SECONDS = 1e15
 _NUM_FIRST_FIELDS = 8  # all that the first study files held: these are always written
 _CHOICES = {
     "duplicates": ("charge", "free", "forbid"),
@@ -48,8 +50,8 @@ class Protocol:
     """All rules about budget and information of a run; part of the identity of every result.
 
     Attributes:
-        evaluations: Budget of a run, counted when an evaluation starts; exactly this many, never one more. None: no
-            bound; if no other budget is set either, 200.
+        evaluations: Budget of a run, counted when an evaluation starts; exactly this many, never one more; at most
+            1,000,000. None: no bound; if no other budget is set either, 200.
         noise: ``per_query`` every training draws one of the table's replicates; ``per_run`` one draw per architecture
             and run; ``replicate=k`` always the k-th (from 0); ``mean`` the mean over replicates.
         duplicates: A repeated architecture. ``charge``: a new training; ``free``: its first value, and a run ends after
@@ -63,7 +65,7 @@ class Protocol:
             answers with the value of the first of the class that was trained).
         fidelity: Epochs at which evaluations are read; must be named if a table has several. ``all``, or several with
             commas between them, lets the strategy choose among these.
-        workers: Evaluations of one run that may be under way at once.
+        workers: Evaluations of one run that may be under way at once, at most 1,000.
         mode: With several workers a run starts the next evaluation when one finishes (``async``) or when all have
             finished (``sync``).
         epochs: Budget of a run in epochs of training; an evaluation that needs more than are left is an overrun.
@@ -106,14 +108,14 @@ class Protocol:
         object.__setattr__(self, "constraints", canonical_constraints(self.constraints))
         if self.simulated_seconds is not None:
             seconds = self.simulated_seconds
-            if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds < math.inf:
-                raise InvalidInputError(f"simulated_seconds must be a number above 0, not {seconds!r}")
+            if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds <= _MAX_SECONDS:
+                raise InvalidInputError(f"simulated_seconds must be a number above 0, at most 1e15, not {seconds!r}")
             object.__setattr__(self, "simulated_seconds", float(seconds))
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UnknownNameError(name, str(getattr(self, name)), choices)
         if self.noise not in ("per_query", "per_run", "mean") and not re.fullmatch(
-            "replicate=(0|[1-9][0-9]*)", str(self.noise)
+            "replicate=(0|[1-9][0-9]{0,8})", str(self.noise)
         ):
             raise InvalidInputError(f"noise must be per_query, per_run, replicate=k or mean, not {self.noise!r}")
         if self.duplicates_by == "class" and self.duplicates == "charge":
@@ -130,10 +132,11 @@ class Protocol:
             raise InvalidInputError("mode=sync needs workers of at least 2: one worker has nothing to wait for")
 
     def _check_whole(self, name: str) -> None:
-        value = getattr(self, name)
-        may_be_none = name != "workers"
-        if not (value is None and may_be_none) and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-            raise InvalidInputError(f"{name} must be a whole number of at least 1, not {value!r}")
+        value, most = getattr(self, name), _MOST[name]
+        if value is None and name != "workers":
+            return
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+            raise InvalidInputError(f"{name} must be a whole number in 1 … {most:,}, not {value!r}")
 
     @property
     def replicate(self) -> int | None:

@@ -22,6 +22,7 @@ from nasbench_harness.studies.replay import ReplayedTrace, TraceRows
 
 _MAX_VISIT_BYTES = 32 * 2**20
 _MAX_ROWS = 2_000_000  # rows of one batch's trace, about 70 MB
+_MAX_BLOCK_ROWS = 20_000_000  # rows of one block; a block has fewer runs if these spend more
 
 
 @dataclass(frozen=True)
@@ -112,11 +113,11 @@ def plan_batches(
     runs: they take turns at every step, and the state of many of them does not fit into the processor's caches.
     """
     bytes_per_run = task.space.num_architectures * np.dtype(visit_type(protocol)).itemsize
-    max_runs = max(
-        SEEDS_PER_BLOCK, min(_MAX_VISIT_BYTES // bytes_per_run, _MAX_ROWS // expected_evaluations(task, protocol))
-    )
+    num_rows = expected_evaluations(task, protocol)
+    max_runs = max(SEEDS_PER_BLOCK, min(_MAX_VISIT_BYTES // bytes_per_run, _MAX_ROWS // num_rows))
+    max_runs = min(max_runs, max(1, _MAX_BLOCK_ROWS // num_rows))
     if spec.is_generator:
-        max_runs = SEEDS_PER_BLOCK
+        max_runs = min(max_runs, SEEDS_PER_BLOCK)
     if spec.max_runs is not None:
         max_runs = min(max_runs, spec.max_runs)
     batches: list[list[tuple[int, int]]] = []

@@ -337,6 +337,18 @@ def test_seconds_need_training_times(task_of):
         Ledger(task_of([[1], [2]]), Protocol(simulated_seconds=5), 0, np.arange(1))
 
 
+@pytest.mark.parametrize(
+    ("fields", "number"),
+    [({"simulated_seconds": 1e9}, "45,454,547"), ({"simulated_seconds": 1e6, "workers": 1_000}, "45,456,000")],
+)
+def test_a_budget_without_end_is_refused(ledger_of, fields, number):
+    with pytest.raises(
+        InvalidInputError, match=f"^the budget allows about {number} evaluations of a run on task tiny-"
+    ):
+        ledger_of(**fields)
+    assert ledger_of(**fields, evaluations=10**6).has_budget().all()
+
+
 def test_without_training_times_there_is_no_clock(task_of):
     ledger = Ledger(task_of([[1], [2]]), Protocol(noise="mean"), 0, np.arange(1))
     entries = propose(ledger, 0)
@@ -345,7 +357,7 @@ def test_without_training_times_there_is_no_clock(task_of):
 
 def test_a_run_that_only_meets_gaps_ends(ledger_of):
     """Architecture 4 has no row: it costs nothing, so that seconds alone would never end the run."""
-    ledger, started = ledger_of(simulated_seconds=1e9), 0
+    ledger, started = ledger_of(simulated_seconds=1e6), 0
     while ledger.has_budget()[0]:
         rows(ledger, [4])
         started += 1

@@ -31,8 +31,21 @@ def test_defaults():
 
 @pytest.mark.parametrize("evaluations", [0, -1, 1.5, 200.0, "200", True], ids=repr)
 def test_evaluations_must_be_a_positive_whole_number(evaluations):
-    with pytest.raises(InvalidInputError, match=r"whole number of at least 1, not "):
+    with pytest.raises(InvalidInputError, match=r"whole number in 1 … 1,000,000, not "):
         Protocol(evaluations=evaluations)
+
+
+@pytest.mark.parametrize(
+    ("field", "most"),
+    [("evaluations", 10**6), ("workers", 1_000), ("epochs", 10**9 - 1), ("fidelity", 10**9 - 1)],
+)
+@pytest.mark.parametrize("times", [1, 10**12, 10**400])
+def test_whole_numbers_have_an_upper_bound(field, most, times):
+    assert getattr(Protocol(**{field: most}), field) == most
+    with pytest.raises(
+        InvalidInputError, match=f"^{field} must be a whole number in 1 … {most:,}, not {most + times}$"
+    ):
+        Protocol(**{field: most + times})
 
 
 @pytest.mark.parametrize("noise", ["per_query", "per_run", "mean", "replicate=0", "replicate=12"])
@@ -43,7 +56,19 @@ def test_noise_choices(noise):
 
 @pytest.mark.parametrize(
     "noise",
-    ["", "per-query", "replicate", "replicate=", "replicate=-1", "replicate=1.0", "replicate=0\n", "mean ", 3, None],
+    [
+        "",
+        "per-query",
+        "replicate",
+        "replicate=",
+        "replicate=-1",
+        "replicate=1.0",
+        "replicate=0\n",
+        "mean ",
+        3,
+        None,
+        "replicate=" + "9" * 5_000,
+    ],
     ids=repr,
 )
 def test_other_noise_is_refused(noise):
@@ -167,9 +192,10 @@ def test_seconds_alone_leave_evaluations_unbounded():
     assert Protocol(simulated_seconds=9.5).identity() == '{"evaluations": null, "simulated_seconds": 9.5}'
 
 
-@pytest.mark.parametrize("seconds", [0, -1.0, float("inf"), float("nan"), "9", True], ids=repr)
-def test_seconds_must_be_a_number_above_0(seconds):
-    with pytest.raises(InvalidInputError, match="simulated_seconds must be a number above 0, not"):
+@pytest.mark.parametrize("seconds", [0, -1.0, float("inf"), float("nan"), "9", True, 1.1e15, 10**400], ids=repr)
+def test_seconds_must_be_a_number_within_bounds(seconds):
+    assert Protocol(simulated_seconds=10**15).simulated_seconds == 1e15
+    with pytest.raises(InvalidInputError, match=r"^simulated_seconds must be a number above 0, at most 1e15, not"):
         Protocol(simulated_seconds=seconds)
 
 

@@ -130,6 +130,11 @@ def test_a_large_budget_still_runs_a_block_at_a_time(cifar100, random_search):
     assert [plan.blocks for plan in plans] == [((0, 99),), ((100, 199),), ((200, 249),)]
 
 
+def test_the_largest_budgets_run_a_part_of_a_block_at_a_time(cifar100, random_search):
+    plans = plan_batches(random_search, cifar100, cells(101), Protocol(evaluations=400_000))
+    assert [plan.blocks for plan in plans] == [((0, 49),), ((50, 99),), ((100, 100),)]
+
+
 def test_blocks_need_not_be_neighbors(tiny, random_search):
     (plan,) = plan_batches(random_search, tiny, [(60, 99), (300, 301)], Protocol())
     assert plan.run_seeds.tolist() == [*range(60, 100), 300, 301]
