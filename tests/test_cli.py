@@ -680,3 +680,15 @@ def test_a_study_file_that_promises_nothing_or_too_much(cli, tmp_path):
             done = cli(*verb)
             assert done.returncode == 2
             assert re.fullmatch(rf"error: \S+s/study.toml: seeds: input should be .*, not {number}\n", done.stderr)
+
+
+def test_a_check_says_one_thing_about_an_architecture_that_does_not_exist(cli, tmp_path):
+    code = "def beyond(problem, rng):\n    while True:\n        yield problem.space.num_architectures\n"
+    (tmp_path / "my_beyond.py").write_text(code)
+    done = cli("strategies", "check", "my_beyond:beyond", "--tasks", "nb201-cifar10")
+    assert done.returncode == 1
+    broken, message, others, total = done.stdout.splitlines()
+    assert broken.startswith("BROKEN  It plays without an error")
+    assert "15625" in message
+    assert others == f"12 other sentences not tried: mend this first: {broken.removeprefix('BROKEN  ')}"
+    assert total == "my_beyond:beyond: 0 of 13 sentences hold"

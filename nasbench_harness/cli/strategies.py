@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from typing import Any
 
 import click
@@ -97,9 +98,12 @@ def check_strategy(strategy: str, tasks: str | None, max_seconds: float, as_json
         click.echo(json.dumps({"strategy": label, "findings": [vars(finding) for finding in findings]}))
     else:
         for finding in findings:
-            click.echo(f"{'BROKEN' if finding.failure else 'ok    '}  {finding.sentence}")
-            for line in finding.failure.splitlines():
-                click.echo(f"          {line}")
+            if finding.was_tried:
+                click.echo(f"{'BROKEN' if finding.failure else 'ok    '}  {finding.sentence}")
+                for line in finding.failure.splitlines():
+                    click.echo(f"          {line}")
+        for reason, number in Counter(finding.failure for finding in findings if not finding.was_tried).items():
+            click.echo(f"{number} other sentence{'s' if number > 1 else ''} {reason}")
         click.echo(f"{label}: {len(findings) - len(broken)} of {len(findings)} sentences hold")
     if broken:
         raise click.exceptions.Exit(1)

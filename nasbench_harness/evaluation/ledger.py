@@ -58,6 +58,7 @@ class Ledger:
         counted: Evaluations that were charged to each run, shape (num_runs,).
         epochs: Epochs that were charged to each run, shape (num_runs,); only counted if the protocol bounds them.
         num_objectives: Number of losses of an evaluation.
+        num_architectures: Size of the space.
 
     Raises:
         InvalidInputError: A budget in seconds if the task has no cost, or a replicate that rows lack.
@@ -69,6 +70,7 @@ class Ledger:
         view = task.under(protocol)
         self._oracle, self._objectives, self._measures = view.oracle, view.objectives, view.measures
         self.num_objectives = len(view.objectives)
+        self.num_architectures = num_architectures
         self._seconds = protocol.simulated_seconds
         if self._seconds is not None and not task.has_cost:
             raise InvalidInputError(

@@ -21,9 +21,11 @@ class Contract:
 
     Attributes:
         max_seconds: Real seconds that ``run_contract`` gives to all sentences together; None: any number.
+        first: Sentence without which ``run_contract`` tries no other one, e.g. ``test_it_can_be_played``.
     """
 
     max_seconds: ClassVar[float | None] = None
+    first: ClassVar[str | None] = None
 
 
 @dataclass(frozen=True)
@@ -33,40 +35,48 @@ class Finding:
     Attributes:
         name: The method, without ``test_``.
         sentence: First line of its docstring.
-        failure: Message if it does not hold; empty if it does.
+        failure: Message if it does not hold or was not tried; empty if it holds.
+        was_tried: Whether it was tried.
     """
 
     name: str
     sentence: str
     failure: str = ""
+    was_tried: bool = True
 
 
 def run_contract(contract: Contract) -> list[Finding]:
-    """Try every sentence of a contract, in the order in which they are written.
+    """Try every sentence of a contract: its first one, then the others in the order in which they are written.
 
-    The check ends by itself: code that hangs is interrupted when the contract's seconds are used up.
+    The check ends by itself: code that hangs is interrupted when the contract's seconds are used up. If the first
+    sentence does not hold, the others are not tried: they would all fail for its cause.
     """
-    findings = []
-    names = [name for cls in reversed(type(contract).__mro__) for name in vars(cls) if name.startswith("test_")]
+    findings: list[Finding] = []
+    written = [name for cls in reversed(type(contract).__mro__) for name in vars(cls) if name.startswith("test_")]
+    names = dict.fromkeys([contract.first, *written] if contract.first else written)
     end = None if contract.max_seconds is None or not can_limit() else monotonic() + contract.max_seconds
-    for name in dict.fromkeys(names):
+    for name in names:
         method = getattr(contract, name)
         sentence = (method.__doc__ or "").partition("\n")[0]
-        findings.append(Finding(name.removeprefix("test_"), sentence, _failure(method, end)))
+        left = None if end is None else end - monotonic()
+        reason = ""
+        if contract.first and findings and findings[0].failure:
+            reason = f"mend this first: {findings[0].sentence}"
+        elif left is not None and left <= 0:
+            reason = "the time of the check was used up before"
+        failure = f"not tried: {reason}" if reason else _failure(method, left)
+        findings.append(Finding(name.removeprefix("test_"), sentence, failure, not reason))
     return findings
 
 
-def _failure(method: Callable[[], None], end: float | None) -> str:
+def _failure(method: Callable[[], None], seconds: float | None) -> str:
     """Message of a sentence that does not hold, else empty."""
-    left = None if end is None else end - monotonic()
     try:
         with redirect_stdout(sys.stderr):  # prints of the code under test
-            if left is None:
+            if seconds is None:
                 method()
-            elif left <= 0:
-                return "not tried: the time of the check was used up before"
             else:
-                TimeLimit(left, "the sentence").call(None, method)
+                TimeLimit(seconds, "the sentence").call(None, method)
     except (AssertionError, HarnessError) as error:
         return str(error)
     except (Exception, SystemExit) as error:  # the code under test may raise anything

@@ -14,6 +14,7 @@ import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Ints
 from nasbench_harness.engine.batches import Rules, run_seeds
+from nasbench_harness.engine.checks import checked_proposals
 from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.engine.strategy import Results, Strategy
 from nasbench_harness.errors import StrategyError
@@ -52,6 +53,7 @@ class StrategyContract(Contract):
     """
 
     max_seconds: ClassVar[float | None] = 300.0
+    first: ClassVar[str | None] = "test_it_can_be_played"
 
     strategy: ClassVar[Any] = None
     tasks: ClassVar[tuple[str, ...]] = ("nb201-cifar10", "nb201-imagenet16-120")
@@ -78,6 +80,10 @@ class StrategyContract(Contract):
         """Traces of all seeds in one batch, by task."""
         with watched(getattr(self.spec.target, "__module__", "")) as self.reads:
             return {task: self.trace(_SEEDS, task) for task in self.tasks}
+
+    def test_it_can_be_played(self) -> None:
+        """It plays without an error: proposals have the right types, shapes and ranges."""
+        _ = self.together
 
     def test_runs_spend_exactly_their_budget(self) -> None:
         """A run starts exactly as many evaluations as the budget has, unless it ends by itself."""
@@ -288,7 +294,7 @@ def _is_importable(spec: ResolvedStrategy) -> bool:
 def _play_at_random_times(strategy: Strategy, ledger: Ledger, evaluations: int) -> list[list[int]]:
     """Ask random subsets of the runs until all have spent their budget; returns the proposals of each run."""
     rng = np.random.default_rng(0)
-    num_runs = len(ledger.counted)
+    num_runs, size = len(ledger.counted), ledger.num_architectures
     proposals: list[list[int]] = [[] for _ in range(num_runs)]
     tickets, has_ended = np.zeros(num_runs, dtype=np.int64), np.zeros(num_runs, dtype=bool)
     for _ in range(100 * evaluations):
@@ -297,8 +303,8 @@ def _play_at_random_times(strategy: Strategy, ledger: Ledger, evaluations: int) 
             if not (ledger.has_budget() & ~has_ended).any():
                 break
             continue
-        asked = strategy.ask(idle)
-        started = idle & (np.asarray(asked.architectures) >= 0)
+        asked = checked_proposals(strategy.name, strategy.ask(idle), idle, size)
+        started = idle & (asked.architectures >= 0)
         progressed = np.zeros(num_runs) if asked.extra_cost_s is None else np.where(idle, asked.extra_cost_s, 0.0)
         has_ended |= idle & ~started & (progressed == 0)
         architectures = np.where(started, asked.architectures, 0).astype(np.int64)
@@ -331,7 +337,7 @@ def _play_with_pending(strategy: Strategy, ledger: Ledger, seeds: Ints) -> dict[
 
     The choice depends on the run's seed only. Returns the proposals of each seed's run.
     """
-    num_runs = len(seeds)
+    num_runs, size = len(seeds), ledger.num_architectures
     orders = [np.random.default_rng(seed) for seed in seeds]
     pending: list[list[dict[str, Any]]] = [[] for _ in range(num_runs)]
     proposals: dict[int, list[int]] = {int(seed): [] for seed in seeds}
@@ -342,8 +348,8 @@ def _play_with_pending(strategy: Strategy, ledger: Ledger, seeds: Ints) -> dict[
         has_room = np.array([len(of_run) < _MAX_PENDING for of_run in pending])
         idle = ledger.has_budget() & ~waits & ~rests & has_room
         if idle.any():
-            asked = strategy.ask(idle.copy())
-            started = idle & (np.asarray(asked.architectures) >= 0)
+            asked = checked_proposals(strategy.name, strategy.ask(idle.copy()), idle, size)
+            started = idle & (asked.architectures >= 0)
             progressed = np.zeros(num_runs) if asked.extra_cost_s is None else np.where(idle, asked.extra_cost_s, 0.0)
             waits |= idle & ~started & (progressed == 0)
             num_progress = 0 if started.any() else num_progress + bool((progressed > 0).any())

@@ -128,7 +128,7 @@ class CouplesItsRuns(Strategy):
         (needs_a_budget, "every_rule_of_a_protocol_is_survived", "problem.budget.evaluations being None"),
         (needs_a_value, "every_rule_of_a_protocol_is_survived", "a loss of +inf"),
         (DrawsForAll, "only_idle_runs_draw", "rng is called without runs="),
-        (WritesIntoResults, "results_are_never_changed", "read-only"),
+        (WritesIntoResults, "it_can_be_played", "read-only"),
         (CouplesItsRuns, "a_run_is_the_same_in_any_batch", "state shared between runs"),
     ],
 )
@@ -225,20 +225,79 @@ def hangs(problem, rng):
     time.sleep(600)
 
 
+def hangs_without_seconds(problem, rng):
+    if problem.budget.evaluations == 1:
+        time.sleep(600)
+    while True:
+        yield problem.space.sample(rng)
+
+
 def never_ends(problem, rng):
     while True:
         yield Progress(1e-9)
 
 
-@pytest.mark.parametrize("strategy", [hangs, never_ends])
-def test_a_check_ends_by_itself(strategy):
+@pytest.mark.parametrize(
+    ("strategy", "reason"),
+    [(hangs, "mend this first"), (never_ends, "mend this first"), (hangs_without_seconds, "the time of the check was")],
+)
+def test_a_check_ends_by_itself(strategy, reason):
     start = time.monotonic()
-    members = {"strategy": staticmethod(strategy), "tasks": ("nb201-cifar10",), "max_seconds": 1.0}
+    members = {"strategy": staticmethod(strategy), "tasks": ("nb201-cifar10",), "max_seconds": 3.0}
     findings = run_contract(type("Mutant", (StrategyContract,), members)())
     assert time.monotonic() - start < 15
-    broken = [finding.failure for finding in findings if finding.failure]
-    assert any("real time, its limit" in failure for failure in broken)
-    assert any("not tried: the time of the check was used up" in failure for failure in broken)
+    (cause,) = [finding for finding in findings if finding.was_tried and finding.failure]
+    assert "real time, its limit" in cause.failure
+    others = findings[findings.index(cause) + 1 :]
+    assert others
+    assert all(finding.failure.startswith(f"not tried: {reason}") for finding in others)
+
+
+def out_of_range(problem, rng):
+    while True:
+        yield problem.space.sample(rng) + 10_000
+
+
+class OutOfRange(DrawsForAll):
+    def ask(self, idle):
+        return Proposals(np.where(idle, self.problem.space.num_architectures, -1))
+
+
+class OutOfRangeWhenPending(Strategy):
+    """Right with one worker."""
+
+    def __init__(self, problem, rng):
+        super().__init__(problem, rng)
+        self.pending = np.zeros(rng.num_runs, dtype=np.int64)
+
+    def ask(self, idle):
+        architectures = np.full(len(idle), -1)
+        runs = np.flatnonzero(idle)
+        architectures[runs] = self.problem.space.sample(self.rng, runs)
+        self.pending += idle
+        return Proposals(np.where(idle & (self.pending > 1), 10**6, architectures))
+
+    def tell(self, results):
+        self.pending -= results.architectures >= 0
+
+
+@pytest.mark.parametrize("strategy", [out_of_range, OutOfRange])
+def test_one_sentence_names_an_architecture_that_does_not_exist(strategy):
+    target = strategy if isinstance(strategy, type) else staticmethod(strategy)
+    findings = run_contract(type("Mutant", (StrategyContract,), {"strategy": target})())
+    broken = [finding for finding in findings if finding.was_tried]
+    assert [finding.name for finding in broken] == ["it_can_be_played"]
+    assert "15624" in broken[0].failure
+    assert len({finding.name for finding in findings}) == len(findings) > 10
+    assert {finding.failure for finding in findings[1:]} == {
+        f"not tried: mend this first: {findings[0].sentence}",
+    }
+
+
+def test_an_architecture_that_does_not_exist_is_named_with_evaluations_pending_too():
+    found = of_strategy(OutOfRangeWhenPending)
+    assert list(found) == ["evaluations_may_be_pending_and_finish_out_of_order"]
+    assert "−1 … 15624: got" in found["evaluations_may_be_pending_and_finish_out_of_order"]
 
 
 def test_an_exit_is_a_finding():
@@ -246,7 +305,7 @@ def test_an_exit_is_a_finding():
         yield 1
         sys.exit(0)
 
-    assert "sys.exit(0)" in of_strategy(leaves)["runs_spend_exactly_their_budget"]
+    assert "sys.exit(0)" in of_strategy(leaves)["it_can_be_played"]
 
 
 class FiledByOrder(Strategy):
