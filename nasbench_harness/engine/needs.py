@@ -38,14 +38,14 @@ def _refusals(needs: Needs, task: TaskView) -> Iterator[str]:
         yield "torch, which is not installed: pip install 'nasbench-harness[torch]'"
     for package in needs.packages:
         if find_spec(package) is None:
-            yield f"{package}, which is not installed: pip install 'nasbench-harness[adapters]'"
+            yield f"{package}, which is not installed: pip install {package}"
     if needs.proxies and not task.has_proxies:
         yield f"training-free scores, and the table of task {task.name} has none: leave the strategy out"
     if needs.num_objectives > len(task.objectives):
         names = ", ".join(objective.metric.name for objective in task.objectives)
         yield (
             f"{needs.num_objectives} objectives, and the protocol gives task {task.name} {len(task.objectives)} "
-            f"({names}): leave the strategy out"
+            f"({names}): name more with objectives, e.g. --objectives {names},params_m, or leave the strategy out"
         )
     if needs.fidelities and len(task.fidelities) < 2:
         num_stored = len(task.table.datasets[task.dataset].fidelities)

@@ -29,7 +29,7 @@ class Needs:
         torch: PyTorch.
         training_data: Data to train networks on.
         proxies: Training-free scores of the architectures, as columns of the table.
-        packages: Names of packages of the extra ``adapters``.
+        packages: Other packages, by the name that is installed and imported.
     """
 
     num_objectives: int = 1
