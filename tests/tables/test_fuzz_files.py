@@ -262,7 +262,7 @@ def case(cache, tmp_path, task, official_results):
         home.mkdir(exist_ok=True)
         if kind == "trace":
             path = home / "runs.csv"
-            return {path: TRACE.encode()}, [path], lambda: read_trace(path, {task.name: task})
+            return {path: TRACE.encode()}, [path], lambda: read_trace(path, {task.name: task.under(Protocol())})
         if kind == "archive":
             import nats_bench.api_utils as package
 
