@@ -51,15 +51,18 @@ class ReturnedSets(NamedTuple):
         sizes: Number of architectures.
         shares: Share of the true front's points that are in the set.
         lacks_feasible: Whether no architecture of the set counts.
+        members: The architectures of each set, ascending; one array for each run.
     """
 
     sizes: Ints
     shares: Floats
     lacks_feasible: Bools
+    members: tuple[Ints, ...]
 
     def in_order(self, order: Ints) -> ReturnedSets:
         """The sets of the same runs in another order."""
-        return ReturnedSets(self.sizes[order], self.shares[order], self.lacks_feasible[order])
+        members = tuple(self.members[run] for run in order.tolist())
+        return ReturnedSets(self.sizes[order], self.shares[order], self.lacks_feasible[order], members)
 
 
 @lru_cache(maxsize=16)
@@ -104,10 +107,10 @@ def returned_sets(rows: RunRows, task: TaskView) -> ReturnedSets:
     front = true_front(task)
     kept = choice_sets(rows)
     sizes, shares, lacks = np.zeros(len(kept), dtype=np.int64), np.zeros(len(kept)), np.zeros(len(kept), dtype=np.bool_)
-    for run, is_kept in enumerate(kept):
-        architectures = np.unique(rows.architectures[run, is_kept])
+    members = tuple(np.unique(rows.architectures[run, is_kept]) for run, is_kept in enumerate(kept))
+    for run, architectures in enumerate(members):
         points = np.unique(front.point[architectures])
         sizes[run] = len(architectures)
         shares[run] = np.count_nonzero(points >= 0) / front.num_points
         lacks[run] = not np.isfinite(front.losses[architectures]).all(axis=1).any()
-    return ReturnedSets(sizes, shares, lacks)
+    return ReturnedSets(sizes, shares, lacks, members)

@@ -13,6 +13,7 @@ from nasbench_harness.report.render.html import PageFigure, PageSection, to_html
 from nasbench_harness.report.render.latex import LatexStyle
 from nasbench_harness.report.sections.anytime import AXES, anytime_figure, figure_notes, tasks_with
 from nasbench_harness.report.sections.checklist import checklist_table
+from nasbench_harness.report.sections.fronts import FRONTS, TRUE_FRONT, fronts_figure, tasks_with_fronts
 from nasbench_harness.report.sections.protocol import protocol_sentences
 from nasbench_harness.report.sections.sentences import study_sentences
 from nasbench_harness.report.sections.task import task_table
@@ -64,6 +65,10 @@ def figures_of(analysis: Analysis) -> dict[str, PageFigure]:
             text = f"{distance_name(analysis.tasks).capitalize()} of the choice over {over}, one panel for each task"
             alt = f"{text}; lines: {', '.join(analysis.labels)}."
             shown[name] = PageFigure(anytime_figure(analysis, axis), alt, f"{text}.")
+    if tasks_with_fronts(analysis):
+        text = "Sets of the runs with the median hypervolume beside the true front, by noiseless values"
+        alt = f"{text}; lines: {', '.join((TRUE_FRONT, *analysis.labels))}."
+        shown[FRONTS] = PageFigure(fronts_figure(analysis), alt, f"{text}.")
     return shown
 
 

@@ -72,6 +72,17 @@ def test_the_suite_file_is_the_default_study():
     assert Protocol.from_mapping(file.protocol, "the suite") == Protocol()
 
 
+@pytest.mark.parametrize("folder", ["objectives", "constraints"])
+def test_studies_with_other_goals_still_give_what_results_hold(folder, tmp_path):
+    kept = (ROOT / "results" / folder / "report.md").read_text(encoding="utf-8")
+    goal = re.search(r"--(objectives|constraints) '?([a-z_,0-9<=]+)'?", kept.partition("\n")[0])
+    names = ["random-search", "local-search", "regularized-evolution", "genetic-algorithm", "reinforce"]
+    study = compare(names, ["nb201-cifar10"], out=tmp_path, **{goal[1]: goal[2]})
+    written = (study.folder.report_folder / "report.md").read_text(encoding="utf-8")
+    tables = [[line for line in text.splitlines() if line.startswith("| ")] for text in (written, kept)]
+    assert tables[0] == tables[1]
+
+
 def test_against_random_search_the_strategies_win_where_they_should(tmp_path):
     """What results/significance holds: a study of 300 evaluations with random search as its declared control."""
     study = run(["genetic-algorithm", "reinforce", "random-search"], evaluations=300, out=tmp_path)

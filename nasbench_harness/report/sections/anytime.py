@@ -50,6 +50,11 @@ def figure_notes(analysis: Analysis) -> str:
         text += f". Lines are means at every step, without bands below {MIN_RUNS} seeds; nothing is interpolated."
     if any(entry.val.random_search is not None for entry in analysis.tasks):
         text += " The dotted line is random search in closed form."
+    if any(len(entry.task.objectives) == 2 for entry in analysis.tasks):
+        text += (
+            " `fronts`: for each strategy the set of the run with the median hypervolume, beside the true front, by "
+            "noiseless values."
+        )
     if untimed:
         text += (
             f" Without a curve over simulated seconds, as their table stores no training times: {', '.join(untimed)}."

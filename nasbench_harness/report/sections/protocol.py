@@ -19,6 +19,8 @@ def protocol_sentences(analysis: Analysis) -> list[str]:
             "count": "The evaluation that is running then still counts.",
         }[protocol.overrun]
         sentences.append(f"A run may spend {protocol.simulated_seconds:,.15g} simulated seconds. {late}")
+    if protocol.epochs is not None:
+        sentences.append(f"A run may train for {protocol.epochs:,} epochs.")
     noise = {
         "per_query": "Each evaluation draws one of the trainings that the table holds for the architecture.",
         "per_run": "Each run draws one training of every architecture and keeps it.",
@@ -33,15 +35,29 @@ def protocol_sentences(analysis: Analysis) -> list[str]:
             "forbid": f"A repeated {kind} is rejected.",
         }[protocol.duplicates]
     )
-    sentences.append(
-        "A run returns the architecture that the strategy recommends, or else the best one by the observed values."
-        if protocol.selection == "own"
-        else "A run returns the best architecture by the observed values."
-    )
-    sentences.append("It is scored by the mean over the table's trainings, without noise.")
+    if any(entry.val.view.is_of_sets for entry in analysis.tasks):
+        sentences.append(
+            f"The objectives are {', '.join(protocol.objectives)}. A run returns the set of its evaluations that no "
+            "other one dominates by the observed values."
+        )
+        sentences.append("The set is scored by the hypervolume of its means over the table's trainings, without noise.")
+    else:
+        if protocol.objectives:
+            sentences.append(f"The objective is {protocol.objectives[0]}.")
+        sentences.append(
+            "A run returns the architecture that the strategy recommends, or else the best one by the observed values."
+            if protocol.selection == "own"
+            else "A run returns the best architecture by the observed values."
+        )
+        sentences.append("It is scored by the mean over the table's trainings, without noise.")
+    if protocol.constraints:
+        sentences.append(f"Feasible architectures are better than all others: {', '.join(protocol.constraints)}.")
     if any(entry.score("test") for entry in analysis.tasks):
         sentences.append("Test values belong to the same choice. No strategy and no choice sees them.")
-    if protocol.fidelity is not None:
+    if isinstance(protocol.fidelity, str):
+        how = "continues a training" if protocol.continuation == "checkpoint" else "starts a training anew"
+        sentences.append(f"Strategies choose the fidelity ({protocol.fidelity}). A higher one {how}.")
+    elif protocol.fidelity is not None:
         sentences.append(f"Evaluations are read at fidelity {protocol.fidelity}.")
     if protocol.workers > 1:
         sentences.append(f"{protocol.workers} simulated workers evaluate at the same time ({protocol.mode}).")
