@@ -28,7 +28,7 @@ def strategy_sources(study: Study) -> tuple[StrategySource, ...]:
 def origins_of(study: Study) -> dict[str, Any]:
     """Everything that the numbers of a study come from, as a JSON-able object.
 
-    Runs of other studies are those in the folder that another protocol, seed or strategy made.
+    Runs of other studies are those of strategies and tasks that the folder does not compare now.
     """
     from dataclasses import asdict
 
