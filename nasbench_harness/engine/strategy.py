@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias, TypeVar
 
-import numpy as np
 import numpy.typing as npt
 
 from nasbench_harness.arrays import Bools, Floats, Ints
@@ -78,7 +77,7 @@ class Results:
     cost_s: Floats
     finished_s: Floats
     status: npt.NDArray[Any]
-    feasible: Bools = field(default_factory=lambda: np.ones(0, dtype=np.bool_))
+    feasible: Bools
 
     @property
     def losses(self) -> Floats:

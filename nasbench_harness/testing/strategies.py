@@ -318,6 +318,7 @@ def _play_at_random_times(strategy: Strategy, ledger: Ledger, evaluations: int) 
                 cost_s=entries.cost_s,
                 finished_s=entries.finished_s,
                 status=entries.status,
+                feasible=started,
             )
         )
         tickets += started
@@ -393,6 +394,7 @@ def _finish_one_each(pending: list[list[dict[str, Any]]], orders: list[np.random
         "cost_s": np.zeros(num_runs),
         "finished_s": ledger.clock_s.copy(),
         "status": np.full(num_runs, int(Status.NONE), dtype=np.int8),
+        "feasible": np.array([bool(of_run) for of_run in pending]),
     }
     for run, (of_run, order) in enumerate(zip(pending, orders, strict=True)):
         if of_run:

@@ -49,7 +49,15 @@ def results(num_runs, answers):
         arrays["ticket"][run], arrays["architectures"][run] = ticket, architecture
         values[run], status[run] = loss, Status.OK if np.isfinite(loss) else Status.MISSING
     zeros = np.zeros(num_runs)
-    return Results(fidelities=zeros.astype(int), values=values, cost_s=zeros, finished_s=zeros, status=status, **arrays)
+    return Results(
+        fidelities=zeros.astype(int),
+        values=values,
+        cost_s=zeros,
+        finished_s=zeros,
+        status=status,
+        feasible=status > 0,
+        **arrays,
+    )
 
 
 def test_generations_are_proposed_and_told_whole_and_in_order(problem, play):

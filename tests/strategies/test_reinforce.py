@@ -137,6 +137,7 @@ def results(tickets, architectures, losses):
         cost_s=zeros,
         finished_s=zeros,
         status=np.where(is_told, Status.OK, Status.NONE),
+        feasible=is_told,
     )
 
 

@@ -28,7 +28,16 @@ def tell(strategy, ticket, architecture, loss):
     zero = np.zeros(1)
     status = np.array([Status.OK], dtype=np.int8)
     strategy.tell(
-        Results(np.array([ticket]), np.array([architecture]), zero.astype(int), np.array([[loss]]), zero, zero, status)
+        Results(
+            np.array([ticket]),
+            np.array([architecture]),
+            zero.astype(int),
+            np.array([[loss]]),
+            zero,
+            zero,
+            status,
+            status > 0,
+        )
     )
 
 
