@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterable, Iterator
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, Any
 
-from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _TAG = re.compile(r"<[A-Za-z/!?]")
@@ -82,6 +86,53 @@ def read_text(path: Path, most_bytes: int) -> str:
     if len(content) > most_bytes:
         raise InvalidInputError(f"{path} is larger than {most_bytes:,} bytes, the most that such a file may have")
     return content.decode("utf-8")
+
+
+def read_toml(path: Path, kind: str, most_bytes: int) -> dict[str, Any]:
+    """Content of a TOML file.
+
+    Args:
+        path: The file.
+        kind: Word for the file in messages, e.g. ``study file``.
+        most_bytes: Largest size.
+
+    Raises:
+        InvalidInputError: It cannot be read, is too large, or is no TOML.
+    """
+    try:
+        return tomllib.loads(read_text(path, most_bytes))
+    except InvalidInputError:
+        raise
+    except OSError as error:
+        raise InvalidInputError(f"cannot read the {kind} {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"cannot read the {kind} {path}: it is not UTF-8 text") from error
+    except (ValueError, RecursionError) as error:  # TOML that is none, or numbers and nesting beyond reason
+        reason = str(error).partition("\n")[0] or "nested too deep"
+        raise InvalidInputError(f"{path} is no TOML: {reason}") from error
+
+
+def first_mistake(error: ValidationError, path: Path, keys: Callable[[list[str]], Iterable[str]]) -> InvalidInputError:
+    """The first mistake that pydantic found in a file, in one line.
+
+    Args:
+        error: The mistakes.
+        path: The file.
+        keys: Returns the keys that exist in the table at a place of the file.
+    """
+    errors = error.errors(include_url=False)
+    # A misspelled key is also a missing one: the misspelling says more.
+    first = next((entry for entry in errors if entry["type"] == "extra_forbidden"), errors[0])
+    place = [str(part) if str(part).isprintable() else repr(part) for part in first["loc"]]
+    where = ".".join(place) or "the file"
+    if first["type"] == "extra_forbidden":
+        parent = ".".join(place[:-1])
+        return UnknownNameError("key", place[-1], keys(place[:-1]), f"{path}{f', [{parent}]' if parent else ''}")
+    if first["type"] == "missing":
+        return InvalidInputError(f"{path}: {where} is missing")
+    message = first["msg"].removeprefix("Value error, ")
+    given = "" if first["type"] == "value_error" else f", not {repr(first['input'])[:80]}"
+    return InvalidInputError(f"{path}: {where}: {message[0].lower()}{message[1:]}{given}".replace("\n", " "))
 
 
 def bounded_lines(file: IO[str], path: Path, longest: int) -> Iterator[str]:

@@ -7,8 +7,11 @@ import signal
 import sys
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
+Result = TypeVar("Result")
 _SETTINGS = "NASBENCH_HARNESS_"  # begins the names of this package's environment variables
 _IDLE_S = 20  # workers that wait so long for another call end
 _CHECK_S = 0.5  # how often a worker looks for its parent
@@ -32,6 +35,26 @@ def worker_pool(num_workers: int) -> Any:
     pool = get_reusable_executor(num_workers, timeout=_IDLE_S, initializer=_prepare, initargs=arguments)
     _pools[:] = [pool]
     return pool
+
+
+def submit(num_workers: int, call: Callable[..., Result], *arguments: Any, **named: Any) -> Future[Result]:
+    """Hand a call to a worker; if a worker died this moment, the call fails, and not its caller.
+
+    Args:
+        num_workers: Number of worker processes.
+        call: The function.
+        *arguments: Its arguments.
+        **named: Its named arguments.
+    """
+    from loky.process_executor import BrokenProcessPool
+
+    try:
+        submitted: Future[Result] = worker_pool(num_workers).submit(call, *arguments, **named)
+        return submitted
+    except BrokenProcessPool as error:
+        broken: Future[Result] = Future()
+        broken.set_exception(error)
+        return broken
 
 
 def stop_workers() -> None:

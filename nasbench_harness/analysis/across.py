@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nasbench_harness.analysis.comparison import MIN_RUNS
 from nasbench_harness.analysis.results import Analysis, Equivalent, StrategyResult, Summary, TaskAnalysis
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.evaluation.scores import ScoreView
@@ -20,6 +19,7 @@ from nasbench_harness.statistics import (
     resampled_mean_ranks,
     stratified_iqm,
 )
+from nasbench_harness.store.record import MIN_SEEDS
 
 Counts = Ints | Resamples
 
@@ -52,7 +52,7 @@ def summarize(analysis: Analysis, counts_of: Callable[[str, str], Callable[[int]
     estimates, normalized = [], {}
     for label in everywhere:
         results = [(entry, result) for entry in analysis.tasks if (result := entry.result(label)) is not None]
-        if any(len(result.seeds) < MIN_RUNS for _, result in results):
+        if any(len(result.seeds) < MIN_SEEDS for _, result in results):
             continue
         counts = [counts_of(entry.task.name, label)(len(result.seeds)) for entry, result in results]
         scaled = [normalized_regret(entry, result) for entry, result in results]
@@ -104,7 +104,7 @@ def win_tie_loss(analysis: Analysis, first: str, second: str) -> tuple[int, int,
 def equivalent(entry: TaskAnalysis, result: StrategyResult) -> Equivalent | None:
     """Random-search equivalent of a strategy; None below 10 seeds, or if random search has no closed form."""
     curve = entry.val.random_search
-    if curve is None or len(result.seeds) < MIN_RUNS:
+    if curve is None or len(result.seeds) < MIN_SEEDS:
         return None
     low, high = mean_interval(result.val.regret)
     ends = [curve.law.evaluations_for(loss) for loss in (float(result.val.regret.mean()), high, max(low, 0.0))]

@@ -21,9 +21,9 @@ from nasbench_harness.statistics import (
     runs_for_a12,
     runs_for_margin,
 )
+from nasbench_harness.store.record import MIN_SEEDS
 
 ALPHA = 0.05
-MIN_RUNS = 10  # below, tests and intervals say nothing: none is shown
 PRACTICAL_A12 = 0.56  # the difference that matters under the estimand "stochastic"
 
 
@@ -148,7 +148,7 @@ def compare_column(
     if len(codes) < 2:
         return replace(single, scores=scores)
     best = tuple(label for label in codes if scores[label] == min(scores.values()))
-    tested = [label for label, values in codes.items() if len(values) >= MIN_RUNS]
+    tested = [label for label, values in codes.items() if len(values) >= MIN_SEEDS]
     if len(tested) < 2:
         return replace(single, scores=scores, best=best)
     constant = {label: len(codes[label]) for label in tested if np.ptp(codes[label]) == 0}
@@ -191,7 +191,7 @@ def _pairs(codes: Mapping[str, Ints], step: float, estimand: str, margin: float 
     test = compare_ranks if estimand == "stochastic" else compare_means
     couples = list(combinations(codes, 2))
     is_tested = [
-        estimand != "interval" and min(len(codes[first]), len(codes[second])) >= MIN_RUNS for first, second in couples
+        estimand != "interval" and min(len(codes[first]), len(codes[second])) >= MIN_SEEDS for first, second in couples
     ]
     centers = {label: float(iqm(runs) if estimand == "interval" else runs.mean()) for label, runs in codes.items()}
     p = np.full(len(couples), np.nan)

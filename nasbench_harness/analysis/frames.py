@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from nasbench_harness.analysis.names import regret_unit
 from nasbench_harness.analysis.runs import Runs
 from nasbench_harness.evaluation.view import TaskView
 
@@ -41,6 +40,6 @@ def runs_frame(stored: Iterable[tuple[str, TaskView, Runs]]) -> pd.DataFrame:
         for name, view in task.scores.items():
             prefix = "" if name == "val" else f"{name}_"
             columns[view.metric.name] = view.values[picks]
-            columns[f"{prefix}{view.distance}_{regret_unit(view.metric)}"] = view.regret(picks)
+            columns[f"{prefix}{view.distance}_{view.metric.difference_unit}"] = view.regret(picks)
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nasbench_harness.analysis.results import TaskAnalysis
-from nasbench_harness.tables.table import Metric
 
 
 def distance_name(entries: Sequence[TaskAnalysis]) -> str:
@@ -16,8 +15,3 @@ def distance_name(entries: Sequence[TaskAnalysis]) -> str:
 def finals_name(entries: Sequence[TaskAnalysis]) -> str:
     """``distance_name`` of final choices."""
     return {"regret": "final regrets", "loss": "final losses"}.get(distance_name(entries), "final regrets or losses")
-
-
-def regret_unit(metric: Metric) -> str:
-    """Percentage points for percents, else the metric's unit."""
-    return "pp" if metric.unit == "%" else metric.unit

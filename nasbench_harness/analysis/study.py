@@ -9,7 +9,7 @@ from hashlib import sha256
 import numpy as np
 
 from nasbench_harness.analysis.across import summarize
-from nasbench_harness.analysis.comparison import MIN_RUNS, Comparison, compare_column, over_the_study
+from nasbench_harness.analysis.comparison import Comparison, compare_column, over_the_study
 from nasbench_harness.analysis.curves import Curve, curves
 from nasbench_harness.analysis.results import (
     Analysis,
@@ -35,7 +35,7 @@ from nasbench_harness.statistics import (
     proportion,
     resamples,
 )
-from nasbench_harness.store.record import Quoted, ReportOptions
+from nasbench_harness.store.record import MIN_SEEDS, Quoted, ReportOptions
 
 NUM_TIMES = 100  # points of a curve over simulated seconds
 _BOOTSTRAP = 0x626F6F74  # "boot": keeps the bootstrap's stream apart from every other use of the study seed
@@ -149,7 +149,7 @@ def _analyze_task(
     times_s = _times(task, protocol)
     results = []
     for label, entry in runs.items():
-        drawn = counts_of(task.name, label)(len(entry.seeds)) if len(entry.seeds) >= MIN_RUNS else None
+        drawn = counts_of(task.name, label)(len(entry.seeds)) if len(entry.seeds) >= MIN_SEEDS else None
         scores = {name: _scored(task, view, entry.final, drawn) for name, view in task.scores.items()}
         after_evaluations, at_seconds = _curves(task, entry, num_steps, times_s, drawn, options)
         results.append(

@@ -41,18 +41,13 @@ def progress_bar(plan: Plan) -> Iterator[Callable[[BatchResult], None]]:
                 + f"{entry.num_runs} runs{' failed' if entry.failure else ''}, {entry.seconds:.2f} s"
             )
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("runs", total=plan.num_runs)
+    with _bar("runs", plan.num_runs) as update:
 
         def advance(entry: BatchResult) -> None:
-            bar.update(task, advance=entry.num_runs, description=f"{entry.task} {entry.label}")
+            update(advance=entry.num_runs, description=f"{entry.task} {entry.label}")
 
         def show(name: str, number: int) -> None:
-            bar.update(task, description=f"{name}: {number:,} architectures trained")
+            update(description=f"{name}: {number:,} architectures trained")
 
         with _learning(plan, show):
             yield advance
@@ -83,13 +78,8 @@ def counted(noun: str) -> Iterator[Callable[[int, int | None], None]]:
 
         yield count
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(noun, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with _bar(noun) as update:
+        yield lambda done, total: update(completed=done, total=total)
 
 
 @contextmanager
@@ -98,10 +88,16 @@ def training_bar() -> Iterator[Callable[[int, int, str], None]]:
     if not sys.stderr.isatty():
         yield lambda done, total, noun: say(f"{done} of {total} {noun}")
         return
+    with _bar("trainings") as update:
+        yield lambda done, total, noun: update(completed=done, total=total, description=noun)
+
+
+@contextmanager
+def _bar(description: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """A bar on a terminal; yields a function that changes it, with the arguments of rich's ``Progress.update``."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("trainings"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("trainings", total=None)
-        yield lambda done, total, noun: bar.update(task, completed=done, total=total, description=noun)
+        yield partial(bar.update, bar.add_task(description, total=total))

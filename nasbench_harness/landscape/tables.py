@@ -290,8 +290,7 @@ def _unit(landscape: Landscape) -> str:
 
 
 def _difference(landscape: Landscape) -> str:
-    unit = _unit(landscape)
-    return "pp" if unit == "%" else unit
+    return landscape.task.search.metric.difference_unit
 
 
 def _text(key: str, header: str) -> ReportColumn:

@@ -23,7 +23,6 @@ from nasbench_harness.store.baselines import Baseline, TaskBaseline, baseline_pa
 from nasbench_harness.store.record import StrategyRecord, StrategyRef, StudyRecord
 from nasbench_harness.studies.commands import rule_flags, written
 from nasbench_harness.studies.references import resolve
-from nasbench_harness.tables.table import Metric
 
 BASELINE_SEEDS = 3_000
 
@@ -140,11 +139,9 @@ def _accepted(spec: ResolvedStrategy, task: Task, rules: Rules, num_seeds: int) 
     trace, first = traced(spec, task, rules)
     report = task.under(rules.protocol).scores["val"]
     counts = count_codes(np.concatenate([first, regret_codes(spec, task, rules, TRACE_SEEDS, num_seeds)]))
-    return TaskBaseline(task.table.digest, report.metric.name, _unit(report.metric), report.step, trace, counts)
-
-
-def _unit(metric: Metric) -> str:
-    return "pp" if metric.unit == "%" else metric.unit
+    return TaskBaseline(
+        task.table.digest, report.metric.name, report.metric.difference_unit, report.step, trace, counts
+    )
 
 
 def this_platform() -> dict[str, str]:

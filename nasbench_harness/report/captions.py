@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nasbench_harness.analysis.comparison import ALPHA, MIN_RUNS, Comparison
+from nasbench_harness.analysis.comparison import ALPHA, Comparison
 from nasbench_harness.analysis.fronts import REFERENCE
 from nasbench_harness.analysis.names import distance_name, finals_name
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
@@ -12,6 +12,7 @@ from nasbench_harness.evaluation.scores import ScoreView
 from nasbench_harness.report.cells import Measure, measures_of
 from nasbench_harness.report.strategy_cells import AT_OPTIMUM, bold_labels, is_solved
 from nasbench_harness.statistics import MAX_RUNS_EXACT, proportion
+from nasbench_harness.store.record import MIN_SEEDS
 
 _OTHER_SCORE = " (ROC-AUC)"  # stands in the title of a data set whose columns of accuracies hold it
 
@@ -244,13 +245,13 @@ def _interval_lines(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> list
     """Kind of the intervals, and the strategies without one."""
     results = [result for entry in entries for result in entry.results]
     if all(result.val.iqm is None for result in results):
-        return [f"Fewer than {MIN_RUNS} seeds: no intervals."]
+        return [f"Fewer than {MIN_SEEDS} seeds: no intervals."]
     line = (
         f"Intervals: 95 % each, not simultaneous, percentile bootstrap, {analysis.num_resamples:,} resamples of each "
         "strategy's runs"
     )
     if any(result.val.iqm is None for result in results):
-        line += f"; none below {MIN_RUNS} seeds"
+        line += f"; none below {MIN_SEEDS} seeds"
     names = ["val", "test"] if analysis.options.estimand == "interval" else ["val"]
     shown = [result.scores[name].iqm for result in results for name in names if name in result.scores]
     if any(interval is not None and interval.is_degenerate for interval in shown):
@@ -305,12 +306,12 @@ def _solved_line(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> list[st
 def _too_few(entries: Sequence[TaskAnalysis]) -> list[str]:
     """Which strategies have too few runs to be tested."""
     sizes = {(result.label, len(result.seeds)) for entry in entries for result in entry.results}
-    few = sorted((size, label) for label, size in sizes if size < MIN_RUNS)
+    few = sorted((size, label) for label, size in sizes if size < MIN_SEEDS)
     if not few:
         return []
     counts = sorted({size for size, _ in few})
     names = "" if len(few) == len(sizes) else f" ({', '.join(dict.fromkeys(label for _, label in few))})"
-    line = f"N = {', '.join(map(str, counts))}{names}: no tests below {MIN_RUNS} seeds"
+    line = f"N = {', '.join(map(str, counts))}{names}: no tests below {MIN_SEEDS} seeds"
     comparisons = _comparisons(entries)
     if any(comparison.has_marks for comparison in comparisons) and not all(
         comparison.has_marks for comparison in comparisons

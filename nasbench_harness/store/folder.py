@@ -304,6 +304,20 @@ def missing_seeds(
     return seed_ranges(seed for seed in wanted if seed not in done)
 
 
+def first_holders(blocks: Iterable[Block], seeds: Iterable[int]) -> Iterator[tuple[Block, set[int]]]:
+    """Each block with the wanted seeds that no earlier one holds: blocks of concurrent commands may overlap.
+
+    Args:
+        blocks: Blocks in the order in which they count.
+        seeds: Seeds that are wanted.
+    """
+    wanted = set(seeds)
+    for block in blocks:
+        here = wanted.intersection(range(block.first, block.last + 1))
+        wanted -= here
+        yield block, here
+
+
 def seed_ranges(seeds: Iterable[int]) -> list[tuple[int, int]]:
     """Ascending seeds as ranges (first, last), each inside one cell of the grid."""
     ranges: list[tuple[int, int]] = []

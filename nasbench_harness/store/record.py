@@ -13,6 +13,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 WIDTH_PATTERN = r"^(neurips|icml|ieee-column|ieee-page|[1-9][0-9]{1,3})$"
 TRACE_REFERENCE = "replayed trace"
 MAX_SEEDS = 1_000_000
+MIN_SEEDS = 10  # with fewer runs, tests and intervals say nothing: none is shown
 Estimand = Literal["mean", "stochastic", "interval"]
 _HEADER = """\
 # The last command's record. To repeat it: nasbench-harness compare --config study.toml

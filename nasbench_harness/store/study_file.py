@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.record import (
     MAX_SEEDS,
@@ -22,7 +21,7 @@ from nasbench_harness.store.record import (
     StudyRecord,
     TraceRecord,
 )
-from nasbench_harness.untrusted import fault_of_text
+from nasbench_harness.untrusted import fault_of_text, first_mistake, read_toml
 
 DEFAULT_SEEDS = 200
 PAPER_SEEDS = 500
@@ -99,22 +98,7 @@ def read_study_file(path: Path) -> StudyRequest:
         InvalidInputError: It is missing, no TOML, or a key has the wrong type; the message names the key.
         UnknownNameError: A key does not exist.
     """
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_BYTES + 1)
-        if len(text) > _MAX_BYTES:
-            raise InvalidInputError(f"{path} is no study file: it has more than {_MAX_BYTES:,} bytes")
-        content = tomllib.loads(text.decode())
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise InvalidInputError(f"cannot read the study file {path}: {reason}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInputError(f"{path} is no TOML: {error}") from error
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, InvalidInputError):
-            raise
-        raise InvalidInputError(f"{path} is no TOML: a number is too long, or brackets are too deep") from error
-    return _validated(content, path)
+    return _validated(read_toml(path, "study file", _MAX_BYTES), path)
 
 
 def read_record(path: Path) -> StudyRecord:
@@ -204,15 +188,7 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
     try:
         study = Study.model_validate(content)
     except ValidationError as error:
-        # A misspelled key is also a missing one: its name says more.
-        first = min(error.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
-        where = ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
-            known = (
-                tables.get(str(first["loc"][0]), Study).model_fields if len(first["loc"]) > 1 else Study.model_fields
-            )
-            raise UnknownNameError("key", where.rpartition(".")[2], known, str(path)) from None
-        raise InvalidInputError(f"{path}: {where}: {first['msg'].lower()}, not {first['input']!r}") from None
+        raise first_mistake(error, path, lambda place: tables.get("".join(place[:1]), Study).model_fields) from None
     strategies = (
         None if study.strategies is None else tuple(StrategyRef(**table.model_dump()) for table in study.strategies)
     )

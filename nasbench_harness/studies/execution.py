@@ -16,7 +16,7 @@ from nasbench_harness.errors import HarnessError
 from nasbench_harness.store.identity import git_state
 from nasbench_harness.studies.batches import BatchPlan, BatchResult, SentPlan, halves, joined
 from nasbench_harness.studies.storing import record_lost, run_and_store, run_sent
-from nasbench_harness.workers import stop_workers, worker_pool
+from nasbench_harness.workers import stop_workers, submit
 
 _MAX_DEATHS = 40  # of worker processes, until the search for the runs of a batch that kill them is given up
 
@@ -63,15 +63,6 @@ def _execute_in_workers(
     done: dict[int, BatchResult] = {}
     next_report = 0
 
-    def submit(plan: BatchPlan, num_workers: int) -> Future[BatchResult]:
-        try:
-            submitted: Future[BatchResult] = worker_pool(num_workers).submit(run, SentPlan.of(plan))
-            return submitted
-        except BrokenProcessPool as error:  # a worker died this moment
-            broken: Future[BatchResult] = Future()
-            broken.set_exception(error)
-            return broken
-
     def run_alone(plan: BatchPlan) -> BatchResult:
         """Run a plan in one worker; if that dies, its halves, to find the runs that kill it."""
         parts, reports, num_deaths = [plan], [], 0
@@ -79,7 +70,7 @@ def _execute_in_workers(
         while parts:
             part = parts.pop()
             try:
-                reports.append(submit(part, 1).result())
+                reports.append(submit(1, run, SentPlan.of(part)).result())
             except BrokenProcessPool as error:
                 num_deaths += 1
                 seeds = part.run_seeds
@@ -93,7 +84,7 @@ def _execute_in_workers(
         while waiting or pending:
             while waiting and len(pending) <= num_workers:
                 position, plan = waiting.popleft()
-                pending[submit(plan, num_workers)] = position
+                pending[submit(num_workers, run, SentPlan.of(plan))] = position
             finished, _ = wait(pending, return_when=FIRST_COMPLETED)
             if any(isinstance(future.exception(), BrokenProcessPool) for future in finished):
                 # A worker that dies takes the others' batches with it: one at a time, only the culprit's fails.

@@ -18,7 +18,7 @@ from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.files import remove_abandoned
 from nasbench_harness.store.blocks import SEEDS_PER_BLOCK, read_columns
-from nasbench_harness.store.folder import file_name
+from nasbench_harness.store.folder import file_name, first_holders
 from nasbench_harness.store.locks import updating
 from nasbench_harness.studies.replay import RunRows, TraceRows
 from nasbench_harness.studies.run_sets import RunSet
@@ -66,14 +66,12 @@ def rows_by_seed(runs: RunSet) -> Iterator[dict[str, AnyArray]]:
     """Stored rows by seed and step, the seeds of one block at a time, however the rows lie in files."""
     for _, blocks in groupby(runs.blocks(), lambda block: block.first // SEEDS_PER_BLOCK):
         parts: list[dict[str, AnyArray]] = []
-        done: set[int] = set()
-        for block in blocks:
+        for block, here in first_holders(blocks, range(runs.record.num_seeds)):
             columns = read_columns(block.path)
-            wanted = (columns["seed"] < runs.record.num_seeds) & ~np.isin(columns["seed"], list(done))
+            wanted = np.isin(columns["seed"], list(here))
             if wanted.any():
                 columns.setdefault("recommended", np.full(len(wanted), -1, dtype=np.int32))
                 parts.append({name: column[wanted] for name, column in columns.items()})
-                done.update(range(block.first, block.last + 1))
         if parts:  # ascending: blocks come by first seed, and each holds a range
             yield {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

@@ -17,9 +17,8 @@ from nasbench_harness.errors import InvalidInputError, StoreError
 from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.blocks import read_columns, read_record, write_block
-from nasbench_harness.store.record import TraceRecord
+from nasbench_harness.store.record import MIN_SEEDS, TraceRecord
 
-MIN_SEEDS = 10  # fewer runs say nothing about a method
 _COLUMNS = {
     "task": np.int16,
     "seed": np.int64,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasbench_harness.store.folder import named_blocks
+from nasbench_harness.store.folder import first_holders, named_blocks
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -117,11 +117,8 @@ class Watcher:
         changed_ns = _changed_ns(folder)
         if folder in self._stored and self._stored[folder][0] == changed_ns:
             return self._stored[folder][1]
-        wanted, blocks = set(seeds), []
-        for block in sorted(named_blocks(folder), key=lambda block: (block.first, -block.last)):
-            found = wanted.intersection(range(block.first, block.last + 1))
-            wanted -= found
-            blocks.append((len(found), _changed_ns(block.path) / 1e9))
+        named = sorted(named_blocks(folder), key=lambda block: (block.first, -block.last))
+        blocks = [(len(here), _changed_ns(block.path) / 1e9) for block, here in first_holders(named, seeds)]
         self._stored[folder] = changed_ns, blocks
         return blocks
 

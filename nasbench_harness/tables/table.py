@@ -39,6 +39,11 @@ class Metric:
     resolution: float | None = None
     free: bool = False
 
+    @property
+    def difference_unit(self) -> str:
+        """Unit of differences, e.g. of regret: percentage points for percents, else the metric's unit."""
+        return "pp" if self.unit == "%" else self.unit
+
 
 @dataclass(frozen=True)
 class MetricArray:

@@ -39,7 +39,7 @@ def test_record_comes_back(tmp_path):
         ("sedes = 3", "unknown key 'sedes' in .*: did you mean 'seeds'"),
         ("seeds = '3'", "seeds: .*not '3'"),
         ("tasks = 'nb201-cifar10'", "tasks: "),
-        ("[[strategies]]\nlabel = 'x'", "strategies.0.use: field required"),
+        ("[[strategies]]\nlabel = 'x'", "strategies.0.use is missing"),
         ("[[strategies]]\nuse = 'x'\nparameter = {}", "unknown key 'parameter' in .*: did you mean 'parameters'"),
         ("[[traces]]\nlabel = 'x'\nsha256 = 'x'\ntasks = []", "traces.0.sha256: "),
         ("[[traces]]\nlabel = 'x'\nsha = 'x'\ntasks = []", "unknown key 'sha' in .*: did you mean 'sha256'"),
@@ -47,7 +47,7 @@ def test_record_comes_back(tmp_path):
         ("[report]\ncels = 'std'", "unknown key 'cels' in .*: did you mean 'cells'"),
         ("[report]\ncells = 'sd'", "report.cells: .*'std' or 'interval', not 'sd'"),
         ("[report]\nresamples = 10", "report.resamples: .*100, not 10"),
-        ("[[quoted]]\nmethod = 'x'", "quoted.0.task: field required"),
+        ("[[quoted]]\nmethod = 'x'", "quoted.0.task is missing"),
         *(
             (f"[[quoted]]\nmethod = {method}\ntask = 't'\nmetric = 'm'\nmean = 1.0\nsource = {source}", message)
             for method, source, message in (

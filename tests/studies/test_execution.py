@@ -393,7 +393,7 @@ def test_at_most_one_plan_more_than_workers_is_handed_out(named, tmp_path, rando
                 future.set_result(run(plan))
             return handed_out[-1][0]
 
-    monkeypatch.setattr("nasbench_harness.studies.execution.worker_pool", lambda num_workers: Pool())
+    monkeypatch.setattr("nasbench_harness.workers.worker_pool", lambda num_workers: Pool())
     plans = [BatchPlan(random_search, named, ((first, first + 1),)) for first in range(0, 800, 100)]
     reports = list(execute(plans, Rules(Protocol(evaluations=5), 0), tmp_path, jobs=3))
     assert max(most) == 4

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
 
@@ -21,10 +21,9 @@ from pydantic import (
     model_validator,
 )
 
-from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.spaces.product import MOST_ARCHITECTURES
 from nasbench_harness.tables.table import OLD_ROLES, Direction, Role
-from nasbench_harness.untrusted import fault_of_text, read_text
+from nasbench_harness.untrusted import fault_of_text, first_mistake, read_toml
 
 UNCHECKED = "CHECK"  # begins the texts of a draft that only its user knows
 _MAX_EPOCH = 10**9
@@ -261,36 +260,11 @@ def read_spec(path: Path, kind: type[Spec]) -> Spec:
         InvalidInputError: It is missing, no TOML, or a key has a wrong value; the message names the key.
         UnknownNameError: A key does not exist.
     """
-    try:
-        text = read_text(path, _MOST_BYTES)
-        content = tomllib.loads(text)
-    except OSError as error:
-        raise InvalidInputError(f"cannot read the specification {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(f"cannot read the specification {path}: it is not UTF-8 text") from error
-    except (ValueError, RecursionError) as error:  # TOML that is none, or numbers and nesting beyond reason
-        reason = str(error).partition("\n")[0] or "nested too deep"
-        raise InvalidInputError(f"{path} is no TOML: {reason}") from error
+    content = read_toml(path, "specification", _MOST_BYTES)
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        raise _one_line(error, path, kind) from None
-
-
-def _one_line(error: ValidationError, path: Path, kind: type[BaseModel]) -> InvalidInputError:
-    errors = error.errors(include_url=False)
-    # A misspelled key is also a missing one: the misspelling says more.
-    first = next((entry for entry in errors if entry["type"] == "extra_forbidden"), errors[0])
-    loc = [str(part) if str(part).isprintable() else repr(part) for part in first["loc"]]
-    where = ".".join(loc) or "the file"
-    if first["type"] == "extra_forbidden":
-        parent = ".".join(loc[:-1])
-        return UnknownNameError("key", loc[-1], _fields(kind, loc[:-1]), f"{path}{f', [{parent}]' if parent else ''}")
-    if first["type"] == "missing":
-        return InvalidInputError(f"{path}: {where} is missing")
-    message = first["msg"].removeprefix("Value error, ")
-    given = "" if first["type"] == "value_error" else f", not {str(first['input'])[:80]!r}"
-    return InvalidInputError(f"{path}: {where}: {message[0].lower()}{message[1:]}{given}".replace("\n", " "))
+        raise first_mistake(error, path, partial(_fields, kind)) from None
 
 
 def _fields(kind: type[BaseModel], loc: list[str]) -> Mapping[str, Any]:

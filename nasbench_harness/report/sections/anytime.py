@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from nasbench_harness.analysis.comparison import MIN_RUNS
 from nasbench_harness.analysis.curves import MAX_BAND_STEPS, Band, Curve, band_steps
-from nasbench_harness.analysis.names import distance_name, regret_unit
+from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
 from nasbench_harness.report.render.styles import LineStyle, line_options, styles_of
 from nasbench_harness.report.sections.panels import task_panels
+from nasbench_harness.store.record import MIN_SEEDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,9 +45,9 @@ def figure_notes(analysis: Analysis) -> str:
             "others."
         )
         if not all(has_band):
-            text += f" Below {MIN_RUNS} seeds a line is the mean, without a band."
+            text += f" Below {MIN_SEEDS} seeds a line is the mean, without a band."
     else:
-        text += f". Lines are means at every step, without bands below {MIN_RUNS} seeds; nothing is interpolated."
+        text += f". Lines are means at every step, without bands below {MIN_SEEDS} seeds; nothing is interpolated."
     if any(entry.val.random_search is not None for entry in analysis.tasks):
         text += " The dotted line is random search in closed form."
     if any(len(entry.task.objectives) == 2 for entry in analysis.tasks):
@@ -83,7 +83,7 @@ def anytime_figure(
         _draw(panel, analysis, entry, axis, styles)
         view = entry.val.view
         if is_left:
-            panel.set_ylabel(f"{view.distance} ({regret_unit(view.metric)})")
+            panel.set_ylabel(f"{view.distance} ({view.metric.difference_unit})")
         if is_bottom:
             panel.set_xlabel("evaluations" if axis == "evaluations" else "simulated seconds")
 

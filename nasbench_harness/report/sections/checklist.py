@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from nasbench_harness.analysis.comparison import MIN_RUNS
 from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.report.model import ReportCell, ReportColumn, ReportRow, ReportTable
+from nasbench_harness.store.record import MIN_SEEDS
 
 _FEW_SEEDS = 30
 _STATES = {True: "yes", False: "no", None: "not known from the record"}
@@ -37,7 +37,7 @@ def checklist(analysis: Analysis) -> list[tuple[str, bool | None, str]]:
             analysis.num_seeds >= _FEW_SEEDS,
             f"{analysis.num_seeds:,} runs of each strategy on each task",
         ),
-        ("Uncertainty is reported", analysis.num_seeds >= MIN_RUNS, "standard deviations and bootstrap intervals"),
+        ("Uncertainty is reported", analysis.num_seeds >= MIN_SEEDS, "standard deviations and bootstrap intervals"),
         ("Tests are corrected for their number", is_tested, "Holm, per column and over the study"),
         ("Tabular benchmark", has_tables, "values are read from tables"),
         ("Test values stay sealed", not without_test, _missing(without_test, "no test metric in the tables of")),

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nasbench_harness.analysis.names import regret_unit
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
 from nasbench_harness.report.render.styles import line_options, styles_of
 from nasbench_harness.report.sections.panels import task_panels
@@ -52,6 +51,6 @@ def ecdf_figure(analysis: Analysis, width: float | None = None, ax: Axes | None 
 
 def ecdf_caption(analysis: Analysis) -> str:
     """Targets of the figure in words."""
-    units = ", ".join(dict.fromkeys(regret_unit(entry.val.view.metric) for entry in analysis.tasks))
+    units = ", ".join(dict.fromkeys(entry.val.view.metric.difference_unit for entry in analysis.tasks))
     targets = ", ".join(f"{target:g}" for target in analysis.options.targets)
     return f"Share of runs and targets ({targets} {units} of regret) that were reached, over evaluations."

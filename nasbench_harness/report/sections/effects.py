@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nasbench_harness.analysis.comparison import ALPHA, Pair
-from nasbench_harness.analysis.names import regret_unit
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
 from nasbench_harness.report.sections.panels import task_panels
 
@@ -90,7 +89,7 @@ def forest_figure(analysis: Analysis, width: float | None = None, ax: Axes | Non
         panel.set_ylim(len(pairs) - 0.4, -0.6)
         panel.set_title(entry.task.title)
         if is_bottom:
-            panel.set_xlabel(f"difference ({regret_unit(entry.val.view.metric)})")
+            panel.set_xlabel(f"difference ({entry.val.view.metric.difference_unit})")
 
     num_pairs = max((len(_pairs(analysis, entry)) for entry in analysis.tasks), default=1)
     height = 0.16 * (num_pairs if control is None else len(analysis.labels) - 1) + 0.6

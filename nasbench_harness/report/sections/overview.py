@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nasbench_harness.analysis.names import distance_name, regret_unit
+from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.report.captions import caption_text, summary_text, worse_in_bold, worse_on_test
 from nasbench_harness.report.cells import measures_of
@@ -34,7 +34,7 @@ def _overview_table(analysis: Analysis, labels: Sequence[str], position: int, nu
     if len(analysis.tasks) > 1:
         ranks = [rank_cell(analysis, label) for label in labels]
         rows.append(ReportRow((ReportCell("mean rank"), *ranks), "mean rank"))
-    units = sorted({regret_unit(entry.val.view.metric) for entry in analysis.tasks})
+    units = sorted({entry.val.view.metric.difference_unit for entry in analysis.tasks})
     known = any(entry.val.view.has_optimum for entry in analysis.tasks)
     meaning = ": distance of the final choice to the best mean of the table" if known else ""
     title = f"Final {distance_name(analysis.tasks)} ({', '.join(units)}){part_text(position, num_parts)}{meaning}."

@@ -8,13 +8,14 @@ from itertools import combinations
 
 import numpy as np
 
-from nasbench_harness.analysis.comparison import ALPHA, MIN_RUNS, PRACTICAL_A12, Comparison, Pair
+from nasbench_harness.analysis.comparison import ALPHA, PRACTICAL_A12, Comparison, Pair
 from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.results import Analysis, ScoreAnalysis
 from nasbench_harness.report.captions import column_family, name_of_test, study_family
 from nasbench_harness.report.cells import count, decimals_of, p_cell, plain
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.statistics import adjust, signed_rank
+from nasbench_harness.store.record import MIN_SEEDS
 
 MIN_TASKS = 6  # with fewer, no two-sided signed-rank test can fall below .05
 _TIE = 1e-9  # differences of task means that are closer are ties
@@ -54,7 +55,7 @@ def pairs_table(analysis: Analysis) -> ReportTable:
     elif analysis.options.estimand == "interval":
         caption += "No p, as interquartile means are not tested."
     else:
-        caption += f"No p below {MIN_RUNS} seeds."
+        caption += f"No p below {MIN_SEEDS} seeds."
     return ReportTable("pairs", caption, tuple(columns), tuple(rows))
 
 
@@ -86,7 +87,7 @@ def across_table(analysis: Analysis) -> ReportTable:
         of_pairs = f", Holm over the {num_tests} pairs" if num_tests > 1 else ""
         caption += f" p over tasks: Wilcoxon signed-rank test on one difference for each task (unit: task){of_pairs}."
         if num_tests < len(p_tasks):
-            caption += f" It needs {MIN_RUNS} seeds of both strategies on every task."
+            caption += f" It needs {MIN_SEEDS} seeds of both strategies on every task."
     elif len(analysis.tasks) < MIN_TASKS:
         caption += f" Fewer than {MIN_TASKS} tasks: no test over tasks."
     return ReportTable("across", caption, tuple(columns), tuple(rows))

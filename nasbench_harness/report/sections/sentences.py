@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from nasbench_harness.analysis.across import equivalent
-from nasbench_harness.analysis.comparison import ALPHA, MIN_RUNS, Pair
-from nasbench_harness.analysis.names import regret_unit
+from nasbench_harness.analysis.comparison import ALPHA, Pair
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.report.captions import name_of_test, study_family
 from nasbench_harness.report.sections.summary import rounded
 from nasbench_harness.statistics import equivalence
+from nasbench_harness.store.record import MIN_SEEDS
 
 
 def study_sentences(analysis: Analysis, has_equivalents: bool = True) -> list[str]:
@@ -64,7 +64,7 @@ def _method(analysis: Analysis) -> str:
     if analysis.options.estimand == "interval":
         return f"{text} Interquartile means are not tested."
     if not any(pair.is_tested for entry in analysis.tasks for pair in entry.comparison.pairs):
-        return f"{text} No tests below {MIN_RUNS} seeds." if len(analysis.labels) > 1 else text
+        return f"{text} No tests below {MIN_SEEDS} seeds." if len(analysis.labels) > 1 else text
     return f"{text} Tests: {name_of_test(analysis)}, two-sided, {study_family(analysis)}, alpha = {ALPHA}."
 
 
@@ -98,7 +98,7 @@ def _counted(analysis: Analysis, first: str, second: str) -> str:
 
 
 def _on_task(analysis: Analysis, entry: TaskAnalysis, pair: Pair, margin: float | None) -> str:
-    decimals, unit = analysis.options.decimals, regret_unit(entry.val.view.metric)
+    decimals, unit = analysis.options.decimals, entry.val.view.metric.difference_unit
     estimand = analysis.options.estimand
     leader = pair.first if pair.favors(pair.first, estimand) else pair.second
     other = pair.second if leader == pair.first else pair.first
@@ -124,11 +124,11 @@ def _on_task(analysis: Analysis, entry: TaskAnalysis, pair: Pair, margin: float 
 
 def _equivalence(entry: TaskAnalysis, pair: Pair, margin: float | None) -> str:
     one, other = entry.result(pair.first), entry.result(pair.second)
-    if margin is None or one is None or other is None or min(len(one.seeds), len(other.seeds)) < MIN_RUNS:
+    if margin is None or one is None or other is None or min(len(one.seeds), len(other.seeds)) < MIN_SEEDS:
         return ""
     p = equivalence(one.val.regret, other.val.regret, margin)
     verdict = "equivalent" if p <= ALPHA else "not shown to be equivalent"
-    unit = regret_unit(entry.val.view.metric)
+    unit = entry.val.view.metric.difference_unit
     return f"; {verdict} within {margin:g} {unit} (two one-sided Welch tests, {_p_words(p)}, uncorrected)"
 
 

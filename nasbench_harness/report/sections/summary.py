@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from nasbench_harness.analysis.across import equivalent
-from nasbench_harness.analysis.comparison import MIN_RUNS
 from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.results import Analysis, Equivalent, Summary
 from nasbench_harness.report.cells import count, interval_cell, plain
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
+from nasbench_harness.store.record import MIN_SEEDS
 
 _RANKED = {"mean": "mean", "stochastic": "mean A12 of the", "interval": "interquartile mean of the"}
 
@@ -95,8 +95,8 @@ def _caption(analysis: Analysis, has_normalized: bool, has_intervals: bool) -> s
             f"Intervals and P(rank 1), the share of resamples with the best mean rank: {analysis.num_resamples:,} "
             "bootstrap resamples of runs within each task; the tasks are fixed."
         )
-    elif analysis.num_seeds < MIN_RUNS:
-        parts.append(f"No intervals below {MIN_RUNS} seeds.")
+    elif analysis.num_seeds < MIN_SEEDS:
+        parts.append(f"No intervals below {MIN_SEEDS} seeds.")
     others = len(analysis.labels) - 1
     parts.append(
         f"Wins, ties, losses: comparisons with the other {others} {'strategies' if others > 1 else 'strategy'} on each "

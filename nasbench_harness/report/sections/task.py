@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-from nasbench_harness.analysis.comparison import MIN_RUNS
-from nasbench_harness.analysis.names import regret_unit
 from nasbench_harness.analysis.results import Analysis, StrategyResult, TaskAnalysis
 from nasbench_harness.report.captions import caption_text, summary_text, worse_in_bold, worse_on_test
 from nasbench_harness.report.cells import count, mean_and_std, mean_std, measures_of, plain
@@ -18,12 +16,13 @@ from nasbench_harness.report.sections.references import (
 )
 from nasbench_harness.report.strategy_cells import regret_iqm_cell, strategy_cell
 from nasbench_harness.statistics import Proportion
+from nasbench_harness.store.record import MIN_SEEDS
 
 
 def task_table(analysis: Analysis, entry: TaskAnalysis) -> ReportTable:
     """One task in detail: value, test, regret with interval, share at the optimum, A12 against the field."""
     measures = measures_of(entry, analysis.options)
-    pp = regret_unit(entry.val.view.metric)
+    pp = entry.val.view.metric.difference_unit
     columns = [ReportColumn("strategy", "strategy", is_number=False), ReportColumn("seeds", "N", is_extra=True)]
     for measure in measures:
         metric = measure.view.metric
@@ -31,7 +30,7 @@ def task_table(analysis: Analysis, entry: TaskAnalysis) -> ReportTable:
     name, has_optimum = entry.val.view.distance, entry.val.view.has_optimum
     for measure in measures:
         header = f"{measure.prefix}{name}"
-        unit = regret_unit(measure.view.metric)
+        unit = measure.view.metric.difference_unit
         columns.append(ReportColumn(header.replace(" ", "_"), f"{header} ({unit})", is_extra=True))
     columns += [
         ReportColumn(f"{name}_iqm", f"{name} IQM [95 %] ({pp})"),
@@ -84,7 +83,7 @@ def _front_cells(result: StrategyResult) -> list[ReportCell]:
 
 def _share_cell(share: Proportion, num_runs: int) -> ReportCell:
     numbers = {"share": share.value}
-    if num_runs >= MIN_RUNS:
+    if num_runs >= MIN_SEEDS:
         numbers |= {"low": share.low, "high": share.high}
     return ReportCell(f"{100 * share.value:.0f} %", numbers, f"{share.value:.2f}")
 

@@ -15,7 +15,7 @@ from nasbench_harness.trainer.data.images import ImageData
 from nasbench_harness.trainer.loop.devices import DEFAULT, Execution
 from nasbench_harness.trainer.loop.training import TrainingResult, network_structure, train
 from nasbench_harness.trainer.recipe import Recipe
-from nasbench_harness.workers import stop_workers, worker_pool
+from nasbench_harness.workers import stop_workers, submit
 
 Job = tuple[str, Sequence[int]]
 
@@ -87,14 +87,10 @@ def _in_processes(
     on_result: Callable[[list[TrainingResult]], None],
 ) -> list[Job]:
     """Hand over the results of jobs; returns those that were lost because a process died."""
-    executor = worker_pool(num_processes)
     futures, lost = {}, []
     try:
         for architecture, seeds in jobs:
-            try:
-                futures[executor.submit(call, architecture, seeds=seeds)] = (architecture, seeds)
-            except BrokenProcessPool:
-                lost.append((architecture, seeds))
+            futures[submit(num_processes, call, architecture, seeds=seeds)] = (architecture, seeds)
         for future in as_completed(futures):
             try:
                 results = future.result()
