@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import inf
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike
 from nasbench_harness.statistics._checks import FloatArray, IntArray
 
 _MOST = 1e12  # evaluations; beyond them nothing is searched
-_GRID = np.geomspace(1.0, _MOST, 241)
+_GRID = np.geomspace(1.0, _MOST, 61)  # five numbers in each decade
 
 
 @dataclass(frozen=True)
@@ -49,20 +50,20 @@ class RandomSearchLaw:
             >>> law.mean_after(3), round(law.evaluations_for(0.125), 6), law.evaluations_for(0.0)
             (0.125, 3.0, inf)
         """
-        low = 1.0
-        for high in _GRID:
-            if self.mean_after(float(high)) <= loss:
-                break
-            low = float(high)
-        else:
+        reached = np.flatnonzero(self._means_on_grid <= loss)
+        if not len(reached) or loss <= 0.0:
             return inf
-        if high == low or loss <= 0.0:
-            return 1.0 if high == low else inf
-        high = float(high)
-        while high / low > 1.0 + 1e-9:
+        if reached[0] == 0:
+            return 1.0
+        low, high = float(_GRID[reached[0] - 1]), float(_GRID[reached[0]])
+        while high / low > 1.0 + 1e-8:
             middle = float(np.sqrt(low * high))
             low, high = (low, middle) if self.mean_after(middle) <= loss else (middle, high)
         return high
+
+    @cached_property
+    def _means_on_grid(self) -> FloatArray:
+        return np.array([self.mean_after(float(number)) for number in _GRID])
 
     def iqm_after(self, steps: ArrayLike) -> FloatArray:
         """Returns the interquartile mean of the incumbent's noiseless loss after each number of evaluations.
