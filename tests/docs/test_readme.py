@@ -109,6 +109,18 @@ def test_the_rows_of_the_readme_stand_in_results():
     assert [row for row in table.splitlines() if row in rows] == rows
 
 
+def test_the_random_search_equivalent_of_the_readme_stands_in_results():
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    task, label, number = re.search(
+        r"On (\S+), 200 evaluations of (\S+) have the expected regret of (.*?\]) random", readme
+    ).groups()
+    report = (ROOT / "results" / "default" / "report.md").read_text(encoding="utf-8")
+    table = report.partition("## Random-search equivalents\n")[2].splitlines()
+    (head,) = [line.split(" | ") for line in table[:6] if line.startswith("| Task")]
+    row = next(line.split(" | ") for line in table if line.startswith(f"| {task} "))
+    assert row[head.index(label)] == number
+
+
 def test_the_readme_stays_short():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= MOST_LINES
