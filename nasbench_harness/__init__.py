@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from nasbench_harness.store.record import Estimand, Quoted, ReportOptions, StrategyRef
     from nasbench_harness.studies.planning import StrategyLike
     from nasbench_harness.tables.table import Metric, Table
+    from nasbench_harness.verification.journal import TrainingRecord
     from nasbench_harness.verification.running import Trainer
     from nasbench_harness.verification.verify import Verification
 
@@ -130,6 +131,7 @@ _HOMES = {
         "Metric",
         "Table",
     ),
+    "nasbench_harness.verification.journal": ("TrainingRecord",),
     "nasbench_harness.verification.running": ("Trainer",),
     "nasbench_harness.verification.verify": ("Verification",),
 }
@@ -183,6 +185,7 @@ __all__ = [
     "TaskView",
     "Trainer",
     "TrainingData",
+    "TrainingRecord",
     "UnknownNameError",
     "Verification",
     "Words",
