@@ -25,7 +25,6 @@ except ImportError:  # Windows: nothing keeps two processes apart there
     fcntl = None  # type: ignore[assignment]
 
 
-Percent = Annotated[float, Field(ge=0, le=100)]
 Line = TypeVar("Line")
 
 
@@ -50,12 +49,12 @@ class TrainingRecord:
     key: str
     architecture: str
     seed: int
-    accuracy: Percent
-    curve: tuple[Percent, ...]
+    accuracy: Annotated[float, Field(ge=0, le=100)]
+    curve: tuple[Annotated[float, Field(ge=0, le=100)], ...]
     diverged: bool
     seconds: float
     notice: str = ""
-    test_accuracy: Percent | None = None
+    test_accuracy: Annotated[float, Field(ge=0, le=100)] | None = None
 
 
 @dataclass(frozen=True)
