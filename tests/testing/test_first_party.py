@@ -88,8 +88,12 @@ def test_registered_strategies(name):
     assert [finding for finding in run_contract(contract) if finding.failure] == []
 
 
+# Their defaults score more architectures than the smallest space has.
+SMALLER = {name: f"{name}(num_scored=300)" for name in ("best-by-score", "score-ordered", "score-seeded-evolution")}
+
+
 @pytest.mark.parametrize("name", strategy_entry_points())
 def test_registered_strategies_on_a_restricted_space(name):
-    members = {"strategy": name, "tasks": ("nb201-cifar100@without=none,avg_pool_3x3",)}
+    members = {"strategy": SMALLER.get(name, name), "tasks": ("nb201-cifar100@without=none,avg_pool_3x3",)}
     contract = type("Restricted", (StrategyContract,), members)()
     assert [finding for finding in run_contract(contract) if finding.failure] == []

@@ -77,6 +77,10 @@ def same_for_all_seeds(problem, rng):
         architecture += 1
 
 
+def short_and_the_same_for_all_seeds(problem, rng):
+    yield 5
+
+
 def shared_state(problem, rng):
     while True:
         yield next(COUNTER) % 100 + problem.space.sample(rng) // 2
@@ -132,6 +136,7 @@ class CouplesItsRuns(Strategy):
     [
         (global_generator, "global_generators_are_untouched", "instead of the rng that is handed over"),
         (same_for_all_seeds, "different_seeds_give_different_runs", "is_random = False"),
+        (short_and_the_same_for_all_seeds, "different_seeds_give_different_runs", "expected: 2 different traces"),
         (shared_state, "a_run_is_the_same_in_any_batch", "state shared between runs"),
         (needs_a_budget, "every_rule_of_a_protocol_is_survived", "problem.budget.evaluations being None"),
         (needs_a_value, "every_rule_of_a_protocol_is_survived", "a loss of +inf"),
