@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import rankdata
 
-from nasbench_harness import Floats, Ints, InvalidInputError, Problem, RunStream
+from nasbench_harness import Floats, Ints, Problem, RunStream
 
 
 def mean_ranks(problem: Problem, score: str, architectures: Ints) -> Floats:
@@ -30,12 +30,10 @@ def mean_ranks(problem: Problem, score: str, architectures: Ints) -> Floats:
 def sample_by_score(problem: Problem, score: str, num_scored: int, rng: RunStream) -> Ints:
     """Score a uniform sample of different architectures and return it, the best first, shape (num_scored,).
 
-    Raises:
-        InvalidInputError: ``num_scored`` is out of range.
+    A space that has fewer is scored as a whole.
     """
     total = problem.space.num_architectures
-    if not 1 <= num_scored <= total:
-        raise InvalidInputError(f"num_scored {num_scored} must lie in 1 … {total:,}, the size of the space")
+    num_scored = min(num_scored, total)
     drawn = np.array(rng.subset(total, num_scored))
     order: Ints = drawn[np.argsort(-mean_ranks(problem, score, drawn), kind="stable")]
     return order

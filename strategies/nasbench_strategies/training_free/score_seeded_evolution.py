@@ -56,7 +56,7 @@ def score_seeded_evolution(
         members.append((evaluation.loss, architecture))
     stream: Any = rng
     while True:
-        entrants = rng.subset(population_size, sample_size)
+        entrants = rng.subset(len(members), min(sample_size, len(members)))
         parent = min((members[place] for place in entrants), key=lambda member: member[0])[1]
         child = problem.space.mutate(parent, stream)
         evaluation = yield child

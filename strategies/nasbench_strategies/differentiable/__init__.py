@@ -1,0 +1,1 @@
+"""Ascent on the parameters of a distribution over architectures, with the table as reward."""

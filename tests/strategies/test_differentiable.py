@@ -1,0 +1,117 @@
+"""Natural gradient against a plain one after the authors' code, Gumbel-softmax against a plain one, and learning."""
+
+import numpy as np
+import pytest
+from nasbench_strategies.differentiable.natural_gradient import _utility
+
+from nasbench_harness.engine.batches import Rules, run_seeds
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.task import load_task
+from nasbench_harness.studies.references import parse_strategy, resolve
+
+TASK = "nb201-cifar100"
+
+
+def plain_natural_gradient(problem, rng, *, num_samples=8, step_size=1.0, alpha=1.5):
+    """One run, decision by decision, in the order of the paper's Algorithm 1."""
+    counts = problem.space.num_choices.tolist()
+    num_free = sum(count - 1 for count in counts)
+    theta = [np.full(count, 1 / count) for count in counts]
+    path, weight, shrink = np.zeros(num_free), 0.0, 1.0
+    while True:
+        samples, losses = [], []
+        for _ in range(num_samples):
+            draws = [rng.uniform() for _ in counts]
+            samples.append([int((p.cumsum() <= u * p.cumsum()[-1]).sum()) for p, u in zip(theta, draws, strict=True)])
+        for choices in samples:
+            evaluation = yield int(problem.space.from_choices(np.array([choices]))[0])
+            losses.append(evaluation.loss)
+        num_best = int(np.ceil(num_samples / 4))
+        places = [1 / num_best] * num_best + [0.0] * (num_samples - 2 * num_best) + [-1 / num_best] * num_best
+        ranked = sorted(losses)
+        utility = [np.mean([places[k] for k, other in enumerate(ranked) if other == loss]) for loss in losses]
+        if np.allclose(utility, 0):
+            continue
+        gradient, scaled = [], []
+        for decision, p in enumerate(theta):
+            ones = [np.eye(len(p))[choices[decision]] for choices in samples]
+            g = np.mean([u * (one - p) for u, one in zip(utility, ones, strict=True)], axis=0)
+            gradient.append(g)
+            scaled += list(g[:-1] / np.sqrt(p[:-1]) + np.sqrt(p[:-1]) * g[:-1].sum() / (p[-1] + np.sqrt(p[-1])))
+        length = np.linalg.norm(scaled)
+        step = step_size / shrink
+        beta = min(1.0, step / np.sqrt(num_free))
+        path = (1 - beta) * path + np.sqrt(beta * (2 - beta)) * np.array(scaled) / length
+        weight = (1 - beta) ** 2 * weight + beta * (2 - beta)
+        shrink *= np.exp(beta * (weight - path @ path / alpha))
+        for decision, count in enumerate(counts):
+            least = 1 / (len(counts) * (count - 1))
+            p = np.maximum(theta[decision] + step * gradient[decision] / length, least)
+            p = p - (p.sum() - 1) * (p - least) / (p.sum() - least * count)
+            theta[decision] = p / p.sum()
+
+
+def plain_gumbel_softmax(problem, rng):
+    counts = problem.space.num_choices.tolist()
+    logits, model = [np.zeros((len(counts), max(counts))) for _ in range(2)]
+    first, second, rewards = 0.0, 0.0, []
+    while True:
+        noise = np.array([[rng.gumbel() for _ in range(max(counts))] for _ in counts]).astype(np.float32)
+        choices = (logits + noise).argmax(axis=1)
+        evaluation = yield int(problem.space.from_choices(choices[None])[0])
+        rewards.append(-evaluation.loss)
+        reward = (rewards[-1] - np.mean(rewards)) / (np.std(rewards) + 1e-8)
+        chosen = np.arange(max(counts)) == choices[:, None]
+        model += chosen * 0.5 / len(counts) * (reward - model[chosen].sum())
+        relaxed = np.exp(logits + noise)
+        relaxed /= relaxed.sum(axis=1, keepdims=True)
+        jacobian = [np.diag(y) - np.outer(y, y) for y in relaxed]
+        gradient = np.array([matrix @ row for matrix, row in zip(jacobian, model, strict=True)])
+        first, second, count = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2, len(rewards)
+        logits = logits + 0.02 * first / (1 - 0.9**count) / (np.sqrt(second / (1 - 0.999**count)) + 1e-8)
+
+
+@pytest.mark.parametrize(
+    ("name", "search"), [("natural-gradient", plain_natural_gradient), ("gumbel-softmax", plain_gumbel_softmax)]
+)
+def test_traces_are_those_of_a_plain_generator(run, run_plain, name, search):
+    fast, slow = run(name, TASK, 6, evaluations=90), run_plain(search, name, TASK, 6, evaluations=90)
+    np.testing.assert_array_equal(fast["architecture"], slow["architecture"])
+
+
+def test_two_samples_as_in_the_paper(run, run_plain):
+    fast = run("natural-gradient(num_samples=2,step_size=0.5)", TASK, 5, evaluations=80)
+    parameters = {"num_samples": 2, "step_size": 0.5}
+    slow = run_plain(plain_natural_gradient, "natural-gradient", TASK, 5, parameters, evaluations=80)
+    np.testing.assert_array_equal(fast["architecture"], slow["architecture"])
+
+
+def test_equal_losses_share_their_utilities():
+    losses = np.array([[1.0, 2.0, 3.0, 4.0], [1.0, 1.0, 3.0, 3.0], [5.0, 5.0, 5.0, 5.0], [np.inf, 2.0, np.inf, 1.0]])
+    expected = [[1, 0, 0, -1], [0.5, 0.5, -0.5, -0.5], [0, 0, 0, 0], [-0.5, 0, -0.5, 1]]
+    np.testing.assert_allclose(_utility(losses), expected)
+
+
+@pytest.mark.parametrize("name", ["natural-gradient", "gumbel-softmax"])
+def test_a_run_has_the_same_trace_alone_and_with_others(name):
+    spec, rules = resolve(parse_strategy(name)), Rules(Protocol(evaluations=60), 0)
+    for task in (load_task(TASK), load_task("graph-proteins")):
+        together = run_seeds(spec, task, rules, np.arange(33)).trace.rows(slice(0, 33))
+        for seed in (0, 32):
+            alone = run_seeds(spec, task, rules, np.array([seed])).trace.rows(slice(0, 1))
+            rows = together["run"] == seed
+            np.testing.assert_array_equal(alone["architecture"], together["architecture"][rows])
+
+
+@pytest.mark.parametrize("name", ["natural-gradient", "gumbel-softmax"])
+def test_it_learns(run, name):
+    columns = run(name, TASK, 100, evaluations=150)
+    values = load_task(TASK).scores["val"].values[columns["architecture"]].reshape(100, 150)
+    # A uniform sample has 61.3 on average.
+    assert values[:, :8].mean() < 63
+    assert values[:, -20:].mean() > 68
+
+
+def test_results_without_a_value_change_nothing_in_gumbel_softmax(run):
+    columns = run("gumbel-softmax", TASK, 5, evaluations=60, duplicates="forbid")
+    assert (columns["status"] == 1).sum() == 5 * 60
