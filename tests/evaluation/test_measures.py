@@ -153,6 +153,15 @@ def test_infeasible_rows_are_scored_as_the_worst_feasible_one(nb201_task, constr
     assert feasible[val.optimum]
 
 
+@pytest.mark.parametrize("percent", [0, 5, 25, 50, 94, 95, 100])
+@pytest.mark.parametrize("num_rows", [2, 7, 10])
+def test_a_quantile_is_the_smallest_value_that_this_share_of_rows_meets(task_of, num_rows, percent):
+    task = task_of(np.full((num_rows, 1), 50.0), params=np.arange(num_rows) + 1.0)
+    (constraint,) = task.under(Protocol(constraints=f"params_m<=q{percent}")).constraints
+    shares = np.arange(1, num_rows + 1) / num_rows
+    assert constraint.bound == 1 + np.flatnonzero(shares >= percent / 100)[0]
+
+
 def test_the_optimum_is_feasible_even_if_all_feasible_rows_are_equal(task_of):
     task = task_of([[50], [90], [50]], params=[3, 9, 1])
     val = task.under(Protocol(constraints="params_m<=3")).scores["val"]

@@ -94,6 +94,13 @@ def test_the_set_is_chosen_by_observed_and_scored_by_other_values():
     assert front_hypervolumes(observed, scored, levels, np.array([5.0, 5.0])).tolist() == [[16.0, 1.0, 1.0]]
 
 
+def test_a_point_that_is_worse_in_one_objective_only_is_dominated_too():
+    observed = np.array([[[3.0, 3.0], [3.0, 2.0]], [[3.0, 3.0], [2.0, 3.0]]])
+    scored = np.array([[[1.0, 1.0], [4.0, 4.0]], [[1.0, 1.0], [4.0, 4.0]]])
+    found = front_hypervolumes(observed, scored, np.zeros((2, 2), dtype=int), np.array([5.0, 5.0]))
+    assert found.tolist() == [[16.0, 1.0], [16.0, 1.0]]
+
+
 def test_a_higher_level_replaces_the_set():
     observed = np.array([[[1.0, 1.0], [4.0, 4.0], [2.0, 2.0]]])
     found = front_hypervolumes(observed, observed, np.array([[0, 1, 0]]), np.array([5.0, 5.0]))
