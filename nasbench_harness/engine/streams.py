@@ -14,7 +14,7 @@ from typing import Any, TypeVar, overload
 import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Floats, Ints
-from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.engine.draws import check_items, check_subset, cumulative_sums, gumbel, normal, wrong_high
 from nasbench_harness.evaluation.hashing import GOLDEN, Words, mix, name_hash, seed_sequence_keys, to_unit
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ class RunStreams:
                [5, 7, 5]])
         """
         if high < 1 if isinstance(high, int) else (np.asarray(high) < 1).any():
-            raise _wrong_high(high, size)
+            raise wrong_high(high, size)
         if size is not None and np.ndim(high):
             high = np.asarray(high)[:, None]
         integers: Ints = (self.uniform(size, runs) * high).astype(np.int64)
@@ -104,7 +104,7 @@ class RunStreams:
         >>> RunStreams(np.array([1, 2], dtype=np.uint64)).normal(4).shape
         (2, 4)
         """
-        numbers = _normal(self.uniform(2 if size is None else 2 * size, runs))
+        numbers = normal(self.uniform(2 if size is None else 2 * size, runs))
         return numbers[:, 0] if size is None else numbers
 
     def gumbel(self, size: int | None = None, runs: Ints | None = None) -> Floats:
@@ -115,7 +115,7 @@ class RunStreams:
         >>> RunStreams(np.array([1, 2], dtype=np.uint64)).gumbel().shape
         (2,)
         """
-        return _gumbel(self.uniform(size, runs))
+        return gumbel(self.uniform(size, runs))
 
     def choice(self, items: Any, weights: Any = None, runs: Ints | None = None) -> AnyArray:
         """Draw one of the items for each run, one draw each: shape (len(runs),).
@@ -133,12 +133,12 @@ class RunStreams:
         array([40, 40, 40])
         """
         items = np.asarray(items)
-        _check_items(items.shape[-1] if items.ndim else 0)
+        check_items(items.shape[-1] if items.ndim else 0)
         thresholds = self.uniform(None, runs)
         if weights is None:
             positions = (thresholds * items.shape[-1]).astype(np.int64)
         else:
-            cumulative = _cumulative(weights, items.shape[-1])
+            cumulative = cumulative_sums(weights, items.shape[-1])
             limits = np.nextafter(cumulative[..., -1], 0.0)
             positions = (cumulative <= np.minimum(thresholds * cumulative[..., -1], limits)[:, None]).sum(axis=1)
         chosen: AnyArray = items[positions] if items.ndim == 1 else items[np.arange(len(positions)), positions]
@@ -161,7 +161,7 @@ class RunStreams:
         array([[16, 22, 29],
                [17, 22, 18]])
         """
-        _check_subset(high, size)
+        check_subset(high, size)
         draws = self.uniform(size, runs)
         num_runs = len(draws)
         columns = np.arange(num_runs)
@@ -224,7 +224,7 @@ class RunStream:
         array([5, 7, 9])
         """
         if high < 1:
-            raise _wrong_high(high, size)
+            raise wrong_high(high, size)
         if size is None and runs is None:
             return int(self._draw() * high)
         return (self.uniform(size, runs) * high).astype(np.int64)
@@ -239,7 +239,7 @@ class RunStream:
         >>> type(RunStream(1).normal())
         <class 'float'>
         """
-        numbers = _normal(self.uniform(2 if size is None else 2 * size))
+        numbers = normal(self.uniform(2 if size is None else 2 * size))
         return float(numbers[0]) if size is None else numbers
 
     @overload
@@ -252,7 +252,7 @@ class RunStream:
         >>> RunStream(1).gumbel(3).shape
         (3,)
         """
-        numbers = _gumbel(self.uniform(1 if size is None else size))
+        numbers = gumbel(self.uniform(1 if size is None else size))
         return float(numbers[0]) if size is None else numbers
 
     def choice(self, items: Sequence[T], weights: Any = None) -> T:
@@ -265,11 +265,11 @@ class RunStream:
         'b'
         """
         num_items = len(items)
-        _check_items(num_items)
+        check_items(num_items)
         draw = self._draw()
         if weights is None:
             return items[int(draw * num_items)]
-        cumulative = _cumulative(weights, num_items)
+        cumulative = cumulative_sums(weights, num_items)
         threshold = min(draw * cumulative[-1], np.nextafter(cumulative[-1], 0.0))
         return items[int((cumulative <= threshold).sum())]
 
@@ -289,7 +289,7 @@ class RunStream:
         >>> RunStream(1).subset(30, 3)
         [16, 22, 29]
         """
-        _check_subset(high, size)
+        check_subset(high, size)
         deck = list(range(high))
         drawn = []
         for position, draw in enumerate(islice(self._draws, size)):
@@ -327,45 +327,3 @@ def _blocks_of(key: int) -> Iterator[list[float]]:
         yield to_unit(mix(np.uint64(key) + counters * GOLDEN)).tolist()
         first += num_draws
         num_draws = min(2 * num_draws, _LARGEST_BLOCK)
-
-
-def _normal(draws: Floats) -> Floats:
-    """Box and Muller's transformation of pairs of neighboring draws: half as many numbers on the last axis."""
-    numbers: Floats = np.sqrt(-2.0 * np.log(1.0 - draws[..., 0::2])) * np.cos(2.0 * np.pi * draws[..., 1::2])
-    return numbers
-
-
-def _gumbel(draws: Floats) -> Floats:
-    numbers: Floats = -np.log(-np.log(np.maximum(draws, 2.0**-54)))  # a draw may be 0
-    return numbers
-
-
-def _cumulative(weights: Any, num_items: int) -> Floats:
-    chances = np.asarray(weights, dtype=np.float64)
-    cumulative: Floats = np.cumsum(chances, axis=-1)  # in order, so the same sums for one run and for many
-    if chances.shape[-1:] != (num_items,) or not (chances >= 0).all() or not _is_positive(cumulative[..., -1]):
-        raise InvalidInputError(
-            f"choice: weights must be {num_items} numbers of at least 0 with a positive sum, one for each item"
-        )
-    return cumulative
-
-
-def _is_positive(sums: Any) -> bool:
-    return bool((np.isfinite(sums) & (sums > 0)).all())
-
-
-def _check_items(num_items: int) -> None:
-    if num_items < 1:
-        raise InvalidInputError("choice: there is nothing to choose from")
-
-
-def _check_subset(high: int, size: int) -> None:
-    if not 0 <= size <= high:
-        raise InvalidInputError(f"subset: cannot draw {size} distinct integers from 0 … {high - 1}")
-
-
-def _wrong_high(high: Any, size: Any) -> InvalidInputError:
-    return InvalidInputError(
-        f"integers(high, size): high must be at least 1, not {high}; draws lie in 0 … high − 1, so NumPy's "
-        f"integers(0, {'n' if size is None else size}) is written integers({'n' if size is None else size})"
-    )

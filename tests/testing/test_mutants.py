@@ -29,9 +29,9 @@ from nasbench_harness.testing import (
     SpaceContract,
     StrategyContract,
     TableContract,
+    playing,
     run_contract,
 )
-from nasbench_harness.testing import strategies as testing_strategies
 from nasbench_harness.testing.strategies import trace_of
 from nasbench_harness.testing.watching import watched
 
@@ -58,11 +58,11 @@ class NeverProposes(Strategy):
 
 
 def test_the_play_with_pending_evaluations_ends_by_itself(monkeypatch):
-    monkeypatch.setattr(testing_strategies, "_MAX_PROGRESS", 50)
+    monkeypatch.setattr(playing, "_MAX_PROGRESS", 50)
     strategy = NeverProposes(TASK.problem(Protocol()), RunStreams(np.arange(2, dtype=np.uint64)))
     ledger = Ledger(TASK, Protocol(), 0, np.arange(2))
     with pytest.raises(StrategyError, match="made progress 50 times in a row without an evaluation"):
-        testing_strategies._play_with_pending(strategy, ledger, np.arange(2))
+        playing.play_with_pending(strategy, ledger, np.arange(2))
 
 
 def global_generator(problem, rng):
