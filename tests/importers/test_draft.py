@@ -123,6 +123,19 @@ def test_columns_are_split_by_the_data_set_in_their_names(draft):
     assert missing == {"c10": -1, "big-16": None}
 
 
+def test_columns_are_split_by_the_data_set_before_the_epoch(draft):
+    names = [f"{dataset}_val_acc_ep{epoch}" for dataset in "ab" for epoch in (1, 10)]
+    _, spec, table = draft(f"cell,{','.join(names)}\n421211,1,2,3,4\n334131,8,9,10,11\n")
+    assert list(spec["datasets"]) == ["a", "b"]
+    assert table.datasets["b"].fidelities == (1, 10)
+
+
+def test_a_name_that_could_be_two_data_sets_leaves_none_without_a_column(draft):
+    names = [f"{first}_acc_{last}" for first in "ab" for last in "xy"]
+    _, spec, _ = draft(f"cell,{','.join(names)}\n421211,1,2,3,4\n334131,8,9,10,11\n")
+    assert list(spec["datasets"]) == ["x", "y"]
+
+
 def test_data_sets_whose_names_become_alike_stay_apart(draft):
     _, spec, _ = draft("cell,acc_data-1,acc_data_1\n421211,1,2\n334131,8,9\n")
     assert len(set(spec["datasets"])) == 2
@@ -138,6 +151,7 @@ def test_metrics_of_one_data_set_are_not_taken_for_data_sets(draft):
     ("names", "epochs"),
     [
         (["acc_e1", "acc_e3"], [1, 3]),
+        (["acc_ep1", "acc_ep10"], [1, 10]),
         (["acc_epoch_10", "acc_epoch_20"], [10, 20]),
         (["acc_4ep", "acc_36ep"], [4, 36]),
         (["acc_9", "acc_27", "acc_81"], [9, 27, 81]),

@@ -28,7 +28,7 @@ _ROLES = (
 # Words that describe a metric and so name no data set.
 _METRIC_WORDS = re.compile(
     r"acc\w*|val\w*|test\w*|train\w*|loss\w*|err\w*|perplexity|perf\w*|score\w*|top[15]|cost\w*|time\w*|seconds?|"
-    r"latency|energy|param\w*|flops|macs|size|memory|epochs?|ep|e\d+|seed\w*|rep\w*|run\w*|trial\w*|"
+    r"latency|energy|param\w*|flops|macs|size|memory|epochs?\d*|ep\d*|e\d+|seed\w*|rep\w*|run\w*|trial\w*|"
     r"mean|std|min|max|avg|median|best|last|final|first|s|ms|mj|m|mb|gb|\d.*",
     re.IGNORECASE,
 )
@@ -78,9 +78,13 @@ def datasets_of(columns: Iterable[str]) -> dict[str, dict[str, str]]:
             if guess(stem)[0] == "search":
                 found.setdefault(stem, set()).add(dataset)
     known = {dataset for datasets in found.values() if len(datasets) > 1 for dataset in datasets}
-    split: dict[str, dict[str, str]] = {dataset: {} for dataset in _in_order(columns, known)} or {"": {}}
-    for column in columns:
-        own = next(((stem, dataset) for stem, dataset in _parts(column) if dataset in known), None)
+    owned = [
+        next(((stem, dataset) for stem, dataset in _parts(column) if dataset in known), None) for column in columns
+    ]
+    # A name that could be two data sets belongs to one of them, so the other one may end without a column.
+    datasets = list(dict.fromkeys(own[1] for own in owned if own is not None))
+    split: dict[str, dict[str, str]] = {dataset: {} for dataset in datasets} or {"": {}}
+    for column, own in zip(columns, owned, strict=True):
         for dataset, names in split.items():
             if own is None:
                 names[column] = column
@@ -118,10 +122,6 @@ def _parts(column: str) -> Iterator[tuple[str, str]]:
 def _is_dataset(words: Sequence[str]) -> bool:
     is_metric = any(_METRIC_WORDS.fullmatch(word) for word in words[:1]) or not words[0][:1].isalpha()
     return not is_metric and all(word.isdigit() or not _METRIC_WORDS.fullmatch(word) for word in words[1:])
-
-
-def _in_order(columns: Iterable[str], known: set[str]) -> list[str]:
-    return list(dict.fromkeys(dataset for column in columns for _, dataset in _parts(column) if dataset in known))
 
 
 def _numbers(name: str) -> tuple[str, int | None, int | None]:
