@@ -577,6 +577,23 @@ def test_a_strategy_may_change_the_folder_and_print(cli, tmp_path, jobs):
     assert (tmp_path / "s" / "report" / "main.tex").is_file()
 
 
+def test_a_check_prints_only_json_beside_a_strategy_that_prints(cli, tmp_path):
+    (tmp_path / "my.py").write_text(WANDERERS)
+    done = cli("strategies", "check", "my:prints", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["strategy"] == "my:prints"
+    assert done.stderr.count("{") > 1  # both prints
+
+
+def test_baselines_print_only_json_beside_a_strategy_that_prints(cli, tmp_path):
+    (tmp_path / "my.py").write_text(WANDERERS)
+    options = ("--strategies", "my:prints", "--tasks", "nb201-cifar10", "--evaluations", "5", "--json")
+    saved = cli("baseline", "save", *options, "--seeds", "100")
+    assert len(json.loads(saved.stdout)["files"]) == 1, saved.stderr
+    checked = cli("baseline", "check", *options[:4], "--json")
+    assert [check["verdict"] for check in json.loads(checked.stdout)] == ["equivalent"], checked.stderr
+
+
 @pytest.mark.parametrize("verb", ["compare", "run"])
 def test_a_strategy_that_ends_the_program_is_a_failure(cli, tmp_path, verb):
     (tmp_path / "my.py").write_text(WANDERERS)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from nasbench_harness.cli.base import Group, json_option, main
+from nasbench_harness.cli.base import Group, json_option, main, only_json
 from nasbench_harness.cli.names import FOLDER
 from nasbench_harness.cli.options import baseline_options
 from nasbench_harness.errors import InvalidInputError
@@ -36,14 +36,15 @@ def save_baseline(
     from nasbench_harness.evaluation.task import split_task_names
     from nasbench_harness.studies.references import split_list
 
-    paths = api.save_baseline(
-        None if strategies is None else split_list(strategies),
-        None if tasks is None else split_task_names(tasks),
-        folder,
-        seeds=seeds,
-        study_seed=study_seed,
-        **{name: value for name, value in fields.items() if value is not None},
-    )
+    with only_json(as_json):
+        paths = api.save_baseline(
+            None if strategies is None else split_list(strategies),
+            None if tasks is None else split_task_names(tasks),
+            folder,
+            seeds=seeds,
+            study_seed=study_seed,
+            **{name: value for name, value in fields.items() if value is not None},
+        )
     if as_json:
         click.echo(json.dumps({"files": [str(path) for path in paths]}))
         return
@@ -81,17 +82,18 @@ def check_baseline(
     from nasbench_harness.evaluation.task import split_task_names
     from nasbench_harness.studies.references import split_list
 
-    checks = api.check_baseline(
-        None if strategies is None else split_list(strategies),
-        None if tasks is None else split_task_names(tasks),
-        folder,
-        margin=margin,
-        alpha=alpha,
-        looks=None if looks is None else _numbers("--looks", looks),
-        trace=not no_trace,
-        first_seed=first_seed,
-        **{name: value for name, value in fields.items() if value is not None},
-    )
+    with only_json(as_json):
+        checks = api.check_baseline(
+            None if strategies is None else split_list(strategies),
+            None if tasks is None else split_task_names(tasks),
+            folder,
+            margin=margin,
+            alpha=alpha,
+            looks=None if looks is None else _numbers("--looks", looks),
+            trace=not no_trace,
+            first_seed=first_seed,
+            **{name: value for name, value in fields.items() if value is not None},
+        )
     if as_json:
         click.echo(json.dumps([check.record() for check in checks]))
     else:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from nasbench_harness.cli.base import Group, json_option, main
+from nasbench_harness.cli.base import Group, json_option, main, only_json
 from nasbench_harness.cli.names import STRATEGY, TASKS
 
 
@@ -91,8 +91,9 @@ def check_strategy(strategy: str, tasks: str | None, max_seconds: float, as_json
         members["tasks"] = tuple(split_task_names(tasks))
         for task in members["tasks"]:
             check_task_name(task)
-    label = resolve(parse_strategy(strategy)).label
-    findings = run_contract(type("Checked", (StrategyContract,), members)())
+    with only_json(as_json):
+        label = resolve(parse_strategy(strategy)).label
+        findings = run_contract(type("Checked", (StrategyContract,), members)())
     broken = [finding for finding in findings if finding.failure]
     if as_json:
         click.echo(json.dumps({"strategy": label, "findings": [vars(finding) for finding in findings]}))

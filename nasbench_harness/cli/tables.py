@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nasbench_harness.cli.base import Group, json_option, main
+from nasbench_harness.cli.base import Group, json_option, main, only_json
 from nasbench_harness.cli.names import TABLE
 from nasbench_harness.cli.progress import counted
 from nasbench_harness.errors import HarnessError, InvalidInputError
@@ -152,8 +152,8 @@ def import_command(
 
         if spec is not None:
             raise InvalidInputError("--spec goes with FILE: leave it or --from-api out")
-        api = _official_object(str(from_api))
-        with counted("architectures") as progress:
+        with only_json(as_json), counted("architectures") as progress:
+            api = _official_object(str(from_api))
             table = table_from_api(api, name, schedules=wanted, replace=replace, progress=progress)
     elif spec is None:
         from nasbench_harness.importers.archives.importer import import_archive

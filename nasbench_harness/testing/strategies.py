@@ -170,7 +170,7 @@ class StrategyContract(Contract):
             command = [sys.executable, "-c", _OTHER_PROCESS, json.dumps(sys.path), json.dumps(arguments)]
             environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
             done = subprocess.run(command, capture_output=True, text=True, env=environment)
-            there = done.stdout.strip()
+            there = (done.stdout.splitlines() or [""])[-1].strip()  # a program that it starts may print before
             if there != here:
                 arrived = there or (done.stderr.strip().splitlines() or ["nothing"])[-1]
                 fail(
