@@ -72,6 +72,9 @@ class StudyOptions(ProtocolFields, total=False):
     paper: bool
     report: ReportOptions | None
     quoted: Iterable[Quoted]
+    data: str | None
+    data_dir: str | Path | None
+    split: str | Path | None
 
 
 def compare(
@@ -98,6 +101,9 @@ def compare(
         paper: 500 seeds and 10,000 resamples.
         report: Order of the rows, highlighted labels, kind of cells, number of resamples.
         quoted: Rows from papers, shown in a block of their own.
+        data: Images for strategies that train, e.g. ``animals16``; default: what ``data_dir`` holds.
+        data_dir: Folder or file of images that no package brings.
+        split: File with the official halves of the images.
         **protocol: Fields of Protocol, e.g. ``evaluations=300, noise="mean"``.
 
     Raises:
@@ -164,6 +170,7 @@ def _run(
     how = RunOptions(**{name: protocol.pop(name) for name in names})
     study_seed, is_paper = protocol.pop("study_seed", 0), protocol.pop("paper", False)
     report, quoted = protocol.pop("report", None), protocol.pop("quoted", ())
+    data, data_dir, split = (protocol.pop(name, None) for name in ("data", "data_dir", "split"))
     request = StudyRequest(
         None if strategies is None else tuple(strategy_refs(strategies)),
         None if tasks is None else tuple(listed("tasks", tasks)),
@@ -171,6 +178,9 @@ def _run(
         protocol=protocol,
         report=report or ReportOptions(),
         quoted=tuple(quoted),
+        data=data,
+        data_dir=None if data_dir is None else Path(data_dir),
+        split=None if split is None else Path(split),
     )
     request = (request.for_paper() if is_paper else request).updated(seeds=seeds)
     plan = plan_study(request, out, how)

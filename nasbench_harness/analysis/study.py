@@ -145,7 +145,8 @@ def _analyze_task(
 ) -> TaskAnalysis:
     for entry in runs.values():
         task.oracle.prepare(np.unique(entry.row_picks[entry.row_picks >= 0]))
-    num_steps = int(max(entry.num_evaluations.max() for entry in runs.values()))
+    # A study of supernets evaluates nothing: its curve has one point.
+    num_steps = max(1, int(max(entry.num_evaluations.max() for entry in runs.values())))
     times_s = _times(task, protocol)
     results = []
     for label, entry in runs.items():

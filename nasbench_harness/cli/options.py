@@ -82,6 +82,15 @@ def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--study-seed", type=int, help="Seed of the whole study.  [default: 0]"),
         click.option("--paper", is_flag=True, help="500 seeds and 10,000 resamples."),
         *_protocol_options(),
+        click.option(
+            "--data",
+            help="Images for strategies that train: animals16, animals8, digits8, cifar10, cifar100, imagenet16-120 "
+            "or npz.  [default: what --data-dir holds]",
+        ),
+        click.option(
+            "--data-dir", type=click.Path(path_type=Path), help="Folder or file of images that no package brings."
+        ),
+        click.option("--split", type=click.Path(path_type=Path), help="File with the official halves of the images."),
         click.option("--jobs", type=int, default=1, help="Worker processes.  [default: 1]"),
         click.option(
             "--run-timeout",

@@ -68,6 +68,9 @@ def requested(
     seeds: int | None,
     study_seed: int | None,
     paper: bool,
+    data: str | None,
+    data_dir: Path | None,
+    split: Path | None,
     **protocol: Any,
 ) -> tuple[StudyRequest, list[str]]:
     """The study that a command line asks for, and a line for each strategy that is left out.
@@ -79,7 +82,7 @@ def requested(
     """
     from nasbench_harness.api import StudyRequest, read_study_file
     from nasbench_harness.evaluation.task import split_task_names
-    from nasbench_harness.studies.planning import usable_strategies
+    from nasbench_harness.studies.planning import training_images, usable_strategies
     from nasbench_harness.studies.references import parse_strategy, split_list
 
     if strategies is not None and families is not None:
@@ -88,9 +91,10 @@ def requested(
     request = request.for_paper() if paper else request
     names = None if tasks is None else tuple(split_task_names(tasks))
     request = request.updated(protocol, tasks=names, seeds=seeds, study_seed=study_seed)
+    request = request.updated(data=data, data_dir=data_dir, split=split)
     if strategies == "all" or families is not None:
         chosen = None if families is None else split_list(families)
-        entries, left_out = usable_strategies(chosen, request.tasks, request.rules)
+        entries, left_out = usable_strategies(chosen, request.tasks, request.rules, training_images(request))
         return request.updated(strategies=tuple(entries)), left_out
     given = None if strategies is None else tuple(map(parse_strategy, split_list(strategies)))
     return request.updated(strategies=given), []

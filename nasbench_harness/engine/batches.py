@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,22 +12,31 @@ from typing import cast
 from nasbench_harness.arrays import Ints
 from nasbench_harness.engine.lifting import STRATEGY_ERRORS, as_exception
 from nasbench_harness.engine.loop import Batch, StrategyFailed, play, run_batch
-from nasbench_harness.engine.needs import check_needs
+from nasbench_harness.engine.needs import granted_problem
 from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.engine.strategy import Strategy
 from nasbench_harness.engine.tiles import Tiles
 from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.run_files import RunFiles
 from nasbench_harness.evaluation.task import Task
+from nasbench_harness.evaluation.training_data import ImageSource
 
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules that all runs of a study share."""
+    """What all runs of a study share.
+
+    Attributes:
+        protocol: The protocol.
+        study_seed: Seed of the whole study.
+        images: Training data for strategies that need them; None: there are none.
+    """
 
     protocol: Protocol
     study_seed: int
+    images: ImageSource | None = None
 
 
 def run_seeds(spec: ResolvedStrategy, task: Task, rules: Rules, seeds: Ints) -> Batch:
@@ -36,9 +45,7 @@ def run_seeds(spec: ResolvedStrategy, task: Task, rules: Rules, seeds: Ints) -> 
     Raises:
         StrategyError: The strategy broke its contract; its other exceptions are raised as they are.
     """
-    view = task.under(rules.protocol)
-    check_needs(spec, view)
-    problem = view.problem()
+    problem = granted_problem(spec, task.under(rules.protocol), rules.images)
     make = partial(spec.make, problem, task.name, rules.study_seed, seeds)
     with _prints_to_stderr():
         return run_batch(make, task, rules.protocol, rules.study_seed, seeds)
@@ -62,7 +69,12 @@ class Part:
 
 
 def run_parts(
-    spec: ResolvedStrategy, task: Task, rules: Rules, seeds: Ints, run_timeout: float | None = None
+    spec: ResolvedStrategy,
+    task: Task,
+    rules: Rules,
+    seeds: Ints,
+    run_timeout: float | None = None,
+    files: Callable[[int], RunFiles] | None = None,
 ) -> list[Part]:
     """Run these seeds like ``run_seeds``; runs that fail are listed, and the others go on.
 
@@ -75,10 +87,10 @@ def run_parts(
         rules: Protocol and study seed.
         seeds: Seed of each run, shape (num_runs,).
         run_timeout: Real seconds that the strategy may use for one run; None: any number.
+        files: Gives the files of the run with a seed; None: runs keep none.
     """
-    view = task.under(rules.protocol)
-    check_needs(spec, view)
-    problem = view.problem()
+    of_runs = [] if files is None else [files(seed) for seed in seeds.tolist()]
+    problem = granted_problem(spec, task.under(rules.protocol), rules.images, of_runs)
     try:
         with _prints_to_stderr():
             strategy = _made(spec, problem, task.name, rules, seeds)
@@ -90,7 +102,7 @@ def run_parts(
         return [
             part
             for half in (seeds[:middle], seeds[middle:])
-            for part in run_parts(spec, task, rules, half, run_timeout)
+            for part in run_parts(spec, task, rules, half, run_timeout, files)
         ]
     failures = {int(seeds[run]): error for run, error in batch.failures.items()}
     for seed in seeds[batch.is_empty].tolist():

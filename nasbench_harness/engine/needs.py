@@ -2,38 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
 from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.engine.strategy import Needs
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.evaluation.problem import Problem
+from nasbench_harness.evaluation.run_files import RunFiles
+from nasbench_harness.evaluation.training_data import ImageSource
 from nasbench_harness.evaluation.view import TaskView
 
 
-def check_needs(spec: ResolvedStrategy, task: TaskView) -> None:
-    """Refuse a strategy if the installation, the task or the protocol cannot meet its needs.
+def check_needs(spec: ResolvedStrategy, task: TaskView, images: ImageSource | None = None) -> None:
+    """Refuse a strategy if the installation, the task or the study cannot give what it needs.
 
     Args:
-        spec: The strategy; its class or generator function may have an attribute ``needs``.
+        spec: The strategy.
         task: The task under the protocol.
+        images: The study's training data; None: it has none.
 
     Raises:
         InvalidInputError: Names the first thing that is missing, and how to get it.
     """
-    needs = getattr(spec.target, "needs", Needs())
-    if not isinstance(needs, Needs):
-        raise InvalidInputError(f"strategy {spec.label}: needs must be Needs(…), not {needs!r}")
+    needs = spec.needs
     if spec.is_generator and task.protocol.workers > 1:
         raise InvalidInputError(
             f"strategy {spec.label} is a generator, which has one evaluation under way: it cannot use "
             f"{task.protocol.workers} workers; leave it out, or write it as a class"
         )
-    for refusal in _refusals(needs, task):
+    for refusal in _refusals(needs, task, images):
         raise InvalidInputError(f"strategy {spec.label} needs {refusal}")
 
 
-def _refusals(needs: Needs, task: TaskView) -> Iterator[str]:
+def granted_problem(
+    spec: ResolvedStrategy, task: TaskView, images: ImageSource | None = None, files: Sequence[RunFiles] = ()
+) -> Problem:
+    """The task as a strategy sees it, with training data if it needs them.
+
+    Args:
+        spec: The strategy; its generator function may have an attribute ``check(problem, **hyperparameters)`` that
+            raises InvalidInputError before any run.
+        task: The task under the protocol.
+        images: The study's training data.
+        files: Files of each run.
+
+    Raises:
+        InvalidInputError: Something that the strategy needs is missing, or its own check refuses.
+    """
+    check_needs(spec, task, images)
+    problem = task.problem()
+    if images is not None and spec.needs.training_data:
+        problem = problem.with_training(images.load(), files)
+    check = getattr(spec.target, "check", None)
+    if check is not None and spec.is_generator:
+        check(problem, **spec.parameters)
+    return problem
+
+
+def _refusals(needs: Needs, task: TaskView, images: ImageSource | None) -> Iterator[str]:
     if needs.torch and find_spec("torch") is None:
         yield "torch, which is not installed: pip install 'nasbench-harness[torch]'"
     for package in needs.packages:
@@ -58,8 +85,7 @@ def _refusals(needs: Needs, task: TaskView) -> Iterator[str]:
         yield f"several fidelities, and {where}"
     if needs.sources and not task.sources:
         yield f"sources, and the protocol names none for task {task.name}: leave the strategy out"
-    if needs.training_data and not task.has_training_data:
-        yield (
-            f"training data, and task {task.name} has none, only its table: choose a task that trains "
-            "(`nasbench-harness tables list` shows them)"
-        )
+    if needs.training_data and images is None:
+        yield "training data, and the study has none: name images with --data or --data-dir"
+    if needs.training_data and images is not None and (reason := images.refusal(task.name)):
+        yield f"other training data: {reason}"

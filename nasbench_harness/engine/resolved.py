@@ -9,7 +9,7 @@ from typing import Any
 
 from nasbench_harness.arrays import Ints
 from nasbench_harness.engine.lifting import LiftedGenerators, as_exception
-from nasbench_harness.engine.strategy import Strategy
+from nasbench_harness.engine.strategy import Needs, Strategy
 from nasbench_harness.engine.streams import RunStreams, stream_keys
 from nasbench_harness.engine.tiles import Tiles
 from nasbench_harness.errors import InvalidInputError
@@ -52,6 +52,18 @@ class ResolvedStrategy:
             raise InvalidInputError(
                 f"strategy {self.reference}: max_runs must be a whole number of at least 1, or None, not {declared!r}"
             )
+        return declared
+
+    @property
+    def needs(self) -> Needs:
+        """What the strategy cannot do without; its class or generator function may have an attribute ``needs``.
+
+        Raises:
+            InvalidInputError: The attribute is something else.
+        """
+        declared: Any = getattr(self.target, "needs", Needs())
+        if not isinstance(declared, Needs):
+            raise InvalidInputError(f"strategy {self.label}: needs must be Needs(…), not {declared!r}")
         return declared
 
     def make(self, problem: Problem, task: str, study_seed: int, run_seeds: Ints) -> Strategy:

@@ -121,11 +121,6 @@ class TaskView:
         return ()
 
     @property
-    def has_training_data(self) -> bool:
-        """Whether the task comes with images to train on."""
-        return self.task.trained is not None
-
-    @property
     def has_cost(self) -> bool:
         """Whether there is a simulated clock."""
         return not math.isnan(self.typical_cost_s)

@@ -20,7 +20,13 @@ TRACE_VERSION = 1
 
 
 def identity_of(
-    reference: str, parameters: Mapping[str, Any], task: str, table_digest: str, protocol: Protocol, study_seed: int
+    reference: str,
+    parameters: Mapping[str, Any],
+    task: str,
+    table_digest: str,
+    protocol: Protocol,
+    study_seed: int,
+    data: str = "",
 ) -> dict[str, Any]:
     """The canonical identity of a strategy's runs on a task; seeds come on top."""
     return {
@@ -32,6 +38,7 @@ def identity_of(
         "protocol": protocol.identity(),
         "study_seed": study_seed,
         "trace_version": TRACE_VERSION,
+        **({"data": data} if data else {}),
     }
 
 

@@ -149,6 +149,15 @@ class TraceRecord:
 
 
 @dataclass(frozen=True)
+class ImagesRecord:
+    """Training data of a study: their name, their digest, and the labels of the strategies that train on them."""
+
+    name: str
+    digest: str
+    strategies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """The content of a study: strategies and traces × tasks × seeds, one protocol, and the layout of the report."""
 
@@ -160,6 +169,11 @@ class StudyRecord:
     report: ReportOptions = ReportOptions()
     quoted: tuple[Quoted, ...] = ()
     traces: tuple[TraceRecord, ...] = ()
+    images: ImagesRecord | None = None
+
+    def data_of(self, label: str) -> str:
+        """Digest of the images that a strategy trains on; empty if it trains on none."""
+        return self.images.digest if self.images is not None and label in self.images.strategies else ""
 
     @property
     def labels(self) -> list[str]:
@@ -190,7 +204,19 @@ class StudyRecord:
             num_seeds=max(self.num_seeds, other.num_seeds),
             quoted=tuple(dict.fromkeys([*self.quoted, *other.quoted])),
             traces=tuple(traces),
+            images=self._joined_images(other.images),
         )
+
+    def _joined_images(self, other: ImagesRecord | None) -> ImagesRecord | None:
+        ours = self.images
+        if ours is None or other is None:
+            return ours or other
+        if ours.digest != other.digest:
+            raise InvalidInputError(
+                f"another command works on this study now and trains on other images ({other.name}): wait until that "
+                "one is done"
+            )
+        return replace(ours, strategies=tuple(dict.fromkeys([*ours.strategies, *other.strategies])))
 
     def to_toml(self) -> str:
         """The study file's text."""
@@ -210,6 +236,8 @@ class StudyRecord:
                 | ({"parameters": given} if (given := _given(entry.parameters)) else {})
                 for entry in self.strategies
             ]
+        if self.images is not None:
+            content["images"] = asdict(self.images)
         if self.quoted:
             content["quoted"] = [_given(asdict(quoted)) for quoted in self.quoted]
         if self.traces:

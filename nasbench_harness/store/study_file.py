@@ -14,6 +14,7 @@ from nasbench_harness.store.record import (
     MAX_SEEDS,
     WIDTH_PATTERN,
     Estimand,
+    ImagesRecord,
     Quoted,
     ReportOptions,
     StrategyRecord,
@@ -44,6 +45,10 @@ class StudyRequest:
         quoted: Rows from papers.
         traces: Traces that the study file names.
         source: Name of the request in messages.
+        images: Training data that the study file names.
+        data: Name of the training data; None: those of the study file, or what ``data_dir`` holds.
+        data_dir: Folder or file of training data that no package brings.
+        split: File with the official halves of the training data.
 
     Example:
         >>> StudyRequest(seeds=20).updated(seeds=None, protocol={"noise": "mean"}).num_seeds
@@ -59,6 +64,17 @@ class StudyRequest:
     quoted: tuple[Quoted, ...] = ()
     traces: tuple[TraceRecord, ...] = ()
     source: str = "the arguments"
+    images: ImagesRecord | None = None
+    data: str | None = None
+    data_dir: Path | None = None
+    split: Path | None = None
+
+    @property
+    def training_data(self) -> str | None:
+        """Name of the training data, if one is given."""
+        if self.data is None and self.data_dir is None and self.images is not None:
+            return self.images.name
+        return self.data
 
     @property
     def num_seeds(self) -> int:
@@ -119,7 +135,15 @@ def read_record(path: Path) -> StudyRecord:
             if known.count(name) > 1:
                 raise InvalidInputError(f"{path}: the {kind} {name!r} stands there twice")
     return StudyRecord(
-        strategies, file.tasks, file.seeds, file.rules, file.study_seed, file.report, file.quoted, file.traces
+        strategies,
+        file.tasks,
+        file.seeds,
+        file.rules,
+        file.study_seed,
+        file.report,
+        file.quoted,
+        file.traces,
+        file.images,
     )
 
 
@@ -168,6 +192,12 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
         sha256: str = Field(pattern="^[0-9a-f]{64}$")
         tasks: list[str]
 
+    class ImagesTable(BaseModel):
+        model_config = ConfigDict(extra="forbid", strict=True)
+        name: str
+        digest: str = Field(pattern="^[0-9a-f]{64}$")
+        strategies: list[str]
+
     class Study(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True)
         seeds: int | None = Field(default=None, ge=1, le=MAX_SEEDS)
@@ -178,12 +208,14 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
         report: ReportTable = ReportTable()
         quoted: list[QuotedTable] = []
         traces: list[TraceTable] = []
+        images: ImagesTable | None = None
 
     tables: dict[str, type[BaseModel]] = {
         "strategies": StrategyTable,
         "report": ReportTable,
         "quoted": QuotedTable,
         "traces": TraceTable,
+        "images": ImagesTable,
     }
     try:
         study = Study.model_validate(content)
@@ -224,8 +256,10 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
                 raise InvalidInputError(f"{path}: quoted.{position}.{key}: it {fault}: write plain text")
     quoted = tuple(Quoted(**row.model_dump()) for row in study.quoted)
     traces = tuple(TraceRecord(table.label, table.sha256, tuple(table.tasks)) for table in study.traces)
+    found = study.images
+    images = None if found is None else ImagesRecord(found.name, found.digest, tuple(found.strategies))
     return StudyRequest(
-        strategies, tasks, study.seeds, study.study_seed, study.protocol, report, quoted, traces, str(path)
+        strategies, tasks, study.seeds, study.study_seed, study.protocol, report, quoted, traces, str(path), images
     )
 
 

@@ -101,7 +101,20 @@ class BatchResult:
 
 def identity(spec: ResolvedStrategy, task: Task, rules: Rules) -> dict[str, Any]:
     """Identity of a strategy's runs on a task."""
-    return identity_of(spec.reference, spec.parameters, task.name, task.table.digest, rules.protocol, rules.study_seed)
+    return identity_of(
+        spec.reference,
+        spec.parameters,
+        task.name,
+        task.table.digest,
+        rules.protocol,
+        rules.study_seed,
+        data_digest(spec, rules),
+    )
+
+
+def data_digest(spec: ResolvedStrategy, rules: Rules) -> str:
+    """Digest of the images that a strategy trains on; empty if it trains on none."""
+    return rules.images.digest if rules.images is not None and spec.needs.training_data else ""
 
 
 def plan_batches(

@@ -53,6 +53,9 @@ def one_line_toml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+PACKAGED_DATA = ("animals16", "animals8", "digits8")  # training data that come with a package
+
+
 def canonical_command(record: StudyRecord) -> str:
     """``nasbench-harness compare …`` with everything that decides a result and differs from the defaults."""
     parts = ["nasbench-harness", "compare"]
@@ -63,6 +66,9 @@ def canonical_command(record: StudyRecord) -> str:
         parts += ["--strategies", shlex.quote(",".join(map(written, record.strategies)))]
     if list(record.tasks) != embedded_task_names():
         parts += ["--tasks", shlex.quote(",".join(record.tasks))]
+    if record.images is not None:
+        is_packaged = record.images.name in PACKAGED_DATA
+        parts += ["--data", record.images.name, *([] if is_packaged else ["--data-dir", "DIR"])]
     is_paper = record.report.resamples == PAPER_RESAMPLES
     if is_paper:
         parts += ["--paper"]

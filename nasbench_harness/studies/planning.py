@@ -12,18 +12,28 @@ import numpy as np
 
 from nasbench_harness.engine.batches import Rules
 from nasbench_harness.engine.limits import check_limit
-from nasbench_harness.engine.needs import check_needs
+from nasbench_harness.engine.needs import granted_problem
+from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import all_task_names, check_task_name, load_task
+from nasbench_harness.evaluation.training_data import ImageSource
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.files import remove_abandoned
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.identity import study_id
 from nasbench_harness.store.locks import Presence, updating
 from nasbench_harness.store.merging import stored_record, updated_record
-from nasbench_harness.store.record import MAX_SEEDS, Quoted, ReportOptions, StrategyRecord, StrategyRef, StudyRecord
+from nasbench_harness.store.record import (
+    MAX_SEEDS,
+    ImagesRecord,
+    Quoted,
+    ReportOptions,
+    StrategyRecord,
+    StrategyRef,
+    StudyRecord,
+)
 from nasbench_harness.store.sources import check_task_exists
 from nasbench_harness.store.study_file import StudyRequest
 from nasbench_harness.studies.batches import BatchPlan, BatchResult
@@ -160,11 +170,11 @@ def plan_study(
     names = task_list(request.tasks, folder)
     specs = resolve_all(strategy_refs(request.strategies))
     loaded = load_tasks(folder, names, protocol)
+    images = training_images(request)
     for task in loaded:
         Ledger(task.task, protocol, study_seed, np.arange(1))
-        problem = task.problem()
         for spec in specs:
-            check_needs(spec, task)
+            problem = granted_problem(spec, task, images)
             spec.make(problem, task.name, study_seed, np.arange(1))
     _check_quoted(request.quoted, loaded)
     record = StudyRecord(
@@ -175,15 +185,38 @@ def plan_study(
         study_seed,
         request.report,
         request.quoted,
+        images=_images_record(images, specs),
     )
     before = folder.study_text()
     record = updated_record(folder, record, is_alone=True)
-    study = Study(folder, record, loaded)
+    study = Study(folder, record, loaded, images)
     again = set(options.rerun)
     for label in sorted(again - set(study.labels)):
         raise UnknownNameError("label", label, study.labels, "rerun")
     _check_labels(request.report, study.labels)
     return Plan(study, find_outstanding(study, specs, options.keep_stale, again), before, options)
+
+
+def training_images(request: StudyRequest) -> ImageSource | None:
+    """Training data of a request; None if it names none.
+
+    Raises:
+        InvalidInputError: They are missing or damaged, or torch is.
+    """
+    if request.training_data is None and request.data_dir is None:
+        if request.split is not None:
+            raise InvalidInputError("--split names halves of training data: name the data with --data or --data-dir")
+        return None
+    from nasbench_harness.trainer.supernet import halved_images
+
+    images: ImageSource = halved_images(request.training_data, request.data_dir, request.split)
+    return images
+
+
+def _images_record(images: ImageSource | None, specs: Sequence[ResolvedStrategy]) -> ImagesRecord | None:
+    """Training data in the record of a study; None if no strategy trains on them."""
+    trained = tuple(spec.label for spec in specs if spec.needs.training_data)
+    return ImagesRecord(images.name, images.digest, trained) if images is not None and trained else None
 
 
 def execute_plan(plan: Plan) -> Generator[BatchResult, None, None]:
@@ -194,7 +227,7 @@ def execute_plan(plan: Plan) -> Generator[BatchResult, None, None]:
     plan.begin()
     try:
         study, options = plan.study, plan.options
-        rules = Rules(study.record.protocol, study.record.study_seed)
+        rules = Rules(study.record.protocol, study.record.study_seed, study.images)
         with closing(execute(plan.batches, rules, study.path, options.jobs, options.run_timeout)) as reports:
             yield from reports
     finally:
@@ -250,7 +283,10 @@ def listed(name: str, values: Iterable[Item]) -> Iterable[Item]:
 
 
 def usable_strategies(
-    families: Sequence[str] | None, tasks: Iterable[str] | None, protocol: Protocol
+    families: Sequence[str] | None,
+    tasks: Iterable[str] | None,
+    protocol: Protocol,
+    images: ImageSource | None = None,
 ) -> tuple[list[StrategyRef], list[str]]:
     """Installed strategies that can run on all of these tasks, and a line for each other one.
 
@@ -258,6 +294,7 @@ def usable_strategies(
         families: Their families; None: all.
         tasks: Names of tasks; None: the default ones.
         protocol: The protocol.
+        images: Training data; None: there are none.
 
     Raises:
         UnknownNameError: There is no such family or task.
@@ -269,7 +306,7 @@ def usable_strategies(
         try:
             spec = resolve(StrategyRef(name))
             for view in views:
-                check_needs(spec, view)
+                granted_problem(spec, view, images)
         except HarnessError as error:
             left_out.append(f"left out: {error}")
         else:

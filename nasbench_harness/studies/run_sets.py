@@ -58,7 +58,13 @@ class RunSet:
         """Identity of the runs."""
         entrant, task, record = self.entrant, self.task, self.record
         return identity_of(
-            entrant.reference, entrant.parameters, task.name, task.table.digest, record.protocol, record.study_seed
+            entrant.reference,
+            entrant.parameters,
+            task.name,
+            task.table.digest,
+            record.protocol,
+            record.study_seed,
+            record.data_of(entrant.label),
         )
 
     @property

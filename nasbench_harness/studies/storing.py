@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from shutil import rmtree
 from time import perf_counter, process_time
 from typing import Any
 
@@ -13,6 +16,7 @@ import numpy as np
 from nasbench_harness.engine.batches import Part, Rules, run_parts
 from nasbench_harness.engine.trace import joined_rows
 from nasbench_harness.errors import HarnessError
+from nasbench_harness.evaluation.run_files import RunFiles
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.store.blocks import write_block
 from nasbench_harness.store.folder import StudyFolder, seed_ranges
@@ -22,6 +26,7 @@ from nasbench_harness.untrusted import below
 
 _MAX_LINES = 5  # different errors of a batch that are printed; the log has all
 _MAX_RANGES = 3  # ranges of seeds in a message
+NOTES = "notes"  # folder of the notes that strategies keep of their runs
 _NOT_COUNTED = [Status.PROGRESS, Status.DUPLICATE, Status.REJECTED]
 
 
@@ -36,9 +41,11 @@ def run_and_store(plan: BatchPlan, rules: Rules, folder: Path, git: str, run_tim
     seeds = plan.run_seeds
     wall, cpu = perf_counter(), process_time()
     try:
-        parts = run_parts(plan.spec, plan.task, rules, seeds, run_timeout)
+        files = partial(run_files, study, plan, rules)
+        parts = run_parts(plan.spec, plan.task, rules, seeds, run_timeout, files)
         failures = {seed: error for part in parts for seed, error in part.failures.items()}
         num_evaluations = _store(plan, rules, study, parts, git)
+        _remove_states(files(seed).states for seed in seeds.tolist() if seed not in failures)
     except Exception as error:
         return record_lost(plan, dict.fromkeys(seeds.tolist(), error), rules, folder)
     num_failed, seconds = len(failures), perf_counter() - wall
@@ -55,6 +62,22 @@ def run_and_store(plan: BatchPlan, rules: Rules, folder: Path, git: str, run_tim
         study.write_json(below(study.path / "timings", f"{_name(plan, rules)}.json"), timing)
     failure = _write_failures(plan, rules, study, failures) if failures else ""
     return BatchResult(plan.spec.label, plan.task.name, len(seeds), num_evaluations, seconds, failure, num_failed)
+
+
+def run_files(study: StudyFolder, plan: BatchPlan, rules: Rules, seed: int) -> RunFiles:
+    """Files of one run: a state belongs to one version of the strategy's code, notes to the run."""
+    name = f"{plan.task.name}--{run_id(identity(plan.spec, plan.task, rules))}"
+    state = f"{name}--{seed}--{plan.spec.source_hash[:16]}"
+    notes = below(below(study.path / NOTES, name), f"{seed}.json")
+    return RunFiles(below(study.path / "states", state), notes)
+
+
+def _remove_states(folders: Iterable[Path | None]) -> None:
+    for folder in folders:
+        if folder is not None and folder.is_dir():
+            rmtree(folder)
+            with suppress(OSError):  # other runs may have states
+                folder.parent.rmdir()
 
 
 def record_lost(plan: BatchPlan, failures: Mapping[int, Exception], rules: Rules, folder: Path) -> BatchResult:

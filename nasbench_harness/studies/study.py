@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import all_task_names, load_task
+from nasbench_harness.evaluation.training_data import ImageSource
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.files import remove_abandoned
 from nasbench_harness.store.folder import Damage, StudyFolder
@@ -44,8 +45,14 @@ class Study:
         tasks: The tasks under the protocol.
     """
 
-    def __init__(self, folder: StudyFolder, record: StudyRecord, tasks: Sequence[TaskView]) -> None:
-        self.folder, self.record = folder, record
+    def __init__(
+        self,
+        folder: StudyFolder,
+        record: StudyRecord,
+        tasks: Sequence[TaskView],
+        images: ImageSource | None = None,
+    ) -> None:
+        self.folder, self.record, self.images = folder, record, images
         self.tasks = list(tasks)
         self._rows: dict[str, TraceRows] = {}  # rows of the traces, by sha256
 

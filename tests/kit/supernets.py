@@ -1,5 +1,7 @@
 """A toy supernet: a cell of 4 channels per stage, 8 × 8 pixels, 4 classes, float64 where gradients are compared."""
 
+import dataclasses
+
 import numpy as np
 import torch
 
@@ -38,3 +40,17 @@ def parameters_of(shared):
 
 def equal(first, second):
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+@dataclasses.dataclass(frozen=True)
+class ToyImages:
+    """The toy data as a study offers them."""
+
+    name: str = "toy"
+    digest: str = "digest"
+
+    def load(self):
+        return toy_data(name=self.name)
+
+    def refusal(self, task):
+        return ""

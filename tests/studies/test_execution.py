@@ -348,7 +348,7 @@ class Needy(Strategy):
         (Needs(fidelities=True), "several fidelities, and the table of task tiny-set has one: choose a task"),
         (Needs(sources=True), "Needy needs sources, and the protocol names none for task tiny-set"),
         (Needs(torch=True), r"Needy needs torch, which is not installed: pip install 'nasbench-harness\[torch\]'"),
-        (Needs(training_data=True), "Needy needs training data, and task tiny-set has none"),
+        (Needs(training_data=True), "Needy needs training data, and the study has none: name images with --data"),
     ],
 )
 def test_a_strategy_is_refused_if_what_it_needs_is_missing(tiny, monkeypatch, needs, message):

@@ -11,6 +11,7 @@ from nasbench_harness.errors import InvalidInputError
 if TYPE_CHECKING:
     from nasbench_harness.trainer.supernet.controller import Controller
     from nasbench_harness.trainer.supernet.costs import epoch_seconds
+    from nasbench_harness.trainer.supernet.data import halved_images
     from nasbench_harness.trainer.supernet.optimizers import Adam
     from nasbench_harness.trainer.supernet.ranking import (
         NUM_WATCHED,
@@ -26,6 +27,7 @@ _PLACE = "nasbench_harness.trainer.supernet"
 _HOMES = {
     f"{_PLACE}.controller": ("Controller",),
     f"{_PLACE}.costs": ("epoch_seconds",),
+    f"{_PLACE}.data": ("halved_images",),
     f"{_PLACE}.optimizers": ("Adam",),
     f"{_PLACE}.ranking": ("NUM_WATCHED", "choices_of", "fixed_cells", "ranked_accuracies"),
     f"{_PLACE}.settings": ("PRESETS", "Settings", "settings_of"),
@@ -47,6 +49,7 @@ __all__ = [
     "choices_of",
     "epoch_seconds",
     "fixed_cells",
+    "halved_images",
     "random_cell",
     "ranked_accuracies",
     "settings_of",

@@ -74,9 +74,10 @@ def halved_images(name: str | None, data_dir: Path | None = None, split: Path | 
         raise InvalidInputError(
             f"data {name} come with a package and their own halves: leave --data-dir and --split out"
         )
-    where = None if data_dir is None else data_dir.absolute()
-    data = _load(name, where, None if split is None else split.absolute())
-    return HalvedImages(data.name, where, None if split is None else split.absolute(), data.digest)
+    where, halves = (None if path is None else path.absolute() for path in (data_dir, split))
+    data = _load(name, where, halves)
+    known = data.name if data.name in (LARGER_ANIMALS, *SOURCES) else "npz"  # such data bear the name of their file
+    return HalvedImages(known, where, halves, data.digest)
 
 
 @cache

@@ -16,24 +16,17 @@ has not repeated the official setting.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from nasbench_harness import Problem, RunStream
-from nasbench_harness.trainer.supernet import Adam, SharedWeights
-from nasbench_strategies.weight_sharing._method import Cell, Method
-from nasbench_strategies.weight_sharing._search import SearchRun, search, weight_sharing
+from nasbench_harness import Needs, Problem, ProgressGenerator, RunStream, declare
+from nasbench_strategies._models.weight_sharing.alpha import AlphaMethod
+from nasbench_strategies._models.weight_sharing.search import checked, search
 
 
-class FirstOrder(Method):
+class FirstOrder(AlphaMethod):
     """Alternating gradient steps of weights and α, both through the sum of all operations."""
 
     name: ClassVar[str] = "darts-first"
-
-    def __init__(self, shared: SharedWeights) -> None:
-        super().__init__(shared)
-        self.logits = shared.initial_alpha()
-        self.optimizer = Adam.of({"alpha": self.logits}, self.settings)
 
     def train_epoch(self, epoch: int) -> None:
         """For each batch, a step of the weights, then a step of α."""
@@ -43,26 +36,9 @@ class FirstOrder(Method):
             self.shared.architecture_gradient(self.logits, loss)
             self.optimizer.step()
 
-    def derive(self, epoch: int) -> Cell:  # noqa: ARG002 - methods that judge need it
-        """The operation with the largest α on each edge."""
-        return tuple(self.logits.argmax(1).tolist())
 
-    def alpha(self) -> list[list[float]]:
-        """softmax(α)."""
-        probabilities: list[list[float]] = self.logits.detach().softmax(1).tolist()
-        return probabilities
-
-    def state(self) -> dict[str, Any]:
-        """α and its moments."""
-        return {"alpha": self.logits.detach(), "adam": self.optimizer.state()}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state."""
-        self.logits.data.copy_(state["alpha"])
-        self.optimizer.restore(state["adam"])
-
-
-@weight_sharing(FirstOrder)
+@declare(needs=Needs(torch=True, training_data=True), max_runs=1, reproducible="platform")
+@checked(FirstOrder)
 def darts_first(
     problem: Problem,
     rng: RunStream,
@@ -70,7 +46,7 @@ def darts_first(
     preset: str = "demo-cpu",
     epochs: int = 0,
     cost_model: str = "table-linear",
-) -> SearchRun:
+) -> ProgressGenerator:
     """One run.
 
     Args:

@@ -22,15 +22,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nasbench_harness import Problem, RunStream
+from nasbench_harness import Needs, Problem, ProgressGenerator, RunStream, declare
 from nasbench_harness.trainer.supernet import Step
-from nasbench_strategies.weight_sharing._search import SearchRun, search, weight_sharing
-from nasbench_strategies.weight_sharing.darts_first import FirstOrder
+from nasbench_strategies._models.weight_sharing.alpha import AlphaMethod
+from nasbench_strategies._models.weight_sharing.search import checked, search
 
 RADIUS = 0.01  # of the finite difference, in units of 1 / ‖v‖
 
 
-class SecondOrder(FirstOrder):
+class SecondOrder(AlphaMethod):
     """Alternating steps of weights and α, where the step of α unrolls one step of the weights."""
 
     name: ClassVar[str] = "darts-second"
@@ -85,7 +85,8 @@ class SecondOrder(FirstOrder):
                     weight.copy_(copy)
 
 
-@weight_sharing(SecondOrder)
+@declare(needs=Needs(torch=True, training_data=True), max_runs=1, reproducible="platform")
+@checked(SecondOrder)
 def darts_second(
     problem: Problem,
     rng: RunStream,
@@ -93,7 +94,7 @@ def darts_second(
     preset: str = "demo-cpu",
     epochs: int = 0,
     cost_model: str = "table-linear",
-) -> SearchRun:
+) -> ProgressGenerator:
     """One run.
 
     Args:

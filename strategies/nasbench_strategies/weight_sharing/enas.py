@@ -25,10 +25,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from nasbench_harness import Problem, RunStream
+from nasbench_harness import Needs, Problem, ProgressGenerator, RunStream, declare
 from nasbench_harness.trainer.supernet import Adam, Controller, SharedWeights
-from nasbench_strategies.weight_sharing._method import Cell, Judging
-from nasbench_strategies.weight_sharing._search import SearchRun, search, weight_sharing
+from nasbench_strategies._models.weight_sharing.method import Cell, Judging
+from nasbench_strategies._models.weight_sharing.search import checked, search
 
 ENTROPY_WEIGHT, BASELINE_DECAY, CLIP = 1e-4, 0.99, 5.0
 
@@ -89,7 +89,8 @@ class ControllerSearch(Judging):
         advantages = []
         for cell, entropy in zip(sampled.choices.tolist(), sampled.entropy.tolist(), strict=True):
             positions = rng.integers(self.shared.selection_half.num_images, size=settings.batch_size)
-            (accuracy,) = self.shared.accuracies([cell], lambda _, chosen=positions: chosen, settings.batch_size)
+            shares = self.shared.accuracies([cell], lambda _, chosen=positions: chosen, settings.batch_size)
+            accuracy = float(shares[0])
             advantages.append(self.baseline.advantage(accuracy, accuracy + ENTROPY_WEIGHT * entropy))
         weights = torch.tensor(advantages, dtype=self.shared.dtype, device=self.shared.device)
         (-sampled.log_probability * weights).mean().backward()
@@ -120,7 +121,8 @@ class ControllerSearch(Judging):
         self.baseline.value = state["baseline"]
 
 
-@weight_sharing(ControllerSearch)
+@declare(needs=Needs(torch=True, training_data=True), max_runs=1, reproducible="platform")
+@checked(ControllerSearch)
 def enas(
     problem: Problem,
     rng: RunStream,
@@ -130,7 +132,7 @@ def enas(
     cost_model: str = "table-linear",
     judging: str = "",
     baseline: str = "",
-) -> SearchRun:
+) -> ProgressGenerator:
     """One run.
 
     Args:

@@ -23,10 +23,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nasbench_harness import Problem, RunStream
-from nasbench_strategies.weight_sharing._method import Cell
-from nasbench_strategies.weight_sharing._search import SearchRun, search, weight_sharing
-from nasbench_strategies.weight_sharing.darts_first import FirstOrder
+from nasbench_harness import Needs, Problem, ProgressGenerator, RunStream, declare
+from nasbench_strategies._models.weight_sharing.alpha import AlphaMethod
+from nasbench_strategies._models.weight_sharing.method import Cell
+from nasbench_strategies._models.weight_sharing.search import checked, search
 
 FIRST_TEMPERATURE, LAST_TEMPERATURE = 10.0, 0.1
 
@@ -66,7 +66,7 @@ def sample_cell(logits: Tensor, tau: float, rng: np.random.Generator) -> Sampled
     return SampledCell(tuple(chosen.tolist()), one_hot + (relaxed - relaxed.detach()))
 
 
-class GumbelSearch(FirstOrder):
+class GumbelSearch(AlphaMethod):
     """Alternating steps of weights and α, each by a cell of its own."""
 
     name: ClassVar[str] = "gdas"
@@ -86,7 +86,8 @@ class GumbelSearch(FirstOrder):
             self.optimizer.step()
 
 
-@weight_sharing(GumbelSearch)
+@declare(needs=Needs(torch=True, training_data=True), max_runs=1, reproducible="platform")
+@checked(GumbelSearch)
 def gdas(
     problem: Problem,
     rng: RunStream,
@@ -95,7 +96,7 @@ def gdas(
     epochs: int = 0,
     cost_model: str = "table-linear",
     gradient: str = "",
-) -> SearchRun:
+) -> ProgressGenerator:
     """One run.
 
     Args:

@@ -19,10 +19,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from nasbench_harness import Problem, RunStream
+from nasbench_harness import Needs, Problem, ProgressGenerator, RunStream, declare
 from nasbench_harness.trainer.supernet import random_cell
-from nasbench_strategies.weight_sharing._method import Cell, Judging
-from nasbench_strategies.weight_sharing._search import SearchRun, search, weight_sharing
+from nasbench_strategies._models.weight_sharing.method import Cell, Judging
+from nasbench_strategies._models.weight_sharing.search import checked, search
 
 
 class RandomSharing(Judging):
@@ -52,7 +52,8 @@ class RandomSharing(Judging):
         """Nothing to restore."""
 
 
-@weight_sharing(RandomSharing)
+@declare(needs=Needs(torch=True, training_data=True), max_runs=1, reproducible="platform")
+@checked(RandomSharing)
 def rsps(
     problem: Problem,
     rng: RunStream,
@@ -61,7 +62,7 @@ def rsps(
     epochs: int = 0,
     cost_model: str = "table-linear",
     judging: str = "",
-) -> SearchRun:
+) -> ProgressGenerator:
     """One run.
 
     Args:

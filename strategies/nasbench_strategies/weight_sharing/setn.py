@@ -21,11 +21,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from nasbench_harness import Problem, RunStream
+from nasbench_harness import Needs, Problem, ProgressGenerator, RunStream, declare
 from nasbench_harness.trainer.supernet import random_cell
-from nasbench_strategies.weight_sharing._method import Cell, Judging
-from nasbench_strategies.weight_sharing._search import SearchRun, search, weight_sharing
-from nasbench_strategies.weight_sharing.darts_first import FirstOrder
+from nasbench_strategies._models.weight_sharing.alpha import AlphaMethod
+from nasbench_strategies._models.weight_sharing.method import Cell, Judging
+from nasbench_strategies._models.weight_sharing.search import checked, search
 
 
 def most_probable(probabilities: list[list[float]], number: int) -> list[Cell]:
@@ -43,7 +43,7 @@ def most_probable(probabilities: list[list[float]], number: int) -> list[Cell]:
     return [cells[position] for position in np.argsort(-sums, kind="stable")[:number].tolist()]
 
 
-class TemplateNetwork(Judging, FirstOrder):
+class TemplateNetwork(Judging, AlphaMethod):
     """Uniform paths for the weights, the sum of all operations for α."""
 
     name: ClassVar[str] = "setn"
@@ -62,7 +62,8 @@ class TemplateNetwork(Judging, FirstOrder):
         return most_probable(self.alpha(), self.settings.num_judged)
 
 
-@weight_sharing(TemplateNetwork)
+@declare(needs=Needs(torch=True, training_data=True), max_runs=1, reproducible="platform")
+@checked(TemplateNetwork)
 def setn(
     problem: Problem,
     rng: RunStream,
@@ -71,7 +72,7 @@ def setn(
     epochs: int = 0,
     cost_model: str = "table-linear",
     judging: str = "",
-) -> SearchRun:
+) -> ProgressGenerator:
     """One run.
 
     Args:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 
-from nasbench_harness import InvalidInputError, Needs, Problem, Progress, RunStream, TrainingData
+from nasbench_harness import InvalidInputError, Problem, Progress, ProgressGenerator, RunStream, TrainingData
 from nasbench_harness.trainer.supernet import (
     NUM_WATCHED,
     RunState,
@@ -20,35 +20,27 @@ from nasbench_harness.trainer.supernet import (
     ranked_accuracies,
     settings_of,
 )
-from nasbench_strategies.weight_sharing._method import Cell, Method
+from nasbench_strategies._models.weight_sharing.method import Cell, Method
 
-SearchRun = Generator[Progress, None, int | None]
-_Function = TypeVar("_Function", bound=Callable[..., SearchRun])
+Search = TypeVar("Search", bound=Callable[..., ProgressGenerator])
 
 
-def weight_sharing(method: type[Method]) -> Callable[[_Function], _Function]:
-    """Declare what a generator function of a weight-sharing method needs."""
+def checked(method: type[Method]) -> Callable[[Search], Search]:
+    """Let the harness check a generator function's hyperparameters, task and budget before any run."""
 
     def check(problem: Problem, *, preset: str, cost_model: str, **changes: Any) -> None:
         _planned(problem, method, _settings(method, preset, changes), cost_model)
 
-    def declared(function: _Function) -> _Function:
-        declarations = {
-            "needs": Needs(torch=True, training_data=True),
-            "max_runs": 1,
-            "reproducible": "platform",
-            "check": check,
-        }
-        for name, value in declarations.items():
-            setattr(function, name, value)
+    def mark(function: Search) -> Search:
+        function.check = check  # type: ignore[attr-defined]  # functions take attributes
         return function
 
-    return declared
+    return mark
 
 
 def search(
     problem: Problem, rng: RunStream, method_of: type[Method], preset: str, cost_model: str, **changes: Any
-) -> SearchRun:
+) -> ProgressGenerator:
     """Train epoch by epoch; every epoch is a step of progress that recommends the cell of that moment.
 
     Args:

@@ -1,0 +1,1 @@
+"""The parts that weight-sharing methods have in common."""
