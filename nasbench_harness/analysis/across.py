@@ -30,9 +30,12 @@ def reference_value(view: ScoreView) -> float:
 
 
 def normalized_regret(entry: TaskAnalysis, result: StrategyResult) -> Floats | None:
-    """Regret over the distance from the median of the table to its optimum, (num_runs,); None without an optimum."""
+    """Regret over the distance from the median of the table to its optimum, shape (num_runs,).
+
+    None if the optimum is unknown, or if runs return sets.
+    """
     view = entry.val.view
-    if not view.has_optimum:
+    if not view.has_optimum or view.is_of_sets:  # a table has no median of sets
         return None
     width = abs(view.best_value - reference_value(view))
     return result.val.regret / width if width else None

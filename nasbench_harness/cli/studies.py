@@ -136,10 +136,24 @@ def status(folder: Path, is_watched: bool, interval: float | None, has_sources: 
     "--columns", multiple=True, metavar="TASKS[:SCORES]", help="Of paper.tex, e.g. 'nb201-*:val,test'; may be repeated."
 )
 @click.option(
+    "--figure",
+    "figures",
+    multiple=True,
+    type=click.Choice(("ecdf", "heatmap", "forest")),
+    help="A figure beside regret over time. May be repeated.",
+)
+@click.option(
     "--width", metavar="NAME", help="Width of LaTeX tables: neurips, icml, ieee-column, ieee-page, or TeX points."
 )
 @json_option
-def report(folder: Path, formats: tuple[str, ...], columns: tuple[str, ...], width: str | None, as_json: bool) -> None:
+def report(
+    folder: Path,
+    formats: tuple[str, ...],
+    columns: tuple[str, ...],
+    figures: tuple[Any, ...],
+    width: str | None,
+    as_json: bool,
+) -> None:
     """Write the report of a study again, from its stored runs.
 
     The folder report/ then holds these files only; files that you put there yourself stay.
@@ -148,7 +162,7 @@ def report(folder: Path, formats: tuple[str, ...], columns: tuple[str, ...], wid
 
     study = open_study(folder)
     study.check_complete()
-    names = study.write_report(_FORMATS if _ALL in formats else formats or None, columns, width)
+    names = study.write_report(_FORMATS if _ALL in formats else formats or None, columns, width, figures)
     if as_json:
         click.echo(json.dumps({"folder": str(study.folder.show(study.folder.report_folder)), "files": names}))
         return

@@ -13,6 +13,8 @@ from nasbench_harness.report.render.html import PageFigure, PageSection, to_html
 from nasbench_harness.report.render.latex import LatexStyle
 from nasbench_harness.report.sections.anytime import AXES, anytime_figure, figure_notes, tasks_with
 from nasbench_harness.report.sections.checklist import checklist_table
+from nasbench_harness.report.sections.ecdf import ecdf_caption
+from nasbench_harness.report.sections.figures import figure_of
 from nasbench_harness.report.sections.fronts import FRONTS, TRUE_FRONT, fronts_figure, tasks_with_fronts
 from nasbench_harness.report.sections.protocol import protocol_sentences
 from nasbench_harness.report.sections.sentences import study_sentences
@@ -65,6 +67,14 @@ def figures_of(analysis: Analysis) -> dict[str, PageFigure]:
             text = f"{distance_name(analysis.tasks).capitalize()} of the choice over {over}, one panel for each task"
             alt = f"{text}; lines: {', '.join(analysis.labels)}."
             shown[name] = PageFigure(anytime_figure(analysis, axis), alt, f"{text}.")
+    for kind in analysis.options.figures:
+        text = {
+            "ecdf": ecdf_caption(analysis),
+            "heatmap": "A12: chance of the row to have the smaller regret than the column. Bold: significant.",
+            "forest": "Differences of mean regret with 95 % intervals and the margin. Filled: significant.",
+        }[kind]
+        alt = f"{text} Strategies: {', '.join(analysis.labels)}."
+        shown[kind] = PageFigure(figure_of(analysis, kind), alt, text)  # type: ignore[arg-type]
     if tasks_with_fronts(analysis):
         text = "Sets of the runs with the median hypervolume beside the true front, by noiseless values"
         alt = f"{text}; lines: {', '.join((TRUE_FRONT, *analysis.labels))}."

@@ -86,6 +86,7 @@ class ReportOptions:
         control: Label that all others are compared with over the tasks; None: all pairs are compared.
         targets: Regrets in percentage points whose first hits are reported; 0 is the optimum.
         budgets: Shares of the budget at which regret is reported.
+        figures: Kinds of figures beside ``anytime``: ``ecdf``, ``heatmap`` and ``forest``.
         columns: Columns of the paper table, e.g. ``nb201-*:val,test``; empty: every score of every task.
         width: Width of LaTeX tables and figures: ``neurips``, ``icml``, ``ieee-column``, ``ieee-page``, or TeX points.
         groups: Labels (or quoted methods) by the name of their group of rows in the paper table.
@@ -104,6 +105,7 @@ class ReportOptions:
     control: str | None = None
     targets: tuple[float, ...] = (1.0, 0.5, 0.2, 0.1, 0.0)
     budgets: tuple[float, ...] = (0.25, 0.5, 1.0)
+    figures: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     width: str = "neurips"
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -168,6 +168,7 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
         control: str | None = None
         targets: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = [1.0, 0.5, 0.2, 0.1, 0.0]
         budgets: list[Annotated[float, Field(gt=0, le=1)]] = [0.25, 0.5, 1.0]
+        figures: list[Literal["ecdf", "heatmap", "forest"]] = []
         columns: list[str] = []
         width: str = Field(default="neurips", pattern=WIDTH_PATTERN)
         groups: dict[str, list[str]] = {}
@@ -242,6 +243,7 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
         options.control,
         tuple(options.targets),
         tuple(options.budgets),
+        tuple(options.figures),
         tuple(options.columns),
         options.width,
         {name: tuple(labels) for name, labels in options.groups.items()},

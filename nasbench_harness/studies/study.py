@@ -189,7 +189,8 @@ class Study:
 
         Args:
             kind: ``anytime``: regret over time; ``ecdf``: share of targets reached; ``heatmap``: A12 of every pair;
-                ``forest``: differences of means with intervals and the margin.
+                ``forest``: differences of means with intervals and the margin; ``front``: sets of runs beside the
+                true front, for two objectives.
             axis: Axis of ``anytime``: ``evaluations`` or ``seconds`` (simulated).
             tasks: Names of the tasks; None: all.
             strategies: Labels; None: all. No style, line or interval depends on the choice.
@@ -204,7 +205,11 @@ class Study:
         return figure_of(self.analysis, kind, axis, tasks, strategies, ax, width)
 
     def write_report(
-        self, formats: Sequence[str] | None = None, columns: Sequence[str] = (), width: str | None = None
+        self,
+        formats: Sequence[str] | None = None,
+        columns: Sequence[str] = (),
+        width: str | None = None,
+        figures: Sequence[Kind] = (),
     ) -> list[str]:
         """Write the report's files to ``<folder>/report``; returns their names.
 
@@ -213,6 +218,7 @@ class Study:
                 ``png``.
             columns: Columns of the paper table, e.g. ``nb201-*:val,test``; default: those of the study file.
             width: Width of LaTeX tables; default: that of the study file.
+            figures: Kinds of figures beside ``anytime``; default: those of the study file.
 
         Raises:
             InvalidInputError: Columns match no task, or there is no such width.
@@ -222,6 +228,7 @@ class Study:
 
         options = self.record.report
         options = replace(options, columns=tuple(columns) or options.columns, width=width or options.width)
+        options = replace(options, figures=tuple(figures) or options.figures)
         check_width(options.width)
         with updating(self.folder.path):
             remove_abandoned(self.folder.path)

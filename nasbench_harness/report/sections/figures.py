@@ -12,12 +12,13 @@ from nasbench_harness.report.render.widths import width_pt
 from nasbench_harness.report.sections.anytime import Axis, anytime_figure
 from nasbench_harness.report.sections.ecdf import ecdf_figure
 from nasbench_harness.report.sections.effects import forest_figure, heatmap_figure
+from nasbench_harness.report.sections.fronts import fronts_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Kind = Literal["anytime", "ecdf", "heatmap", "forest"]
+Kind = Literal["anytime", "ecdf", "heatmap", "forest", "front"]
 _POINTS_PER_INCH = 72.27
 
 
@@ -35,7 +36,8 @@ def figure_of(
     Args:
         analysis: The study.
         kind: ``anytime``: regret over time; ``ecdf``: share of targets reached; ``heatmap``: A12 of every pair;
-            ``forest``: differences of means with intervals and the margin.
+            ``forest``: differences of means with intervals and the margin; ``front``: sets of runs beside the true
+            front, for two objectives.
         axis: Axis of ``anytime``: ``evaluations`` or ``seconds``.
         tasks: Names of the tasks; None: all.
         strategies: Labels; None: all. No style, line or interval depends on the choice.
@@ -73,4 +75,6 @@ def figure_of(
         return heatmap_figure(chosen, inches, ax)
     if kind == "forest":
         return forest_figure(chosen, inches, ax)
+    if kind == "front":
+        return fronts_figure(chosen, inches, ax)
     return anytime_figure(chosen, axis, inches, ax)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +9,8 @@ import numpy as np
 from nasbench_harness.analysis.fronts import true_front
 from nasbench_harness.analysis.results import Analysis, StrategyResult, TaskAnalysis
 from nasbench_harness.arrays import Floats, Ints
-from nasbench_harness.report.render.pictures import FIGURE_STYLE, TEXT_WIDTH
 from nasbench_harness.report.render.styles import styles_of
+from nasbench_harness.report.sections.panels import task_panels
 from nasbench_harness.statistics import nondominated
 from nasbench_harness.tables.table import Metric
 
@@ -28,29 +27,20 @@ def tasks_with_fronts(analysis: Analysis) -> list[TaskAnalysis]:
     return [entry for entry in analysis.tasks if len(entry.task.objectives) == 2]
 
 
-def fronts_figure(analysis: Analysis) -> Figure:
-    """Sets of runs by noiseless values, one panel per task: for each strategy the run with the median hypervolume."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
+def fronts_figure(analysis: Analysis, width: float | None = None, ax: Axes | None = None) -> Figure:
+    """Sets of runs by noiseless values, one panel per task: for each strategy the run with the median hypervolume.
 
-    entries = tasks_with_fronts(analysis)
-    num_columns = min(3, len(entries))
-    num_rows = math.ceil(len(entries) / num_columns)
-    with mpl.rc_context(FIGURE_STYLE):
-        figure = Figure(figsize=(TEXT_WIDTH, 2.6 * num_rows + 0.55))
-        panels = figure.subplots(num_rows, num_columns, squeeze=False)
-        lines: dict[str, Any] = {}
-        for position, panel in enumerate(panels.flat):
-            if position >= len(entries):
-                panel.set_axis_off()
-                continue
-            _draw(panel, analysis, entries[position])
-            for line, label in zip(*panel.get_legend_handles_labels(), strict=True):
-                lines.setdefault(label, line)
-        figure.legend(list(lines.values()), list(lines), loc="outside lower center", ncols=4, frameon=False)
-        ConstrainedLayoutEngine().execute(figure)
-    return figure
+    Args:
+        analysis: The study.
+        width: Width in inches; None: the text of a single-column paper.
+        ax: Axes to draw into, for a single task.
+    """
+    order = (TRUE_FRONT, *analysis.labels)
+
+    def draw(panel: Axes, entry: TaskAnalysis, *_: bool) -> None:
+        _draw(panel, analysis, entry)
+
+    return task_panels(tasks_with_fronts(analysis), draw, width=width, row_height=2.6, order=order, ax=ax)
 
 
 def _draw(panel: Axes, analysis: Analysis, entry: TaskAnalysis) -> None:
