@@ -19,7 +19,7 @@ from nasbench_harness.tables.table import Table
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TableState:
     """Findings about one table.
 
     Attributes:
@@ -56,7 +56,7 @@ class Verdict:
         return f"as it was written: {self.num_arrays} arrays, sha256 {self.digest}{source}"
 
 
-def check_table(name: str, *, with_source: bool = True) -> Verdict:
+def check_table(name: str, *, with_source: bool = True) -> TableState:
     """Compare a table's arrays with their digests, and with a fresh conversion of the package they come from.
 
     Args:
@@ -67,31 +67,31 @@ def check_table(name: str, *, with_source: bool = True) -> Verdict:
         UnknownNameError: There is no such table.
     """
     if name not in table_names() and (Path(name) / METADATA).is_file():
-        return _verdict(name, Path(name), None, "")
+        return _state_of(name, Path(name), None, "")
     try:
         folder = table_folder(name)
     except TableError as error:
         package = source_package(name)
         advice = f"pip install {quote(package)}"
-        return Verdict(name, "missing", findings=(str(error),), advice=advice, package=package)
+        return TableState(name, "missing", findings=(str(error),), advice=advice, package=package)
     if name not in table_entry_points():
-        return _verdict(name, folder, None, "")
+        return _state_of(name, folder, None, "")
     if not folder.exists():
-        return Verdict(name, "not cached", folder)
+        return TableState(name, "not cached", folder)
     source, unreadable = None, ""
     if with_source:
         try:
             source = table_entry_points()[name].load()()
         except HarnessError as error:
             unreadable = f"the source cannot be read: {error}"
-    return _verdict(name, folder, source, unreadable)
+    return _state_of(name, folder, source, unreadable)
 
 
-def _verdict(name: str, folder: Path, source: Table | None, unreadable: str) -> Verdict:
+def _state_of(name: str, folder: Path, source: Table | None, unreadable: str) -> TableState:
     try:
         cached = open_table(folder, is_checked=False)
     except CorruptTableError as error:
-        return Verdict(name, "differs", folder, findings=_damage(folder, error), advice=_how_to_mend(name, folder))
+        return TableState(name, "differs", folder, findings=_damage(folder, error), advice=_how_to_mend(name, folder))
     num_arrays = sum(len(dataset.columns) for dataset in cached.datasets.values())
     written = f"{source_package(name)} {cached.provenance.version}" if source is not None else ""
     damaged = [*damaged_arrays(folder)]
@@ -102,7 +102,7 @@ def _verdict(name: str, folder: Path, source: Table | None, unreadable: str) -> 
     else:
         advice = f"pip install --force-reinstall {quote(source_package(name))}" if unreadable else ""
     state: Literal["ok", "differs"] = "differs" if findings else "ok"
-    return Verdict(name, state, folder, num_arrays, cached.digest, written, findings, advice)
+    return TableState(name, state, folder, num_arrays, cached.digest, written, findings, advice)
 
 
 def _damage(folder: Path, error: CorruptTableError) -> tuple[str, ...]:
