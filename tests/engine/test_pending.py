@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from nasbench_harness.engine.loop import _Loop
+from nasbench_harness.engine.loop import StrategyFailed, _Loop
 from nasbench_harness.engine.pending import Pending
+from nasbench_harness.engine.strategy import Proposals, Strategy
 from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
@@ -77,3 +78,33 @@ def test_a_run_that_waits_is_asked_again_when_a_result_is_in(tiny, scripted):
     script = [1, 2, -1, 3, -1, -1, -1, 4]
     (trace,) = play(tiny, scripted([script]), 1, 3)
     assert sorted(trace["architecture"].tolist()) == [1, 2, 3]  # the last −1 comes with nothing pending
+
+
+class Looking(Strategy):
+    """Notes what is recorded and charged whenever it is told; has no evaluation that the record lacks."""
+
+    def __init__(self):
+        self.loop, self.seen = None, []
+
+    def ask(self, idle):
+        return Proposals(np.where(idle, 7, -1))
+
+    def tell(self, results):
+        rows, ledger = self.loop.trace.rows(slice(0, 1)), self.loop.ledger
+        self.seen.append((len(rows["status"]), int(ledger.counted[0]), float(ledger.clock_s[0])))
+        assert rows["finished_s"][-1] == results.finished_s[0]
+        if len(self.seen) == 3:
+            raise ArithmeticError
+
+
+@pytest.mark.parametrize(("num_workers", "counted"), [(1, [1, 2, 3]), (2, [2, 3, 4])])
+def test_a_result_is_recorded_before_it_is_told_and_charged_when_it_starts(tiny, num_workers, counted):
+    rules = Protocol(evaluations=9, noise="replicate=0", workers=num_workers)
+    strategy = Looking()
+    strategy.loop = _Loop(strategy, tiny, rules, Ledger(tiny, rules, 0, np.arange(1)), None)
+    with pytest.raises(StrategyFailed):
+        strategy.loop.run()
+    cost = tiny.table.column("set", "train_cost_s").values[7, 0, 0]
+    rounds = np.arange(3) // num_workers + 1
+    assert strategy.seen == list(zip([1, 2, 3], counted, (rounds * cost).tolist(), strict=True))
+    assert strategy.loop.trace.rows(slice(0, 1))["architecture"].tolist() == [7, 7, 7]
