@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from nasbench_harness.spaces import SearchSpace
     from nasbench_harness.store.record import Estimand, Quoted, ReportOptions, StrategyRef
     from nasbench_harness.studies.planning import StrategyLike
-    from nasbench_harness.tables.table import Metric, Table
+    from nasbench_harness.tables.table import Direction, Metric, Origin, Provenance, Role, Table
     from nasbench_harness.verification.journal import TrainingRecord
     from nasbench_harness.verification.running import Trainer
     from nasbench_harness.verification.verify import Verification
@@ -128,7 +128,11 @@ _HOMES = {
     ),
     "nasbench_harness.importers.api": ("table_from_api",),
     "nasbench_harness.tables.table": (
+        "Direction",
         "Metric",
+        "Origin",
+        "Provenance",
+        "Role",
         "Table",
     ),
     "nasbench_harness.verification.journal": ("TrainingRecord",),
@@ -143,6 +147,7 @@ __all__ = [
     "Bound",
     "Budget",
     "Constraint",
+    "Direction",
     "Estimand",
     "Evaluation",
     "Floats",
@@ -154,6 +159,7 @@ __all__ = [
     "Needs",
     "Objective",
     "OneOf",
+    "Origin",
     "Problem",
     "Progress",
     "ProgressGenerator",
@@ -161,11 +167,13 @@ __all__ = [
     "Proposals",
     "Protocol",
     "ProtocolFields",
+    "Provenance",
     "Quoted",
     "Range",
     "Recording",
     "ReportOptions",
     "Results",
+    "Role",
     "RunFiles",
     "RunStream",
     "RunStreams",

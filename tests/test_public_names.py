@@ -22,21 +22,17 @@ RECEIVED = {
     "TaskView",
     "Verification",
 }
-# Steps of the harness's own commands, and results that people print, draw or unpack without their class's name.
+# Members that speak of names which stay inside, and the reason.
 INSIDE = {
-    "Study.run_sets",
-    *("Study.analysis", "Study.table", "Study.figure"),
-    *("Table.column", "Table.metrics", "Table.datasets", "Table.provenance", "Task.provenance", "Task.trained"),
-    *(
-        "TaskView.oracle",
-        "TaskView.search",
-        "TaskView.provenance",
-        "TaskView.measures",
-        "TaskCheck.verdict",
-        "TaskCheck.difference",
-    ),
-    *("Verification.outcome", "Verification.progressed"),
-    *("Trainer.estimate", "Metric.direction", "Metric.role", "Objective.metric"),
+    # Users print, draw or unpack these results; nobody writes the name of their class.
+    *("Study.analysis", "Study.figure", "Study.run_sets", "Study.table"),
+    *("TaskCheck.verdict", "TaskCheck.difference", "Verification.outcome", "Verification.progressed"),
+    # Arrays of a table and their use by the engine: strategies must not read them, reports use ``scores``.
+    *("Table.column", "Table.metrics", "Table.datasets", "Task.trained"),
+    *("TaskView.oracle", "TaskView.search", "TaskView.measures"),
+    # A trainer of the user's returns the estimate that the shipped one makes.
+    "Trainer.estimate",
+    # RandomSource is an alias of Any: a space takes RunStream and RunStreams alike, both of which are public.
     *("SearchSpace.sample", "SearchSpace.mutate", "SearchSpace.crossover"),
 }
 
@@ -82,13 +78,22 @@ def own_names(text, module):
             yield own
 
 
-@pytest.mark.parametrize("name", nasbench_harness.__all__)
-def test_names_in_public_signatures_are_public(name):
-    hidden = {
-        f"{member} speaks of {own}"
+def hidden_names(name):
+    """(member, name) where a member of a public name speaks of one that is not public."""
+    return {
+        (member, own)
         for member, text, module in annotated(name)
-        if member not in INSIDE
         for own in own_names(text, module)
         if own not in nasbench_harness.__all__
     }
-    assert not hidden
+
+
+@pytest.mark.parametrize("name", nasbench_harness.__all__)
+def test_names_in_public_signatures_are_public(name):
+    assert not {f"{member} speaks of {own}" for member, own in hidden_names(name) if member not in INSIDE}
+
+
+def test_every_exception_is_one():
+    found = {member for name in nasbench_harness.__all__ for member, _ in hidden_names(name)}
+    assert found >= INSIDE
+    assert set(nasbench_harness.__all__) >= RECEIVED
