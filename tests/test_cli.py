@@ -174,7 +174,7 @@ MISTAKES = [
     (("stat",), "no such command 'stat'"),
     (("compare", "--seeds", "ten"), "'ten' is not a valid integer (see "),
     (("compare", "nb201"), "got unexpected extra argument (nb201) (see "),
-    (("compare", "--task", "nb201-cifar10"), "no such option '--task'. Did you mean '--tasks'?"),
+    (("compare", "--taskss", "nb201-cifar10"), "no such option '--taskss'. Did you mean '--tasks'?"),
     (("compare", "--seeds"), "requires an argument"),
     (("tables", "info"), "missing argument 'NAME' (see "),
     (("status", "typo.toml"), "typo.toml is a file, but the study's folder should be there: name another folder"),
