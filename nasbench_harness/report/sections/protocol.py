@@ -8,9 +8,7 @@ from nasbench_harness.analysis.results import Analysis
 def protocol_sentences(analysis: Analysis) -> list[str]:
     """Budget, noise, duplicates, choice and scoring, one sentence each."""
     protocol = analysis.protocol
-    sentences = [
-        f"Each strategy runs {analysis.num_seeds:,} times on each task, with seeds from {analysis.study_seed}."
-    ]
+    sentences = [f"Each strategy runs {analysis.num_seeds:,} times on each task (study seed {analysis.study_seed})."]
     if protocol.evaluations is not None:
         sentences.append(f"A run may start {protocol.evaluations:,} evaluations.")
     if protocol.simulated_seconds is not None:
