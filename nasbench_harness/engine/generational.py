@@ -21,6 +21,11 @@ class Generational(Strategy):
     Subclasses define ``generation_size`` (a class attribute, or an attribute that the constructor sets; it stays the
     same for the whole search), ``propose`` and ``update``. Runs are in different generations wherever some of their
     proposals were not counted, so both methods take the runs that they speak of.
+
+    Attributes:
+        generation_values: All losses of the present generations in order of proposal, shape (num_runs,
+            generation_size, num_objectives).
+        generation_feasible: Whether each meets the constraints, shape (num_runs, generation_size).
     """
 
     generation_size: int
@@ -71,11 +76,13 @@ class Generational(Strategy):
         """File each result under its proposal; complete generations go to ``update``."""
         runs = np.flatnonzero(results.architectures >= 0)
         # Every generation before was answered in full, so tickets count places within generations.
-        self._generation_losses[runs, results.ticket[runs] % self._generation_size] = results.losses[runs]
+        places = results.ticket[runs] % self._generation_size
+        self.generation_values[runs, places] = results.values[runs]
+        self.generation_feasible[runs, places] = results.feasible[runs] if len(results.feasible) else True
         self._generation_missing[runs] -= 1
         complete = runs[self._generation_missing[runs] == 0]
         if len(complete):
-            self.update(complete, self._generation_architectures[complete], self._generation_losses[complete])
+            self.update(complete, self._generation_architectures[complete], self.generation_values[complete, :, 0])
 
     @cached_property
     def _generation_size(self) -> int:
@@ -92,5 +99,11 @@ class Generational(Strategy):
         return np.zeros((self.rng.num_runs, self._generation_size), dtype=np.int64)
 
     @cached_property
-    def _generation_losses(self) -> Floats:
-        return np.zeros((self.rng.num_runs, self._generation_size))
+    def generation_values(self) -> Floats:
+        """All losses of the present generations."""
+        return np.zeros((self.rng.num_runs, self._generation_size, len(self.problem.objectives)))
+
+    @cached_property
+    def generation_feasible(self) -> Bools:
+        """Which architectures of the present generations meet the constraints."""
+        return np.ones((self.rng.num_runs, self._generation_size), dtype=bool)
