@@ -25,7 +25,7 @@ RECEIVED = {
 # Members that speak of names which stay inside, and the reason.
 INSIDE = {
     # Users print, draw or unpack these results; nobody writes the name of their class.
-    *("Study.analysis", "Study.figure", "Study.run_sets", "Study.table"),
+    *("Study.analysis", "Study.figure", "Study.run_sets", "Study.table", "Study.write_report"),
     *("TaskCheck.verdict", "TaskCheck.difference", "Verification.outcome", "Verification.progressed"),
     # Arrays of a table and their use by the engine: strategies must not read them, reports use ``scores``.
     *("Table.column", "Table.metrics", "Table.datasets", "Task.trained"),
