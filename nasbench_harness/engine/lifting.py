@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from inspect import GEN_CLOSED, getgeneratorstate
+from itertools import repeat
 from operator import index
 from typing import Any
 
@@ -135,7 +136,7 @@ class LiftedGenerators(Strategy):
             results.finished_s.tolist(),
             results.fidelities.tolist(),
             results.ticket.tolist(),
-            results.feasible.tolist(),
+            results.feasible.tolist() if self.problem.constraints else repeat(True, len(losses)),
             strict=True,
         )
         evaluations: list[Evaluation | None] = list(map(_evaluation, columns))
