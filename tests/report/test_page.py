@@ -7,14 +7,17 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from nasbench_harness import compare
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.report.page import figures_of, report_page
 from nasbench_harness.report.provenance import StrategySource
 from nasbench_harness.report.sections.checklist import checklist
+from nasbench_harness.report.sections.protocol import protocol_sentences
 from nasbench_harness.report.sections.summary import summary_table
 from nasbench_harness.store.record import Quoted
 
@@ -174,3 +177,20 @@ def test_the_page_works_in_a_browser(page, tmp_path, width):
     assert found["state"] == "ascending"
     assert found["copy"] >= 5
     assert found["copied"] == "Copied"
+
+
+def test_the_protocol_names_every_rule_that_is_not_the_default(made_task, analysis_of):
+    analysis = analysis_of((made_task(range(50, 60)), {"a": [3] * 12}))
+    rules = {"noise": "replicate=1", "duplicates": "free", "duplicates_by": "class", "selection": "incumbent"}
+    rules |= {"simulated_seconds": 60.0, "overrun": "count", "objectives": ("val_accuracy", "params_m")}
+    text = " ".join(protocol_sentences(replace(analysis, protocol=Protocol(7, **rules))))
+    for fact in (
+        "12 times on each task (study seed 0)",
+        "may start 7 evaluations",
+        "may spend 60 simulated seconds. The evaluation that is running then still counts.",
+        "always reads training 1",
+        "A repeated isomorphism class returns its first value and costs nothing.",
+        "returns the best architecture by the observed values",
+        "Objectives: val_accuracy, params_m.",
+    ):
+        assert fact in text, fact

@@ -57,6 +57,11 @@ def protocol_sentences(analysis: Analysis) -> list[str]:
         sentences.append(f"Strategies choose the fidelity ({protocol.fidelity}). A higher one {how}.")
     elif protocol.fidelity is not None:
         sentences.append(f"Evaluations are read at fidelity {protocol.fidelity}.")
+    if protocol.objectives:
+        names = ", ".join(map(str, protocol.objectives))
+        sentences.append(f"Objectives: {names}. With two or more of them a run returns a set of architectures.")
+    if protocol.constraints:
+        sentences.append(f"Constraints: {', '.join(map(str, protocol.constraints))}.")
     if protocol.workers > 1:
         sentences.append(f"{protocol.workers} simulated workers evaluate at the same time ({protocol.mode}).")
     return sentences
