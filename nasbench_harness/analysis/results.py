@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from nasbench_harness.analysis.comparison import Comparison
 from nasbench_harness.analysis.curves import Curve
 from nasbench_harness.analysis.fronts import ReturnedSets
+from nasbench_harness.analysis.supernets import SupernetRun
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.scores import ScoreView
@@ -204,6 +205,7 @@ class Analysis:
         options: Layout of the report.
         quoted: Rows from papers.
         summaries: Each strategy over all tasks; empty for a single task.
+        supernets: Runs that shared weights.
     """
 
     labels: tuple[str, ...]
@@ -217,6 +219,7 @@ class Analysis:
     options: ReportOptions = field(default_factory=ReportOptions)
     quoted: tuple[Quoted, ...] = ()
     summaries: tuple[Summary, ...] = ()
+    supernets: tuple[SupernetRun, ...] = ()
 
     def comparisons(self, name: str) -> list[Comparison]:
         """Comparisons by one score, of the tasks that have it."""

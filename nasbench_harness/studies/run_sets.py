@@ -14,6 +14,7 @@ from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.store.blocks import read_record
 from nasbench_harness.store.folder import Block, Damage, StudyFolder, missing_seeds
 from nasbench_harness.store.identity import identity_of
+from nasbench_harness.store.notes import notes_path
 from nasbench_harness.store.record import StrategyRecord, StudyRecord, TraceRecord
 from nasbench_harness.studies.replay import TraceRows
 
@@ -71,6 +72,10 @@ class RunSet:
     def path(self) -> Path:
         """Folder of the runs."""
         return self.folder.runs_folder(self.identity)
+
+    def notes_path(self, seed: int) -> Path:
+        """File of the notes that the strategy kept of a run."""
+        return notes_path(self.folder, self.task.name, self.identity, seed)
 
     def scan(self) -> tuple[list[Block], list[Damage]]:
         """The stored blocks, and the files among them that are damaged or misplaced."""

@@ -21,12 +21,12 @@ from nasbench_harness.evaluation.status import Status
 from nasbench_harness.store.blocks import write_block
 from nasbench_harness.store.folder import StudyFolder, seed_ranges
 from nasbench_harness.store.identity import run_id, versions
+from nasbench_harness.store.notes import notes_path
 from nasbench_harness.studies.batches import BatchPlan, BatchResult, SentPlan, identity
 from nasbench_harness.untrusted import below
 
 _MAX_LINES = 5  # different errors of a batch that are printed; the log has all
 _MAX_RANGES = 3  # ranges of seeds in a message
-NOTES = "notes"  # folder of the notes that strategies keep of their runs
 _NOT_COUNTED = [Status.PROGRESS, Status.DUPLICATE, Status.REJECTED]
 
 
@@ -68,7 +68,7 @@ def run_files(study: StudyFolder, plan: BatchPlan, rules: Rules, seed: int) -> R
     """Files of one run: a state belongs to one version of the strategy's code, notes to the run."""
     name = f"{plan.task.name}--{run_id(identity(plan.spec, plan.task, rules))}"
     state = f"{name}--{seed}--{plan.spec.source_hash[:16]}"
-    notes = below(below(study.path / NOTES, name), f"{seed}.json")
+    notes = notes_path(study, plan.task.name, identity(plan.spec, plan.task, rules), seed)
     return RunFiles(below(study.path / "states", state), notes)
 
 

@@ -16,6 +16,7 @@ from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.files import remove_abandoned
 from nasbench_harness.store.folder import Damage, StudyFolder
 from nasbench_harness.store.locks import updating
+from nasbench_harness.store.notes import read_notes
 from nasbench_harness.store.record import StudyRecord, TraceRecord, check_width
 from nasbench_harness.store.sources import check_digest, check_task_exists
 from nasbench_harness.store.study_file import read_record
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from nasbench_harness.analysis.results import Analysis
     from nasbench_harness.analysis.runs import Runs
+    from nasbench_harness.analysis.supernets import SupernetRun
     from nasbench_harness.report.model import ReportTable
     from nasbench_harness.report.sections.anytime import Axis
     from nasbench_harness.report.sections.figures import Kind
@@ -125,7 +127,7 @@ class Study:
         from nasbench_harness.analysis.study import analyze
 
         record = self.record
-        return analyze(
+        found = analyze(
             self.labels,
             self.tasks,
             self._read,
@@ -137,6 +139,18 @@ class Study:
             options=record.report,
             quoted=record.quoted,
         )
+        return replace(found, supernets=tuple(self._supernets()))
+
+    def _supernets(self) -> Iterator[SupernetRun]:
+        """Runs that shared weights and kept notes."""
+        from nasbench_harness.analysis.supernets import supernet_run
+
+        for runs in self.run_sets():
+            if self.record.data_of(runs.label):
+                for seed in runs.seeds:
+                    notes = read_notes(runs.notes_path(seed))
+                    if "ranking" in notes:
+                        yield supernet_run(runs.label, runs.task, seed, notes)
 
     def frame(self) -> pd.DataFrame:
         """One row per run: strategy, task, seed, final architecture, its noiseless value, regret (or loss)."""

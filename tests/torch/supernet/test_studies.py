@@ -64,6 +64,9 @@ def test_a_supernet_beside_random_search(study):
     assert (frame[frame.strategy == "random-search"].evaluations > 0).all()
     assert not (study.path / "states").exists()
     assert len(files(study.path, "notes")) == 2
+    report = files(study.path, "report")
+    assert report["supernets.csv"].count(b"\nstrategies,nb201-cifar10,darts-first") == 2
+    assert report["supernet_epochs.csv"].count(b"\nstrategies,nb201-cifar10,darts-first") == 4
 
 
 def test_the_record_names_the_images(study, data):
