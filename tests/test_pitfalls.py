@@ -14,8 +14,8 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import load_task, make_task
 from nasbench_harness.spaces import ProductSpace
-from nasbench_harness.studies.references import Entry, resolve
-from nasbench_harness.tables.table import Column, Dataset, Metric, Provenance, Table
+from nasbench_harness.studies.references import StrategyRef, resolve
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 ACCURACY = Metric("val_accuracy", "%", "maximize", "search", 0.1)
 COST = Metric("train_cost_s", "s", "minimize", "cost")
@@ -27,7 +27,7 @@ def nb201():
 
 
 def rows_of(use, task, num_seeds=1, **protocol):
-    spec = resolve(Entry(use, "mine" if callable(use) else None))
+    spec = resolve(StrategyRef(use, "mine" if callable(use) else None))
     batch = run_seeds(spec, task, Rules(Protocol(**protocol), 0), np.arange(num_seeds))
     return batch.trace.rows(slice(0, num_seeds))
 
@@ -35,7 +35,7 @@ def rows_of(use, task, num_seeds=1, **protocol):
 def task_of(values, cost, epochs=(), name="set"):
     """A task over as many architectures as there are values (n, num_replicates, num_fidelities)."""
     space = ProductSpace("small", [[f"c{index}" for index in range(len(values))]])
-    columns = {"val_accuracy": Column(ACCURACY, values), "train_cost_s": Column(COST, cost)}
+    columns = {"val_accuracy": MetricArray(ACCURACY, values), "train_cost_s": MetricArray(COST, cost)}
     table = Table("small", {name: Dataset("Small", space, columns, epochs)}, Provenance("here", "1", "MIT"))
     return make_task(table, name)
 
