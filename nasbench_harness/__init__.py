@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from nasbench_harness.regression.gate import TaskCheck
     from nasbench_harness.spaces import SearchSpace
     from nasbench_harness.store.record import Estimand, Quoted, ReportOptions, StrategyRef
-    from nasbench_harness.studies.planning import StrategyLike
+    from nasbench_harness.studies.choosing import StrategyLike
     from nasbench_harness.tables.table import Direction, Metric, Origin, Provenance, Role, Table
     from nasbench_harness.verification.journal import TrainingRecord
     from nasbench_harness.verification.running import Trainer
@@ -117,7 +117,7 @@ _HOMES = {
     "nasbench_harness.evaluation.task": ("Task",),
     "nasbench_harness.evaluation.training_data": ("TrainingData",),
     "nasbench_harness.evaluation.view": ("TaskView",),
-    "nasbench_harness.studies.planning": ("StrategyLike",),
+    "nasbench_harness.studies.choosing": ("StrategyLike",),
     "nasbench_harness.regression.gate": ("TaskCheck",),
     "nasbench_harness.spaces": ("SearchSpace",),
     "nasbench_harness.store.record": (

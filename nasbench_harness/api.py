@@ -16,18 +16,9 @@ from nasbench_harness.regression.baselines import save_baseline as save_one_base
 from nasbench_harness.regression.gate import Gate, TaskCheck, check_baselines
 from nasbench_harness.store.record import Quoted, ReportOptions
 from nasbench_harness.store.study_file import DEFAULT_SEEDS, PAPER_RESAMPLES, PAPER_SEEDS, StudyRequest, read_study_file
+from nasbench_harness.studies.choosing import StrategyLike, listed, strategy_refs, task_list
 from nasbench_harness.studies.notebook import shown
-from nasbench_harness.studies.planning import (
-    Plan,
-    RunOptions,
-    StrategyLike,
-    execute_plan,
-    listed,
-    plan_study,
-    strategy_refs,
-    task_list,
-    write_report,
-)
+from nasbench_harness.studies.planning import Plan, RunOptions, execute_plan, plan_study, write_report
 from nasbench_harness.studies.references import resolve_all
 from nasbench_harness.studies.study import Study, damaged_files, open_study
 

@@ -132,6 +132,6 @@ def test_a_study_names_a_table_that_is_missing_or_another_one(imported, tmp_path
 
 
 def test_without_tasks_only_embedded_tables_are_compared(imported):
-    from nasbench_harness.studies.planning import task_list
+    from nasbench_harness.studies.choosing import task_list
 
     assert "mine-one" not in task_list(None)

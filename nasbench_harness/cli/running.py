@@ -82,7 +82,8 @@ def requested(
     """
     from nasbench_harness.api import StudyRequest, read_study_file
     from nasbench_harness.evaluation.task import split_task_names
-    from nasbench_harness.studies.planning import training_images, usable_strategies
+    from nasbench_harness.studies.choosing import usable_strategies
+    from nasbench_harness.studies.planning import training_images
     from nasbench_harness.studies.references import parse_strategy, split_list
 
     if strategies is not None and families is not None:

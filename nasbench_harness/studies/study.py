@@ -13,11 +13,9 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import all_task_names, load_task
 from nasbench_harness.evaluation.training_data import ImageSource
 from nasbench_harness.evaluation.view import TaskView
-from nasbench_harness.files import remove_abandoned
 from nasbench_harness.store.folder import Damage, StudyFolder
-from nasbench_harness.store.locks import updating
 from nasbench_harness.store.notes import read_notes
-from nasbench_harness.store.record import StudyRecord, TraceRecord, check_width
+from nasbench_harness.store.record import StudyRecord, TraceRecord
 from nasbench_harness.store.sources import check_digest, check_task_exists
 from nasbench_harness.store.study_file import read_record
 from nasbench_harness.studies.commands import canonical_command
@@ -94,8 +92,9 @@ class Study:
 
     def _run_sets(self, task: str | None) -> Iterator[RunSet]:
         chosen = [found for found in self.tasks if task in (None, found.name)]
-        for strategy in self.record.strategies:
-            yield from (RunSet(self.folder, self.record, strategy, found) for found in chosen)
+        yield from (
+            RunSet(self.folder, self.record, entry, found) for entry in self.record.strategies for found in chosen
+        )
         for trace in self._traces:
             for found in chosen:
                 if found.name in trace.tasks:
@@ -127,30 +126,17 @@ class Study:
         from nasbench_harness.analysis.study import analyze
 
         record = self.record
+        rules = record.protocol, record.study_seed, record.num_seeds, record.report.resamples
         found = analyze(
             self.labels,
             self.tasks,
             self._read,
-            record.protocol,
-            record.study_seed,
-            record.num_seeds,
-            record.report.resamples,
+            *rules,
             replayed=self.replayed,
             options=record.report,
             quoted=record.quoted,
         )
-        return replace(found, supernets=tuple(self._supernets()))
-
-    def _supernets(self) -> Iterator[SupernetRun]:
-        """Runs that shared weights and kept notes."""
-        from nasbench_harness.analysis.supernets import supernet_run
-
-        for runs in self.run_sets():
-            if self.record.data_of(runs.label):
-                for seed in runs.seeds:
-                    notes = read_notes(runs.notes_path(seed))
-                    if "ranking" in notes:
-                        yield supernet_run(runs.label, runs.task, seed, notes)
+        return replace(found, supernets=tuple(_supernets(self)))
 
     def frame(self) -> pd.DataFrame:
         """One row per run: strategy, task, seed, final architecture, its noiseless value, regret (or loss)."""
@@ -186,9 +172,8 @@ class Study:
         """
         from nasbench_harness.report.sections.sentences import pair_sentences, study_sentences
 
-        if compare is None:
-            return study_sentences(self.analysis)
-        return pair_sentences(self.analysis, *compare, margin)
+        analysis = self.analysis
+        return pair_sentences(analysis, *compare, margin) if compare else study_sentences(analysis)
 
     def figure(
         self,
@@ -237,19 +222,9 @@ class Study:
         Raises:
             InvalidInputError: Columns match no task, or there is no such width.
         """
-        from nasbench_harness.report.files import DEFAULT_FORMATS, write_report
-        from nasbench_harness.studies.origins import strategy_sources
+        from nasbench_harness.studies.reporting import write_study_report
 
-        options = self.record.report
-        options = replace(options, columns=tuple(columns) or options.columns, width=width or options.width)
-        options = replace(options, figures=tuple(figures) or options.figures)
-        check_width(options.width)
-        with updating(self.folder.path):
-            remove_abandoned(self.folder.path)
-        analysis = replace(self.analysis, options=options)
-        return write_report(
-            self.folder, analysis, self.command, tuple(formats or DEFAULT_FORMATS), strategy_sources(self)
-        )
+        return write_study_report(self, formats, columns, width, figures)
 
     def export(
         self, trace: str | None = None, formats: Sequence[str] = ("parquet",), task: str | None = None
@@ -312,6 +287,18 @@ class Study:
     def _read(self, position: int, task: TaskView) -> Runs | None:
         """Runs of a label on a task; None if a trace does not cover it."""
         return next((runs.read() for runs in self.run_sets(self.labels[position], task.name)), None)
+
+
+def _supernets(study: Study) -> Iterator[SupernetRun]:
+    """Runs that shared weights and kept notes."""
+    from nasbench_harness.analysis.supernets import supernet_run
+
+    for runs in study.run_sets():
+        if study.record.data_of(runs.label):
+            for seed in runs.seeds:
+                notes = read_notes(runs.notes_path(seed))
+                if "ranking" in notes:
+                    yield supernet_run(runs.label, runs.task, seed, notes)
 
 
 def damaged_files(study: Study) -> list[Damage]:

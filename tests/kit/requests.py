@@ -1,7 +1,7 @@
 """Requests of small studies."""
 
 from nasbench_harness.store.study_file import StudyRequest
-from nasbench_harness.studies.planning import strategy_refs
+from nasbench_harness.studies.choosing import strategy_refs
 
 
 def request(strategies, tasks, seeds, evaluations=4, **others):

@@ -15,7 +15,7 @@ from scipy.special import stdtr, stdtrit
 from nasbench_harness import Protocol, load_task, run
 from nasbench_harness.statistics import adjust
 from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, describe, strategy_entry_points
-from nasbench_harness.studies.planning import usable_strategies
+from nasbench_harness.studies.choosing import usable_strategies
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "results" / "strategies" / "against_random_search.csv"

@@ -16,7 +16,7 @@ from nasbench_harness.studies.catalog import (
     names_of,
     strategy_entry_points,
 )
-from nasbench_harness.studies.planning import strategy_refs, usable_strategies
+from nasbench_harness.studies.choosing import strategy_refs, usable_strategies
 from nasbench_harness.studies.references import resolve
 
 

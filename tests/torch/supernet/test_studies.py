@@ -147,7 +147,7 @@ def test_a_mistake_gets_one_line_and_changes_nothing(cli, tmp_path, arguments, m
 
 
 def test_families_choose_supernets_if_there_are_images(data):
-    from nasbench_harness.studies.planning import usable_strategies
+    from nasbench_harness.studies.choosing import usable_strategies
 
     protocol, names = Protocol(simulated_seconds=3_000.0), ["nb201-cifar10"]
     entries, left_out = usable_strategies(["weight-sharing"], names, protocol, halved_images(None, data))
