@@ -172,8 +172,7 @@ class Study:
         """
         from nasbench_harness.report.sections.sentences import pair_sentences, study_sentences
 
-        analysis = self.analysis
-        return pair_sentences(analysis, *compare, margin) if compare else study_sentences(analysis)
+        return pair_sentences(self.analysis, *compare, margin) if compare else study_sentences(self.analysis)
 
     def figure(
         self,
