@@ -78,7 +78,7 @@ class Generational(Strategy):
         # Every generation before was answered in full, so tickets count places within generations.
         places = results.ticket[runs] % self._generation_size
         self.generation_values[runs, places] = results.values[runs]
-        self.generation_feasible[runs, places] = results.feasible[runs] if len(results.feasible) else True
+        self.generation_feasible[runs, places] = results.feasible[runs]
         self._generation_missing[runs] -= 1
         complete = runs[self._generation_missing[runs] == 0]
         if len(complete):
