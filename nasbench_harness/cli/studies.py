@@ -133,7 +133,10 @@ def status(folder: Path, is_watched: bool, interval: float | None, has_sources: 
     help="May be repeated. Default: all but png.",
 )
 @click.option(
-    "--columns", multiple=True, metavar="TASKS[:SCORES]", help="Of paper.tex, e.g. 'nb201-cifar10:val,test'; may be repeated."
+    "--columns",
+    multiple=True,
+    metavar="TASKS[:SCORES]",
+    help="Of paper.tex, e.g. 'nb201-cifar10:val,test'; may be repeated.",
 )
 @click.option(
     "--figure",

@@ -1,6 +1,6 @@
 """A strategy gets everything that it declares to need, or one line that names the missing thing and the way to it."""
 
-from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -113,10 +113,11 @@ def test_fidelities(needing, tiny, curves):
 def test_training_data(needing, tiny):
     spec, view = needing(training_data=True), tiny.under(Protocol())
     assert refusal(spec, view) == (
-        "strategy Needy needs training data, and task tiny-set has none, only its table: choose a task that trains "
-        "(`nasbench-harness tables list` shows them)"
+        "strategy Needy needs training data, and the study has none: name images with --data or --data-dir"
     )
-    check_needs(spec, replace(view, task=replace(view.task, trained=object())))
+    check_needs(spec, view, SimpleNamespace(refusal=lambda task: ""))
+    with pytest.raises(InvalidInputError, match=r"^strategy Needy needs other training data: not tiny-set$"):
+        check_needs(spec, view, SimpleNamespace(refusal=lambda task: f"not {task}"))
 
 
 def test_proxies(needing, tiny):
