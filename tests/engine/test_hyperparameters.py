@@ -81,8 +81,8 @@ def test_values_at_the_bounds_and_none_are_allowed():
 
 
 def test_a_choice_is_suggested():
-    with pytest.raises(UnknownNameError, match=r"unknown kind 'frist' in .*walk: did you mean 'first'\?"):
-        resolve(StrategyRef(walk, parameters={"kind": "frist"}))
+    with pytest.raises(UnknownNameError, match=r"unknown kind 'fist' in .*walk: did you mean 'first'\?"):
+        resolve(StrategyRef(walk, parameters={"kind": "fist"}))
 
 
 def test_a_class_declares_in_its_constructor_and_its_subclasses_inherit():
