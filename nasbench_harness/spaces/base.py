@@ -49,6 +49,7 @@ class SearchSpace(ABC):
 
     name: str
     num_architectures: int
+    decisions: tuple[tuple[str, ...], ...]  # names of the choices of each decision
 
     def description(self) -> dict[str, Any]:
         """JSON-able description from which ``spaces.from_description`` builds the same space again."""

@@ -54,7 +54,8 @@ class NASBenchGraphSpace(SearchSpace):
                 f"space {self.name}: operations {', '.join(self.operations)} must be some of "
                 f"{', '.join(OPERATIONS)}, in this order, with skip"
             )
-        self._num_choices = np.array([len(LINK_PATTERNS)] + [len(known)] * NUM_NODES, dtype=np.int64)
+        self.decisions = (LINK_PATTERNS, *[known] * NUM_NODES)
+        self._num_choices = np.array([len(names) for names in self.decisions], dtype=np.int64)
         self._weights = len(known) ** np.arange(NUM_NODES, -1, -1)
         self._links = np.array([[int(digit) for digit in pattern] for pattern in LINK_PATTERNS])
         described = np.arange(self._num_choices.prod())[:, None] // self._weights % self._num_choices

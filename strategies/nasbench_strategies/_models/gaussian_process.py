@@ -1,0 +1,113 @@
+"""Gaussian process over architectures, with noise, and hyperparameters by marginal likelihood.
+
+Rasmussen and Williams, "Gaussian Processes for Machine Learning", MIT Press 2006, chapters 2 and 5.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from nasbench_harness import Floats
+from nasbench_strategies._models.encoding import Blocks
+
+# Logarithms of the inverse length of each block, the deviation of an architecture and the noise, before any result.
+_PRIOR_INVERSE_LENGTH, _PRIOR_OWN, _PRIOR_NOISE = 1.0, -3.0, -4.0
+_PRIOR_PRECISION = 0.1
+_SMALLEST, _LARGEST = -14.0, 4.0
+_STEP = np.log(2.0)
+
+
+class GaussianProcess:
+    """Posterior of the noiseless losses of architectures.
+
+    The covariance of two losses is exp(−Σ length⁻¹ · d²) over the blocks, where d² is half the squared distance of the
+    features of a block. Each architecture has an independent deviation of its own, and each evaluation has noise.
+    Only repeated evaluations tell the two apart: without noise, the posterior mean of an architecture is its value.
+
+    Args:
+        num_blocks: Number of blocks of features.
+
+    Attributes:
+        parameters: Logarithms of the inverse lengths (num_blocks,), the own variance and the noise variance, the last
+            two as multiples of the variance that the blocks explain.
+    """
+
+    def __init__(self, num_blocks: int) -> None:
+        self._prior = np.array([_PRIOR_INVERSE_LENGTH] * num_blocks + [_PRIOR_OWN, _PRIOR_NOISE])
+        self.parameters = self._prior.copy()
+
+    def fit(self, evaluated: Blocks, losses: Floats, sweeps: int) -> None:
+        """Condition on losses, and improve the hyperparameters.
+
+        Args:
+            evaluated: The architectures, one for each evaluation, shape (n,).
+            losses: Standardized losses, shape (n,).
+            sweeps: Passes over the hyperparameters; each is doubled or halved if the likelihood rises.
+        """
+        self._evaluated, self._losses = evaluated, losses
+        self._distances = _distances(evaluated, evaluated)
+        self._is_same = evaluated.architectures[:, None] == evaluated.architectures
+        likelihood = self._condition(self.parameters)
+        for _ in range(sweeps):
+            before = likelihood
+            for position in range(len(self.parameters)):
+                likelihood = self._improve(position, likelihood)
+            if likelihood == before:
+                break
+        if sweeps:
+            self._condition(self.parameters)  # the last trial may have been worse
+
+    def _improve(self, position: int, likelihood: float) -> float:
+        for step in (_STEP, -_STEP):
+            trial = self.parameters.copy()
+            trial[position] = np.clip(trial[position] + step, _SMALLEST, _LARGEST)
+            found = self._condition(trial)
+            if found > likelihood:
+                self.parameters = trial
+                return found
+        return likelihood
+
+    def _condition(self, parameters: Floats) -> float:
+        """Logarithm of the marginal likelihood times the prior, the amplitude being the most likely one."""
+        size = len(self._losses)
+        covariance = np.exp(-np.tensordot(np.exp(parameters[:-2]), self._distances, 1))
+        covariance += np.exp(parameters[-2]) * self._is_same
+        covariance.flat[:: size + 1] += np.exp(parameters[-1])
+        self._lower = np.linalg.cholesky(covariance)
+        self._whitened = solve_triangular(self._lower, self._losses, lower=True, check_finite=False)
+        self._amplitude = max(float(self._whitened @ self._whitened) / size, 1e-12)
+        penalty = _PRIOR_PRECISION / 2 * ((parameters - self._prior) ** 2).sum()
+        return float(-size / 2 * np.log(self._amplitude) - np.log(self._lower.diagonal()).sum() - penalty)
+
+    @property
+    def noise_variance(self) -> float:
+        """Variance of one evaluation around the noiseless loss."""
+        return float(self._amplitude * np.exp(self.parameters[-1]))
+
+    def fitted_mean(self) -> Floats:
+        """Posterior mean of the noiseless loss of each evaluated architecture, shape (n,)."""
+        mean: Floats = self._losses - np.exp(self.parameters[-1]) * self._weights()
+        return mean
+
+    def predict(self, candidates: Blocks) -> tuple[Floats, Floats]:
+        """Posterior mean and standard deviation of the noiseless losses of candidates, both (n,)."""
+        inverse_lengths, own = np.exp(self.parameters[:-2]), np.exp(self.parameters[-2])
+        covariance = np.exp(-np.tensordot(inverse_lengths, _distances(candidates, self._evaluated), 1))
+        covariance += own * (candidates.architectures[:, None] == self._evaluated.architectures)
+        explained = solve_triangular(self._lower, covariance.T, lower=True, check_finite=False)
+        variance = self._amplitude * np.maximum(1 + own - (explained**2).sum(axis=0), 1e-12)
+        return covariance @ self._weights(), np.sqrt(variance)
+
+    def _weights(self) -> Floats:
+        weights: Floats = solve_triangular(self._lower, self._whitened, lower=True, trans=1, check_finite=False)
+        return weights
+
+
+def _distances(first: Blocks, second: Blocks) -> Floats:
+    """Half the squared distance of each block: (num_blocks, n, m)."""
+    found = []
+    for one, other in zip(first.features, second.features, strict=True):
+        squares = (one * one).sum(axis=1)[:, None] / 2 + (other * other).sum(axis=1) / 2
+        found.append(np.maximum(squares - one @ other.T, 0.0))
+    return np.array(found, dtype=np.float64)

@@ -1,0 +1,60 @@
+"""The evaluations of one run, and candidates for the next one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nasbench_harness import Evaluation, Ints, RunStream, Status
+
+
+class History:
+    """Evaluations of one run, in order.
+
+    Attributes:
+        architectures: The architectures.
+        losses: Their losses; +inf where there is no value.
+    """
+
+    def __init__(self) -> None:
+        self.architectures: list[int] = []
+        self.losses: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self.architectures)
+
+    def add(self, evaluation: Evaluation) -> None:
+        """Keep an evaluation, unless it answers a repeat with what is known already."""
+        if evaluation.status in (Status.DUPLICATE, Status.REJECTED):
+            return
+        self.architectures.append(evaluation.architecture)
+        self.losses.append(evaluation.loss)
+
+    def best(self, losses: Any, size: int) -> Ints:
+        """The ``size`` different architectures with the smallest of these losses, the best first.
+
+        Args:
+            losses: One number for each evaluation, shape (n,).
+            size: Largest number of architectures.
+        """
+        order = np.argsort(losses, kind="stable")
+        return np.array(list(dict.fromkeys(np.array(self.architectures)[order].tolist()))[:size], dtype=np.int64)
+
+
+def new_candidates(space: Any, centers: Ints, num_random: int, seen: list[int], rng: RunStream) -> Ints:
+    """Neighbors of centers and random architectures without those that were seen, ascending and different, shape (n,).
+
+    If nothing is left, as in a small space that is used up, one random architecture is returned.
+
+    Args:
+        space: The search space.
+        centers: Architectures whose neighbors are candidates.
+        num_random: Number of uniform draws.
+        seen: Architectures that are left out.
+        rng: The run's stream.
+    """
+    neighbors = space.neighbors(centers).ravel()
+    drawn = rng.integers(space.num_architectures, num_random)
+    found: Ints = np.setdiff1d(np.concatenate([neighbors[neighbors >= 0], drawn]), seen)
+    return found if len(found) else np.array([space.sample(rng)])

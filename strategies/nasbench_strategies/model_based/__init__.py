@@ -1,0 +1,1 @@
+"""Strategies that learn a model of the losses and search on it."""

@@ -1,0 +1,68 @@
+"""BANANAS: an ensemble of neural predictors, mutations of the best, and independent Thompson sampling.
+
+White, Neiswanger and Savani, "BANANAS: Bayesian Optimization with Neural Architectures for Neural Architecture Search",
+AAAI 2021.
+
+    evaluate ``num_initial`` random architectures
+    repeat: train ``num_networks`` new perceptrons on all results
+            propose mutations of the best ``num_parents`` architectures that were not evaluated
+            draw a loss for each from the normal distribution with the ensemble's mean and deviation
+            evaluate the ``batch_size`` architectures with the smallest draws
+
+Deviations: the features are one-hot choices, not paths; the networks have two layers, are trained on all results at
+once, and minimize the squared error of losses that are clipped at their median.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from nasbench_harness import Problem, Range, RunStream, SearchGenerator, declare
+from nasbench_strategies._models.encoding import standardized
+from nasbench_strategies._models.history import History, new_candidates
+from nasbench_strategies._models.perceptrons import Perceptrons
+
+
+@declare(reproducible="platform")
+def bananas(
+    problem: Problem,
+    rng: RunStream,
+    *,
+    num_initial: Annotated[int, Range(2)] = 20,
+    batch_size: Annotated[int, Range(1)] = 10,
+    num_networks: Annotated[int, Range(1)] = 5,
+    width: Annotated[int, Range(1)] = 32,
+    num_updates: Annotated[int, Range(1)] = 150,
+    learning_rate: Annotated[float, Range(0)] = 0.02,
+    num_parents: Annotated[int, Range(1)] = 10,
+    quantile: Annotated[float, Range(0, 1)] = 0.5,
+) -> SearchGenerator:
+    """Thompson sampling under an ensemble of perceptrons.
+
+    Args:
+        problem: The search view.
+        rng: The run's stream.
+        num_initial: Random architectures before the first ensemble.
+        batch_size: Evaluations between two ensembles.
+        num_networks: Members of the ensemble.
+        width: Units of each hidden layer.
+        num_updates: Updates of each network.
+        learning_rate: Learning rate of the first update.
+        num_parents: Architectures that are mutated.
+        quantile: Losses above this quantile count as it.
+    """
+    space, history = problem.space, History()
+    for _ in range(num_initial):
+        history.add((yield space.sample(rng)))
+    while True:
+        features = space.one_hot(np.array(history.architectures)).astype(np.float64)
+        networks = Perceptrons(features.shape[1], num_networks, width, rng)
+        networks.train(features, standardized(history.losses, quantile), num_updates, learning_rate)
+        parents = history.best(history.losses, num_parents)
+        candidates = new_candidates(space, parents, 0, history.architectures, rng)
+        predictions = networks.predict(space.one_hot(candidates).astype(np.float64))
+        drawn = predictions.mean(axis=0) + predictions.std(axis=0) * rng.normal(len(candidates))
+        for candidate in candidates[np.argsort(drawn, kind="stable")[:batch_size]].tolist():
+            history.add((yield candidate))

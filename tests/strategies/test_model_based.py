@@ -1,0 +1,99 @@
+"""Model-based strategies: traces of plain versions, recommendations, and the reference points of the literature."""
+
+import numpy as np
+import pytest
+from nasbench_strategies._models.encoding import Encoding, standardized
+from nasbench_strategies._models.gaussian_process import GaussianProcess
+
+from nasbench_harness import Protocol, load_task
+
+HOMES = {
+    "gaussian-process": "nasbench_strategies.model_based.gaussian_process:gaussian_process",
+    "tpe": "nasbench_strategies.model_based.tpe:tpe",
+    "bananas": "nasbench_strategies.model_based.bananas:bananas",
+    "random-forest": "nasbench_strategies.model_based.random_forest:random_forest",
+}
+# Accuracy of the choice on nb201-cifar10 without noise, at 150 evaluations, mean of 100 seeds: at least.
+REFERENCE_POINTS = {"tpe": 91.20, "random-forest": 91.50}
+
+
+def plain_tpe(problem, rng, *, num_initial=20, good_fraction=0.15, num_candidates=24, prior_weight=1.0):
+    space, seen = problem.space, []
+    while True:
+        if len(seen) < num_initial:
+            architecture = space.sample(rng)
+        else:
+            ranked = [choices for _, choices in sorted(seen, key=lambda item: item[0])]
+            num_good = int(np.ceil(good_fraction * len(ranked)))
+            good, others = ranked[:num_good], ranked[num_good:]
+
+            def chance(group, decision, choice):
+                count = sum(choices[decision] == choice for choices in group)
+                return (count + prior_weight / space.num_choices[decision]) / (len(group) + prior_weight)
+
+            uniforms = rng.uniform(num_candidates * space.num_decisions).reshape(num_candidates, -1)
+            best, architecture = -np.inf, None
+            for draws in uniforms:
+                candidate, ratio = [], 0.0
+                for decision, draw in enumerate(draws):
+                    limit, choice = chance(good, decision, 0), 0
+                    while limit <= draw and choice < space.num_choices[decision] - 1:
+                        choice += 1
+                        limit += chance(good, decision, choice)
+                    candidate.append(choice)
+                    ratio += np.log(chance(good, decision, choice) / chance(others, decision, choice))
+                found = int(space.from_choices(np.array([candidate]))[0])
+                is_new = found >= 0 and all(tuple(space.choices(np.array([found]))[0]) != c for _, c in seen)
+                if is_new and ratio > best + 1e-9:
+                    best, architecture = ratio, found
+            if architecture is None:
+                architecture = space.sample(rng)
+        evaluation = yield architecture
+        seen.append((evaluation.loss, tuple(space.choices(np.array([architecture]))[0])))
+
+
+@pytest.mark.parametrize("task", ["nb201-cifar100", "graph-proteins"])
+def test_a_plain_tpe_has_the_same_traces(run, run_plain, assert_same_traces, task):
+    lockstep = run(HOMES["tpe"], task, 2, evaluations=35)
+    assert_same_traces(run_plain(plain_tpe, HOMES["tpe"], task, 2, evaluations=35), lockstep)
+
+
+def test_the_gaussian_process_recommends_its_best_posterior_mean(run):
+    columns = run(HOMES["gaussian-process"], "nb201-cifar100", 2, evaluations=40)
+    problem = load_task("nb201-cifar100").problem(Protocol())
+    for seed in range(2):
+        rows = columns["run"] == seed
+        architectures, losses = columns["architecture"][rows], 100 - columns["value_val_accuracy"][rows]
+        assert len(set(architectures[14:18].tolist()) - set(architectures[:15].tolist())) == 0  # three repeats
+        encode = Encoding(problem)
+        model, sweeps = GaussianProcess(encode.num_blocks), 5
+        for count in range(18, 40):
+            model.fit(encode(architectures[:count]), standardized(losses[:count], 0.5), sweeps)
+            best = architectures[:count][model.fitted_mean().argmin()]
+            assert columns["recommended"][rows][count] == best
+            sweeps = int((count + 1) % 5 == 0)
+
+
+def test_without_noise_the_gaussian_process_returns_the_best_value_it_saw(run):
+    columns = run(HOMES["gaussian-process"], "graph-cora", 4, evaluations=60)
+    values = columns["value_val_accuracy"].reshape(4, 60)
+    architectures, recommended = (columns[name].reshape(4, 60) for name in ("architecture", "recommended"))
+    accuracy = load_task("graph-cora").scores["val"].values
+    np.testing.assert_allclose(accuracy[recommended[:, -1]], values[:, :59].max(axis=1))
+    assert (architectures[:, 15:18] == architectures[:, 15:16]).all()
+
+
+@pytest.mark.parametrize("name", HOMES)
+def test_nothing_is_evaluated_twice_beyond_the_repeats(run, name):
+    columns = run(HOMES[name], "graph-proteins", 2, evaluations=60)
+    for seed in range(2):
+        learned = columns["architecture"][columns["run"] == seed][20:]
+        assert len(set(learned.tolist())) == len(learned)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REFERENCE_POINTS)
+def test_reference_points(run, incumbents_of, name):
+    columns = run(HOMES[name], "nb201-cifar10", 100, evaluations=150, noise="mean")
+    found = load_task("nb201-cifar10").scores["val"].values[incumbents_of(columns, 100, 150)].mean()
+    assert found >= REFERENCE_POINTS[name]
