@@ -129,6 +129,10 @@ def test_load_task_gives_the_anchors_of_the_table():
 def test_every_generated_file_of_a_report_goes_when_the_next_report_does_not_write_it(study, tmp_path):
     shutil.copytree(study.path, tmp_path / "study")
     copy = open_study(tmp_path / "study")
-    (copy.folder.report_folder / "paper.tex").write_text(r"\input{main.tex}", encoding="utf-8")
+    (copy.folder.report_folder / "thesis.tex").write_text(r"\input{main.tex}", encoding="utf-8")
     copy.write_report(["markdown"])
-    assert sorted(path.name for path in copy.folder.report_folder.iterdir()) == [".generated", "paper.tex", "report.md"]
+    assert sorted(path.name for path in copy.folder.report_folder.iterdir()) == [
+        ".generated",
+        "report.md",
+        "thesis.tex",
+    ]

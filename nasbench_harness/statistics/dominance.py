@@ -64,6 +64,10 @@ def hypervolume_over_time(points: Floats, reference: Floats) -> Floats:
     Args:
         points: Losses, +inf if there is no value, shape (num_runs, num_steps, num_objectives).
         reference: Reference point, shape (num_objectives,).
+
+    >>> points = np.array([[[0.5, 0.5], [0.75, 0.25], [0.25, 0.75]]])
+    >>> hypervolume_over_time(points, np.array([1.0, 1.0]))
+    array([[0.25  , 0.3125, 0.375 ]])
     """
     return front_hypervolumes(points, points, np.zeros(points.shape[:2], dtype=np.int64), reference)
 
@@ -82,6 +86,11 @@ def front_hypervolumes(observed: Floats, scored: Floats, levels: Ints, reference
 
     Returns:
         Volumes, 0 before the first point, shape (num_runs, num_steps).
+
+    >>> observed = np.array([[[0.5, 0.5], [0.25, 0.25]]])
+    >>> scored = np.array([[[0.5, 0.5], [0.75, 0.75]]])
+    >>> front_hypervolumes(observed, scored, np.zeros((1, 2), dtype=int), np.array([1.0, 1.0]))
+    array([[0.25  , 0.0625]])
     """
     num_runs, num_steps, num_objectives = observed.shape
     found = np.zeros((num_runs, num_steps))

@@ -16,7 +16,7 @@ import pytest
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.regression.baselines import Subject
 from nasbench_harness.regression.gate import LOOKS, check_baselines
-from nasbench_harness.statistics import regression
+from nasbench_harness.statistics import non_inferiority
 from nasbench_harness.store.baselines import baseline_path, read_baseline
 from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES
@@ -118,7 +118,7 @@ def test_nothing_changed_is_rarely_called_superior_on_skewed_regrets(runs, repea
     for name in DEFAULT_STRATEGIES:
         old = runs(name, task)
         with monkeypatch.context() as patch:
-            patch.setattr(regression, "permutation_p_better", lambda old, new: 0.0)
+            patch.setattr(non_inferiority, "permutation_p_better", lambda old, new: 0.0)
             by_welch = share(repeat(old, old, task, repetitions), "superior")
         both = share(repeat(old, old, task, repetitions), "superior")
         rows.append(
