@@ -12,6 +12,7 @@ import gc
 import json
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import entry_points
 
@@ -60,7 +61,8 @@ if __name__ == "__main__":
     for module in PRELOADED:
         import_module(module)
     for entry in entry_points(group="nasbench_harness.strategies"):
-        entry.load()
+        with suppress(Exception):  # some need packages that are not installed
+            entry.load()
     gc.collect()
     gc.freeze()
     request = serve()
