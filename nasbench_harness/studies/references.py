@@ -194,7 +194,23 @@ def _find(use: str | Callable[..., Any]) -> tuple[str, Callable[..., Any]]:
     if use not in strategy_entry_points():
         advice = "" if _REGISTERED.fullmatch(use) else "; code of your own is written module:attribute"
         raise UnknownNameError("strategy", use, strategy_entry_points(), advice=advice)
-    return use, _checked(use, strategy_entry_points()[use].load())
+    return use, _checked(use, _installed(use))
+
+
+def _installed(name: str) -> Any:
+    """The object of an installed strategy's entry point.
+
+    Raises:
+        InvalidInputError: It needs a package that is not installed.
+    """
+    try:
+        return strategy_entry_points()[name].load()
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise InvalidInputError(
+            f"strategy {name} needs torch, which is not installed: pip install 'nasbench-harness[torch]'"
+        ) from error
 
 
 def import_reference(place: str, reference: str) -> Any:

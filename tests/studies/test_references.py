@@ -2,6 +2,7 @@
 
 import sys
 from functools import partial
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from textwrap import dedent
@@ -172,8 +173,12 @@ def test_unknown_names_are_refused_with_the_nearest():
 def test_every_registered_strategy_resolves_and_is_described():
     assert {"random-search", "local-search", "regularized-evolution"} <= set(strategy_entry_points())
     for name in strategy_entry_points():
-        assert resolve(StrategyRef(name)).reference == name
         assert describe(name).text
+        if find_spec("torch") is None and "torch" in describe(name).needs:
+            with pytest.raises(InvalidInputError, match=r"needs torch.*: pip install"):
+                resolve(StrategyRef(name))
+        else:
+            assert resolve(StrategyRef(name)).reference == name
     with pytest.raises(UnknownNameError, match="unknown strategy 'nope'"):
         describe("nope")
 
