@@ -88,15 +88,19 @@ NAMES = [name for name in strategy_entry_points() if describe(name).family not i
 # Their defaults score the whole of the smallest space, so that all runs are equal.
 SMALLER = {name: f"{name}(num_scored=300)" for name in ("best-by-score", "score-ordered", "score-seeded-evolution")}
 
+# The defaults of these learners take more than 5 s; fewer trees, networks and updates run through the same code.
+QUICKER = {"bananas": "bananas(num_networks=2,num_updates=20)", "random-forest": "random-forest(num_trees=3)"}
+
 
 @pytest.mark.parametrize("name", NAMES)
 def test_registered_strategies(name):
-    contract = type("Registered", (StrategyContract,), {"strategy": name})()
+    contract = type("Registered", (StrategyContract,), {"strategy": QUICKER.get(name, name)})()
     assert [finding for finding in run_contract(contract) if finding.failure] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_registered_strategies_on_a_restricted_space(name):
-    members = {"strategy": SMALLER.get(name, name), "tasks": ("nb201-cifar100@without=none,avg_pool_3x3",)}
+    strategy = {**SMALLER, **QUICKER}.get(name, name)
+    members = {"strategy": strategy, "tasks": ("nb201-cifar100@without=none,avg_pool_3x3",)}
     contract = type("Restricted", (StrategyContract,), members)()
     assert [finding for finding in run_contract(contract) if finding.failure] == []

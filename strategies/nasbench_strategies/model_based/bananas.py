@@ -10,7 +10,11 @@ AAAI 2021.
             evaluate the ``batch_size`` architectures with the smallest draws
 
 Deviations: the features are one-hot choices, not paths; the networks have two layers, are trained on all results at
-once, and minimize the squared error of losses that are clipped at their median.
+once, and minimize the squared error of losses that are clipped at their median. The settings were chosen on
+NAS-Bench-201, so results on it are optimistic.
+
+Reference: 91.51 / 73.31 / 46.30 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
+ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).
 """
 
 from __future__ import annotations

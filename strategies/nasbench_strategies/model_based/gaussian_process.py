@@ -12,8 +12,12 @@ Configuration", LION 2011 (the Hamming kernel for categorical decisions).
 
 Deviations: the kernel also compares how often each operation is taken, wherever it is. Losses above their median count
 as the median. Each architecture has a deviation of its own, which is not noise: if repeats give equal values, the run
-returns the best value that it saw. ``scores`` adds training-free scores as inputs. The kernel was chosen on
-NAS-Bench-201 and NAS-Bench-Graph, so results on them are optimistic. One set of defaults serves all tasks.
+returns the best value that it saw. ``scores`` adds training-free scores as inputs. One set of defaults serves all
+tasks. The settings were chosen on NAS-Bench-201, and the kernel on NAS-Bench-201 and NAS-Bench-Graph, so results on
+them are optimistic.
+
+Reference: 91.54 / 73.32 / 46.28 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
+ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).
 """
 
 from __future__ import annotations

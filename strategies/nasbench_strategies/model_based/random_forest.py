@@ -8,7 +8,11 @@ Hutter, Hoos and Leyton-Brown, "Sequential Model-Based Optimization for General 
             evaluate the new candidate with the largest expected improvement on the smallest loss
 
 Deviations: no intensification (each architecture is evaluated once); candidates are neighbors, not the ends of local
-searches. Losses above their median count as the median.
+searches. Losses above their median count as the median. The settings were chosen on NAS-Bench-201, so results on it
+are optimistic.
+
+Reference: 91.51 / 73.28 / 46.24 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
+ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).
 """
 
 from __future__ import annotations

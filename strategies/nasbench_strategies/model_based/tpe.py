@@ -9,7 +9,11 @@ Bergstra, Bardenet, Bengio and Kégl, "Algorithms for Hyper-Parameter Optimizati
             evaluate the new one with the largest ratio of its chances, good to others
 
 Deviations: the decisions are independent and have no tree. The good group is a fixed share of the results.
-Architectures that were evaluated before are left out.
+Architectures that were evaluated before are left out. The settings were chosen on NAS-Bench-201, so results on it are
+optimistic.
+
+Reference: 91.48 / 73.26 / 46.24 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
+ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).
 """
 
 from __future__ import annotations
