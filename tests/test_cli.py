@@ -277,7 +277,7 @@ def test_json_is_all_that_stands_on_standard_output(cli, arguments):
 
 def test_families_and_all_run_what_can_run(cli):
     options = ("--tasks", "graph-cora", "--seeds", "2", "--evaluations", "3", "--out", "s")
-    done = cli("run", "--families", "local,training-free", *options)
+    done = cli("run", "--families", "random,training-free", *options)
     assert done.returncode == 0, done.stderr
     assert "left out: strategy best-by-score needs training-free scores" in done.stderr
     assert "1 strategies × 1 tasks" in cli("status", "s").stdout
@@ -300,7 +300,7 @@ def test_json_of_status_and_report(cli):
         "failures": [],
     }
     done = json.loads(cli("report", "s", "--format", "csv", "--json").stdout)
-    names = ["main", "paper", "nb201-cifar10", "equivalents", "spending", "anytime", "anytime_seconds"]
+    names = ["main", "paper", "nb201-cifar10", "equivalents", "measures", "spending", "anytime", "anytime_seconds"]
     assert done == {"folder": "s/report", "files": [f"{name}.csv" for name in names]}
     figures = json.loads(cli("report", "s", "--format", "png", "--json").stdout)["files"]
     assert figures == ["anytime.png", "anytime_seconds.png"]
