@@ -305,7 +305,7 @@ def test_json_of_status_and_report(cli):
     figures = json.loads(cli("report", "s", "--format", "png", "--json").stdout)["files"]
     assert figures == ["anytime.png", "anytime_seconds.png"]
     everything = json.loads(cli("report", "s", "--format", "all", "--json").stdout)["files"]
-    assert {name.partition(".")[2] for name in everything} == {"md", "tex", "csv", "json", "pdf", "png"}
+    assert {name.partition(".")[2] for name in everything} == {"md", "tex", "csv", "json", "pdf", "png", "html"}
 
 
 def test_every_verb_has_help(cli):
