@@ -109,6 +109,8 @@ def test_recorded_verifications_are_what_their_journals_say(name, tmp_path):
     done = verify(study, device="cpu", jobs=1)
     assert done.progressed.num_trained == 0
     for file in ("verification.md", "verification.tex", "verification.csv", "verification.json"):
+        if os.environ.get("NASBENCH_RECORD_RESULTS"):
+            shutil.copy(place / file, folder / file)
         assert (place / file).read_text(encoding="utf-8") == (folder / file).read_text(encoding="utf-8"), file
 
 
@@ -145,7 +147,9 @@ def test_the_official_recipe_is_compared_with_the_table(study, tmp_path, monkeyp
     """The official network on the official format, one epoch of thirty images: it must differ from the table."""
     write_cifar(tmp_path / "cifar")
     official = recipes.RECIPES["nb201-200"]
-    monkeypatch.setitem(recipes.RECIPES, "nb201-200", dataclasses.replace(official, epochs=1))
+    short = dataclasses.replace(official, epochs=1)
+    monkeypatch.setitem(recipes.RECIPES, "nb201-200", short)
+    monkeypatch.setattr(recipes, "_PUBLISHED", (short,))
     options = QUICK | {"recipe": "nb201-200", "data_dir": tmp_path / "cifar", "training_seeds": 1, "device": "cpu"}
     done = verify(study, **options | {"jobs": 1})
     assert done.outcome.data == "cifar10"

@@ -242,7 +242,7 @@ def test_reports_compare_losses_and_claim_no_optimum(small, tmp_path):
     text = (study.path / "report" / "report.md").read_text(encoding="utf-8")
     for absent in ("regret", "optimum (", "at optimum", "= optimum", "random sampling", "random search, exact", "nan"):
         assert absent not in text.replace("not regret", ""), absent
-    assert "compared is the loss, 100 − accuracy" in text
+    assert "compared is the loss, 100 − val accuracy" in text
     frame = study.frame()
     np.testing.assert_allclose(frame["loss_pp"], 100 - frame["val_accuracy"], atol=1e-9)
     np.testing.assert_allclose(frame["test_loss_pp"], 100 - frame["test_accuracy"], atol=1e-9)
@@ -253,7 +253,7 @@ def test_reports_compare_losses_and_claim_no_optimum(small, tmp_path):
     expected = compare_means(-task.scores["val"].codes[first], -task.scores["val"].codes[second])
     assert pair.p == pytest.approx(expected)
     result = study.analysis.tasks[0].results[0]
-    assert float(result.iqm.point) == pytest.approx(np.sort(100 - result.value)[2:8].mean())
+    assert float(result.val.iqm.point) == pytest.approx(np.sort(100 - result.val.value)[2:8].mean())
 
 
 def test_beside_a_table_each_task_keeps_its_measure(small, tmp_path):
@@ -274,7 +274,7 @@ def uneven(problem, rng):
 
 
 def test_a_run_that_has_ended_causes_no_training(small, tmp_path, count):
-    study = compare([uneven], [NAME], seeds=6, evaluations=3, out=tmp_path / "study")
+    study = compare([uneven], [NAME], seeds=20, evaluations=3, out=tmp_path / "study")
     assert sorted(set(study.frame()["evaluations"])) == [1, 2]
     assert sorted(count) == sorted(map(SPACE.to_string, (5, 6)))
 
