@@ -41,11 +41,13 @@ def run_and_store(plan: BatchPlan, rules: Rules, folder: Path, git: str, run_tim
     seeds = plan.run_seeds
     wall, cpu = perf_counter(), process_time()
     try:
-        files = partial(run_files, study, plan, rules)
+        # Only strategies that train keep files of their own; naming them for every run would cost more than a search.
+        files = partial(run_files, study, plan, rules) if plan.spec.needs.training_data else None
         parts = run_parts(plan.spec, plan.task, rules, seeds, run_timeout, files)
         failures = {seed: error for part in parts for seed, error in part.failures.items()}
         num_evaluations = _store(plan, rules, study, parts, git)
-        _remove_states(files(seed).states for seed in seeds.tolist() if seed not in failures)
+        if files is not None:
+            _remove_states(files(seed).states for seed in seeds.tolist() if seed not in failures)
     except Exception as error:
         return record_lost(plan, dict.fromkeys(seeds.tolist(), error), rules, folder)
     num_failed, seconds = len(failures), perf_counter() - wall
