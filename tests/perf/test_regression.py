@@ -10,14 +10,18 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.regression.baselines import find_subjects
 from nasbench_harness.regression.traces import TRACE_SEEDS
+from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES
 
 from .conftest import least_cpu_seconds, least_ratio
 
+# A search that costs much more than its hash would hide the gate's own cost.
+CHEAP = DEFAULT_STRATEGIES
 BASELINES = Path(__file__).parents[2] / "results" / "baselines"
 
 
 def test_the_whole_gate_costs_at_most_twice_the_runs_that_it_hashes(benchmark):
-    subjects, rules = find_subjects(BASELINES), Rules(Protocol(), 0)
+    subjects = [subject for subject in find_subjects(BASELINES) if subject.spec.label in CHEAP]
+    rules = Rules(Protocol(), 0)
 
     def bare_runs():
         for subject in subjects:
@@ -25,10 +29,10 @@ def test_the_whole_gate_costs_at_most_twice_the_runs_that_it_hashes(benchmark):
                 run_seeds(subject.spec, load_task(task), rules, np.arange(TRACE_SEEDS))
 
     def gate():
-        assert all(check.is_fine for check in check_baseline(folder=BASELINES))
+        assert all(check.is_fine for check in check_baseline(CHEAP, folder=BASELINES))
 
     def gate_without_traces():
-        check_baseline(folder=BASELINES, trace=False)
+        check_baseline(CHEAP, folder=BASELINES, trace=False)
 
     gate()  # imports, tables
 
