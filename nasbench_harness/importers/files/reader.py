@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +19,7 @@ import pyarrow.parquet
 
 from nasbench_harness.arrays import Bools, Floats
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.importers.files.unpacked import LARGEST_FILE, Unpacked
 from nasbench_harness.untrusted import bounded_lines, one_line, refuse_special_file
 
 _EMPTY = ("", "NaN", "nan", "NA")  # cells without a value
@@ -28,10 +28,6 @@ _MOST_ROWS = 10_000_000
 _MOST_CELLS = 1 << 27  # cells of the columns that are read: 1 GiB of numbers
 _MOST_TEXT_BYTES = 1 << 30  # of all keys together
 _LONGEST_LINE = 4 << 20
-_LARGEST_FILE = 8 << 30
-# A compressed file may hold so many times its own size, and so many bytes more; genuine tables stay below 30 times.
-_MOST_EXPANSION = 100
-_FREE_EXPANSION = 64 << 20
 _MOST_REPEATED = 1 << 28  # bytes of a dictionary times rows: below, the texts cannot be longer than allowed
 # Encodings of Parquet whose text is no longer than a page of the file says.
 _PLAIN_ENCODINGS = {"PLAIN", "PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE", "BIT_PACKED", "DELTA_LENGTH_BYTE_ARRAY"}
@@ -172,12 +168,12 @@ class TableFile:
             raise InvalidInputError(f"{self.path} is empty: its first line must name the columns")
         return first[1]
 
-    def _bytes(self) -> _Unpacked:
-        return _Unpacked(self.path, self.path.suffix.lower() == ".gz")
+    def _bytes(self) -> Unpacked:
+        return Unpacked(self.path, self.path.suffix.lower() == ".gz")
 
     def _check_size(self, size: int) -> None:
-        if size > _LARGEST_FILE:
-            raise InvalidInputError(f"{self.path} has {size:,} bytes, more than {_LARGEST_FILE >> 30} GiB")
+        if size > LARGEST_FILE:
+            raise InvalidInputError(f"{self.path} has {size:,} bytes, more than {LARGEST_FILE >> 30} GiB")
 
     def _check_shape(self, num_rows: int, num_columns: int) -> None:
         if num_rows > _MOST_ROWS or num_rows * num_columns > _MOST_CELLS:
@@ -192,9 +188,13 @@ class TableFile:
 
     def _read_csv(self, texts: list[str], numbers: list[str]) -> Any:
         """The columns, read piece by piece, so that a file of any length needs no more memory than is allowed."""
+        with self._bytes() as source:
+            return self._read_pieces(source, texts, numbers)
+
+    def _read_pieces(self, source: Unpacked, texts: list[str], numbers: list[str]) -> Any:
         batches, num_rows, text_bytes = [], 0, 0
         with pyarrow.csv.open_csv(
-            pa.PythonFile(self._bytes(), mode="r"),
+            pa.PythonFile(source, mode="r"),
             read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=2 * _LONGEST_LINE),
             parse_options=pyarrow.csv.ParseOptions(delimiter=self.delimiter),
             convert_options=pyarrow.csv.ConvertOptions(
@@ -311,34 +311,6 @@ class TableFile:
         else:
             reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).partition("\n")[0]
         return InvalidInputError(f"cannot read {self.path}: {one_line(reason, 200)}")
-
-
-class _Unpacked(io.RawIOBase):
-    """The bytes of a file, unpacked if it is compressed; a file that unpacks to far more than its size is refused."""
-
-    def __init__(self, path: Path, is_packed: bool) -> None:
-        super().__init__()
-        self._path = path
-        self._file = gzip.open(path, "rb") if is_packed else path.open("rb")  # noqa: SIM115 - closed with this object
-        room = path.stat().st_size * _MOST_EXPANSION + _FREE_EXPANSION
-        self._room = min(room, _LARGEST_FILE) if is_packed else _LARGEST_FILE
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        piece = self._file.read(len(buffer))
-        buffer[: len(piece)] = piece
-        self._room -= len(piece)
-        if self._room < 0:
-            raise InvalidInputError(
-                f"{self._path} unpacks to more than {_MOST_EXPANSION} times its size: if that is right, unpack it first"
-            )
-        return len(piece)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
 
 
 def _is_number(cell: str) -> bool:
