@@ -94,7 +94,7 @@ class _Extra(NamedTuple):
 
 
 def _core() -> list[Requirement]:
-    """What the package cannot do without."""
+    """Needs of the package."""
     return [requirement for requirement in _all_requirements() if _is_asked(requirement, "")]
 
 

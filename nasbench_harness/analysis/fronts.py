@@ -85,7 +85,7 @@ def true_front(task: TaskView) -> TrueFront:
 
 
 def picks_of(rows: RunRows, task: TaskView) -> Ints:
-    """What each run would return after each row, as positions in the task's scores; shape (num_runs, num_rows).
+    """Choice of each run after each row, as positions in the task's scores; shape (num_runs, num_rows).
 
     Architectures; with several objectives the loss of hypervolume in steps (see ``set_score_view``). −1 before the
     first result.

@@ -64,7 +64,7 @@ def analyze(
         protocol: The study's protocol.
         study_seed: Seeds the bootstrap.
         num_seeds: Runs of each strategy on each task.
-        num_resamples: Of the bootstrap.
+        num_resamples: Number of bootstrap resamples.
         replayed: Labels of strategies that ran elsewhere.
         options: How the report is laid out.
         quoted: Rows from papers.

@@ -26,7 +26,7 @@ from nasbench_harness.evaluation.training_data import ImageSource
 
 @dataclass(frozen=True)
 class Rules:
-    """What all runs of a study share.
+    """Rules that all runs of a study share.
 
     Attributes:
         protocol: The protocol.

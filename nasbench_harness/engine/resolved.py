@@ -56,7 +56,7 @@ class ResolvedStrategy:
 
     @property
     def needs(self) -> Needs:
-        """What the strategy cannot do without; its class or generator function may have an attribute ``needs``.
+        """Needs of the strategy; its class or generator function may have an attribute ``needs``.
 
         Raises:
             InvalidInputError: The attribute is something else.
