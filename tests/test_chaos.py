@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from nasbench_harness.store.blocks import read_columns
+from nasbench_harness.store.segments import read_columns
 from nasbench_harness.studies.study import open_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")]

@@ -28,7 +28,7 @@ def broken(problem, rng):
 """
 
 
-def blocks(folder):
+def segments(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
 
 
@@ -47,14 +47,14 @@ def test_compare_ends_with_speed_and_the_place_of_the_report(cli, tmp_path):
 
 def test_the_same_command_again_does_nothing_and_more_seeds_run_only_the_missing(cli, tmp_path):
     assert cli("compare", *SMALL, "--out", "s").returncode == 0
-    before = blocks(tmp_path / "s")
+    before = segments(tmp_path / "s")
     again = cli("compare", *SMALL, "--out", "s")
     assert "nothing to run; 12 runs were there already" in again.stdout
-    assert blocks(tmp_path / "s") == before
+    assert segments(tmp_path / "s") == before
     more = cli("compare", *SMALL, "--seeds", "30", "--out", "s")
     assert "360 evaluations" in more.stdout
-    assert before.items() <= blocks(tmp_path / "s").items()
-    assert sorted(path.name for path in blocks(tmp_path / "s")) == ["seeds-0-11.parquet", "seeds-12-29.parquet"]
+    assert before.items() <= segments(tmp_path / "s").items()
+    assert sorted(path.name for path in segments(tmp_path / "s")) == ["seeds-0-11.parquet", "seeds-12-29.parquet"]
 
 
 def test_a_study_in_parts_reports_what_a_study_at_once_reports(cli, tmp_path):
@@ -116,15 +116,15 @@ def test_a_killed_study_goes_on_where_it_stopped(cli, tmp_path):
         [sys.executable, "-m", "nasbench_harness", *arguments], cwd=tmp_path, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 60
-    while not blocks(tmp_path / "s") and process.poll() is None and time.monotonic() < deadline:
+    while not segments(tmp_path / "s") and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    before = blocks(tmp_path / "s")
+    before = segments(tmp_path / "s")
     assert before
     done = cli(*arguments)
     assert done.returncode == 0, done.stderr
-    assert before.items() <= blocks(tmp_path / "s").items()
+    assert before.items() <= segments(tmp_path / "s").items()
     assert "9,000 of 9,000 runs done" in cli("status", "s").stdout
 
 
@@ -203,9 +203,9 @@ def test_a_mistake_gets_one_line_and_leaves_nothing(cli, tmp_path, arguments, me
 
 
 @pytest.mark.parametrize("damage", ["torn", "altered", "misnamed"])
-def test_a_damaged_block_is_moved_aside_and_its_runs_are_done_again(cli, tmp_path, damage):
+def test_a_damaged_segment_is_moved_aside_and_its_runs_are_done_again(cli, tmp_path, damage):
     assert cli("compare", *SMALL, "--out", "s").returncode == 0
-    (path,) = blocks(tmp_path / "s")
+    (path,) = segments(tmp_path / "s")
     before = {file.name: file.read_bytes() for file in (tmp_path / "s" / "report").iterdir()}
     whole = path.read_bytes()
     if damage == "misnamed":
@@ -220,7 +220,7 @@ def test_a_damaged_block_is_moved_aside_and_its_runs_are_done_again(cli, tmp_pat
     done = cli("compare", *SMALL, "--out", "s")
     assert done.returncode == 0
     line, _ = done.stderr.splitlines()
-    assert re.fullmatch(r"damaged block: s/runs/\S+\.parquet .*; moved to damaged/; their seeds run again", line)
+    assert re.fullmatch(r"damaged segment: s/runs/\S+\.parquet .*; moved to damaged/; their seeds run again", line)
     assert len(list((tmp_path / "s" / "damaged").rglob("*.parquet"))) == 1
     assert path.read_bytes() == whole
     assert {file.name: file.read_bytes() for file in (tmp_path / "s" / "report").iterdir()} == before

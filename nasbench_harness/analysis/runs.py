@@ -14,8 +14,8 @@ from nasbench_harness.errors import StoreError
 from nasbench_harness.evaluation.choice import rows_of
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.view import TaskView
-from nasbench_harness.store.blocks import read_block, read_columns
-from nasbench_harness.store.folder import Block
+from nasbench_harness.store.folder import Segment
+from nasbench_harness.store.segments import read_columns, read_segment
 
 _ROWS_AT_ONCE = 4_096  # bounds the memory of a comparison
 _COUNTED = (Status.OK, Status.OVERRUN, Status.FAILED, Status.MISSING)
@@ -121,24 +121,24 @@ class Runs:
         return found
 
 
-def read_runs(blocks: Sequence[Block], task: TaskView, seeds: Ints) -> Runs:
+def read_runs(segments: Sequence[Segment], task: TaskView, seeds: Ints) -> Runs:
     """Read the runs with these seeds.
 
     Args:
-        blocks: Of one strategy on one task.
+        segments: Of one strategy on one task.
         task: The task under the study's protocol.
         seeds: Wanted seeds, ascending, shape (num_runs,).
 
     Raises:
-        StoreError: Blocks are torn, or seeds are missing.
+        StoreError: Segments are torn, or seeds are missing.
     """
     names = ["seed", "architecture", "status", *task.measures.names, "finished_s", "recommended"]
     names += ["fidelity"] if len(task.fidelities) > 1 else []
     parts, wanted = [], set(seeds.tolist())
     lookups: dict[int, int] = {}
-    for block in blocks:
-        record, columns = read_block(block.path, names)
-        here = wanted & set(np.unique(columns["seed"]).tolist())  # blocks of concurrent commands may overlap
+    for segment in segments:
+        record, columns = read_segment(segment.path, names)
+        here = wanted & set(np.unique(columns["seed"]).tolist())  # segments of concurrent commands may overlap
         if here:
             lookups |= _lookups_of(record, columns["seed"])
             rows = np.isin(columns["seed"], list(here))
@@ -170,22 +170,22 @@ def _check_rows(rows: dict[str, AnyArray], task: TaskView) -> None:
 
 
 def _lookups_of(record: Mapping[str, Any], seeds: Ints) -> dict[int, int]:
-    """Values of free metrics that each run of a block read, from the block's footer; empty if none was read."""
+    """Values of free metrics that each run of a segment read, from the segment's footer; empty if none was read."""
     counts = list(record.get("lookups", {}).values())
     return dict(zip(np.unique(seeds).tolist(), np.sum(counts, axis=0).tolist(), strict=True)) if counts else {}
 
 
-def observed_losses(blocks: Sequence[Block], task: TaskView) -> dict[int, tuple[float, int]]:
+def observed_losses(segments: Sequence[Segment], task: TaskView) -> dict[int, tuple[float, int]]:
     """Sum and number of the losses that runs observed for each architecture.
 
     Args:
-        blocks: Of one strategy on the task.
+        segments: Of one strategy on the task.
         task: The task.
     """
     names = task.measures.names
     found: dict[int, tuple[float, int]] = {}
-    for block in blocks:
-        columns = read_columns(block.path, ("architecture", "status", *names))
+    for segment in segments:
+        columns = read_columns(segment.path, ("architecture", "status", *names))
         has_value = (columns["status"] == Status.OK) | (columns["status"] == Status.DUPLICATE)
         architectures, places = np.unique(columns["architecture"][has_value], return_inverse=True)
         values = np.stack([columns[name][has_value] for name in names], axis=-1)

@@ -1,1 +1,1 @@
-"""Runs on disk: whole Parquet blocks that carry their identity, and resuming from the blocks that exist."""
+"""Runs on disk: whole Parquet segments that carry their identity, and resuming from the segments that exist."""

@@ -1,4 +1,4 @@
-"""The folder of a study: stored blocks, missing seeds, stale blocks."""
+"""The folder of a study: stored segments, missing seeds, stale segments."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ import numpy as np
 
 from nasbench_harness.errors import InvalidInputError, StoreError
 from nasbench_harness.files import replacing, temporary_name
-from nasbench_harness.store.blocks import SEEDS_PER_BLOCK, DamagedBlockError, read_block, read_record
 from nasbench_harness.store.identity import run_id
 from nasbench_harness.store.locks import updating
+from nasbench_harness.store.segments import SEEDS_PER_SEGMENT, DamagedSegmentError, read_record, read_segment
 from nasbench_harness.untrusted import below
 
-_BLOCK_NAME = re.compile(r"seeds-(\d{1,9})-(\d{1,9})\.parquet")
+_SEGMENT_NAME = re.compile(r"seeds-(\d{1,9})-(\d{1,9})\.parquet")
 _MAX_NAME = 150  # letters of a strategy's reference or label in the name of a file; file systems allow 255
 
 
 @dataclass(frozen=True)
-class Block:
+class Segment:
     """A file that holds the runs with seeds first … last."""
 
     path: Path
@@ -37,7 +37,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Damage:
-    """A file among the blocks that is none of them, and why."""
+    """A file among the segments that is none of them, and why."""
 
     path: Path
     reason: str
@@ -101,7 +101,7 @@ class StudyFolder:
         return below(self.path / "traces", f"{sha256[:16]}.parquet")
 
     def runs_folder(self, identity: Mapping[str, Any]) -> Path:
-        """Folder of one strategy's blocks on one task."""
+        """Folder of one strategy's segments on one task."""
         name = f"{_plain(identity['strategy'])[:_MAX_NAME]}-{run_id(identity)}"
         return below(self.task_folder(str(identity["task"])), name)
 
@@ -119,16 +119,16 @@ class StudyFolder:
         """A path below the folder as messages name it."""
         return self.shown / path.relative_to(self.path)
 
-    def blocks(self, identity: Mapping[str, Any]) -> list[Block]:
-        """Blocks of one strategy on one task, by first seed; damaged ones are left out.
+    def segments(self, identity: Mapping[str, Any]) -> list[Segment]:
+        """Segments of one strategy on one task, by first seed; damaged ones are left out.
 
         Raises:
             StoreError: A file cannot be read.
         """
         return self.scan(identity)[0]
 
-    def scan(self, identity: Mapping[str, Any]) -> tuple[list[Block], list[Damage]]:
-        """Blocks of one strategy on one task, by first seed, and the files there that are damaged or misplaced.
+    def scan(self, identity: Mapping[str, Any]) -> tuple[list[Segment], list[Damage]]:
+        """Segments of one strategy on one task, by first seed, and the files there that are damaged or misplaced.
 
         Raises:
             StoreError: A file cannot be read.
@@ -138,28 +138,28 @@ class StudyFolder:
         for path in sorted(folder.glob("*.parquet")) if folder.is_dir() else []:
             try:
                 found.append(_checked(path, runs))
-            except DamagedBlockError as error:
+            except DamagedSegmentError as error:
                 damaged.append(Damage(path, error.reason))
             except StoreError:
                 if path.exists():  # else another command has moved it
                     raise
-        return sorted(found, key=lambda block: (block.first, -block.last)), damaged
+        return sorted(found, key=lambda segment: (segment.first, -segment.last)), damaged
 
-    def block_path(self, identity: Mapping[str, Any], first: int, last: int) -> Path:
-        """Name of the block of these seeds, which lie in one cell of the grid."""
+    def segment_path(self, identity: Mapping[str, Any], first: int, last: int) -> Path:
+        """Name of the segment of these seeds, which lie in one cell of the grid."""
         return self.runs_folder(identity) / f"seeds-{first}-{last}.parquet"
 
-    def stale_blocks(self, blocks: Iterable[Block], code: str) -> list[Block]:
-        """Blocks that were produced by another version of the strategy's code."""
-        return [block for block in blocks if read_record(block.path).get("code") != code]
+    def stale_segments(self, segments: Iterable[Segment], code: str) -> list[Segment]:
+        """Segments that were produced by another version of the strategy's code."""
+        return [segment for segment in segments if read_record(segment.path).get("code") != code]
 
-    def supersede(self, block: Block) -> None:
-        """Move a block out of the way; nothing is deleted."""
-        code = re.sub(r"[^A-Za-z0-9]", "", str(read_record(block.path).get("code")))[:8] or "unknown"
-        self._move(block.path, self.path / "superseded", code)
+    def supersede(self, segment: Segment) -> None:
+        """Move a segment out of the way; nothing is deleted."""
+        code = re.sub(r"[^A-Za-z0-9]", "", str(read_record(segment.path).get("code")))[:8] or "unknown"
+        self._move(segment.path, self.path / "superseded", code)
 
     def set_aside(self, damage: Damage) -> None:
-        """Move a damaged block out of the way; nothing is deleted."""
+        """Move a damaged segment out of the way; nothing is deleted."""
         self._move(damage.path, self.path / "damaged")
 
     def _move(self, path: Path, to: Path, *parts: str) -> None:
@@ -241,23 +241,23 @@ def _not_writable(path: Path, error: OSError) -> InvalidInputError:
     return InvalidInputError(f"cannot write {path}: {error.strerror}: make it writable, or choose another --out")
 
 
-def _checked(path: Path, runs: str) -> Block:
-    """The block in a file, which must hold the runs that its name and its folder promise."""
-    match = _BLOCK_NAME.fullmatch(path.name)
+def _checked(path: Path, runs: str) -> Segment:
+    """The segment in a file, which must hold the runs that its name and its folder promise."""
+    match = _SEGMENT_NAME.fullmatch(path.name)
     if match is None:
-        raise DamagedBlockError(path, "does not have the name of a block")
+        raise DamagedSegmentError(path, "does not have the name of a segment")
     if _stored(path, _stamp(path)) != (runs, int(match[1]), int(match[2])):
-        raise DamagedBlockError(path, "does not hold the runs of its name and folder")
-    return Block(path, int(match[1]), int(match[2]))
+        raise DamagedSegmentError(path, "does not hold the runs of its name and folder")
+    return Segment(path, int(match[1]), int(match[2]))
 
 
 @lru_cache(maxsize=4096)
 def _stored(path: Path, _: tuple[int, int, int]) -> tuple[str, int, int]:
-    """Run id and first and last seed of a block that is whole."""
-    record, columns = read_block(path, ["seed"])
+    """Run id and first and last seed of a segment that is whole."""
+    record, columns = read_segment(path, ["seed"])
     seeds = columns.get("seed")
     if seeds is None or not len(seeds) or seeds.dtype.kind != "i" or not set(np.diff(seeds).tolist()) <= {0, 1}:
-        raise DamagedBlockError(path, "does not hold its runs one after the other")
+        raise DamagedSegmentError(path, "does not hold its runs one after the other")
     return str(record.get("run_id")), int(seeds[0]), int(seeds[-1])
 
 
@@ -270,13 +270,13 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def named_blocks(folder: Path) -> list[Block]:
-    """Blocks that the names in a runs folder promise; no file is opened, so that a writer is not disturbed."""
+def named_segments(folder: Path) -> list[Segment]:
+    """Segments that the names in a runs folder promise; no file is opened, so that a writer is not disturbed."""
     try:
-        matches = [(path, _BLOCK_NAME.fullmatch(path.name)) for path in folder.iterdir()]
+        matches = [(path, _SEGMENT_NAME.fullmatch(path.name)) for path in folder.iterdir()]
     except FileNotFoundError:
         return []
-    return [Block(path, int(match[1]), int(match[2])) for path, match in matches if match]
+    return [Segment(path, int(match[1]), int(match[2])) for path, match in matches if match]
 
 
 def describe_damage(folder: StudyFolder, damaged: Sequence[Damage]) -> str:
@@ -284,45 +284,45 @@ def describe_damage(folder: StudyFolder, damaged: Sequence[Damage]) -> str:
     others = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
     first = damaged[0]
     return (
-        f"damaged block{'s' * (len(damaged) > 1)}: {folder.show(first.path)} {first.reason}{others}; moved to "
+        f"damaged segment{'s' * (len(damaged) > 1)}: {folder.show(first.path)} {first.reason}{others}; moved to "
         "damaged/; their seeds run again"
     )
 
 
 def missing_seeds(
-    blocks: Iterable[Block], num_seeds: int, among: Collection[int] | None = None
+    segments: Iterable[Segment], num_seeds: int, among: Collection[int] | None = None
 ) -> list[tuple[int, int]]:
-    """Ranges (first, last) of seeds 0 … num_seeds − 1 that no block holds, each inside one cell of the grid.
+    """Ranges (first, last) of seeds 0 … num_seeds − 1 that no segment holds, each inside one cell of the grid.
 
     Args:
-        blocks: Stored blocks.
+        segments: Stored segments.
         num_seeds: Seeds of the study.
         among: Only these seeds are wanted; None: all.
     """
-    done = {seed for block in blocks for seed in range(block.first, block.last + 1)}
+    done = {seed for segment in segments for seed in range(segment.first, segment.last + 1)}
     wanted = range(num_seeds) if among is None else sorted(seed for seed in among if seed < num_seeds)
     return seed_ranges(seed for seed in wanted if seed not in done)
 
 
-def first_holders(blocks: Iterable[Block], seeds: Iterable[int]) -> Iterator[tuple[Block, set[int]]]:
-    """Each block with the wanted seeds that no earlier one holds: blocks of concurrent commands may overlap.
+def first_holders(segments: Iterable[Segment], seeds: Iterable[int]) -> Iterator[tuple[Segment, set[int]]]:
+    """Each segment with the wanted seeds that no earlier one holds: segments of concurrent commands may overlap.
 
     Args:
-        blocks: Blocks in the order in which they count.
+        segments: Segments in the order in which they count.
         seeds: Seeds that are wanted.
     """
     wanted = set(seeds)
-    for block in blocks:
-        here = wanted.intersection(range(block.first, block.last + 1))
+    for segment in segments:
+        here = wanted.intersection(range(segment.first, segment.last + 1))
         wanted -= here
-        yield block, here
+        yield segment, here
 
 
 def seed_ranges(seeds: Iterable[int]) -> list[tuple[int, int]]:
     """Ascending seeds as ranges (first, last), each inside one cell of the grid."""
     ranges: list[tuple[int, int]] = []
     for seed in seeds:
-        if ranges and ranges[-1][1] == seed - 1 and seed % SEEDS_PER_BLOCK:
+        if ranges and ranges[-1][1] == seed - 1 and seed % SEEDS_PER_SEGMENT:
             ranges[-1] = (ranges[-1][0], seed)
         else:
             ranges.append((seed, seed))

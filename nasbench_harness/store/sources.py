@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nasbench_harness.errors import InvalidInputError, StoreError
-from nasbench_harness.store.blocks import read_record
 from nasbench_harness.store.folder import StudyFolder
+from nasbench_harness.store.segments import read_record
 from nasbench_harness.tables.imported import imported_names
 from nasbench_harness.tables.location import SPEC
 from nasbench_harness.tables.table import Table
@@ -90,7 +90,7 @@ def _stored_digests(folder: StudyFolder, task: str, enough: str = "") -> set[str
     digests: set[str] = set()
     for runs in sorted(folder.task_folder(task).glob("*/")):
         for path in sorted(runs.glob("*.parquet")):
-            with suppress(StoreError, KeyError, TypeError):  # damaged blocks are found elsewhere
+            with suppress(StoreError, KeyError, TypeError):  # damaged segments are found elsewhere
                 digests.add(str(read_record(path)["identity"]["table"]))
                 break
         if enough in digests:

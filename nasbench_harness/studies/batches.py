@@ -14,29 +14,29 @@ from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.evaluation.ledger import expected_evaluations, visit_type
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Task, open_task
-from nasbench_harness.store.blocks import SEEDS_PER_BLOCK
 from nasbench_harness.store.folder import StudyFolder, seed_ranges
 from nasbench_harness.store.identity import identity_of
 from nasbench_harness.store.record import TraceRecord
+from nasbench_harness.store.segments import SEEDS_PER_SEGMENT
 from nasbench_harness.studies.replay import ReplayedTrace, TraceRows
 
 _MAX_VISIT_BYTES = 32 * 2**20
 _MAX_ROWS = 2_000_000  # rows of one batch's trace, about 70 MB
-_MAX_BLOCK_ROWS = 20_000_000  # rows of one block; a block has fewer runs if these spend more
+_MAX_SEGMENT_ROWS = 20_000_000  # rows of one segment; a segment has fewer runs if these spend more
 
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """Runs that advance together, and the blocks (first seed, last seed) they fill."""
+    """Runs that advance together, and the segments (first seed, last seed) they fill."""
 
     spec: ResolvedStrategy
     task: Task
-    blocks: tuple[tuple[int, int], ...]
+    segments: tuple[tuple[int, int], ...]
 
     @property
     def run_seeds(self) -> Ints:
         """Seed of each run, shape (num_runs,)."""
-        return np.concatenate([np.arange(first, last + 1) for first, last in self.blocks])
+        return np.concatenate([np.arange(first, last + 1) for first, last in self.segments])
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,20 @@ class SentPlan:
         strategy: The strategy, or the record of a trace whose rows lie in the study's folder.
         task: Name of the task.
         digest: Digest of its table.
-        blocks: See BatchPlan.
+        segments: See BatchPlan.
     """
 
     strategy: ResolvedStrategy | TraceRecord
     task: str
     digest: str
-    blocks: tuple[tuple[int, int], ...]
+    segments: tuple[tuple[int, int], ...]
 
     @classmethod
     def of(cls, plan: BatchPlan) -> SentPlan:
         """The plan, ready to be sent."""
         spec = plan.spec
         strategy = spec.trace.record(spec.label) if isinstance(spec, ReplayedTrace) else spec
-        return cls(strategy, plan.task.name, plan.task.table.digest, plan.blocks)
+        return cls(strategy, plan.task.name, plan.task.table.digest, plan.segments)
 
     def opened(self, study: StudyFolder) -> BatchPlan:
         """The plan in the process that received it.
@@ -73,7 +73,7 @@ class SentPlan:
         spec = self.strategy
         if isinstance(spec, TraceRecord):
             spec = ReplayedTrace.of(spec, TraceRows.read(study.trace_path(spec.sha256), spec))
-        return BatchPlan(spec, open_task(self.task, self.digest), self.blocks)
+        return BatchPlan(spec, open_task(self.task, self.digest), self.segments)
 
 
 @dataclass(frozen=True)
@@ -120,17 +120,17 @@ def data_digest(spec: ResolvedStrategy, rules: Rules) -> str:
 def plan_batches(
     spec: ResolvedStrategy, task: Task, ranges: Sequence[tuple[int, int]], protocol: Protocol
 ) -> list[BatchPlan]:
-    """Group blocks into batches whose visit counts and traces stay within their memory.
+    """Group segments into batches whose visit counts and traces stay within their memory.
 
-    A batch has at most ``max_runs`` of the strategy, and so have its blocks. A batch of generators has at most 100
+    A batch has at most ``max_runs`` of the strategy, and so have its segments. A batch of generators has at most 100
     runs: they take turns at every step, and the state of many of them does not fit into the processor's caches.
     """
     bytes_per_run = task.space.num_architectures * np.dtype(visit_type(protocol)).itemsize
     num_rows = expected_evaluations(task, protocol)
-    max_runs = max(SEEDS_PER_BLOCK, min(_MAX_VISIT_BYTES // bytes_per_run, _MAX_ROWS // num_rows))
-    max_runs = min(max_runs, max(1, _MAX_BLOCK_ROWS // num_rows))
+    max_runs = max(SEEDS_PER_SEGMENT, min(_MAX_VISIT_BYTES // bytes_per_run, _MAX_ROWS // num_rows))
+    max_runs = min(max_runs, max(1, _MAX_SEGMENT_ROWS // num_rows))
     if spec.is_generator:
-        max_runs = min(max_runs, SEEDS_PER_BLOCK)
+        max_runs = min(max_runs, SEEDS_PER_SEGMENT)
     if spec.max_runs is not None:
         max_runs = min(max_runs, spec.max_runs)
     batches: list[list[tuple[int, int]]] = []
@@ -143,11 +143,11 @@ def plan_batches(
                 num_runs = 0
             batches[-1].append((first, last))
             num_runs += last - first + 1
-    return [BatchPlan(spec, task, tuple(blocks)) for blocks in batches]
+    return [BatchPlan(spec, task, tuple(segments)) for segments in batches]
 
 
 def halves(seeds: Ints) -> list[tuple[tuple[int, int], ...]]:
-    """Blocks of the later and of the earlier half of the seeds."""
+    """Segments of the later and of the earlier half of the seeds."""
     middle = (len(seeds) + 1) // 2
     return [tuple(seed_ranges(half)) for half in (seeds[middle:].tolist(), seeds[:middle].tolist())]
 

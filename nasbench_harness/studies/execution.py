@@ -77,7 +77,7 @@ def _execute_in_workers(
                 if len(seeds) == 1 or num_deaths >= _MAX_DEATHS:
                     killers |= dict.fromkeys(seeds.tolist(), cast(Exception, error))
                 else:
-                    parts += [replace(part, blocks=half) for half in halves(seeds)]
+                    parts += [replace(part, segments=half) for half in halves(seeds)]
         return joined([*reports, *([lost(plan, killers)] if killers else [])], plan)
 
     try:

@@ -17,9 +17,9 @@ from nasbench_harness.arrays import AnyArray, Bools, Floats
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.files import remove_abandoned
-from nasbench_harness.store.blocks import SEEDS_PER_BLOCK, read_columns
 from nasbench_harness.store.folder import file_name, first_holders
 from nasbench_harness.store.locks import updating
+from nasbench_harness.store.segments import SEEDS_PER_SEGMENT, read_columns
 from nasbench_harness.studies.replay import RunRows, TraceRows
 from nasbench_harness.studies.run_sets import RunSet
 from nasbench_harness.studies.trace_csv import write_trace
@@ -63,16 +63,16 @@ def export_runs(study: Study, trace: str | None, formats: Sequence[str], task: s
 
 
 def rows_by_seed(runs: RunSet) -> Iterator[dict[str, AnyArray]]:
-    """Stored rows by seed and step, the seeds of one block at a time, however the rows lie in files."""
-    for _, blocks in groupby(runs.blocks(), lambda block: block.first // SEEDS_PER_BLOCK):
+    """Stored rows by seed and step, the seeds of one segment at a time, however the rows lie in files."""
+    for _, segments in groupby(runs.segments(), lambda segment: segment.first // SEEDS_PER_SEGMENT):
         parts: list[dict[str, AnyArray]] = []
-        for block, here in first_holders(blocks, range(runs.record.num_seeds)):
-            columns = read_columns(block.path)
+        for segment, here in first_holders(segments, range(runs.record.num_seeds)):
+            columns = read_columns(segment.path)
             wanted = np.isin(columns["seed"], list(here))
             if wanted.any():
                 columns.setdefault("recommended", np.full(len(wanted), -1, dtype=np.int32))
                 parts.append({name: column[wanted] for name, column in columns.items()})
-        if parts:  # ascending: blocks come by first seed, and each holds a range
+        if parts:  # ascending: segments come by first seed, and each holds a range
             yield {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from nasbench_harness.engine.resolved import ResolvedStrategy
-from nasbench_harness.store.folder import Block, Damage, describe_damage
+from nasbench_harness.store.folder import Damage, Segment, describe_damage
 from nasbench_harness.store.merging import updated_record
 from nasbench_harness.store.sources import note_tables
 from nasbench_harness.studies.batches import BatchPlan, plan_batches
@@ -23,14 +23,14 @@ class Outstanding:
         batches: Runs to be done.
         num_done: Number of runs that are stored.
         notices: Lines that the user should read.
-        superseded: Blocks of another version of a strategy's code.
-        damaged: Files among the blocks that are damaged or misplaced.
+        superseded: Segments of another version of a strategy's code.
+        damaged: Files among the segments that are damaged or misplaced.
     """
 
     batches: list[BatchPlan] = field(default_factory=list)
     num_done: int = 0
     notices: list[str] = field(default_factory=list)
-    superseded: list[Block] = field(default_factory=list)
+    superseded: list[Segment] = field(default_factory=list)
     damaged: list[Damage] = field(default_factory=list)
 
 
@@ -50,22 +50,22 @@ def find_outstanding(
     # Task by task, so that a reader sees whole tasks finish.
     for task in study.tasks:
         for runs in study.run_sets(task=task.name):
-            blocks, damaged = runs.scan()
+            segments, damaged = runs.scan()
             trace = runs.trace
             spec = by_label[runs.label] if trace is None else ReplayedTrace.of(trace.record(runs.label), trace)
             stale = (
-                blocks
+                segments
                 if runs.label in rerun
                 else []
                 if keep_stale
-                else study.folder.stale_blocks(blocks, spec.source_hash)
+                else study.folder.stale_segments(segments, spec.source_hash)
             )
             found.superseded += stale
             found.damaged += damaged
             if stale:
                 why = "asked for" if runs.label in rerun else "its code changed"
                 found.notices.append(f"{runs.label} on {task.name}: runs again ({why}); old runs lie in superseded/")
-            ranges = runs.missing([block for block in blocks if block not in stale])
+            ranges = runs.missing([segment for segment in segments if segment not in stale])
             found.num_done += len(runs.seeds) - count(ranges)
             found.batches += plan_batches(spec, task.task, ranges, study.record.protocol)
     if found.damaged:

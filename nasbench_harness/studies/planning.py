@@ -105,7 +105,7 @@ class Plan:
         return sum(len(batch.run_seeds) for batch in self.batches)
 
     def begin(self) -> None:
-        """Take the study over: write its record, move stale and damaged blocks aside, remove abandoned files.
+        """Take the study over: write its record, move stale and damaged segments aside, remove abandoned files.
 
         From now on other commands see that this one works on the study.
 
@@ -118,8 +118,8 @@ class Plan:
             is_alone = self._presences[-1].is_alone and folder.study_text() == self.before
             write_record(study, is_alone)
             remove_abandoned(folder.path)
-            for block in self.found.superseded:
-                folder.supersede(block)
+            for segment in self.found.superseded:
+                folder.supersede(segment)
             for damage in self.found.damaged:
                 folder.set_aside(damage)
 

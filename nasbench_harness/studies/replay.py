@@ -16,8 +16,8 @@ from nasbench_harness.engine.strategy import Proposals, Results, Strategy
 from nasbench_harness.errors import InvalidInputError, StoreError
 from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.store.blocks import read_columns, read_record, write_block
 from nasbench_harness.store.record import MIN_SEEDS, TraceRecord
+from nasbench_harness.store.segments import read_columns, read_record, write_segment
 
 _COLUMNS = {
     "task": np.int16,
@@ -92,7 +92,7 @@ class TraceRows:
 
     def write(self, path: Path) -> None:
         """Store the rows, whole or not at all."""
-        write_block(path, self._columns(), {"trace": self.sha256, "tasks": sorted(self.tasks)})
+        write_segment(path, self._columns(), {"trace": self.sha256, "tasks": sorted(self.tasks)})
 
     @classmethod
     def read(cls, path: Path, record: TraceRecord) -> TraceRows:

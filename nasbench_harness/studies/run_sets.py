@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasbench_harness.evaluation.view import TaskView
-from nasbench_harness.store.blocks import read_record
-from nasbench_harness.store.folder import Block, Damage, StudyFolder, missing_seeds
+from nasbench_harness.store.folder import Damage, Segment, StudyFolder, missing_seeds
 from nasbench_harness.store.identity import identity_of
 from nasbench_harness.store.notes import notes_path
 from nasbench_harness.store.record import StrategyRecord, StudyRecord, TraceRecord
+from nasbench_harness.store.segments import read_record
 from nasbench_harness.studies.replay import TraceRows
 
 if TYPE_CHECKING:
@@ -77,36 +77,36 @@ class RunSet:
         """File of the notes that the strategy kept of a run."""
         return notes_path(self.folder, self.task.name, self.identity, seed)
 
-    def scan(self) -> tuple[list[Block], list[Damage]]:
-        """The stored blocks, and the files among them that are damaged or misplaced."""
+    def scan(self) -> tuple[list[Segment], list[Damage]]:
+        """The stored segments, and the files among them that are damaged or misplaced."""
         return self.folder.scan(self.identity)
 
-    def blocks(self) -> list[Block]:
-        """The stored blocks."""
-        return self.folder.blocks(self.identity)
+    def segments(self) -> list[Segment]:
+        """The stored segments."""
+        return self.folder.segments(self.identity)
 
-    def missing(self, blocks: Iterable[Block] | None = None) -> Ranges:
-        """Ranges of the seeds that are missing; runs in damaged blocks are missing, too.
+    def missing(self, segments: Iterable[Segment] | None = None) -> Ranges:
+        """Ranges of the seeds that are missing; runs in damaged segments are missing, too.
 
         Args:
-            blocks: Blocks that count; None: all that are stored.
+            segments: Segments that count; None: all that are stored.
         """
-        return missing_seeds(self.blocks() if blocks is None else blocks, self.record.num_seeds, self.seeds)
+        return missing_seeds(self.segments() if segments is None else segments, self.record.num_seeds, self.seeds)
 
     def code(self) -> str:
-        """Hash of the code that produced the first block of runs; empty if nothing is stored."""
-        blocks = self.blocks()
-        return str(read_record(blocks[0].path).get("code") or "") if blocks else ""
+        """Hash of the code that produced the first segment of runs; empty if nothing is stored."""
+        segments = self.segments()
+        return str(read_record(segments[0].path).get("code") or "") if segments else ""
 
     def read(self) -> Runs:
         """The stored runs.
 
         Raises:
-            StoreError: A block is damaged.
+            StoreError: A segment is damaged.
         """
         from nasbench_harness.analysis.runs import read_runs
 
-        return read_runs(self.blocks(), self.task, np.array(self.seeds))
+        return read_runs(self.segments(), self.task, np.array(self.seeds))
 
 
 def count(ranges: Iterable[tuple[int, int]]) -> int:

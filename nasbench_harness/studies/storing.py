@@ -1,4 +1,4 @@
-"""Runs a batch, stores its blocks, and logs the runs that failed."""
+"""Runs a batch, stores its segments, and logs the runs that failed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from nasbench_harness.engine.trace import joined_rows
 from nasbench_harness.errors import HarnessError
 from nasbench_harness.evaluation.run_files import RunFiles
 from nasbench_harness.evaluation.status import Status
-from nasbench_harness.store.blocks import write_block
 from nasbench_harness.store.folder import StudyFolder, seed_ranges
 from nasbench_harness.store.identity import run_id, versions
 from nasbench_harness.store.notes import notes_path
+from nasbench_harness.store.segments import write_segment
 from nasbench_harness.studies.batches import BatchPlan, BatchResult, SentPlan, identity
 from nasbench_harness.untrusted import below
 
@@ -36,7 +36,7 @@ def run_sent(sent: SentPlan, rules: Rules, folder: Path, git: str, run_timeout: 
 
 
 def run_and_store(plan: BatchPlan, rules: Rules, folder: Path, git: str, run_timeout: float | None) -> BatchResult:
-    """Run a plan, store its blocks and its timing, and log the runs that failed."""
+    """Run a plan, store its segments and its timing, and log the runs that failed."""
     study = StudyFolder(folder)
     seeds = plan.run_seeds
     wall, cpu = perf_counter(), process_time()
@@ -127,11 +127,11 @@ def _seeds(seeds: Sequence[int]) -> str:
 def _name(plan: BatchPlan, rules: Rules) -> str:
     """Name of a batch's timing and log."""
     runs = run_id(identity(plan.spec, plan.task, rules))
-    return f"{plan.task.name}--{runs}--{plan.blocks[0][0]}-{plan.blocks[-1][1]}"
+    return f"{plan.task.name}--{runs}--{plan.segments[0][0]}-{plan.segments[-1][1]}"
 
 
 def _store(plan: BatchPlan, rules: Rules, study: StudyFolder, parts: Sequence[Part], git: str) -> int:
-    """Write the blocks of the runs that did not fail; returns their number of evaluations."""
+    """Write the segments of the runs that did not fail; returns their number of evaluations."""
     runs_identity = identity(plan.spec, plan.task, rules)
     record = {
         "run_id": run_id(runs_identity),
@@ -148,19 +148,19 @@ def _store(plan: BatchPlan, rules: Rules, study: StudyFolder, parts: Sequence[Pa
         if seed not in part.failures
     }
     num_evaluations = 0
-    for start, end in plan.blocks:
+    for start, end in plan.segments:
         for first, last in seed_ranges(seed for seed in range(start, end + 1) if seed in places):
             runs = [places[seed] for seed in range(first, last + 1)]
             columns = joined_rows([(trace, position) for _, trace, position in runs])
             columns = {"seed": columns.pop("run") + np.int32(first), **columns}
             lookups = _lookups([(part, position) for part, _, position in runs])
-            write_block(study.block_path(runs_identity, first, last), columns, {**record, **lookups})
+            write_segment(study.segment_path(runs_identity, first, last), columns, {**record, **lookups})
             num_evaluations += int(np.isin(columns["status"], _NOT_COUNTED, invert=True).sum())
     return num_evaluations
 
 
 def _lookups(runs: Sequence[tuple[Part, int]]) -> dict[str, Any]:
-    """StrategyRef of a block's footer: values of each free metric that each of its runs read; none if none was read."""
+    """Part of a segment's footer: values of each free metric that each of its runs read."""
     names = sorted({name for part, _ in runs for name in part.lookups})
     none = np.zeros(max(position for _, position in runs) + 1, dtype=np.int64)
     counts = {name: [int(part.lookups.get(name, none)[position]) for part, position in runs] for name in names}

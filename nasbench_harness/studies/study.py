@@ -101,7 +101,7 @@ class Study:
                     yield RunSet(self.folder, self.record, trace, found, self._trace(trace))
 
     def missing(self) -> list[tuple[str, str, int]]:
-        """(strategy, task, number of runs) of the runs that are missing; those in damaged blocks are, too."""
+        """(strategy, task, number of runs) of the runs that are missing; those in damaged segments are, too."""
         found = [(runs.label, runs.task.name, count(runs.missing())) for runs in self.run_sets()]
         return [(label, task, number) for label, task, number in found if number]
 
@@ -301,7 +301,7 @@ def _supernets(study: Study) -> Iterator[SupernetRun]:
 
 
 def damaged_files(study: Study) -> list[Damage]:
-    """Files among the study's blocks that are damaged or misplaced."""
+    """Files among the study's segments that are damaged or misplaced."""
     return [damage for runs in study.run_sets() for damage in runs.scan()[1]]
 
 

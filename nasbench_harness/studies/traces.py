@@ -44,14 +44,14 @@ def add_trace(study: Study, path: Path, label: str, task: str | None) -> tuple[T
     damaged: list[Damage] = []
     run_sets = [RunSet(folder, record, entry, found, trace) for found in study.tasks if found.name in entry.tasks]
     for runs in run_sets:
-        blocks, broken = runs.scan()
+        segments, broken = runs.scan()
         damaged += broken
         seeds = trace.seeds(runs.task.name)
         # Whether every run reaches its budget is found by running it, also those outside the study's seeds.
-        everyone = missing_seeds(blocks, max(seeds) + 1, seeds)
+        everyone = missing_seeds(segments, max(seeds) + 1, seeds)
         for plan in plan_batches(spec, runs.task.task, everyone, record.protocol):
             run_seeds(spec, runs.task.task, rules, plan.run_seeds)
-        plans += plan_batches(spec, runs.task.task, runs.missing(blocks), record.protocol)
+        plans += plan_batches(spec, runs.task.task, runs.missing(segments), record.protocol)
     with updating(folder.path):
         remove_abandoned(folder.path)
         for damage in damaged:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasbench_harness.store.folder import first_holders, named_blocks
+from nasbench_harness.store.folder import first_holders, named_segments
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -27,7 +27,7 @@ class Snapshot:
         tasks: {task: (runs that are stored, runs in all)}.
         num_failed: Batches that failed since the study's last command began.
         started_s: When that command began (seconds since the epoch).
-        newest_s: When the newest block was stored; None if there is none.
+        newest_s: When the newest segment was stored; None if there is none.
         num_new: Runs that were stored since that command began.
     """
 
@@ -49,7 +49,7 @@ class Snapshot:
 
     @property
     def runs_per_second(self) -> float | None:
-        """Between the beginning of the last command and the newest block; None before its first one."""
+        """Between the beginning of the last command and the newest segment; None before its first one."""
         if self.newest_s is None or not self.num_new or self.newest_s <= self.started_s:
             return None
         return self.num_new / (self.newest_s - self.started_s)
@@ -103,24 +103,24 @@ class Watcher:
         tasks: dict[str, tuple[int, int]] = {}
         newest_s, num_new = 0.0, 0
         for task, folder, seeds in self._places:
-            blocks = self._blocks(folder, seeds)
+            segments = self._segments(folder, seeds)
             done, total = tasks.get(task, (0, 0))
-            tasks[task] = done + sum(count for count, _ in blocks), total + len(seeds)
-            newest_s = max([newest_s, *(stored_s for _, stored_s in blocks)])
-            num_new += sum(count for count, stored_s in blocks if stored_s >= started_s)
+            tasks[task] = done + sum(count for count, _ in segments), total + len(seeds)
+            newest_s = max([newest_s, *(stored_s for _, stored_s in segments)])
+            num_new += sum(count for count, stored_s in segments if stored_s >= started_s)
         logs = (self._study.path / "failures").glob("*.log")
         num_failed = sum(_changed_ns(path) >= written_ns for path in logs)
         return Snapshot(tasks, num_failed, started_s, newest_s or None, num_new)
 
-    def _blocks(self, folder: Path, seeds: Sequence[int]) -> list[tuple[int, float]]:
-        """(runs that no earlier block holds, time of storage) of each block."""
+    def _segments(self, folder: Path, seeds: Sequence[int]) -> list[tuple[int, float]]:
+        """(runs that no earlier segment holds, time of storage) of each segment."""
         changed_ns = _changed_ns(folder)
         if folder in self._stored and self._stored[folder][0] == changed_ns:
             return self._stored[folder][1]
-        named = sorted(named_blocks(folder), key=lambda block: (block.first, -block.last))
-        blocks = [(len(here), _changed_ns(block.path) / 1e9) for block, here in first_holders(named, seeds)]
-        self._stored[folder] = changed_ns, blocks
-        return blocks
+        named = sorted(named_segments(folder), key=lambda segment: (segment.first, -segment.last))
+        segments = [(len(here), _changed_ns(segment.path) / 1e9) for segment, here in first_holders(named, seeds)]
+        self._stored[folder] = changed_ns, segments
+        return segments
 
 
 def watch(
@@ -191,10 +191,10 @@ def _view(snapshot: Snapshot, console: Console) -> RenderableType:
     for (name, (done, total)), count in zip(rows, counts, strict=True):
         bars.add_row(Text(name), ProgressBar(total, done), count)
     if snapshot.newest_s is None:
-        pace = "no block stored yet" + snapshot.pace()
+        pace = "no segment stored yet" + snapshot.pace()
     else:
         ago = _duration(max(0, time.time() - snapshot.newest_s))
-        pace = f"{snapshot.pace()}, newest block {ago} ago".removeprefix(", ")
+        pace = f"{snapshot.pace()}, newest segment {ago} ago".removeprefix(", ")
     return Group(bars, Text(pace, style="dim", no_wrap=True, overflow="ellipsis"))
 
 

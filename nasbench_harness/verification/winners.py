@@ -50,7 +50,7 @@ def prepare_verification(
         if runs.label not in chosen:
             continue
         finals.append(runs.read().final)
-        for architecture, (total, count) in observed_losses(runs.blocks(), found).items():
+        for architecture, (total, count) in observed_losses(runs.segments(), found).items():
             before = losses.get(architecture, (0.0, 0))
             losses[architecture] = (before[0] + total, before[1] + count)
     options = options or VerifyOptions()

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.store.blocks import SEEDS_PER_BLOCK, read_record, write_block
-from nasbench_harness.store.folder import Block, StudyFolder, file_name, missing_seeds
+from nasbench_harness.store.folder import Segment, StudyFolder, file_name, missing_seeds
 from nasbench_harness.store.identity import identity_of, run_id, study_id
+from nasbench_harness.store.segments import SEEDS_PER_SEGMENT, read_record, write_segment
 from nasbench_harness.store.sources import note_tables
 
 IDENTITY = identity_of("random-search", {}, "nb201-cifar10", "digest", Protocol(), 0)
@@ -20,21 +20,21 @@ IDENTITY = identity_of("random-search", {}, "nb201-cifar10", "digest", Protocol(
 
 def put(folder, first, last, identity=IDENTITY, code="c0"):
     columns = {"seed": np.repeat(np.arange(first, last + 1, dtype=np.int32), 2)}
-    write_block(folder.block_path(identity, first, last), columns, {"run_id": run_id(identity), "code": code})
+    write_segment(folder.segment_path(identity, first, last), columns, {"run_id": run_id(identity), "code": code})
 
 
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 50))), st.integers(1, 420))
-def test_missing_seeds_are_exactly_those_no_block_holds(spans, num_seeds):
-    blocks = [Block(None, first, first + length) for first, length in spans]
-    ranges = missing_seeds(blocks, num_seeds)
+def test_missing_seeds_are_exactly_those_no_segment_holds(spans, num_seeds):
+    segments = [Segment(None, first, first + length) for first, length in spans]
+    ranges = missing_seeds(segments, num_seeds)
     found = [seed for first, last in ranges for seed in range(first, last + 1)]
-    held = {seed for block in blocks for seed in range(block.first, block.last + 1)}
+    held = {seed for segment in segments for seed in range(segment.first, segment.last + 1)}
     assert found == [seed for seed in range(num_seeds) if seed not in held]
-    assert all(first // SEEDS_PER_BLOCK == last // SEEDS_PER_BLOCK for first, last in ranges)
+    assert all(first // SEEDS_PER_SEGMENT == last // SEEDS_PER_SEGMENT for first, last in ranges)
 
 
 def test_only_wanted_seeds_are_missing():
-    assert missing_seeds([Block(None, 2, 3)], 150, [0, 1, 2, 4, 99, 100, 101, 150]) == [
+    assert missing_seeds([Segment(None, 2, 3)], 150, [0, 1, 2, 4, 99, 100, 101, 150]) == [
         (0, 1),
         (4, 4),
         (99, 99),
@@ -50,47 +50,47 @@ def test_file_names_of_different_labels_differ():
 
 def test_more_seeds_are_new_files():
     assert missing_seeds([], 60) == [(0, 59)]
-    assert missing_seeds([Block(None, 0, 59)], 250) == [(60, 99), (100, 199), (200, 249)]
+    assert missing_seeds([Segment(None, 0, 59)], 250) == [(60, 99), (100, 199), (200, 249)]
 
 
-def test_blocks_are_found_in_order(tmp_path):
+def test_segments_are_found_in_order(tmp_path):
     folder = StudyFolder(tmp_path)
     for first, last in ((100, 199), (0, 59), (60, 99)):
         put(folder, first, last)
-    assert [(block.first, block.last) for block in folder.blocks(IDENTITY)] == [(0, 59), (60, 99), (100, 199)]
+    assert [(segment.first, segment.last) for segment in folder.segments(IDENTITY)] == [(0, 59), (60, 99), (100, 199)]
 
 
-def test_blocks_that_are_not_those_of_their_name_and_folder_are_damaged(tmp_path):
+def test_segments_that_are_not_those_of_their_name_and_folder_are_damaged(tmp_path):
     folder = StudyFolder(tmp_path)
     other = {**IDENTITY, "study_seed": 1}
     put(folder, 0, 9, other)
     put(folder, 100, 109)
     put(folder, 200, 209)
-    folder.block_path(other, 0, 9).rename(folder.block_path(IDENTITY, 0, 9))
-    folder.block_path(IDENTITY, 100, 109).rename(folder.block_path(IDENTITY, 300, 309))
-    shutil.copy(folder.block_path(IDENTITY, 200, 209), folder.runs_folder(IDENTITY) / "copy.parquet")
-    folder.block_path(IDENTITY, 400, 409).mkdir()
-    blocks, damaged = folder.scan(IDENTITY)
-    assert [block.first for block in blocks] == [200]
+    folder.segment_path(other, 0, 9).rename(folder.segment_path(IDENTITY, 0, 9))
+    folder.segment_path(IDENTITY, 100, 109).rename(folder.segment_path(IDENTITY, 300, 309))
+    shutil.copy(folder.segment_path(IDENTITY, 200, 209), folder.runs_folder(IDENTITY) / "copy.parquet")
+    folder.segment_path(IDENTITY, 400, 409).mkdir()
+    segments, damaged = folder.scan(IDENTITY)
+    assert [segment.first for segment in segments] == [200]
     assert {damage.path.name: damage.reason for damage in damaged} == {
-        "copy.parquet": "does not have the name of a block",
+        "copy.parquet": "does not have the name of a segment",
         "seeds-0-9.parquet": "does not hold the runs of its name and folder",
         "seeds-300-309.parquet": "does not hold the runs of its name and folder",
-        "seeds-400-409.parquet": "is a folder, not a block",
+        "seeds-400-409.parquet": "is a folder, not a segment",
     }
     for damage in damaged:
         folder.set_aside(damage)
-    assert folder.scan(IDENTITY) == (blocks, [])
+    assert folder.scan(IDENTITY) == (segments, [])
     assert len(list((tmp_path / "damaged").glob("*/*/*.parquet"))) == 4
 
 
-def test_a_block_that_changes_after_it_was_read_is_read_again(tmp_path):
+def test_a_segment_that_changes_after_it_was_read_is_read_again(tmp_path):
     folder = StudyFolder(tmp_path)
     put(folder, 0, 9)
-    assert len(folder.blocks(IDENTITY)) == 1
-    path = folder.block_path(IDENTITY, 0, 9)
+    assert len(folder.segments(IDENTITY)) == 1
+    path = folder.segment_path(IDENTITY, 0, 9)
     path.write_bytes(path.read_bytes()[:-9])
-    assert folder.blocks(IDENTITY) == []
+    assert folder.segments(IDENTITY) == []
 
 
 def test_a_folder_has_the_path_that_it_had_at_first(tmp_path, monkeypatch):
@@ -110,7 +110,7 @@ def test_names_that_no_file_can_have_are_refused_or_shortened(tmp_path):
         StudyFolder(tmp_path).runs_folder({**IDENTITY, "task": "../../escaped"})
     long = {**IDENTITY, "strategy": f"{'m' * 300}:search"}
     put(StudyFolder(tmp_path), 0, 9, long)
-    assert len(StudyFolder(tmp_path).blocks(long)) == 1
+    assert len(StudyFolder(tmp_path).segments(long)) == 1
     assert len(file_name("x" * 300)) < 200
     assert file_name("x" * 300) != file_name("x" * 299)
 
@@ -137,23 +137,23 @@ def test_generated_files_replace_each_other_and_those_of_people_stay(tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".tmp")] == []
 
 
-def test_temporary_files_of_a_killed_writer_are_no_blocks(tmp_path):
+def test_temporary_files_of_a_killed_writer_are_no_segments(tmp_path):
     folder = StudyFolder(tmp_path)
     put(folder, 0, 9)
     (folder.runs_folder(IDENTITY) / ".seeds-10-19.parquet.123.tmp").write_bytes(b"half")
-    assert len(folder.blocks(IDENTITY)) == 1
+    assert len(folder.segments(IDENTITY)) == 1
 
 
-def test_superseded_blocks_are_kept(tmp_path):
+def test_superseded_segments_are_kept(tmp_path):
     folder = StudyFolder(tmp_path)
     for _ in range(2):  # the second time the name is taken
         put(folder, 0, 9)
-        (block,) = folder.stale_blocks(folder.blocks(IDENTITY), "c1")
-        folder.supersede(block)
-    assert folder.blocks(IDENTITY) == []
+        (segment,) = folder.stale_segments(folder.segments(IDENTITY), "c1")
+        folder.supersede(segment)
+    assert folder.segments(IDENTITY) == []
     assert [read_record(path)["code"] for path in (tmp_path / "superseded").rglob("*.parquet")] == ["c0", "c0"]
     put(folder, 0, 9, code="c1")
-    assert folder.stale_blocks(folder.blocks(IDENTITY), "c1") == []
+    assert folder.stale_segments(folder.segments(IDENTITY), "c1") == []
 
 
 def test_a_file_in_the_way_is_named(tmp_path):
@@ -209,7 +209,7 @@ def test_no_path_of_a_study_leads_out_of_it(tmp_path, name):
     for use in (
         lambda: folder.task_folder(name),
         lambda: folder.runs_folder(identity),
-        lambda: folder.block_path(identity, 0, 9),
+        lambda: folder.segment_path(identity, 0, 9),
         lambda: folder.trace_path(f"../{name}"),
         lambda: note_tables(folder, [("task", table)]),
     ):
@@ -225,10 +225,10 @@ def test_no_path_of_a_study_leads_out_of_it(tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
-def test_superseded_blocks_stay_below_the_study(tmp_path):
+def test_superseded_segments_stay_below_the_study(tmp_path):
     folder = StudyFolder(tmp_path / "study")
     put(folder, 0, 9, code="../../../escaped")
-    folder.supersede(folder.blocks(IDENTITY)[0])
+    folder.supersede(folder.segments(IDENTITY)[0])
     assert [path.name for path in tmp_path.iterdir()] == ["study"]
     assert [path.parent.name for path in (tmp_path / "study/superseded").rglob("*.parquet")] == ["escaped"]
 

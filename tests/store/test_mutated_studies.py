@@ -146,7 +146,7 @@ def write_record(counts):
             writer.writerow([kind, refused + read, refused, read, 0, 0 if kind == ".parquet" else ""])
 
 
-def test_the_same_command_mends_a_study_with_a_damaged_block(whole, tmp_path):
+def test_the_same_command_mends_a_study_with_a_damaged_segment(whole, tmp_path):
     original, frame = whole
     rng = np.random.default_rng(1)
     folder = tmp_path / "study"

@@ -19,9 +19,9 @@ from nasbench_harness.engine.streams import RunStream, stream_keys
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.store.blocks import read_columns, read_record
 from nasbench_harness.store.folder import StudyFolder, missing_seeds
 from nasbench_harness.store.record import StrategyRef
+from nasbench_harness.store.segments import read_columns, read_record
 from nasbench_harness.studies.batches import BatchPlan, SentPlan, identity, plan_batches
 from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.references import parse_strategy, resolve
@@ -111,7 +111,7 @@ def cells(num_seeds):
 def test_batches_stay_within_their_memory(cifar100, random_search, evaluations, num_seeds):
     ranges = cells(num_seeds)
     plans = plan_batches(random_search, cifar100, ranges, Protocol(evaluations=evaluations))
-    assert [block for plan in plans for block in plan.blocks] == ranges
+    assert [segment for plan in plans for segment in plan.segments] == ranges
     for plan in plans:
         num_runs = len(plan.run_seeds)
         assert num_runs * 15_625 * 2 <= MEMORY
@@ -125,17 +125,17 @@ def test_batches_are_as_large_as_their_memory_allows(cifar100, random_search):
     assert [len(plan.run_seeds) for plan in plans] == [200] * 5
 
 
-def test_a_large_budget_still_runs_a_block_at_a_time(cifar100, random_search):
+def test_a_large_budget_still_runs_a_segment_at_a_time(cifar100, random_search):
     plans = plan_batches(random_search, cifar100, cells(250), Protocol(evaluations=70_000))
-    assert [plan.blocks for plan in plans] == [((0, 99),), ((100, 199),), ((200, 249),)]
+    assert [plan.segments for plan in plans] == [((0, 99),), ((100, 199),), ((200, 249),)]
 
 
-def test_the_largest_budgets_run_a_part_of_a_block_at_a_time(cifar100, random_search):
+def test_the_largest_budgets_run_a_part_of_a_segment_at_a_time(cifar100, random_search):
     plans = plan_batches(random_search, cifar100, cells(101), Protocol(evaluations=400_000))
-    assert [plan.blocks for plan in plans] == [((0, 49),), ((50, 99),), ((100, 100),)]
+    assert [plan.segments for plan in plans] == [((0, 49),), ((50, 99),), ((100, 100),)]
 
 
-def test_blocks_need_not_be_neighbors(tiny, random_search):
+def test_segments_need_not_be_neighbors(tiny, random_search):
     (plan,) = plan_batches(random_search, tiny, [(60, 99), (300, 301)], Protocol())
     assert plan.run_seeds.tolist() == [*range(60, 100), 300, 301]
     assert plan_batches(random_search, tiny, [], Protocol()) == []
@@ -150,7 +150,7 @@ def specs_of(*texts):
 
 
 def run_study(specs, task, rules, folder, jobs, ranges=((0, 99), (100, 119))):
-    plans = [BatchPlan(spec, task, (block,)) for spec in specs for block in ranges]
+    plans = [BatchPlan(spec, task, (segment,)) for spec in specs for segment in ranges]
     return list(execute(plans, rules, folder, jobs))
 
 
@@ -209,8 +209,8 @@ def test_stored_rows_are_those_of_the_batch(tiny, tmp_path):
     rows = run_seeds(spec, tiny, rules, plan.run_seeds).trace.rows(slice(0, 5))
     folder, this = StudyFolder(tmp_path), identity(spec, tiny, rules)
     offset = 0
-    for first, last in plan.blocks:
-        path = folder.block_path(this, first, last)
+    for first, last in plan.segments:
+        path = folder.segment_path(this, first, last)
         names = [name for name in rows if name != "run"]
         stored = read_columns(path, ["seed", *names])
         count = last - first + 1
@@ -223,12 +223,16 @@ def test_stored_rows_are_those_of_the_batch(tiny, tmp_path):
         offset += count
 
 
-def test_how_runs_are_batched_changes_no_byte_of_a_block(tiny, tmp_path):
+def test_how_runs_are_batched_changes_no_byte_of_a_segment(tiny, tmp_path):
     (spec,) = specs_of("regularized-evolution")
     rules = Rules(Protocol(evaluations=40), study_seed=0)
-    blocks = ((0, 99), (100, 199), (200, 204))
-    list(execute([BatchPlan(spec, tiny, blocks)], rules, tmp_path / "together", jobs=1))
-    list(execute([BatchPlan(spec, tiny, (block,)) for block in reversed(blocks)], rules, tmp_path / "apart", jobs=1))
+    segments = ((0, 99), (100, 199), (200, 204))
+    list(execute([BatchPlan(spec, tiny, segments)], rules, tmp_path / "together", jobs=1))
+    list(
+        execute(
+            [BatchPlan(spec, tiny, (segment,)) for segment in reversed(segments)], rules, tmp_path / "apart", jobs=1
+        )
+    )
     assert all_files(tmp_path / "together" / "runs") == all_files(tmp_path / "apart" / "runs")
 
 
@@ -286,8 +290,8 @@ def test_of_a_batch_that_kills_its_worker_only_the_runs_that_do_it_are_lost(name
     )
     assert f"{killers[0]}" in report.failure.partition("TerminatedWorkerError")[0]
     assert other.failure == ""
-    blocks = StudyFolder(tmp_path).blocks(identity(spec, named, rules))
-    stored = [seed for block in blocks for seed in range(block.first, block.last + 1)]
+    segments = StudyFolder(tmp_path).segments(identity(spec, named, rules))
+    stored = [seed for segment in segments for seed in range(segment.first, segment.last + 1)]
     assert stored == [seed for seed in range(6) if seed not in killers]
 
 
@@ -430,11 +434,11 @@ def test_no_more_runs_are_alive_than_a_strategy_allows(tiny, tmp_path, monkeypat
     assert np.concatenate([plan.run_seeds for plan in plans]).tolist() == list(range(120))
     list(execute(plans, Rules(Protocol(), 0), tmp_path / "bound", jobs=1))
     this = identity(spec, tiny, Rules(Protocol(), 0))
-    blocks = {name: StudyFolder(tmp_path / name).blocks(this) for name in ("free", "bound")}
-    assert len(blocks["bound"]) == -(-100 // most) + -(-20 // most)
+    segments = {name: StudyFolder(tmp_path / name).segments(this) for name in ("free", "bound")}
+    assert len(segments["bound"]) == -(-100 // most) + -(-20 // most)
     rows = {
-        name: np.concatenate([read_columns(block.path)["architecture"] for block in found])
-        for name, found in blocks.items()
+        name: np.concatenate([read_columns(segment.path)["architecture"] for segment in found])
+        for name, found in segments.items()
     }
     np.testing.assert_array_equal(rows["free"], rows["bound"])
 
@@ -450,7 +454,7 @@ def test_a_class_may_bound_its_runs_too(tiny):
     class Single(Needy):
         max_runs = 1
 
-    assert [plan.blocks for plan in plan_batches(resolve(StrategyRef(Single)), tiny, [(5, 6)], Protocol())] == [
+    assert [plan.segments for plan in plan_batches(resolve(StrategyRef(Single)), tiny, [(5, 6)], Protocol())] == [
         ((5, 5),),
         ((6, 6),),
     ]
@@ -485,15 +489,15 @@ class ReadsItsResults(Strategy):
 
 
 def footers(spec, task, rules, folder):
-    return [read_record(block.path) for block in StudyFolder(folder).blocks(identity(spec, task, rules))]
+    return [read_record(segment.path) for segment in StudyFolder(folder).segments(identity(spec, task, rules))]
 
 
 def test_lookups_are_counted_for_each_run_and_stored_with_it(cifar100, tmp_path):
     spec, rules = resolve(StrategyRef(reads_some)), Rules(Protocol(evaluations=3), 0)
     keys = stream_keys(0, spec.reference, cifar100.name, np.arange(110)).tolist()
     draws = [RunStream(key).integers(4) for key in keys]
-    for name, blocks in (("together", ((0, 99), (100, 109))), ("apart", ((0, 99),)), ("apart", ((100, 109),))):
-        list(execute([BatchPlan(spec, cifar100, blocks)], rules, tmp_path / name, jobs=1))
+    for name, segments in (("together", ((0, 99), (100, 109))), ("apart", ((0, 99),)), ("apart", ((100, 109),))):
+        list(execute([BatchPlan(spec, cifar100, segments)], rules, tmp_path / name, jobs=1))
     assert all_files(tmp_path / "together" / "runs") == all_files(tmp_path / "apart" / "runs")
     records = footers(spec, cifar100, rules, tmp_path / "together")
     assert [record["lookups"]["params_m"] for record in records] == [draws[:100], draws[100:]]

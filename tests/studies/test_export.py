@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nasbench_harness import Status, UnknownNameError, open_study, run
-from nasbench_harness.store.blocks import read_columns
+from nasbench_harness.store.segments import read_columns
 from nasbench_harness.studies.export import extra_costs, proposals
 
 NUM_ROWS = 200_000
@@ -93,8 +93,8 @@ def test_the_table_holds_every_stored_row(small):
         ("nb201-cifar100", "random-search"),
         ("nb201-cifar10", "random-search"),
     ]
-    (block,) = (small.path / "runs" / "nb201-cifar10").glob("random-search-*/*.parquet")
-    stored = read_columns(block)
+    (segment,) = (small.path / "runs" / "nb201-cifar10").glob("random-search-*/*.parquet")
+    stored = read_columns(segment)
     rows = frame[(frame.task == "nb201-cifar10") & (frame.strategy == "random-search")]
     for name in stored.keys() - {"architecture", "fidelity", "status"}:
         assert np.array_equal(stored[name], rows[name]), name

@@ -13,9 +13,9 @@ from nasbench_harness.engine.batches import Rules, run_parts
 from nasbench_harness.engine.streams import RunStream, stream_keys
 from nasbench_harness.errors import InvalidInputError, StrategyError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.store.blocks import read_columns
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.record import StrategyRef
+from nasbench_harness.store.segments import read_columns
 from nasbench_harness.studies.batches import BatchPlan, identity
 from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.references import resolve
@@ -200,13 +200,13 @@ def test_the_others_are_stored_and_the_message_names_strategy_task_and_seeds(tin
     (log,) = (tmp_path / "failures").iterdir()
     assert report.failure == f"mine on tiny-set, seeds 3, 11 (2 runs): {message} (log: {log})"
     assert log.read_text().startswith("mine on tiny-set, seeds 3, 11 (2 runs)\nTraceback (most recent call last)")
-    blocks = StudyFolder(tmp_path).blocks(identity(spec, tiny, RULES))
-    assert [(block.first, block.last) for block in blocks] == [(0, 2), (4, 9), (10, 10), (12, 19)]
+    segments = StudyFolder(tmp_path).segments(identity(spec, tiny, RULES))
+    assert [(segment.first, segment.last) for segment in segments] == [(0, 2), (4, 9), (10, 10), (12, 19)]
     whole = run_parts(spec, tiny, RULES, np.arange(NUM_RUNS))
-    for block in blocks:
-        columns = read_columns(block.path)
-        assert columns["seed"].tolist() == np.repeat(np.arange(block.first, block.last + 1), 12).tolist()
-        for seed in range(block.first, block.last + 1):
+    for segment in segments:
+        columns = read_columns(segment.path)
+        assert columns["seed"].tolist() == np.repeat(np.arange(segment.first, segment.last + 1), 12).tolist()
+        for seed in range(segment.first, segment.last + 1):
             found = columns["architecture"][columns["seed"] == seed]
             assert found.tolist() == rows_of(whole, seed)["architecture"].tolist()
 

@@ -31,14 +31,14 @@ def test_a_kill_loses_at_most_the_runs_under_way(tmp_path, jobs):
     command += ["--jobs", str(jobs)]
     started = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     end = time.monotonic() + 60
-    while len(blocks(tmp_path)) < 3 and time.monotonic() < end:
+    while len(segments(tmp_path)) < 3 and time.monotonic() < end:
         time.sleep(0.01)
-    before = set(blocks(tmp_path))
+    before = set(segments(tmp_path))
     os.kill(started.pid, signal.SIGKILL)
     started.wait()
     assert 3 <= len(before) < NUM_SEEDS, "the kill came too late"
     time.sleep(1.2)  # a worker notices within a second that its parent is gone
-    stored = set(blocks(tmp_path))
+    stored = set(segments(tmp_path))
     assert before <= stored
     missing = sum(number for _, _, number in open_study(tmp_path / "study").missing())
     assert missing == NUM_SEEDS - len(stored)  # every stored run counts: each lies in a segment of its own
@@ -49,6 +49,6 @@ def test_a_kill_loses_at_most_the_runs_under_way(tmp_path, jobs):
     assert {path: path.stat().st_mtime_ns for path in stored} == times  # nothing that was stored ran again
 
 
-def blocks(folder):
+def segments(folder):
     """Stored segments, without those that are being written."""
     return sorted(path for path in folder.glob("study/runs/**/*.parquet") if not path.name.startswith("."))

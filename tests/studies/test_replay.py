@@ -14,7 +14,7 @@ from nasbench_harness.errors import InvalidInputError, StoreError, UnknownNameEr
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import load_task, make_task
-from nasbench_harness.store.blocks import write_block
+from nasbench_harness.store.segments import write_segment
 from nasbench_harness.studies.replay import ReplayedTrace, RunRows, TraceRows, check_runs
 from nasbench_harness.studies.trace_csv import read_trace, write_trace
 
@@ -155,7 +155,7 @@ def test_stored_rows_are_checked(tmp_path):
     TraceRows({"t": rows_of({0: [1, 3]})}, "here").write(path)
     with pytest.raises(StoreError, match="does not hold the rows of the trace 'mine'"):
         TraceRows.read(path, record)
-    write_block(path, {"seed": np.arange(3)}, {"run_id": "a block of runs"})
+    write_segment(path, {"seed": np.arange(3)}, {"run_id": "a segment of runs"})
     with pytest.raises(StoreError, match="does not hold the rows of the trace 'mine'"):
         TraceRows.read(path, record)
     path.write_bytes(b"torn")

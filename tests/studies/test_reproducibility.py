@@ -13,9 +13,9 @@ import pytest
 from nasbench_harness.engine.batches import Rules
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.store.blocks import read_columns
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.record import StrategyRef
+from nasbench_harness.store.segments import read_columns
 from nasbench_harness.studies.batches import BatchPlan, identity
 from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.references import resolve
@@ -76,13 +76,13 @@ def test_alone_in_a_batch_of_7_and_of_500(search, task, batch_of_500, assert_sam
 def test_with_one_and_with_two_jobs(task, batch_of_500, tmp_path, name):
     rules = Rules(Protocol(**PROTOCOLS[name]), study_seed=0)
     specs = [resolve(StrategyRef(strategy)) for strategy in STRATEGIES]
-    plans = [BatchPlan(spec, task, (block,)) for spec in specs for block in ((0, 6), (100, 149))]
+    plans = [BatchPlan(spec, task, (segment,)) for spec in specs for segment in ((0, 6), (100, 149))]
     for jobs in (1, 2):
         folder = tmp_path / f"{jobs}"
         assert not any(report.failure for report in execute(plans, rules, folder, jobs))
         for spec in specs:
             for first, last in ((0, 6), (100, 149)):
-                path = StudyFolder(folder).block_path(identity(spec, task, rules), first, last)
+                path = StudyFolder(folder).segment_path(identity(spec, task, rules), first, last)
                 expected = batch_of_500[spec.reference, name][first : last + 1]
                 for column in expected[0].keys() - {"run"}:
                     stored = read_columns(path, [column])[column]

@@ -8,7 +8,7 @@ import pytest
 
 from nasbench_harness import InvalidInputError, Progress, Proposal, compare, load_task, open_study, run
 from nasbench_harness.errors import StoreError
-from nasbench_harness.store.blocks import read_columns
+from nasbench_harness.store.segments import read_columns
 
 TASKS = ["nb201-cifar10", "nb201-cifar100"]
 SEEDS = 12
@@ -25,16 +25,16 @@ def spends(problem, rng):
         best = evaluation.architecture
 
 
-def blocks_of(study, label, task):
+def segments_of(study, label, task):
     (runs,) = study.run_sets(label, task)
-    paths = [block.path for block in runs.blocks()]
+    paths = [segment.path for segment in runs.segments()]
     parts = [read_columns(path) for path in paths]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def assert_same_rows(study, first, second):
     for task in study.record.tasks:
-        one, other = blocks_of(study, first, task), blocks_of(study, second, task)
+        one, other = segments_of(study, first, task), segments_of(study, second, task)
         one.pop("recommended", None)
         assert one.keys() == other.keys()
         for name in one:
@@ -121,9 +121,9 @@ def test_the_analysis_is_made_again_when_a_trace_comes(study, tmp_path):
 def test_the_same_rows_may_have_two_labels_and_lie_once(study, tmp_path):
     path = write(tmp_path / "runs.csv", tasks=TASKS)
     study.add_trace(path, "mine")
-    blocks = {block: block.stat().st_mtime_ns for block in (study.path / "runs").rglob("*.parquet")}
+    segments = {segment: segment.stat().st_mtime_ns for segment in (study.path / "runs").rglob("*.parquet")}
     study.add_trace(path, "mine too")
-    assert {block: block.stat().st_mtime_ns for block in (study.path / "runs").rglob("*.parquet")} == blocks
+    assert {segment: segment.stat().st_mtime_ns for segment in (study.path / "runs").rglob("*.parquet")} == segments
     assert len(list((study.path / "traces").iterdir())) == 1
     assert study.replayed == ("mine", "mine too")
     assert_same_rows(study, "mine", "mine too")
@@ -137,13 +137,13 @@ def test_the_same_command_with_other_strategies_keeps_traces(study, tmp_path):
     assert again.missing() == []
 
 
-def test_seeds_that_come_to_lie_inside_are_run_and_lost_blocks_again(study, tmp_path):
+def test_seeds_that_come_to_lie_inside_are_run_and_lost_segments_again(study, tmp_path):
     notices = study.add_trace(write(tmp_path / "runs.csv", seeds=SEEDS + 6, tasks=TASKS), "mine")
     assert notices == [f"6 of 18 seeds on {task} lie outside the study's 0 … 11 and are not compared" for task in TASKS]
-    assert blocks_of(study, "mine", TASKS[0])["seed"].max() == SEEDS - 1
+    assert segments_of(study, "mine", TASKS[0])["seed"].max() == SEEDS - 1
     more = run(["random-search"], TASKS, SEEDS + 6, study.path, evaluations=20)
     assert more.missing() == []
-    assert set(blocks_of(more, "mine", TASKS[0])["seed"]) == set(range(SEEDS + 6))
+    assert set(segments_of(more, "mine", TASKS[0])["seed"]) == set(range(SEEDS + 6))
     for path in (study.path / "runs").rglob("replayed-trace-*/*.parquet"):
         path.unlink()
     assert more.missing() == [("mine", task, SEEDS + 6) for task in TASKS]

@@ -61,8 +61,8 @@ def test_a_growing_study_is_followed_to_its_end(tmp_path):
 
 
 def test_what_is_stored_gives_speed_and_remaining_time(small):
-    (block,) = small.rglob("*.parquet")
-    os.utime(block, (1000, 1000))
+    (segment,) = small.rglob("*.parquet")
+    os.utime(segment, (1000, 1000))
     started(996, small)
     snapshot = Watcher(lambda: open_study(small)).snapshot()
     assert (snapshot.done, snapshot.total, snapshot.num_new) == (10, 15, 10)
@@ -71,25 +71,25 @@ def test_what_is_stored_gives_speed_and_remaining_time(small):
 
 
 def test_runs_of_earlier_commands_say_nothing_about_speed(small):
-    (block,) = small.rglob("*.parquet")
-    os.utime(block, (1000, 1000))
+    (segment,) = small.rglob("*.parquet")
+    os.utime(segment, (1000, 1000))
     started(2000, small)
     snapshot = Watcher(lambda: open_study(small)).snapshot()
     assert (snapshot.done, snapshot.num_new, snapshot.runs_per_second) == (10, 0, None)
     assert snapshot.describe() == "10 of 15 runs done"
 
 
-def test_no_block_is_opened(small):
-    (block,) = small.rglob("*.parquet")
-    block.write_bytes(b"")
+def test_no_segment_is_opened(small):
+    (segment,) = small.rglob("*.parquet")
+    segment.write_bytes(b"")
     assert Watcher(lambda: open_study(small)).snapshot().done == 10
 
 
-def test_seeds_in_two_blocks_count_once_and_seeds_beyond_the_study_not_at_all(small):
-    (block,) = small.rglob("*.parquet")
-    block.with_name("seeds-5-11.parquet").touch()
-    block.with_name("seeds-100-199.parquet").touch()
-    block.with_name(".seeds-12-14.parquet.7.tmp").touch()
+def test_seeds_in_two_segments_count_once_and_seeds_beyond_the_study_not_at_all(small):
+    (segment,) = small.rglob("*.parquet")
+    segment.with_name("seeds-5-11.parquet").touch()
+    segment.with_name("seeds-100-199.parquet").touch()
+    segment.with_name(".seeds-12-14.parquet.7.tmp").touch()
     snapshot = Watcher(lambda: open_study(small)).snapshot()
     assert (snapshot.done, snapshot.total) == (12, 15)
 
@@ -97,7 +97,7 @@ def test_seeds_in_two_blocks_count_once_and_seeds_beyond_the_study_not_at_all(sm
 def test_unchanged_folders_are_not_listed_again(small, monkeypatch):
     watcher = Watcher(lambda: open_study(small))
     first = watcher.snapshot()
-    monkeypatch.setattr("nasbench_harness.studies.watch.named_blocks", lambda folder: pytest.fail("listed again"))
+    monkeypatch.setattr("nasbench_harness.studies.watch.named_segments", lambda folder: pytest.fail("listed again"))
     assert watcher.snapshot() == first
 
 
@@ -153,13 +153,13 @@ def test_the_view_fits_the_terminal(width):
 
 
 def test_lines_are_printed_only_when_something_changed(small, monkeypatch, capsys):
-    (block,) = small.rglob("*.parquet")
+    (segment,) = small.rglob("*.parquet")
     moments = iter([None, None, "seeds-10-12.parquet", None, "seeds-13-14.parquet"])
 
     def sleep(seconds):
         name = next(moments)
         if name:
-            block.with_name(name).touch()
+            segment.with_name(name).touch()
 
     monkeypatch.setattr(time, "sleep", sleep)
     last = watch(lambda: open_study(small), 1.0, Console(), lambda snapshot: f"{snapshot.done}")
@@ -178,8 +178,8 @@ def test_a_study_that_is_deleted_meanwhile_ends_in_one_line(small, cli, monkeypa
 
 
 def test_json_lines(small, cli):
-    (block,) = small.rglob("*.parquet")
-    block.with_name("seeds-10-14.parquet").touch()
+    (segment,) = small.rglob("*.parquet")
+    segment.with_name("seeds-10-14.parquet").touch()
     done = cli("status", small, "--watch", "--json")
     (line,) = done.stdout.splitlines()
     record = json.loads(line)

@@ -10,7 +10,7 @@ from nasbench_harness.trainer.loop.training import StackTraining
 
 from ..conftest import ON_CPU, cell
 
-SEEDS_PER_BLOCK = cell("320142")
+CELL = cell("320142")
 CPU = torch.device("cpu")
 
 
@@ -54,20 +54,18 @@ def test_settings_hold_inside_and_are_put_back(deterministic):
 
 
 def test_deterministic_training_is_the_same_on_a_cpu(recipe, data):
-    one, other = (
-        train(SEEDS_PER_BLOCK, recipe, data, [1, 2, 3], Execution("cpu", deterministic=how)) for how in (False, True)
-    )
+    one, other = (train(CELL, recipe, data, [1, 2, 3], Execution("cpu", deterministic=how)) for how in (False, True))
     assert [result.train_loss for result in one] == [result.train_loss for result in other]
 
 
 def test_too_small_a_memory_halves_the_stack_and_never_the_batch(recipe, data, limited):
     recipe = dataclasses.replace(recipe, stack=4)
     tried = limited(1)
-    results = train(SEEDS_PER_BLOCK, recipe, data, [5, 6, 7], ON_CPU)
+    results = train(CELL, recipe, data, [5, 6, 7], ON_CPU)
     assert list(dict.fromkeys(tried)) == [(4, 8), (2, 8), (1, 8)]
     assert [result.stack for result in results] == [1, 1, 1]
     assert all("trained 1 at a time" in result.notice for result in results)
-    alone = train(SEEDS_PER_BLOCK, dataclasses.replace(recipe, stack=1), data, [5, 6, 7], ON_CPU)
+    alone = train(CELL, dataclasses.replace(recipe, stack=1), data, [5, 6, 7], ON_CPU)
     assert [result.train_loss for result in results] == [result.train_loss for result in alone]
     assert [result.notice for result in alone] == ["", "", ""]
 
@@ -94,7 +92,7 @@ def test_an_estimate_halves_the_stack_too(recipe, data, monkeypatch):
 def test_a_memory_too_small_for_one_seed_is_one_line(recipe, data, limited):
     limited(0, "not enough memory: you tried to allocate 4096 bytes\nmore lines")
     with pytest.raises(HarnessError, match=r"\|nor_conv_3x3.* memory of cpu: .*4096 bytes$") as error:
-        train(SEEDS_PER_BLOCK, recipe, data, [1], ON_CPU)
+        train(CELL, recipe, data, [1], ON_CPU)
     assert "\n" not in str(error.value)
 
 
@@ -104,7 +102,7 @@ def test_a_real_fault_keeps_its_traceback(recipe, data, monkeypatch):
 
     monkeypatch.setattr(StackTraining, "epoch", broken)
     with pytest.raises(RuntimeError, match="mat1"):
-        train(SEEDS_PER_BLOCK, recipe, data, [1], ON_CPU)
+        train(CELL, recipe, data, [1], ON_CPU)
 
 
 def test_a_huge_allocation_is_recognized():

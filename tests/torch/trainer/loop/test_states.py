@@ -16,7 +16,7 @@ from nasbench_harness.trainer.loop.training import StackTraining
 
 from ..conftest import ON_CPU, cell
 
-SEEDS_PER_BLOCK = cell("320142")
+CELL = cell("320142")
 DISCONNECTED = cell("100000")  # most of its layers have no gradients, so no momenta
 
 
@@ -45,7 +45,7 @@ def numbers(results):
     return [(one.seed, one.accuracy, one.curve, one.train_loss, one.diverged) for one in results]
 
 
-@pytest.mark.parametrize("architecture", [SEEDS_PER_BLOCK, DISCONNECTED])
+@pytest.mark.parametrize("architecture", [CELL, DISCONNECTED])
 def test_a_killed_training_goes_on_with_the_same_bits(recipe, data, tmp_path, saved_always, epochs_done, architecture):
     recipe = dataclasses.replace(recipe, epochs=8)
     done, until = epochs_done
@@ -67,12 +67,12 @@ def test_states_of_other_trainings_are_not_used(recipe, data, tmp_path, saved_al
     done, until = epochs_done
     until["killed_at"] = 1
     with pytest.raises(KeyboardInterrupt):
-        train(SEEDS_PER_BLOCK, recipe, data, [1, 2, 3], ON_CPU, states=tmp_path)
+        train(CELL, recipe, data, [1, 2, 3], ON_CPU, states=tmp_path)
     del until["killed_at"]
     others = [([1, 2, 4], recipe), ([2, 1, 3], recipe), ([1, 2, 3], dataclasses.replace(recipe, learning_rate=0.05))]
     for seeds, other in others:
         done.clear()
-        train(SEEDS_PER_BLOCK, other, data, seeds, ON_CPU, states=tmp_path)
+        train(CELL, other, data, seeds, ON_CPU, states=tmp_path)
         assert done == [0, 1]
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -80,22 +80,22 @@ def test_states_of_other_trainings_are_not_used(recipe, data, tmp_path, saved_al
 @pytest.mark.parametrize("position", [0, 40, 2_000, -1])
 def test_a_damaged_state_is_ignored(recipe, data, tmp_path, saved_always, epochs_done, position):
     done, until = epochs_done
-    expected = numbers(train(SEEDS_PER_BLOCK, recipe, data, [1, 2, 3], ON_CPU))
+    expected = numbers(train(CELL, recipe, data, [1, 2, 3], ON_CPU))
     until["killed_at"] = 1
     with pytest.raises(KeyboardInterrupt):
-        train(SEEDS_PER_BLOCK, recipe, data, [1, 2, 3], ON_CPU, states=tmp_path)
+        train(CELL, recipe, data, [1, 2, 3], ON_CPU, states=tmp_path)
     del until["killed_at"]
     (path,) = tmp_path.iterdir()
     content = bytearray(path.read_bytes())
     content[position] ^= 1
     path.write_bytes(content)
     done.clear()
-    assert numbers(train(SEEDS_PER_BLOCK, recipe, data, [1, 2, 3], ON_CPU, states=tmp_path)) == expected
+    assert numbers(train(CELL, recipe, data, [1, 2, 3], ON_CPU, states=tmp_path)) == expected
     assert done == [0, 1]
 
 
 def test_a_short_training_is_never_saved(recipe, data, tmp_path):
-    train(SEEDS_PER_BLOCK, recipe, data, [1], ON_CPU, states=tmp_path / "states")
+    train(CELL, recipe, data, [1], ON_CPU, states=tmp_path / "states")
     assert not (tmp_path / "states").exists()
 
 

@@ -27,11 +27,11 @@ from nasbench_harness.trainer.networks.network import Network
 
 from ..conftest import ON_CPU, cell
 
-SEEDS_PER_BLOCK = cell("320142")
+CELL = cell("320142")
 CPU = torch.device("cpu")
 
 
-def stack_training(recipe, data, seeds, dtype=torch.float64, architecture=SEEDS_PER_BLOCK):
+def stack_training(recipe, data, seeds, dtype=torch.float64, architecture=CELL):
     structure = network_structure(architecture, recipe, data)
     return StackTraining(structure, recipe, DeviceImages(data, recipe, CPU, dtype), seeds)
 
@@ -131,16 +131,16 @@ def test_stacked_trainings_are_those_of_single_seeds(recipe, data):
 
 
 def test_results_do_not_depend_on_the_seeds_beside_or_on_threads(recipe, data):
-    three = train(SEEDS_PER_BLOCK, recipe, data, [1, 2, 3])
+    three = train(CELL, recipe, data, [1, 2, 3])
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
-    four = train(SEEDS_PER_BLOCK, recipe, data, [2, 5, 7, 1])
+    four = train(CELL, recipe, data, [2, 5, 7, 1])
     assert torch.get_num_threads() == 2
     torch.set_num_threads(threads)
     by_seed = {one[0]: one for one in numbers(four)}
     assert [one.seed for one in four] == [2, 5, 7, 1]
     assert by_seed[2] == numbers(three)[1]
-    assert by_seed[1] == numbers(train(SEEDS_PER_BLOCK, recipe, data, [1]))[0] == numbers(three)[0]
+    assert by_seed[1] == numbers(train(CELL, recipe, data, [1]))[0] == numbers(three)[0]
 
 
 @pytest.mark.slow
@@ -161,21 +161,21 @@ def test_a_compiled_network_trains_as_the_plain_one(recipe, data):
 
 def test_compiling_is_for_gpus(recipe, data, monkeypatch):
     with pytest.raises(InvalidInputError, match="compiling pays on a GPU only, not on cpu: leave --compile out"):
-        train(SEEDS_PER_BLOCK, recipe, data, [1], Execution("cpu", compiled=True))
+        train(CELL, recipe, data, [1], Execution("cpu", compiled=True))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    plain = cache_key(SEEDS_PER_BLOCK, 1, recipe, data, Execution("cuda"))
-    assert cache_key(SEEDS_PER_BLOCK, 1, recipe, data, Execution("cuda", compiled=True)) != plain
-    assert cache_key(SEEDS_PER_BLOCK, 1, recipe, data, Execution("cuda", deterministic=True)) != plain
+    plain = cache_key(CELL, 1, recipe, data, Execution("cuda"))
+    assert cache_key(CELL, 1, recipe, data, Execution("cuda", compiled=True)) != plain
+    assert cache_key(CELL, 1, recipe, data, Execution("cuda", deterministic=True)) != plain
 
 
 def test_the_result_is_that_of_the_last_epoch(recipe, data):
-    results = train(SEEDS_PER_BLOCK, dataclasses.replace(recipe, epochs=6), data, [0, 1, 2])
+    results = train(CELL, dataclasses.replace(recipe, epochs=6), data, [0, 1, 2])
     assert all(one.accuracy == one.curve[-1] and len(one.curve) == len(one.train_loss) == 6 for one in results)
     assert any(one.accuracy < max(one.curve) for one in results)  # else the best epoch would pass too
 
 
 def test_a_network_learns(recipe, data):
-    results = train(SEEDS_PER_BLOCK, dataclasses.replace(recipe, epochs=15), data, [0, 1, 2])
+    results = train(CELL, dataclasses.replace(recipe, epochs=15), data, [0, 1, 2])
     assert min(one.accuracy for one in results) > 50 > data.chance
     assert all(one.train_loss[-1] < one.train_loss[0] for one in results)
 
@@ -212,7 +212,7 @@ def test_a_seed_that_diverges_is_at_chance_and_leaves_the_others_alone(recipe, d
             assert torch.equal(one.reshape(3, -1)[group], other.reshape(3, -1)[group])
     # The largest of a NaN network's logits is the first: it would be right never here, not at chance.
     data = dataclasses.replace(data, valid_labels=torch.ones_like(data.valid_labels))
-    results = train(SEEDS_PER_BLOCK, dataclasses.replace(recipe, learning_rate=1e30), data, [1, 2, 3])
+    results = train(CELL, dataclasses.replace(recipe, learning_rate=1e30), data, [1, 2, 3])
     assert [(one.diverged, one.accuracy) for one in results] == [(True, data.chance)] * 3
 
 
@@ -237,37 +237,37 @@ def test_no_step_waits_for_the_device(recipe, data):
 
 def test_training_leaves_the_global_generator_alone(recipe, data):
     state = torch.get_rng_state()
-    train(SEEDS_PER_BLOCK, dataclasses.replace(recipe, epochs=1), data, [1])
+    train(CELL, dataclasses.replace(recipe, epochs=1), data, [1])
     assert torch.equal(state, torch.get_rng_state())
 
 
 def test_every_field_changes_the_key(recipe, data):
-    key = cache_key(SEEDS_PER_BLOCK, 1, recipe, data, ON_CPU)
-    assert set(key_fields(SEEDS_PER_BLOCK, 1, recipe, data, ON_CPU)) == {
+    key = cache_key(CELL, 1, recipe, data, ON_CPU)
+    assert set(key_fields(CELL, 1, recipe, data, ON_CPU)) == {
         *("architecture", "seed", "data", "split", "device", "dtype", "torch"),
         *(f"recipe.{field.name}" for field in dataclasses.fields(recipe)),
     }
     other = {str: "other", bool: False, int: 77, float: 0.77}
     changed = [
-        *(cache_key(text, seed, recipe, data, ON_CPU) for text, seed in ((cell("111111"), 1), (SEEDS_PER_BLOCK, 2))),
-        cache_key(SEEDS_PER_BLOCK, 1, recipe, dataclasses.replace(data, digest="x"), ON_CPU),
-        cache_key(SEEDS_PER_BLOCK, 1, recipe, dataclasses.replace(data, split_digest="x"), ON_CPU),
+        *(cache_key(text, seed, recipe, data, ON_CPU) for text, seed in ((cell("111111"), 1), (CELL, 2))),
+        cache_key(CELL, 1, recipe, dataclasses.replace(data, digest="x"), ON_CPU),
+        cache_key(CELL, 1, recipe, dataclasses.replace(data, split_digest="x"), ON_CPU),
     ]
     for field in dataclasses.fields(recipe):
         one = dataclasses.replace(recipe, **{field.name: other[type(getattr(recipe, field.name))]})
-        changed.append(cache_key(SEEDS_PER_BLOCK, 1, one, data, ON_CPU))
+        changed.append(cache_key(CELL, 1, one, data, ON_CPU))
     assert len({key, *changed}) == 1 + len(changed)
-    assert cache_key(SEEDS_PER_BLOCK, 1, recipe, data, Execution("cpu", deterministic=True)) == key  # a CPU always is
+    assert cache_key(CELL, 1, recipe, data, Execution("cpu", deterministic=True)) == key  # a CPU always is
 
 
 def test_the_torch_version_and_the_device_change_the_key(recipe, data, monkeypatch):
-    key = cache_key(SEEDS_PER_BLOCK, 1, recipe, data, ON_CPU)
+    key = cache_key(CELL, 1, recipe, data, ON_CPU)
     monkeypatch.setattr(torch, "__version__", "2.99.1")
-    assert cache_key(SEEDS_PER_BLOCK, 1, recipe, data, ON_CPU) != key
+    assert cache_key(CELL, 1, recipe, data, ON_CPU) != key
     monkeypatch.setattr(torch, "__version__", "2.99.2+cpu")
-    newer = cache_key(SEEDS_PER_BLOCK, 1, recipe, data, ON_CPU)
+    newer = cache_key(CELL, 1, recipe, data, ON_CPU)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert cache_key(SEEDS_PER_BLOCK, 1, recipe, data, Execution("cuda")) != newer
+    assert cache_key(CELL, 1, recipe, data, Execution("cuda")) != newer
 
 
 def test_processes_give_the_same_results(recipe, data):
@@ -324,7 +324,7 @@ def test_no_training_gets_the_test_part(recipe, data, monkeypatch, num_processes
     monkeypatch.setattr(processes, "train", trained)
     monkeypatch.setattr(processes, "_in_processes", in_processes)
     whole = dataclasses.replace(data, sealed=SealedTest(Images(data.valid_images.numpy(), data.valid_labels.numpy())))
-    jobs = [(SEEDS_PER_BLOCK, [1]), (cell("111111"), [1])]
+    jobs = [(CELL, [1]), (cell("111111"), [1])]
     train_many(jobs, recipe, whole, ON_CPU, num_processes, on_result=lambda results: None)
     assert given
     for one in given:
@@ -346,9 +346,7 @@ def test_the_longest_job_comes_first(recipe, data):
 
 
 def test_an_estimate_is_positive_and_grows_with_the_epochs(recipe, data):
-    short, long = (
-        estimate_seconds(SEEDS_PER_BLOCK, dataclasses.replace(recipe, epochs=n), data, ON_CPU) for n in (1, 1000)
-    )
+    short, long = (estimate_seconds(CELL, dataclasses.replace(recipe, epochs=n), data, ON_CPU) for n in (1, 1000))
     assert 0 < 20 * short < long
 
 
@@ -371,7 +369,7 @@ def test_widths_train(data):
 def test_mistakes_are_one_line(recipe, data, changes, message):
     if changes.get("execution") == Execution("cuda") and torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    arguments = {"architecture": SEEDS_PER_BLOCK, "recipe": recipe, "data": data, "seeds": [1], **changes}
+    arguments = {"architecture": CELL, "recipe": recipe, "data": data, "seeds": [1], **changes}
     with pytest.raises(InvalidInputError, match=message) as error:
         train(**arguments)
     assert "\n" not in str(error.value)

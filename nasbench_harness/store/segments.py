@@ -1,4 +1,4 @@
-"""Blocks: Parquet files of up to 100 runs, written whole or not at all, with a digest of every byte."""
+"""Segments: Parquet files of up to 100 runs, written whole or not at all, with a digest of every byte."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nasbench_harness.arrays import AnyArray
 from nasbench_harness.errors import StoreError
 from nasbench_harness.files import write_whole
 
-SEEDS_PER_BLOCK = 100  # seeds of one block
+SEEDS_PER_SEGMENT = 100  # seeds of one segment
 _RECORD = b"nasbench_harness"
 # The digest stands in the footer, as text behind its key. It is that of the whole file with zeros in its own place.
 _DIGEST_KEY = b"nasbench_harness.sha256"
@@ -31,16 +31,16 @@ _ENCODINGS = {
 }
 
 
-class DamagedBlockError(StoreError):
-    """A block that is truncated, altered, or not of this package; ``reason`` says which."""
+class DamagedSegmentError(StoreError):
+    """A segment that is truncated, altered, or not of this package; ``reason`` says which."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path} {reason}: move it elsewhere and run again")
         self.path, self.reason = path, reason
 
 
-def write_block(path: Path, columns: Mapping[str, AnyArray], record: Mapping[str, Any]) -> None:
-    """Write a block under a temporary name, force it to disk, then rename it.
+def write_segment(path: Path, columns: Mapping[str, AnyArray], record: Mapping[str, Any]) -> None:
+    """Write a segment under a temporary name, force it to disk, then rename it.
 
     Args:
         path: Final name; the folder is made.
@@ -51,23 +51,23 @@ def write_block(path: Path, columns: Mapping[str, AnyArray], record: Mapping[str
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """The description in a block's footer; every byte of the file is compared with the digest first.
+    """The description in a segment's footer; every byte of the file is compared with the digest first.
 
-    Blocks of the first versions have no digest. They count as damaged, as nobody can know whether they are whole.
+    Segments of the first versions have no digest. They count as damaged, as nobody can know whether they are whole.
 
     Raises:
-        DamagedBlockError: The file is truncated or altered, or is no block.
+        DamagedSegmentError: The file is truncated or altered, or is no segment.
         StoreError: The file cannot be read.
     """
     return _record(path, _read(path))
 
 
 def read_columns(path: Path, names: Sequence[str] | None = None) -> dict[str, AnyArray]:
-    """Columns of a block, default all of them; names that are not in it are left out (see ``read_record``)."""
+    """Columns of a segment, default all of them; names that are not in it are left out (see ``read_record``)."""
     return _columns(path, _read(path), names)
 
 
-def read_block(path: Path, names: Sequence[str] | None = None) -> tuple[dict[str, Any], dict[str, AnyArray]]:
+def read_segment(path: Path, names: Sequence[str] | None = None) -> tuple[dict[str, Any], dict[str, AnyArray]]:
     """Both at once (see ``read_record``)."""
     content = _read(path)
     return _record(path, content), _columns(path, content, names)
@@ -78,11 +78,11 @@ def _record(path: Path, content: bytes) -> dict[str, Any]:
         metadata = pq.read_metadata(pa.BufferReader(content)).metadata or {}
         record = json.loads(metadata[_RECORD]) if _RECORD in metadata else None
     except Exception as error:  # a footer without a digest can be altered in ways that raise nearly anything
-        raise _torn(path) from error
+        raise _truncated(path) from error
     if not isinstance(record, dict):
-        raise DamagedBlockError(path, "was not written by nasbench-harness")
+        raise DamagedSegmentError(path, "was not written by nasbench-harness")
     if _BEFORE_DIGEST not in content:
-        raise _torn(path) if _DIGEST_KEY in metadata else DamagedBlockError(path, "has no digest of its content")
+        raise _truncated(path) if _DIGEST_KEY in metadata else DamagedSegmentError(path, "has no digest of its content")
     return record
 
 
@@ -94,7 +94,7 @@ def _columns(path: Path, content: bytes, names: Sequence[str] | None) -> dict[st
             table = file.read(present, use_threads=False)
         return {name: _as_numpy(table[name]) for name in present}
     except Exception as error:  # as above
-        raise _torn(path) from error
+        raise _truncated(path) from error
 
 
 def _parquet(columns: Mapping[str, AnyArray], record: Mapping[str, Any]) -> bytearray:
@@ -125,7 +125,7 @@ def _read(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except IsADirectoryError as error:
-        raise DamagedBlockError(path, "is a folder, not a block") from error
+        raise DamagedSegmentError(path, "is a folder, not a segment") from error
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}: make it readable, or move it elsewhere") from error
     found = content.rfind(_BEFORE_DIGEST)
@@ -137,7 +137,7 @@ def _read(path: Path) -> bytes:
         digest.update(_NO_DIGEST)
         digest.update(view[end:])
         if digest.hexdigest().encode() != content[place:end]:
-            raise DamagedBlockError(path, "does not match its digest")
+            raise DamagedSegmentError(path, "does not match its digest")
     return content
 
 
@@ -152,10 +152,10 @@ def _as_numpy(column: Any) -> AnyArray:
     array = column.combine_chunks()
     is_number = pa.types.is_integer(array.type) or pa.types.is_floating(array.type)
     if array.null_count or not is_number:
-        raise pa.ArrowInvalid("a column of a block holds numbers only")
+        raise pa.ArrowInvalid("a column of a segment holds numbers only")
     dtype = np.dtype(array.type.to_pandas_dtype())
     return np.frombuffer(array.buffers()[1], dtype, len(array), array.offset * dtype.itemsize)
 
 
-def _torn(path: Path) -> DamagedBlockError:
-    return DamagedBlockError(path, "is torn or no Parquet file")
+def _truncated(path: Path) -> DamagedSegmentError:
+    return DamagedSegmentError(path, "is truncated or no Parquet file")
