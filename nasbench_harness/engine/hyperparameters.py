@@ -10,7 +10,8 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, get_type_hints
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 
@@ -126,8 +127,9 @@ def declared(target: Callable[..., Any], strategy: str) -> dict[str, Range | One
         if isinstance(annotation, str):
             if "Annotated" not in annotation:
                 continue
-            try:
-                annotation = eval(annotation, names)  # the strategy's own code, which is imported already
+            try:  # this one alone: the others may name types that are imported for checkers only
+                hints = get_type_hints(SimpleNamespace(__annotations__={"it": annotation}), names, include_extras=True)
+                annotation = hints["it"]
             except NameError as error:
                 raise InvalidInputError(
                     f"strategy {strategy}: the annotation of {parameter.name} cannot be read ({error}): import the "
