@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_harness.arrays import AnyArray, Ints
+from nasbench_harness.arrays import AnyArray, Bools, Ints
 from nasbench_harness.engine.checks import checked_proposals
 from nasbench_harness.engine.strategy import Results, Strategy
 from nasbench_harness.errors import StrategyError
@@ -16,7 +16,9 @@ from nasbench_harness.evaluation.status import Status
 _MAX_PENDING = 4  # evaluations of a run that are under way at once
 
 
-def play_at_random_times(strategy: Strategy, ledger: Ledger, evaluations: int) -> list[list[int]]:
+def play_at_random_times(
+    strategy: Strategy, ledger: Ledger, evaluations: int, num_fidelities: int = 1
+) -> list[list[int]]:
     """Ask random subsets of the runs until all have spent their budget; returns the proposals of each run."""
     rng = np.random.default_rng(0)
     num_runs, size = len(ledger.counted), ledger.num_architectures
@@ -28,17 +30,18 @@ def play_at_random_times(strategy: Strategy, ledger: Ledger, evaluations: int) -
             if not (ledger.has_budget() & ~has_ended).any():
                 break
             continue
-        asked = checked_proposals(strategy.name, strategy.ask(idle), idle, size)
+        asked = checked_proposals(strategy.name, strategy.ask(idle), idle, size, num_fidelities=num_fidelities)
         started = idle & (asked.architectures >= 0)
         progressed = np.zeros(num_runs) if asked.extra_cost_s is None else np.where(idle, asked.extra_cost_s, 0.0)
         has_ended |= idle & ~started & (progressed == 0)
         architectures = np.where(started, asked.architectures, 0).astype(np.int64)
-        entries = ledger.evaluate(architectures, started)
+        fidelities = _on_axis(asked.fidelities, num_fidelities, started)
+        entries = ledger.evaluate(architectures, started, fidelities)
         strategy.tell(
             Results(
                 ticket=np.where(started, tickets, -1),
                 architectures=np.where(started, architectures, -1),
-                fidelities=np.zeros(num_runs, dtype=np.int64),
+                fidelities=fidelities,
                 values=entries.losses,
                 cost_s=entries.cost_s,
                 finished_s=entries.finished_s,
@@ -58,7 +61,7 @@ def play_at_random_times(strategy: Strategy, ledger: Ledger, evaluations: int) -
 _MAX_PROGRESS = 10_000  # answers in a row without an evaluation: a strategy that never ends
 
 
-def play_with_pending(strategy: Strategy, ledger: Ledger, seeds: Ints) -> dict[int, list[int]]:
+def play_with_pending(strategy: Strategy, ledger: Ledger, seeds: Ints, num_fidelities: int = 1) -> dict[int, list[int]]:
     """Play with up to 4 evaluations of each run pending, of which a random one finishes at each step.
 
     The choice depends on the run's seed only. Returns the proposals of each seed's run.
@@ -74,7 +77,9 @@ def play_with_pending(strategy: Strategy, ledger: Ledger, seeds: Ints) -> dict[i
         has_room = np.array([len(of_run) < _MAX_PENDING for of_run in pending])
         idle = ledger.has_budget() & ~waits & ~rests & has_room
         if idle.any():
-            asked = checked_proposals(strategy.name, strategy.ask(idle.copy()), idle, size)
+            asked = checked_proposals(
+                strategy.name, strategy.ask(idle.copy()), idle, size, num_fidelities=num_fidelities
+            )
             started = idle & (asked.architectures >= 0)
             progressed = np.zeros(num_runs) if asked.extra_cost_s is None else np.where(idle, asked.extra_cost_s, 0.0)
             waits |= idle & ~started & (progressed == 0)
@@ -82,13 +87,15 @@ def play_with_pending(strategy: Strategy, ledger: Ledger, seeds: Ints) -> dict[i
             if not started.any():
                 continue
             architectures = np.where(started, asked.architectures, 0).astype(np.int64)
-            entries = ledger.evaluate(architectures, started)
+            fidelities = _on_axis(asked.fidelities, num_fidelities, started)
+            entries = ledger.evaluate(architectures, started, fidelities)
             for run in np.flatnonzero(started).tolist():
                 proposed = proposals[int(seeds[run])]
                 pending[run].append(
                     {
                         "ticket": len(proposed),
                         "architectures": architectures[run],
+                        "fidelities": fidelities[run],
                         "values": entries.losses[run],
                         "cost_s": entries.cost_s[run],
                         "finished_s": entries.finished_s[run],
@@ -128,3 +135,10 @@ def _finish_one_each(pending: list[list[dict[str, Any]]], orders: list[np.random
     for column in columns.values():
         column.flags.writeable = False
     return Results(**columns)
+
+
+def _on_axis(fidelities: Ints | None, num_fidelities: int, started: Bools) -> Ints:
+    """Place of each run's evaluation on the fidelity axis, shape (num_runs,); the highest if none is named."""
+    if fidelities is None:
+        fidelities = np.full(len(started), num_fidelities - 1)
+    return np.where(started, fidelities, 0)

@@ -67,9 +67,14 @@ class StrategyContract(Contract):
             parse_strategy(use) if isinstance(use, str) else use if isinstance(use, StrategyRef) else StrategyRef(use)
         )
 
+    def rules(self, **others: Any) -> dict[str, Any]:
+        """Fields of the protocol of a trial; a strategy that needs several fidelities may choose among all."""
+        chosen = {"fidelity": "all"} if self.spec.needs.fidelities else {}
+        return {"evaluations": self.evaluations, **chosen, **others}
+
     def trace(self, seeds: Ints, task: str, **protocol: Any) -> dict[int, dict[str, AnyArray]]:
         """Rows of every seed's run."""
-        return trace_of(self.spec, load_task(task), seeds, {"evaluations": self.evaluations, **protocol})
+        return trace_of(self.spec, load_task(task), seeds, self.rules(**protocol))
 
     reads: Mapping[str, None]
 
@@ -110,11 +115,12 @@ class StrategyContract(Contract):
 
     def test_only_idle_runs_draw(self) -> None:
         """Runs that are asked at different times give the traces that they give together."""
-        task, rules = load_task(self.tasks[0]), Rules(Protocol(evaluations=self.evaluations), 0)
+        task, rules = load_task(self.tasks[0]), Rules(Protocol(**self.rules()), 0)
         problem = task.problem(rules.protocol)
         seeds = _SEEDS[: self.spec.max_runs]
         strategy = self.spec.make(problem, task.name, rules.study_seed, seeds)
-        proposals = play_at_random_times(strategy, Ledger(task, rules.protocol, 0, seeds), self.evaluations)
+        ledger, num_fidelities = Ledger(task, rules.protocol, 0, seeds), max(1, len(problem.fidelities))
+        proposals = play_at_random_times(strategy, ledger, self.evaluations, num_fidelities)
         for seed in seeds.tolist():
             expected = self.together[task.name][seed]
             expected_architectures = expected["architecture"][expected["status"] != Status.PROGRESS].tolist()
@@ -131,12 +137,13 @@ class StrategyContract(Contract):
         if self.spec.is_generator:
             return  # a generator has one evaluation pending by its form
         budget = _LONGER * self.evaluations  # states that rarely occur, such as a local optimum, need longer runs
-        task, rules = load_task(self.tasks[0]), Rules(Protocol(evaluations=budget), 0)
+        task, rules = load_task(self.tasks[0]), Rules(Protocol(**self.rules(evaluations=budget)), 0)
         problem, seeds = task.problem(rules.protocol), _SEEDS[: self.spec.max_runs]
 
         def play(part: Ints) -> dict[int, list[int]]:
             strategy = self.spec.make(problem, task.name, rules.study_seed, part)
-            return play_with_pending(strategy, Ledger(task, rules.protocol, 0, part), part)
+            num_fidelities = max(1, len(problem.fidelities))
+            return play_with_pending(strategy, Ledger(task, rules.protocol, 0, part), part, num_fidelities)
 
         proposals = play(seeds)
         for seed, rows in self.together[task.name].items():
@@ -162,7 +169,7 @@ class StrategyContract(Contract):
         """The same run in another process, under another hash seed, has the same trace."""
         if not _is_importable(self.spec):
             return  # defined where no other process can import it
-        protocol = {"evaluations": self.evaluations}
+        protocol = self.rules()
         parameters = dict(self.spec.parameters)
         here = trace_digest(self.spec.reference, parameters, self.tasks[0], protocol)
         arguments = [self.spec.reference, parameters, self.tasks[0], protocol]
@@ -204,12 +211,8 @@ class StrategyContract(Contract):
             {"duplicates": "free", "noise": "mean"},
         ]
         if load_task(self.tasks[0]).has_cost:
-            rules.append(
-                {
-                    "evaluations": None,
-                    "simulated_seconds": 20 * load_task(self.tasks[0]).under(Protocol()).typical_cost_s,
-                }
-            )
+            typical_s = load_task(self.tasks[0]).under(Protocol(**self.rules())).typical_cost_s
+            rules.append({"evaluations": None, "simulated_seconds": 20 * typical_s})
         for protocol in rules:
             try:
                 self.trace(_SEEDS[:4], self.tasks[0], **protocol)

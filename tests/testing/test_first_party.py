@@ -82,8 +82,9 @@ class TestTableOracleWithoutCost(OracleContract):
         return load_task("graph-proteins").under(Protocol()).oracle
 
 
-# Adapters have their own tests, which skip without their packages; so has weight sharing, which needs images.
-APART = ("adapters", "weight-sharing")
+# Adapters have their own tests, which skip without their packages; so have weight sharing, which needs images, and
+# multi-fidelity strategies, which need a table with several fidelities.
+APART = ("adapters", "multi-fidelity", "weight-sharing")
 NAMES = [name for name in strategy_entry_points() if describe(name).family not in APART]
 # Their defaults score the whole of the smallest space, so that all runs are equal.
 SMALLER = {name: f"{name}(num_scored=300)" for name in ("best-by-score", "score-ordered", "score-seeded-evolution")}

@@ -1,0 +1,1 @@
+"""Strategies that train many architectures briefly and few for long."""
