@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nasbench_harness.analysis.results import StrategyResult, TaskAnalysis
+from nasbench_harness.analysis.results import Axis, StrategyResult, TaskAnalysis
 from nasbench_harness.arrays import Floats
 from nasbench_harness.statistics import Proportion, expected_running_time, mean_over_time, proportion
 from nasbench_harness.store.record import ReportOptions
@@ -32,22 +32,20 @@ class AnytimeMeasures:
 
 
 def anytime_measures(
-    entry: TaskAnalysis, result: StrategyResult, axis: str, options: ReportOptions
+    entry: TaskAnalysis, result: StrategyResult, axis: Axis, options: ReportOptions
 ) -> AnytimeMeasures | None:
-    """Measures over ``evaluations`` or ``seconds``; None if the task has no such axis.
+    """Measures over an axis; None if the task has no such axis.
 
     Args:
         entry: The task.
         result: The strategy on it.
-        axis: ``evaluations`` or ``seconds``.
+        axis: Evaluations, simulated seconds or epochs.
         options: Shares of the budget.
     """
-    curve = result.after_evaluations if axis == "evaluations" else result.at_seconds
-    if curve is None:
+    curve, moments = result.over(axis), entry.moments(axis)
+    if curve is None or moments is None:
         return None
-    times: Floats = np.arange(1, len(curve.mean) + 1, dtype=np.float64)
-    if axis == "seconds" and entry.times_s is not None:
-        times = entry.times_s
+    times: Floats = moments.astype(np.float64)
     end = float(times[-1])
     budgets = [share * end for share in options.budgets]
     places = [int(np.searchsorted(times, budget * (1 + 1e-12), side="right")) - 1 for budget in budgets]

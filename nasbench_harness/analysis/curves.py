@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from nasbench_harness.arrays import Floats, Ints
-from nasbench_harness.evaluation.view import TaskView
+from nasbench_harness.evaluation.scores import ScoreView
 from nasbench_harness.statistics import Resamples, iqm, iqm_band
 
 _MAX_CODES = 4_000_000  # regrets in memory at a time
@@ -49,7 +49,7 @@ class Curve:
 
 
 def curves(
-    task: TaskView,
+    score: ScoreView,
     picks: Sequence[Ints],
     moments: Sequence[Floats | Ints],
     counts: Ints | Resamples | None,
@@ -58,7 +58,7 @@ def curves(
     """Score picks as curves; their bands share one set of resamples.
 
     Args:
-        task: The task.
+        score: The score.
         picks: Choice of each run at each step, for each curve, −1 before its first result; shape (num_runs,
             num_steps).
         moments: For each curve its steps on the axis, positive and ascending, shape (num_steps,).
@@ -70,30 +70,30 @@ def curves(
     if counts is not None:
         steps = [band_steps(along[start:]) for along, start in zip(moments, starts, strict=True)]
         codes = [
-            _compact(task.scores["val"].regret_codes(chosen[:, start + at]))
+            _compact(score.regret_codes(chosen[:, start + at]))
             for chosen, start, at in zip(picks, starts, steps, strict=True)
         ]
         bands = [
             replace(band, steps=band.steps + start) if len(band.steps) else None
-            for band, start in zip(_bands(codes, steps, task.scores["val"].step, counts), starts, strict=True)
+            for band, start in zip(_bands(codes, steps, score.step, counts), starts, strict=True)
         ]
     return [
-        _curve(task, chosen, start, band, counts is not None, targets)
+        _curve(score, chosen, start, band, counts is not None, targets)
         for chosen, start, band in zip(picks, starts, bands, strict=True)
     ]
 
 
 def _curve(
-    task: TaskView, picks: Ints, start: int, band: Band | None, has_iqm: bool, targets: Sequence[float]
+    score: ScoreView, picks: Ints, start: int, band: Band | None, has_iqm: bool, targets: Sequence[float]
 ) -> Curve:
     """The lines of a curve, some steps at a time."""
     num_runs, num_steps = picks.shape
     width = max(1, _MAX_CODES // num_runs)
     means, iqms = [np.empty(0)], [np.empty(0)]
     hits = np.full((len(targets), num_runs), -1, dtype=np.int64)
-    limits = [math.floor(target / task.scores["val"].step + 1e-9) for target in targets]
+    limits = [math.floor(target / score.step + 1e-9) for target in targets]
     for first in range(start, num_steps, width):
-        codes = task.scores["val"].regret_codes(picks[:, first : min(first + width, num_steps)])
+        codes = score.regret_codes(picks[:, first : min(first + width, num_steps)])
         means.append(codes.mean(axis=0))
         for row, limit in zip(hits, limits, strict=True):
             is_hit = codes <= limit
@@ -102,8 +102,8 @@ def _curve(
         if has_iqm:
             iqms.append(iqm(codes, axis=0))
     return Curve(
-        mean=_line(np.concatenate(means), start, task.scores["val"].step),
-        iqm=_line(np.concatenate(iqms), start, task.scores["val"].step) if has_iqm else None,
+        mean=_line(np.concatenate(means), start, score.step),
+        iqm=_line(np.concatenate(iqms), start, score.step) if has_iqm else None,
         band=band,
         hits=hits,
     )

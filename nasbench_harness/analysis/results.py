@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
 
 from nasbench_harness.analysis.comparison import Comparison
 from nasbench_harness.analysis.curves import Curve
@@ -15,6 +18,8 @@ from nasbench_harness.evaluation.scores import ScoreView
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.statistics import ExactCurve, Interval, Proportion
 from nasbench_harness.store.record import Quoted, ReportOptions
+
+Axis = Literal["evaluations", "seconds", "epochs"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class StrategyResult:
         share_optimal: Share of runs that end at the optimum by the search metric.
         after_evaluations: Regret after 1 … num_steps evaluations.
         at_seconds: Regret at the task's ``times_s``; None if the task has no cost.
+        at_epochs: Regret at the task's ``epochs``; None if the task has none.
         spending: Costs of the runs.
         chooses_itself: Whether the strategy named its own choice.
         sets: The sets that runs return under several objectives; None if they return architectures.
@@ -85,11 +91,17 @@ class StrategyResult:
     chooses_itself: bool
     sets: ReturnedSets | None = None
     num_infeasible: int | None = None
+    at_epochs: Curve | None = None
 
     @property
     def val(self) -> ScoredRuns:
         """Final choices by the search metric."""
         return self.scores["val"]
+
+    def over(self, axis: Axis) -> Curve | None:
+        """The curve at the positions of the task's ``moments``; None if the task has no such axis."""
+        by_epochs = self.after_evaluations if self.at_epochs is None else self.at_epochs
+        return {"evaluations": self.after_evaluations, "seconds": self.at_seconds, "epochs": by_epochs}[axis]
 
 
 @dataclass(frozen=True)
@@ -122,12 +134,16 @@ class TaskAnalysis:
         results: Strategies that ran on it, in the order of the study.
         scores: Scores of the task; the first one is the search metric.
         times_s: Simulated seconds of the curves over time, log-spaced; None if the task has no cost.
+        epochs: Epochs of the curves over trained epochs, log-spaced; None if strategies do not choose the fidelity.
+        curve_score: Name of the score that curves show.
     """
 
     task: TaskView
     results: tuple[StrategyResult, ...]
     scores: tuple[ScoreAnalysis, ...]
     times_s: Floats | None
+    epochs: Ints | None = None
+    curve_score: str = "val"
 
     @property
     def val(self) -> ScoreAnalysis:
@@ -138,6 +154,29 @@ class TaskAnalysis:
     def comparison(self) -> Comparison:
         """The strategies compared by the search metric."""
         return self.val.comparison
+
+    @property
+    def shown(self) -> ScoreAnalysis:
+        """The score that curves show."""
+        return next(score for score in self.scores if score.name == self.curve_score)
+
+    @property
+    def axes(self) -> list[Axis]:
+        """Axes of the report's curves: epochs are left out if every training has as many."""
+        found: list[Axis] = ["evaluations"]
+        found += [] if self.times_s is None else ["seconds"]
+        return found + ([] if self.epochs is None else ["epochs"])
+
+    def moments(self, axis: Axis) -> Floats | Ints | None:
+        """Positions of the curves' steps on an axis, shape (num_steps,); None if the task has no such axis."""
+        if axis == "seconds":
+            return self.times_s
+        if axis == "epochs" and self.epochs is not None:
+            return self.epochs
+        steps = np.arange(1, len(self.results[0].after_evaluations.mean) + 1)
+        if axis == "evaluations":
+            return steps
+        return None if self.task.fidelity is None else steps * self.task.fidelity
 
     def score(self, name: str) -> ScoreAnalysis | None:
         """One score; None if the task does not have it."""
@@ -206,6 +245,7 @@ class Analysis:
         quoted: Rows from papers.
         summaries: Each strategy over all tasks; empty for a single task.
         supernets: Runs that shared weights.
+        styles: Number of each label's style.
     """
 
     labels: tuple[str, ...]
@@ -220,6 +260,13 @@ class Analysis:
     quoted: tuple[Quoted, ...] = ()
     summaries: tuple[Summary, ...] = ()
     supernets: tuple[SupernetRun, ...] = ()
+    styles: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def tasks_with_curves(self) -> list[TaskAnalysis]:
+        """Tasks whose curves show the score that the options ask for."""
+        wanted = "test" if "test" in self.options.curves else "val"
+        return [entry for entry in self.tasks if entry.curve_score == wanted]
 
     def comparisons(self, name: str) -> list[Comparison]:
         """Comparisons by one score, of the tasks that have it."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nasbench_harness.analysis.epochs import row_epochs
 from nasbench_harness.analysis.fronts import ReturnedSets, picks_of, returned_sets
 from nasbench_harness.arrays import AnyArray, Floats, Ints
 from nasbench_harness.errors import StoreError
@@ -38,6 +39,7 @@ class Runs:
         num_lookups: Values of free metrics that each run read, shape (num_runs,).
         sets: The sets that runs return under several objectives; None if they return architectures. Picks are then
             positions in the score of sets (see ``picks_of``).
+        row_epochs: Epochs trained up to each row, shape (num_runs, num_rows); None if all trainings are equal.
     """
 
     seeds: Ints
@@ -50,6 +52,7 @@ class Runs:
     num_rejected: Ints
     num_lookups: Ints
     sets: ReturnedSets | None = None
+    row_epochs: Ints | None = None
 
     @property
     def num_evaluations(self) -> Ints:
@@ -80,6 +83,8 @@ class Runs:
         totals = np.column_stack([self.row_totals, self.repeats, self.num_overrun, self.num_rejected, self.num_lookups])
         if self.sets is not None:
             totals = np.column_stack([totals, self.sets.sizes, self.sets.shares.view(np.int64)])
+        if self.row_epochs is not None:
+            totals = np.column_stack([totals, self.row_epochs])
         keys = [_row_ranks(rows) for rows in (self.row_picks, totals, self.row_times_s.view(np.int64))]
         order = np.lexsort(keys[::-1])
         return Runs(
@@ -93,6 +98,7 @@ class Runs:
             num_rejected=self.num_rejected[order],
             num_lookups=self.num_lookups[order],
             sets=None if self.sets is None else self.sets.in_order(order),
+            row_epochs=None if self.row_epochs is None else self.row_epochs[order],
         )
 
     def after_evaluations(self, num_steps: int) -> Ints:
@@ -112,10 +118,24 @@ class Runs:
 
     def at_seconds(self, times_s: Floats) -> Ints:
         """Pick at simulated times: that of the last row that had finished; shape (num_runs, len(times_s))."""
-        found = np.empty((len(self.seeds), len(times_s)), dtype=self.row_picks.dtype)
+        return self._at(self.row_times_s, times_s)
+
+    def at_epochs(self, epochs: Ints) -> Ints:
+        """Pick after so many trained epochs; shape (num_runs, len(epochs)).
+
+        Raises:
+            ValueError: All trainings of the task are equal.
+        """
+        if self.row_epochs is None:
+            raise ValueError("all trainings of this task have the same number of epochs: use after_evaluations")
+        return self._at(self.row_epochs, epochs)
+
+    def _at(self, row_moments: Floats | Ints, moments: Floats | Ints) -> Ints:
+        """Pick at moments on an axis on which rows have these positions."""
+        found = np.empty((len(self.seeds), len(moments)), dtype=self.row_picks.dtype)
         for first in range(0, len(found), _ROWS_AT_ONCE):
             part = slice(first, first + _ROWS_AT_ONCE)
-            rows = np.stack([np.searchsorted(ends, times_s, side="right") - 1 for ends in self.row_times_s[part]])
+            rows = np.stack([np.searchsorted(ends, moments, side="right") - 1 for ends in row_moments[part]])
             picks = np.take_along_axis(self.row_picks[part], np.maximum(rows, 0), axis=1)
             found[part] = np.where(rows >= 0, picks, -1)
         return found
@@ -133,7 +153,7 @@ def read_runs(segments: Sequence[Segment], task: TaskView, seeds: Ints) -> Runs:
         StoreError: Segments are torn, or seeds are missing.
     """
     names = ["seed", "architecture", "status", *task.measures.names, "finished_s", "recommended"]
-    names += ["fidelity"] if len(task.fidelities) > 1 else []
+    names += ["fidelity", "training"] if len(task.fidelities) > 1 else []
     parts, wanted = [], set(seeds.tolist())
     lookups: dict[int, int] = {}
     for segment in segments:
@@ -213,6 +233,7 @@ def _runs(rows: dict[str, AnyArray], task: TaskView, recommends: bool, num_looku
     columns |= {"architecture": architectures, "status": matrix(status, Status.NONE)}
     if "fidelity" in rows:
         columns["fidelity"] = matrix(rows["fidelity"], 0)
+    trained = np.cumsum(matrix(row_epochs(rows, task), 0), axis=1) if "training" in rows else None
     if recommends:
         columns["recommended"] = matrix(rows["recommended"], -1)
     run_rows = rows_of(columns, task)
@@ -227,6 +248,7 @@ def _runs(rows: dict[str, AnyArray], task: TaskView, recommends: bool, num_looku
         num_rejected=np.bincount(run[status == Status.REJECTED], minlength=len(seeds)),
         num_lookups=num_lookups,
         sets=returned_sets(run_rows, task) if len(task.objectives) > 1 else None,
+        row_epochs=trained,
     )
 
 

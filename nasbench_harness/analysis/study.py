@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
@@ -11,6 +11,7 @@ import numpy as np
 from nasbench_harness.analysis.across import summarize
 from nasbench_harness.analysis.comparison import Comparison, compare_column, over_the_study
 from nasbench_harness.analysis.curves import Curve, curves
+from nasbench_harness.analysis.epochs import epoch_grid
 from nasbench_harness.analysis.results import (
     Analysis,
     ScoreAnalysis,
@@ -36,6 +37,7 @@ from nasbench_harness.statistics import (
     resamples,
 )
 from nasbench_harness.store.record import MIN_SEEDS, Quoted, ReportOptions
+from nasbench_harness.store.styles import style_numbers
 
 NUM_TIMES = 100  # points of a curve over simulated seconds
 _BOOTSTRAP = 0x626F6F74  # "boot": keeps the bootstrap's stream apart from every other use of the study seed
@@ -54,6 +56,7 @@ def analyze(
     replayed: Sequence[str] = (),
     options: ReportOptions | None = None,
     quoted: Sequence[Quoted] = (),
+    styles: Mapping[str, int] | None = None,
 ) -> Analysis:
     """Analyze a study.
 
@@ -68,6 +71,7 @@ def analyze(
         replayed: Labels of strategies that ran elsewhere.
         options: How the report is laid out.
         quoted: Rows from papers.
+        styles: Numbers of styles that labels keep (see ``style_numbers``).
 
     Raises:
         UnknownNameError: The declared control is not in the study.
@@ -75,6 +79,7 @@ def analyze(
     options = options or ReportOptions()
     if options.control is not None and options.control not in labels:
         raise UnknownNameError("label", options.control, labels, "report.control")
+    numbers = style_numbers(labels, styles)
     position_of = {label: position for position, label in enumerate(labels)}
     labels = options.ordered(labels)
 
@@ -100,6 +105,7 @@ def analyze(
         tuple(replayed),
         options,
         tuple(quoted),
+        styles=numbers,
     )
     return replace(analysis, summaries=summarize(analysis, counts_of))
 
@@ -147,24 +153,27 @@ def _analyze_task(
         task.oracle.prepare(np.unique(entry.row_picks[entry.row_picks >= 0]))
     # A study of supernets evaluates nothing: its curve has one point.
     num_steps = max(1, int(max(entry.num_evaluations.max() for entry in runs.values())))
-    times_s = _times(task, protocol)
+    times_s, epochs = _times(task, protocol), epoch_grid(task, protocol)
+    curve_score = "test" if "test" in options.curves and "test" in task.scores else "val"
     results = []
     for label, entry in runs.items():
         drawn = counts_of(task.name, label)(len(entry.seeds)) if len(entry.seeds) >= MIN_SEEDS else None
         scores = {name: _scored(task, view, entry.final, drawn) for name, view in task.scores.items()}
-        after_evaluations, at_seconds = _curves(task, entry, num_steps, times_s, drawn, options)
+        over = times_s, epochs
+        after, at_seconds, at_epochs = _curves(task, entry, curve_score, num_steps, over, drawn, options)
         results.append(
             StrategyResult(
                 label=label,
                 seeds=entry.seeds,
                 scores=scores,
                 share_optimal=proportion(int((scores["val"].codes == 0).sum()), len(entry.seeds)),
-                after_evaluations=after_evaluations,
+                after_evaluations=after,
                 at_seconds=at_seconds,
                 spending=_spending(entry),
                 chooses_itself=entry.chooses_itself,
                 sets=entry.sets,
                 num_infeasible=_num_infeasible(task, entry),
+                at_epochs=at_epochs,
             )
         )
     scores_of_task = (
@@ -177,7 +186,7 @@ def _analyze_task(
         )
         for name, view in task.scores.items()
     )
-    return TaskAnalysis(task, tuple(results), tuple(scores_of_task), times_s)
+    return TaskAnalysis(task, tuple(results), tuple(scores_of_task), times_s, epochs, curve_score)
 
 
 def _num_infeasible(task: TaskView, runs: Runs) -> int | None:
@@ -203,32 +212,47 @@ def _times(task: TaskView, protocol: Protocol) -> Floats | None:
 
 def _scored(task: TaskView, view: ScoreView, picks: Ints, counts: Ints | Resamples | None) -> ScoredRuns:
     """The choices, which were made without this score (unless it is the search metric), by this score."""
-    lacking = int((~view.exists[picks]).sum())
-    if lacking and view is not task.scores["val"]:
-        raise StoreError(
-            f"task {task.name}: {lacking} of {len(picks)} final choices have no {view.metric.name} in the table, and "
-            "nothing else may stand in for it: complete the table, or import it without that metric"
-        )
+    _check_exists(task, view, picks, "final choices")
     codes = view.regret_codes(picks)
     regret = codes * view.step
     return ScoredRuns(codes, regret, view.values[picks], None if counts is None else iqm_interval(regret, counts))
 
 
+def _check_exists(task: TaskView, view: ScoreView, picks: Ints, name: str) -> None:
+    """Refuse choices without a value of a score that is not the search metric."""
+    lacking = int((~view.exists[picks]).sum())
+    if lacking and view is not task.scores["val"]:
+        raise StoreError(
+            f"task {task.name}: {lacking} of {picks.size} {name} have no {view.metric.name} in the table, and "
+            "nothing else may stand in for it: complete the table, or import it without that metric"
+        )
+
+
 def _curves(
     task: TaskView,
     runs: Runs,
+    score: str,
     num_steps: int,
-    times_s: Floats | None,
+    moments: tuple[Floats | None, Ints | None],
     counts: Ints | Resamples | None,
     options: ReportOptions,
-) -> tuple[Curve, Curve | None]:
-    """Regret over evaluations and, if there is a clock, over simulated seconds."""
-    picks, moments = [runs.after_evaluations(num_steps)], [np.arange(1, num_steps + 1)]
-    targets = options.targets if task.scores["val"].metric.unit == "%" else ()
-    if times_s is None:
-        return curves(task, picks, moments, counts, targets)[0], None
-    after, at_seconds = curves(task, [*picks, runs.at_seconds(times_s)], [*moments, times_s], counts, targets)
-    return after, at_seconds
+) -> tuple[Curve, Curve | None, Curve | None]:
+    """Regret over evaluations, over simulated seconds if there is a clock, and over epochs if trainings differ."""
+    view, (times_s, epochs) = task.scores[score], moments
+    picks: list[Ints] = [runs.after_evaluations(num_steps)]
+    along: list[Floats | Ints] = [np.arange(1, num_steps + 1)]
+    if times_s is not None:
+        picks.append(runs.at_seconds(times_s))
+        along.append(times_s)
+    if epochs is not None:
+        picks.append(runs.at_epochs(epochs))
+        along.append(epochs)
+    if score != "val":
+        for chosen in picks:
+            _check_exists(task, view, chosen[chosen >= 0], "choices over time")
+    targets = options.targets if view.metric.unit == "%" else ()
+    found = iter(curves(view, picks, along, counts, targets))
+    return next(found), None if times_s is None else next(found), None if epochs is None else next(found)
 
 
 def _spending(runs: Runs) -> Spending:

@@ -146,6 +146,13 @@ def status(folder: Path, is_watched: bool, interval: float | None, has_sources: 
     help="A figure beside regret over time. May be repeated.",
 )
 @click.option(
+    "--curve",
+    "curves",
+    multiple=True,
+    type=click.Choice(("test", "value", "linear")),
+    help="Curves of test values, of the metric in place of regret, on linear axes. May be repeated.",
+)
+@click.option(
     "--width", metavar="NAME", help="Width of LaTeX tables: neurips, icml, ieee-column, ieee-page, or TeX points."
 )
 @json_option
@@ -154,6 +161,7 @@ def report(
     formats: tuple[str, ...],
     columns: tuple[str, ...],
     figures: tuple[Any, ...],
+    curves: tuple[Any, ...],
     width: str | None,
     as_json: bool,
 ) -> None:
@@ -165,7 +173,7 @@ def report(
 
     study = open_study(folder)
     study.check_complete()
-    names = study.write_report(_FORMATS if _ALL in formats else formats or None, columns, width, figures)
+    names = study.write_report(_FORMATS if _ALL in formats else formats or None, columns, width, figures, curves)
     if as_json:
         click.echo(json.dumps({"folder": str(study.folder.show(study.folder.report_folder)), "files": names}))
         return

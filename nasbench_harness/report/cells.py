@@ -112,11 +112,19 @@ def p_cell(p: float, is_marked: bool = False) -> ReportCell:
 
 
 def interval_cell(interval: Interval | tuple[float, float, float] | None, decimals: int) -> ReportCell:
-    """Point [low, high]."""
+    """Point [low, high]; if both ends print like the point, a bound on their distance from it.
+
+    An interval without width prints the point and the fact that every resample agrees.
+    """
     if interval is None:
         return NOTHING
     if isinstance(interval, Interval):
         interval = (float(interval.point), float(interval.low), float(interval.high))
     point, low, high = interval
-    text = f"{point:z.{decimals}f} [{low:z.{decimals}f}, {high:z.{decimals}f}]"  # z: never −0.00
+    shown, *ends = (f"{value:z.{decimals}f}" for value in interval)  # z: never −0.00
+    text = f"{shown} [{', '.join(ends)}]"
+    if low == high:
+        text = f"{shown} (every resample)"
+    elif ends == [shown, shown]:
+        text = f"{shown} (± < {0.5 * 10**-decimals:.{decimals + 1}f})"
     return ReportCell(text, {"point": point, "low": low, "high": high})

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.report.captions import caption_text
 from nasbench_harness.report.model import ReportTable
 from nasbench_harness.report.provenance import StrategySource, strategies_table, tables_table, versions
 from nasbench_harness.report.render.html import PageFigure, PageSection, to_html
 from nasbench_harness.report.render.latex import LatexStyle
-from nasbench_harness.report.sections.anytime import AXES, anytime_figure, figure_notes, tasks_with
+from nasbench_harness.report.sections.anytime import (
+    AXES,
+    OVER,
+    anytime_figure,
+    curve_name,
+    figure_notes,
+    tasks_with,
+)
 from nasbench_harness.report.sections.checklist import checklist_table
 from nasbench_harness.report.sections.ecdf import ecdf_caption
 from nasbench_harness.report.sections.figures import figure_of
@@ -62,9 +68,9 @@ def figures_of(analysis: Analysis) -> dict[str, PageFigure]:
     """Figures of the report by the names of their files."""
     shown = {}
     for axis, name in AXES.items():
-        if tasks_with(analysis, axis):
-            over = "evaluations" if axis == "evaluations" else "simulated seconds"
-            text = f"{distance_name(analysis.tasks).capitalize()} of the choice over {over}, one panel for each task"
+        if tasks_with(analysis, axis, is_asked=False):
+            text = f"{curve_name(analysis)} of the choice over {OVER[axis]}, one panel for each task"
+            text = text[:1].upper() + text[1:]
             alt = f"{text}; lines: {', '.join(analysis.labels)}."
             shown[name] = PageFigure(anytime_figure(analysis, axis), alt, f"{text}.")
     for kind in analysis.options.figures:
@@ -76,7 +82,7 @@ def figures_of(analysis: Analysis) -> dict[str, PageFigure]:
         alt = f"{text} Strategies: {', '.join(analysis.labels)}."
         shown[kind] = PageFigure(figure_of(analysis, kind), alt, text)  # type: ignore[arg-type]
     if tasks_with_fronts(analysis):
-        text = "Sets of the runs with the median hypervolume beside the true front, by noiseless values"
+        text = "Sets of all runs (thin) and of the runs with the median hypervolume beside the true front, noiseless"
         alt = f"{text}; lines: {', '.join((TRUE_FRONT, *analysis.labels))}."
         shown[FRONTS] = PageFigure(fronts_figure(analysis), alt, f"{text}.")
     return shown

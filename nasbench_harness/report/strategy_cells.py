@@ -100,12 +100,13 @@ def _deciding(measure: Measure, result: StrategyResult, as_distance: bool) -> st
 def _quartiles(measure: Measure, result: StrategyResult, as_distance: bool) -> ReportCell:
     """Median [quartiles], and the mean A12 against the other strategies in parentheses."""
     low, median, high = np.quantile(_shown(measure, result, as_distance), [0.25, 0.5, 0.75]).tolist()
-    cell = interval_cell((median, low, high), measure.decimals)
+    decimals = measure.decimals
+    text = f"{median:z.{decimals}f} [{low:z.{decimals}f}, {high:z.{decimals}f}]"
     numbers = {"median": median, "q25": low, "q75": high}
     mean_a12 = measure.comparison.mean_a12(result.label)
     if math.isnan(mean_a12):
-        return ReportCell(cell.text, numbers)
-    return ReportCell(f"{cell.text} ({mean_a12:.2f})", {**numbers, "a12": mean_a12})
+        return ReportCell(text, numbers)
+    return ReportCell(f"{text} ({mean_a12:.2f})", {**numbers, "a12": mean_a12})
 
 
 def _shown(measure: Measure, result: StrategyResult, as_distance: bool) -> Floats:

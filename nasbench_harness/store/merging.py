@@ -58,9 +58,9 @@ def updated_record(folder: StudyFolder, record: StudyRecord, is_alone: bool) -> 
     """
     stored = stored_record(folder, record)
     if stored is None:
-        return record
+        return record.with_styles(None)
     if is_alone:
-        return _with_traces(folder, record, stored)
+        return _with_traces(folder, record, stored).with_styles(stored)
     joined = stored.joined(record)
     # The last command's layout, unless it names a control under a label that only the other command gives.
     is_known = record.report.control in (None, *(strategy.label for strategy in joined.strategies))

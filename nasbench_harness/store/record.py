@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.store.styles import moved, style_numbers
 
 WIDTH_PATTERN = r"^(neurips|icml|ieee-column|ieee-page|[1-9][0-9]{1,3})$"
 TRACE_REFERENCE = "replayed trace"
 MAX_SEEDS = 1_000_000
 MIN_SEEDS = 10  # with fewer runs, tests and intervals say nothing: none is shown
 Estimand = Literal["mean", "stochastic", "interval"]
+CurveWord = Literal["test", "value", "linear"]  # how curves differ from regret by the search metric on log axes
 _HEADER = """\
 # The last command's record. To repeat it: nasbench-harness compare --config study.toml
 """
@@ -86,6 +88,8 @@ class ReportOptions:
         control: Label that all others are compared with over the tasks; None: all pairs are compared.
         targets: Regrets in percentage points whose first hits are reported; 0 is the optimum.
         budgets: Shares of the budget at which regret is reported.
+        curves: Words on regret over time: ``test``: by the test metric; ``value``: the metric in place of the regret;
+            ``linear``: linear axes in place of logarithmic ones.
         figures: Kinds of figures beside ``anytime``: ``ecdf``, ``heatmap`` and ``forest``.
         columns: Columns of the paper table, e.g. ``nb201-*:val,test``; empty: every score of every task.
         width: Width of LaTeX tables and figures: ``neurips``, ``icml``, ``ieee-column``, ``ieee-page``, or TeX points.
@@ -105,6 +109,7 @@ class ReportOptions:
     control: str | None = None
     targets: tuple[float, ...] = (1.0, 0.5, 0.2, 0.1, 0.0)
     budgets: tuple[float, ...] = (0.25, 0.5, 1.0)
+    curves: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     width: str = "neurips"
@@ -129,6 +134,17 @@ def check_width(width: str) -> None:
         raise InvalidInputError(
             f"width must be neurips, icml, ieee-column, ieee-page or TeX points (10 … 9999), not {width!r}"
         )
+
+
+def check_curves(words: Sequence[str]) -> None:
+    """Refuse words on curves that nobody knows.
+
+    Raises:
+        UnknownNameError: One of them is no such word.
+    """
+    for word in words:
+        if word not in get_args(CurveWord):
+            raise UnknownNameError("curve", word, get_args(CurveWord), "figures")
 
 
 @dataclass(frozen=True)
@@ -161,7 +177,10 @@ class ImagesRecord:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """The content of a study: strategies and traces × tasks × seeds, one protocol, and the layout of the report."""
+    """The content of a study: strategies and traces × tasks × seeds, one protocol, and the layout of the report.
+
+    ``styles`` holds the numbers of the styles that labels keep because an earlier label has that of their hash.
+    """
 
     strategies: tuple[StrategyRecord, ...]
     tasks: tuple[str, ...]
@@ -172,6 +191,7 @@ class StudyRecord:
     quoted: tuple[Quoted, ...] = ()
     traces: tuple[TraceRecord, ...] = ()
     images: ImagesRecord | None = None
+    styles: Mapping[str, int] = field(default_factory=dict)
 
     def data_of(self, label: str) -> str:
         """Digest of the images that a strategy trains on; empty if it trains on none."""
@@ -207,7 +227,17 @@ class StudyRecord:
             quoted=tuple(dict.fromkeys([*self.quoted, *other.quoted])),
             traces=tuple(traces),
             images=self._joined_images(other.images),
-        )
+        ).with_styles(self)
+
+    def with_styles(self, before: StudyRecord | None) -> StudyRecord:
+        """The same record with the styles of its labels; labels that were there before keep theirs.
+
+        Args:
+            before: Record of the study until now; None: there was none.
+        """
+        kept = {**self.styles, **(before.styles if before else {})}
+        labels = [*(before.labels if before else []), *self.labels]
+        return replace(self, styles={**kept, **moved(style_numbers(labels, kept))})
 
     def _joined_images(self, other: ImagesRecord | None) -> ImagesRecord | None:
         ours = self.images
@@ -232,6 +262,8 @@ class StudyRecord:
         }
         if self.report != ReportOptions():
             content["report"] = _given(asdict(self.report))
+        if self.styles:
+            content["styles"] = dict(self.styles)
         if self.strategies:
             content["strategies"] = [
                 {"use": entry.reference, "label": entry.label}

@@ -13,6 +13,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.record import (
     MAX_SEEDS,
     WIDTH_PATTERN,
+    CurveWord,
     Estimand,
     ImagesRecord,
     Quoted,
@@ -22,6 +23,7 @@ from nasbench_harness.store.record import (
     StudyRecord,
     TraceRecord,
 )
+from nasbench_harness.store.styles import NUM_STYLES
 from nasbench_harness.untrusted import fault_of_text, first_mistake, read_toml
 
 DEFAULT_SEEDS = 200
@@ -46,6 +48,7 @@ class StudyRequest:
         traces: Traces that the study file names.
         source: Name of the request in messages.
         images: Training data that the study file names.
+        styles: Numbers of styles that labels keep.
         data: Name of the training data; None: those of the study file, or what ``data_dir`` holds.
         data_dir: Folder or file of training data that no package brings.
         split: File with the official halves of the training data.
@@ -65,6 +68,7 @@ class StudyRequest:
     traces: tuple[TraceRecord, ...] = ()
     source: str = "the arguments"
     images: ImagesRecord | None = None
+    styles: Mapping[str, int] = field(default_factory=dict)
     data: str | None = None
     data_dir: Path | None = None
     split: Path | None = None
@@ -144,6 +148,7 @@ def read_record(path: Path) -> StudyRecord:
         file.quoted,
         file.traces,
         file.images,
+        file.styles,
     )
 
 
@@ -168,6 +173,7 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
         control: str | None = None
         targets: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = [1.0, 0.5, 0.2, 0.1, 0.0]
         budgets: list[Annotated[float, Field(gt=0, le=1)]] = [0.25, 0.5, 1.0]
+        curves: list[CurveWord] = []
         figures: list[Literal["ecdf", "heatmap", "forest"]] = []
         columns: list[str] = []
         width: str = Field(default="neurips", pattern=WIDTH_PATTERN)
@@ -210,6 +216,7 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
         quoted: list[QuotedTable] = []
         traces: list[TraceTable] = []
         images: ImagesTable | None = None
+        styles: dict[str, Annotated[int, Field(ge=0, lt=NUM_STYLES)]] = {}
 
     tables: dict[str, type[BaseModel]] = {
         "strategies": StrategyTable,
@@ -243,6 +250,7 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
         options.control,
         tuple(options.targets),
         tuple(options.budgets),
+        tuple(options.curves),
         tuple(options.figures),
         tuple(options.columns),
         options.width,
@@ -260,9 +268,10 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
     traces = tuple(TraceRecord(table.label, table.sha256, tuple(table.tasks)) for table in study.traces)
     found = study.images
     images = None if found is None else ImagesRecord(found.name, found.digest, tuple(found.strategies))
-    return StudyRequest(
-        strategies, tasks, study.seeds, study.study_seed, study.protocol, report, quoted, traces, str(path), images
-    )
+    if len(set(study.styles.values())) < len(study.styles):
+        raise InvalidInputError(f"{path}: styles: two labels have the same number: remove the table styles")
+    rules = study.seeds, study.study_seed, study.protocol, report
+    return StudyRequest(strategies, tasks, *rules, quoted, traces, str(path), images, study.styles)
 
 
 def _check_strategy(label: str | None, parameters: Mapping[str, Any], where: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.record import ReportOptions, StrategyRecord, StudyRecord
 from nasbench_harness.store.study_file import DEFAULT_SEEDS, PAPER_RESAMPLES, PAPER_SEEDS
+from nasbench_harness.store.styles import moved, style_numbers
 from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES
 from nasbench_harness.studies.references import is_label
 from nasbench_harness.tables.registry import embedded_task_names
@@ -59,7 +60,8 @@ PACKAGED_DATA = ("animals16", "animals8", "digits8")  # training data that come 
 def canonical_command(record: StudyRecord) -> str:
     """``nasbench-harness compare …`` with everything that decides a result and differs from the defaults."""
     parts = ["nasbench-harness", "compare"]
-    if record.quoted or replace(record.report, resamples=0) != ReportOptions(resamples=0):
+    has_history = dict(record.styles) != moved(style_numbers(record.labels))
+    if has_history or record.quoted or replace(record.report, resamples=0) != ReportOptions(resamples=0):
         return " ".join([*parts, "--config", "study.toml"])  # what only a study file can say
     references = [(entry.reference, entry.label) for entry in record.strategies]
     if references != [(name, name) for name in DEFAULT_STRATEGIES]:

@@ -32,6 +32,7 @@ from nasbench_harness.store.record import (
     StudyRecord,
 )
 from nasbench_harness.store.study_file import StudyRequest
+from nasbench_harness.studies.analyzing import check_test_curves
 from nasbench_harness.studies.batches import BatchPlan, BatchResult
 from nasbench_harness.studies.choosing import strategy_refs, task_list
 from nasbench_harness.studies.execution import execute
@@ -178,6 +179,7 @@ def plan_study(
         request.report,
         request.quoted,
         images=_images_record(images, specs),
+        styles=request.styles,
     )
     before = folder.study_text()
     record = updated_record(folder, record, is_alone=True)
@@ -186,6 +188,7 @@ def plan_study(
     for label in sorted(again - set(study.labels)):
         raise UnknownNameError("label", label, study.labels, "rerun")
     _check_labels(request.report, study.labels)
+    check_test_curves(request.report, loaded)
     return Plan(study, find_outstanding(study, specs, options.keep_stale, again), before, options)
 
 

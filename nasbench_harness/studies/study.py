@@ -14,10 +14,10 @@ from nasbench_harness.evaluation.task import all_task_names, load_task
 from nasbench_harness.evaluation.training_data import ImageSource
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.store.folder import Damage, StudyFolder
-from nasbench_harness.store.notes import read_notes
-from nasbench_harness.store.record import StudyRecord, TraceRecord
+from nasbench_harness.store.record import ReportOptions, StudyRecord, TraceRecord, check_curves
 from nasbench_harness.store.sources import check_digest, check_task_exists
 from nasbench_harness.store.study_file import read_record
+from nasbench_harness.studies.analyzing import analyze_study
 from nasbench_harness.studies.commands import canonical_command
 from nasbench_harness.studies.replay import TraceRows
 from nasbench_harness.studies.run_sets import RunSet, count
@@ -28,11 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from nasbench_harness.analysis.results import Analysis
-    from nasbench_harness.analysis.runs import Runs
-    from nasbench_harness.analysis.supernets import SupernetRun
+    from nasbench_harness.analysis.results import Analysis, Axis
     from nasbench_harness.report.model import ReportTable
-    from nasbench_harness.report.sections.anytime import Axis
     from nasbench_harness.report.sections.figures import Kind
 
 
@@ -55,6 +52,7 @@ class Study:
         self.folder, self.record, self.images = folder, record, images
         self.tasks = list(tasks)
         self._rows: dict[str, TraceRows] = {}  # rows of the traces, by sha256
+        self._other: Analysis | None = None  # with curves by the other one of validation and test
 
     @property
     def path(self) -> Path:
@@ -123,20 +121,15 @@ class Study:
     @cached_property
     def analysis(self) -> Analysis:
         """Every number of the report."""
-        from nasbench_harness.analysis.study import analyze
+        return analyze_study(self, self.record.report)
 
-        record = self.record
-        rules = record.protocol, record.study_seed, record.num_seeds, record.report.resamples
-        found = analyze(
-            self.labels,
-            self.tasks,
-            self._read,
-            *rules,
-            replayed=self.replayed,
-            options=record.report,
-            quoted=record.quoted,
-        )
-        return replace(found, supernets=tuple(_supernets(self)))
+    def _analysis_with(self, options: ReportOptions) -> Analysis:
+        """Every number of the report with another layout; its order and estimand are those of the study file."""
+        if ("test" in options.curves) == ("test" in self.record.report.curves):
+            return replace(self.analysis, options=options)
+        if self._other is None:
+            self._other = analyze_study(self, options)
+        return replace(self._other, options=options)
 
     def frame(self) -> pd.DataFrame:
         """One row per run: strategy, task, seed, final architecture, its noiseless value, regret (or loss)."""
@@ -182,6 +175,7 @@ class Study:
         strategies: Sequence[str] | None = None,
         ax: Axes | None = None,
         width: str | float | None = None,
+        curves: Sequence[str] | None = None,
     ) -> Figure:
         """One figure, with a panel for each task.
 
@@ -189,18 +183,22 @@ class Study:
             kind: ``anytime``: regret over time; ``ecdf``: share of targets reached; ``heatmap``: A12 of every pair;
                 ``forest``: differences of means with intervals and the margin; ``front``: sets of runs beside the
                 true front, for two objectives.
-            axis: Axis of ``anytime``: ``evaluations`` or ``seconds`` (simulated).
+            axis: Axis of ``anytime``: ``evaluations``, ``seconds`` (simulated) or ``epochs``.
             tasks: Names of the tasks; None: all.
             strategies: Labels; None: all. No style, line or interval depends on the choice.
             ax: Axes of Matplotlib to draw into, for a single task.
             width: Inches, or a name such as ``ieee-column``; None: the text of a single-column paper.
+            curves: Words on ``anytime``: ``test`` for the test metric, ``value`` for the metric in place of the regret,
+                ``linear`` for linear axes; None: those of the study file.
 
         Raises:
             InvalidInputError: There is no such kind, axis, task or label, or one pair of axes is to hold several tasks.
         """
         from nasbench_harness.report.sections.figures import figure_of
 
-        return figure_of(self.analysis, kind, axis, tasks, strategies, ax, width)
+        options = self.record.report if curves is None else replace(self.record.report, curves=tuple(curves))
+        check_curves(options.curves)
+        return figure_of(self._analysis_with(options), kind, axis, tasks, strategies, ax, width)
 
     def write_report(
         self,
@@ -208,6 +206,7 @@ class Study:
         columns: Sequence[str] = (),
         width: str | None = None,
         figures: Sequence[Kind] = (),
+        curves: Sequence[str] = (),
     ) -> list[str]:
         """Write the report's files to ``<folder>/report``; returns their names.
 
@@ -217,13 +216,14 @@ class Study:
             columns: Columns of the paper table, e.g. ``nb201-*:val,test``; default: those of the study file.
             width: Width of LaTeX tables; default: that of the study file.
             figures: Kinds of figures beside ``anytime``; default: those of the study file.
+            curves: Words on ``anytime`` (see ``figure``); default: those of the study file.
 
         Raises:
             InvalidInputError: Columns match no task, or there is no such width.
         """
         from nasbench_harness.studies.reporting import write_study_report
 
-        return write_study_report(self, formats, columns, width, figures)
+        return write_study_report(self, formats, columns, width, figures, curves)
 
     def export(
         self, trace: str | None = None, formats: Sequence[str] = ("parquet",), task: str | None = None
@@ -262,8 +262,9 @@ class Study:
 
         trace, notices = add_trace(self, Path(path), label, task)
         if trace not in self.record.traces:
-            self.record = replace(self.record, traces=(*self.record.traces, trace))
+            self.record = replace(self.record, traces=(*self.record.traces, trace)).with_styles(self.record)
         self.__dict__.pop("analysis", None)
+        self._other = None
         return notices
 
     def _repr_html_(self) -> str:
@@ -282,22 +283,6 @@ class Study:
         if record.sha256 not in self._rows:
             self._rows[record.sha256] = TraceRows.read(self.folder.trace_path(record.sha256), record)
         return self._rows[record.sha256]
-
-    def _read(self, position: int, task: TaskView) -> Runs | None:
-        """Runs of a label on a task; None if a trace does not cover it."""
-        return next((runs.read() for runs in self.run_sets(self.labels[position], task.name)), None)
-
-
-def _supernets(study: Study) -> Iterator[SupernetRun]:
-    """Runs that shared weights and kept notes."""
-    from nasbench_harness.analysis.supernets import supernet_run
-
-    for runs in study.run_sets():
-        if study.record.data_of(runs.label):
-            for seed in runs.seeds:
-                notes = read_notes(runs.notes_path(seed))
-                if "ranking" in notes:
-                    yield supernet_run(runs.label, runs.task, seed, notes)
 
 
 def damaged_files(study: Study) -> list[Damage]:

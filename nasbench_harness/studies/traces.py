@@ -72,7 +72,7 @@ def add_trace(study: Study, path: Path, label: str, task: str | None) -> tuple[T
         stored = read_record(folder.study_file)  # others may have added to it meanwhile
         _check_trace(entry, stored)
         if entry not in stored.traces:
-            stored = replace(stored, traces=(*stored.traces, entry))
+            stored = replace(stored, traces=(*stored.traces, entry)).with_styles(stored)
             folder.write_text(folder.study_file, stored.to_toml())
     return entry, notices
 

@@ -22,7 +22,7 @@ def picks_of(task, num_steps, seed=0):
 
 def test_the_line_has_every_step_and_the_band_at_most_64(task):
     picks = picks_of(task, 1_000)
-    (curve,) = curves(task, [picks], [np.arange(1, 1_001)], COUNTS)
+    (curve,) = curves(task.scores["val"], [picks], [np.arange(1, 1_001)], COUNTS)
     np.testing.assert_allclose(curve.mean, task.scores["val"].regret(picks).mean(axis=0))
     np.testing.assert_allclose(curve.iqm, iqm(task.scores["val"].regret(picks), axis=0))
     assert 40 < len(curve.band.steps) <= 64
@@ -47,14 +47,16 @@ def test_band_steps_are_evenly_spaced_by_logarithm_and_hold_both_ends(moments):
 
 
 def test_few_steps_all_have_a_band(task):
-    (curve,) = curves(task, [picks_of(task, 6)], [np.arange(1, 7)], COUNTS)
+    (curve,) = curves(task.scores["val"], [picks_of(task, 6)], [np.arange(1, 7)], COUNTS)
     assert curve.band.steps.tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_the_order_of_the_runs_changes_no_bit(task):
     picks = picks_of(task, 50)
     shuffled = picks[np.random.default_rng(1).permutation(30)]
-    (one,), (other,) = (curves(task, [chosen], [np.arange(1, 51)], COUNTS) for chosen in (picks, shuffled))
+    (one,), (other,) = (
+        curves(task.scores["val"], [chosen], [np.arange(1, 51)], COUNTS) for chosen in (picks, shuffled)
+    )
     for here, there in ((one.mean, other.mean), (one.iqm, other.iqm), (one.band.low, other.band.low)):
         assert here.tobytes() == there.tobytes()
 
@@ -62,9 +64,9 @@ def test_the_order_of_the_runs_changes_no_bit(task):
 def test_curves_that_share_resamples_are_those_of_each_alone(task):
     picks = [picks_of(task, 40), picks_of(task, 70, seed=1)]
     moments = [np.arange(1, 41), np.geomspace(2.0, 90.0, 70)]
-    together = curves(task, picks, moments, COUNTS)
+    together = curves(task.scores["val"], picks, moments, COUNTS)
     for curve, chosen, along in zip(together, picks, moments, strict=True):
-        (alone,) = curves(task, [chosen], [along], COUNTS)
+        (alone,) = curves(task.scores["val"], [chosen], [along], COUNTS)
         for name in ("steps", "low", "high"):
             assert getattr(curve.band, name).tobytes() == getattr(alone.band, name).tobytes()
 
@@ -72,18 +74,18 @@ def test_curves_that_share_resamples_are_those_of_each_alone(task):
 def test_a_curve_begins_once_every_run_has_a_result(task):
     picks = picks_of(task, 20)
     picks[3, :4] = -1
-    (curve,) = curves(task, [picks], [np.arange(1, 21)], COUNTS)
+    (curve,) = curves(task.scores["val"], [picks], [np.arange(1, 21)], COUNTS)
     for line in (curve.mean, curve.iqm):
         assert np.flatnonzero(np.isnan(line)).tolist() == [0, 1, 2, 3]
     assert (curve.band.steps[0], curve.band.steps[-1]) == (4, 19)
     picks[3] = -1
-    (curve,) = curves(task, [picks], [np.arange(1, 21)], COUNTS)
+    (curve,) = curves(task.scores["val"], [picks], [np.arange(1, 21)], COUNTS)
     assert np.isnan(curve.iqm).all()
     assert curve.band is None
 
 
 def test_without_resamples_there_is_only_a_mean(task):
-    (curve,) = curves(task, [picks_of(task, 20)], [np.arange(1, 21)], None)
+    (curve,) = curves(task.scores["val"], [picks_of(task, 20)], [np.arange(1, 21)], None)
     assert (curve.iqm, curve.band) == (None, None)
     assert len(curve.mean) == 20
 

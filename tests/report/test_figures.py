@@ -9,12 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.text import Text
 
-from nasbench_harness import compare
+from nasbench_harness import compare, open_study
 from nasbench_harness.analysis.anytime import anytime_measures
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.report.render.pictures import to_pdf, to_svg
-from nasbench_harness.report.render.styles import styles_of
+from nasbench_harness.report.render.styles import style_of_number, styles_of
 from nasbench_harness.report.sections.measures import measures_table
+from nasbench_harness.report.sections.task import task_table
+from nasbench_harness.store.record import StrategyRecord, StudyRecord
+from nasbench_harness.store.study_file import read_study_file
+from nasbench_harness.store.styles import KNOWN_LABELS, NUM_STYLES, style_numbers
+from nasbench_harness.studies.planning import plan_study
 
 LABELS = st.lists(st.text("abcdefgh-", min_size=1, max_size=12), min_size=1, max_size=30, unique=True)
 KINDS = ("anytime", "ecdf", "heatmap", "forest")
@@ -27,21 +33,56 @@ def study(tmp_path_factory):
     return compare(names, tasks, seeds=12, evaluations=30, out=tmp_path_factory.mktemp("study"))
 
 
-@given(LABELS, st.randoms())
+@given(LABELS)
 @settings(deadline=None)
-def test_no_two_styles_are_alike_in_any_order(labels, random):
-    shuffled = list(labels)
-    random.shuffle(shuffled)
+def test_no_two_styles_are_alike(labels):
     styles = styles_of(labels)
-    assert styles == styles_of(shuffled)
+    assert list(styles) == labels
     assert len(set(map(repr, styles.values()))) == len(labels)
 
 
-def test_another_strategy_changes_no_style():
-    names = [f"strategy-{number}" for number in range(12)] + ["random-search", "reinforce"]
-    styles = styles_of(names)
-    for name in names:
-        assert styles_of([name])[name] == styles[name] == styles_of([*names, "another"])[name]
+def test_every_number_has_a_look_of_its_own():
+    looks = [style_of_number(number) for number in range(NUM_STYLES)]
+    assert len(set(map(repr, looks))) == NUM_STYLES
+    known = [style_of_number(number) for number in range(len(KNOWN_LABELS))]
+    assert len({(style.color, style.marker, style.is_filled) for style in known[5:]}) == len(known) - 5
+
+
+HISTORIES = st.lists(
+    st.lists(st.sampled_from(["cb", "dg", "a", "b", "reinforce", "c"]), min_size=1, unique=True), min_size=1
+)
+
+
+@given(HISTORIES)
+@settings(deadline=None)
+def test_no_change_of_a_study_changes_the_style_of_a_label_that_stays(history):
+    """Strategies come, go and change their order; the hashes of cb and dg are equal."""
+    record, styles = None, {}
+    for labels in history:
+        strategies = tuple(StrategyRecord(label, label) for label in labels)
+        record = StudyRecord(strategies, ("nb201-cifar10",), 3, Protocol(5), 0).with_styles(record)
+        numbers = style_numbers(record.labels, record.styles)
+        assert len(set(numbers.values())) == len(labels)
+        for label in set(styles) & set(numbers):
+            assert numbers[label] == styles[label]
+        styles = numbers
+
+
+def test_a_study_keeps_the_style_of_a_label_that_had_to_move(tmp_path):
+    names = ["cb=random-search", "dg=local-search"]
+    tasks = ["nb201-cifar10"]
+    both = compare(names, tasks, seeds=2, evaluations=2, out=tmp_path)
+    assert list(both.record.styles) == ["dg"]
+    assert "[styles]" in both.folder.study_file.read_text(encoding="utf-8")
+    looks = {line.get_label(): line.get_color() for line in both.figure().axes[0].lines}
+    last = compare(names[1:], tasks, seeds=2, evaluations=2, out=tmp_path)
+    (line,) = [line for line in last.figure().axes[0].lines if line.get_label() == "dg"]
+    assert line.get_color() == looks["dg"]
+    assert last.command == "nasbench-harness compare --config study.toml"
+    text = both.folder.study_file.read_text(encoding="utf-8")
+    both.folder.study_file.write_text(text.replace("[styles]", "[styles]\nx = 340\ny = 340"), encoding="utf-8")
+    with pytest.raises(InvalidInputError, match="two labels have the same number"):
+        open_study(tmp_path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -132,3 +173,75 @@ def test_hits_are_first_moments_at_or_below_a_target(made_task, analysis_of, run
     assert hits.tolist() == [[1, 2], [1, -1], [3, -1], [3, -1], [3, -1]]
     texts = [cell.numbers[""] for cell in measures_table(analysis).rows[0].cells[-5:]]
     assert texts == [(2 + 3) / 2, 2 + 4, 4 + 4, 4 + 4, 4 + 4]
+
+
+def lines_of(figure, panel=0):
+    return {line.get_label(): line for line in figure.axes[panel].lines}
+
+
+def test_curves_by_test_of_values_on_linear_axes(study):
+    figure = study.figure(curves=["test", "value", "linear"])
+    (axes,) = [axes for axes in figure.axes if axes.get_title()]
+    assert axes.get_title() == "Cora"
+    assert axes.get_ylabel() == "test accuracy (%)"
+    assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "linear")
+    entry = study.analysis.tasks[2]
+    view = entry.task.scores["test"]
+    for result in entry.results:
+        last = lines_of(figure)[result.label].get_ydata()[-1]
+        assert last == pytest.approx(view.best_value - float(result.scores["test"].iqm.point))
+    exact = lines_of(figure)["random search, exact"].get_ydata()[-1]
+    assert exact == pytest.approx(view.best_value - entry.score("test").random_search.law.iqm_after([30])[0])
+    assert lines_of(figure)["optimum"].get_ydata()[0] == view.best_value
+    assert "reinforce" not in lines_of(figure)
+    # The tables are the same whatever curves show; the measures are those of the curves.
+    by_test = study._analysis_with(replace(study.record.report, curves=("test",)))
+    assert task_table(by_test, by_test.tasks[2]) == study.table("graph-cora")
+    measures = measures_table(by_test)
+    assert {row.cells[0].text for row in measures.rows} == {"graph-cora"}
+    assert measures.title.startswith("Measures over time, of the noiseless test regret of the choice.")
+
+
+def test_epochs_are_evaluations_if_every_training_has_as_many(study):
+    by_epochs = lines_of(study.figure(axis="epochs"))["local-search"]
+    by_steps = lines_of(study.figure())["local-search"]
+    np.testing.assert_array_equal(by_epochs.get_xdata(), 200 * by_steps.get_xdata())
+    np.testing.assert_array_equal(by_epochs.get_ydata(), by_steps.get_ydata())
+
+
+def test_words_on_curves_are_checked(study, tmp_path):
+    with pytest.raises(UnknownNameError, match="unknown curve 'tests' in figures: did you mean 'test'"):
+        study.figure(curves=["tests"])
+    text = (
+        study.folder.study_file.read_text(encoding="utf-8")
+        .replace(', "graph-cora"', "")
+        .replace('    "graph-cora",\n', "")
+    )
+    (tmp_path / "study.toml").write_text(f'{text}\n[report]\ncurves = ["test"]\n', encoding="utf-8")
+    with pytest.raises(InvalidInputError, match="no task of this study has a test metric: leave the word test out"):
+        plan_study(read_study_file(tmp_path / "study.toml"), tmp_path / "new")
+    (tmp_path / "study.toml").write_text(f'{text}\n[report]\ncurves = ["tset"]\n', encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=r"report\.curves"):
+        read_study_file(tmp_path / "study.toml")
+
+
+def test_fronts_show_the_set_of_every_run(tmp_path):
+    names = ["random-search", "local-search"]
+    two = compare(
+        names, ["nb201-cifar10"], seeds=12, evaluations=20, objectives="val_accuracy,latency_ms", out=tmp_path
+    )
+    figure = two.figure("front")
+    assert [axes.get_title() for axes in figure.axes] == names
+    assert len({axes.get_xlim() + axes.get_ylim() for axes in figure.axes}) == 1
+    entry = two.analysis.tasks[0]
+    for axes, result in zip(figure.axes, entry.results, strict=True):
+        (thin,) = axes.collections
+        drawn = {tuple(map(tuple, np.unique(np.round(path.vertices[::2], 9), axis=0))) for path in thin.get_paths()}
+        losses = [entry.task.noiseless_losses[members] for members in result.sets.members]
+        fronts = [[x for x in rows if not ((rows <= x).all(1) & (rows < x).any(1)).any()] for rows in losses]
+        assert drawn == {tuple(sorted({(round(b, 9), round(100 - a, 9)) for a, b in front})) for front in fronts}
+        assert set(lines_of(figure, list(entry.results).index(result))) == {"true front", result.label}
+    together, axes = plt.subplots()
+    assert two.figure("front", ax=axes) is together
+    assert [line.get_label() for line in axes.lines] == ["true front", *names]
+    plt.close(together)

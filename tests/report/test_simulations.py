@@ -30,9 +30,11 @@ def populations(tmp_path_factory):
     """Final regrets of real runs on the grid of their task, by strategy and task."""
     study = run(STRATEGIES, TASKS, 3_000, tmp_path_factory.mktemp("runs") / "study")
     found = {}
-    for position, strategy in enumerate(STRATEGIES):
+    for strategy in STRATEGIES:
         for task in study.tasks:
-            found[strategy, task.name] = task.scores["val"].regret_codes(study._read(position, task).final)
+            found[strategy, task.name] = task.scores["val"].regret_codes(
+                study.run_sets(strategy, task.name)[0].read().final
+            )
     return found
 
 

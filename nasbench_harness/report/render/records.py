@@ -102,10 +102,11 @@ def _numbers(analysis: Analysis, entry: TaskAnalysis, result: StrategyResult) ->
         yield "random_search_equivalent", "estimate", same.estimate
         yield "random_search_equivalent", "low", same.low
         yield "random_search_equivalent", "high", same.high
-    for axis in ("evaluations", "seconds"):
+    prefix = "" if entry.curve_score == "val" else f"{entry.curve_score}_"
+    for axis in entry.axes:
         found = anytime_measures(entry, result, axis, analysis.options)
         if found is not None:
-            yield f"regret_over_{axis}", "area", found.area
+            yield f"{prefix}regret_over_{axis}", "area", found.area
     for name, value in asdict(result.spending).items():
         yield f"spent_{name}", "mean", float(value)
 

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
-from itertools import product
 from typing import Any
 
 import numpy as np
 
+from nasbench_harness.store.styles import style_numbers
+
 # Okabe and Ito's palette: distinct under the common color deficiencies; dashes and markers tell lines apart in print.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES: tuple[Any, ...] = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)), (0, (1, 1)), (0, (8, 2)))
-MARKERS = ("o", "s", "^", "v", "D", "P", "X", "<", ">", "p", "h", "*")
 # The strategies that are compared by default have a color and dashes of their own, without markers.
-_FIXED = ("genetic-algorithm", "local-search", "random-search", "regularized-evolution", "reinforce")
+_PLAIN_DASHES: tuple[Any, ...] = ("-", "--", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (3, 1)))
+DASHES: tuple[Any, ...] = ("-", "--", "-.", (0, (1, 1)))
+# Shapes, filled and hollow; those of one shape are far from each other.
+MARKERS = (
+    ("o", True),
+    ("s", False),
+    ("^", True),
+    ("D", False),
+    ("v", True),
+    ("o", False),
+    ("s", True),
+    ("^", False),
+    ("D", True),
+    ("P", True),
+    ("X", True),
+    ("*", True),
+)
 
 
 @dataclass(frozen=True)
@@ -35,35 +49,38 @@ class LineStyle:
     is_filled: bool = True
 
 
-_STYLES = [LineStyle(*parts) for parts in product(COLORS, DASHES, MARKERS, (True, False))]
-
-
-def styles_of(labels: Iterable[str]) -> dict[str, LineStyle]:
-    """Style of each label; no two are alike.
-
-    A style is a hash of the label. If two labels of a figure hash to one style (1 in 1,176 for each pair), the later
-    one in alphabetical order takes the next free style.
+def style_of_number(number: int) -> LineStyle:
+    """Look of a style; different numbers below ``NUM_STYLES`` look different.
 
     Args:
-        labels: Labels of a figure, in any order.
+        number: Number of the style (see ``style_numbers``).
+
+    Example:
+        >>> style_of_number(5)
+        LineStyle(color='#0072B2', dashes='-', marker='o', is_filled=True)
+    """
+    if number < len(_PLAIN_DASHES):
+        return LineStyle(COLORS[number], _PLAIN_DASHES[number])
+    rest = number - len(_PLAIN_DASHES)
+    color, shape = rest % len(COLORS), rest // len(COLORS) % len(MARKERS)
+    turn = rest // (len(COLORS) * len(MARKERS))
+    return LineStyle(COLORS[color], DASHES[(turn + color + shape) % len(DASHES)], *MARKERS[shape])
+
+
+def styles_of(labels: Iterable[str], numbers: Mapping[str, int] | None = None) -> dict[str, LineStyle]:
+    """Style of each label.
+
+    Args:
+        labels: Labels of a figure.
+        numbers: Number of each label's style in the study; None: as in a study of these labels.
 
     Example:
         >>> styles_of(["random-search"])["random-search"].color
         '#009E73'
     """
-    found: dict[str, LineStyle] = {}
-    taken = set()
-    for label in sorted(labels):
-        if label in _FIXED:
-            place = _FIXED.index(label)
-            found[label] = LineStyle(COLORS[place], DASHES[place])
-            continue
-        slot = int.from_bytes(sha256(label.encode()).digest()[:8], "big") % len(_STYLES)
-        while slot in taken:
-            slot = (slot + 1) % len(_STYLES)
-        taken.add(slot)
-        found[label] = _STYLES[slot]
-    return found
+    shown = list(labels)
+    numbers = style_numbers(shown) if numbers is None else numbers
+    return {label: style_of_number(numbers[label]) for label in shown}
 
 
 def line_options(style: LineStyle, width: float, times: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def ecdf_figure(analysis: Analysis, width: float | None = None, ax: Axes | None 
         width: Width in inches; None: the text of a single-column paper.
         ax: Axes to draw into, for a single task.
     """
-    styles = styles_of(analysis.labels)
+    styles = styles_of(analysis.labels, analysis.styles)
 
     def draw(panel: Axes, entry: TaskAnalysis, is_left: bool, is_bottom: bool) -> None:
         num_steps = len(entry.results[0].after_evaluations.mean)

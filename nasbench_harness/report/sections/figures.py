@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
-from nasbench_harness.analysis.results import Analysis
+from nasbench_harness.analysis.results import Analysis, Axis
 from nasbench_harness.errors import UnknownNameError
 from nasbench_harness.report.render.widths import width_pt
-from nasbench_harness.report.sections.anytime import Axis, anytime_figure
+from nasbench_harness.report.sections.anytime import anytime_figure
 from nasbench_harness.report.sections.ecdf import ecdf_figure
 from nasbench_harness.report.sections.effects import forest_figure, heatmap_figure
 from nasbench_harness.report.sections.fronts import fronts_figure
@@ -38,7 +38,7 @@ def figure_of(
         kind: ``anytime``: regret over time; ``ecdf``: share of targets reached; ``heatmap``: A12 of every pair;
             ``forest``: differences of means with intervals and the margin; ``front``: sets of runs beside the true
             front, for two objectives.
-        axis: Axis of ``anytime``: ``evaluations`` or ``seconds``.
+        axis: Axis of ``anytime``: ``evaluations``, ``seconds`` or ``epochs``.
         tasks: Names of the tasks; None: all.
         strategies: Labels; None: all. No style, line or interval depends on the choice.
         ax: Axes to draw into, for a single task.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,32 +29,79 @@ def tasks_with_fronts(analysis: Analysis) -> list[TaskAnalysis]:
 
 
 def fronts_figure(analysis: Analysis, width: float | None = None, ax: Axes | None = None) -> Figure:
-    """Sets of runs by noiseless values, one panel per task: for each strategy the run with the median hypervolume.
+    """Sets of every run by noiseless values as thin lines; thick: the set of the run with the median hypervolume.
+
+    Each strategy has a panel for each task. In given axes, all strategies of one task stand together.
 
     Args:
         analysis: The study.
         width: Width in inches; None: the text of a single-column paper.
         ax: Axes to draw into, for a single task.
     """
-    order = (TRUE_FRONT, *analysis.labels)
+    entries = tasks_with_fronts(analysis)
+    panels = [(entry, analysis.labels) for entry in entries]
+    if ax is None:
+        panels = [(entry, (label,)) for entry in entries for label in analysis.labels if entry.result(label)]
 
-    def draw(panel: Axes, entry: TaskAnalysis, *_: bool) -> None:
-        _draw(panel, analysis, entry)
+    def draw(panel: Axes, shown: tuple[TaskAnalysis, tuple[str, ...]], is_left: bool, is_bottom: bool) -> None:
+        entry, labels = shown
+        _draw(panel, analysis, entry, labels)
+        if len(labels) == 1:
+            panel.set_title(labels[0] if len(entries) == 1 else f"{entry.task.title}\n{labels[0]}")
+        first, second = entry.task.objectives
+        if is_bottom:
+            panel.set_xlabel(_axis_label(second.metric))
+        if is_left:
+            panel.set_ylabel(_axis_label(first.metric))
 
-    return task_panels(tasks_with_fronts(analysis), draw, width=width, row_height=2.6, order=order, ax=ax)
+    return task_panels(panels, draw, width=width, order=(TRUE_FRONT, *analysis.labels), ax=ax)
 
 
-def _draw(panel: Axes, analysis: Analysis, entry: TaskAnalysis) -> None:
-    first, second = entry.task.objectives
-    _draw_set(panel, entry, np.flatnonzero(true_front(entry.task).point >= 0), TRUE_FRONT, "0.25", ":", 2.0)
-    for label, style in styles_of(analysis.labels).items():
+def _draw(panel: Axes, analysis: Analysis, entry: TaskAnalysis, labels: Sequence[str]) -> None:
+    from matplotlib.collections import LineCollection
+
+    true = _steps(entry, np.flatnonzero(true_front(entry.task).point >= 0))
+    drawn: dict[str, Any] = {"drawstyle": "steps-post", "marker": "o", "markersize": 2}
+    panel.plot(*true.T, color="0.25", linestyle=":", linewidth=1.5, label=TRUE_FRONT, **drawn)
+    for label, style in styles_of(labels, analysis.styles).items():
         result = entry.result(label)
-        if result is not None and result.sets is not None:
-            members = result.sets.members[_median_run(result)]
-            _draw_set(panel, entry, members, label, style.color, style.dashes, 1.2)
+        if result is None or result.sets is None:
+            continue
+        lines = [_corners(points) for points in _every_set(entry, result)]
+        opacity = max(0.05, min(0.4, 15 / max(1, len(lines))))
+        panel.add_collection(LineCollection(lines, colors=style.color, linewidths=0.5, alpha=opacity, zorder=1))
+        median = _steps(entry, result.sets.members[_median_run(result)])
+        panel.plot(*median.T, color=style.color, linestyle=style.dashes, linewidth=1.2, label=label, **drawn)
+    # The same limits in every panel of a task.
+    everything = [true, *(points for result in entry.results for points in _every_set(entry, result))]
+    low, high = np.vstack(everything).min(axis=0), np.vstack(everything).max(axis=0)
+    margin = 0.04 * (high - low)
+    panel.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
     panel.set_title(entry.task.title)
-    panel.set_xlabel(_axis_label(second.metric))
-    panel.set_ylabel(_axis_label(first.metric))
+
+
+def _every_set(entry: TaskAnalysis, result: StrategyResult) -> list[Floats]:
+    """The different sets of a strategy's runs, in an order that does not depend on seeds."""
+    members = () if result.sets is None else result.sets.members
+    sets = [_steps(entry, architectures) for architectures in members]
+    distinct = {points.tobytes(): points for points in sets if len(points)}
+    return [distinct[key] for key in sorted(distinct)]
+
+
+def _steps(entry: TaskAnalysis, members: Ints) -> Floats:
+    """Second and first objective of the members that no other one dominates by noiseless values, (num_points, 2)."""
+    losses: Floats = entry.task.noiseless_losses[members]
+    losses = losses[nondominated(losses)]
+    losses = np.unique(losses[np.isfinite(losses).all(axis=1)], axis=0)
+    losses = losses[np.argsort(losses[:, 1], kind="stable")]
+    first, second = (objective.natural(losses[:, place]) for place, objective in enumerate(entry.task.objectives))
+    return np.column_stack([second, first])
+
+
+def _corners(points: Floats) -> Floats:
+    """Corners of the steps through the points: a set has nothing better between two of them."""
+    along, across = np.repeat(points[:, 0], 2)[1:], np.repeat(points[:, 1], 2)[:-1]
+    return np.column_stack([along, across])
 
 
 def _axis_label(metric: Metric) -> str:
@@ -65,24 +113,3 @@ def _median_run(result: StrategyResult) -> int:
     """Position of the run with the median hypervolume, the lower one of two."""
     order = np.argsort(result.val.codes, kind="stable")
     return int(order[len(order) // 2])
-
-
-def _draw_set(
-    panel: Axes, entry: TaskAnalysis, members: Ints, label: str, color: str, dashes: Any, width: float
-) -> None:
-    """The members that no other one dominates by noiseless values, joined by steps."""
-    losses: Floats = entry.task.noiseless_losses[members]
-    losses = losses[nondominated(losses)]
-    losses = losses[np.argsort(losses[:, 1], kind="stable")]
-    first, second = (objective.natural(losses[:, place]) for place, objective in enumerate(entry.task.objectives))
-    panel.plot(
-        second,
-        first,
-        color=color,
-        linestyle=dashes,
-        drawstyle="steps-post",  # a set has nothing better between two of its points
-        linewidth=width,
-        marker="o",
-        markersize=2.5,
-        label=label,
-    )

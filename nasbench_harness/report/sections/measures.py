@@ -10,8 +10,6 @@ from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.report.cells import plain
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 
-_AXES = ("evaluations", "seconds")
-
 
 def measures_table(analysis: Analysis) -> ReportTable:
     """Regret at budgets, area, success and expected running time of every strategy on every task."""
@@ -25,17 +23,20 @@ def measures_table(analysis: Analysis) -> ReportTable:
     columns += [ReportColumn(f"success_{x:g}", f"≤ {x:g}", "runs that reach (%)") for x in options.targets]
     columns += [ReportColumn(f"time_{x:g}", f"≤ {x:g}", "expected running time to") for x in options.targets]
     rows = []
-    for entry in analysis.tasks:
-        for axis in _AXES:
+    for entry in analysis.tasks_with_curves:
+        for axis in entry.axes:
             for result in entry.results:
                 found = anytime_measures(entry, result, axis, options)
                 if found is not None:
                     cells = (ReportCell(entry.task.name), ReportCell(result.label), ReportCell(axis))
                     rows.append(ReportRow((*cells, *_cells(analysis, found))))
+    by_test = "test " if "test" in options.curves else ""
+    has_epochs = any("epochs" in entry.axes for entry in analysis.tasks)
+    units = "evaluations, simulated seconds or epochs" if has_epochs else "evaluations or simulated seconds"
     title = (
-        f"Measures over time, of the noiseless {name} of the choice. Area: mean over the axis. Runs that reach a "
-        "target: at any moment, also if the choice is worse later. Expected running time: time of all runs over the "
-        "number of runs that reach the target, in evaluations or simulated seconds; ∞ if none does."
+        f"Measures over time, of the noiseless {by_test}{name} of the choice. Area: mean over the axis. Runs that "
+        "reach a target: at any moment, also if the choice is worse later. Expected running time: time of all runs "
+        f"over the number of runs that reach the target, in {units}; ∞ if none does."
     )
     return ReportTable("measures", title, tuple(columns), tuple(rows))
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from nasbench_harness.analysis.results import TaskAnalysis
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.report.render.pictures import FIGURE_STYLE, TEXT_WIDTH
 
@@ -14,12 +13,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Shown = TypeVar("Shown")
 _PANEL_WIDTH = 1.6  # inches that a panel needs, so that its text has at least 7 points
 
 
 def task_panels(
-    entries: Sequence[TaskAnalysis],
-    draw: Callable[[Axes, TaskAnalysis, bool, bool], None],
+    entries: Sequence[Shown],
+    draw: Callable[[Axes, Shown, bool, bool], None],
     *,
     width: float | None = None,
     row_height: float = 1.85,
@@ -32,8 +32,8 @@ def task_panels(
     """Draw one panel for each task, and one legend for all of them.
 
     Args:
-        entries: Tasks.
-        draw: Draws a task into axes; the last two arguments say whether the panel is the first of its row, and the
+        entries: Tasks, or whatever else has a panel.
+        draw: Draws one of them into axes; the last two arguments say whether the panel is the first of its row, and the
             last of its column.
         width: Width in inches; None: the text of a single-column paper.
         row_height: Height of a row of panels in inches.
