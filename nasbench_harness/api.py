@@ -213,7 +213,7 @@ def save_baseline(
     rules = Rules(Protocol.from_mapping(protocol, "the arguments"), study_seed)
     loaded = [load_task(name) for name in names]
     for task in loaded:
-        task.under(rules.protocol)  # refuses a fidelity that it lacks
+        task.under(rules.protocol)  # refuses a fidelity that it does not have
     return [
         save_one_baseline(spec, entry.parameters, loaded, rules, Path(folder), seeds)
         for spec, entry in zip(resolve_all(entries), entries, strict=True)

@@ -204,14 +204,12 @@ def _cache(tables: Iterable[Check]) -> Iterator[Check]:
     from nasbench_harness.tables.location import VARIABLE, cache_folder
 
     folder = cache_folder()
-    # A cache that is read only does no harm once every table lies in it.
+    # A cache that is read only does no harm once every table is in it.
     must_write = any(table.must_convert for table in tables)
     advice = f"set {VARIABLE} to a folder that you may write"
     reason = _why_not_writable(folder)
     if reason and not must_write and folder.is_dir():
-        yield Check(
-            "cache", "cache folder", "ok", f"{folder}, read only ({reason}); every table that is used lies in it"
-        )
+        yield Check("cache", "cache folder", "ok", f"{folder}, read only ({reason}); every table that is used is in it")
     elif reason:
         yield Check("cache", "cache folder", "broken", f"{folder} cannot be written: {reason}", advice, must_write)
     elif not folder.exists():

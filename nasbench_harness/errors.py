@@ -1,10 +1,10 @@
-"""Exceptions of the harness: one base class, so that callers can catch everything a user can mend.
+"""Exceptions of the harness: one base class, so that callers can catch everything a user can fix.
 
 HarnessError                 a mistake that the message explains; the command line exits with 2
 ├── InvalidInputError        a value, file or folder that cannot be used (also a ValueError)
 │   └── UnknownNameError     a task, strategy, key or choice that does not exist; suggests the nearest
 ├── TableError               a table whose source or cache is damaged
-├── StoreError               a block of runs that is torn, foreign or incomplete
+├── StoreError               a block of runs that is truncated, foreign or incomplete
 ├── StrategyError            a strategy that broke its contract
 └── RunsFailedError          some runs failed, the others are stored; the command line exits with 1
 """
@@ -38,7 +38,7 @@ class TableError(HarnessError):
 
 
 class StoreError(HarnessError):
-    """A block of runs that is torn, foreign or incomplete."""
+    """A block of runs that is truncated, foreign or incomplete."""
 
 
 class StrategyError(HarnessError):

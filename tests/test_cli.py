@@ -84,7 +84,7 @@ def test_changed_code_runs_again_and_old_runs_are_kept(cli, tmp_path):
     source.write_text(MY_SEARCH.replace("+ offset", "+ offset + 1"))
     assert "nothing to run" in cli(*mine, "--keep-stale").stdout
     changed = cli(*mine)
-    assert "mine on nb201-cifar10: runs again (its code changed); old runs lie in superseded/" in changed.stderr
+    assert "mine on nb201-cifar10: runs again (its code changed); old runs are in superseded/" in changed.stderr
     assert "240 evaluations" in changed.stdout
     assert len(list((tmp_path / "s" / "superseded").rglob("*.parquet"))) == 1
     assert "runs again (asked for)" in cli(*mine, "--rerun", "mine").stderr
@@ -105,7 +105,7 @@ def test_a_failing_strategy_is_recorded_and_the_others_go_on(cli, tmp_path):
     assert "bad: 12 of 12 missing" in status.stdout
     report = cli("report", "s")
     assert report.returncode == 2
-    assert "is not complete (bad on nb201-cifar10 lacks 12 of 12 runs)" in report.stderr
+    assert "is not complete (bad on nb201-cifar10 does not have 12 of 12 runs)" in report.stderr
 
 
 def test_a_killed_study_goes_on_where_it_stopped(cli, tmp_path):
@@ -202,7 +202,7 @@ def test_a_mistake_gets_one_line_and_leaves_nothing(cli, tmp_path, arguments, me
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("damage", ["torn", "altered", "misnamed"])
+@pytest.mark.parametrize("damage", ["truncated", "altered", "misnamed"])
 def test_a_damaged_segment_is_moved_aside_and_its_runs_are_done_again(cli, tmp_path, damage):
     assert cli("compare", *SMALL, "--out", "s").returncode == 0
     (path,) = segments(tmp_path / "s")
@@ -211,7 +211,7 @@ def test_a_damaged_segment_is_moved_aside_and_its_runs_are_done_again(cli, tmp_p
     if damage == "misnamed":
         path.rename(path.with_name("seeds-2-13.parquet"))
     else:
-        path.write_bytes(whole[:500] if damage == "torn" else whole[:500] + bytes([whole[500] ^ 1]) + whole[501:])
+        path.write_bytes(whole[:500] if damage == "truncated" else whole[:500] + bytes([whole[500] ^ 1]) + whole[501:])
     assert "; damaged: s/runs/" in cli("report", "s").stderr
     status = cli("status", "s")
     assert status.returncode == 0
@@ -707,5 +707,5 @@ def test_a_check_says_one_thing_about_an_architecture_that_does_not_exist(cli, t
     broken, message, others, total = done.stdout.splitlines()
     assert broken.startswith("BROKEN  It plays without an error")
     assert "15625" in message
-    assert others == f"12 other sentences not tried: mend this first: {broken.removeprefix('BROKEN  ')}"
+    assert others == f"12 other sentences not tried: fix this first: {broken.removeprefix('BROKEN  ')}"
     assert total == "my_beyond:beyond: 0 of 13 sentences hold"

@@ -219,7 +219,7 @@ def test_the_verb(cli, tmp_path):
     (tmp_path / "cache").write_text("")
     broken = cli("doctor", **cache)
     assert broken.returncode == 1
-    assert broken.stdout.splitlines()[-1] == "not ready, mend: cache folder"
+    assert broken.stdout.splitlines()[-1] == "not ready, fix: cache folder"
     assert json.loads(cli("doctor", "--json", **cache).stdout)["ready"] is False
 
 

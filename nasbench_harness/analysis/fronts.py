@@ -14,7 +14,7 @@ from nasbench_harness.evaluation.scores import NUM_SET_STEPS
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.statistics import front_hypervolumes, hypervolume, nondominated
 
-REFERENCE = 1.1  # of each normalized objective; the true front lies in 0 … 1
+REFERENCE = 1.1  # of each normalized objective; the true front is in 0 … 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,11 +106,15 @@ def returned_sets(rows: RunRows, task: TaskView) -> ReturnedSets:
     """The sets that runs with several objectives return."""
     front = true_front(task)
     kept = choice_sets(rows)
-    sizes, shares, lacks = np.zeros(len(kept), dtype=np.int64), np.zeros(len(kept)), np.zeros(len(kept), dtype=np.bool_)
+    sizes, shares, is_missing = (
+        np.zeros(len(kept), dtype=np.int64),
+        np.zeros(len(kept)),
+        np.zeros(len(kept), dtype=np.bool_),
+    )
     members = tuple(np.unique(rows.architectures[run, is_kept]) for run, is_kept in enumerate(kept))
     for run, architectures in enumerate(members):
         points = np.unique(front.point[architectures])
         sizes[run] = len(architectures)
         shares[run] = np.count_nonzero(points >= 0) / front.num_points
-        lacks[run] = not np.isfinite(front.losses[architectures]).all(axis=1).any()
-    return ReturnedSets(sizes, shares, lacks, members)
+        is_missing[run] = not np.isfinite(front.losses[architectures]).all(axis=1).any()
+    return ReturnedSets(sizes, shares, is_missing, members)

@@ -113,7 +113,7 @@ class ScoreAnalysis:
         view: Values of the metric, its grid and its optimum.
         comparison: The strategies compared by this score.
         random_search: Random search with replacement in closed form: regret after every evaluation. None if the table
-            lacks rows or the optimum is unknown.
+            does not have rows or the optimum is unknown.
         sampling: Mean and standard deviation over the table's architectures, natural units; None if the optimum is
             unknown.
     """

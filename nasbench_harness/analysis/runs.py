@@ -150,7 +150,7 @@ def read_runs(segments: Sequence[Segment], task: TaskView, seeds: Ints) -> Runs:
         seeds: Wanted seeds, ascending, shape (num_runs,).
 
     Raises:
-        StoreError: Segments are torn, or seeds are missing.
+        StoreError: Segments are truncated, or seeds are missing.
     """
     names = ["seed", "architecture", "status", *task.measures.names, "finished_s", "recommended"]
     names += ["fidelity", "training"] if len(task.fidelities) > 1 else []
@@ -165,7 +165,9 @@ def read_runs(segments: Sequence[Segment], task: TaskView, seeds: Ints) -> Runs:
             parts.append({name: column[rows] for name, column in columns.items()})
             wanted -= here
     if wanted:
-        raise StoreError(f"the study lacks {len(wanted)} of {len(seeds)} runs on {task.name}: run it to its end")
+        raise StoreError(
+            f"the study does not have {len(wanted)} of {len(seeds)} runs on {task.name}: run it to its end"
+        )
     recommends = any("recommended" in part for part in parts) and task.protocol.selection == "own"
     for part in parts:
         part.setdefault("recommended", np.full(len(part["seed"]), -1, dtype=np.int32))

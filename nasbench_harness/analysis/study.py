@@ -281,7 +281,7 @@ def _mean_and_std(view: ScoreView) -> tuple[float, float] | None:
 
 
 def _exact(task: TaskView, protocol: Protocol, num_steps: int, scored: ScoreView) -> ExactCurve | None:
-    """Regret of random search with replacement under the protocol's noise; None if the table lacks rows.
+    """Regret of random search with replacement under the protocol's noise; None if the table does not have rows.
 
     None with several workers, too: quick trainings finish first, so that the order of results is no random order. None
     with several objectives or with constraints: the closed form is about one loss.

@@ -105,7 +105,7 @@ def only_json(is_active: bool) -> Iterator[None]:
 
 
 def _accept_every_character() -> None:
-    """If the terminal's encoding lacks a character, print a question mark instead of failing."""
+    """If the terminal's encoding does not have a character, print a question mark instead of failing."""
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="replace")
 

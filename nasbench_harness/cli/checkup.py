@@ -32,7 +32,7 @@ def doctor(as_json: bool) -> None:
         click.echo(json.dumps({"ready": not obstacles, "checks": [vars(check) for check in checks]}))
     else:
         _print_checks(checks)
-        click.echo(f"not ready, mend: {', '.join(obstacles)}" if obstacles else "ready: nasbench-harness compare")
+        click.echo(f"not ready, fix: {', '.join(obstacles)}" if obstacles else "ready: nasbench-harness compare")
     if obstacles:
         raise click.exceptions.Exit(1)
 

@@ -103,8 +103,8 @@ def status(folder: Path, is_watched: bool, interval: float | None, has_sources: 
     )
     if as_json:
         rows = [{"strategy": label, "task": task, "missing": count} for label, task, count in missing]
-        torn = [str(study.folder.show(damage.path)) for damage in damaged]
-        counts = {"runs": total, "done": total - lacking, "missing": rows, "damaged": torn, "failures": failures}
+        truncated = [str(study.folder.show(damage.path)) for damage in damaged]
+        counts = {"runs": total, "done": total - lacking, "missing": rows, "damaged": truncated, "failures": failures}
         click.echo(json.dumps(counts))
         return
     click.echo(

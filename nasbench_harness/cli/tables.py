@@ -229,7 +229,7 @@ def verify_tables(names: tuple[str, ...], as_json: bool) -> None:
             for finding in verdict.findings:
                 click.echo(f"  {finding}")
             if verdict.advice:
-                click.echo(f"  to mend: {verdict.advice}")
+                click.echo(f"  to fix: {verdict.advice}")
     if as_json:
         click.echo(json.dumps([vars(verdict) for verdict in verdicts], default=str))
     if any(verdict.state == "differs" or (verdict.state == "missing" and names) for verdict in verdicts):

@@ -118,7 +118,7 @@ class OfficialAPI:
         """Index of a string, of an object with ``tostr``, or of an index itself; −1 if there is none.
 
         Raises:
-            InvalidInputError: An index lies outside the search space.
+            InvalidInputError: An index is outside the search space.
         """
         if isinstance(arch, str):
             return self.archstr2index.get(arch, -1)

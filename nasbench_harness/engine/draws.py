@@ -52,6 +52,6 @@ def check_subset(high: int, size: int) -> None:
 def wrong_high(high: Any, size: Any) -> InvalidInputError:
     """The error about a bound that is not positive."""
     return InvalidInputError(
-        f"integers(high, size): high must be at least 1, not {high}; draws lie in 0 … high − 1, so NumPy's "
+        f"integers(high, size): high must be at least 1, not {high}; draws are in 0 … high − 1, so NumPy's "
         f"integers(0, {'n' if size is None else size}) is written integers({'n' if size is None else size})"
     )

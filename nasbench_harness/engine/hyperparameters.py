@@ -59,7 +59,7 @@ class Range:
         low, high, above, below = (self._number(end, name, parameters, strategy) for end in vars(self))
         if not (low <= value <= high and (value > above or not self._has("above")) and value < below):
             known = {end: self._shown(getattr(self, end), parameters) for end in vars(self)}
-            verb = "lie in" if None not in self._ends() else "be"
+            verb = "be in" if None not in self._ends() else "be"
             raise InvalidInputError(f"{strategy}: {name} must {verb} {Range(**known)}, not {value}")
 
     def _number(self, end: str, name: str, parameters: Mapping[str, Any], strategy: str) -> float:

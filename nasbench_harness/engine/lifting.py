@@ -243,7 +243,7 @@ class LiftedGenerators(Strategy):
 
     def _out_of_range(self, verb: str, architecture: int) -> StrategyError:
         last = self.problem.space.num_architectures - 1
-        return StrategyError(f"{self._name} {verb} {architecture}: an architecture lies in −1 … {last}")
+        return StrategyError(f"{self._name} {verb} {architecture}: an architecture is in −1 … {last}")
 
     def _check_progress(self, progress: Progress) -> None:
         if not self._is_time(progress.cost_s) or progress.cost_s == 0:

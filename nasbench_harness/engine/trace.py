@@ -76,7 +76,7 @@ class Trace:
 
 
 def joined_rows(runs: Sequence[tuple[Trace, int]]) -> dict[str, AnyArray]:
-    """The rows of runs that may lie in different traces, as ``Trace.rows`` gives them.
+    """The rows of runs that may be in different traces, as ``Trace.rows`` gives them.
 
     Args:
         runs: The trace of each run and its position there.

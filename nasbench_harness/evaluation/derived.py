@@ -114,7 +114,7 @@ def _quality_and_cost(name: str, metrics: Sequence[Metric], target: Any, weight:
 
 
 def _metric(name: str, unit: str, direction: Direction) -> Metric:
-    # Points of an accuracy are no percentages any more: they may lie above 100.
+    # Points of an accuracy are no percentages any more: they may be above 100.
     return Metric(name, "points" if unit == "%" else unit, direction, "search")
 
 

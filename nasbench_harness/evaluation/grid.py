@@ -35,7 +35,7 @@ class Means(NamedTuple):
 def exact_means(column: MetricArray, fidelity: int = -1) -> Means:
     """Means over replicates as multiples of a sixth of the grid step (finer if rows have more than 3 replicates).
 
-    If a metric lies on no grid, the codes have nine significant digits of the largest mean. That is far below any
+    If a metric is on no grid, the codes have nine significant digits of the largest mean. That is far below any
     difference that matters, and far above float noise.
 
     Raises:

@@ -60,7 +60,7 @@ def seed_sequence_keys(entropy: Sequence[int], last: Ints) -> Words:
     """
     last = np.asarray(last)
     if min(entropy, default=0) < 0 or (last.size and (last.min() < 0 or last.max() >= 2**32)):
-        raise InvalidInputError("seeds must lie in 0 … 2³² − 1, and no seed may be negative")
+        raise InvalidInputError("seeds must be in 0 … 2³² − 1, and no seed may be negative")
     words: list[Any] = [np.uint32(word) for number in entropy for word in _words_of(number)]
     words.append(last.astype(np.uint32))
     constant = _Constant(0x43B0D7E5, 0x931E8875)

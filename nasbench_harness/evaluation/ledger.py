@@ -61,7 +61,7 @@ class Ledger:
         num_architectures: Size of the space.
 
     Raises:
-        InvalidInputError: A budget in seconds if the task has no cost, or a replicate that rows lack.
+        InvalidInputError: A budget in seconds if the task has no cost, or a replicate that rows do not have.
     """
 
     def __init__(self, task: Task, protocol: Protocol, study_seed: int, run_seeds: Ints) -> None:

@@ -263,6 +263,6 @@ def _resolved(reader: _Reader, constraint: WrittenConstraint) -> Constraint:
     if not found.is_met(values).any():
         raise InvalidInputError(
             f"constraint {written_constraint(constraint)}: no architecture of task {reader.task.name} meets it; its "
-            f"values lie in {values.min():.6g} … {values.max():.6g} {metric.unit}"
+            f"values are in {values.min():.6g} … {values.max():.6g} {metric.unit}"
         )
     return found

@@ -28,7 +28,7 @@ class Noise:
         run_seeds: Seed of each run, shape (num_runs,).
 
     Raises:
-        InvalidInputError: ``replicate=k`` if rows lack it; the message counts them.
+        InvalidInputError: ``replicate=k`` if rows do not have it; the message counts them.
     """
 
     def __init__(

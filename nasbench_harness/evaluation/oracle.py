@@ -104,7 +104,7 @@ class TableOracle(Oracle):
         """Answer n queries (see Oracle).
 
         Raises:
-            InvalidInputError: An index lies outside its axis.
+            InvalidInputError: An index is outside its axis.
         """
         check_indices("architecture", architectures, self._num_architectures)
         check_indices("fidelity", fidelities, self._num_fidelities)
@@ -131,12 +131,12 @@ def check_indices(name: str, indices: Ints, size: int, offset: int = 0) -> None:
     """Refuse indices outside 0 … size − 1; those in the message are smaller by ``offset``.
 
     Raises:
-        InvalidInputError: Names the first that lies outside.
+        InvalidInputError: Names the first that is outside.
     """
     # Seen as unsigned, a negative index is huge: one comparison covers both ends.
     if len(indices) and indices.astype(np.int64, copy=False).view(np.uint64).max() >= size:
         wrong = indices[(indices < 0) | (indices >= size)][0] - offset
-        raise InvalidInputError(f"{name} index {wrong} lies outside the table's {size - offset:,}")
+        raise InvalidInputError(f"{name} index {wrong} is outside the table's {size - offset:,}")
 
 
 def _all_means(replicates: Ints) -> bool:

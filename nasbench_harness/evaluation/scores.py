@@ -84,7 +84,7 @@ def noiseless_values(task: str, scores: Scores, architecture: int) -> dict[str, 
     """Noiseless value of one architecture in every score; NaN if the table has none.
 
     Raises:
-        InvalidInputError: The architecture lies outside the space; ``task`` is named in the message.
+        InvalidInputError: The architecture is outside the space; ``task`` is named in the message.
     """
     try:
         values = {name: view.values.item(architecture) for name, view in scores.items()}

@@ -8,7 +8,7 @@ class Status(IntEnum):
 
     NONE nothing finished · OK a training finished · DUPLICATE the stored value, nothing charged · OVERRUN it would
     have finished after the budget · REJECTED a duplicate under ``duplicates=forbid`` · FAILED the training failed ·
-    MISSING the table lacks the row · PROGRESS the search itself spent time.
+    MISSING the table does not have the row · PROGRESS the search itself spent time.
     """
 
     NONE = 0

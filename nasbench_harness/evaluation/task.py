@@ -107,7 +107,7 @@ class Task:
             Mean over the replicates at the highest fidelity, by score; NaN if the table has no value.
 
         Raises:
-            InvalidInputError: The architecture lies outside the space.
+            InvalidInputError: The architecture is outside the space.
 
         >>> sorted(load_task("graph-cora").query(0))
         ['test', 'val']

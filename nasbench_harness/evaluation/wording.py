@@ -100,7 +100,7 @@ def read_constraint(text: str) -> WrittenConstraint:
         raise InvalidInputError(f"constraint {text!r}: write e.g. latency_ms<=5 or, as a quantile, latency_ms<=q25")
     is_quantile = bool(match[3])
     if not math.isfinite(bound) or (is_quantile and not 0 <= bound <= 100):
-        raise InvalidInputError(f"constraint {text!r}: a bound is finite, and a quantile lies in q0 … q100")
+        raise InvalidInputError(f"constraint {text!r}: a bound is finite, and a quantile is in q0 … q100")
     return WrittenConstraint(match[1], match[2] == "<=", bound, is_quantile)
 
 

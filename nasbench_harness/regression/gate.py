@@ -54,7 +54,7 @@ class Gate:
         if self.margin is not None and not self.margin > 0:
             raise InvalidInputError(f"margin must be above 0, not {self.margin!r}")
         if not 0 < self.alpha < 0.5:
-            raise InvalidInputError(f"alpha must lie between 0 and .5, not {self.alpha!r}")
+            raise InvalidInputError(f"alpha must be between 0 and .5, not {self.alpha!r}")
         if not self.looks or list(self.looks) != sorted(set(self.looks)) or self.looks[0] < 2:
             raise InvalidInputError(f"looks must be ascending numbers of seeds, each at least 2, not {self.looks!r}")
         if type(self.first_seed) is not int or not 0 <= self.first_seed <= MAX_FIRST_SEED:
@@ -161,7 +161,7 @@ def check_baselines(
         protocol: Refuse baselines that were saved under another one; None: whatever each was saved under.
 
     Raises:
-        InvalidInputError: A baseline lacks a task, or was saved under another protocol or table.
+        InvalidInputError: A baseline does not have a task, or was saved under another protocol or table.
         StrategyError: A strategy broke its contract, or a run returned nothing.
     """
     candidates = [
@@ -193,7 +193,7 @@ class _Candidate:
             )
         self.subject, self.old = subject, baseline.tasks[task]
         self.task = load_task(task)
-        view = self.task.under(saved)  # refuses a fidelity that the table lacks
+        view = self.task.under(saved)  # refuses a fidelity that the table does not have
         self.rules = Rules(saved, baseline.study_seed)
         metric = view.scores["val"].metric
         if (self.old.table, self.old.metric) != (self.task.table.digest, metric.name):

@@ -72,7 +72,7 @@ def reproduce(
         on_search: Called with (strategy, task) before each search.
 
     Raises:
-        InvalidInputError: The table lacks a data set, its training times or its test accuracy.
+        InvalidInputError: The table does not have a data set, its training times or its test accuracy.
         UnknownNameError: There is no such table.
     """
     runs = preset.num_runs if num_runs is None else num_runs

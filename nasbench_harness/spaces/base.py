@@ -95,7 +95,7 @@ class SearchSpace(ABC):
         Several combinations may lead to one architecture: ``choices`` tells which of them stands for it.
 
         Raises:
-            InvalidInputError: A choice lies outside 0 … num_choices − 1 of its decision.
+            InvalidInputError: A choice is outside 0 … num_choices − 1 of its decision.
         """
 
     @overload

@@ -94,7 +94,7 @@ class ListSpace(SearchSpace):
         """Architectures with these choices (n, num_decisions), −1 if there is none, shape (n,)."""
         taken = np.asarray(choices)
         if self._is_outside(taken):
-            raise InvalidInputError(f"space {self.name}: a choice lies outside 0 … {self._num_choices.tolist()} − 1")
+            raise InvalidInputError(f"space {self.name}: a choice is outside 0 … {self._num_choices.tolist()} − 1")
         codes = self._codes(taken)
         return np.where(codes < 0, -1, self._index_of_code[codes])
 

@@ -89,11 +89,11 @@ class NASBenchGraphSpace(SearchSpace):
         """Architectures that these choices (n, 5) describe, shape (n,); −1 for four skip connections.
 
         Raises:
-            InvalidInputError: A choice lies outside its decision.
+            InvalidInputError: A choice is outside its decision.
         """
         taken = np.asarray(choices)
         if ((taken < 0) | (taken >= self._num_choices)).any():
-            raise InvalidInputError(f"space {self.name}: a choice lies outside 0 … {self._num_choices.tolist()} − 1")
+            raise InvalidInputError(f"space {self.name}: a choice is outside 0 … {self._num_choices.tolist()} − 1")
         architectures: Ints = self._index_of_code[taken @ self._weights]
         return architectures
 
@@ -111,7 +111,7 @@ class NASBenchGraphSpace(SearchSpace):
         if ((links < 0) | (links > np.arange(NUM_NODES))).any():
             raise InvalidInputError(f"space {self.name}: each node must read the input or an earlier node")
         if ((operations < 0) | (operations >= len(self.operations))).any():
-            raise InvalidInputError(f"space {self.name}: an operation lies outside 0 … {len(self.operations)} − 1")
+            raise InvalidInputError(f"space {self.name}: an operation is outside 0 … {len(self.operations)} − 1")
         architectures: Ints = self._index_of_code[self._canonical_codes(links, operations)]
         return architectures
 
@@ -187,7 +187,7 @@ class NASBenchGraphSpace(SearchSpace):
         """Inverse of ``to_key``.
 
         Raises:
-            InvalidInputError: The key is no five digits, names an operation that the space lacks or nothing but skip
+            InvalidInputError: The key is no five digits, names an unknown operation or nothing but skip
                 connections, or describes a row that has another key.
         """
         if not isinstance(key, str) or re.fullmatch("[0-8]{5}", key) is None:

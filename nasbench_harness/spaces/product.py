@@ -111,11 +111,11 @@ class ProductSpace(SearchSpace):
         """Architectures with these choices (n, num_decisions), shape (n,).
 
         Raises:
-            InvalidInputError: A choice lies outside 0 … num_choices − 1 of its decision.
+            InvalidInputError: A choice is outside 0 … num_choices − 1 of its decision.
         """
         taken = np.asarray(choices)
         if ((taken < 0) | (taken >= self._num_choices)).any():
-            raise InvalidInputError(f"space {self.name}: a choice lies outside 0 … {self._num_choices.tolist()} − 1")
+            raise InvalidInputError(f"space {self.name}: a choice is outside 0 … {self._num_choices.tolist()} − 1")
         architectures: Ints = self._index_of_code[taken @ self._weights]
         return architectures
 

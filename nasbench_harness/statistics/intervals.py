@@ -294,7 +294,7 @@ def _refuse_few(num_runs: int) -> None:
 
 
 def _defined_steps(curves: NDArray[Any]) -> BoolArray:
-    """Returns at which steps every run has a result; a run may lack some before its first one only."""
+    """Returns at which steps every run has a result; a run may have none before its first one only."""
     if np.issubdtype(curves.dtype, np.integer):
         return np.ones(curves.shape[1], dtype=bool)
     is_defined = ~np.isnan(curves)

@@ -146,7 +146,7 @@ class StudyFolder:
         return sorted(found, key=lambda segment: (segment.first, -segment.last)), damaged
 
     def segment_path(self, identity: Mapping[str, Any], first: int, last: int) -> Path:
-        """Name of the segment of these seeds, which lie in one cell of the grid."""
+        """Name of the segment of these seeds, which are in one cell of the grid."""
         return self.runs_folder(identity) / f"seeds-{first}-{last}.parquet"
 
     def stale_segments(self, segments: Iterable[Segment], code: str) -> list[Segment]:

@@ -1,4 +1,4 @@
-"""The record of a study that lies in a folder already, and the one that a command writes there."""
+"""The record of a study that is in a folder already, and the one that a command writes there."""
 
 from __future__ import annotations
 

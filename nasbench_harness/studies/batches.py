@@ -46,7 +46,7 @@ class SentPlan:
     It holds no array of a table, no value that runs are scored by, and no path of this machine.
 
     Attributes:
-        strategy: The strategy, or the record of a trace whose rows lie in the study's folder.
+        strategy: The strategy, or the record of a trace whose rows are in the study's folder.
         task: Name of the task.
         digest: Digest of its table.
         segments: See BatchPlan.

@@ -63,7 +63,7 @@ def export_runs(study: Study, trace: str | None, formats: Sequence[str], task: s
 
 
 def rows_by_seed(runs: RunSet) -> Iterator[dict[str, AnyArray]]:
-    """Stored rows by seed and step, the seeds of one segment at a time, however the rows lie in files."""
+    """Stored rows by seed and step, the seeds of one segment at a time, however the rows are in files."""
     for _, segments in groupby(runs.segments(), lambda segment: segment.first // SEEDS_PER_SEGMENT):
         parts: list[dict[str, AnyArray]] = []
         for segment, here in first_holders(segments, range(runs.record.num_seeds)):

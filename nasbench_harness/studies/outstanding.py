@@ -64,7 +64,7 @@ def find_outstanding(
             found.damaged += damaged
             if stale:
                 why = "asked for" if runs.label in rerun else "its code changed"
-                found.notices.append(f"{runs.label} on {task.name}: runs again ({why}); old runs lie in superseded/")
+                found.notices.append(f"{runs.label} on {task.name}: runs again ({why}); old runs are in superseded/")
             ranges = runs.missing([segment for segment in segments if segment not in stale])
             found.num_done += len(runs.seeds) - count(ranges)
             found.batches += plan_batches(spec, task.task, ranges, study.record.protocol)

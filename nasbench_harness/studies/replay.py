@@ -99,7 +99,7 @@ class TraceRows:
         """Read stored rows.
 
         Raises:
-            StoreError: The file is missing, torn, or holds other rows.
+            StoreError: The file is missing, truncated, or holds other rows.
         """
         advice = f"add the trace {record.label!r} again under another label, or take its table out of study.toml"
         if not path.is_file():
@@ -210,12 +210,12 @@ def check_runs(trace: TraceRows, protocol: Protocol, num_seeds: int) -> list[str
         num_inside = int((rows.seeds < num_seeds).sum())
         if num_inside < MIN_SEEDS:
             raise InvalidInputError(
-                f"{trace.source}, column seed: {num_inside} of its {len(rows.seeds)} seeds on {task} lie in the "
+                f"{trace.source}, column seed: {num_inside} of its {len(rows.seeds)} seeds on {task} are in the "
                 f"study's 0 … {num_seeds - 1}, but at least {MIN_SEEDS} must: number the runs from 0, or run more seeds"
             )
         if num_inside < len(rows.seeds):
             notices.append(
-                f"{len(rows.seeds) - num_inside} of {len(rows.seeds)} seeds on {task} lie outside the study's "
+                f"{len(rows.seeds) - num_inside} of {len(rows.seeds)} seeds on {task} are outside the study's "
                 f"0 … {num_seeds - 1} and are not compared"
             )
         # Under other rules, runs that spend the same budget differ in their number of proposals.

@@ -140,7 +140,7 @@ def _store(plan: BatchPlan, rules: Rules, study: StudyFolder, parts: Sequence[Pa
         "versions": versions(),
         "git": git,
     }
-    places = {  # where each run that did not fail lies: its part, its trace, and its position there
+    places = {  # where each run that did not fail is: its part, its trace, and its position there
         seed: (part, part.batch.trace, position)
         for part in parts
         if part.batch is not None

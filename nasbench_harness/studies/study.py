@@ -114,7 +114,7 @@ class Study:
                 damaged = damaged_files(self)
                 why = f"; damaged: {self.folder.show(damaged[0].path)} {damaged[0].reason}" if damaged else ""
                 raise InvalidInputError(
-                    f"{self.folder.shown} is not complete ({incomplete} on {where} lacks {number} of "
+                    f"{self.folder.shown} is not complete ({incomplete} on {where} does not have {number} of "
                     f"{self.record.num_seeds} runs{why}): repeat the command that runs it"
                 )
 
@@ -318,7 +318,7 @@ def load_tasks(folder: StudyFolder, names: Sequence[str], protocol: Protocol) ->
     for name in names:
         try:
             tasks.append(load_task(name).under(protocol))
-        except InvalidInputError:  # perhaps it is another table, which lacks what the study needs
+        except InvalidInputError:  # perhaps it is another table, which does not have what the study needs
             whole = name.partition("@")[0]
             if whole in task_names():
                 check_digest(folder, name, load_table(split_task_name(whole)[0]))

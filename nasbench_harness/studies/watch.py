@@ -163,7 +163,7 @@ def _watch_live(watcher: Watcher, interval_s: float, console: Console) -> Snapsh
 
 
 def _snapshots(watcher: Watcher, interval_s: float) -> Iterator[Snapshot]:
-    """A snapshot at once and one after every interval; the last one lacks nothing."""
+    """A snapshot at once and one after every interval; in the last one nothing is missing."""
     while True:
         snapshot = watcher.snapshot()
         yield snapshot

@@ -161,7 +161,7 @@ class CorruptTableError(TableError):
 
 
 class CachedColumn(MetricArray):
-    """A column whose array lies in the cache: mapped and compared with its digest when it is first read.
+    """A column whose array is in the cache: mapped and compared with its digest when it is first read.
 
     Large tables hold much that a study never reads. In another process it is opened again, not copied there.
 

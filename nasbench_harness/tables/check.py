@@ -24,7 +24,7 @@ class TableState:
 
     Attributes:
         name: The table, or the folder that was named.
-        state: ``not cached`` is no fault (the table is converted on first use); ``missing`` lacks its package.
+        state: ``not cached`` is no fault (the table is converted on first use); ``missing`` does not have its package.
         folder: Folder of the arrays; None if it is not known.
         num_arrays: Arrays that were compared with their digests.
         digest: sha256 that identifies the table; empty if the metadata are damaged.

@@ -26,7 +26,7 @@ _FILES = {"cifar10": "cifar10.pkl", "cifar100": "cifar100.pkl", "imagenet16-120"
 _IMAGES = {"cifar10": 25_000, "cifar100": 5_000, "imagenet16-120": 3_000}
 _CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet16-120": 120}
 _SIDES = {"cifar10": 32, "cifar100": 32, "imagenet16-120": 16}
-_NUM_REPLICATES = 3  # training seeds 777, 888, 999; 7,456 cells lack the last
+_NUM_REPLICATES = 3  # training seeds 777, 888, 999; 7,456 cells have no third one
 
 
 def convert() -> Table:

@@ -40,7 +40,7 @@ _NUM_TRAININGS = 3
 # Validation values per training: accuracies on 500 nodes, or rounded to three decimals by the source. A mean of three
 # trainings is a multiple of 1 / (3 × these).
 _VALIDATION_PARTS = {name: 500 if name in ("cora", "citeseer", "pubmed") else 1_000 for name in DATASETS}
-# Test nodes of each data set; the ROC-AUC of proteins lies on no grid.
+# Test nodes of each data set; the ROC-AUC of proteins is on no grid.
 _TEST_NODES = {
     "cora": 1_000,
     "citeseer": 1_000,

@@ -1,6 +1,6 @@
 """The shipped table of training-free scores, as free metrics of every task on NAS-Bench-201 cells.
 
-The scores lie in a file of their own beside the accuracies. They change neither a table's digest nor its stored arrays,
+The scores are in a file of their own beside the accuracies. They change neither a table's digest nor its stored arrays,
 and they are read when a strategy first asks for one.
 """
 
@@ -128,7 +128,7 @@ def read_scores(path: Path | None = None) -> ScoreFile:
     initializations, batches, architectures = (np.unique(key) for key in keys)
     shape = len(initializations), len(batches), len(architectures)
     if table.num_rows != np.prod(shape):
-        raise InvalidInputError(f"{path} lacks scores of some architectures: make it again with proxies build")
+        raise InvalidInputError(f"{path} does not have scores of some architectures: make it again with proxies build")
     order = np.lexsort(keys[::-1])
     return ScoreFile(
         architectures,

@@ -29,7 +29,7 @@ def register_table(table: Table, *, replace: bool = False, spec: str = "") -> Ta
         spec: Text of the specification that it was imported with; kept beside it.
 
     Returns:
-        The table as it lies in the cache, memory-mapped.
+        The table as it is in the cache, memory-mapped.
 
     Raises:
         InvalidInputError: A name cannot be used, a shape is wrong, or the name belongs to another table.

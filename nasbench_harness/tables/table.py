@@ -28,7 +28,7 @@ class Metric:
         unit: Unit of the values.
         direction: Whether smaller or larger is better.
         role: ``search`` is visible to strategies; ``test`` is sealed from them; ``cost`` drives the simulated clock.
-        resolution: Grid step of one value, None if values lie on no grid.
+        resolution: Grid step of one value, None if values are on no grid.
         free: Readable by strategies without a query.
     """
 

@@ -53,7 +53,7 @@ def restricted_load(
         advice: Remedy for a damaged file.
 
     Raises:
-        TableError: The file is missing or torn, or refers to anything else.
+        TableError: The file is missing or truncated, or refers to anything else.
     """
     try:
         refuse_special_file(path)

@@ -61,7 +61,7 @@ def run_contract(contract: Contract) -> list[Finding]:
         left = None if end is None else end - monotonic()
         reason = ""
         if contract.first and findings and findings[0].failure:
-            reason = f"mend this first: {findings[0].sentence}"
+            reason = f"fix this first: {findings[0].sentence}"
         elif left is not None and left <= 0:
             reason = "the time of the check was used up before"
         failure = f"not tried: {reason}" if reason else _failure(method, left)

@@ -159,7 +159,7 @@ class SpaceContract(Contract):
             )
 
     def test_choices_come_back(self) -> None:
-        """from_choices inverts choices, and choices lie below num_choices."""
+        """from_choices inverts choices, and choices are below num_choices."""
         choices = self.space.choices(self.architectures)
         back = self.space.from_choices(choices)
         if not np.array_equal(back, self.architectures) or (choices >= self.space.num_choices).any():

@@ -43,7 +43,7 @@ class TableContract(Contract):
                     f"{name} has shape ({size}, num_replicates, one of {sorted(named)})",
                     str(shape),
                     "an architecture's index is its row",
-                    "rows that the source lacks must stay as NaN, not be left out",
+                    "rows that the source does not have must stay as NaN, not be left out",
                 )
 
     def test_every_data_set_can_be_searched(self) -> None:

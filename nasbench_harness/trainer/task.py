@@ -41,7 +41,7 @@ _TABLE = "trained"
 class TrainerOracle(Oracle):
     """Trains all replicates of an architecture in one go when it is first asked for, and keeps the results.
 
-    Results lie in a folder that runs, studies and processes share, one small file an architecture; the first
+    Results are in a folder that runs, studies and processes share, one small file an architecture; the first
     that is written stands. Nothing is ever missing.
 
     Args:
@@ -90,7 +90,7 @@ class TrainerOracle(Oracle):
         """Answer n queries (see Oracle); train the architectures that were not trained before.
 
         Raises:
-            InvalidInputError: An index lies outside its axis.
+            InvalidInputError: An index is outside its axis.
             TableError: A kept result is damaged.
         """
         check_indices("architecture", architectures, self._space.num_architectures)

@@ -134,7 +134,7 @@ def training_seed(study_seed: int, architecture: str, number: int) -> int:
 
 
 def check_attainable(top: int, num_controls: int, kind: ControlKind) -> None:
-    """Refuse a design whose smallest p lies above .05, whatever its trainings give.
+    """Refuse a design whose smallest p is above .05, whatever its trainings give.
 
     Raises:
         InvalidInputError: It does; the message names the number of candidates that is enough.

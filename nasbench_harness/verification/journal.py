@@ -142,7 +142,7 @@ class Journal:
 
     def _read(self) -> None:
         lines = self.path.read_bytes().split(b"\n")
-        torn = lines.pop()  # empty if the last line is whole
+        truncated = lines.pop()  # empty if the last line is whole
         notices = []
         for number, line in enumerate(lines, start=1):
             try:
@@ -158,7 +158,7 @@ class Journal:
                 ) from error
             if self.entries.setdefault(entry.key, entry).accuracy != entry.accuracy:
                 notices.append(f"{self.path}, line {number} has another accuracy of a training: the first stands")
-        if torn:
+        if truncated:
             self._is_truncated = True
             notices.append(f"{self.path}: the last line is incomplete and is dropped; its training is repeated")
         self.notice = "; ".join(notices)

@@ -94,7 +94,7 @@ def train_design(
     max_seconds: float | None = None,
     progress: Progress | None = None,
 ) -> Progressed:
-    """Train the architectures that the journal lacks.
+    """Train the architectures that the journal does not have.
 
     Args:
         design: Candidates and controls.

@@ -74,7 +74,7 @@ class TorchTrainer:
         return trainer.network_structure(architecture, self._recipe, self._data).num_trained_params()
 
     def estimate(self, missing: Mapping[str, int]) -> Estimate:
-        """Measures the smallest and the largest architecture; the others lie between them by their operations."""
+        """Measures the smallest and the largest architecture; the others are between them by their operations."""
         sizes = {
             architecture: trainer.network_structure(architecture, self._recipe, self._data).flops(
                 self._data.side, trained_only=True

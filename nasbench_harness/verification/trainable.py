@@ -89,7 +89,7 @@ class Trainable(ABC):
 class Cells(Trainable):
     """Cells of NAS-Bench-201. Two have the same size if they have the same number of live convolutions of each kernel.
 
-    A convolution is live if it lies on a path from input to output. The trainer leaves out the others.
+    A convolution is live if it is on a path from input to output. The trainer leaves out the others.
     """
 
     kind = "cells"

@@ -71,7 +71,7 @@ class Agreement:
         difference: Mean of trained − table in percentage points.
         low: Lower end of its 90 % interval.
         high: Upper end.
-        verdict: ``agrees`` if the interval lies within ± .3 pp, ``differs`` if it lies outside, else
+        verdict: ``agrees`` if the interval is within ± .3 pp, ``differs`` if it is outside, else
             ``inconclusive``.
     """
 

@@ -175,7 +175,7 @@ class Preparation:
         return below(self.study.path / "verification", self.task.name, "journal.jsonl")
 
     def run(self, progress: Progress | None = None) -> Verification:
-        """Train the architectures that the journal lacks, judge, and write the files."""
+        """Train the architectures that the journal does not have, judge, and write the files."""
         folder = below(self.study.path / "verification", self.task.name)
         progressed = train_design(
             self.design, self.task, self.trainer, self._journal, self.study_seed, self.options.max_seconds, progress

@@ -56,13 +56,13 @@ def test_words(allowed, words):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("size=0", "size must lie in 1 … 9, not 0"),
-        ("size=10", "size must lie in 1 … 9, not 10"),
-        ("size=4,part=5", "part must lie in 1 … size 4, not 5"),
-        ("size=1", "part must lie in 1 … size 1, not 2"),  # the default no longer fits
-        ("rate=0.0", r"rate must lie in 0 … 1 \(0 and 1 excluded\), not 0.0"),
-        ("rate=1.0", r"rate must lie in 0 … 1 \(0 and 1 excluded\), not 1.0"),
-        ("rate=nan", r"rate must lie in 0 … 1 \(0 and 1 excluded\), not nan"),
+        ("size=0", "size must be in 1 … 9, not 0"),
+        ("size=10", "size must be in 1 … 9, not 10"),
+        ("size=4,part=5", "part must be in 1 … size 4, not 5"),
+        ("size=1", "part must be in 1 … size 1, not 2"),  # the default no longer fits
+        ("rate=0.0", r"rate must be in 0 … 1 \(0 and 1 excluded\), not 0.0"),
+        ("rate=1.0", r"rate must be in 0 … 1 \(0 and 1 excluded\), not 1.0"),
+        ("rate=nan", r"rate must be in 0 … 1 \(0 and 1 excluded\), not nan"),
         ("limit=-1.0", "limit must be at least 0, not -1.0"),
         ("limit=inf", "limit must be a finite number, not inf"),
         ("limit='much'", "limit must be a finite number, not 'much'"),

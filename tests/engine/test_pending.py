@@ -81,7 +81,7 @@ def test_a_run_that_waits_is_asked_again_when_a_result_is_in(tiny, scripted):
 
 
 class Looking(Strategy):
-    """Notes what is recorded and charged whenever it is told; has no evaluation that the record lacks."""
+    """Notes what is recorded and charged whenever it is told; has no evaluation that the record does not have."""
 
     def __init__(self):
         self.loop, self.seen = None, []

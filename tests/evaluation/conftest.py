@@ -15,7 +15,7 @@ PARAMS = Metric("params_m", "million", "minimize", "hardware", free=True)
 
 @pytest.fixture(scope="session")
 def nb201():
-    """NAS-Bench-201, converted here and now: what lies in a cache may be older than the code."""
+    """NAS-Bench-201, converted here and now: what is in a cache may be older than the code."""
     return convert()
 
 

@@ -212,7 +212,7 @@ def test_a_missing_row_does_not_stop_the_clock(ledger_of):
 
 @pytest.mark.parametrize("duplicates", ["charge", "free", "forbid"])
 def test_losses_are_never_nan(ledger_of, duplicates):
-    """Also where a cell that the table lacks is proposed twice."""
+    """Also where a cell that the table does not have is proposed twice."""
     entries = rows(ledger_of(evaluations=9, duplicates=duplicates), [0, 4, 4, 0, 4])
     losses = column(entries, "losses")
     assert not np.isnan(losses).any()

@@ -179,7 +179,7 @@ def test_a_constraint_on_the_search_metric_is_observed_with_its_noise(task):
 
 def test_a_bound_that_no_row_meets_is_refused_with_the_range(nb201_task):
     with pytest.raises(
-        InvalidInputError, match=r"no architecture .* meets it; its values lie in 7\.1\d+ … 2\d\.\d+ ms"
+        InvalidInputError, match=r"no architecture .* meets it; its values are in 7\.1\d+ … 2\d\.\d+ ms"
     ):
         nb201_task.under(Protocol(constraints="latency_ms<=0.5"))
     with pytest.raises(InvalidInputError, match="no architecture of task nb201-cifar10 meets all of them"):

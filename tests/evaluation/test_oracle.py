@@ -136,13 +136,13 @@ def test_inputs_and_global_generators_are_untouched(oracle):
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ({"architecture": 6}, "architecture index 6 lies outside the table's 6"),
-        ({"architecture": -1}, "architecture index -1 lies outside the table's 6"),
-        ({"fidelity": 4}, "fidelity index 4 lies outside the table's 4"),
-        ({"fidelity": -1}, "fidelity index -1 lies outside the table's 4"),
-        ({"replicate": 3}, "replicate index 3 lies outside the table's 3"),
-        ({"replicate": -2}, "replicate index -2 lies outside the table's 3"),
-        ({"architecture": 2**62}, "architecture index 4611686018427387904 lies outside"),
+        ({"architecture": 6}, "architecture index 6 is outside the table's 6"),
+        ({"architecture": -1}, "architecture index -1 is outside the table's 6"),
+        ({"fidelity": 4}, "fidelity index 4 is outside the table's 4"),
+        ({"fidelity": -1}, "fidelity index -1 is outside the table's 4"),
+        ({"replicate": 3}, "replicate index 3 is outside the table's 3"),
+        ({"replicate": -2}, "replicate index -2 is outside the table's 3"),
+        ({"architecture": 2**62}, "architecture index 4611686018427387904 is outside"),
     ],
     ids=str,
 )
@@ -159,7 +159,7 @@ def test_indices_outside_are_refused(oracle, query, message):
 
 def test_a_fidelity_outside_a_single_one_is_refused():
     oracle = TableOracle([MetricArray(ACCURACY, np.ones((2, 1, 1)))], None)
-    with pytest.raises(InvalidInputError, match="fidelity index 1 lies outside the table's 1"):
+    with pytest.raises(InvalidInputError, match="fidelity index 1 is outside the table's 1"):
         ask(oracle, fidelity=1)
 
 

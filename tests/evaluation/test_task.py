@@ -142,7 +142,7 @@ def test_codes_order_as_means_do(table_of, values):
 
 
 def test_more_than_three_replicates_have_their_mean_too(task_of):
-    """Four, five, … lie on no sixth of the grid."""
+    """Four, five, … are on no sixth of the grid."""
     for values in ([[50, 51, 52, 54], [60, 60, 60, 61]], [[50, 51, 52, 54, 51], [60, 60, 60, 61, NAN]]):
         report = task_of(values).scores["val"]
         np.testing.assert_allclose(report.values, np.nanmean(values, axis=1), rtol=1e-8)

@@ -229,7 +229,7 @@ def test_an_imported_archive_is_a_table_like_any_other(folder, cache):
 def test_a_damaged_archive_leaves_nothing_behind(folder, tmp_path, cache):
     broken = shutil.copytree(folder, tmp_path / "broken")
     (broken / "000019.pickle.pbz2").write_bytes(b"BZh9 and nothing more")
-    with pytest.raises(TableError, match="torn or damaged"):
+    with pytest.raises(TableError, match="truncated or damaged"):
         import_archive(broken)
     assert not list((cache / "imported").iterdir())
 

@@ -221,10 +221,14 @@ def test_mistakes_are_named_with_their_place(read, mistake):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["t.txt", "missing.csv", "binary.csv", "torn.csv.gz", "torn.parquet"])
+@pytest.mark.parametrize("name", ["t.txt", "missing.csv", "binary.csv", "truncated.csv.gz", "truncated.parquet"])
 def test_files_that_cannot_be_read(tmp_path, name):
     (tmp_path / "t.toml").write_text(SPEC)
-    content = {"binary.csv": b"a,b\xff\n1", "torn.csv.gz": gzip.compress(CSV.encode())[:-9], "torn.parquet": b"PAR1"}
+    content = {
+        "binary.csv": b"a,b\xff\n1",
+        "truncated.csv.gz": gzip.compress(CSV.encode())[:-9],
+        "truncated.parquet": b"PAR1",
+    }
     if name in content:
         (tmp_path / name).write_bytes(content[name])
     with pytest.raises(InvalidInputError, match=name):

@@ -248,7 +248,7 @@ def test_mistakes_are_refused_in_one_line(folder, tmp_path):
     refused("has no baseline for nb201-cifar10, only for nb201-cifar100", tasks=["nb201-cifar10"], folder=folder)
     refused("unknown task", tasks=["nb201-cifar"], folder=folder, error=UnknownNameError)
     refused("margin must be above 0", folder=folder, margin=0)
-    refused("alpha must lie", folder=folder, alpha=1)
+    refused("alpha must be", folder=folder, alpha=1)
     refused("looks must be ascending", folder=folder, looks=[300, 100])
 
 

@@ -88,7 +88,7 @@ def test_overlapping_segments_count_once(tmp_path):
 
 
 def test_missing_seeds_are_counted_in_the_message(tmp_path):
-    with pytest.raises(StoreError, match="lacks 2 of 3 runs on nb201-cifar100"):
+    with pytest.raises(StoreError, match="does not have 2 of 3 runs on nb201-cifar100"):
         picks([segment(tmp_path, 1, 1, [(1, 5, 60.0, OK)])], 3, evaluations=1)
 
 

@@ -130,12 +130,12 @@ def test_choices_lead_where_links_lead():
 
 def test_choices_and_links_that_do_not_exist_are_refused():
     for choices in ([9, 0, 0, 0, 0], [0, 0, 5, 0, 0], [-1, 0, 0, 0, 0]):
-        with pytest.raises(InvalidInputError, match="choice lies outside"):
+        with pytest.raises(InvalidInputError, match="choice is outside"):
             SMALL.from_choices(np.array([choices]))
     for links in ([1, 0, 0, 0], [0, 0, 3, 0], [0, -1, 0, 0]):
         with pytest.raises(InvalidInputError, match="earlier node"):
             SMALL.from_links(np.array([links]), np.zeros((1, 4), int))
-    with pytest.raises(InvalidInputError, match="operation lies outside"):
+    with pytest.raises(InvalidInputError, match="operation is outside"):
         SMALL.from_links(np.zeros((1, 4), int), np.full((1, 4), 5))
 
 

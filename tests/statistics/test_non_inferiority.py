@@ -106,7 +106,7 @@ def test_superior_needs_the_permutation_test_too():
 
 
 def test_a_sample_that_misses_the_tail_is_not_superior():
-    """One old run in fifty lies far out; of a hundred new ones none does: Welch is sure, a permutation is not."""
+    """One old run in fifty is far out; of a hundred new ones none does: Welch is sure, a permutation is not."""
     old, new = {0: 1_470, 1: 1_470, 100: 60}, np.arange(100) % 2
     assert difference(old, count_codes(new), level=0.01).high < 0
     assert permutation_p_better(old, count_codes(new)) > 0.05

@@ -174,9 +174,9 @@ def test_reference_values(scores, assert_near, noise, evaluations, dataset, mean
     [
         ("population_size=0", "population_size must be at least 1, not 0"),
         ("tournament_size=-1", "tournament_size must be at least 1, not -1"),
-        ("mutation_probability=1.5", "mutation_probability must lie in 0 … 1, not 1.5"),
-        ("mutation_probability=-0.1", "mutation_probability must lie in 0 … 1, not -0.1"),
-        ("mutation_probability=nan", "mutation_probability must lie in 0 … 1, not nan"),
+        ("mutation_probability=1.5", "mutation_probability must be in 0 … 1, not 1.5"),
+        ("mutation_probability=-0.1", "mutation_probability must be in 0 … 1, not -0.1"),
+        ("mutation_probability=nan", "mutation_probability must be in 0 … 1, not nan"),
     ],
 )
 def test_hyperparameters_without_sense_are_refused(parameter, message):

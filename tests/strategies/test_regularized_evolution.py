@@ -121,9 +121,9 @@ def test_reference_values(scores, assert_near, assert_std_near, text, noise, eva
 @pytest.mark.parametrize(
     ("population_size", "sample_size", "message"),
     [
-        (30, 31, "sample_size must lie in 1 … population_size 30, not 31"),
-        (9, 10, "sample_size must lie in 1 … population_size 9, not 10"),
-        (5, 0, "sample_size must lie in 1 … population_size 5, not 0"),
+        (30, 31, "sample_size must be in 1 … population_size 30, not 31"),
+        (9, 10, "sample_size must be in 1 … population_size 9, not 10"),
+        (5, 0, "sample_size must be in 1 … population_size 5, not 0"),
         (0, 0, "population_size must be at least 1, not 0"),
     ],
 )

@@ -345,7 +345,7 @@ def test_a_wrong_metric_is_refused_before_anything_runs(tmp_path):
     [
         ("learning_rate=0", "learning_rate must be above 0, not 0"),
         ("learning_rate=nan", "learning_rate must be above 0, not nan"),
-        ("baseline_decay=1", "baseline_decay must lie in 0 … 1 (1 excluded), not 1"),
+        ("baseline_decay=1", "baseline_decay must be in 0 … 1 (1 excluded), not 1"),
         ("complexity_weight=-1", "complexity_weight must be at least 0, not -1"),
         ("complexity='params_m'", "complexity_target must be above 0, not 0.0: give the wanted params_m"),
         ("complexity_target=1.0", "complexity_target needs complexity, the name of a free metric"),

@@ -95,8 +95,8 @@ HOWS = {
     raises: "out of ideas",
     exits: r"called sys\.exit\(0\)",
     yields_text: "yield an architecture",
-    yields_a_strange_index: "an architecture lies in −1 … 255",
-    recommends_nonsense: "recommended -7: an architecture lies in",
+    yields_a_strange_index: "an architecture is in −1 … 255",
+    recommends_nonsense: "recommended -7: an architecture is in",
     yields_in_finally: "yields while it is closed",
     never_closes: "yields while it is closed",
 }

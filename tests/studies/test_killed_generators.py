@@ -41,7 +41,7 @@ def test_a_kill_loses_at_most_the_runs_under_way(tmp_path, jobs):
     stored = set(segments(tmp_path))
     assert before <= stored
     missing = sum(number for _, _, number in open_study(tmp_path / "study").missing())
-    assert missing == NUM_SEEDS - len(stored)  # every stored run counts: each lies in a segment of its own
+    assert missing == NUM_SEEDS - len(stored)  # every stored run counts: each is in a segment of its own
     times = {path: path.stat().st_mtime_ns for path in stored}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -158,8 +158,8 @@ def test_stored_rows_are_checked(tmp_path):
     write_segment(path, {"seed": np.arange(3)}, {"run_id": "a segment of runs"})
     with pytest.raises(StoreError, match="does not hold the rows of the trace 'mine'"):
         TraceRows.read(path, record)
-    path.write_bytes(b"torn")
-    with pytest.raises(StoreError, match="torn or no Parquet"):
+    path.write_bytes(b"truncated")
+    with pytest.raises(StoreError, match="truncated or no Parquet"):
         TraceRows.read(path, record)
 
 
@@ -265,12 +265,12 @@ def test_too_few_seeds_and_runs_of_different_length_are_refused():
 
     assert check(dict.fromkeys(range(NUM_SEEDS), 3)) == []
     assert check(dict.fromkeys(range(2, NUM_SEEDS), 3)) == []
-    with pytest.raises(InvalidInputError, match=r"runs.csv, column seed: 9 of its 9 seeds on t lie in .* 0 … 11, but"):
+    with pytest.raises(InvalidInputError, match=r"runs.csv, column seed: 9 of its 9 seeds on t are in .* 0 … 11, but"):
         check(dict.fromkeys(range(9), 3))
-    with pytest.raises(InvalidInputError, match="2 of its 20 seeds on t lie in the study's 0 … 11"):
+    with pytest.raises(InvalidInputError, match="2 of its 20 seeds on t are in the study's 0 … 11"):
         check(dict.fromkeys(range(10, 30), 3))
     (notice,) = check(dict.fromkeys(range(20), 3))
-    assert re.fullmatch("8 of 20 seeds on t lie outside the study's 0 … 11 and are not compared", notice)
+    assert re.fullmatch("8 of 20 seeds on t are outside the study's 0 … 11 and are not compared", notice)
     ragged = {**dict.fromkeys(range(NUM_SEEDS), 3), 4: 2}
     with pytest.raises(InvalidInputError, match=r"runs.csv: on t seed 4 has 2 rows, but seed 0 has 3"):
         check(ragged)

@@ -139,7 +139,7 @@ def test_the_same_command_with_other_strategies_keeps_traces(study, tmp_path):
 
 def test_seeds_that_come_to_lie_inside_are_run_and_lost_segments_again(study, tmp_path):
     notices = study.add_trace(write(tmp_path / "runs.csv", seeds=SEEDS + 6, tasks=TASKS), "mine")
-    assert notices == [f"6 of 18 seeds on {task} lie outside the study's 0 … 11 and are not compared" for task in TASKS]
+    assert notices == [f"6 of 18 seeds on {task} are outside the study's 0 … 11 and are not compared" for task in TASKS]
     assert segments_of(study, "mine", TASKS[0])["seed"].max() == SEEDS - 1
     more = run(["random-search"], TASKS, SEEDS + 6, study.path, evaluations=20)
     assert more.missing() == []
@@ -147,7 +147,7 @@ def test_seeds_that_come_to_lie_inside_are_run_and_lost_segments_again(study, tm
     for path in (study.path / "runs").rglob("replayed-trace-*/*.parquet"):
         path.unlink()
     assert more.missing() == [("mine", task, SEEDS + 6) for task in TASKS]
-    with pytest.raises(InvalidInputError, match=r"is not complete \(mine on nb201-cifar10 lacks 18 of 18 runs"):
+    with pytest.raises(InvalidInputError, match=r"is not complete \(mine on nb201-cifar10 does not have 18 of 18 runs"):
         more.export()
     assert more.export("random-search")
     assert run(["random-search"], TASKS, SEEDS + 6, study.path, evaluations=20).missing() == []
@@ -215,8 +215,8 @@ def test_damaged_rows_are_named(study, tmp_path):
         ({"tasks": TASKS}, "random-search", "the study has a strategy or trace 'random-search' already"),
         ({"tasks": TASKS}, "a,b", "label 'a,b': use letters"),
         ({"tasks": TASKS}, "", "label '': use letters"),
-        ({"tasks": TASKS, "seeds": 9}, "mine", "9 of its 9 seeds on nb201-cifar10 lie in the study's 0 … 11"),
-        ({"tasks": TASKS, "first": 5}, "mine", "7 of its 12 seeds on nb201-cifar10 lie in the study's 0 … 11"),
+        ({"tasks": TASKS, "seeds": 9}, "mine", "9 of its 9 seeds on nb201-cifar10 are in the study's 0 … 11"),
+        ({"tasks": TASKS, "first": 5}, "mine", "7 of its 12 seeds on nb201-cifar10 are in the study's 0 … 11"),
         ({"tasks": TASKS, "rows": 19}, "mine", "seed 0 on task nb201-cifar10 ends after 19 rows"),
     ],
 )
@@ -245,7 +245,7 @@ def test_runs_longer_than_the_budget_are_cut(study, tmp_path):
 
 
 def test_a_run_that_is_too_short_outside_the_studys_seeds_is_refused_too(study, tmp_path):
-    """More seeds may come to lie inside later."""
+    """More seeds may come to are inside later."""
     path = write(tmp_path / "runs.csv", seeds=SEEDS + 1, tasks=TASKS)
     lines = path.read_text().splitlines()
     path.write_text(

@@ -22,7 +22,7 @@ LINE = re.compile(r"[\d,]+ of ([\d,]+) runs done(, [\d,.]+ runs per second)?(, a
 
 @pytest.fixture
 def small(tmp_path):
-    """A study that lacks 5 of 15 runs: its record asks for more seeds than were run."""
+    """A study that does not have 5 of 15 runs: its record asks for more seeds than were run."""
     folder = tmp_path / "small"
     run(["random-search"], ["nb201-cifar10"], 10, folder, evaluations=5)
     file = folder / "study.toml"

@@ -86,7 +86,7 @@ def test_damaged_metadata_are_a_finding(cache, tiny, text):
 def test_any_folder_of_a_table_can_be_checked(cache, tiny, tmp_path):
     write_table(tiny, tmp_path / "copied")
     assert check_table(str(tmp_path / "copied")).state == "ok"
-    (tmp_path / "copied" / "one.params_m.npy").write_bytes(b"torn")
+    (tmp_path / "copied" / "one.params_m.npy").write_bytes(b"truncated")
     assert "one.params_m.npy does not match its digest" in check_table(str(tmp_path / "copied")).findings
     with pytest.raises(UnknownNameError, match="unknown table"):
         check_table(str(tmp_path))
@@ -167,7 +167,7 @@ def test_the_verb(cli, tmp_path):
     broken = cli("tables", "check", "nb201", **cache)
     assert broken.returncode == 1
     assert "cifar10.val_accuracy.npy does not match its digest" in broken.stdout
-    assert f"to mend: rm -r {array.parent}" in broken.stdout
+    assert f"to fix: rm -r {array.parent}" in broken.stdout
     as_json = cli("tables", "check", "--json", **cache)
     assert as_json.returncode == 1
     assert {row["name"]: row["state"] for row in json.loads(as_json.stdout)}["nb201"] == "differs"

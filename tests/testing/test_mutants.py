@@ -312,7 +312,7 @@ def test_one_sentence_names_an_architecture_that_does_not_exist(strategy):
     assert "15624" in broken[0].failure
     assert len({finding.name for finding in findings}) == len(findings) > 10
     assert {finding.failure for finding in findings[1:]} == {
-        f"not tried: mend this first: {findings[0].sentence}",
+        f"not tried: fix this first: {findings[0].sentence}",
     }
 
 

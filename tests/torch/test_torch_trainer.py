@@ -48,7 +48,7 @@ def test_several_processes_on_a_gpu_are_refused(monkeypatch):
 
 
 def test_estimates_weigh_operations_and_processes(monkeypatch):
-    """The ends are measured: 1 s and 10 s for a stack of two. What lies between follows its operations."""
+    """The ends are measured: 1 s and 10 s for a stack of two. What is between follows its operations."""
     measured = {SMALL: 1.0, LARGE: 10.0}
     monkeypatch.setattr(trainer, "estimate_seconds", lambda one, *_: measured[one], raising=False)
     found = TorchTrainer(RECIPE, VerifyOptions(device="cpu", jobs=2))

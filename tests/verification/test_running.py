@@ -39,10 +39,10 @@ def test_notices_of_the_trainer_reach_the_user(design, task, make_trainer, tmp_p
     """Also where a later command only finds the trainings, and in the report."""
     trainer, path = make_trainer(notice="trained 1 at a time"), tmp_path / "journal.jsonl"
     assert train_design(design, task, trainer, path, 0).notices == ("trained 1 at a time",)
-    path.write_text(path.read_text(encoding="utf-8") + '{"torn', encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8") + '{"truncated', encoding="utf-8")
     again = train_design(design, task, make_trainer(), path, 0)
-    torn, told = again.notices
-    assert "incomplete" in torn
+    truncated, told = again.notices
+    assert "incomplete" in truncated
     assert told == "trained 1 at a time"
     assert "Memory was too small for the stacks of 40 trainings" in caption(judged(design, task, again), task)
 
@@ -145,10 +145,10 @@ def test_a_journal_belongs_to_one_process_at_a_time(tmp_path):
 
 def test_reading_changes_nothing_and_appending_needs_opening(tmp_path):
     path = tmp_path / "j"
-    path.write_text('{"torn', encoding="utf-8")
+    path.write_text('{"truncated', encoding="utf-8")
     journal = Journal(path)
     assert "incomplete" in journal.notice
-    assert path.read_text(encoding="utf-8") == '{"torn'
+    assert path.read_text(encoding="utf-8") == '{"truncated'
     with pytest.raises(InvalidInputError, match="was read only"):
         journal.append([ENTRY])
 

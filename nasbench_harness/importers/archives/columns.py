@@ -23,7 +23,7 @@ _FIRST_SEEDS = (777, 888, 999)
 # The source has wrong sizes for some networks of other seeds; those of this one are right.
 _RIGHT_SIZE_SEED = 888
 _PREFIX = {"x-valid": "val", "x-test": "test", "ori-test": "valtest"}
-# Images behind each accuracy; train accuracies are means over batches and lie on no grid.
+# Images behind each accuracy; train accuracies are means over batches and are on no grid.
 _IMAGES = {
     ("cifar10-valid", "val"): 25_000,
     ("cifar10-valid", "test"): 10_000,

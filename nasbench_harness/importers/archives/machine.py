@@ -128,7 +128,7 @@ class DataPickle:
         except (TableError, OSError):
             raise
         except Exception as error:  # bytes that are no pickle can raise nearly anything
-            raise TableError(f"it is torn or damaged ({type(error).__name__})") from error
+            raise TableError(f"it is truncated or damaged ({type(error).__name__})") from error
 
     def at_end(self) -> bool:
         """Whether nothing follows in the stream."""
@@ -151,7 +151,7 @@ class DataPickle:
             operation()
         end = self._start + self._position
         if len(self._stack) != 1 or self._marked or (self._frame_end or end) != end:
-            raise TableError("it is torn or damaged")
+            raise TableError("it is truncated or damaged")
         return self._stack.pop()
 
     def _fill(self) -> None:
@@ -170,7 +170,7 @@ class DataPickle:
         if self._num_bytes > _LONGEST_ENTRY + _PIECE:
             raise TableError(f"an entry is longer than {_LONGEST_ENTRY >> 20} MB")
         if len(self._stack) > _LONGEST_STACK:
-            raise TableError("it is torn or damaged")
+            raise TableError("it is truncated or damaged")
         if len(self._numbers) > _MOST_REFERENCES:
             raise TableError(f"it has more than {_MOST_REFERENCES:,} references")
 
@@ -180,7 +180,7 @@ class DataPickle:
         if count > _LONGEST_TEXT:
             raise TableError(f"it holds a text of {count:,} bytes")
         if len(taken) < count:
-            raise TableError("it is torn: it ends too early")
+            raise TableError("it ends too early")
         self._position = end
         return taken
 
@@ -247,7 +247,7 @@ class DataPickle:
         """Frames follow each other without a gap, from the first on."""
         begin = self._start + self._position
         if self._frame_end is not None and begin - 9 != self._frame_end:
-            raise TableError("it is torn or damaged")
+            raise TableError("it is truncated or damaged")
         self._frame_end = begin + length
 
     def _small_integer(self) -> None:
@@ -271,7 +271,7 @@ class DataPickle:
             self._hand_over()
         is_streamed = bool(self._stack) and type(self._stack[-1]) is _Streamed
         if len(self._marked) >= _DEEPEST:
-            raise TableError("it is torn or damaged")
+            raise TableError("it is truncated or damaged")
         self._marked.append(self._stack)
         self._stack = []
         if is_streamed:
@@ -280,7 +280,7 @@ class DataPickle:
     def _tuple(self, count: int) -> None:
         items = tuple(self._stack[-count:])
         if len(items) < count:
-            raise TableError("it is torn or damaged")
+            raise TableError("it is truncated or damaged")
         self._stack[-count:] = [items]
 
     def _unmark(self) -> list[Any]:
@@ -302,7 +302,7 @@ class DataPickle:
     def _list_on_top(self) -> list[Any]:
         top = self._stack[-1]
         if type(top) is not list:
-            raise TableError("it is torn or damaged")
+            raise TableError("it is truncated or damaged")
         return top
 
     def _dictionary(self) -> None:
@@ -324,7 +324,7 @@ class DataPickle:
     def _store(self, items: list[Any]) -> None:
         target = self._stack[-1]
         if len(items) % 2:
-            raise TableError("it is torn or damaged")
+            raise TableError("it is truncated or damaged")
         if type(target) is _Streamed:
             for position in range(0, len(items), 2):
                 self._entry(items[position], items[position + 1])
@@ -333,7 +333,7 @@ class DataPickle:
             _check_keys(keys)
             target.update(zip(keys, items[1::2], strict=True))
         elif target is not PLACEHOLDER:
-            raise TableError("it is torn or damaged")
+            raise TableError("it is truncated or damaged")
 
     def _hand_over(self) -> None:
         """Entries of the streamed dictionary: complete are those that the next key, an integer, follows."""
@@ -430,7 +430,7 @@ class DataPickle:
     def _reduce(self) -> None:
         arguments, function = self._stack.pop(), self._stack.pop()
         if type(function) is not _Global or type(arguments) is not tuple:
-            raise TableError("it is torn or damaged")
+            raise TableError("it is truncated or damaged")
         if function == _ORDERED and not arguments:
             self._dictionary()
         else:
@@ -445,7 +445,7 @@ class DataPickle:
                 _refuse_number()
             target.order = "<" if order in "|=" else order
         elif type(target) is not dict and target is not PLACEHOLDER:  # attributes of state dictionaries are no data
-            raise TableError("it is torn or damaged")
+            raise TableError("it is truncated or damaged")
 
 
 def _construct(function: _Global, arguments: tuple[Any, ...]) -> Any:
@@ -458,13 +458,13 @@ def _construct(function: _Global, arguments: tuple[Any, ...]) -> Any:
         return _NumberType(code)
     if function == _ENCODE:
         if len(arguments) != 2 or type(arguments[0]) is not str or arguments[1] != "latin1":
-            raise TableError("it is torn or damaged")
+            raise TableError("it is truncated or damaged")
         return arguments[0].encode("latin1")
     if function in _TENSORS:
         return PLACEHOLDER
     if function in _SETS and len(arguments) == 1 and type(arguments[0]) is list:
         return arguments[0]
-    raise TableError("it is torn or damaged")
+    raise TableError("it is truncated or damaged")
 
 
 def _scalar(arguments: tuple[Any, ...]) -> Any:

@@ -175,7 +175,7 @@ def _explained(path: Path) -> Iterator[None]:
         raise TableError(f"{path} cannot be read: {one_line(str(error))}") from error
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         reason = one_line(str(error) or type(error).__name__)
-        raise TableError(f"{path} is torn or damaged ({reason})") from error
+        raise TableError(f"{path} is truncated or damaged ({reason})") from error
 
 
 def _sha256(path: Path) -> str:

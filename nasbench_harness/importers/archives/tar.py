@@ -17,7 +17,7 @@ def members_of(path: Path) -> dict[str, tuple[int, int]]:
     """Name -> (offset, size) of every regular file of an uncompressed tar file.
 
     Raises:
-        TableError: It is torn, or has a link, a device, a path that leads out of its folder, or the same name twice.
+        TableError: It is truncated, has a link, a device or a name twice, or a path leads out of its folder.
     """
     size = path.stat().st_size
     members: dict[str, tuple[int, int]] = {}
@@ -25,7 +25,7 @@ def members_of(path: Path) -> dict[str, tuple[int, int]]:
         for _ in range(_MOST_MEMBERS):
             header = file.read(_BLOCK)
             if len(header) < _BLOCK:
-                raise TableError("it is torn: it ends before its end mark")
+                raise TableError("it is truncated: it has no end mark")
             if not header.strip(b"\0"):
                 return members
             _add(members, header, file, size)
@@ -39,7 +39,7 @@ def _add(members: dict[str, tuple[int, int]], header: bytes, file: BinaryIO, fil
     name = _name(header)
     length, kind, offset = _octal(header[124:136]), header[156:157], file.tell()
     if offset + length > file_size:
-        raise TableError(f"it is torn: {name} is cut off")
+        raise TableError(f"it is truncated: {name} is cut off")
     if kind in b"0\0":
         if name in members:
             raise TableError(f"it holds {name} twice")

@@ -70,7 +70,7 @@ def read_table(file: Path, spec_path: Path, name: str | None = None) -> Table:
 def extend_table(base: str, file: Path, spec: Path, name: str | None = None, *, replace: bool = False) -> Table:
     """Join further columns to a table by its architectures; the result is an imported table of its own.
 
-    Architectures that the file lacks have no value there.
+    Architectures that are not in the file have no value there.
 
     Args:
         base: Name of the table to extend.

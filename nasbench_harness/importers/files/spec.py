@@ -165,7 +165,7 @@ class MetricSpec(_Part):
         direction: minimize or maximize.
         role: search, test, cost, hardware or proxy; ``report`` is an old name of test.
         free: Readable by strategies without a query (hardware and proxy only).
-        resolution: Grid step; values are rounded to it and must lie on it.
+        resolution: Grid step; values are rounded to it and must be on it.
         may_be_missing: Empty cells are missing values; by default they are mistakes.
         missing_value: A number that stands for a missing value in the file, e.g. -1.
         scale: Factor that turns the file's numbers into the unit, e.g. 100 for fractions.

@@ -61,7 +61,7 @@ class ImageData:
         std: The same.
         can_flip: A mirrored image is still of its class.
         digest: sha256 over all images and labels, and how they are normalized and mirrored.
-        split_digest: sha256 over which image lies in which part.
+        split_digest: sha256 over which image is in which part.
         split_origin: The source's own split, one from a file, or halves drawn here.
         sealed: The test part.
         part: How many of the published images were there, in words; empty if all were.
@@ -173,7 +173,7 @@ def _parts(found: Source, split: Path | None) -> tuple[Images, Images, Images | 
         return found.train, found.valid, found.test, [sizes], "source"
     whole = found.train if found.halved == "train" else found.test
     if whole is None:
-        raise InvalidInputError(f"data {found.name} lacks the part that is to be halved")
+        raise InvalidInputError(f"data {found.name} does not have the part that is to be halved")
     is_first = draw_split(len(whole.labels)) if split is None else read_split(split, len(whole.labels))
     first, second = whole.take(is_first), whole.take(~is_first)
     origin: SplitOrigin = "drawn" if split is None else "file"

@@ -241,7 +241,7 @@ def _npz(path: Path) -> Source:
     except Exception as error:  # a damaged archive can raise nearly anything
         raise InvalidInputError(f"{path} is no .npz file of plain arrays ({type(error).__name__})") from None
     if missing := [name for name in names if name not in arrays]:
-        raise InvalidInputError(f"{path} lacks {', '.join(missing)}: expected {', '.join(names)}")
+        raise InvalidInputError(f"{path} does not have {', '.join(missing)}: expected {', '.join(names)}")
     train, valid = (_part(arrays, part, path) for part in ("train", "valid"))
     test = _part(arrays, "test", path) if {"x_test", "y_test"} <= set(arrays) else None
     can_flip = arrays.get("can_flip", np.array(False))

@@ -95,7 +95,7 @@ class Zeros(nn.Module):
 
 
 class AveragePool(nn.Module):
-    """Mean of the 3 × 3 pixels around each pixel that lie inside the image."""
+    """Mean of the 3 × 3 pixels around each pixel that are inside the image."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Pool."""

@@ -111,7 +111,7 @@ def plan_build(
         if list(numbers) != sorted(set(numbers)) or not numbers or not 0 <= numbers[0] <= numbers[-1] < 2**16:
             raise InvalidInputError(f"{noun} are ascending numbers of 0 … 65,535, not {list(numbers)}")
     if num_architectures is not None and not 1 <= num_architectures <= total:
-        raise InvalidInputError(f"the number of architectures must lie in 1 … {total:,}, not {num_architectures}")
+        raise InvalidInputError(f"the number of architectures must be in 1 … {total:,}, not {num_architectures}")
     everything = num_architectures in (None, total)
     if everything:
         architectures, name = np.arange(total), f"all {total:,} cells of NAS-Bench-201"
@@ -132,7 +132,7 @@ def build(
 
     Args:
         plan: The planned table.
-        out: File to write; its parts lie in a folder beside it, which is removed at the end.
+        out: File to write; its parts are in a folder beside it, which is removed at the end.
         command: Command line, for the file.
         shard: (i, n): this call computes parts i, i + n, i + 2n, … (from 1).
         on_scores: Called with (scores done, scores of the shard) after each part.

@@ -41,7 +41,7 @@ class ReLUConvBN(nn.Module):
 
 
 class Pooling(nn.Module):
-    """Mean of the 3 × 3 pixels around each pixel that lie inside the image."""
+    """Mean of the 3 × 3 pixels around each pixel that are inside the image."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ from torch.nn import functional
 from nasbench_harness.arrays import AnyArray, Ints
 from nasbench_harness.trainer.supernet.network import NUM_EDGES, NUM_OPERATIONS
 
-_BOUND = 0.1  # all initial values lie within ± this
+_BOUND = 0.1  # all initial values are within ± this
 
 
 class Sampled(NamedTuple):

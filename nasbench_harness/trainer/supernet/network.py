@@ -84,7 +84,7 @@ class _Node:
 
     @property
     def pooled(self) -> Tensor:
-        """Mean of the 3 × 3 pixels around each pixel that lie inside the image."""
+        """Mean of the 3 × 3 pixels around each pixel that are inside the image."""
         if self._pooled is None:
             self._pooled = functional.avg_pool2d(self.images, 3, 1, 1, count_include_pad=False)
         return self._pooled

@@ -8,7 +8,7 @@ from nasbench_harness.tables.registry import load_table
 
 @pytest.fixture(scope="session")
 def nb201():
-    """NAS-Bench-201, converted here and now: what lies in a cache may be older than the code."""
+    """NAS-Bench-201, converted here and now: what is in a cache may be older than the code."""
     return convert()
 
 

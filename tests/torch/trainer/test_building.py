@@ -57,7 +57,7 @@ def test_a_part_holds_the_numbers_of_single_trainings(tmp_path, three_cheap_clas
 
 @pytest.mark.parametrize("cut", [0, 1, 25])
 def test_a_build_that_was_killed_goes_on_with_the_same_numbers(tmp_path, three_cheap_classes, cut):
-    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    whole, truncated = tmp_path / "whole", tmp_path / "truncated"
     build(whole)
 
     def die(done, total):
@@ -65,13 +65,13 @@ def test_a_build_that_was_killed_goes_on_with_the_same_numbers(tmp_path, three_c
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build(torn, on_class=die)
-    journal = torn / "part-000.jsonl"
+        build(truncated, on_class=die)
+    journal = truncated / "part-000.jsonl"
     text = journal.read_text()
     journal.write_text(text[: len(text) - cut])  # the end of the last line may be missing
     trained = []
-    assert build(torn, on_class=lambda done, total: trained.append((done, total))) == 0
-    assert rows(torn) == rows(whole)
+    assert build(truncated, on_class=lambda done, total: trained.append((done, total))) == 0
+    assert rows(truncated) == rows(whole)
     assert trained[-1] == (3, 3)
     assert not journal.exists()
 

@@ -143,7 +143,7 @@ def test_a_damaged_file_is_named(tmp_path, recipe, tested, damage):
 
 
 def test_a_replicate_that_no_recipe_trains_is_refused(tmp_path, recipe, tested, count):
-    with pytest.raises(InvalidInputError, match="replicate index 3 lies outside"):
+    with pytest.raises(InvalidInputError, match="replicate index 3 is outside"):
         ask(TrainerOracle(SPACE, recipe, tested, tmp_path), 3, replicate=3)
     assert not count
 

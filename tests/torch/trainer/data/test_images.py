@@ -212,7 +212,7 @@ def test_own_arrays_say_whether_they_may_be_flipped(npz):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"y_valid": None}, "lacks y_valid"),
+        ({"y_valid": None}, "does not have y_valid"),
         ({"x_train": pixels(12, 8, 8).astype(float)}, "should be uint8"),
         ({"x_train": pixels(12, 8, 12)}, "should be uint8"),
         ({"y_train": np.arange(12.0)}, "whole numbers"),
