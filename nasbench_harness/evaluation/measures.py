@@ -174,7 +174,7 @@ def measures_of(task: Task, protocol: Protocol) -> tuple[Measures, list[MetricAr
     if len({objective.metric.name for objective in objectives}) < len(objectives):
         raise InvalidInputError(f"objectives {', '.join(texts)}: two have the same name in the store; use one of them")
     if len(objectives) > 2 and find_spec("moocore") is None:
-        raise InvalidInputError("three and more objectives need moocore: pip install 'nasbench-harness[moo]'")
+        raise InvalidInputError("three and more objectives need moocore: pip install moocore")
     written = [read_constraint(text) for text in protocol.constraints]
     constrained_places = tuple(reader.place(constraint.metric) for constraint in written)
     constraints = tuple(_resolved(reader, constraint) for constraint in written)

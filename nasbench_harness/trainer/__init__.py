@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.optional import require_torch
 
 if TYPE_CHECKING:
     from nasbench_harness.trainer.building import build_parts
@@ -55,8 +54,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = _HOME_OF[name]
-    if home != _WITHOUT_TORCH and find_spec("torch") is None:
-        raise InvalidInputError("training needs torch: pip install 'nasbench-harness[torch]'")
+    if home != _WITHOUT_TORCH:
+        require_torch("training")
     return getattr(import_module(home), name)
 
 

@@ -33,6 +33,12 @@ def python_files(document):
     return {match[1]: match.string for match in found if match}
 
 
+def files_of(document):
+    """Files that a reader saves from a document's blocks."""
+    found = (re.match(r"# (\w+\.toml)\n", block) for block in blocks(document, "toml"))
+    return python_files(document) | {match[1]: match.string for match in found if match}
+
+
 def run_shell(example):
     for line in example.parsed.splitlines():
         program, *arguments = shlex.split(line)
@@ -62,6 +68,8 @@ def test_python_blocks_run(document, tmp_path, monkeypatch):
 @pytest.mark.parametrize("document", DOCS)
 def test_python_and_shell_blocks_of_docs_run(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    for name, text in files_of(document).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     shell = [] if document in OWN_FILES else [CodeBlockParser("sh", run_shell)]
     run_blocks(document, [PythonCodeBlockParser(), *shell])
 

@@ -70,7 +70,7 @@ def test_nothing_is_needed_by_default(needing, installed, tiny):
 def test_torch(needing, installed, tiny):
     spec, view = needing(torch=True), tiny.under(Protocol())
     assert refusal(spec, view) == (
-        "strategy Needy needs torch, which is not installed: pip install 'nasbench-harness[torch]'"
+        "strategy Needy needs torch, which is not installed: pip install torch nas-bench-201 animal-shape-mnist"
     )
     installed.add("torch")
     check_needs(spec, view)

@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.optional import require_torch
 from nasbench_harness.trainer.proxies.catalogue import PROXIES, TABLE_COLUMNS, Proxy, proxy_of
 from nasbench_harness.trainer.proxies.macro import FULL_SIZE, Macro
 
@@ -50,8 +49,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if find_spec("torch") is None:
-        raise InvalidInputError("computing scores needs torch: pip install 'nasbench-harness[torch]'")
+    require_torch("computing scores")
     return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
 
 
