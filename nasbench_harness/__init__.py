@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from nasbench_harness.evaluation.protocol import Protocol, ProtocolFields
     from nasbench_harness.evaluation.run_files import RunFiles
     from nasbench_harness.evaluation.scores import Scores
+    from nasbench_harness.evaluation.sources import Source, Sources
     from nasbench_harness.evaluation.status import Status
     from nasbench_harness.evaluation.task import Task
     from nasbench_harness.evaluation.training_data import TrainingData
@@ -112,6 +113,7 @@ _HOMES = {
         "ProtocolFields",
     ),
     "nasbench_harness.evaluation.run_files": ("RunFiles",),
+    "nasbench_harness.evaluation.sources": ("Source", "Sources"),
     "nasbench_harness.evaluation.scores": ("Scores",),
     "nasbench_harness.evaluation.status": ("Status",),
     "nasbench_harness.evaluation.task": ("Task",),
@@ -181,6 +183,8 @@ __all__ = [
     "Scores",
     "SearchGenerator",
     "SearchSpace",
+    "Source",
+    "Sources",
     "Status",
     "Strategy",
     "StrategyLike",

@@ -15,6 +15,8 @@ RECEIVED = {
     "Problem",
     "RunStream",
     "RunStreams",
+    "Source",
+    "Sources",
     "Study",
     "Table",
     "Task",

@@ -34,6 +34,8 @@ class Spending:
         overrun: Evaluations that would have finished after the budget.
         rejected: Forbidden proposals.
         lookups: Values of free metrics that were read.
+        source_evaluations: Evaluations of sources that were read.
+        source_h: Their training time in hours; NaN if the sources have no cost.
     """
 
     evaluations: float
@@ -43,6 +45,8 @@ class Spending:
     overrun: float
     rejected: float
     lookups: float
+    source_evaluations: float
+    source_h: float
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from nasbench_harness.store.folder import Segment
 from nasbench_harness.store.segments import read_columns, read_segment
 
 _ROWS_AT_ONCE = 4_096  # bounds the memory of a comparison
-_COUNTED = (Status.OK, Status.OVERRUN, Status.FAILED, Status.MISSING)
+_COUNTED = (Status.OK, Status.OVERRUN, Status.FAILED, Status.MISSING, Status.SOURCE)
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Runs:
         sets: The sets that runs return under several objectives; None if they return architectures. Picks are then
             positions in the score of sets (see ``picks_of``).
         row_epochs: Epochs trained up to each row, shape (num_runs, num_rows); None if all trainings are equal.
+        source_reads: Evaluations of sources that each run read, and their seconds (NaN if a source has no cost), shape
+            (num_runs, 2); None if no run read any.
     """
 
     seeds: Ints
@@ -53,6 +56,7 @@ class Runs:
     num_lookups: Ints
     sets: ReturnedSets | None = None
     row_epochs: Ints | None = None
+    source_reads: Floats | None = None
 
     @property
     def num_evaluations(self) -> Ints:
@@ -85,6 +89,8 @@ class Runs:
             totals = np.column_stack([totals, self.sets.sizes, self.sets.shares.view(np.int64)])
         if self.row_epochs is not None:
             totals = np.column_stack([totals, self.row_epochs])
+        if self.source_reads is not None:
+            totals = np.column_stack([totals, self.source_reads.view(np.int64)])
         keys = [_row_ranks(rows) for rows in (self.row_picks, totals, self.row_times_s.view(np.int64))]
         order = np.lexsort(keys[::-1])
         return Runs(
@@ -97,6 +103,7 @@ class Runs:
             num_overrun=self.num_overrun[order],
             num_rejected=self.num_rejected[order],
             num_lookups=self.num_lookups[order],
+            source_reads=None if self.source_reads is None else self.source_reads[order],
             sets=None if self.sets is None else self.sets.in_order(order),
             row_epochs=None if self.row_epochs is None else self.row_epochs[order],
         )
@@ -156,11 +163,13 @@ def read_runs(segments: Sequence[Segment], task: TaskView, seeds: Ints) -> Runs:
     names += ["fidelity", "training"] if len(task.fidelities) > 1 else []
     parts, wanted = [], set(seeds.tolist())
     lookups: dict[int, int] = {}
+    reads: dict[int, tuple[float, float]] = {}
     for segment in segments:
         record, columns = read_segment(segment.path, names)
         here = wanted & set(np.unique(columns["seed"]).tolist())  # segments of concurrent commands may overlap
         if here:
             lookups |= _lookups_of(record, columns["seed"])
+            reads |= _source_reads_of(record, columns["seed"])
             rows = np.isin(columns["seed"], list(here))
             parts.append({name: column[rows] for name, column in columns.items()})
             wanted -= here
@@ -177,7 +186,10 @@ def read_runs(segments: Sequence[Segment], task: TaskView, seeds: Ints) -> Runs:
         joined = {name: column[order] for name, column in joined.items()}
     _check_rows(joined, task)
     num_lookups = np.array([lookups.get(seed, 0) for seed in seeds.tolist()], dtype=np.int64)
-    return _runs(joined, task, recommends, num_lookups)
+    runs = _runs(joined, task, recommends, num_lookups)
+    if not reads:
+        return runs
+    return replace(runs, source_reads=np.array([reads.get(seed, (0.0, 0.0)) for seed in seeds.tolist()]))
 
 
 def _check_rows(rows: dict[str, AnyArray], task: TaskView) -> None:
@@ -195,6 +207,16 @@ def _lookups_of(record: Mapping[str, Any], seeds: Ints) -> dict[int, int]:
     """Values of free metrics that each run of a segment read, from the segment's footer; empty if none was read."""
     counts = list(record.get("lookups", {}).values())
     return dict(zip(np.unique(seeds).tolist(), np.sum(counts, axis=0).tolist(), strict=True)) if counts else {}
+
+
+def _source_reads_of(record: Mapping[str, Any], seeds: Ints) -> dict[int, tuple[float, float]]:
+    """Evaluations of sources that each run of a segment read, and their seconds; empty if it read none."""
+    found = record.get("sources")
+    if not found:
+        return {}
+    counts = np.sum(list(found["evaluations"].values()), axis=0).tolist()
+    seconds = [math.nan if of_run is None else of_run for of_run in found["seconds"]]
+    return dict(zip(np.unique(seeds).tolist(), zip(counts, seconds, strict=True), strict=True))
 
 
 def observed_losses(segments: Sequence[Segment], task: TaskView) -> dict[int, tuple[float, int]]:

@@ -257,6 +257,7 @@ def _curves(
 
 def _spending(runs: Runs) -> Spending:
     repeats = runs.repeats.mean(axis=0)
+    source_evaluations, source_s = (0.0, 0.0) if runs.source_reads is None else runs.source_reads.mean(axis=0)
     return Spending(
         evaluations=float(runs.num_evaluations.mean()),
         simulated_h=float(runs.simulated_s.mean()) / 3600,
@@ -265,6 +266,8 @@ def _spending(runs: Runs) -> Spending:
         overrun=float(runs.num_overrun.mean()),
         rejected=float(runs.num_rejected.mean()),
         lookups=float(runs.num_lookups.mean()),
+        source_evaluations=float(source_evaluations),
+        source_h=float(source_s) / 3600,
     )
 
 

@@ -53,6 +53,13 @@ def _protocol_options() -> list[Callable[..., Any]]:
         click.option(
             "--constraints", metavar="C,…", help="Bounds, e.g. latency_ms<=5 or, as a quantile, latency_ms<=q25."
         ),
+        click.option("--sources", type=TASKS, metavar="T1,T2,…", help="Tasks whose search values strategies may read."),
+        click.option("--source-evaluations", type=int, help="Most evaluations of sources that a run may read."),
+        click.option(
+            "--source-cost",
+            type=Choice(("charged", "reported", "free")),
+            help="Evaluations of sources: part of the budget, beside it, or at no cost.  [default: charged]",
+        ),
         click.option(
             "--selection",
             type=Choice(("own", "incumbent")),

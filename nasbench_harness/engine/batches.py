@@ -20,6 +20,7 @@ from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.run_files import RunFiles
+from nasbench_harness.evaluation.sources import SourceReads
 from nasbench_harness.evaluation.task import Task
 from nasbench_harness.evaluation.training_data import ImageSource
 
@@ -45,10 +46,11 @@ def run_seeds(spec: ResolvedStrategy, task: Task, rules: Rules, seeds: Ints) -> 
     Raises:
         StrategyError: The strategy broke its contract; its other exceptions are raised as they are.
     """
-    problem = granted_problem(spec, task.under(rules.protocol), rules.images)
+    view = task.under(rules.protocol)
+    problem = granted_problem(spec, view, rules.images, (), rules.study_seed, seeds)
     make = partial(spec.make, problem, task.name, rules.study_seed, seeds)
     with _prints_to_stderr():
-        return run_batch(make, task, rules.protocol, rules.study_seed, seeds)
+        return run_batch(make, task, rules.protocol, rules.study_seed, seeds, problem.sources.reads)
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,14 @@ class Part:
         batch: Their rows; None if the only run failed.
         failures: Error of each run that failed, by its seed.
         lookups: How many values of each free metric each run read, shape (num_runs,).
+        sources: Counts of the evaluations of sources that the runs read; None: the strategy reads none.
     """
 
     seeds: Ints
     batch: Batch | None
     failures: dict[int, Exception]
     lookups: dict[str, Ints] = field(default_factory=dict)
+    sources: SourceReads | None = None
 
 
 def run_parts(
@@ -90,11 +94,12 @@ def run_parts(
         files: Gives the files of the run with a seed; None: runs keep none.
     """
     of_runs = [] if files is None else [files(seed) for seed in seeds.tolist()]
-    problem = granted_problem(spec, task.under(rules.protocol), rules.images, of_runs)
+    problem = granted_problem(spec, task.under(rules.protocol), rules.images, of_runs, rules.study_seed, seeds)
+    reads = problem.sources.reads
     try:
         with _prints_to_stderr():
             strategy = _made(spec, problem, task.name, rules, seeds)
-            batch = play(strategy, task, rules.protocol, rules.study_seed, seeds, run_timeout)
+            batch = play(strategy, task, rules.protocol, rules.study_seed, seeds, run_timeout, reads)
     except StrategyFailed as failed:
         if len(seeds) == 1:
             return [Part(seeds, None, {int(seeds[0]): cast(Exception, failed.__cause__)})]
@@ -109,7 +114,7 @@ def run_parts(
         error = StrategyError(f"{strategy.name}: the run ended without an evaluation or a recommendation")
         failures.setdefault(seed, error)
     lookups = strategy.lookup_counts() if isinstance(strategy, Tiles) else problem.lookup_counts(len(seeds))
-    return [Part(seeds, batch, failures, lookups)]
+    return [Part(seeds, batch, failures, lookups, reads)]
 
 
 def _made(spec: ResolvedStrategy, problem: Problem, task: str, rules: Rules, seeds: Ints) -> Strategy:

@@ -19,6 +19,7 @@ from nasbench_harness.engine.trace import Trace
 from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation.ledger import Ledger, expected_evaluations
 from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.sources import SourceReads
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
 
@@ -51,7 +52,12 @@ class Batch:
 
 
 def run_batch(
-    make_strategy: StrategyFactory, task: Task, protocol: Protocol, study_seed: int, run_seeds: Ints
+    make_strategy: StrategyFactory,
+    task: Task,
+    protocol: Protocol,
+    study_seed: int,
+    run_seeds: Ints,
+    sources: SourceReads | None = None,
 ) -> Batch:
     """Advance all runs of a batch until each has spent its budget or has nothing more to propose.
 
@@ -61,12 +67,13 @@ def run_batch(
         protocol: The rules.
         study_seed: Seed of the study.
         run_seeds: Seed of each run, shape (num_runs,).
+        sources: Reads of sources by the strategy's problem; None: it reads none.
 
     Raises:
         StrategyError: The strategy broke its contract; its other exceptions are raised as they are.
     """
     try:
-        batch = play(make_strategy(), task, protocol, study_seed, run_seeds)
+        batch = play(make_strategy(), task, protocol, study_seed, run_seeds, sources=sources)
     except StrategyFailed as failed:
         raise (failed.__cause__ or failed) from None
     for error in batch.failures.values():
@@ -81,6 +88,7 @@ def play(
     study_seed: int,
     run_seeds: Ints,
     run_timeout: float | None = None,
+    sources: SourceReads | None = None,
 ) -> Batch:
     """Advance all runs like ``run_batch``; a run that fails alone is listed and the others go on.
 
@@ -91,6 +99,7 @@ def play(
         study_seed: Seed of the study.
         run_seeds: Seed of each run, shape (num_runs,).
         run_timeout: Real seconds that the strategy may use: a lifted generator for each run, a class for the batch.
+        sources: Reads of sources by the strategy's problem; None: it reads none.
 
     Raises:
         StrategyFailed: A class raised, broke its contract or ran out of time.
@@ -98,7 +107,8 @@ def play(
     if isinstance(strategy, LiftedGenerators):
         strategy.limit(run_timeout)
         run_timeout = None
-    return _Loop(strategy, task, protocol, Ledger(task, protocol, study_seed, run_seeds), run_timeout).run()
+    ledger = Ledger(task, protocol, study_seed, run_seeds)
+    return _Loop(strategy, task, protocol, ledger, run_timeout, sources).run()
 
 
 class _Loop:
@@ -109,8 +119,11 @@ class _Loop:
         protocol: Protocol,
         ledger: Ledger,
         run_timeout: float | None,
+        sources: SourceReads | None = None,
     ) -> None:
-        self.strategy, self.task, self.ledger = strategy, task, ledger
+        self.strategy, self.task, self.ledger, self.sources = strategy, task, ledger, sources
+        self.is_charged = sources is not None and protocol.source_cost == "charged"
+        self.num_source_rows = np.zeros(len(ledger.counted), dtype=np.int64)
         self.num_runs = len(ledger.counted)
         self.measures = task.under(protocol).measures
         self.value_names = self.measures.names
@@ -144,7 +157,7 @@ class _Loop:
             self.advance()
             active &= self.ledger.has_budget()
         self.of_strategy(self.strategy.close)
-        is_empty = (self.ledger.counted == 0) & (self.last_recommended < 0)
+        is_empty = (self.ledger.counted == self.num_source_rows) & (self.last_recommended < 0)
         failures = self.strategy.failures if isinstance(self.strategy, LiftedGenerators) else {}
         return Batch(self.trace, self.seconds, int(self.ledger.counted.sum()), is_empty, failures)
 
@@ -171,19 +184,25 @@ class _Loop:
         started = self.nobody.copy()
         idle = active
         while True:
+            if self.sources is not None and self.is_charged:
+                self.sources.bound(self.ledger.may_read())
             proposals = self.of_strategy(self.proposals, idle)
             proposes = proposals.architectures >= 0
             np.copyto(architectures, proposals.architectures, where=proposes)
             started |= proposes
             if self.num_fidelities > 1:
                 self.choose(proposals.fidelities, proposes)
-            if proposals.extra_cost_s is None:
+            if proposals.extra_cost_s is None and self.sources is None:
                 return architectures, started
-            seconds = proposals.extra_cost_s
-            if self.num_workers > 1:
-                self.delay(seconds, proposes)
-                seconds = np.where(proposes, 0.0, seconds)
-            idle = self.spend(seconds, proposes)
+            has_read = self.charge_sources() & ~proposes
+            progressed = self.nobody
+            if proposals.extra_cost_s is not None:
+                seconds = proposals.extra_cost_s
+                if self.num_workers > 1:
+                    self.delay(seconds, proposes)
+                    seconds = np.where(proposes, 0.0, seconds)
+                progressed = self.spend(seconds, proposes)
+            idle = (has_read | progressed) & self.ledger.has_budget()
             if not np.count_nonzero(idle):
                 return architectures, started
 
@@ -216,6 +235,26 @@ class _Loop:
             if self.num_progress.max() >= _MAX_PROGRESS:
                 self.of_strategy(self.refuse_progress)
         return progressed & self.ledger.has_budget()
+
+    def charge_sources(self) -> Bools:
+        """Charge the evaluations of sources that were read since the last call; returns the runs that read any."""
+        if self.sources is None:
+            return self.nobody
+        runs, cost_s = self.sources.claim()
+        if not len(runs):
+            return self.nobody
+        reads = np.bincount(runs, minlength=self.num_runs)
+        if self.is_charged:
+            order = np.argsort(runs, kind="stable")
+            row_of = np.arange(len(runs)) - np.repeat(np.cumsum(reads) - reads, reads)
+            seconds = np.zeros((int(reads.max()), self.num_runs))
+            seconds[row_of, runs[order]] = cost_s[order]
+            for row, of_row in enumerate(seconds):
+                charged_s, _ = self.ledger.spend_on_sources(of_row, reads > row)
+                self.record_without_value(reads > row, Status.SOURCE, charged_s)
+            self.num_source_rows += reads
+        has_read: Bools = reads > 0
+        return has_read
 
     def refuse_progress(self) -> Never:
         raise StrategyError(f"{self.name} made progress {_MAX_PROGRESS:,} times in a row without an evaluation")
@@ -278,7 +317,11 @@ class _Loop:
                 finished & self.measures.is_feasible(columns["natural"]) if self.is_bounded else finished
             ),
         )
+        if self.sources is not None:
+            self.sources.open(False)
         self.of_strategy(self.strategy.tell, results)
+        if self.sources is not None:
+            self.sources.open(True)
         if self.recommends:
             self.last_recommended = self.of_strategy(self.recommended)
             self.trace.recommend(self.last_recommended)
@@ -289,19 +332,25 @@ class _Loop:
 
     def record_progress(self, runs: Bools, seconds: Floats, late: Bools | None = None) -> None:
         """Rows without an evaluation; recommendations of ``late`` runs came too late."""
-        self.trace.append(
-            architecture=np.full(self.num_runs, -1),
-            cost_s=seconds,
-            finished_s=self.ledger.clock_s,
-            status=np.where(runs, Status.PROGRESS, Status.NONE),
-            **dict.fromkeys(self.value_names, np.full(self.num_runs, np.nan)),
-        )
+        self.record_without_value(runs, Status.PROGRESS, seconds)
         if self.recommends:
             recommended = self.of_strategy(self.recommended)
             if late is not None:
                 recommended = np.where(late, self.last_recommended, recommended)
             self.last_recommended = recommended
             self.trace.recommend(recommended)
+
+    def record_without_value(self, runs: Bools, status: Status, seconds: Floats) -> None:
+        """A row of some runs without an evaluation of the task; recommendations stay."""
+        self.trace.append(
+            architecture=np.full(self.num_runs, -1),
+            cost_s=seconds,
+            finished_s=self.ledger.clock_s,
+            status=np.where(runs, status, Status.NONE),
+            **dict.fromkeys(self.value_names, np.full(self.num_runs, np.nan)),
+        )
+        if self.recommends:
+            self.trace.recommend(self.last_recommended)
 
     def recommended(self) -> Ints:
         """Recommendation of each run now; −1 for the incumbent."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
+import numpy as np
+
+from nasbench_harness.arrays import Ints
 from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.engine.strategy import Needs
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.run_files import RunFiles
+from nasbench_harness.evaluation.source_tasks import with_sources
 from nasbench_harness.evaluation.training_data import ImageSource
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.optional import INSTALL_TORCH
@@ -32,14 +36,21 @@ def check_needs(spec: ResolvedStrategy, task: TaskView, images: ImageSource | No
             f"strategy {spec.label} is a generator, which has one evaluation under way: it cannot use "
             f"{task.protocol.workers} workers; leave it out, or write it as a class"
         )
+    if needs.sources and getattr(spec.target, "tile", None) is not None:
+        raise InvalidInputError(f"strategy {spec.label} declares tile, and strategies in tiles read no sources")
     for refusal in _refusals(needs, task, images):
         raise InvalidInputError(f"strategy {spec.label} needs {refusal}")
 
 
 def granted_problem(
-    spec: ResolvedStrategy, task: TaskView, images: ImageSource | None = None, files: Sequence[RunFiles] = ()
+    spec: ResolvedStrategy,
+    task: TaskView,
+    images: ImageSource | None = None,
+    files: Sequence[RunFiles] = (),
+    study_seed: int = 0,
+    run_seeds: Ints | None = None,
 ) -> Problem:
-    """The task as a strategy sees it, with training data if it needs them.
+    """The task as a strategy sees it, with training data and sources if it needs them.
 
     Args:
         spec: The strategy; its generator function may have an attribute ``check(problem, **hyperparameters)`` that
@@ -47,6 +58,8 @@ def granted_problem(
         task: The task under the protocol.
         images: The study's training data.
         files: Files of each run.
+        study_seed: Seed of the study, for the noise of sources.
+        run_seeds: Seed of each run, shape (num_runs,); None: one run with the seed 0.
 
     Raises:
         InvalidInputError: Something that the strategy needs is missing, or its own check refuses.
@@ -55,6 +68,10 @@ def granted_problem(
     problem = task.problem()
     if images is not None and spec.needs.training_data:
         problem = problem.with_training(images.load(), files)
+    if spec.needs.sources:
+        problem = with_sources(
+            problem, task, study_seed, np.zeros(1, dtype=np.int64) if run_seeds is None else run_seeds
+        )
     check = getattr(spec.target, "check", None)
     if check is not None and spec.is_generator:
         check(problem, **spec.parameters)
@@ -85,7 +102,10 @@ def _refusals(needs: Needs, task: TaskView, images: ImageSource | None) -> Itera
         )
         yield f"several fidelities, and {where}"
     if needs.sources and not task.sources:
-        yield f"sources, and the protocol names none for task {task.name}: leave the strategy out"
+        yield (
+            f"sources, and the protocol names none for task {task.name}: name other tasks of its space, --sources A,B "
+            "--source-evaluations N, or leave the strategy out"
+        )
     if needs.training_data and images is None:
         yield "training data, and the study has none: name images with --data or --data-dir"
     if needs.training_data and images is not None and (reason := images.refusal(task.name)):

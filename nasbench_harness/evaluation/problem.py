@@ -10,6 +10,7 @@ import numpy as np
 from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.run_files import RunFiles
+from nasbench_harness.evaluation.sources import Sources
 from nasbench_harness.evaluation.training_data import TrainingData
 from nasbench_harness.spaces import SearchSpace
 from nasbench_harness.tables.table import Metric
@@ -128,6 +129,7 @@ class Problem:
     task: str = ""
     training_data: TrainingData | None = field(default=None, repr=False, compare=False)
     _files: Sequence[RunFiles] = field(default=(), repr=False, compare=False)
+    sources: Sources = field(default_factory=Sources, repr=False, compare=False)
 
     def lookup(self, metric: str, architectures: Ints, runs: Ints | None = None) -> Floats:
         """Values of a free metric (mean over replicates), shape of ``architectures``.
@@ -178,7 +180,7 @@ class Problem:
 
     def of_run(self, run: int) -> Problem:
         """The same problem for one run of the batch: its reads are counted for this run."""
-        return replace(self, _run=run)
+        return replace(self, _run=run, sources=self.sources.of_run(run))
 
     def of_group(self) -> Problem:
         """The same problem for a group of runs with counts of its own."""

@@ -9,11 +9,17 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypedDict
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
-from nasbench_harness.evaluation.wording import canonical_constraints, canonical_objectives
+from nasbench_harness.evaluation.wording import canonical_constraints, canonical_objectives, canonical_sources
 
 DEFAULT_EVALUATIONS = 200
 MAX_EVALUATIONS = 1_000_000  # of one run
-_MOST = {"evaluations": MAX_EVALUATIONS, "fidelity": 999_999_999, "workers": 1_000, "epochs": 999_999_999}
+_MOST = {
+    "evaluations": MAX_EVALUATIONS,
+    "fidelity": 999_999_999,
+    "workers": 1_000,
+    "epochs": 999_999_999,
+    "source_evaluations": MAX_EVALUATIONS,
+}
 _MAX_SECONDS = 1e15
 _NUM_FIRST_FIELDS = 8  # all that the first study files held: these are always written
 _CHOICES = {
@@ -23,6 +29,7 @@ _CHOICES = {
     "selection": ("own", "incumbent"),
     "mode": ("async", "sync"),
     "continuation": ("checkpoint", "restart"),
+    "source_cost": ("charged", "reported", "free"),
 }
 
 
@@ -43,6 +50,9 @@ class ProtocolFields(TypedDict, total=False):
     continuation: Literal["checkpoint", "restart"]
     objectives: str | Sequence[str]
     constraints: str | Sequence[str]
+    sources: str | Sequence[str]
+    source_evaluations: int | None
+    source_cost: Literal["charged", "reported", "free"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,12 @@ class Protocol:
         objectives: Search metrics, free metrics and functions of both (see ``derived_objective``), with commas between
             them or as a list; none: the task's first search metric. Several: a run returns a set.
         constraints: Bounds such as ``latency_ms<=5`` or, as a quantile of the table, ``latency_ms<=q25``.
+        sources: Other tasks of the same space whose search values strategies may read through ``problem.sources``. A
+            task is never its own source.
+        source_evaluations: Most evaluations of sources that a run may read, all sources together; must be named if
+            there are sources.
+        source_cost: An evaluation of a source counts as one of the run's and takes its training time (``charged``),
+            stands beside the budget in reports (``reported``), or is declared to cost nothing (``free``).
 
     Raises:
         InvalidInputError: A field has a value outside its choices.
@@ -93,6 +109,9 @@ class Protocol:
     continuation: str = "checkpoint"
     objectives: str | Sequence[str] = ()
     constraints: str | Sequence[str] = ()
+    sources: str | Sequence[str] = ()
+    source_evaluations: int | None = None
+    source_cost: str = "charged"
 
     def __post_init__(self) -> None:
         if self.evaluations is None and self.simulated_seconds is None and self.epochs is None:
@@ -130,6 +149,32 @@ class Protocol:
             )
         if self.mode != "async" and self.workers == 1:
             raise InvalidInputError("mode=sync needs workers of at least 2: one worker has nothing to wait for")
+        object.__setattr__(self, "sources", canonical_sources(self.sources))
+        self._check_sources()
+
+    def _check_sources(self) -> None:
+        self._check_whole("source_evaluations")
+        if not self.sources:
+            for name, default in (("source_evaluations", None), ("source_cost", "charged")):
+                if getattr(self, name) != default:
+                    raise InvalidInputError(f"{name} needs sources: name tasks, e.g. sources=nb201-cifar10")
+            return
+        if self.source_evaluations is None:
+            raise InvalidInputError(
+                "sources need source_evaluations: the number of their evaluations that a run may read, e.g. 100"
+            )
+        if self.source_cost != "charged":
+            return
+        if self.epochs is not None:
+            raise InvalidInputError(
+                "source_cost=charged counts evaluations and seconds, not epochs: leave epochs out, or use "
+                "source_cost=reported"
+            )
+        if self.evaluations is not None and self.source_evaluations >= self.evaluations:
+            raise InvalidInputError(
+                f"source_evaluations must be below the {self.evaluations:,} evaluations of a run, which they are "
+                f"charged to, not {self.source_evaluations:,}: lower them, or use source_cost=reported"
+            )
 
     def _check_whole(self, name: str) -> None:
         value, most = getattr(self, name), _MOST[name]
@@ -193,7 +238,14 @@ class Protocol:
         objectives = f", objective{'s' * (len(self.objectives) > 1)} {', '.join(self.objectives)}"
         constraints = f", constraint{'s' * (len(self.constraints) > 1)} {', '.join(self.constraints)}"
         goals = (objectives if self.objectives else "") + (constraints if self.constraints else "")
-        return f"{' or '.join(budgets)}, noise {self.noise}, {duplicates}{by}{at}{workers}{goals}"
+        return f"{' or '.join(budgets)}, noise {self.noise}, {duplicates}{by}{at}{workers}{goals}{self._of_sources()}"
+
+    def _of_sources(self) -> str:
+        """Sources of the caption; empty without sources."""
+        if self.source_evaluations is None:
+            return ""
+        number = f"{self.source_evaluations:,} evaluation{'s' if self.source_evaluations > 1 else ''}"
+        return f", up to {number} of the sources {', '.join(self.sources)} ({self.source_cost})"
 
 
 def _read_fidelities(text: str) -> int | str:

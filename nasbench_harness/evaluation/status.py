@@ -8,7 +8,8 @@ class Status(IntEnum):
 
     NONE nothing finished · OK a training finished · DUPLICATE the stored value, nothing charged · OVERRUN it would
     have finished after the budget · REJECTED a duplicate under ``duplicates=forbid`` · FAILED the training failed ·
-    MISSING the table does not have the row · PROGRESS the search itself spent time.
+    MISSING the table does not have the row · PROGRESS the search itself spent time · SOURCE an evaluation of a source,
+    which is charged.
     """
 
     NONE = 0
@@ -19,3 +20,4 @@ class Status(IntEnum):
     FAILED = 5
     MISSING = 6
     PROGRESS = 7
+    SOURCE = 8

@@ -147,7 +147,7 @@ def load_task(name: str) -> Task:
         UnknownNameError: There is no such task.
         TableError: The table's source or cache is damaged.
     """
-    task = _named_task(name)
+    task = open_named_task(name)
     _ = task.scores  # damage shows now, not after the runs
     return task
 
@@ -163,10 +163,10 @@ def open_task(name: str, digest: str) -> Task:
         UnknownNameError: There is no such task.
         TableError: Its table differs from the study's, or is damaged.
     """
-    task = _named_task(name)
+    task = open_named_task(name)
     if task.table.digest != digest:
         load_table.cache_clear()  # it may have been imported again since this process opened it
-        task = _named_task(name)
+        task = open_named_task(name)
     if task.table.digest != digest:
         raise TableError(
             f"task {name}: the table here has the digest {task.table.digest[:12]}, the study's has {digest[:12]}: "
@@ -226,7 +226,13 @@ def all_task_names() -> list[str]:
     return [*task_names(), *trained_task_names()]
 
 
-def _named_task(name: str) -> Task:
+def open_named_task(name: str) -> Task:
+    """Open a task by name; no value that runs are scored by is read.
+
+    Raises:
+        UnknownNameError: There is no such task.
+        TableError: The table's source or cache is damaged.
+    """
     if name in trained_task_names():
         return _registered_task(name, cache_folder())
     check_task_name(name)

@@ -117,8 +117,8 @@ class TaskView:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Tasks whose search values a strategy may read; no field of the protocol names any today."""
-        return ()
+        """Tasks whose search values a strategy may read: the protocol's without this task itself."""
+        return tuple(name for name in self.protocol.sources if name != self.name)
 
     @property
     def has_cost(self) -> bool:

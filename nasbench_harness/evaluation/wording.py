@@ -135,6 +135,19 @@ def written_constraint(constraint: WrittenConstraint) -> str:
     return f"{constraint.metric}{'<=' if constraint.is_upper else '>='}{quantile}{constraint.bound:.15g}"
 
 
+def canonical_sources(given: str | Iterable[str]) -> tuple[str, ...]:
+    """One spelling of a set of tasks.
+
+    Raises:
+        InvalidInputError: They are no list of names.
+    """
+    from nasbench_harness.evaluation.task import split_task_names  # only names with commas in them need it
+
+    if isinstance(given, str) and "@" in given:
+        return tuple(sorted(set(split_task_names(given))))
+    return tuple(sorted(set(_listed("sources", given))))
+
+
 def _listed(field: str, given: Any) -> list[str]:
     if isinstance(given, str):
         return split_outside_brackets(given)

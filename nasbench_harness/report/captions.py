@@ -41,6 +41,9 @@ def caption_text(
     if defaults:
         epochs = ", ".join(f"{task.title} {task.fidelity} epochs" for task in defaults)
         parts.append(f"Fidelity by default of the table: {epochs}.")
+    left_out = [entry.task.name for entry in entries if entry.task.name in analysis.protocol.sources]
+    if left_out:
+        parts.append(f"No task is its own source (left out on {', '.join(left_out)}).")
     if any(len(entry.scores) > 1 for entry in entries):
         parts.append("Test: of the same choice; validation alone chooses.")
     unknown = [entry for entry in entries if not entry.val.view.has_optimum]

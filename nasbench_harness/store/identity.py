@@ -27,6 +27,7 @@ def identity_of(
     protocol: Protocol,
     study_seed: int,
     data: str = "",
+    sources: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The canonical identity of a strategy's runs on a task; seeds come on top."""
     return {
@@ -39,6 +40,8 @@ def identity_of(
         "study_seed": study_seed,
         "trace_version": TRACE_VERSION,
         **({"data": data} if data else {}),
+        # Digest of the table of each source, by name; the protocol names the sources.
+        **({"sources": dict(sorted(sources.items()))} if sources else {}),
     }
 
 

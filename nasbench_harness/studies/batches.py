@@ -13,6 +13,7 @@ from nasbench_harness.engine.batches import Rules
 from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.evaluation.ledger import expected_evaluations, visit_type
 from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.source_tasks import source_digests
 from nasbench_harness.evaluation.task import Task, open_task
 from nasbench_harness.store.folder import StudyFolder, seed_ranges
 from nasbench_harness.store.identity import identity_of
@@ -27,11 +28,19 @@ _MAX_SEGMENT_ROWS = 20_000_000  # rows of one segment; a segment has fewer runs 
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """Runs that advance together, and the segments (first seed, last seed) they fill."""
+    """Runs that advance together.
+
+    Attributes:
+        spec: The strategy.
+        task: The task.
+        segments: First and last seed of each segment that they fill.
+        sources: Name and digest of each source of the protocol.
+    """
 
     spec: ResolvedStrategy
     task: Task
     segments: tuple[tuple[int, int], ...]
+    sources: tuple[tuple[str, str], ...] = ()
 
     @property
     def run_seeds(self) -> Ints:
@@ -50,19 +59,21 @@ class SentPlan:
         task: Name of the task.
         digest: Digest of its table.
         segments: See BatchPlan.
+        sources: See BatchPlan; the worker opens them, too, and reads no value that runs are scored by.
     """
 
     strategy: ResolvedStrategy | TraceRecord
     task: str
     digest: str
     segments: tuple[tuple[int, int], ...]
+    sources: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, plan: BatchPlan) -> SentPlan:
         """The plan, ready to be sent."""
         spec = plan.spec
         strategy = spec.trace.record(spec.label) if isinstance(spec, ReplayedTrace) else spec
-        return cls(strategy, plan.task.name, plan.task.table.digest, plan.segments)
+        return cls(strategy, plan.task.name, plan.task.table.digest, plan.segments, plan.sources)
 
     def opened(self, study: StudyFolder) -> BatchPlan:
         """The plan in the process that received it.
@@ -73,7 +84,9 @@ class SentPlan:
         spec = self.strategy
         if isinstance(spec, TraceRecord):
             spec = ReplayedTrace.of(spec, TraceRows.read(study.trace_path(spec.sha256), spec))
-        return BatchPlan(spec, open_task(self.task, self.digest), self.segments)
+        for name, digest in self.sources:
+            open_task(name, digest)
+        return BatchPlan(spec, open_task(self.task, self.digest), self.segments, self.sources)
 
 
 @dataclass(frozen=True)
@@ -109,6 +122,7 @@ def identity(spec: ResolvedStrategy, task: Task, rules: Rules) -> dict[str, Any]
         rules.protocol,
         rules.study_seed,
         data_digest(spec, rules),
+        source_digests(task, rules.protocol),
     )
 
 
@@ -143,7 +157,8 @@ def plan_batches(
                 num_runs = 0
             batches[-1].append((first, last))
             num_runs += last - first + 1
-    return [BatchPlan(spec, task, tuple(segments)) for segments in batches]
+    sources = tuple(source_digests(task, protocol).items())
+    return [BatchPlan(spec, task, tuple(segments), sources) for segments in batches]
 
 
 def halves(seeds: Ints) -> list[tuple[tuple[int, int], ...]]:

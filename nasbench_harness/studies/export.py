@@ -139,7 +139,7 @@ def _proposed(rows: Mapping[str, AnyArray]) -> tuple[AnyArray, ...]:
     is_first = np.concatenate([[True], np.diff(rows["seed"]) > 0])
     cost_s, finished_s = rows["cost_s"], rows["finished_s"]
     before_s = np.where(is_first, 0.0, np.concatenate([[0.0], finished_s[:-1]]))
-    is_progress = rows["status"] == Status.PROGRESS
+    is_progress = np.isin(rows["status"], (Status.PROGRESS, Status.SOURCE))
     # Progress that the budget ended: what was left of the seconds may, added up, miss it by a bit.
     progress_s = np.where(before_s + cost_s < finished_s, cost_s + np.spacing(finished_s), cost_s)
     extra_s = extra_costs(before_s, cost_s, finished_s, rows["status"] == Status.OVERRUN)
@@ -186,7 +186,7 @@ def _for_spreadsheets(table: Any) -> Any:
 def _tidy(stored: RunSet, rows: Mapping[str, AnyArray], schema: Any) -> Any:
     """Rows as people read them: empty cells for no value, names in place of coded numbers."""
     num_rows, space = len(rows["seed"]), stored.task.space
-    is_progress = rows["status"] == Status.PROGRESS
+    is_progress = np.isin(rows["status"], (Status.PROGRESS, Status.SOURCE))
     distinct, inverse = np.unique(np.maximum(rows["architecture"], 0), return_inverse=True)
     axis = stored.task.fidelities
     epochs = np.array(axis or (0,))[np.minimum(rows["fidelity"], max(0, len(axis) - 1))]

@@ -16,6 +16,7 @@ from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.source_tasks import check_sources
 from nasbench_harness.evaluation.training_data import ImageSource
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.files import remove_abandoned
@@ -164,10 +165,11 @@ def plan_study(
     specs = resolve_all(strategy_refs(request.strategies))
     loaded = load_tasks(folder, names, protocol)
     images = training_images(request)
+    check_sources(loaded)
     for task in loaded:
         Ledger(task.task, protocol, study_seed, np.arange(1))
         for spec in specs:
-            problem = granted_problem(spec, task, images)
+            problem = granted_problem(spec, task, images, (), study_seed)
             spec.make(problem, task.name, study_seed, np.arange(1))
     _check_quoted(request.quoted, loaded)
     record = StudyRecord(

@@ -154,7 +154,9 @@ def _store(plan: BatchPlan, rules: Rules, study: StudyFolder, parts: Sequence[Pa
             columns = joined_rows([(trace, position) for _, trace, position in runs])
             columns = {"seed": columns.pop("run") + np.int32(first), **columns}
             lookups = _lookups([(part, position) for part, _, position in runs])
-            write_segment(study.segment_path(runs_identity, first, last), columns, {**record, **lookups})
+            sources = _sources([(part, position) for part, _, position in runs])
+            path = study.segment_path(runs_identity, first, last)
+            write_segment(path, columns, {**record, **lookups, **sources})
             num_evaluations += int(np.isin(columns["status"], _NOT_COUNTED, invert=True).sum())
     return num_evaluations
 
@@ -166,3 +168,14 @@ def _lookups(runs: Sequence[tuple[Part, int]]) -> dict[str, Any]:
     counts = {name: [int(part.lookups.get(name, none)[position]) for part, position in runs] for name in names}
     counts = {name: of_runs for name, of_runs in counts.items() if any(of_runs)}
     return {"lookups": counts} if counts else {}
+
+
+def _sources(runs: Sequence[tuple[Part, int]]) -> dict[str, Any]:
+    """Entry of a segment's footer: evaluations of each source that each of its runs read, and their training time."""
+    reads = [(part.sources, position) for part, position in runs if part.sources is not None]
+    if not reads:
+        return {}
+    counts = {name: [int(of.counts[name][position]) for of, position in reads] for name in reads[0][0].counts}
+    seconds = [float(of.seconds[position]) for of, position in reads]
+    # JSON has no NaN: a task without training times has no seconds.
+    return {"sources": {"evaluations": counts, "seconds": [None if s != s else s for s in seconds]}}

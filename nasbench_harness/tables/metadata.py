@@ -72,6 +72,7 @@ def metadata_of(table: Table, digests: Mapping[str, str]) -> dict[str, Any]:
                 # Only if they are known: the digests of tables without them stay as they are.
                 **({"replicate_seeds": list(dataset.replicate_seeds)} if dataset.replicate_seeds else {}),
                 **({} if dataset.default_fidelity is None else {"default_fidelity": dataset.default_fidelity}),
+                **({"data": list(dataset.data)} if dataset.data else {}),
                 "columns": [
                     {
                         **asdict(column.metric),
@@ -182,7 +183,9 @@ def _dataset(name: str, entry: _Part, columns: Callable[[Metric, StoredArray], M
     entry.require(type(seeds) is list and all(type(seed) is int and seed >= 0 for seed in seeds), "replicate_seeds")
     default = entry.content.get("default_fidelity")
     entry.require(default is None or (type(default) is int and default in fidelities), "default_fidelity")
-    return Dataset(entry.text("title"), space, made, tuple(fidelities), tuple(seeds), default)
+    data = entry.content.get("data", [])
+    entry.require(type(data) is list and all(is_name(text) for text in data), "data")
+    return Dataset(entry.text("title"), space, made, tuple(fidelities), tuple(seeds), default, tuple(data))
 
 
 def _space(entry: _Part) -> SearchSpace:

@@ -65,6 +65,8 @@ class Dataset:
             if the source does not say.
         replicate_seeds: Training seed of each replicate. Empty if the source does not say.
         default_fidelity: Epochs that are read if a protocol names none; None: a protocol must name them.
+        data: Names of the data that the architectures were trained on, e.g. ``cifar10``. Empty: the name of the data
+            set says it. Data sets with a common name are no sources of each other.
     """
 
     title: str
@@ -73,6 +75,7 @@ class Dataset:
     fidelities: tuple[int, ...] = ()
     replicate_seeds: tuple[int, ...] = ()
     default_fidelity: int | None = None
+    data: tuple[str, ...] = ()
 
 
 Origin = Literal["", "official"]

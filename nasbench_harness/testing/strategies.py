@@ -14,14 +14,17 @@ import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Ints
 from nasbench_harness.engine.batches import Rules, run_seeds
+from nasbench_harness.engine.needs import granted_problem
 from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.evaluation.hashing import name_hash
 from nasbench_harness.evaluation.ledger import Ledger
+from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task, load_task
 from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.references import parse_strategy, resolve
+from nasbench_harness.tables.registry import embedded_task_names
 from nasbench_harness.testing.contract import Contract, fail, global_generators_untouched
 from nasbench_harness.testing.playing import play_at_random_times, play_with_pending
 from nasbench_harness.testing.watching import watched
@@ -46,6 +49,9 @@ class StrategyContract(Contract):
         strategy: A class, a generator function, or a text ``[label=]reference[(key=value, …)]``.
         tasks: Tasks of the trial; spaces of different shapes show choices that are written into the code.
         evaluations: Budget of the runs.
+        sources: Sources of a strategy that needs them, which it reads beside the budget; empty: for each task the first
+            other one of its space.
+        source_evaluations: Most evaluations of sources of a run.
         is_random: Whether different seeds must give different traces.
         max_seconds: Real seconds for all sentences together, if ``run_contract`` tries them.
     """
@@ -57,6 +63,8 @@ class StrategyContract(Contract):
     tasks: ClassVar[tuple[str, ...]] = ("nb201-cifar10", "nb201-imagenet16-120")
     evaluations: ClassVar[int] = 50
     is_random: ClassVar[bool] = True
+    sources: ClassVar[tuple[str, ...]] = ()
+    source_evaluations: ClassVar[int] = 40
 
     @cached_property
     def spec(self) -> ResolvedStrategy:
@@ -68,13 +76,20 @@ class StrategyContract(Contract):
         )
 
     def rules(self, **others: Any) -> dict[str, Any]:
-        """Fields of the protocol of a trial; a strategy that needs several fidelities may choose among all."""
-        chosen = {"fidelity": "all"} if self.spec.needs.fidelities else {}
+        """Fields of the protocol of a trial, with all fidelities or with sources if the strategy needs them."""
+        chosen: dict[str, Any] = {"fidelity": "all"} if self.spec.needs.fidelities else {}
+        if self.spec.needs.sources:
+            chosen["sources"] = self.sources or sorted({name for task in self.tasks for name in sources_for(task)[:1]})
+            chosen |= {"source_evaluations": self.source_evaluations, "source_cost": "reported"}
         return {"evaluations": self.evaluations, **chosen, **others}
 
     def trace(self, seeds: Ints, task: str, **protocol: Any) -> dict[int, dict[str, AnyArray]]:
         """Rows of every seed's run."""
         return trace_of(self.spec, load_task(task), seeds, self.rules(**protocol))
+
+    def problem(self, task: Task, protocol: Protocol, seeds: Ints) -> Problem:
+        """The task as the strategy sees it."""
+        return granted_problem(self.spec, task.under(protocol), study_seed=0, run_seeds=seeds)
 
     reads: Mapping[str, None]
 
@@ -116,8 +131,8 @@ class StrategyContract(Contract):
     def test_only_idle_runs_draw(self) -> None:
         """Runs that are asked at different times give the traces that they give together."""
         task, rules = load_task(self.tasks[0]), Rules(Protocol(**self.rules()), 0)
-        problem = task.problem(rules.protocol)
         seeds = _SEEDS[: self.spec.max_runs]
+        problem = self.problem(task, rules.protocol, seeds)
         strategy = self.spec.make(problem, task.name, rules.study_seed, seeds)
         ledger, num_fidelities = Ledger(task, rules.protocol, 0, seeds), max(1, len(problem.fidelities))
         proposals = play_at_random_times(strategy, ledger, self.evaluations, num_fidelities)
@@ -138,9 +153,10 @@ class StrategyContract(Contract):
             return  # a generator has one evaluation pending by its form
         budget = _LONGER * self.evaluations  # states that rarely occur, such as a local optimum, need longer runs
         task, rules = load_task(self.tasks[0]), Rules(Protocol(**self.rules(evaluations=budget)), 0)
-        problem, seeds = task.problem(rules.protocol), _SEEDS[: self.spec.max_runs]
+        seeds = _SEEDS[: self.spec.max_runs]
 
         def play(part: Ints) -> dict[int, list[int]]:
+            problem = self.problem(task, rules.protocol, part)
             strategy = self.spec.make(problem, task.name, rules.study_seed, part)
             num_fidelities = max(1, len(problem.fidelities))
             return play_with_pending(strategy, Ledger(task, rules.protocol, 0, part), part, num_fidelities)
@@ -259,6 +275,15 @@ class StrategyContract(Contract):
     def test_hyperparameters_are_json(self) -> None:
         """Hyperparameters are JSON values: they are part of a run's identity."""
         json.dumps(dict(self.spec.parameters))
+
+
+def sources_for(task: str) -> list[str]:
+    """Other tasks with tables on the search space of a task, which can be its sources."""
+    whole, at, without = task.partition("@")
+    space = load_task(task).space.description()
+    names = [f"{name}{at}{without}" for name in embedded_task_names() if name != whole]
+    alike = [name for name in names if name.partition("-")[0] == whole.partition("-")[0]]
+    return [name for name in alike if load_task(name).space.description() == space]
 
 
 def trace_of(

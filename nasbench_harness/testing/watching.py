@@ -15,12 +15,13 @@ from types import FrameType
 from typing import Any
 
 from nasbench_harness.evaluation.scores import ScoreView
+from nasbench_harness.evaluation.sources import SourceReads, SourceTask
 from nasbench_harness.evaluation.task import Task
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.tables.location import cache_folder
 from nasbench_harness.tables.table import MetricArray, Table
 
-_CLASSES: tuple[type, ...] = (Task, TaskView, ScoreView, Table, MetricArray)
+_CLASSES: tuple[type, ...] = (Task, TaskView, ScoreView, Table, MetricArray, SourceReads, SourceTask)
 _MEMORY = frozenset(["gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys._getframe"])
 _watchers: list[_Watcher] = []
 _hooks: list[Any] = []

@@ -131,7 +131,8 @@ def test_proxies(needing, tiny):
 def test_sources(needing, tiny, monkeypatch):
     spec, view = needing(sources=True), tiny.under(Protocol())
     assert refusal(spec, view) == (
-        "strategy Needy needs sources, and the protocol names none for task tiny-set: leave the strategy out"
+        "strategy Needy needs sources, and the protocol names none for task tiny-set: name other tasks of its space, "
+        "--sources A,B --source-evaluations N, or leave the strategy out"
     )
     monkeypatch.setattr(TaskView, "sources", ("another",))
     check_needs(spec, view)

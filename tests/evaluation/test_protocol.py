@@ -26,6 +26,9 @@ def test_defaults():
         "continuation": "checkpoint",
         "objectives": (),
         "constraints": (),
+        "sources": (),
+        "source_evaluations": None,
+        "source_cost": "charged",
     }
 
 
@@ -243,6 +246,7 @@ def test_fields_for_editors_are_those_of_the_protocol():
                     "duplicates_by": {"duplicates": "free"},
                     "mode": {"workers": 2},
                     "continuation": {"fidelity": "all"},
+                    "source_cost": {"sources": "a", "source_evaluations": 1},
                 }
                 budget = others.get(name, {"simulated_seconds": 1.0})
                 assert getattr(Protocol(**{**budget, name: choice}), name) == choice

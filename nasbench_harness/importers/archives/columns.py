@@ -102,6 +102,7 @@ def datasets_of(
                 {column: columns[column] for column in names},
                 tuple(range(1, num_epochs + 1)),
                 tuple(seeds.tolist()),
+                data=(_TOGETHER.get(name, name.lower()),),
             )
     return datasets
 

@@ -63,7 +63,8 @@ def read_table(file: Path, spec_path: Path, name: str | None = None) -> Table:
         if default is not None and default not in fidelities:
             known = ", ".join(map(str, fidelities)) or "none"
             raise InvalidInputError(f"{task}: default_fidelity {default} is none of its fidelities ({known})")
-        datasets[key] = Dataset(dataset.title, space, columns, fidelities, default_fidelity=default)
+        data = tuple(dataset.data)
+        datasets[key] = Dataset(dataset.title, space, columns, fidelities, default_fidelity=default, data=data)
     return Table(table_name, datasets, Provenance(spec.source, spec.version, spec.license, _digest(file)))
 
 

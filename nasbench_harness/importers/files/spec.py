@@ -23,7 +23,7 @@ from pydantic import (
 
 from nasbench_harness.spaces.product import MOST_ARCHITECTURES
 from nasbench_harness.tables.table import OLD_ROLES, Direction, Role
-from nasbench_harness.untrusted import fault_of_text, first_mistake, read_toml
+from nasbench_harness.untrusted import fault_of_text, first_mistake, is_name, read_toml
 
 UNCHECKED = "CHECK"  # begins the texts of a draft that only its user knows
 _MAX_EPOCH = 10**9
@@ -200,16 +200,20 @@ class MetricSpec(_Part):
 class DatasetSpec(_Part):
     """One data set: title, epochs of the fidelity axis (default: from the columns), metrics.
 
-    ``default_fidelity`` names the epochs that are read if a protocol names none.
+    ``default_fidelity`` names the epochs that are read if a protocol names none. ``data`` names the data that the
+    architectures were trained on, e.g. ``["cifar10"]``, unless the name of the data set says it.
     """
 
     title: Text
     fidelities: list[int] = Field(default_factory=list)
     default_fidelity: int | None = None
+    data: list[str] = Field(default_factory=list)
     metrics: dict[str, MetricSpec] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _check(self) -> DatasetSpec:
+        if not all(is_name(text) for text in self.data):
+            raise ValueError('data must be names such as "cifar10"')
         if self.fidelities != sorted(set(self.fidelities)) or not all(0 < e <= _MAX_EPOCH for e in self.fidelities):
             raise ValueError("fidelities must be ascending whole numbers of epochs")
         return self

@@ -62,6 +62,16 @@ def protocol_sentences(analysis: Analysis) -> list[str]:
         sentences.append(f"Objectives: {names}. With two or more of them a run returns a set of architectures.")
     if protocol.constraints:
         sentences.append(f"Constraints: {', '.join(map(str, protocol.constraints))}.")
+    if protocol.source_evaluations is not None:
+        how = {
+            "charged": "They count among the evaluations of the run.",
+            "reported": "They are not part of the budget; the table of spending shows them.",
+            "free": "They are declared to be free, and are not part of the budget.",
+        }[protocol.source_cost]
+        sentences.append(
+            f"A strategy may read search values of {', '.join(protocol.sources)}, up to "
+            f"{protocol.source_evaluations:,} evaluations of a run. {how} A task is never its own source."
+        )
     if protocol.workers > 1:
         sentences.append(f"{protocol.workers} simulated workers evaluate at the same time ({protocol.mode}).")
     return sentences

@@ -8,6 +8,12 @@ from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.report.cells import plain
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 
+_SOURCES = {
+    "charged": "their evaluations are among the evaluations, and their hours among the hours",
+    "reported": "their evaluations and hours come on top of the budget",
+    "free": "declared to be free; their evaluations and hours come on top of the budget",
+}
+
 
 def spending_table(analysis: Analysis) -> ReportTable:
     """Spending of the runs, and their numbers of repeats."""
@@ -24,6 +30,12 @@ def spending_table(analysis: Analysis) -> ReportTable:
     )
     if any(part.lookups for part in spent):
         columns += (ReportColumn("lookups", "free values read"),)
+    has_sources = any(part.source_evaluations for part in spent)
+    if has_sources:
+        columns += (
+            ReportColumn("source_evaluations", "source evaluations"),
+            ReportColumn("source_h", "source hours"),
+        )
     rows = []
     for entry in analysis.tasks:
         for result in entry.results:
@@ -37,6 +49,8 @@ def spending_table(analysis: Analysis) -> ReportTable:
     )
     if any(part.lookups for part in spent):
         caption += " Free values: sizes, latencies or proxies that the strategy looked up beside its evaluations."
+    if has_sources:
+        caption += f" Sources: {_SOURCES[analysis.protocol.source_cost]}."
     if not all(entry.val.view.has_optimum for entry in analysis.tasks):
         caption += " Of trained tasks they are declared: operations over a constant of the recipe."
     return ReportTable("spending", caption, columns, tuple(rows))

@@ -1,0 +1,122 @@
+"""The sources of a task under a protocol: found by name, checked, and bound to the runs that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from nasbench_harness.arrays import Floats, Ints
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.evaluation.noise import Noise
+from nasbench_harness.evaluation.problem import Problem
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.sources import SourceReads, Sources, SourceTask
+from nasbench_harness.evaluation.task import Task, open_named_task
+from nasbench_harness.evaluation.view import TaskView
+from nasbench_harness.tables.restricted import MARK
+
+
+def source_views(view: TaskView) -> list[TaskView]:
+    """The sources of a task under its protocol; a source of the task's own name is left out.
+
+    Raises:
+        UnknownNameError: There is no such task.
+        InvalidInputError: A source has no table, another space, the task's own data, or no cost that could be charged.
+        TableError: A source's table is damaged.
+    """
+    found = []
+    for name in view.sources:
+        source = open_named_task(name)
+        if source.trained is not None:
+            raise InvalidInputError(
+                f"source {name} has no table: its architectures are trained on demand; leave it out"
+            )
+        _check_space(view, source)
+        _check_data(view, source)
+        shown = source.under(replace(view.protocol, sources=(), source_evaluations=None, source_cost="charged"))
+        if view.protocol.source_cost == "charged" and view.has_cost and not shown.has_cost:
+            raise InvalidInputError(
+                f"source {name} has no training times to charge, and task {view.name} has: use source_cost=reported, "
+                "or leave the source out"
+            )
+        found.append(shown)
+    return found
+
+
+def source_digests(task: Task, protocol: Protocol) -> dict[str, str]:
+    """Digest of the table of each source of a task, by name; empty without sources."""
+    names = [name for name in protocol.sources if name != task.name]
+    return {name: open_named_task(name).table.digest for name in names}
+
+
+def with_sources(problem: Problem, view: TaskView, study_seed: int, run_seeds: Ints) -> Problem:
+    """The problem with the sources of the protocol, bound to these runs.
+
+    Args:
+        problem: The search view.
+        view: The task under the protocol.
+        study_seed: Seed of the study.
+        run_seeds: Seed of each run, shape (num_runs,).
+
+    Raises:
+        InvalidInputError: A source cannot be used (see ``source_views``), or has rows without the replicate that the
+            protocol names.
+    """
+    protocol, size = view.protocol, view.space.num_architectures
+    tasks = [
+        SourceTask(
+            source.name,
+            source.oracle,
+            source.measures,
+            Noise(protocol, source.oracle, size, study_seed, run_seeds, source.name),
+            max(0, len(source.fidelities) - 1),
+        )
+        for source in source_views(view)
+    ]
+    reads = SourceReads(tasks, protocol.source_evaluations or 0, len(run_seeds), size)
+    return replace(problem, sources=Sources(reads))
+
+
+def check_sources(views: Iterable[TaskView]) -> None:
+    """Refuse tasks whose protocol names unusable sources, values compared as well; called before any run.
+
+    Raises:
+        InvalidInputError: A source cannot be used (see ``source_views``), or holds the values of the task itself.
+    """
+    for view in views:
+        for source in source_views(view):
+            if np.array_equal(_all_values(view), _all_values(source), equal_nan=True):
+                raise InvalidInputError(
+                    f"source {source.name} holds the very values of task {view.name}, under another name or in another "
+                    "order: leave it out"
+                )
+
+
+def _all_values(view: TaskView) -> Floats:
+    return np.sort(view.search.values, axis=None)
+
+
+def _check_space(view: TaskView, source: Task) -> None:
+    if source.space.description() != view.space.description():
+        raise InvalidInputError(
+            f"source {source.name} has another search space ({source.space.num_architectures:,} architectures) than "
+            f"task {view.name} ({view.space.num_architectures:,}): leave one of them out"
+        )
+
+
+def _check_data(view: TaskView, source: Task) -> None:
+    """Refuse a source whose table says that it was trained on the task's own data."""
+    common = sorted(_data_of(view.task) & _data_of(source))
+    if common:
+        raise InvalidInputError(
+            f"source {source.name} is the data of task {view.name} under another name ({', '.join(common)}): leave it "
+            "out"
+        )
+
+
+def _data_of(task: Task) -> frozenset[str]:
+    """Names of the data that a task's architectures were trained on."""
+    dataset = task.table.datasets[task.dataset]
+    return frozenset(dataset.data) or frozenset([task.dataset.partition(MARK)[0]])

@@ -1,0 +1,87 @@
+"""A strategy that reads more than its sources answer, or the target, fails its contract."""
+
+import numpy as np
+import pytest
+
+from nasbench_harness import Needs, declare, load_task
+from nasbench_harness.testing import StrategyContract, run_contract
+from nasbench_harness.testing.strategies import sources_for
+
+of_sources = declare(needs=Needs(sources=True))
+
+
+def of_strategy(search):
+    members = {"strategy": staticmethod(search), "tasks": ("nb201-cifar10",), "evaluations": 20}
+    return {
+        finding.name: finding.failure
+        for finding in run_contract(type("Mutant", (StrategyContract,), members)())
+        if finding.failure
+    }
+
+
+@of_sources
+def best_of_a_sample(problem, rng):
+    while True:
+        drawn = np.array([problem.space.sample(rng) for _ in range(8)])
+        source = next(iter(problem.sources.values()))
+        number = min(len(drawn), problem.sources.left)
+        losses = source.evaluate(drawn[:number])
+        yield int(drawn[losses.argmin() if number else 0])
+
+
+@of_sources
+def reads_the_oracle_behind_a_source(problem, rng):
+    reads = problem.sources.reads
+    tasks = reads._tasks
+    means = tasks["nb201-cifar100"].oracle._means
+    for architecture in np.argsort(-means[:, 0])[: 20 + problem.space.sample(rng) % 7].tolist():  # noqa: UP028 - a list takes no answers from the engine
+        yield architecture
+
+
+@of_sources
+def reads_the_target_by_the_name_of_its_source(problem, rng):
+    (name,) = problem.sources
+    target = load_task(name.replace("cifar100", "cifar10"))
+    values = target.scores["val"].values
+    drawn = np.array([problem.space.sample(rng) for _ in range(50)])
+    for architecture in drawn[np.argsort(-values[drawn])].tolist():  # noqa: UP028 - a list takes no answers from the engine
+        yield architecture
+
+
+@of_sources
+def reads_the_table_of_a_source(problem, rng):
+    (name,) = problem.sources
+    column = load_task(name).table.column("cifar10", "val_accuracy")
+    drawn = np.array([problem.space.sample(rng) for _ in range(50)])
+    for architecture in drawn[np.argsort(-column.values[drawn, 0, 0])].tolist():  # noqa: UP028 - a list takes no answers from the engine
+        yield architecture
+
+
+@of_sources
+def opens_reads_again(problem, rng):
+    problem.sources.reads.bound(np.full(12, 10**6))
+    while True:
+        yield problem.space.sample(rng)
+
+
+def test_an_honest_strategy_holds_every_sentence():
+    assert of_strategy(best_of_a_sample) == {}
+
+
+@pytest.mark.parametrize(
+    ("cheat", "seen"),
+    [
+        (reads_the_oracle_behind_a_source, "_tasks of a SourceReads"),
+        (reads_the_target_by_the_name_of_its_source, "scores of a Task"),
+        (reads_the_table_of_a_source, "table of a Task"),
+        (opens_reads_again, "bound of a SourceReads"),
+    ],
+)
+def test_a_strategy_that_reads_values_past_its_sources_is_seen(cheat, seen):
+    assert seen in of_strategy(cheat)["no_scores_are_read"]
+
+
+def test_the_contract_finds_sources_for_each_task():
+    assert sources_for("nb201-cifar10") == ["nb201-cifar100", "nb201-imagenet16-120"]
+    assert sources_for("graph-proteins") == []
+    assert sources_for("nb201-cifar100@without=none")[0] == "nb201-cifar10@without=none"
