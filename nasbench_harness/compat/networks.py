@@ -10,10 +10,10 @@ import numpy as np
 from nasbench_harness.arrays import Floats
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces import NASBench201Space, SearchSpace
-from nasbench_harness.spaces.nasbench201 import OPERATIONS
+from nasbench_harness.spaces.nasbench201 import OPERATIONS, cell_string
+from nasbench_harness.trainer.networks.structure import WIDTHS_CELL
 
 _NUM_CLASSES = {"cifar10-valid": 10, "cifar10": 10, "cifar100": 100, "ImageNet16-120": 120}
-_WIDTHS_GENOTYPE = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 
 
 def cell_lists(text: str) -> list[tuple[tuple[str, int], ...]]:
@@ -59,5 +59,5 @@ def network_settings(space: SearchSpace, text: str, dataset: str) -> Mapping[str
     if isinstance(space, NASBench201Space):
         return {"name": "infer.tiny", "C": 16, "N": 5, "arch_str": text, **classes}
     if space.name == "nats-sss":
-        return {"name": "infer.shape.tiny", "channels": text, "genotype": _WIDTHS_GENOTYPE, **classes}
+        return {"name": "infer.shape.tiny", "channels": text, "genotype": cell_string(WIDTHS_CELL), **classes}
     return {}

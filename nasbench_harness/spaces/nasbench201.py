@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +23,30 @@ EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 _STRING = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
 # The benchmark's authors numbered the 5⁶ combinations by shuffling them with this seed of Python's generator.
 _OFFICIAL_SHUFFLE_SEED = 88
+
+
+def cell_string(operations: Sequence[str]) -> str:
+    """The official string of a cell.
+
+    Args:
+        operations: The operation of each edge, in the order of ``EDGES``.
+
+    Example:
+        >>> cell_string(["none"] * 6)
+        '|none~0|+|none~0|none~1|+|none~0|none~1|none~2|'
+    """
+    return "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|".format(*operations)
+
+
+def cell_operations(text: str) -> tuple[str, ...] | None:
+    """The operations of an official string, in the order of ``EDGES``; None if the text describes no cell.
+
+    Example:
+        >>> cell_operations("|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
+        ('none', 'none', 'none', 'skip_connect', 'none', 'none')
+    """
+    match = _STRING.fullmatch(text)
+    return match.groups() if match is not None and set(match.groups()) <= set(OPERATIONS) else None
 
 
 class NASBench201Space(ProductSpace):
@@ -56,17 +81,17 @@ class NASBench201Space(ProductSpace):
     def to_string(self, architecture: int) -> str:
         """The official string."""
         names = [OPERATIONS[choice] for choice in self._all_choices[architecture]]
-        return "|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|".format(*names)
+        return cell_string(names)
 
     def from_string(self, text: str) -> int:
         """Index of an official string; raises InvalidInputError on anything else."""
-        match = _STRING.fullmatch(text)
-        if match is None or not set(match.groups()) <= set(OPERATIONS):
+        operations = cell_operations(text)
+        if operations is None:
             raise InvalidInputError(
                 f"{text!r} is no NAS-Bench-201 cell: expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2| "
                 f"with op one of {', '.join(OPERATIONS)}"
             )
-        return self.from_key("".join(str(OPERATIONS.index(name)) for name in match.groups()))
+        return self.from_key("".join(str(OPERATIONS.index(name)) for name in operations))
 
     def canonical(self, architectures: Ints) -> Ints:
         """Smallest index of the cells that compute the same function, shape (n,).

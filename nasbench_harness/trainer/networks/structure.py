@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.spaces.nasbench201 import EDGES, OPERATIONS
+from nasbench_harness.spaces.nasbench201 import EDGES, cell_operations
 
-_CELL = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
 _WIDTHS = re.compile(r"\d{1,3}(:\d{1,3}){4}")
 _OFFICIAL_CHANNELS = 16
 # The one cell of the space of widths, key 333133.
-_WIDTHS_CELL = ("nor_conv_3x3",) * 3 + ("skip_connect",) + ("nor_conv_3x3",) * 2
+WIDTHS_CELL = ("nor_conv_3x3",) * 3 + ("skip_connect",) + ("nor_conv_3x3",) * 2
 
 
 @dataclass(frozen=True)
@@ -165,14 +164,14 @@ def structure_of(architecture: str, num_cells: int, channels: int, image_channel
         InvalidInputError: The text is neither.
     """
     if is_widths(architecture):
-        return Structure(_WIDTHS_CELL, _width_blocks(architecture, channels), image_channels, num_classes)
-    match = _CELL.fullmatch(architecture)
-    if match is None or not set(match.groups()) <= set(OPERATIONS):
+        return Structure(WIDTHS_CELL, _width_blocks(architecture, channels), image_channels, num_classes)
+    operations = cell_operations(architecture)
+    if operations is None:
         raise InvalidInputError(
             f"{architecture!r} is no architecture that can be trained: expected a NAS-Bench-201 cell "
             "|op~0|+|op~0|op~1|+|op~0|op~1|op~2| or five widths such as 8:16:24:32:64"
         )
-    return Structure(match.groups(), _doubling_blocks(num_cells, channels), image_channels, num_classes)
+    return Structure(operations, _doubling_blocks(num_cells, channels), image_channels, num_classes)
 
 
 def is_widths(architecture: str) -> bool:

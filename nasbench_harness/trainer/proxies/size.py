@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from nasbench_harness.arrays import Floats, Ints
-from nasbench_harness.spaces.nasbench201 import EDGES, OPERATIONS
+from nasbench_harness.spaces.nasbench201 import EDGES, OPERATIONS, cell_string
 from nasbench_harness.trainer.networks.structure import Structure, structure_of
 from nasbench_harness.trainer.proxies.inputs import Batch
 from nasbench_harness.trainer.proxies.macro import Macro
@@ -71,7 +71,7 @@ def l2_norms(choices: Ints, macro: Macro, seed: int) -> Floats:
 
 def _representatives(macro: Macro) -> list[Structure]:
     """Networks with no convolution, with one of 1 × 1, and with one of 3 × 3."""
-    cells = [f"|{operation}~0|+|none~0|none~1|+|none~0|none~1|none~2|" for operation in ("none", *KERNELS)]
+    cells = [cell_string([operation] + ["none"] * (len(EDGES) - 1)) for operation in ("none", *KERNELS)]
     arguments = (macro.num_cells, macro.channels, macro.image_channels, macro.num_classes)
     return [structure_of(cell, *arguments) for cell in cells]
 

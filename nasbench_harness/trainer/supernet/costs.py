@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.training_data import TrainingData
-from nasbench_harness.spaces.nasbench201 import OPERATIONS
+from nasbench_harness.spaces.nasbench201 import EDGES, OPERATIONS, cell_string
 from nasbench_harness.trainer.networks.structure import structure_of
 from nasbench_harness.trainer.recipe import RECIPES
 from nasbench_harness.trainer.supernet.settings import JUDGING, Settings
@@ -18,7 +18,6 @@ _IMAGES, _CONSTANT = 25_000, 3.549
 _SHARES = {"none": 0.0, "skip_connect": -0.189, "nor_conv_1x1": 1.733, "nor_conv_3x3": 2.283, "avg_pool_3x3": 0.832}
 _DATASETS = {"cifar10": 1.0, "cifar10-valid": 1.0, "cifar100": 2.0, "imagenet16-120": 6.068}
 _TRAINED_HERE = "animals8"
-_NUM_EDGES = 6
 # GPU seconds of a whole search as Chen, Gong and Wang, "Neural Architecture Search on ImageNet in Four GPU Hours",
 # ICLR 2021, table 1, quote them for the settings of NAS-Bench-201.
 _PUBLISHED_S = {"darts-first": 10_889.87, "darts-second": 29_901.67, "gdas": 28_925.91, "enas": 13_314.51}
@@ -110,8 +109,8 @@ def pass_cost(task: str, settings: Settings, data: TrainingData) -> PassCost:
     dataset = next((name for name in _DATASETS if task.endswith(f"-{name}")), None)
     if dataset is not None:
         per_image = _DATASETS[dataset] / _IMAGES
-        joint = _CONSTANT + _NUM_EDGES * sum(_SHARES.values())
-        path = _CONSTANT + _NUM_EDGES * sum(_SHARES.values()) / len(_SHARES)
+        joint = _CONSTANT + len(EDGES) * sum(_SHARES.values())
+        path = _CONSTANT + len(EDGES) * sum(_SHARES.values()) / len(_SHARES)
         return PassCost(joint * per_image, path * per_image)
     if task.endswith(f"-{_TRAINED_HERE}"):
         bare, full = _flops(settings, data)
@@ -128,7 +127,7 @@ def _flops(settings: Settings, data: TrainingData) -> tuple[int, int]:
     """Multiply-accumulates of one image: of the skeleton alone, and with all operations on all edges."""
 
     def with_everywhere(kind: str) -> int:
-        cell = f"|{kind}~0|+|{kind}~0|{kind}~1|+|{kind}~0|{kind}~1|{kind}~2|"
+        cell = cell_string([kind] * len(EDGES))
         network = structure_of(cell, settings.num_cells, settings.channels, data.channels, data.num_classes)
         return network.flops(data.side)
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nasbench_harness.spaces.nasbench201 import EDGES, OPERATIONS
+from nasbench_harness.spaces.nasbench201 import EDGES, OPERATIONS, cell_string
 from nasbench_harness.trainer.networks.network import (
     Classifier,
     Convolution,
@@ -28,7 +28,7 @@ Choices = Sequence[int]
 NUM_EDGES, NUM_OPERATIONS = len(EDGES), len(OPERATIONS)
 NONE, SKIP, ONE, THREE, POOL = range(5)
 _KERNELS = {ONE: 1, THREE: 3}
-_ANY_CELL = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+_ANY_CELL = cell_string(["none"] * len(EDGES))
 
 
 class PlainNormalization(nn.Module):
