@@ -121,14 +121,30 @@ def test_a_study_names_a_table_that_is_missing_or_another_one(imported, tmp_path
         done = cli(*verb, **cache)
         assert done.returncode == 2
         assert re.fullmatch(
-            f"error: the runs of mine-one in s were made with a table mine of digest {digest} \\(made here, version .*"
+            f"error: the runs of mine-one in s were made with a table mine of digest {digest} \\(made here"
             r"\), but the one here has digest [0-9a-f]{16}: nasbench-harness tables import FILE --spec "
             r"s/tables/mine.toml --name mine --replace, or compare under another --out\n",
             done.stderr,
         )
+    (tmp_path / "two.toml").write_text(SPEC.replace("datasets.one", "datasets.two"))
+    assert cli(*remake[:2], "other.csv", "--spec", "two.toml", "--replace", **cache).returncode == 0
+    assert cli("status", "s", **cache).stderr == (
+        f"error: the table mine of the study s is not here, another one has its name: digest {digest}, source made "
+        "here: nasbench-harness tables import FILE --spec s/tables/mine.toml --name mine --replace\n"
+    )
     assert {path: path.read_bytes() for path in (tmp_path / "s").rglob("*") if path.is_file()} == before
     assert cli(*remake, "--replace", **cache).returncode == 0
     assert "10 of 10 runs done" in cli("status", "s", **cache).stdout
+
+
+def test_the_note_of_a_table_reaches_no_terminal_with_escape_sequences(imported, tmp_path, cli):
+    out = ("--strategies", "random-search", "--tasks", "mine-one", "--fidelity", "10", "--seeds", "2", "--out", "s")
+    assert cli("run", *out, NASBENCH_HARNESS_CACHE=str(tmp_path / "cache")).returncode == 0
+    path = tmp_path / "s" / "tables" / "mine.json"
+    path.write_text(path.read_text().replace("made here", "made \\u001b[31mhere"))
+    message = cli("status", "s", NASBENCH_HARNESS_CACHE=str(tmp_path / "other")).stderr
+    assert "source made \N{REPLACEMENT CHARACTER}[31mhere" in message
+    assert "\x1b" not in message
 
 
 def test_without_tasks_only_embedded_tables_are_compared(imported):

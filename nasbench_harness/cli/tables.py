@@ -182,11 +182,14 @@ def extend_command(table: str, file: Path, spec: Path, name: str | None, replace
     from nasbench_harness.tables.registry import load_table
 
     extended = extend_table(table, file, spec, name, replace=replace)
+    covered = coverage(load_table(table), extended)
+    if as_json:
+        _print_imported(extended, as_json, {f"{extended.name}-{dataset}": rows for dataset, rows in covered.items()})
+        return
     _print_imported(extended, as_json)
-    if not as_json:
-        for dataset, covered in coverage(load_table(table), extended).items():
-            of_all = f"{extended.datasets[dataset].space.num_architectures:,} architectures"
-            click.echo(f"  {extended.name}-{dataset}: the file covers {covered:,} of {of_all}")
+    for dataset, rows in covered.items():
+        of_all = f"{extended.datasets[dataset].space.num_architectures:,} architectures"
+        click.echo(f"  {extended.name}-{dataset}: the file covers {rows:,} of {of_all}")
 
 
 @tables.command("init-spec", short_help="Draft the specification of a file.")
@@ -282,10 +285,11 @@ def _official_object(reference: str) -> Any:
         raise HarnessError(f"{place}: calling it failed with {type(error).__name__}: {error}") from error
 
 
-def _print_imported(table: Table, as_json: bool) -> None:
+def _print_imported(table: Table, as_json: bool, covered: dict[str, int] | None = None) -> None:
     names = [f"{table.name}-{dataset}" for dataset in table.datasets]
     if as_json:
-        click.echo(json.dumps({"name": table.name, "sha256": table.digest, "tasks": names}))
+        record = {"name": table.name, "sha256": table.digest, "tasks": names}
+        click.echo(json.dumps(record if covered is None else record | {"covered": covered}))
         return
     click.echo(f"{table.name}: {table.folder}")
     for dataset, task in zip(table.datasets.values(), names, strict=True):

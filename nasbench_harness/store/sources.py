@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ from nasbench_harness.store.segments import read_record
 from nasbench_harness.tables.imported import imported_names
 from nasbench_harness.tables.location import SPEC
 from nasbench_harness.tables.table import Table
-from nasbench_harness.untrusted import below
+from nasbench_harness.untrusted import below, one_line
 
 _FOLDER = "tables"
 
@@ -56,9 +57,12 @@ def check_task_exists(folder: StudyFolder, task: str, known: Iterable[str]) -> N
     except InvalidInputError:  # no folder can have this name, so that the study has no runs of it
         digests = []
     if notes:
+        name = notes[0]["name"]
+        is_other = name in imported_names()  # it lacks the task
         raise StoreError(
-            f"the table {notes[0]['name']} of the study {folder.shown} is not here: digest {notes[0]['digest'][:16]}, "
-            f"source {_first_line(notes[0]['source'])}: {_import(folder, notes[0]['name'], '')}"
+            f"the table {name} of the study {folder.shown} is not here{', another one has its name' * is_other}: "
+            f"digest {one_line(notes[0]['digest'][:16])}, source {_first_line(notes[0]['source'])}: "
+            f"{_import(folder, name, ' --replace' * is_other)}"
         )
     if digests:
         raise StoreError(
@@ -77,10 +81,12 @@ def check_digest(folder: StudyFolder, task: str, table: Table) -> None:
     if not digests or table.digest in digests:
         return
     note = _note_of(folder, table.name)
-    source = f" ({_first_line(note['source'])}, version {note['version']})" if note else ""
+    version = f", version {one_line(note['version'])}" if note and note["version"] else ""
+    source = f" ({_first_line(note['source'])}{version})" if note else ""
     advice = _import(folder, table.name, " --replace") if table.name in imported_names() else "bring that version back"
+    digest = one_line(min(digests)[:16])
     raise StoreError(
-        f"the runs of {task} in {folder.shown} were made with a table {table.name} of digest {min(digests)[:16]}"
+        f"the runs of {task} in {folder.shown} were made with a table {table.name} of digest {digest}"
         f"{source}, but the one here has digest {table.digest[:16]}: {advice}, or compare under another --out"
     )
 
@@ -117,7 +123,8 @@ def _import(folder: StudyFolder, table: str, flags: str) -> str:
     """How to get a table back."""
     path = _spec(folder, table)
     if path.is_file():
-        return f"nasbench-harness tables import FILE --spec {folder.show(path)} --name {table}{flags}"
+        spec = shlex.quote(str(folder.show(path)))
+        return f"nasbench-harness tables import FILE --spec {spec} --name {shlex.quote(table)}{flags}"
     return f"import that one again as {table}{flags}"
 
 
@@ -126,4 +133,4 @@ def _spec(folder: StudyFolder, table: str) -> Path:
 
 
 def _first_line(text: str) -> str:
-    return text.partition("\n")[0] or "unknown"
+    return one_line(text.partition("\n")[0]) or "unknown"

@@ -1,6 +1,7 @@
 """Importing tables: values to the last bit, and one clear line with file, row and column for every mistake."""
 
 import gzip
+import json
 import subprocess
 import sys
 
@@ -354,6 +355,8 @@ def test_extend_says_how_much_the_file_covers(cache, tmp_path, cli):
     done = cli("tables", "extend", "nb201", "e.csv", "--spec", "e.toml", "--name", "more", **place)
     assert "  more-cifar10: the file covers 3 of 15,625 architectures\n" in done.stdout, done.stderr
     assert "more-cifar100: the file covers" not in done.stdout
+    done = cli("tables", "extend", "nb201", "e.csv", "--spec", "e.toml", "--name", "more", "--json", **place)
+    assert json.loads(done.stdout)["covered"] == {"more-cifar10": 3}
 
 
 def test_lists_whose_rows_have_no_neighbors_say_so(cache, tmp_path, cli):
