@@ -5,13 +5,12 @@ unless a function says otherwise. Nothing here reads files, keeps state or touch
 input raises a ValueError that names the entry. Importing this package loads numpy only.
 """
 
-from nasbench_harness.statistics.anytime import expected_running_time, incumbent_steps, mean_over_time
+from nasbench_harness.statistics.anytime import expected_running_time, mean_over_time
 from nasbench_harness.statistics.correlation import Correlation, rank_correlation, ranks_with_missing, top_means
 from nasbench_harness.statistics.differences import equivalence, mean_difference, mean_interval
 from nasbench_harness.statistics.dominance import (
     front_hypervolumes,
     hypervolume,
-    hypervolume_over_time,
     nondominated,
 )
 from nasbench_harness.statistics.effects import a12
@@ -84,8 +83,6 @@ __all__ = [
     "first_shares",
     "front_hypervolumes",
     "hypervolume",
-    "hypervolume_over_time",
-    "incumbent_steps",
     "iqm",
     "iqm_band",
     "iqm_interval",

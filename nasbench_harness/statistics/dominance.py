@@ -58,20 +58,6 @@ def nondominated(points: Floats) -> Bools:
     return kept[place.reshape(-1)]
 
 
-def hypervolume_over_time(points: Floats, reference: Floats) -> Floats:
-    """Hypervolume of each run's points after every step, shape (num_runs, num_steps).
-
-    Args:
-        points: Losses, +inf if there is no value, shape (num_runs, num_steps, num_objectives).
-        reference: Reference point, shape (num_objectives,).
-
-    >>> points = np.array([[[0.5, 0.5], [0.75, 0.25], [0.25, 0.75]]])
-    >>> hypervolume_over_time(points, np.array([1.0, 1.0]))
-    array([[0.25  , 0.3125, 0.375 ]])
-    """
-    return front_hypervolumes(points, points, np.zeros(points.shape[:2], dtype=np.int64), reference)
-
-
 def front_hypervolumes(observed: Floats, scored: Floats, levels: Ints, reference: Floats) -> Floats:
     """Hypervolume of each run's set after every step, by other values than those that decide who is in the set.
 
@@ -135,7 +121,7 @@ def _volumes(points: Floats, reference: Floats) -> Floats:
     if len(points) == 2:
         return _areas(points, reference)
     if find_spec("moocore") is None:
-        raise InvalidInputError("three and more objectives need moocore: pip install 'nasbench-harness[moo]'")
+        raise InvalidInputError("three and more objectives need moocore: pip install moocore")
     import moocore
 
     is_inside: Bools = np.asarray((points < reference[:, None, None]).all(axis=0))

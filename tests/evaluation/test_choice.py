@@ -1,13 +1,16 @@
 """The architecture that a run returns, against a plain loop."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from nasbench_harness.evaluation.choice import RunRows, choice_sets, choices, final_choices, incumbent_rows
 from nasbench_harness.evaluation.status import Status
-from nasbench_harness.statistics import incumbent_steps
 
 INF = np.inf
+GOLDEN = Path(__file__).parents[1] / "golden" / "public__anytime.json"
 
 
 def random_rows(rng, num_runs=20, num_rows=12, **kinds):
@@ -64,9 +67,14 @@ def test_of_equals_the_first_stays_and_the_first_at_a_higher_fidelity_replaces()
     assert choices(rows).tolist() == [[0, 0, 2, 2, 2, 5]]
 
 
-def test_one_loss_and_one_fidelity_are_the_statistics_step_function():
-    rows = random_rows(np.random.default_rng(3))
-    np.testing.assert_array_equal(incumbent_rows(rows), incumbent_steps(rows.losses[:, :, 0]))
+def test_another_metric_of_the_incumbent_is_that_of_the_golden_cases():
+    cases = [case for case in json.loads(GOLDEN.read_text())["cases"] if "test_of_incumbent" in case["expected"]]
+    assert cases
+    for case in cases:
+        losses = -np.array(case["inputs"]["val"], dtype=float)[None, :, None]
+        status = np.full(losses.shape[:2], Status.OK)
+        found = incumbent_rows(RunRows(np.arange(losses.shape[1])[None], status, losses))[0]
+        np.testing.assert_array_equal(np.array(case["inputs"]["test"])[found], case["expected"]["test_of_incumbent"])
 
 
 def test_runs_without_rows_return_nothing():

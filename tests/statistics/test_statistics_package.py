@@ -41,8 +41,6 @@ CALLS = {
     "first_shares": (LOSSES,),
     "front_hypervolumes": (POINTS, POINTS, frozen(np.zeros((4, 10), dtype=int)), frozen([9.0, 9.0])),
     "hypervolume": (POINTS[0], frozen([9.0, 9.0])),
-    "hypervolume_over_time": (POINTS, frozen([9.0, 9.0])),
-    "incumbent_steps": (LOSSES,),
     "iqm": (LOSSES,),
     "iqm_band": (LOSSES.T, COUNTS),
     "iqm_interval": (LOSSES, COUNTS),
