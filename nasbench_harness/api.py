@@ -100,6 +100,11 @@ def compare(
     Raises:
         HarnessError: Something is wrong with the input; nothing was run.
         RunsFailedError: Some batches failed; the others are stored.
+
+    Example:
+        >>> study = compare(["random-search", "local-search"], ["nb201-cifar10"], seeds=20, out="mine", evaluations=50)
+        >>> study.frame().groupby("strategy")["regret_pp"].mean().round(2).to_dict()
+        {'local-search': 0.31, 'random-search': 0.69}
     """
     plan = _run(strategies, tasks, seeds, out, options)
     try:
@@ -127,6 +132,8 @@ def verify(
 
     Raises:
         InvalidInputError: Something is missing or no verdict could be reached; nothing was trained.
+
+    Example: ``verify("mine", "nb201-cifar10", top=3)`` trains three winners and their controls.
     """
     from nasbench_harness.verification.verify import VerifyOptions
     from nasbench_harness.verification.winners import prepare_verification
@@ -142,7 +149,13 @@ def run(
     out: str | Path | None = None,
     **options: Unpack[StudyOptions],
 ) -> Study:
-    """Do the missing runs and store them, without a report (arguments as in ``compare``)."""
+    """Do the missing runs and store them, without a report (arguments as in ``compare``).
+
+    Example:
+        >>> study = run(["random-search"], ["nb201-cifar10"], seeds=5, out="runs", evaluations=50)
+        >>> len(study.frame())
+        5
+    """
     plan = _run(strategies, tasks, seeds, out, options)
     plan.end()
     return plan.study
@@ -208,6 +221,10 @@ def save_baseline(
 
     Raises:
         HarnessError: Something is wrong with the input, or a strategy broke its contract.
+
+    Example:
+        >>> save_baseline(["random-search"], ["nb201-cifar10"], "saved", seeds=100, evaluations=50)[0].name
+        'random-search.json'
     """
     entries, names = strategy_refs(strategies), task_list(tasks)
     rules = Rules(Protocol.from_mapping(protocol, "the arguments"), study_seed)
@@ -247,6 +264,11 @@ def check_baseline(
 
     Raises:
         HarnessError: A baseline is missing, damaged or of another protocol or table, or something else is wrong.
+
+    Example:
+        >>> files = save_baseline(["random-search"], ["nb201-cifar10"], "kept", seeds=100, evaluations=50)
+        >>> [(check.label, check.task, check.verdict) for check in check_baseline(folder="kept")]
+        [('random-search', 'nb201-cifar10', 'equivalent')]
     """
     gate = Gate(margin, alpha, Gate.looks if looks is None else tuple(looks), trace, first_seed)
     if strategies is None:

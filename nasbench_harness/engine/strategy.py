@@ -149,7 +149,16 @@ class Evaluation(NamedTuple):
 
 
 class Proposal(NamedTuple):
-    """A proposal with more than an architecture, for generators."""
+    """A proposal with more than an architecture, for generators.
+
+    Example: ``evaluation = yield Proposal(7, extra_cost_s=2.5)`` charges 2.5 simulated seconds beside the training.
+
+    Attributes:
+        architecture: Index to evaluate.
+        fidelity: Place on the fidelity axis; None: the protocol's, or the highest.
+        extra_cost_s: Simulated seconds of the search itself.
+        recommendation: Architecture that the run would return now; None: no change.
+    """
 
     architecture: int
     fidelity: int | None = None
@@ -158,7 +167,14 @@ class Proposal(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """The search itself spent time: nothing is evaluated, the generator receives None."""
+    """The search itself spent time: nothing is evaluated, the generator receives None.
+
+    Example: ``yield Progress(3600.0, recommendation=7)`` after an hour of training a supernet.
+
+    Attributes:
+        cost_s: Simulated seconds.
+        recommendation: Architecture that the run would return now; None: no change.
+    """
 
     cost_s: float
     recommendation: int | None = None

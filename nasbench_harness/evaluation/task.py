@@ -146,6 +146,10 @@ def load_task(name: str) -> Task:
     Raises:
         UnknownNameError: There is no such task.
         TableError: The table's source or cache is damaged.
+
+    Example:
+        >>> load_task("nb201-cifar100").space.num_architectures
+        15625
     """
     task = open_named_task(name)
     _ = task.scores  # damage shows now, not after the runs

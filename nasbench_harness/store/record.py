@@ -30,6 +30,10 @@ class StrategyRef:
         use: Registered name, ``module:attribute``, or the class or generator function itself.
         label: Name in reports; None: made from the reference and the parameters that are not at their defaults.
         parameters: Hyperparameters that were given.
+
+    Example:
+        >>> StrategyRef("regularized-evolution", "small", {"population_size": 10}).label
+        'small'
     """
 
     use: str | Callable[..., Any]
@@ -61,6 +65,10 @@ class Quoted:
         std: As published; None if the paper gives none.
         n: Number of runs behind it; None if the paper does not say.
         source: The paper, and the table in it.
+
+    Example:
+        >>> Quoted("GDAS", "nb201-cifar10", "val_accuracy", 89.89, "NAS-Bench-201, Table 5", std=0.08, n=3).n
+        3
     """
 
     method: str

@@ -296,6 +296,8 @@ def open_study(path: str | Path) -> Study:
     Raises:
         InvalidInputError: The folder holds no study, or its record is damaged.
         StoreError: A table that its runs were made with is not here.
+
+    Example: ``open_study("nasbench-results").table()`` is the table of a finished study.
     """
     folder = StudyFolder(Path(path))
     if not folder.study_file.is_file():
