@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
-from nasbench_harness.reproduction.presets import Preset
+from nasbench_harness.reproduction.presets import Preset, QuotedRow
 from nasbench_harness.reproduction.running import Measured
 
 _VERDICTS = {True: "pass", False: "fail", None: ""}
@@ -34,12 +34,15 @@ def reproduction_table(preset: Preset, rows: Sequence[Measured]) -> ReportTable:
         f"{preset.source}: {unit}, mean ± standard deviation over {runs} runs. Difference: of the means, and in "
         "standard errors (SE). Verdict: whether the difference is at most the tolerance in parentheses."
     )
+    if preset.quoted:
+        title += " Quoted rows were not run; their number of runs stands in parentheses."
     notes = [preset.note, *(f"{label}: {reference}" for label, reference in preset.strategies.items())]
     notes += [
         f"searched: {search.dataset} after {search.epochs} epochs, {search.protocol.describe()}"
         for search in preset.searches
     ]
-    return ReportTable(preset.name, title, columns, tuple(_row(row) for row in rows), notes=tuple(notes))
+    cells = [_row(row) for row in rows] + [_quoted_row(row, split) for row in preset.quoted for split in _splits(row)]
+    return ReportTable(preset.name, title, columns, tuple(cells), notes=tuple(notes))
 
 
 def reproduction_json(preset: Preset, table: str, rows: Sequence[Measured]) -> dict[str, Any]:
@@ -66,7 +69,30 @@ def reproduction_json(preset: Preset, table: str, rows: Sequence[Measured]) -> d
             }
             for row in rows
         ],
+        "quoted": [
+            {
+                "method": row.method,
+                "dataset": row.dataset,
+                "split": split,
+                "runs": row.num_runs,
+                "published_mean": mean,
+                "published_std": std,
+            }
+            for row in preset.quoted
+            for split, (mean, std) in _splits(row).items()
+        ],
     }
+
+
+def _splits(row: QuotedRow) -> dict[str, tuple[float, float | None]]:
+    """Mean and standard deviation by split."""
+    return {"val": row.val, **({} if row.test is None else {"test": row.test})}
+
+
+def _quoted_row(row: QuotedRow, split: str) -> ReportRow:
+    scored = ReportCell(f"{row.dataset} {split}")
+    pair = _pair(*_splits(row)[split])
+    return ReportRow((ReportCell(row.method), scored, pair, NOTHING, NOTHING, ReportCell(f"quoted ({row.num_runs})")))
 
 
 def _row(row: Measured) -> ReportRow:

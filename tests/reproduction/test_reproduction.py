@@ -1,7 +1,9 @@
 """Published numbers: the presets pass on the published table, and a wrong rule fails."""
 
 import json
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,6 +79,35 @@ def test_table_and_json_hold_the_same_numbers():
     assert cells["measured"].numbers["mean"] == values[0]["measured_mean"]
     assert cells["verdict"].text.startswith("pass" if values[0]["passes"] else "fail")
     json.dumps(values, allow_nan=False)
+
+
+def test_rows_that_are_not_run_are_quoted_beside(published):
+    rows = reproduce(TABLE4, published, num_runs=2)
+    table = reproduction_table(TABLE4, rows)
+    quoted = [[cell.text for cell in row.cells] for row in table.rows[len(rows) :]]
+    assert ["BOHB", "cifar100 val", "72.04 ± 0.93", "–", "–", "quoted (500)"] in quoted
+    assert ["ENAS (2021)", "cifar10 test", "93.76", "–", "–", "quoted (3)"] in quoted
+    values = reproduction_json(TABLE4, "published", rows)["quoted"]
+    assert [(row["method"], f"{row['dataset']} {row['split']}") for row in values] == [
+        (row[0], row[1]) for row in quoted
+    ]
+    assert reproduction_table(STEEPEST, []).title.count("Quoted") == 0
+
+
+def test_quoted_rows_of_weight_sharing_are_those_of_the_results():
+    """The rows for study files in results/supernets hold the same numbers."""
+    path = Path(__file__).parents[2] / "results" / "supernets" / "published.toml"
+    stored = {
+        (row["method"], row["metric"].removesuffix("_accuracy")): (row["mean"], row.get("std"), row["n"])
+        for row in tomllib.loads(path.read_text(encoding="utf-8"))["quoted"]
+    }
+    shown = {
+        (row["method"], row["split"]): (row["published_mean"], row["published_std"], row["runs"])
+        for preset in (TABLE5, TABLE4)
+        for row in reproduction_json(preset, "published", [])["quoted"]
+        if row["method"] != "BOHB"
+    }
+    assert shown == stored
 
 
 def test_fewer_runs_have_a_larger_tolerance():
