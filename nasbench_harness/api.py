@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from nasbench_harness.engine.batches import Rules
-from nasbench_harness.errors import RunsFailedError
+from nasbench_harness.errors import InvalidInputError, RunsFailedError
 from nasbench_harness.evaluation.protocol import Protocol, ProtocolFields
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.regression.baselines import BASELINE_SEEDS, find_subjects, subject_of
@@ -228,6 +228,8 @@ def save_baseline(
     """
     entries, names = strategy_refs(strategies), task_list(tasks)
     rules = Rules(Protocol.from_mapping(protocol, "the arguments"), study_seed)
+    if rules.protocol.fidelity_by_task:
+        raise InvalidInputError("a baseline has one fidelity for all its tasks: save those of each fidelity apart")
     loaded = [load_task(name) for name in names]
     for task in loaded:
         task.under(rules.protocol)  # refuses a fidelity that it does not have

@@ -83,6 +83,35 @@ def _with_oracle(task, oracle):
     return replace(task, trained=Trained(oracle, task.scores))
 
 
+def test_each_task_is_read_at_its_own_fidelity(imported, tmp_path, cli):
+    """A study file names the epochs of each task; the runs are those of a study with this fidelity for all."""
+    (tmp_path / "mine.toml").write_text(SPEC.replace('"mine"', '"other"'))
+    register_table(import_table(tmp_path / "mine.csv", tmp_path / "mine.toml"))
+    text = 'tasks = ["mine-one", "other-one"]\nseeds = 10\n[[strategies]]\nuse = "random-search"\n[protocol]\n'
+    by_task = "evaluations = 5\n[protocol.fidelity]\nmine-one = 1\n"
+    for name, fidelity in {"study": "other-one = 10\n", "wrong": "other-on = 10\n", "part": ""}.items():
+        (tmp_path / f"{name}.toml").write_text(text + by_task + fidelity)
+    done = cli("compare", "--config", tmp_path / "study.toml", "--out", "both")
+    assert done.returncode == 0, done.stderr
+    for task, epochs in (("mine-one", 1), ("other-one", 10)):
+        compare(["random-search"], [task], seeds=10, evaluations=5, fidelity=epochs, out=tmp_path / "alone" / task)
+        alone, both = (
+            list(folder.glob(f"runs/{task}/*/*")) for folder in (tmp_path / "alone" / task, tmp_path / "both")
+        )
+        assert [path.name for path in alone] == [path.name for path in both]
+        assert alone[0].parent.name == both[0].parent.name
+    report = (tmp_path / "both" / "report" / "report.md").read_text(encoding="utf-8")
+    assert "fidelity by task in epochs (mine-one 1, other-one 10)" in report
+    assert "compare --config study.toml" in report
+    again = cli("compare", "--config", tmp_path / "both" / "study.toml", "--out", "both")
+    assert "nothing to run" in again.stdout
+    wrong = cli("compare", "--config", tmp_path / "wrong.toml", "--out", "w")
+    assert (wrong.returncode, "other-on" in wrong.stderr) == (2, True)
+    part = cli("compare", "--config", tmp_path / "part.toml", "--out", "p")
+    assert part.returncode == 2
+    assert "task other-one has 2 fidelities (1, 10 epochs): name one" in part.stderr
+
+
 def test_several_fidelities_must_be_named_and_seconds_are_those_of_the_fidelity(imported, tmp_path, cli):
     refused = cli("compare", "--tasks", "mine-one", NASBENCH_HARNESS_CACHE=str(tmp_path / "cache"))
     assert refused.returncode == 2

@@ -61,6 +61,11 @@ def _protocol_options() -> list[Callable[..., Any]]:
             help="Evaluations of sources: part of the budget, beside it, or at no cost.  [default: charged]",
         ),
         click.option(
+            "--instances",
+            type=Choice(("same", "relabel")),
+            help="relabel: each run sees the choices under its own labels.  [default: same]",
+        ),
+        click.option(
             "--selection",
             type=Choice(("own", "incumbent")),
             help="Choice of a run: its own, or its incumbent.  [default: own]",

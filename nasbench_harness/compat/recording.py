@@ -30,7 +30,7 @@ from nasbench_harness.files import write_whole
 from nasbench_harness.store.locks import updating
 from nasbench_harness.studies.references import check_label
 
-_COLUMNS = ("task", "seed", "step", "index", "fidelity")
+_COLUMNS = ("task", "seed", "step", "index", "fidelity", "recommended")
 # Methods of the official objects that answer with test accuracy or without a charge.
 _REFUSED = (
     "query_by_arch",
@@ -57,7 +57,8 @@ def record(
 ) -> Iterator[Recording]:
     """Record one run of a script under a protocol.
 
-    The run must spend its whole budget, as the runs of a study do. A run of the same seed is recorded anew.
+    The run must spend its whole budget, as the runs of a study do. A run of the same seed is recorded anew. It returns
+    the architecture that the script reported last with ``api.report``, or else its incumbent.
 
     Args:
         label: Name of the method; its proposals are kept in ``<out>/<label>.csv``.
@@ -77,7 +78,7 @@ def record(
         ...     while True:
         ...         accuracy, *_ = api.simulate_train_eval(random.randrange(len(api)), "cifar10", hp="200")
         >>> Path("recordings/mine.csv").read_text().splitlines()[0]
-        'task,seed,step,index,fidelity'
+        'task,seed,step,index,fidelity,recommended'
     """
     check_label(label)
     if seed < 0:
@@ -85,6 +86,8 @@ def record(
     rules = Protocol(**protocol)
     if rules.workers > 1:
         raise InvalidInputError("a script has one evaluation under way: record it with workers=1")
+    if rules.instances != "same":
+        raise InvalidInputError("a script names operations, which instances=relabel hides: record it without labels")
     session = Recording(load_task(task), rules, study_seed, seed)
     with suppress(BudgetSpentError):
         yield session
@@ -107,6 +110,7 @@ class Recording:
 
     Attributes:
         proposals: (architecture, fidelity in epochs or None) of each evaluation, in order.
+        reports: Architecture that the run would return after each evaluation, −1 for its incumbent.
     """
 
     def __init__(self, task: Task, protocol: Protocol, study_seed: int, seed: int) -> None:
@@ -117,6 +121,8 @@ class Recording:
         self._reset_s = 0.0
         self._everyone = np.ones(1, dtype=bool)
         self.proposals: list[tuple[int, int | None]] = []
+        self.reports: list[int] = []
+        self._reported = -1
 
     @property
     def has_budget(self) -> bool:
@@ -136,13 +142,11 @@ class Recording:
         """
         if not self.has_budget:
             raise BudgetSpentError(f"the budget of the run with seed {self._seed} is spent")
-        index = self._plain.query_index_by_arch(architecture)
-        if index < 0:
-            raise InvalidInputError(f"{str(architecture)[:200]!r} is no architecture of task {self._task.name}")
-        place = self._place(epochs)
+        index, place = self._index(architecture), self._place(epochs)
         entries = self._ledger.evaluate(np.array([index]), self._everyone, np.array([place]))
         fidelities = self._view.fidelities
         self.proposals.append((index, fidelities[place] if fidelities else None))
+        self.reports.append(self._reported)
         return Evaluation(
             index,
             float(entries.losses[0, 0]),
@@ -153,6 +157,21 @@ class Recording:
             place,
             len(self.proposals) - 1,
         )
+
+    def report(self, architecture: Any) -> None:
+        """Name the architecture that the run returns from now on; a later report takes its place.
+
+        A report before the first evaluation counts from that evaluation on. Reports are free, also after the budget.
+
+        Args:
+            architecture: Index, official string, or object with ``tostr``.
+
+        Raises:
+            InvalidInputError: There is no such architecture.
+        """
+        self._reported = self._index(architecture)
+        if self.reports:
+            self.reports[-1] = self._reported
 
     def simulate_train_eval(
         self,
@@ -258,6 +277,12 @@ class Recording:
         if hp is not None and str(hp) != schedule:
             raise InvalidInputError(f"the run searches trainings of schedule {schedule!r}, not {str(hp)!r}")
 
+    def _index(self, architecture: Any) -> int:
+        index: int = self._plain.query_index_by_arch(architecture)
+        if index < 0:
+            raise InvalidInputError(f"{str(architecture)[:200]!r} is no architecture of task {self._task.name}")
+        return index
+
     def _latency(self, index: int) -> float | None:
         own = self._task.table.datasets[self._task.dataset].columns.get("latency_ms")
         value = math.nan if own is None else float(np.nanmean(own.values[index]))
@@ -289,6 +314,6 @@ def _append(folder: Path, label: str, session: Recording) -> None:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_COLUMNS)
         writer.writerows([row[name] for name in _COLUMNS] for row in rows)
-        for step, (index, epochs) in enumerate(session.proposals):
-            writer.writerow([task, seed, step, index, "" if epochs is None else epochs])
+        for step, ((index, epochs), own) in enumerate(zip(session.proposals, session.reports, strict=True)):
+            writer.writerow([task, seed, step, index, "" if epochs is None else epochs, "" if own < 0 else own])
         write_whole(path, text.getvalue().encode())

@@ -17,6 +17,7 @@ from nasbench_harness.engine.pending import Pending
 from nasbench_harness.engine.strategy import Proposals, Results, Strategy
 from nasbench_harness.engine.trace import Trace
 from nasbench_harness.errors import StrategyError
+from nasbench_harness.evaluation.instances import Labels, labels_of
 from nasbench_harness.evaluation.ledger import Ledger, expected_evaluations
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.sources import SourceReads
@@ -107,8 +108,11 @@ def play(
     if isinstance(strategy, LiftedGenerators):
         strategy.limit(run_timeout)
         run_timeout = None
-    ledger = Ledger(task, protocol, study_seed, run_seeds)
-    return _Loop(strategy, task, protocol, ledger, run_timeout, sources).run()
+    ledger, labels = (
+        Ledger(task, protocol, study_seed, run_seeds),
+        labels_of(task.space, protocol, study_seed, run_seeds),
+    )
+    return _Loop(strategy, task, protocol, ledger, run_timeout, sources, labels).run()
 
 
 class _Loop:
@@ -120,10 +124,12 @@ class _Loop:
         ledger: Ledger,
         run_timeout: float | None,
         sources: SourceReads | None = None,
+        labels: Labels | None = None,
     ) -> None:
         self.strategy, self.task, self.ledger, self.sources = strategy, task, ledger, sources
         self.is_charged = sources is not None and protocol.source_cost == "charged"
         self.num_source_rows = np.zeros(len(ledger.counted), dtype=np.int64)
+        self.labels = labels
         self.num_runs = len(ledger.counted)
         self.measures = task.under(protocol).measures
         self.value_names = self.measures.names
@@ -216,7 +222,10 @@ class _Loop:
         """The strategy's checked proposals; ``ask`` gets its own copy of ``idle``."""
         answer = self.strategy.ask(own_copy(idle))
         size = self.task.space.num_architectures
-        return checked_proposals(self.name, answer, idle, size, self.task.name, self.num_fidelities)
+        proposals = checked_proposals(self.name, answer, idle, size, self.task.name, self.num_fidelities)
+        if self.labels is None:
+            return proposals
+        return proposals._replace(architectures=self.labels.own(proposals.architectures))
 
     def delay(self, seconds: Floats, proposes: Bools) -> None:
         """Let search time delay its own proposal, and not the evaluations that are under way."""
@@ -303,11 +312,10 @@ class _Loop:
             **others,
             **dict(zip(self.value_names, columns["natural"].T, strict=True)),
         )
+        told = columns["architectures"] if self.labels is None else self.labels.shown(columns["architectures"])
         results = Results(
             ticket=own_copy(columns["ticket"] if everyone else np.where(finished, columns["ticket"], -1)),
-            architectures=own_copy(
-                columns["architectures"] if everyone else np.where(finished, columns["architectures"], -1)
-            ),
+            architectures=own_copy(told if everyone else np.where(finished, told, -1)),
             fidelities=own_copy(columns["fidelities"]),
             values=own_copy(columns["losses"] if everyone else np.where(finished[:, None], columns["losses"], np.inf)),
             cost_s=own_copy(columns["cost_s"] if everyone else np.where(finished, columns["cost_s"], 0.0)),
@@ -325,10 +333,6 @@ class _Loop:
         if self.recommends:
             self.last_recommended = self.of_strategy(self.recommended)
             self.trace.recommend(self.last_recommended)
-
-    def feasible(self, values: Floats, finished: Bools) -> Bools:
-        """Which runs' evaluations meet the constraints, shape (num_runs,)."""
-        return finished & self.measures.is_feasible(values)
 
     def record_progress(self, runs: Bools, seconds: Floats, late: Bools | None = None) -> None:
         """Rows without an evaluation; recommendations of ``late`` runs came too late."""
@@ -359,7 +363,8 @@ class _Loop:
             return np.full(self.num_runs, -1)
         size = self.task.space.num_architectures
         # A copy: a strategy may keep one array and change it.
-        return checked_architectures(self.name, "recommend()", answer, self.num_runs, size).copy()
+        recommended = checked_architectures(self.name, "recommend()", answer, self.num_runs, size)
+        return recommended.copy() if self.labels is None else self.labels.own(recommended)
 
     def of_strategy(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Call the strategy, or a check of its answer, on its time.

@@ -11,7 +11,8 @@ from nasbench_harness.arrays import Ints
 from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.engine.strategy import Needs
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.evaluation.problem import Problem
+from nasbench_harness.evaluation.instances import labels_of
+from nasbench_harness.evaluation.problem import Problem, labeled_problem
 from nasbench_harness.evaluation.run_files import RunFiles
 from nasbench_harness.evaluation.source_tasks import with_sources
 from nasbench_harness.evaluation.training_data import ImageSource
@@ -38,8 +39,28 @@ def check_needs(spec: ResolvedStrategy, task: TaskView, images: ImageSource | No
         )
     if needs.sources and getattr(spec.target, "tile", None) is not None:
         raise InvalidInputError(f"strategy {spec.label} declares tile, and strategies in tiles read no sources")
+    if task.protocol.instances == "relabel":
+        check_labels(spec)
     for refusal in _refusals(needs, task, images):
         raise InvalidInputError(f"strategy {spec.label} needs {refusal}")
+
+
+def check_labels(spec: ResolvedStrategy) -> None:
+    """Refuse a strategy that cannot search under labels.
+
+    Raises:
+        InvalidInputError: It trains architectures, so that it knows what their choices mean, or works in tiles.
+    """
+    if spec.needs.training_data:
+        raise InvalidInputError(
+            f"strategy {spec.label} uses the meaning of operations, as it trains them, and instances=relabel hides "
+            "that: leave it out"
+        )
+    if not spec.is_generator and getattr(spec.target, "tile", None) is not None:
+        raise InvalidInputError(
+            f"strategy {spec.label} computes in tiles, which have no labels of their own: leave it out, or leave "
+            "instances=relabel out"
+        )
 
 
 def granted_problem(
@@ -50,7 +71,7 @@ def granted_problem(
     study_seed: int = 0,
     run_seeds: Ints | None = None,
 ) -> Problem:
-    """The task as a strategy sees it, with training data and sources if it needs them.
+    """The task as a strategy sees it, with training data and sources if it needs them, and the labels of its runs.
 
     Args:
         spec: The strategy; its generator function may have an attribute ``check(problem, **hyperparameters)`` that
@@ -58,7 +79,7 @@ def granted_problem(
         task: The task under the protocol.
         images: The study's training data.
         files: Files of each run.
-        study_seed: Seed of the study, for the noise of sources.
+        study_seed: Seed of the study, for labels and the noise of sources.
         run_seeds: Seed of each run, shape (num_runs,); None: one run with the seed 0.
 
     Raises:
@@ -68,10 +89,10 @@ def granted_problem(
     problem = task.problem()
     if images is not None and spec.needs.training_data:
         problem = problem.with_training(images.load(), files)
+    seeds = np.zeros(1, dtype=np.int64) if run_seeds is None else run_seeds
     if spec.needs.sources:
-        problem = with_sources(
-            problem, task, study_seed, np.zeros(1, dtype=np.int64) if run_seeds is None else run_seeds
-        )
+        problem = with_sources(problem, task, study_seed, seeds)
+    problem = labeled_problem(problem, labels_of(task.space, task.protocol, study_seed, seeds))
     check = getattr(spec.target, "check", None)
     if check is not None and spec.is_generator:
         check(problem, **spec.parameters)

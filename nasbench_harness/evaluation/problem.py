@@ -9,6 +9,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.evaluation.instances import Labels
 from nasbench_harness.evaluation.run_files import RunFiles
 from nasbench_harness.evaluation.sources import Sources
 from nasbench_harness.evaluation.training_data import TrainingData
@@ -130,6 +131,7 @@ class Problem:
     training_data: TrainingData | None = field(default=None, repr=False, compare=False)
     _files: Sequence[RunFiles] = field(default=(), repr=False, compare=False)
     sources: Sources = field(default_factory=Sources, repr=False, compare=False)
+    _labels: Labels | None = field(default=None, repr=False, compare=False)
 
     def lookup(self, metric: str, architectures: Ints, runs: Ints | None = None) -> Floats:
         """Values of a free metric (mean over replicates), shape of ``architectures``.
@@ -148,6 +150,8 @@ class Problem:
         """
         if metric not in self._free:
             raise UnknownNameError("free metric", metric, self._free)
+        if self._labels is not None:
+            architectures = self._unlabeled(self._labels, architectures, runs)
         values = np.array(self._free[metric][architectures])  # a copy: the table stays as it is
         if runs is None:
             self._lookups.add(metric, values.size, None if self._run is None else np.array([self._run]))
@@ -159,6 +163,18 @@ class Problem:
         else:
             self._lookups.add(metric, values.size // max(1, len(runs)), np.asarray(runs))
         return values
+
+    def _unlabeled(self, labels: Labels, architectures: Ints, runs: Ints | None) -> Ints:
+        """Architectures behind the labels that a strategy looks up."""
+        if self._run is not None:
+            own: Ints = labels.own(np.asarray(architectures)[None], np.array([self._run]))[0]
+            return own
+        if runs is None:
+            raise InvalidInputError(
+                "instances=relabel: labels differ from run to run, so lookup needs runs=; write the strategy as a "
+                "generator, or leave it out"
+            )
+        return labels.own(architectures, runs)
 
     @property
     def num_lookups(self) -> dict[str, int]:
@@ -180,8 +196,18 @@ class Problem:
 
     def of_run(self, run: int) -> Problem:
         """The same problem for one run of the batch: its reads are counted for this run."""
-        return replace(self, _run=run, sources=self.sources.of_run(run))
+        space = self.space if self._labels is None else self._labels.of_run(run)
+        return replace(self, _run=run, space=space, sources=self.sources.of_run(run))
 
     def of_group(self) -> Problem:
         """The same problem for a group of runs with counts of its own."""
         return replace(self, _lookups=Lookups())
+
+
+def labeled_problem(problem: Problem, labels: Labels | None) -> Problem:
+    """The same problem for runs with labels of their own; None: they have none."""
+    if labels is None:
+        return problem
+    if problem.sources.reads is not None:
+        problem.sources.reads.labels = labels
+    return replace(problem, space=labels.space, _labels=labels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, TypedDict
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
@@ -30,6 +30,7 @@ _CHOICES = {
     "mode": ("async", "sync"),
     "continuation": ("checkpoint", "restart"),
     "source_cost": ("charged", "reported", "free"),
+    "instances": ("same", "relabel"),
 }
 
 
@@ -43,7 +44,7 @@ class ProtocolFields(TypedDict, total=False):
     simulated_seconds: float | None
     overrun: Literal["discard", "count"]
     duplicates_by: Literal["index", "class"]
-    fidelity: int | str | None
+    fidelity: int | str | Mapping[str, int | str] | None
     workers: int
     mode: Literal["async", "sync"]
     epochs: int | None
@@ -53,6 +54,7 @@ class ProtocolFields(TypedDict, total=False):
     sources: str | Sequence[str]
     source_evaluations: int | None
     source_cost: Literal["charged", "reported", "free"]
+    instances: Literal["same", "relabel"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Protocol:
         duplicates_by: A duplicate repeats an architecture's ``index``, or its isomorphism ``class`` (``free`` then
             answers with the value of the first of the class that was trained).
         fidelity: Epochs at which evaluations are read; must be named if a table has several. ``all``, or several with
-            commas between them, lets the strategy choose among these.
+            commas between them, lets the strategy choose among these. A mapping gives each task its own.
         workers: Evaluations of one run that may be under way at once, at most 1,000.
         mode: With several workers a run starts the next evaluation when one finishes (``async``) or when all have
             finished (``sync``).
@@ -90,6 +92,8 @@ class Protocol:
             there are sources.
         source_cost: An evaluation of a source counts as one of the run's and takes its training time (``charged``),
             stands beside the budget in reports (``reported``), or is declared to cost nothing (``free``).
+        instances: All runs see the ``same`` space, or each sees it under labels of its own (``relabel``), so that a
+            remembered architecture is worthless.
 
     Raises:
         InvalidInputError: A field has a value outside its choices.
@@ -102,7 +106,7 @@ class Protocol:
     simulated_seconds: float | None = None
     overrun: str = "discard"
     duplicates_by: str = "index"
-    fidelity: int | str | None = None
+    fidelity: int | str | Mapping[str, int | str] | None = None
     workers: int = 1
     mode: str = "async"
     epochs: int | None = None
@@ -112,6 +116,7 @@ class Protocol:
     sources: str | Sequence[str] = ()
     source_evaluations: int | None = None
     source_cost: str = "charged"
+    instances: str = "same"
 
     def __post_init__(self) -> None:
         if self.evaluations is None and self.simulated_seconds is None and self.epochs is None:
@@ -119,6 +124,8 @@ class Protocol:
         self._check_whole("evaluations")
         if isinstance(self.fidelity, str):
             object.__setattr__(self, "fidelity", _read_fidelities(self.fidelity))
+        elif isinstance(self.fidelity, Mapping):
+            object.__setattr__(self, "fidelity", _fidelity_by_task(self.fidelity))
         else:
             self._check_whole("fidelity")
         self._check_whole("workers")
@@ -143,7 +150,8 @@ class Protocol:
             raise InvalidInputError(
                 "overrun=count needs a budget of simulated_seconds or epochs: nothing else can be overrun"
             )
-        if self.continuation != "checkpoint" and not isinstance(self.fidelity, str):
+        chosen = [self.fidelity, *self.fidelity_by_task.values()]
+        if self.continuation != "checkpoint" and not any(isinstance(fidelity, str) for fidelity in chosen):
             raise InvalidInputError(
                 "continuation=restart needs a choice of fidelities: fidelity=all, or several epochs with commas"
             )
@@ -182,6 +190,28 @@ class Protocol:
             return
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
             raise InvalidInputError(f"{name} must be a whole number in 1 … {most:,}, not {value!r}")
+
+    @property
+    def fidelity_by_task(self) -> Mapping[str, int | str]:
+        """Fidelity of each task that the protocol names; empty if it has one for all tasks."""
+        return self.fidelity if isinstance(self.fidelity, Mapping) else {}
+
+    def fidelity_of(self, task: str) -> int | str | None:
+        """Fidelity on a task.
+
+        >>> Protocol(fidelity={"nats-cifar10-12": 12}).fidelity_of("nats-cifar10-12")
+        12
+        """
+        return self.fidelity.get(task) if isinstance(self.fidelity, Mapping) else self.fidelity
+
+    def of_task(self, task: str) -> Protocol:
+        """The protocol on one task: with the task's fidelity in place of a mapping."""
+        if not isinstance(self.fidelity, Mapping):
+            return self
+        fidelity = self.fidelity_of(task)
+        return replace(
+            self, fidelity=fidelity, continuation=self.continuation if isinstance(fidelity, str) else "checkpoint"
+        )
 
     @property
     def replicate(self) -> int | None:
@@ -234,10 +264,14 @@ class Protocol:
         if isinstance(self.fidelity, str):
             epochs = f" of {self.fidelity.replace(',', ', ')} epochs" if self.fidelity != "all" else ""
             at = f", fidelity{epochs} chosen by the strategy ({self.continuation})"
+        if self.fidelity_by_task:
+            each = ", ".join(f"{task} {epochs}" for task, epochs in self.fidelity_by_task.items())
+            at = f", fidelity by task in epochs ({each})"
         workers = f", {self.workers} workers ({self.mode})" if self.workers > 1 else ""
         objectives = f", objective{'s' * (len(self.objectives) > 1)} {', '.join(self.objectives)}"
         constraints = f", constraint{'s' * (len(self.constraints) > 1)} {', '.join(self.constraints)}"
         goals = (objectives if self.objectives else "") + (constraints if self.constraints else "")
+        goals += ", choices relabeled in each run" if self.instances == "relabel" else ""
         return f"{' or '.join(budgets)}, noise {self.noise}, {duplicates}{by}{at}{workers}{goals}{self._of_sources()}"
 
     def _of_sources(self) -> str:
@@ -263,3 +297,30 @@ def _read_fidelities(text: str) -> int | str:
         )
     epochs = sorted(set(map(int, parts)))
     return ",".join(map(str, epochs)) if len(epochs) > 1 else epochs[0]
+
+
+class _FidelityByTask(dict[str, int | str]):
+    """Epochs by task in the order of the names; protocols are keys of dictionaries, so it has a hash."""
+
+    def __hash__(self) -> int:  # type: ignore[override]  # dict has none
+        return hash(tuple(self.items()))
+
+
+def _fidelity_by_task(fidelities: Mapping[str, int | str]) -> _FidelityByTask:
+    """The fidelity of each task as it is written in one spelling.
+
+    Raises:
+        InvalidInputError: There are none, or one is written in another way.
+    """
+    if not fidelities:
+        raise InvalidInputError("fidelity as a mapping must name at least one task")
+    found = _FidelityByTask()
+    for task, fidelity in sorted(fidelities.items()):
+        try:
+            plain = Protocol(fidelity=fidelity).fidelity
+        except InvalidInputError as error:
+            raise InvalidInputError(f"task {task}: {error}") from None
+        if not isinstance(plain, int | str):
+            raise InvalidInputError(f"task {task}: fidelity must be a whole number of epochs or a text, not {plain!r}")
+        found[task] = plain
+    return found

@@ -10,6 +10,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.evaluation.instances import Labels
 from nasbench_harness.evaluation.noise import Noise
 from nasbench_harness.evaluation.oracle import Oracle, check_indices
 from nasbench_harness.evaluation.status import Status
@@ -48,6 +49,7 @@ class SourceReads:
 
     Attributes:
         counts: Evaluations that each run read of each source, shape (num_runs,), by name.
+        labels: Labels under which the runs see sources, as they see the task; None: there are none.
         seconds: Training time of these, all sources together, shape (num_runs,); NaN if a source that was read has no
             cost.
     """
@@ -58,6 +60,7 @@ class SourceReads:
         self._trainings: dict[str, Ints] = {}  # of each run and architecture, flat; made when a source is first read
         self._bound = np.full(num_runs, limit)
         self._is_open = True
+        self.labels: Labels | None = None
         self._unclaimed: list[tuple[Ints, Floats]] = []
         self.counts = {task.name: np.zeros(num_runs, dtype=np.int64) for task in tasks}
         self.seconds = np.zeros(num_runs)
@@ -116,6 +119,8 @@ class SourceReads:
                 f"source {name}: a run asks for {asked[run]:,} evaluations, and {left[run]:,} of its "
                 f"{self._limit:,} source evaluations are left: read problem.sources.left first"
             )
+        if self.labels is not None:
+            architectures = self.labels.own(architectures, runs)
         task = self._tasks[name]
         replicates = task.noise.replicates(architectures, self._next_trainings(name, architectures, runs), runs)
         answers = task.oracle.evaluate(architectures, np.full(len(runs), task.fidelity), replicates)

@@ -126,6 +126,7 @@ class Task:
                 constraints do not fit.
             TableError: Its metrics do not fit together.
         """
+        protocol = protocol.of_task(self.name)
         key = (protocol.fidelity, protocol.objectives, protocol.constraints)
         if key not in self._views:
             self._views[key] = view_factory(self, protocol)

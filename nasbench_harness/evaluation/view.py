@@ -163,7 +163,7 @@ def view_factory(task: Task, protocol: Protocol) -> ViewFactory:
     """
     table, dataset = task.table, task.dataset
     search, cost = table.metrics(dataset, "search")[0], table.metrics(dataset, "cost")
-    fidelities, fidelity = table.datasets[dataset].fidelities, protocol.fidelity
+    fidelities, fidelity = table.datasets[dataset].fidelities, protocol.fidelity_of(task.name)
     if fidelity is None:
         fidelity = table.datasets[dataset].default_fidelity
     positions = _positions(task.name, fidelities, search.values, fidelity)

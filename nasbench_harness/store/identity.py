@@ -36,7 +36,7 @@ def identity_of(
         "parameters": {name: value for name, value in sorted(parameters.items()) if value is not None},
         "task": task,
         "table": table_digest,
-        "protocol": protocol.identity(),
+        "protocol": protocol.of_task(task).identity(),
         "study_seed": study_seed,
         "trace_version": TRACE_VERSION,
         **({"data": data} if data else {}),

@@ -17,6 +17,7 @@ from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.source_tasks import check_sources
+from nasbench_harness.evaluation.task import check_task_name
 from nasbench_harness.evaluation.training_data import ImageSource
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.files import remove_abandoned
@@ -162,6 +163,8 @@ def plan_study(
         raise InvalidInputError(f"study_seed must be a whole number of at least 0, not {study_seed!r}")
     folder = StudyFolder(default_folder(protocol, study_seed) if out is None else Path(out))
     names = task_list(request.tasks, folder)
+    for name in protocol.fidelity_by_task.keys() - set(names):
+        check_task_name(name)  # it may belong to other tasks of the study file, but must not be misspelled
     specs = resolve_all(strategy_refs(request.strategies))
     loaded = load_tasks(folder, names, protocol)
     images = training_images(request)

@@ -26,6 +26,7 @@ _COLUMNS = {
     "fidelity": np.int16,
     "extra_cost_s": np.float64,
 }
+_RECOMMENDED = {"recommended": np.int32}  # only in traces that recommend
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class RunRows:
         architectures: Shape (num_rows,); −1 if the search only spent time.
         fidelities: Index on the task's fidelity axis, shape (num_rows,).
         extra_cost_s: Seconds that the search itself spent before the row, shape (num_rows,).
+        recommended: Architecture that the run would return after the row, −1 for its incumbent, shape (num_rows,);
+            None if the trace recommends nothing.
     """
 
     seeds: Ints
@@ -45,14 +48,23 @@ class RunRows:
     architectures: Ints
     fidelities: Ints
     extra_cost_s: Floats
+    recommended: Ints | None = None
 
     @classmethod
-    def from_rows(cls, seeds: Ints, architectures: Ints, fidelities: Ints, extra_cost_s: Floats) -> RunRows:
+    def from_rows(
+        cls,
+        seeds: Ints,
+        architectures: Ints,
+        fidelities: Ints,
+        extra_cost_s: Floats,
+        recommended: Ints | None = None,
+    ) -> RunRows:
         """Rows in the order of their steps, in which runs may be mixed; all shapes (num_rows,)."""
         order = np.argsort(seeds, kind="stable")
         distinct, counts = np.unique(seeds, return_counts=True)
         first = np.concatenate([[0], np.cumsum(counts)])
-        return cls(distinct, first, architectures[order], fidelities[order], extra_cost_s[order] + 0.0)
+        ordered = None if recommended is None else recommended[order]
+        return cls(distinct, first, architectures[order], fidelities[order], extra_cost_s[order] + 0.0, ordered)
 
     @property
     def num_proposals(self) -> Ints:
@@ -73,6 +85,11 @@ class TraceRows:
     tasks: Mapping[str, RunRows]
     source: str
 
+    @property
+    def recommends(self) -> bool:
+        """Whether the runs name their choice."""
+        return any(rows.recommended is not None for rows in self.tasks.values())
+
     @cached_property
     def sha256(self) -> str:
         """Hash of the rows, however they were written: as indices, keys or strings, in whatever order of runs."""
@@ -92,7 +109,8 @@ class TraceRows:
 
     def write(self, path: Path) -> None:
         """Store the rows, whole or not at all."""
-        write_segment(path, self._columns(), {"trace": self.sha256, "tasks": sorted(self.tasks)})
+        extra = {"recommends": True} if self.recommends else {}
+        write_segment(path, self._columns(), {"trace": self.sha256, "tasks": sorted(self.tasks), **extra})
 
     @classmethod
     def read(cls, path: Path, record: TraceRecord) -> TraceRows:
@@ -104,13 +122,18 @@ class TraceRows:
         advice = f"add the trace {record.label!r} again under another label, or take its table out of study.toml"
         if not path.is_file():
             raise StoreError(f"{path} is missing: {advice}")
-        footer, columns = read_record(path), read_columns(path, tuple(_COLUMNS))
+        footer = read_record(path)
+        columns = read_columns(path, (*_COLUMNS, *(_RECOMMENDED if footer.get("recommends") else ())))
         tasks, rows = footer.get("tasks", []), {}
         for position, task in enumerate(tasks):
             of_task = {name: column[columns["task"] == position] for name, column in columns.items()}
             del of_task["task"]
             rows[task] = RunRows.from_rows(
-                of_task["seed"], of_task["architecture"], of_task["fidelity"], of_task["extra_cost_s"]
+                of_task["seed"],
+                of_task["architecture"],
+                of_task["fidelity"],
+                of_task["extra_cost_s"],
+                of_task.get("recommended"),
             )
         trace = cls(rows, str(path))
         if not tasks or trace.sha256 != record.sha256:
@@ -118,14 +141,17 @@ class TraceRows:
         return trace
 
     def _columns(self) -> dict[str, AnyArray]:
-        parts = []
+        parts: list[tuple[AnyArray, ...]] = []
         for position, task in enumerate(sorted(self.tasks)):
             rows = self.tasks[task]
             seeds = np.repeat(rows.seeds, np.diff(rows.first))
-            parts.append((np.full(len(seeds), position), seeds, rows.architectures, rows.fidelities, rows.extra_cost_s))
+            part = (np.full(len(seeds), position), seeds, rows.architectures, rows.fidelities, rows.extra_cost_s)
+            own = np.full(len(seeds), -1) if rows.recommended is None else rows.recommended
+            parts.append((*part, own) if self.recommends else part)
+        dtypes = {**_COLUMNS, **(_RECOMMENDED if self.recommends else {})}
         return {
             name: np.concatenate(columns).astype(dtype)
-            for (name, dtype), columns in zip(_COLUMNS.items(), zip(*parts, strict=True), strict=True)
+            for (name, dtype), columns in zip(dtypes.items(), zip(*parts, strict=True), strict=True)
         }
 
 
@@ -172,6 +198,16 @@ class Replay(Strategy):
         )
 
 
+class RecommendingReplay(Replay):
+    """A replay whose runs return what the trace recommends after its last row that was played."""
+
+    def recommend(self) -> Ints | None:
+        """Recommendation of each run after its last row, −1 for the incumbent; shape (num_runs,)."""
+        if self._rows.recommended is None:
+            return None
+        return np.where(self._next > self._first, self._rows.recommended[np.maximum(self._next - 1, 0)], -1)
+
+
 @dataclass(frozen=True)
 class ReplayedTrace(ResolvedStrategy):
     """A trace ready to run in a strategy's place."""
@@ -185,7 +221,8 @@ class ReplayedTrace(ResolvedStrategy):
 
     def make(self, problem: Problem, task: str, study_seed: int, run_seeds: Ints) -> Replay:  # noqa: ARG002 - base
         """The strategy for these runs on a task, shape (num_runs,)."""
-        return Replay(self.trace.tasks[task], run_seeds, self.trace.source, task)
+        replay = RecommendingReplay if self.trace.recommends else Replay
+        return replay(self.trace.tasks[task], run_seeds, self.trace.source, task)
 
 
 def check_runs(trace: TraceRows, protocol: Protocol, num_seeds: int) -> list[str]:
@@ -197,13 +234,18 @@ def check_runs(trace: TraceRows, protocol: Protocol, num_seeds: int) -> list[str
         num_seeds: Seeds of the study.
 
     Raises:
-        InvalidInputError: The runs have several workers, a task has too few of the study's seeds, or runs that should
-            be equally long are not.
+        InvalidInputError: The runs have several workers or labels, a task has too few of the study's seeds, or runs
+            that should be equally long are not.
     """
     if protocol.workers > 1:
         raise InvalidInputError(
             f"{trace.source}: a trace has one evaluation under way, and the study's runs have {protocol.workers} "
             "workers: compare it in a study with one"
+        )
+    if protocol.instances != "same":
+        raise InvalidInputError(
+            f"{trace.source}: the study relabels the choices in each run, and a trace from elsewhere was made without "
+            "labels: compare it in a study without instances=relabel"
         )
     notices = []
     for task, rows in trace.tasks.items():

@@ -1,8 +1,8 @@
 """The CSV of a trace from elsewhere: reading it with every mistake named by line and column, and writing it.
 
 Columns: ``seed``; exactly one of ``architecture`` (the space's string), ``key``, ``index``; optional ``step``,
-``fidelity`` (epochs), ``extra_cost_s``, ``task``. Rows count in the order of ``step``, else as they stand. A row
-without an architecture is search time only.
+``fidelity`` (epochs), ``extra_cost_s``, ``recommended`` (index), ``task``. Rows count in the order of ``step``, else as
+they stand. A row without an architecture is search time only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nasbench_harness.untrusted import bounded_lines, one_line, refuse_special_f
 
 T = TypeVar("T")
 _NAMES = ("architecture", "key", "index")
-_COLUMNS = ("task", "seed", "step", *_NAMES, "fidelity", "extra_cost_s")
+_COLUMNS = ("task", "seed", "step", *_NAMES, "fidelity", "extra_cost_s", "recommended")
 _LARGEST = 2**62
 _MOST_BYTES = 1 << 30
 _LONGEST_LINE = 1 << 16
@@ -188,10 +188,14 @@ def _runs(cells: _Cells, name: str, rows: list[int], task: TaskView) -> RunRows:
         fidelities[:] = cells.parse("fidelity", rows, _fidelity_reader(task))
     if "extra_cost_s" in cells.columns:
         seconds[:] = cells.parse("extra_cost_s", rows, _seconds)
+    own = None
+    if "recommended" in cells.columns:
+        own = np.array(cells.parse("recommended", rows, _architecture_reader(task, "index")), dtype=np.int64)
     nothing = np.flatnonzero((architectures < 0) & (seconds == 0))
     if len(nothing):
         raise cells.mistake(rows[nothing[0]], name, "no architecture; only a row with extra_cost_s may have none")
-    return RunRows.from_rows(seeds[order], architectures[order], fidelities[order], seconds[order])
+    ordered = None if own is None or (own < 0).all() else own[order]
+    return RunRows.from_rows(seeds[order], architectures[order], fidelities[order], seconds[order], ordered)
 
 
 def _check_steps(cells: _Cells, rows: list[int], order: Ints, seeds: AnyArray, steps: AnyArray) -> None:

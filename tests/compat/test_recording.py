@@ -153,3 +153,41 @@ def test_mistakes_are_refused_before_anything_runs(tmp_path):
             pytest.fail("the block must not start")
     with pytest.raises(InvalidInputError), record("a/b", task=TASK, seed=0, out=tmp_path):
         pytest.fail("the block must not start")
+
+
+def test_a_run_returns_what_the_script_reports(tmp_path):
+    """Odd seeds report the worst architecture that they saw; even seeds report nothing and return their incumbent."""
+    worst, best = {}, {}
+    for seed in range(10):
+        random.seed(seed)
+        with record("mine", task=TASK, seed=seed, out=tmp_path / "recordings", evaluations=6, noise="mean") as api:
+            seen = [api.evaluate(random_architecture()) for _ in range(6)]
+            worst[seed] = max(seen, key=lambda evaluation: evaluation.loss).architecture
+            best[seed] = min(seen, key=lambda evaluation: evaluation.loss).architecture
+            if seed % 2:
+                api.report(worst[seed])
+    study = run(["random-search"], tasks=[TASK], seeds=10, out=tmp_path / "study", evaluations=6, noise="mean")
+    study.add_trace(tmp_path / "recordings" / "mine.csv", "mine")
+    frame = study.frame()
+    returned = frame[frame.strategy == "mine"].set_index("seed").architecture.to_dict()
+    assert returned == {seed: (worst if seed % 2 else best)[seed] for seed in range(10)}
+    study.write_report()
+    assert "Choosing for themselves: mine" in (study.path / "report" / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_report_counts_from_the_evaluation_before_it(tmp_path):
+    with record("mine", task=TASK, seed=0, out=tmp_path, evaluations=4) as api:
+        api.report(9)
+        api.evaluate(1)
+        api.evaluate(2)
+        api.report("|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|")
+        api.evaluate(3)
+        api.evaluate(4)
+        api.report(4)
+        with pytest.raises(InvalidInputError, match="'no cell' is no architecture of task nb201-cifar10"):
+            api.report("no cell")
+    with (tmp_path / "mine.csv").open(encoding="utf-8") as file:
+        named = [int(row["recommended"]) for row in csv.DictReader(file)]
+    assert named[0] == 9
+    assert named[1] == named[2] not in (9, 4)
+    assert named[3] == 4

@@ -29,6 +29,7 @@ def test_defaults():
         "sources": (),
         "source_evaluations": None,
         "source_cost": "charged",
+        "instances": "same",
     }
 
 
@@ -226,6 +227,35 @@ def test_fidelities_have_one_spelling():
             Protocol(fidelity=text)
     with pytest.raises(InvalidInputError, match="continuation=restart needs a choice of fidelities"):
         Protocol(fidelity=12, continuation="restart")
+
+
+def test_each_task_may_have_its_own_fidelity():
+    protocol = Protocol(10, fidelity={"b-two": "9, 1", "a-one": 12}, continuation="restart")
+    assert protocol == Protocol(10, fidelity={"a-one": "12", "b-two": "1,9"}, continuation="restart")
+    assert hash(protocol) == hash(Protocol(10, fidelity={"a-one": 12, "b-two": "1,9"}, continuation="restart"))
+    assert protocol.of_task("a-one") == Protocol(10, fidelity=12)
+    assert protocol.of_task("b-two") == Protocol(10, fidelity="1,9", continuation="restart")
+    assert protocol.of_task("c-three") == Protocol(10)
+    assert protocol.describe().endswith(", fidelity by task in epochs (a-one 12, b-two 1,9)")
+    assert protocol.fields_to_store()["fidelity"] == {"a-one": 12, "b-two": "1,9"}
+    assert Protocol(10, fidelity=12).of_task("a-one").fidelity_by_task == {}
+
+
+@pytest.mark.parametrize(
+    ("fidelity", "message"),
+    [
+        ({}, "must name at least one task"),
+        ({"a-one": 0}, "task a-one: fidelity must be a whole number"),
+        ({"a-one": "some"}, "task a-one: fidelity must be a whole number of epochs, several with commas"),
+        ({"a-one": {"b-two": 1}}, "task a-one: fidelity must be a whole number of epochs or a text"),
+        ({"a-one": None}, "task a-one: fidelity must be a whole number of epochs or a text, not None"),
+        ([("a-one", 1)], "fidelity must be a whole number in 1"),
+    ],
+    ids=repr,
+)
+def test_a_mapping_of_fidelities_is_checked(fidelity, message):
+    with pytest.raises(InvalidInputError, match=message):
+        Protocol(fidelity=fidelity)
 
 
 def test_epochs_are_a_budget():

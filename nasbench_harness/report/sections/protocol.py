@@ -52,10 +52,15 @@ def protocol_sentences(analysis: Analysis) -> list[str]:
         sentences.append(f"Feasible architectures are better than all others: {', '.join(protocol.constraints)}.")
     if any(entry.score("test") for entry in analysis.tasks):
         sentences.append("Test values belong to the same choice. No strategy and no choice sees them.")
+    if protocol.fidelity_by_task:
+        each = ", ".join(f"{task}: {epochs}" for task, epochs in protocol.fidelity_by_task.items())
+        sentences.append(f"Each task has its own fidelity in epochs ({each}).")
+    how = "continues a training" if protocol.continuation == "checkpoint" else "starts a training anew"
+    if any(isinstance(fidelity, str) for fidelity in protocol.fidelity_by_task.values()):
+        sentences.append(f"If there are several, the strategies choose; a higher one {how}.")
     if isinstance(protocol.fidelity, str):
-        how = "continues a training" if protocol.continuation == "checkpoint" else "starts a training anew"
         sentences.append(f"Strategies choose the fidelity ({protocol.fidelity}). A higher one {how}.")
-    elif protocol.fidelity is not None:
+    elif isinstance(protocol.fidelity, int):
         sentences.append(f"Evaluations are read at fidelity {protocol.fidelity}.")
     if protocol.objectives:
         names = ", ".join(map(str, protocol.objectives))
@@ -72,6 +77,8 @@ def protocol_sentences(analysis: Analysis) -> list[str]:
             f"A strategy may read search values of {', '.join(protocol.sources)}, up to "
             f"{protocol.source_evaluations:,} evaluations of a run. {how} A task is never its own source."
         )
+    if protocol.instances == "relabel":
+        sentences.append("Each run sees the choices of every decision under labels of its own, drawn by its seed.")
     if protocol.workers > 1:
         sentences.append(f"{protocol.workers} simulated workers evaluate at the same time ({protocol.mode}).")
     return sentences
