@@ -27,6 +27,7 @@ from nasbench_harness.studies.references import parse_strategy, resolve
 from nasbench_harness.tables.registry import embedded_task_names
 from nasbench_harness.testing.contract import Contract, fail, global_generators_untouched
 from nasbench_harness.testing.playing import play_at_random_times, play_with_pending
+from nasbench_harness.testing.rules import rules_to_survive
 from nasbench_harness.testing.watching import watched
 
 _SEEDS = np.arange(12)
@@ -220,24 +221,17 @@ class StrategyContract(Contract):
                 )
 
     def test_every_rule_of_a_protocol_is_survived(self) -> None:
-        """Rejected and repeated proposals, one evaluation, and seconds as a budget end no run with an error."""
-        rules: list[dict[str, Any]] = [
-            {"evaluations": 1},
-            {"duplicates": "forbid"},
-            {"duplicates": "free", "noise": "mean"},
-        ]
-        if load_task(self.tasks[0]).has_cost:
-            typical_s = load_task(self.tasks[0]).under(Protocol(**self.rules())).typical_cost_s
-            rules.append({"evaluations": None, "simulated_seconds": 20 * typical_s})
-        for protocol in rules:
+        """No rule about repeats, budgets, workers, constraints or fidelities ends a run with an error."""
+        for task, rule in rules_to_survive(self.spec, load_task(self.tasks[0])):
+            protocol = self.rules(**rule)
             try:
-                self.trace(_SEEDS[:4], self.tasks[0], **protocol)
+                trace_of(self.spec, task, _SEEDS[:4], protocol)
             except Exception as error:
                 fail(
-                    f"runs under {protocol}",
+                    f"runs under {rule}",
                     f"{type(error).__name__}: {error}",
                     "a protocol belongs to the study, not to the strategy",
-                    "a loss of +inf (no value) or problem.budget.evaluations being None",
+                    "a loss of +inf (no value), problem.budget.evaluations being None, or results in another order",
                 )
 
     def test_the_optimum_is_not_known_from_the_start(self) -> None:

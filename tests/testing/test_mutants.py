@@ -4,6 +4,7 @@ import gc
 import inspect
 import itertools
 import random
+import re
 import sys
 import time
 
@@ -318,7 +319,11 @@ def test_one_sentence_names_an_architecture_that_does_not_exist(strategy):
 
 def test_an_architecture_that_does_not_exist_is_named_with_evaluations_pending_too():
     found = of_strategy(OutOfRangeWhenPending)
-    assert list(found) == ["evaluations_may_be_pending_and_finish_out_of_order"]
+    assert list(found) == [
+        "evaluations_may_be_pending_and_finish_out_of_order",
+        "every_rule_of_a_protocol_is_survived",
+    ]
+    assert "{'workers': 4, 'mode': 'async'}" in found["every_rule_of_a_protocol_is_survived"]
     assert "−1 … 15624: got" in found["evaluations_may_be_pending_and_finish_out_of_order"]
 
 
@@ -328,6 +333,38 @@ def test_an_exit_is_a_finding():
         sys.exit(0)
 
     assert "sys.exit(0)" in of_strategy(leaves)["it_can_be_played"]
+
+
+def expects_feasible(problem, rng):
+    while True:
+        evaluation = yield problem.space.sample(rng)
+        assert evaluation.feasible
+
+
+def expects_one_fidelity(problem, rng):
+    while True:
+        evaluation = yield problem.space.sample(rng)
+        assert evaluation.fidelity == 0
+
+
+def expects_evaluations(problem, rng):
+    assert problem.budget.epochs is None
+    while True:
+        yield problem.space.sample(rng)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "rule"),
+    [
+        (expects_feasible, "{'constraints': 'latency_ms<=q25'}"),
+        (expects_one_fidelity, "{'fidelity': 'all', 'continuation': 'checkpoint'}"),
+        (expects_evaluations, "'epochs': 180"),
+    ],
+)
+def test_a_rule_that_a_strategy_does_not_survive_is_named(strategy, rule):
+    contract = type("Mutant", (StrategyContract,), {"strategy": staticmethod(strategy), "tasks": ("nb201-cifar10",)})()
+    with pytest.raises(AssertionError, match=re.escape(rule)):
+        contract.test_every_rule_of_a_protocol_is_survived()
 
 
 class FiledByOrder(Strategy):
