@@ -10,6 +10,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.engine.batches import Rules, run_seeds
+from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.errors import InvalidInputError, StrategyError, UnknownNameError
 from nasbench_harness.evaluation.choice import final_choices, rows_of
 from nasbench_harness.evaluation.scores import TEST, ScoreView, score_view
@@ -71,6 +72,9 @@ def reproduce(
         study_seed: Seed of the whole study.
         on_search: Called with (strategy, task) before each search.
 
+    Returns:
+        One row for each published number but those of a strategy that needs several fidelities, if the table has one.
+
     Raises:
         InvalidInputError: The table does not have a data set, its training times or its test accuracy.
         UnknownNameError: There is no such table.
@@ -80,13 +84,17 @@ def reproduce(
         raise InvalidInputError(f"{runs} runs have no standard deviation: reproduce needs at least 2")
     tasks = [dataset_task(table, search.dataset, search.epochs) for search in preset.searches]
     views = {(cell.dataset, cell.split): _score(table, cell, preset.epochs) for cell in preset.published}
+    specs = {label: resolve(parse_strategy(reference)) for label, reference in preset.strategies.items()}
     found = {}
     for position, (search, task) in enumerate(zip(preset.searches, tasks, strict=True)):
-        for label, reference in preset.strategies.items():
+        for label, spec in specs.items():
+            if spec.needs.fidelities and len(task.table.datasets[task.dataset].fidelities) < 2:
+                continue
             if on_search is not None:
                 on_search(label, task.name)
-            found[position, label] = _run(reference, task, search, study_seed, runs)
-    return [_measured(cell, views[cell.dataset, cell.split], found, preset, runs) for cell in preset.published]
+            found[position, label] = _run(spec, task, search, study_seed, runs)
+    cells = [cell for cell in preset.published if (cell.search, cell.strategy) in found]
+    return [_measured(cell, views[cell.dataset, cell.split], found, preset, runs) for cell in cells]
 
 
 def dataset_task(table: str, dataset: str, epochs: int) -> Task:
@@ -126,12 +134,13 @@ def _score(table: str, cell: Published, epochs: int) -> ScoreView:
     raise InvalidInputError(f"task {task.name} has no test accuracy, which {cell.dataset} is scored by: import it, too")
 
 
-def _run(reference: str, task: Task, search: Search, study_seed: int, num_runs: int) -> tuple[Ints, Floats]:
+def _run(spec: ResolvedStrategy, task: Task, search: Search, study_seed: int, num_runs: int) -> tuple[Ints, Floats]:
     """Choice of each run, and its evaluations up to the first one of the optimum, NaN if never; both (num_runs,)."""
     fidelities = task.table.datasets[task.dataset].fidelities
     protocol = replace(search.protocol, fidelity=search.epochs if len(fidelities) > 1 else None)
+    if spec.needs.fidelities:  # the published code trains anew whenever it trains longer
+        protocol = replace(protocol, fidelity="all", continuation="restart")
     rules = Rules(protocol, study_seed)
-    spec = resolve(parse_strategy(reference))
     view = task.under(protocol)
     picks, hits = [], []
     for first in range(0, num_runs, _RUNS_AT_ONCE):

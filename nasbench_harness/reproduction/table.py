@@ -34,14 +34,15 @@ def reproduction_table(preset: Preset, rows: Sequence[Measured]) -> ReportTable:
         f"{preset.source}: {unit}, mean ± standard deviation over {runs} runs. Difference: of the means, and in "
         "standard errors (SE). Verdict: whether the difference is at most the tolerance in parentheses."
     )
-    if preset.quoted:
+    quoted = _quoted(preset, rows)
+    if quoted:
         title += " Quoted rows were not run; their number of runs stands in parentheses."
     notes = [preset.note, *(f"{label}: {reference}" for label, reference in preset.strategies.items())]
     notes += [
         f"searched: {search.dataset} after {search.epochs} epochs, {search.protocol.describe()}"
         for search in preset.searches
     ]
-    cells = [_row(row) for row in rows] + [_quoted_row(row, split) for row in preset.quoted for split in _splits(row)]
+    cells = [_row(row) for row in rows] + [_quoted_row(row, split) for row in quoted for split in _splits(row)]
     return ReportTable(preset.name, title, columns, tuple(cells), notes=tuple(notes))
 
 
@@ -78,10 +79,18 @@ def reproduction_json(preset: Preset, table: str, rows: Sequence[Measured]) -> d
                 "published_mean": mean,
                 "published_std": std,
             }
-            for row in preset.quoted
+            for row in _quoted(preset, rows)
             for split, (mean, std) in _splits(row).items()
         ],
     }
+
+
+def _quoted(preset: Preset, rows: Sequence[Measured]) -> list[QuotedRow]:
+    """Rows of methods that were not run: strategies that the table could not run, then those of no strategy here."""
+    measured = {row.published for row in rows}
+    left_out = [cell for cell in preset.published if cell not in measured and cell.split == "val"]
+    own = [QuotedRow(cell.strategy, cell.dataset, (cell.mean, cell.std), None, preset.num_runs) for cell in left_out]
+    return [*own, *preset.quoted]
 
 
 def _splits(row: QuotedRow) -> dict[str, tuple[float, float | None]]:
