@@ -41,6 +41,7 @@ from nasbench_harness.store.styles import style_numbers
 
 NUM_TIMES = 100  # points of a curve over simulated seconds
 _BOOTSTRAP = 0x626F6F74  # "boot": keeps the bootstrap's stream apart from every other use of the study seed
+_MAX_KEPT_BYTES = 2**26  # of resamples
 
 Counts = Callable[[int], Ints | Resamples]
 
@@ -85,8 +86,9 @@ def analyze(
 
     def counts_of(task: str, label: str) -> Counts:
         seed = np.random.SeedSequence([study_seed, _BOOTSTRAP, _key(task), _key(label)])
-        return lambda num_runs: resamples(num_runs, num_resamples, seed)
+        return lambda num_runs: _kept_resamples(kept, (task, label, num_runs), num_resamples, seed)
 
+    kept: dict[tuple[str, str, int], Ints] = {}
     analyses = []
     for task in tasks:
         found = ((label, read(position_of[label], task)) for label in labels)
@@ -135,6 +137,21 @@ def _with_study_families(tasks: Sequence[TaskAnalysis], control: str | None) -> 
         replace(entry, scores=tuple(replace(score, comparison=next(corrected[score.name])) for score in entry.scores))
         for entry in tasks
     ]
+
+
+def _kept_resamples(
+    kept: dict[tuple[str, str, int], Ints],
+    key: tuple[str, str, int],
+    num_resamples: int,
+    seed: np.random.SeedSequence,
+) -> Ints | Resamples:
+    """Resamples of a task, a label and a number of runs: drawn for the task, used again over the tasks if they fit."""
+    if key in kept:
+        return kept.pop(key)
+    drawn = resamples(key[2], num_resamples, seed)
+    if not isinstance(drawn, Resamples) and drawn.nbytes + sum(x.nbytes for x in kept.values()) <= _MAX_KEPT_BYTES:
+        kept[key] = drawn
+    return drawn
 
 
 def _key(name: str) -> int:

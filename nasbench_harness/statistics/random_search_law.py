@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
@@ -55,11 +56,9 @@ class RandomSearchLaw:
             return inf
         if reached[0] == 0:
             return 1.0
-        low, high = float(_GRID[reached[0] - 1]), float(_GRID[reached[0]])
-        while high / low > 1.0 + 1e-8:
-            middle = float(np.sqrt(low * high))
-            low, high = (low, middle) if self.mean_after(middle) <= loss else (middle, high)
-        return high
+        ends = [float(np.log(_GRID[reached[0] - place])) for place in (0, 1)]
+        excess = [float(self._means_on_grid[reached[0] - place]) - loss for place in (0, 1)]
+        return float(np.exp(_root(lambda point: self.mean_after(float(np.exp(point))) - loss, ends, excess)))
 
     @cached_property
     def _means_on_grid(self) -> FloatArray:
@@ -85,3 +84,35 @@ class RandomSearchLaw:
             middle = np.clip(np.cumsum(chance[level] * share), 0.25, 0.75)
             found.append(2.0 * float(np.diff(middle, prepend=0.25) @ scores))
         return np.array(found)
+
+
+def _root(function: Callable[[float], float], ends: Sequence[float], values: Sequence[float]) -> float:
+    """Returns a point at most 1e-8 from a change of sign, where the function is not above 0 (Chandrupatla 1997).
+
+    Args:
+        function: a function with values of both signs.
+        ends: two points around the change of sign.
+        values: the function there.
+    """
+    (new, old), (at_new, at_old) = ends, values
+    share = 0.5
+    while True:
+        point = new + share * (old - new)
+        value = function(point)
+        if (value > 0) == (at_new > 0):
+            last, at_last = new, at_new
+        else:
+            last, at_last, old, at_old = old, at_old, new, at_new
+        new, at_new = point, value
+        width = abs(old - new)
+        if width <= 1e-8:
+            return new if at_new <= 0 else old
+        # Inverse quadratic interpolation if the three points let it, and a bisection otherwise.
+        place, height = (new - old) / (last - old), (at_new - at_old) / (at_last - at_old)
+        share = 0.5
+        if height**2 < place and (1.0 - height) ** 2 < 1.0 - place:
+            ratio = (last - new) / (old - new)
+            share = at_new / (at_old - at_new) * at_last / (at_old - at_last)
+            share += ratio * at_new / (at_last - at_new) * at_old / (at_last - at_old)
+        least = 0.5e-8 / width
+        share = min(max(share, least), 1.0 - least)

@@ -34,6 +34,10 @@ KNOWN_LABELS = (
     "gdas",
     "rsps",
     "setn",
+    "successive-halving",
+    "hyperband",
+    "asha",
+    "bohb",
 )
 NUM_RESERVED = 89  # numbers for known labels, also for those to come
 NUM_STYLES = NUM_RESERVED + 252

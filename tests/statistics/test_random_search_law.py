@@ -7,6 +7,7 @@ import pytest
 
 from nasbench_harness.statistics import exact_random_search, iqm, stratified_iqm
 from nasbench_harness.statistics.intervals import count_matrix, iqm_interval
+from nasbench_harness.statistics.random_search_law import RandomSearchLaw
 
 TABLE = np.random.default_rng(3).integers(0, 40, (60, 3)) / 10
 
@@ -58,3 +59,21 @@ def test_strata_are_resampled_apart():
         stratified_iqm([np.zeros(20)], counts)
     with pytest.raises(ValueError, match="too few"):
         stratified_iqm([np.zeros(9)], [count_matrix(9, 200, 0)])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_equivalents_are_at_the_change_of_sign_after_few_steps(seed, monkeypatch):
+    rng = np.random.default_rng(seed)
+    size = rng.integers(2, 400)
+    level = np.unique(rng.integers(0, size, size), return_inverse=True)[1]
+    mass = rng.random(size)
+    law = RandomSearchLaw(level, mass / mass.sum(), 10 * rng.random(size))
+    mean_after, calls = law.mean_after, []
+    assert len(law._means_on_grid) == 61
+    monkeypatch.setattr(RandomSearchLaw, "mean_after", lambda _, number: calls.append(number) or mean_after(number))
+    for loss in 8 * rng.random(5):
+        calls.clear()
+        found = law.evaluations_for(loss)
+        if 1 < found < np.inf:
+            assert mean_after(found) <= loss < mean_after(found * (1 - 2e-8))
+        assert len(calls) <= 15

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -51,6 +52,35 @@ def report_record(
         "rows": list(long_rows(analysis)),
         "tables": [to_json(table) for table in tables],
     }
+
+
+def json_text(value: Any, indent: str = "") -> str:
+    """A record as JSON with one line for each object that holds no others.
+
+    Args:
+        value: JSON values.
+        indent: Spaces in front of the lines.
+
+    Example:
+        >>> print(json_text({"rows": [{"x": 1}, {"x": 2}]}))
+        {
+         "rows": [
+          {"x": 1},
+          {"x": 2}
+         ]
+        }
+    """
+    inner = f"{indent} "
+    if isinstance(value, dict) and any(isinstance(part, dict) or _is_records(part) for part in value.values()):
+        lines = [f"{inner}{json.dumps(key)}: {json_text(part, inner)}" for key, part in value.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+    if _is_records(value):
+        return "[\n" + ",\n".join(f"{inner}{json_text(part, inner)}" for part in value) + f"\n{indent}]"
+    return json.dumps(value, allow_nan=False)
+
+
+def _is_records(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
 def long_rows(analysis: Analysis) -> Iterator[dict[str, Any]]:

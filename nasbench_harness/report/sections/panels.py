@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nasbench_harness.errors import InvalidInputError
@@ -72,9 +73,24 @@ def task_panels(
             draw(panel, entries[position], position % num_columns == 0, position >= len(entries) - num_columns)
         _legend(figure, list(panels.flat), order, max(1, min(4, int(inches // 1.3))))
         engine = ConstrainedLayoutEngine(w_pad=0.12) if has_long_names else ConstrainedLayoutEngine()
-        for _ in range(3 if has_long_names else 1):
-            engine.execute(figure)
+        with _no_minor_ticks(figure):
+            for _ in range(3 if has_long_names else 1):
+                engine.execute(figure)
     return figure
+
+
+@contextmanager
+def _no_minor_ticks(figure: Figure) -> Iterator[None]:
+    """The figure without minor ticks, for its layout: they change no extent, and their lines take half of its time."""
+    from matplotlib.ticker import NullLocator
+
+    axes = [axis for panel in figure.axes for axis in (panel.xaxis, panel.yaxis)]
+    locators = [axis.get_minor_locator() for axis in axes]
+    for axis in axes:
+        axis.set_minor_locator(NullLocator())
+    yield
+    for axis, locator in zip(axes, locators, strict=True):
+        axis.set_minor_locator(locator)
 
 
 def _legend(figure: Figure, panels: Sequence[Axes], order: Sequence[str], num_columns: int) -> None:
