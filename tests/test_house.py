@@ -11,7 +11,6 @@ MAX_MODULE, MAX_CLASS, MAX_MEMBERS = 350, 250, 20
 MODULES = {"importers/archives/machine.py": 501, "trainer/loop/training.py": 399}
 CLASSES = {"DataPickle": 357, "OfficialAPI": 292, "ListSpace": 273, "Ledger": 256}
 MEMBERS = {"SearchSpace": 26}
-CIRCLE = {"report.model", "report.render.html", "report.render.latex", "report.render.text"}
 
 
 def modules():
@@ -64,4 +63,4 @@ def test_no_module_imports_itself_in_a_circle():
                 waiting.append(name)
         return seen
 
-    assert {name for name in graph if name in reached_from(name)} <= CIRCLE
+    assert [name for name in graph if name in reached_from(name)] == []

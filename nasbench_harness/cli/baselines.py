@@ -33,7 +33,7 @@ def save_baseline(
     Default: the strategies of the default study on all tasks. A file that is there is replaced: review it as a diff.
     """
     from nasbench_harness import api
-    from nasbench_harness.evaluation.task import split_task_names
+    from nasbench_harness.evaluation.task_names import split_task_names
     from nasbench_harness.studies.references import split_list
 
     with only_json(as_json):
@@ -79,7 +79,7 @@ def check_baseline(
     inferior, 3 none did but some are inconclusive, 2 a mistake.
     """
     from nasbench_harness import api
-    from nasbench_harness.evaluation.task import split_task_names
+    from nasbench_harness.evaluation.task_names import split_task_names
     from nasbench_harness.studies.references import split_list
 
     with only_json(as_json):

@@ -56,7 +56,7 @@ class Name(click.types.StringParamType):
 
 
 def _tasks(_: click.Context) -> Iterable[str]:
-    from nasbench_harness.evaluation.task import all_task_names
+    from nasbench_harness.evaluation.task_names import all_task_names
 
     return all_task_names()
 

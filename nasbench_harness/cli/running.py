@@ -81,7 +81,7 @@ def requested(
         InvalidInputError: Two flags choose the strategies, or the study file cannot be read.
     """
     from nasbench_harness.api import StudyRequest, read_study_file
-    from nasbench_harness.evaluation.task import split_task_names
+    from nasbench_harness.evaluation.task_names import split_task_names
     from nasbench_harness.studies.choosing import usable_strategies
     from nasbench_harness.studies.planning import training_images
     from nasbench_harness.studies.references import parse_strategy, split_list

@@ -81,7 +81,8 @@ def check_strategy(strategy: str, tasks: str | None, max_seconds: float, as_json
     STRATEGY is written as for compare: [label=]reference[(key=value, …)].
     """
     from nasbench_harness.engine.limits import check_limit
-    from nasbench_harness.evaluation.task import check_task_name, split_task_names
+    from nasbench_harness.evaluation.task import check_task_name
+    from nasbench_harness.evaluation.task_names import split_task_names
     from nasbench_harness.studies.references import parse_strategy, resolve
     from nasbench_harness.testing import StrategyContract, run_contract
 

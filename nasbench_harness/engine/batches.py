@@ -11,11 +11,12 @@ from typing import cast
 
 from nasbench_harness.arrays import Ints
 from nasbench_harness.engine.lifting import STRATEGY_ERRORS, as_exception
-from nasbench_harness.engine.loop import Batch, StrategyFailed, play, run_batch
+from nasbench_harness.engine.loop import StrategyFailed, play, run_batch
 from nasbench_harness.engine.needs import granted_problem
 from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.engine.strategy import Strategy
 from nasbench_harness.engine.tiles import Tiles
+from nasbench_harness.engine.trace import Batch
 from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.protocol import Protocol

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Never
 
 import numpy as np
 
-from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
+from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.engine.checks import checked_architectures, checked_proposals
 from nasbench_harness.engine.lifting import STRATEGY_ERRORS, LiftedGenerators, as_exception
 from nasbench_harness.engine.limits import TimeLimit
 from nasbench_harness.engine.pending import Pending
-from nasbench_harness.engine.strategy import Proposals, Results, Strategy
-from nasbench_harness.engine.trace import Trace
+from nasbench_harness.engine.results import own_copy, results_of
+from nasbench_harness.engine.source_charges import SourceCharges
+from nasbench_harness.engine.strategy import Proposals, Strategy
+from nasbench_harness.engine.trace import Batch, Trace
 from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation.instances import Labels, labels_of
 from nasbench_harness.evaluation.ledger import Ledger, expected_evaluations
@@ -31,25 +32,6 @@ StrategyFactory = Callable[[], Strategy]
 
 class StrategyFailed(Exception):  # noqa: N818 - no error of its own: it carries the strategy's
     """A strategy raised or broke its contract, and nobody knows for which run; ``__cause__`` says how."""
-
-
-@dataclass
-class Batch:
-    """A finished batch.
-
-    Attributes:
-        trace: Its rows.
-        strategy_seconds: Real seconds spent inside the strategy.
-        num_evaluations: Evaluations that were charged to its runs.
-        is_empty: Runs that ended without an evaluation or a recommendation, shape (num_runs,): nothing can be scored.
-        failures: Error of each run that failed alone, by its position; its rows are not to be used.
-    """
-
-    trace: Trace
-    strategy_seconds: float
-    num_evaluations: int
-    is_empty: Bools
-    failures: dict[int, Exception]
 
 
 def run_batch(
@@ -126,10 +108,10 @@ class _Loop:
         sources: SourceReads | None = None,
         labels: Labels | None = None,
     ) -> None:
-        self.strategy, self.task, self.ledger, self.sources = strategy, task, ledger, sources
-        self.is_charged = sources is not None and protocol.source_cost == "charged"
-        self.num_source_rows = np.zeros(len(ledger.counted), dtype=np.int64)
-        self.labels = labels
+        self.strategy, self.task, self.ledger, self.labels = strategy, task, ledger, labels
+        self.charges: SourceCharges | None = None
+        if sources is not None:
+            self.charges = SourceCharges(sources, ledger, protocol, self.record_without_value)
         self.num_runs = len(ledger.counted)
         self.measures = task.under(protocol).measures
         self.value_names = self.measures.names
@@ -163,7 +145,8 @@ class _Loop:
             self.advance()
             active &= self.ledger.has_budget()
         self.of_strategy(self.strategy.close)
-        is_empty = (self.ledger.counted == self.num_source_rows) & (self.last_recommended < 0)
+        num_source_rows = 0 if self.charges is None else self.charges.num_rows
+        is_empty = (self.ledger.counted == num_source_rows) & (self.last_recommended < 0)
         failures = self.strategy.failures if isinstance(self.strategy, LiftedGenerators) else {}
         return Batch(self.trace, self.seconds, int(self.ledger.counted.sum()), is_empty, failures)
 
@@ -190,17 +173,17 @@ class _Loop:
         started = self.nobody.copy()
         idle = active
         while True:
-            if self.sources is not None and self.is_charged:
-                self.sources.bound(self.ledger.may_read())
+            if self.charges is not None:
+                self.charges.bound()
             proposals = self.of_strategy(self.proposals, idle)
             proposes = proposals.architectures >= 0
             np.copyto(architectures, proposals.architectures, where=proposes)
             started |= proposes
             if self.num_fidelities > 1:
                 self.choose(proposals.fidelities, proposes)
-            if proposals.extra_cost_s is None and self.sources is None:
+            if proposals.extra_cost_s is None and self.charges is None:
                 return architectures, started
-            has_read = self.charge_sources() & ~proposes
+            has_read = self.nobody if self.charges is None else self.charges.charge() & ~proposes
             progressed = self.nobody
             if proposals.extra_cost_s is not None:
                 seconds = proposals.extra_cost_s
@@ -245,26 +228,6 @@ class _Loop:
                 self.of_strategy(self.refuse_progress)
         return progressed & self.ledger.has_budget()
 
-    def charge_sources(self) -> Bools:
-        """Charge the evaluations of sources that were read since the last call; returns the runs that read any."""
-        if self.sources is None:
-            return self.nobody
-        runs, cost_s = self.sources.claim()
-        if not len(runs):
-            return self.nobody
-        reads = np.bincount(runs, minlength=self.num_runs)
-        if self.is_charged:
-            order = np.argsort(runs, kind="stable")
-            row_of = np.arange(len(runs)) - np.repeat(np.cumsum(reads) - reads, reads)
-            seconds = np.zeros((int(reads.max()), self.num_runs))
-            seconds[row_of, runs[order]] = cost_s[order]
-            for row, of_row in enumerate(seconds):
-                charged_s, _ = self.ledger.spend_on_sources(of_row, reads > row)
-                self.record_without_value(reads > row, Status.SOURCE, charged_s)
-            self.num_source_rows += reads
-        has_read: Bools = reads > 0
-        return has_read
-
     def refuse_progress(self) -> Never:
         raise StrategyError(f"{self.name} made progress {_MAX_PROGRESS:,} times in a row without an evaluation")
 
@@ -293,8 +256,7 @@ class _Loop:
     def advance(self) -> None:
         """Finish the earliest evaluation of every run that has any: move its clock, record its row, tell."""
         columns, finished = self.pending.finish()
-        everyone = np.count_nonzero(finished) == self.num_runs
-        if not everyone:
+        if np.count_nonzero(finished) < self.num_runs:
             columns |= {"status": np.where(finished, columns["status"], Status.NONE)}
         others = {} if self.num_fidelities == 1 else {"fidelity": columns["fidelities"]}
         if self.num_workers > 1:
@@ -312,24 +274,15 @@ class _Loop:
             **others,
             **dict(zip(self.value_names, columns["natural"].T, strict=True)),
         )
-        told = columns["architectures"] if self.labels is None else self.labels.shown(columns["architectures"])
-        results = Results(
-            ticket=own_copy(columns["ticket"] if everyone else np.where(finished, columns["ticket"], -1)),
-            architectures=own_copy(told if everyone else np.where(finished, told, -1)),
-            fidelities=own_copy(columns["fidelities"]),
-            values=own_copy(columns["losses"] if everyone else np.where(finished[:, None], columns["losses"], np.inf)),
-            cost_s=own_copy(columns["cost_s"] if everyone else np.where(finished, columns["cost_s"], 0.0)),
-            finished_s=own_copy(self.ledger.clock_s),
-            status=own_copy(columns["status"]),
-            feasible=own_copy(
-                finished & self.measures.is_feasible(columns["natural"]) if self.is_bounded else finished
-            ),
-        )
-        if self.sources is not None:
-            self.sources.open(False)
+        feasible = finished & self.measures.is_feasible(columns["natural"]) if self.is_bounded else finished
+        if self.labels is not None:
+            columns = {**columns, "architectures": self.labels.shown(columns["architectures"])}
+        results = results_of(columns, finished, feasible, self.ledger.clock_s)
+        if self.charges is not None:
+            self.charges.open(False)
         self.of_strategy(self.strategy.tell, results)
-        if self.sources is not None:
-            self.sources.open(True)
+        if self.charges is not None:
+            self.charges.open(True)
         if self.recommends:
             self.last_recommended = self.of_strategy(self.recommended)
             self.trace.recommend(self.last_recommended)
@@ -381,10 +334,3 @@ class _Loop:
             raise StrategyFailed from as_exception(self.name, error)
         finally:
             self.seconds += perf_counter() - start
-
-
-def own_copy(array: AnyArray) -> AnyArray:
-    """A read-only copy for the strategy: it shares no memory with the clock or the record, not even its base."""
-    copy = array.copy()
-    copy.flags.writeable = False
-    return copy

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from nasbench_harness.arrays import AnyArray, Ints
+from nasbench_harness.arrays import AnyArray, Bools, Ints
 
 _CHOICE = "recommended"  # a column of strategies that recommend; −1: nothing yet
 _TYPES = {
@@ -97,3 +98,22 @@ def joined_rows(runs: Sequence[tuple[Trace, int]]) -> dict[str, AnyArray]:
         name: np.concatenate([part[name] if name in part else np.full_like(part["step"], -1) for part in parts])
         for name in names
     }
+
+
+@dataclass
+class Batch:
+    """A finished batch.
+
+    Attributes:
+        trace: Its rows.
+        strategy_seconds: Real seconds spent inside the strategy.
+        num_evaluations: Evaluations that were charged to its runs.
+        is_empty: Runs that ended without an evaluation or a recommendation, shape (num_runs,): nothing can be scored.
+        failures: Error of each run that failed alone, by its position; its rows are not to be used.
+    """
+
+    trace: Trace
+    strategy_seconds: float
+    num_evaluations: int
+    is_empty: Bools
+    failures: dict[int, Exception]

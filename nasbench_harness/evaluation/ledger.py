@@ -238,25 +238,6 @@ class Ledger:
         self.clock_s = after_s
         return seconds, late
 
-    def spend_on_sources(self, seconds: Floats, reads: Bools) -> tuple[Floats, Bools]:
-        """Charge one evaluation of a source to some runs.
-
-        Args:
-            seconds: Its training time, shape (num_runs,); 0 for the other runs.
-            reads: Which runs read one, shape (num_runs,).
-
-        Returns:
-            As for ``spend``.
-        """
-        self.counted = self.counted + reads
-        return self.spend(seconds)
-
-    def may_read(self) -> Ints:
-        """Evaluations of sources that each run can pay for before its last evaluation, shape (num_runs,)."""
-        if self._protocol.evaluations is None:
-            return np.where(self.has_budget(), MAX_EVALUATIONS, 0)
-        return np.where(self.has_budget(), self._protocol.evaluations - self.counted - 1, 0)
-
     def has_budget(self) -> Bools:
         """Which runs may start another evaluation, shape (num_runs,)."""
         within = np.ones(len(self.counted), dtype=bool)

@@ -17,6 +17,7 @@ from nasbench_harness.evaluation.oracle import Oracle
 from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.scores import TEST, VAL, Scores, noiseless_values, score_view
+from nasbench_harness.evaluation.task_names import all_task_names
 from nasbench_harness.evaluation.view import TaskView, ViewFactory, check_values, view_factory
 from nasbench_harness.spaces import SearchSpace
 from nasbench_harness.tables.location import cache_folder
@@ -24,7 +25,6 @@ from nasbench_harness.tables.registry import (
     TASK_GROUP,
     load_table,
     split_task_name,
-    task_names,
     trained_task_names,
 )
 from nasbench_harness.tables.restricted import MARK, restricted_table
@@ -213,22 +213,6 @@ def check_task_name(name: str) -> None:
         raise InvalidInputError(f"task {name}: only a task with a table can leave choices out")
     if not _RESTRICTION.fullmatch(name[len(whole) :]):
         raise InvalidInputError(f"task {name}: write {whole}{MARK}choice, or several choices with commas between them")
-
-
-def split_task_names(text: str) -> list[str]:
-    """Names of tasks with commas between them; a part that is no task belongs to the ``@without=`` before it."""
-    names: list[str] = []
-    for part in filter(None, map(str.strip, text.split(","))):
-        if names and MARK in names[-1] and part.partition("@")[0] not in all_task_names():
-            names[-1] += f",{part}"
-        else:
-            names.append(part)
-    return names
-
-
-def all_task_names() -> list[str]:
-    """Every task: those on tables, then those that train on demand."""
-    return [*task_names(), *trained_task_names()]
 
 
 def open_named_task(name: str) -> Task:

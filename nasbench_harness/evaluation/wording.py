@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.evaluation.task_names import split_task_names
 
 _METRIC = "[a-z][a-z0-9_]{0,63}"
 _CALL = re.compile(rf"\s*({_METRIC})\s*(?:\((.*)\)\s*)?", re.DOTALL)
@@ -141,8 +142,6 @@ def canonical_sources(given: str | Iterable[str]) -> tuple[str, ...]:
     Raises:
         InvalidInputError: They are no list of names.
     """
-    from nasbench_harness.evaluation.task import split_task_names  # only names with commas in them need it
-
     if isinstance(given, str) and "@" in given:
         return tuple(sorted(set(split_task_names(given))))
     return tuple(sorted(set(_listed("sources", given))))

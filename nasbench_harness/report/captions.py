@@ -9,8 +9,8 @@ from nasbench_harness.analysis.fronts import REFERENCE
 from nasbench_harness.analysis.names import distance_name, finals_name
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
 from nasbench_harness.evaluation.scores import ScoreView
-from nasbench_harness.report.cells import Measure, measures_of
-from nasbench_harness.report.strategy_cells import AT_OPTIMUM, bold_labels, is_solved
+from nasbench_harness.report.cells import measures_of
+from nasbench_harness.report.strategy_cells import AT_OPTIMUM, is_solved
 from nasbench_harness.statistics import MAX_RUNS_EXACT, proportion
 from nasbench_harness.store.record import MIN_SEEDS
 
@@ -186,41 +186,6 @@ def study_family(analysis: Analysis) -> str:
     return f"Holm over the {sizes[0]:,} {what} of the study{by_test}"
 
 
-def worse_on_test(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> tuple[str, ...]:
-    """A line for each task on which the best by validation is significantly worse on test than another strategy."""
-    lines = []
-    for entry in entries:
-        test = entry.score("test")
-        if test is None:
-            continue
-        for label in bold_labels(measures_of(entry, analysis.options)[0]):
-            pairs = test.comparison.better_than(label)
-            if pairs:
-                names = ", ".join(pair.second if pair.first == label else pair.first for pair in pairs)
-                p = _p_text(max(pair.p_study for pair in pairs), is_bound=len(pairs) > 1)
-                lines.append(f"{entry.task.name}: {label}, best by validation, is worse on test than {names} ({p}).")
-    return tuple(lines)
-
-
-def worse_in_bold(measures: Sequence[Measure], *, as_distance: bool) -> tuple[str, ...]:
-    """A line for each strategy that is bold because it prints the best number, and significantly worse."""
-    lines = []
-    for measure in measures:
-        comparison = measure.comparison
-        if not comparison.has_marks or is_solved(measure):
-            continue
-        for label in bold_labels(measure, as_distance):
-            if label not in comparison.marked:
-                name = measure.view.metric.name.replace("_", " ")
-                what = f"{name} ({measure.view.distance})" if as_distance else name
-                p = max(pair.p_column for pair in comparison.pairs_with(label) if pair.other(label) in comparison.best)
-                lines.append(
-                    f"{measure.entry.task.name}, {what}: {label} prints the best number and is significantly worse "
-                    f"({_p_text(p, is_bound=len(comparison.best) > 1)})."
-                )
-    return tuple(lines)
-
-
 def _cells(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
     """Content of a cell, and its number of runs."""
     if analysis.num_seeds == 1 and all(len(result.seeds) == 1 for entry in entries for result in entry.results):
@@ -340,12 +305,6 @@ def _constants(entries: Sequence[TaskAnalysis]) -> list[str]:
             "of other outcomes is compatible with that."
         )
     return lines
-
-
-def _p_text(p: float, is_bound: bool) -> str:
-    if p < 1e-3:
-        return "p < .001"
-    return f"p {'≤' if is_bound else '='} {p:.3f}".replace("0.", ".")
 
 
 def _plural(number: int, noun: str) -> str:

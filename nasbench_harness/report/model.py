@@ -75,15 +75,5 @@ class ReportTable:
         """Title and method in full."""
         return f"{self.title} {self.details}".strip()
 
-    def __str__(self) -> str:
-        from nasbench_harness.report.render.text import to_markdown
-
-        return to_markdown(self)
-
-    def _repr_html_(self) -> str:
-        from nasbench_harness.report.render.html import to_html_table
-
-        return to_html_table(self)
-
 
 NOTHING = ReportCell("–")

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from nasbench_harness.engine.needs import granted_problem
 from nasbench_harness.errors import HarnessError, InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.evaluation.task import all_task_names, check_task_name, load_task
+from nasbench_harness.evaluation.task import check_task_name, load_task
+from nasbench_harness.evaluation.task_names import all_task_names
 from nasbench_harness.evaluation.training_data import ImageSource
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.record import (

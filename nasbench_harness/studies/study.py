@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.evaluation.task import all_task_names, load_task
+from nasbench_harness.evaluation.task import load_task
+from nasbench_harness.evaluation.task_names import all_task_names
 from nasbench_harness.evaluation.training_data import ImageSource
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.store.folder import Damage, StudyFolder
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from nasbench_harness.analysis.results import Analysis, Axis
-    from nasbench_harness.report.model import ReportTable
     from nasbench_harness.report.sections.figures import Kind
+    from nasbench_harness.report.shown import ShownTable
 
 
 class Study:
@@ -137,21 +138,15 @@ class Study:
 
         return runs_frame((runs.label, runs.task, runs.read()) for runs in self.run_sets())
 
-    def table(self, task: str | None = None) -> ReportTable:
+    def table(self, task: str | None = None) -> ShownTable:
         """The main table with all tasks, or one task's table in detail.
 
         Raises:
             UnknownNameError: The study has no such task.
         """
-        from nasbench_harness.report.sections.main import main_table
-        from nasbench_harness.report.sections.task import task_table
+        from nasbench_harness.report.shown import table_of
 
-        if task is None:
-            return main_table(self.analysis)
-        entries = {entry.task.name: entry for entry in self.analysis.tasks}
-        if task not in entries:
-            raise UnknownNameError("task", task, entries, "this study")
-        return task_table(self.analysis, entries[task])
+        return table_of(self.analysis, task)
 
     def sentences(self, compare: tuple[str, str] | None = None, margin: float | None = None) -> list[str]:
         """Sentences for the text of a paper: who is better than whom, on which tasks, by how much.

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from nasbench_harness import load_task
-from nasbench_harness.evaluation.task import split_task_names
+from nasbench_harness.evaluation.task_names import split_task_names
 from nasbench_harness.landscape.files import TITLES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "landscape.md").read_text(encoding="utf-8")

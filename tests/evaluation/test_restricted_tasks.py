@@ -8,7 +8,8 @@ import pytest
 from nasbench_harness import compare, load_task
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.evaluation.task import check_task_name, load_table_task, make_task, split_task_names
+from nasbench_harness.evaluation.task import check_task_name, load_table_task, make_task
+from nasbench_harness.evaluation.task_names import split_task_names
 from nasbench_harness.spaces import ProductSpace
 from nasbench_harness.tables.restricted import RowsOfColumn
 from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table

@@ -11,8 +11,9 @@ from rich.console import Console
 
 from nasbench_harness import compare, open_study
 from nasbench_harness.cli import main
-from nasbench_harness.report.model import ReportCell, ReportColumn, ReportRow, ReportTable
+from nasbench_harness.report.model import ReportCell, ReportColumn, ReportRow
 from nasbench_harness.report.render.terminal import print_report
+from nasbench_harness.report.shown import ShownTable
 from nasbench_harness.studies import notebook
 
 LABELS = ("genetic-algorithm", "local-search", "random-search", "regularized-evolution")
@@ -44,7 +45,7 @@ def test_json_has_a_schema_and_rows_of_single_numbers(study):
 def test_tables_and_studies_show_themselves_in_notebooks(study, tmp_path):
     columns = (ReportColumn("name", "<b>", is_number=False), ReportColumn("x", "x"))
     row = ReportRow((ReportCell("<script>"), ReportCell("1.0", {"": 1.0}, is_bold=True)))
-    text = ReportTable("t", "a & b", columns, (row,))._repr_html_()
+    text = ShownTable("t", "a & b", columns, (row,))._repr_html_()
     assert "&lt;script&gt;" in text
     assert '<th scope="col">&lt;b&gt;</th>' in text
     assert "<strong>1.0</strong>" in text

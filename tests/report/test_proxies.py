@@ -6,6 +6,7 @@ from click.testing import CliRunner
 
 from nasbench_harness.analysis.proxies import analyze_proxies
 from nasbench_harness.cli import main
+from nasbench_harness.report.render.text import to_markdown
 from nasbench_harness.report.sections.proxies import proxy_tables
 from nasbench_harness.tables.proxies import ScoreFile, read_scores
 
@@ -89,7 +90,7 @@ def test_every_table_names_the_set_of_architectures(analysis):
         if table.name != "settings":
             assert "a sample of 391 cells" in table.caption
     assert "tuned on NAS-Bench-201" in tables[0].caption
-    assert "meco (N=5, C=8)" in str(tables[0])
+    assert "meco (N=5, C=8)" in to_markdown(tables[0])
 
 
 def test_report_of_the_shipped_scores_as_files_and_json(tmp_path):

@@ -8,8 +8,9 @@ import numpy as np
 
 from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.results import Analysis
-from nasbench_harness.report.captions import caption_text, summary_text, worse_in_bold, worse_on_test
+from nasbench_harness.report.captions import caption_text, summary_text
 from nasbench_harness.report.cells import Measure, measures_of
+from nasbench_harness.report.contradictions import worse_in_bold, worse_on_test
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.report.sections.ranks import has_intervals, numbered, part_text, rank_cell, seeds_cell
 from nasbench_harness.report.sections.references import optimum_cells, quoted_rows, reference_cells

@@ -10,8 +10,9 @@ import numpy as np
 from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.scores import TEST, VAL
-from nasbench_harness.report.captions import caption_text, summary_text, worse_in_bold, worse_on_test
+from nasbench_harness.report.captions import caption_text, summary_text
 from nasbench_harness.report.cells import Measure, measures_of, plain
+from nasbench_harness.report.contradictions import worse_in_bold, worse_on_test
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.report.sections.ranks import has_intervals
 from nasbench_harness.report.sections.references import optimum_cells, quoted_rows, reference_cells

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from nasbench_harness.analysis.results import Analysis, StrategyResult, TaskAnalysis
-from nasbench_harness.report.captions import caption_text, summary_text, worse_in_bold, worse_on_test
+from nasbench_harness.report.captions import caption_text, summary_text
 from nasbench_harness.report.cells import count, mean_and_std, mean_std, measures_of, plain
+from nasbench_harness.report.contradictions import worse_in_bold, worse_on_test
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.report.sections.references import (
     optimum_cells,

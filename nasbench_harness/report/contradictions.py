@@ -1,0 +1,50 @@
+"""Lines under a table whose bold strategy is significantly worse: on test, or by the column's own test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nasbench_harness.analysis.results import Analysis, TaskAnalysis
+from nasbench_harness.report.cells import Measure, measures_of
+from nasbench_harness.report.strategy_cells import bold_labels, is_solved
+
+
+def worse_on_test(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> tuple[str, ...]:
+    """A line for each task on which the best by validation is significantly worse on test than another strategy."""
+    lines = []
+    for entry in entries:
+        test = entry.score("test")
+        if test is None:
+            continue
+        for label in bold_labels(measures_of(entry, analysis.options)[0]):
+            pairs = test.comparison.better_than(label)
+            if pairs:
+                names = ", ".join(pair.second if pair.first == label else pair.first for pair in pairs)
+                p = _p_text(max(pair.p_study for pair in pairs), is_bound=len(pairs) > 1)
+                lines.append(f"{entry.task.name}: {label}, best by validation, is worse on test than {names} ({p}).")
+    return tuple(lines)
+
+
+def worse_in_bold(measures: Sequence[Measure], *, as_distance: bool) -> tuple[str, ...]:
+    """A line for each strategy that is bold because it prints the best number, and significantly worse."""
+    lines = []
+    for measure in measures:
+        comparison = measure.comparison
+        if not comparison.has_marks or is_solved(measure):
+            continue
+        for label in bold_labels(measure, as_distance):
+            if label not in comparison.marked:
+                name = measure.view.metric.name.replace("_", " ")
+                what = f"{name} ({measure.view.distance})" if as_distance else name
+                p = max(pair.p_column for pair in comparison.pairs_with(label) if pair.other(label) in comparison.best)
+                lines.append(
+                    f"{measure.entry.task.name}, {what}: {label} prints the best number and is significantly worse "
+                    f"({_p_text(p, is_bound=len(comparison.best) > 1)})."
+                )
+    return tuple(lines)
+
+
+def _p_text(p: float, is_bound: bool) -> str:
+    if p < 1e-3:
+        return "p < .001"
+    return f"p {'≤' if is_bound else '='} {p:.3f}".replace("0.", ".")
