@@ -59,7 +59,7 @@ def save_baseline(
 @click.option("--alpha", type=float, default=0.01, show_default=True, help='Chance of any false "inferior".')
 @click.option("--looks", metavar="N1,N2,…", help="Seeds at which to decide.  [default: 100,300,1000,3000]")
 @click.option("--first-seed", type=int, default=0, help="First seed of the new runs.  [default: 0]")
-@click.option("--no-trace", is_flag=True, help="Use statistics even where the runs are the same.")
+@click.option("--no-trace", is_flag=True, help="Use statistics even if the runs are the same.")
 @json_option
 def check_baseline(
     strategies: str | None,

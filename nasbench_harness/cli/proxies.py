@@ -211,11 +211,13 @@ def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-@proxies.command("report", short_help="How well scores rank, and what they pick.")
+@proxies.command("report", short_help="Compare scores with accuracies.")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--tasks", type=TASKS, metavar="T1,T2,…", help="Tasks.  [default: the three of NAS-Bench-201]")
 @click.option("--combine", metavar="A+B,…", help="Means of ranks.  [default: meco+swap, synflow+meco+jacob_cov]")
-@click.option("--resamples", type=click.IntRange(0, 100_000), default=200, show_default=True, help="Of the intervals.")
+@click.option(
+    "--resamples", type=click.IntRange(0, 100_000), default=200, show_default=True, help="Resamples of the intervals."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for Markdown, CSV, JSON and the figure.")
 @json_option
 def report_command(

@@ -70,7 +70,7 @@ def strategy_info(name: str, as_json: bool) -> None:
 
 @strategies.command("check", short_help="Try a strategy against its contract.")
 @click.argument("strategy", type=STRATEGY)
-@click.option("--tasks", type=TASKS, metavar="T1,T2,…", help="Where it is tried.  [default: two of NAS-Bench-201]")
+@click.option("--tasks", type=TASKS, metavar="T1,T2,…", help="Tasks of the trial.  [default: two of NAS-Bench-201]")
 @click.option(
     "--max-seconds", type=float, default=300.0, show_default=True, help="Real seconds after which the check ends."
 )

@@ -130,13 +130,13 @@ def status(folder: Path, is_watched: bool, interval: float | None, has_sources: 
     "formats",
     multiple=True,
     type=click.Choice((*_FORMATS, _ALL)),
-    help="May be repeated. Default: all but png.",
+    help="Format of the files; may be repeated.  [default: all but png]",
 )
 @click.option(
     "--columns",
     multiple=True,
     metavar="TASKS[:SCORES]",
-    help="Of paper.tex, e.g. 'nb201-cifar10:val,test'; may be repeated.",
+    help="Columns of paper.tex, e.g. 'nb201-cifar10:val,test'; may be repeated.",
 )
 @click.option(
     "--figure",

@@ -194,7 +194,7 @@ def extend_command(table: str, file: Path, spec: Path, name: str | None, replace
 
 @tables.command("init-spec", short_help="Draft the specification of a file.")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Where to write it.  [default: FILE with .toml, here]")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write.  [default: FILE with .toml, here]")
 def init_spec(file: Path, out: Path | None) -> None:
     """Write a commented draft of the specification of FILE; uncertain parts are marked CHECK."""
     from nasbench_harness.importers.files.draft import draft_spec

@@ -45,7 +45,7 @@ def add_trace(folder: Path, file: Path, label: str, task: str | None, as_json: b
     "formats",
     multiple=True,
     type=click.Choice(("parquet", "csv")),
-    help="Of the table of all rows; may be repeated.  [default: parquet]",
+    help="Format of the table of all rows; may be repeated.  [default: parquet]",
 )
 @click.option("--task", type=TASK, metavar="NAME", help="Only this task's rows.")
 @json_option

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 @click.option("--max-seconds", type=float, help="Begin no block of a candidate and its controls after so long.")
 @click.option("--deterministic", is_flag=True, help="The same bits every time on the same GPU; slower.")
 @click.option("--compile", is_flag=True, help="Use torch's compiler; on a GPU, for long recipes.")
-@click.option("--dry-run", is_flag=True, help="Print what would be trained and how long it takes; train nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and its time; train nothing.")
 @click.option("--timings", is_flag=True, help="Show real seconds in the table.")
 @json_option
 def verify(
