@@ -8,6 +8,7 @@ inconclusive.
 from nasbench_harness.cli import (
     baselines,
     checkup,
+    devices,
     landscape,
     proxies,
     reproducing,
@@ -23,6 +24,7 @@ from nasbench_harness.cli.base import main
 __all__ = [
     "baselines",
     "checkup",
+    "devices",
     "landscape",
     "main",
     "proxies",

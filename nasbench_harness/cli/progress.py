@@ -68,12 +68,12 @@ def _learning(plan: Plan, say: Callable[[str, int], None]) -> Iterator[None]:
 
 
 @contextmanager
-def counted(noun: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Report how many there are so far, and of how many: a bar on a terminal, else a line for every 1,000."""
+def counted(noun: str, every: int = 1_000) -> Iterator[Callable[[int, int | None], None]]:
+    """Report how many there are so far, and of how many: a bar on a terminal, else a line now and then."""
     if not sys.stderr.isatty():
 
         def count(done: int, total: int | None) -> None:
-            if done % 1_000 == 0:
+            if done % every == 0:
                 say(f"{done:,}{f' of {total:,}' if total is not None else ''} {noun}")
 
         yield count

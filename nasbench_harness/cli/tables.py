@@ -111,8 +111,9 @@ def table_info(name: str, as_json: bool) -> None:
             replicates = f", {metric['shape'][1]} replicates" if metric["shape"][1] > 1 else ""
             grid = f", grid {metric['resolution']:.4g}" if metric["resolution"] else ""
             free = ", free" if metric["free"] else ""
+            cost = f", took {metric['cost_s']:,.1f} s" if metric["cost_s"] is not None else ""
             kind = f"{metric['role']}, {metric['direction']}"
-            click.echo(f"  {metric['name']} ({metric['unit']}): {kind}{replicates}{grid}{free}")
+            click.echo(f"  {metric['name']} ({metric['unit']}): {kind}{replicates}{grid}{free}{cost}")
 
 
 @tables.command("import", short_help="Import a table from a file or an official archive.")

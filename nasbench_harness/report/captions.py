@@ -87,11 +87,8 @@ def _scored_lines(entries: Sequence[TaskAnalysis]) -> list[str]:
             f"true front's ideal and nadir are 0 and 1, the reference point is {REFERENCE}.",
         ]
     else:
-        metrics = list(dict.fromkeys(entry.val.view.metric.name.replace("_", " ") for entry in entries))
-        lines = [
-            "Scored is the noiseless mean over replicates of the incumbent, which is chosen by observed "
-            f"{' or '.join(metrics)}.",
-        ]
+        names = " or ".join(dict.fromkeys(entry.val.view.metric.name.replace("_", " ") for entry in entries))
+        lines = [f"Scored is the noiseless mean over replicates of the incumbent, which is chosen by observed {names}."]
     bounds = [entry for entry in entries if entry.task.constraints]
     if bounds:
         shown = "; ".join(f"{entry.task.title}: {', '.join(map(str, entry.task.constraints))}" for entry in bounds)
@@ -104,6 +101,9 @@ def _scored_lines(entries: Sequence[TaskAnalysis]) -> list[str]:
         ]
         if counts:
             lines.append(f"Runs without a feasible choice, scored as the worst feasible row: {'; '.join(counts)}.")
+    metrics = dict.fromkeys(metric for entry in entries for metric in entry.task.measures.metrics)
+    if costs := [f"{metric.name} {metric.cost_s:,.1f} s" for metric in metrics if metric.cost_s is not None]:
+        lines.append(f"Declared cost, once for the table and charged to no run: {', '.join(costs)}.")
     return lines
 
 

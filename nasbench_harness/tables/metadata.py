@@ -75,7 +75,7 @@ def metadata_of(table: Table, digests: Mapping[str, str]) -> dict[str, Any]:
                 **({"data": list(dataset.data)} if dataset.data else {}),
                 "columns": [
                     {
-                        **asdict(column.metric),
+                        **_fields(column.metric),
                         "role": _WRITTEN_ROLES.get(column.metric.role, column.metric.role),
                         "file": array_file(name, metric),
                         "sha256": digests[array_file(name, metric)],
@@ -86,6 +86,11 @@ def metadata_of(table: Table, digests: Mapping[str, str]) -> dict[str, Any]:
             for name, dataset in table.datasets.items()
         },
     }
+
+
+def _fields(metric: Metric) -> dict[str, Any]:
+    """Fields of a metric; a cost only if it is declared: the digests of tables without it stay as they are."""
+    return {key: value for key, value in asdict(metric).items() if key != "cost_s" or value is not None}
 
 
 def table_from_metadata(text: str, digest: str, columns: Callable[[Metric, StoredArray], MetricArray]) -> Table:
@@ -209,4 +214,7 @@ def _metric(part: _Part) -> Metric:
     resolution = part.content.get("resolution")
     if resolution is not None:
         part.require(type(resolution) in (int, float) and 0 < resolution < _COARSEST, "resolution")
-    return Metric(name, part.text("unit"), direction, role, resolution, free)
+    cost = part.content.get("cost_s")
+    if cost is not None:
+        part.require(type(cost) in (int, float) and 0 <= cost < _COARSEST, "cost_s")
+    return Metric(name, part.text("unit"), direction, role, resolution, free, cost)

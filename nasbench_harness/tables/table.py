@@ -30,6 +30,8 @@ class Metric:
         role: ``search`` is visible to strategies; ``test`` is sealed from them; ``cost`` drives the simulated clock.
         resolution: Grid step of one value, None if values are on no grid.
         free: Readable by strategies without a query.
+        cost_s: Declared real seconds that the values took, e.g. to measure a device; reports name them. None if nothing
+            is declared.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Metric:
     role: Role
     resolution: float | None = None
     free: bool = False
+    cost_s: float | None = None
 
     @property
     def difference_unit(self) -> str:

@@ -10,7 +10,6 @@ import dataclasses
 import io
 import json
 import os
-import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,7 +29,7 @@ from nasbench_harness.files import try_lock, write_whole
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.trainer.data.batches import DeviceImages, plain_batches
 from nasbench_harness.trainer.data.images import ImageData, load_data
-from nasbench_harness.trainer.loop.devices import Execution
+from nasbench_harness.trainer.loop.devices import Execution, processor_name
 from nasbench_harness.trainer.loop.keys import origin_digest
 from nasbench_harness.trainer.loop.processes import longest_first
 from nasbench_harness.trainer.loop.training import StackTraining, network_structure
@@ -233,7 +232,7 @@ def _write_part(path: Path, curves: list[ClassCurves], origin: str) -> None:
         "torch": torch.__version__,
         "nasbench-harness": version("nasbench-harness"),
         "animal-shape-mnist": version("animal-shape-mnist"),
-        "processor": _processor(),
+        "processor": processor_name(),
         "date": datetime.now(UTC).date().isoformat(),
         "command": "nasbench-harness tables build tiny201",
     }
@@ -248,15 +247,6 @@ def _lists(values: list[Any], dtype: Any) -> pa.Array:
     array = np.array(values, dtype=dtype)
     flat = array.reshape(len(array), -1)
     return pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), flat.shape[1])
-
-
-def _processor() -> str:
-    """Name of the processor, as the system gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def read_parts(folder: Path) -> Iterator[tuple[dict[str, str], pa.Table]]:

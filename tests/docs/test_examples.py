@@ -11,7 +11,11 @@ import pytest
 
 import nasbench_harness
 
-NEEDS_TORCH = ("nasbench_harness.trainer", "nasbench_harness.verification.torch_trainer")
+NEEDS_TORCH = (
+    "nasbench_harness.devices.measur",
+    "nasbench_harness.trainer",
+    "nasbench_harness.verification.torch_trainer",
+)
 
 
 def modules():

@@ -1,0 +1,194 @@
+"""``tables measure``: latencies of a table's networks on this machine."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from nasbench_harness.cli import main
+from nasbench_harness.devices import measuring
+from nasbench_harness.devices.measured_tables import measure_table
+from nasbench_harness.devices.measuring import Networks, Timing, measure
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.tables.registry import load_table
+from nasbench_harness.trainer.recipe import recipe_of
+
+SMALL = {"recipe": "animals8-1", "rounds": 2, "repeats": 3, "warm_up": 1}
+CELLS = (
+    "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
+    "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|",
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        load_table.cache_clear()
+        yield
+        load_table.cache_clear()
+
+
+def networks(names=CELLS, recipe="animals8-1"):
+    return Networks(names, recipe_of(recipe), num_classes=10, side=32)
+
+
+def test_a_cell_of_convolutions_takes_longer_than_an_empty_one(tmp_path):
+    found = measure(networks(), "cpu", Timing(2, 5, 1), tmp_path / "journal.jsonl", {})
+    assert found.latency_ms.shape == (2,)
+    assert found.latency_ms[1] > 1.3 * found.latency_ms[0] > 0
+    assert found.device.endswith("one thread")
+    assert 0 < found.latency_ms.sum() / 1e3 < found.seconds
+
+
+def test_the_official_size_is_the_published_network():
+    with torch.inference_mode():
+        network = networks(recipe="nb201-200").build(CELLS[1], torch.device("cpu"))
+    assert sum(parameter.numel() for parameter in network.parameters()) == 1_531_546  # the table's params_m
+    assert not network.training
+
+
+def test_rounds_are_interleaved_and_every_visit_is_kept(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    measure(networks(CELLS), "cpu", Timing(3, 2, 0), path, {"table": "x"})
+    first, *visits = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    assert (first["settings"]["table"], first["settings"]["repeats"]) == ("x", 2)
+    assert [visit["round"] for visit in visits] == [0, 0, 1, 1, 2, 2]
+    assert all(len(visit["ns"]) == 2 for visit in visits)
+
+
+def test_a_killed_command_continues_after_its_last_visit(tmp_path, monkeypatch):
+    path, calls = tmp_path / "journal.jsonl", []
+    whole = measuring._visit
+
+    def dying(*arguments):
+        calls.append(arguments[1])
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return whole(*arguments)
+
+    monkeypatch.setattr(measuring, "_visit", dying)
+    with pytest.raises(KeyboardInterrupt):
+        measure(networks(), "cpu", Timing(2, 2, 0), path, {})
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"round":1,"net')  # a line that was being written
+    measure(networks(), "cpu", Timing(2, 2, 0), path, {})
+    assert len(calls) == 2 + 1 + 2
+    again = measure(networks(), "cpu", Timing(2, 2, 0), path, {})
+    assert len(calls) == 5
+    assert again.latency_ms.min() > 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: measure(networks(), "cpu", Timing(2, 3, 0), path, {}),
+        lambda path: measure(networks(CELLS[:1]), "cpu", Timing(2, 2, 0), path, {}),
+        lambda path: measure(networks(), "cpu", Timing(2, 2, 0), path, {"table": "another"}),
+    ],
+    ids=["repeats", "networks", "table"],
+)
+def test_a_journal_of_other_settings_is_refused(tmp_path, change):
+    path = tmp_path / "journal.jsonl"
+    measure(networks(), "cpu", Timing(2, 2, 0), path, {})
+    before = path.read_bytes()
+    with pytest.raises(InvalidInputError, match="belongs to other settings"):
+        change(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "line", ["{}", '{"round":0,"network":9,"ns":[1,1],"seconds":1}', '{"round":0,"network":0,"ns":[1]}', "x"]
+)
+def test_a_damaged_journal_is_refused(tmp_path, line):
+    path = tmp_path / "journal.jsonl"
+    measure(networks(), "cpu", Timing(2, 2, 0), path, {})
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(InvalidInputError, match="is damaged"):
+        measure(networks(), "cpu", Timing(2, 2, 0), path, {})
+
+
+def test_the_table_gets_the_measured_column_and_with_predict_the_rest(tmp_path):
+    out = tmp_path / "j.jsonl"
+    found = measure_table("nb201", count=4, out=out, name="nb201-here", **SMALL)
+    columns = load_table("nb201-here").datasets["cifar10"].columns
+    values = columns["latency_cpu_ms"].values[:, 0, 0]
+    assert np.isfinite(values).sum() == found.num_measured == 4
+    assert (columns["latency_cpu_ms"].metric.role, columns["latency_cpu_ms"].metric.cost_s) == (
+        "hardware",
+        found.seconds,
+    )
+    assert "predicted_latency_cpu_ms" not in columns
+    assert "images 32 × 32, batch 1, median of 2 × 3 passes" in found.table.provenance.source
+    predicted = measure_table("nb201", count=4, out=out, name="nb201-all", predict=True, **SMALL).table
+    columns = predicted.datasets["cifar10"].columns
+    np.testing.assert_array_equal(columns["latency_cpu_ms"].values[:, 0, 0], values)  # from the journal
+    assert columns["predicted_latency_cpu_ms"].metric.role == "proxy"
+    assert (columns["predicted_latency_cpu_ms"].values > 0).all()
+
+
+def test_the_data_set_gives_the_size_of_images(tmp_path):
+    out = tmp_path / "j.jsonl"
+    options = {"architectures": "7,8", "dataset": "imagenet16-120", "out": out, "name": "nb201-small"}
+    table = measure_table("nb201", **options, **SMALL).table
+    assert "images 16 × 16" in table.provenance.source
+    settings = json.loads(out.read_text(encoding="utf-8").splitlines()[0])["settings"]
+    assert (settings["num_classes"], settings["side"]) == (120, 16)
+    assert np.flatnonzero(np.isfinite(table.column("imagenet16-120", "latency_cpu_ms").values)).tolist() == [7, 8]
+
+
+MISTAKES = [
+    (["--device", "tpu"], "unknown device 'tpu'"),
+    (["--device", "cpu", "--dataset", "cifar11"], "did you mean 'cifar10'"),
+    (["--device", "cpu", "--count", "0"], "must lie in 1 … 15,625"),
+    (["--device", "cpu", "--count", "3", "--architectures", "1,2"], "not both"),
+    (["--device", "cpu", "--architectures", "1,1"], "different indices"),
+    (["--device", "cpu", "--architectures", "15625"], "no result of the architecture 15625"),
+    (["--device", "cpu", "--rounds", "0"], "rounds must lie in 1 … 100,000"),
+    (["--device", "cpu", "--recipe", "nats-sss-90", "--count", "3"], "is about widths"),
+    (["--device", "cpu", "--column", "latency_s"], "must end with _ms"),
+    (["--device", "cpu", "--column", "latency_ms"], "has a metric latency_ms already"),
+    (["--device", "cpu", "--name", "nb201"], "comes with an installed package"),
+    (["--device", "cpu", "--count", "2", "--predict"], "--predict needs 3"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES)
+def test_a_mistake_is_one_line_and_writes_nothing(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["tables", "measure", "nb201", *arguments])
+    assert done.exit_code == 2, done.stdout
+    assert len(done.stderr.splitlines()) == 1
+    assert message in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_table_of_other_networks_is_refused():
+    done = CliRunner().invoke(main, ["tables", "measure", "graph", "--device", "cpu"])
+    assert done.exit_code == 2
+    assert "cannot be trained" in done.stderr
+
+
+def test_the_command_prints_the_device_and_the_spread(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = [
+        "--device",
+        "cpu",
+        "--architectures",
+        "1,2,3",
+        "--recipe",
+        "animals8-1",
+        "--rounds",
+        "2",
+        "--repeats",
+        "2",
+    ]
+    done = CliRunner().invoke(main, ["tables", "measure", "nb201", *arguments, "--name", "nb201-told", "--json"])
+    assert done.exit_code == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["name"] == "nb201-told"
+    assert record["seconds"] > 0
+    assert "one thread" in record["device"]
