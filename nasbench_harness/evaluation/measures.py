@@ -144,6 +144,8 @@ class _Reader:
         if name not in self.free:
             return np.asarray(self.columns[name].values, dtype=np.float64)
         reference = self.search[0].values
+        if self.task.trained is not None:  # nothing is known to be missing
+            return np.broadcast_to(self.free[name][:, None, None], reference.shape)
         return np.where(np.isnan(reference), np.nan, self.free[name][:, None, None])
 
 
@@ -154,8 +156,6 @@ def measures_of(task: Task, protocol: Protocol) -> tuple[Measures, list[MetricAr
         InvalidInputError: An objective or a constraint does not fit the task, or no row meets the constraints.
         UnknownNameError: The task has no such metric.
     """
-    if task.trained is not None:
-        raise InvalidInputError(f"task {task.name} trains what is asked for: objectives and constraints need a table")
     reader = _Reader(task)
     texts = protocol.objectives or (reader.search[0].metric.name,)
     objectives: list[Objective] = []
@@ -176,6 +176,8 @@ def measures_of(task: Task, protocol: Protocol) -> tuple[Measures, list[MetricAr
     if len(objectives) > 2 and find_spec("moocore") is None:
         raise InvalidInputError("three and more objectives need moocore: pip install moocore")
     written = [read_constraint(text) for text in protocol.constraints]
+    if task.trained is not None:
+        _check_trained(reader, parts, [constraint.metric for constraint in written])
     constrained_places = tuple(reader.place(constraint.metric) for constraint in written)
     constraints = tuple(_resolved(reader, constraint) for constraint in written)
     columns = [MetricArray(metric, reader.values(name)) for name, metric in reader.metrics.items()]
@@ -186,10 +188,34 @@ def measures_of(task: Task, protocol: Protocol) -> tuple[Measures, list[MetricAr
             "in one evaluation"
         )
     found = Measures(tuple(reader.metrics.values()), tuple(objectives), constraints, tuple(parts), constrained_places)
-    if constraints and not _feasible_rows(found, columns).any():
+    certain = columns
+    if task.trained is not None:
+        certain = [_zeros(column) if column.metric.role == "search" else column for column in columns]
+    if constraints and not _feasible_rows(found, certain).any():
         shown = " and ".join(protocol.constraints)
         raise InvalidInputError(f"constraints {shown}: no architecture of task {task.name} meets all of them")
     return found, columns
+
+
+def _check_trained(reader: _Reader, parts: Sequence[_Part], constrained: Sequence[str]) -> None:
+    """Refuse what a task that trains cannot know: its front, and which architectures meet a bound on accuracy.
+
+    Raises:
+        InvalidInputError: There are several objectives, the one is free, or a constraint bounds a search metric.
+    """
+    task, search = reader.task.name, reader.search[0].metric.name
+    place = list(reader.metrics).index(search) if search in reader.metrics else -1
+    if len(parts) > 1 or place not in parts[0].places:
+        raise InvalidInputError(
+            f"task {task} trains what is asked for, so that it has one objective, {search} or a function of it: "
+            "several objectives need a table"
+        )
+    if search in constrained:
+        raise InvalidInputError(f"task {task} trains what is asked for: constraints bound free metrics, not {search}")
+
+
+def _zeros(column: MetricArray) -> MetricArray:
+    return MetricArray(column.metric, np.zeros_like(column.values))
 
 
 def scores_of(task: Task, measures: Measures, columns: Sequence[MetricArray]) -> Scores:
@@ -239,11 +265,25 @@ def _scored_values(columns: Sequence[MetricArray]) -> Floats:
 
 def _feasible_rows(measures: Measures, columns: Sequence[MetricArray]) -> Bools:
     """Rows whose noiseless values meet every constraint, shape (num_architectures,)."""
-    means = [exact_means(column, scored_fidelity(column)) for column in columns]
-    exists = np.all([mean.exists for mean in means], axis=0)
-    values = np.stack([np.where(exists, mean.values, np.nan) for mean in means], axis=-1)
+    means = [_bounded_values(column) for column in columns]
+    exists = np.all([~np.isnan(mean) for mean in means], axis=0)
+    values = np.stack([np.where(exists, mean, np.nan) for mean in means], axis=-1)
     rows: Bools = measures.is_feasible(values) & exists
     return rows
+
+
+def _bounded_values(column: MetricArray) -> Floats:
+    """Noiseless values that bounds apply to, shape (num_architectures,); NaN if there is none.
+
+    Those of a free metric are the same in every replicate. They are read as they are: a mean of equal numbers may
+    differ from them in the last bit, and the row at a quantile would not meet its own bound.
+    """
+    place = scored_fidelity(column)
+    if column.metric.free:
+        same: Floats = np.fmax.reduce(column.values[:, :, place], axis=1)
+        return same
+    means = exact_means(column, place)
+    return np.where(means.exists, means.values, np.nan)
 
 
 def _resolved(reader: _Reader, constraint: WrittenConstraint) -> Constraint:
@@ -254,8 +294,8 @@ def _resolved(reader: _Reader, constraint: WrittenConstraint) -> Constraint:
     """
     metric = reader.metric(constraint.metric)
     column = MetricArray(metric, reader.values(constraint.metric))
-    means = exact_means(column, scored_fidelity(column))
-    values = means.values[means.exists]
+    values = _bounded_values(column)
+    values = values[~np.isnan(values)]
     bound = constraint.bound
     if constraint.is_quantile:
         bound = float(np.quantile(values, bound / 100, method="inverted_cdf"))

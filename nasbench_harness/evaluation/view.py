@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import numpy as np
 from nasbench_harness.arrays import Floats
 from nasbench_harness.errors import InvalidInputError, TableError
 from nasbench_harness.evaluation.grid import LARGEST_VALUE, exact_means
+from nasbench_harness.evaluation.measured import MeasuredOracle
 from nasbench_harness.evaluation.measures import Measures, measures_of, noiseless_losses, scores_of
 from nasbench_harness.evaluation.oracle import Oracle, TableOracle
 from nasbench_harness.evaluation.problem import Budget, Constraint, Objective, Problem
@@ -23,7 +24,7 @@ from nasbench_harness.tables.proxies import FreeMetrics, has_shipped_scores
 from nasbench_harness.tables.table import MetricArray, Provenance, Table
 
 if TYPE_CHECKING:
-    from nasbench_harness.evaluation.task import Task
+    from nasbench_harness.evaluation.task import Task, Trained
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,9 +170,13 @@ def view_factory(task: Task, protocol: Protocol) -> ViewFactory:
     positions = _positions(task.name, fidelities, search.values, fidelity)
     measures, columns = Measures.plain(search.metric), [search]
     make_scores: Callable[[], Scores] = partial(getattr, task, "scores")
+    oracle: Oracle | None = None if task.trained is None else task.trained.oracle
     if protocol.objectives or protocol.constraints:
         measures, columns = measures_of(task, protocol)
         make_scores = cache(partial(scores_of, task, measures, columns))
+        if task.trained is not None:
+            oracle = _measured_oracle(task.trained, measures, columns)
+            make_scores = partial(getattr, oracle, "scores")
     if task.trained is None:  # the arrays of a task that trains are filled later
         for column in (*columns, *cost[:1]):
             check_values(task.name, column)
@@ -188,13 +193,20 @@ def view_factory(task: Task, protocol: Protocol) -> ViewFactory:
         task,
         measures=measures,
         fidelities=tuple(fidelities[position] for position in positions) if fidelities else (),
-        oracle=TableOracle(measured, paid) if task.trained is None else task.trained.oracle,
+        oracle=TableOracle(measured, paid) if oracle is None else oracle,
         search=searched,
         typical_cost_s=_typical_s(paid, -1),
         least_cost_s=_typical_s(paid, 0),
         make_scores=make_scores,
         make_losses=cache(partial(noiseless_losses, measures, columns)),
     )
+
+
+def _measured_oracle(trained: Trained, measures: Measures, columns: Sequence[MetricArray]) -> MeasuredOracle:
+    """The oracle of a task that trains, with free metrics beside what it measures."""
+    (searched,) = (column for column in columns if column.metric.role == "search")
+    free = {column.metric.name: column.values[:, 0, 0] for column in columns if column.metric.role != "search"}
+    return MeasuredOracle(trained.oracle, trained.scores, searched, measures, free)
 
 
 def check_values(task: str, column: MetricArray) -> None:

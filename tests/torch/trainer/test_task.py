@@ -266,6 +266,24 @@ def test_beside_a_table_each_task_keeps_its_measure(small, tmp_path):
         assert study.frame()[distance].notna().sum() == 3
 
 
+def test_one_objective_and_constraints_stand_beside_what_is_trained(small, tmp_path):
+    goal = "mnasnet(val_accuracy,params_m,target=0.01,weight=-0.1)"
+    study = run_small(tmp_path / "one", objectives=goal, constraints="params_m<=q75")
+    small()
+    report = {path.name: path.read_bytes() for path in (study.path / "report").iterdir()}
+    again = run_small(tmp_path / "one", objectives=goal, constraints="params_m<=q75")
+    assert {path.name: path.read_bytes() for path in (again.path / "report").iterdir()} == report
+    task = study.tasks[0]
+    chosen = study.frame().architecture.to_numpy()
+    sizes = task.problem().lookup("params_m", chosen)
+    assert (sizes <= task.constraints[0].bound).all()
+    accuracy = task.task.scores["val"].values[chosen]
+    np.testing.assert_allclose(task.scores["val"].values[chosen], accuracy * (sizes / 0.01) ** -0.1, rtol=1e-6)
+    text = report["report.md"].decode()
+    assert "mnasnet(val_accuracy, params_m" in text
+    assert "nan" not in report["main.csv"].decode().lower()
+
+
 def uneven(problem, rng):
     """Ends after one evaluation in half of the runs."""
     yield 5
