@@ -90,6 +90,12 @@ class GaussianProcess:
         mean: Floats = self._losses - np.exp(self.parameters[-1]) * self._weights()
         return mean
 
+    def left_out_mean(self) -> Floats:
+        """Posterior mean of each evaluation without its own loss, shape (n,)."""
+        inverse = solve_triangular(self._lower, np.eye(len(self._losses)), lower=True, check_finite=False)
+        mean: Floats = self._losses - self._weights() / (inverse**2).sum(axis=0)
+        return mean
+
     def predict(self, candidates: Blocks) -> tuple[Floats, Floats]:
         """Posterior mean and standard deviation of the noiseless losses of candidates, both (n,)."""
         inverse_lengths, own = np.exp(self.parameters[:-2]), np.exp(self.parameters[-2])

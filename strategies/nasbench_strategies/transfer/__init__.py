@@ -1,0 +1,1 @@
+"""Strategies that read results of other tasks."""
