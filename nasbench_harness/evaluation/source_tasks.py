@@ -35,7 +35,7 @@ def source_views(view: TaskView) -> list[TaskView]:
             )
         _check_space(view, source)
         _check_data(view, source)
-        shown = source.under(replace(view.protocol, sources=(), source_evaluations=None, source_cost="charged"))
+        shown = source.under(_as_source(source, view.protocol))
         if view.protocol.source_cost == "charged" and view.has_cost and not shown.has_cost:
             raise InvalidInputError(
                 f"source {name} has no training times to charge, and task {view.name} has: use source_cost=reported, "
@@ -96,6 +96,22 @@ def check_sources(views: Iterable[TaskView]) -> None:
 
 def _all_values(view: TaskView) -> Floats:
     return np.sort(view.search.values, axis=None)
+
+
+def _as_source(source: Task, protocol: Protocol) -> Protocol:
+    """The protocol under which a source is read: without a choice of fidelities that its table does not have."""
+    fidelity = protocol.fidelity_of(source.name)
+    if isinstance(fidelity, str) and len(source.table.datasets[source.dataset].fidelities) < 2:
+        fidelity = None
+    return replace(
+        protocol,
+        fidelity=fidelity,
+        continuation="checkpoint",
+        constraints=(),
+        sources=(),
+        source_evaluations=None,
+        source_cost="charged",
+    )
 
 
 def _check_space(view: TaskView, source: Task) -> None:

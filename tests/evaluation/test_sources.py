@@ -19,6 +19,7 @@ from nasbench_harness.spaces import ProductSpace
 from nasbench_harness.store.identity import identity_of, study_id
 from nasbench_harness.tables.metadata import metadata_of, table_from_metadata
 from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
+from nasbench_harness.testing.rules import with_fidelities
 
 CIFAR10, CIFAR100 = "nb201-cifar10", "nb201-cifar100"
 
@@ -132,6 +133,15 @@ def test_unusable_sources_are_refused(source, message):
     with pytest.raises(InvalidInputError, match=message) as refused:
         sources_of(rules=protocol(source))
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_source_with_one_fidelity_is_read_there_if_the_task_has_several():
+    several = with_fidelities(load_task(CIFAR10)).under(protocol(fidelity="all", continuation="restart"))
+    sources = with_sources(several.problem(), several, 0, np.arange(1)).sources
+    once = sources_of(num_runs=1)[CIFAR100].evaluate(np.array([[3, 4]]))
+    assert sources[CIFAR100].evaluate(np.array([[3, 4]])).tolist() == once.tolist()
+    with pytest.raises(InvalidInputError, match="task nb201-cifar100 has no fidelity of 9 epochs"):
+        with_sources(several.problem(), replace(several, protocol=protocol(fidelity=9)), 0, np.arange(1))
 
 
 def test_unknown_sources_are_refused():
