@@ -10,7 +10,7 @@ import click
 from nasbench_harness.cli.base import json_option, main
 from nasbench_harness.cli.names import TABLE
 
-PRESETS = ("nb201-table5", "nats-table4", "local-search-steepest")
+PRESETS = ("nb201-table5", "nats-table4", "local-search-steepest", "naswot")
 
 
 @main.command("reproduce", short_help="Put published numbers beside measured ones.")

@@ -10,6 +10,7 @@ import numpy as np
 
 from nasbench_harness.analysis.curves import Curve
 from nasbench_harness.analysis.names import distance_name
+from nasbench_harness.analysis.proxies import ProxyAnalysis
 from nasbench_harness.analysis.results import Analysis, Axis
 from nasbench_harness.arrays import Floats
 from nasbench_harness.report.captions import caption_text, family_sizes
@@ -44,6 +45,7 @@ def write_report(
     command: str,
     formats: tuple[str, ...] = DEFAULT_FORMATS,
     sources: tuple[StrategySource, ...] = (),
+    scores: ProxyAnalysis | None = None,
 ) -> list[str]:
     """Write the report's files, in place of all files of the report before; returns their names.
 
@@ -53,17 +55,22 @@ def write_report(
         command: Command that generates them; named in every file.
         formats: Some of FORMATS.
         sources: Origins of the strategies, for the page.
+        scores: Training-free scores that strategies read, for the page.
     """
     names = []
     with folder.replacing(folder.report_folder) as temporary:
-        for name, content in _files(analysis, command, formats, sources):
+        for name, content in _files(analysis, command, formats, sources, scores):
             below(temporary, name).write_bytes(content if isinstance(content, bytes) else content.encode())
             names.append(name)
     return names
 
 
 def _files(
-    analysis: Analysis, command: str, formats: tuple[str, ...], sources: tuple[StrategySource, ...]
+    analysis: Analysis,
+    command: str,
+    formats: tuple[str, ...],
+    sources: tuple[StrategySource, ...],
+    scores: ProxyAnalysis | None,
 ) -> Iterator[tuple[str, str | bytes]]:
     overviews = overview_tables(analysis) if len(analysis.tasks) > 1 else []
     for_papers = [
@@ -106,7 +113,7 @@ def _files(
     if "html" in formats:
         over_tasks += [*overviews, *across, measures, spending]
         headed = [(_heading(table), table) for table in over_tasks]
-        yield "report.html", report_page(analysis, headed, list(figures.values()), sources, command)
+        yield "report.html", report_page(analysis, headed, list(figures.values()), sources, command, scores)
 
 
 def _paper(analysis: Analysis) -> list[ReportTable]:

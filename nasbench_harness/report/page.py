@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nasbench_harness.analysis.proxies import ProxyAnalysis
 from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.report.captions import caption_text
 from nasbench_harness.report.model import ReportTable
 from nasbench_harness.report.provenance import StrategySource, strategies_table, tables_table, versions
+from nasbench_harness.report.proxies import proxy_section
 from nasbench_harness.report.render.html import PageFigure, PageSection, to_html
 from nasbench_harness.report.render.latex import LatexStyle
 from nasbench_harness.report.sections.anytime import (
@@ -33,6 +35,7 @@ def report_page(
     figures: Sequence[PageFigure],
     sources: tuple[StrategySource, ...],
     command: str,
+    scores: ProxyAnalysis | None = None,
 ) -> str:
     """The report of a study as HTML.
 
@@ -42,6 +45,7 @@ def report_page(
         figures: Figures over all tasks.
         sources: Origins of the strategies.
         command: Command that generates the page.
+        scores: Training-free scores that strategies read.
     """
     num_tasks, num_labels = len(analysis.tasks), len(analysis.labels)
     title = f"Comparison of {_plural(num_labels, 'strategy')} on {_plural(num_tasks, 'task')}"
@@ -53,6 +57,7 @@ def report_page(
         PageSection("All tasks", paragraphs=[caption_text(analysis)], tables=tables),
         PageSection("Over time", paragraphs=[figure_notes(analysis).replace("`", "")], figures=figures),
         PageSection("Tasks", tables=[(entry.task.title, task_table(analysis, entry)) for entry in analysis.tasks]),
+        *([] if scores is None else [proxy_section(scores)]),
         PageSection(
             "Provenance",
             points=points,

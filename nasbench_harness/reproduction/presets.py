@@ -252,4 +252,31 @@ STEEPEST = Preset(
     measure="evaluations",
 )
 
-PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (TABLE5, TABLE4, STEEPEST)}
+NASWOT = Preset(
+    name="naswot",
+    source="Mellor, Turner, Storkey and Crowley, Neural Architecture Search without Training, ICML 2021",
+    note="Each run draws N different cells and returns the one with the best score. The score is the column nwot of "
+    "the table, with a smaller network and other images than the paper's, and one column serves the three data sets.",
+    strategies={f"naswot-{size}": f'best-by-score(score="nwot",num_scored={size})' for size in (10, 100, 1000)},
+    searches=tuple(
+        Search(dataset, 200, Protocol(evaluations=1, noise="mean"))
+        for dataset in ("cifar10", "cifar100", "imagenet16-120")
+    ),
+    published=(
+        *_rows(0, "cifar10", "val", None, naswot_10=(89.14, 1.14), naswot_100=(89.55, 0.89), naswot_1000=(89.69, 0.73)),
+        *_rows(
+            1, "cifar100", "val", None, naswot_10=(68.50, 2.03), naswot_100=(69.35, 1.70), naswot_1000=(69.86, 1.21)
+        ),
+        *_rows(
+            2,
+            "imagenet16-120",
+            "val",
+            None,
+            naswot_10=(41.09, 3.97),
+            naswot_100=(42.81, 3.05),
+            naswot_1000=(43.95, 2.05),
+        ),
+    ),
+)
+
+PRESETS: Mapping[str, Preset] = {preset.name: preset for preset in (TABLE5, TABLE4, STEEPEST, NASWOT)}

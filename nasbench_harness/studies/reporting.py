@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from nasbench_harness.analysis.proxies import ProxyAnalysis, analyze_proxies
+from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.files import remove_abandoned
 from nasbench_harness.report.files import DEFAULT_FORMATS, write_report
+from nasbench_harness.report.provenance import StrategySource
+from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.store.locks import updating
 from nasbench_harness.store.record import check_curves, check_width
 from nasbench_harness.studies.origins import strategy_sources
+from nasbench_harness.tables.proxies import SHIPPED, read_scores
 
 if TYPE_CHECKING:
     from nasbench_harness.report.sections.figures import Kind
@@ -34,6 +39,19 @@ def write_study_report(
     with updating(study.path):
         remove_abandoned(study.path)
     analysis = study._analysis_with(options)
-    return write_report(
-        study.folder, analysis, study.command, tuple(formats or DEFAULT_FORMATS), strategy_sources(study)
-    )
+    chosen, sources = tuple(formats or DEFAULT_FORMATS), strategy_sources(study)
+    scores = _scores_of(sources, study.tasks) if "html" in chosen else None
+    return write_report(study.folder, analysis, study.command, chosen, sources, scores)
+
+
+def _scores_of(sources: Sequence[StrategySource], tasks: Sequence[TaskView]) -> ProxyAnalysis | None:
+    """The shipped scores that strategies name as their hyperparameter ``score``, on the tasks that have them."""
+    written = [str(source.parameters.get("score", "")) for source in sources]
+    combined = list(dict.fromkeys(text for text in written if text and set(text.split("+")) <= set(SHIPPED)))
+    names = [task.name for task in tasks if isinstance(task.space, NASBench201Space)]
+    if not combined or not names:
+        return None
+    used = dict.fromkeys(name for text in combined for name in text.split("+"))
+    file = read_scores()
+    kept = replace(file, scores={name: file.scores[name] for name in used})
+    return analyze_proxies(kept, names, [text for text in combined if "+" in text], num_resamples=0)

@@ -3,12 +3,14 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scipy.stats import spearmanr
 
+from nasbench_harness import compare, load_task
 from nasbench_harness.analysis.proxies import analyze_proxies
 from nasbench_harness.cli import main
 from nasbench_harness.report.render.text import to_markdown
 from nasbench_harness.report.sections.proxies import proxy_tables
-from nasbench_harness.tables.proxies import ScoreFile, read_scores
+from nasbench_harness.tables.proxies import ScoreFile, read_scores, shipped_scores
 
 SCORES = {"meco": 0.3, "swap": 1.0, "nwot": 3.0}
 
@@ -16,8 +18,6 @@ SCORES = {"meco": 0.3, "swap": 1.0, "nwot": 3.0}
 @pytest.fixture(scope="module")
 def small():
     """Noisy copies of the accuracy on 400 cells, under two initializations and two batches."""
-    from nasbench_harness import load_task
-
     rows = np.arange(0, 15_625, 40)
     accuracy = load_task("nb201-cifar10").scores["val"].values[rows]
     rng = np.random.default_rng(0)
@@ -101,6 +101,7 @@ def test_report_of_the_shipped_scores_as_files_and_json(tmp_path):
     files = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
     assert files == {path.name: path.read_bytes() for path in (tmp_path / "two").iterdir()}
     assert {
+        "report.html",
         "report.md",
         "report.json",
         "correlations.pdf",
@@ -115,6 +116,22 @@ def test_report_of_the_shipped_scores_as_files_and_json(tmp_path):
     assert shown["tables"] == record["tables"]
     rows = {row["score"]: row for row in record["tables"][0]["rows"]}
     assert rows["params"]["spearman_all"] == pytest.approx(0.712, abs=1e-3)
+
+
+def test_the_page_of_a_study_shows_the_scores_that_its_strategies_read(tmp_path):
+    names = ["best-by-score(score='swap+nwot', num_scored=20)", "random-search"]
+    two = compare(names, ["nb201-cifar10", "nb201-cifar100"], seeds=3, evaluations=2, out=tmp_path / "two")
+    page = (two.folder.report_folder / "report.html").read_text(encoding="utf-8")
+    text = page[page.index('id="training-free-scores"') :]
+    for name in ("params", "flops", "swap (N=3, C=8)", "nwot (N=3, C=8)", "swap+nwot", "Pairs of scores, CIFAR-100"):
+        assert f">{name}<" in text
+    assert "meco" not in text
+    assert "0 resamples" not in text
+    accuracy = load_task("nb201-cifar10").scores["val"].values
+    rho = spearmanr(shipped_scores()["swap"], accuracy).statistic
+    assert f">{rho:.3f}<" in text
+    one = compare(["random-search"], ["nb201-cifar10"], seeds=3, evaluations=2, out=tmp_path / "one")
+    assert "Training-free" not in (one.folder.report_folder / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from nasbench_harness.cli.reproducing import PRESETS as NAMES
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.importers.files.build import import_table
-from nasbench_harness.reproduction.presets import PRESETS, STEEPEST, TABLE4, TABLE5
+from nasbench_harness.reproduction.presets import NASWOT, PRESETS, STEEPEST, TABLE4, TABLE5
 from nasbench_harness.reproduction.running import dataset_task, reproduce
 from nasbench_harness.reproduction.table import reproduction_json, reproduction_table
+from nasbench_harness.tables.proxies import shipped_scores
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.testing.rules import with_fidelities
@@ -157,3 +158,18 @@ def test_the_command_prints_and_writes(cli, tmp_path):
     refused = cli("reproduce", "nb201-table5", "--table", "nb201")
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
+
+
+def test_the_best_of_n_by_nwot_stands_beside_its_published_rows():
+    rows = reproduce(NASWOT, "nb201", num_runs=60)
+    found = {(row.published.strategy, row.published.dataset): row for row in rows}
+    assert len(found) == 9
+    assert {row.passes for row in rows} == {None}
+    for (strategy, dataset), row in found.items():
+        task = dataset_task("nb201", dataset, 200)
+        scores, accuracy = shipped_scores()["nwot"], task.scores["val"].values
+        size, rng = int(strategy.partition("-")[2]), np.random.default_rng(0)
+        samples = [rng.choice(15_625, size, replace=False) for _ in range(200)]
+        picks = [sample[np.nan_to_num(scores[sample], nan=-np.inf).argmax()] for sample in samples]
+        error = accuracy[picks].std() * (1 / 60 + 1 / 200) ** 0.5
+        assert row.mean == pytest.approx(accuracy[picks].mean(), abs=4 * error), (strategy, dataset)

@@ -209,11 +209,17 @@ def _threshold(entry: TaskAnalysis) -> float:
 
 
 def _plain_numbers(panel: Axes, axis: Axis) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+    if panel.get_xscale() == "log":
+        panel.xaxis.set_minor_formatter(NullFormatter())
+        start, end = panel.get_xlim()
+        if end < 50 * start:  # labels of powers of ten alone would be too few
+            panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if end < 20 * start else (1, 3)))
+            panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     if panel.get_yscale() == "log":
         panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    if axis == "evaluations":
+    if axis == "evaluations" or (axis == "epochs" and panel.get_xlim()[1] < 1e5):
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.yaxis.set_minor_locator(NullLocator())

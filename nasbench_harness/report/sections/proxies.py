@@ -36,11 +36,15 @@ def _correlations(analysis: ProxyAnalysis, result: TaskResult) -> ReportTable:
         for label in SETS:
             cells += [_correlation(entry.spearman[label]), _correlation(entry.kendall[label])]
         rows.append(ReportRow(tuple(cells), _block(entry)))
+    intervals = (
+        f" with 95 % bootstrap intervals over architectures ({analysis.num_resamples} resamples)"
+        if analysis.num_resamples
+        else ""
+    )
     caption = (
         f"Rank correlation with the mean validation accuracy on {result.task.title} over {analysis.set_name}: "
-        f"Spearman's ρ and Kendall's τ-b with 95 % bootstrap intervals over architectures ({analysis.num_resamples} "
-        "resamples). Missing scores rank last. Size is the baseline. A sum of names is the mean of ranks. "
-        f"{_sentence(str(analysis.file.provenance.get('note', '')))}"
+        f"Spearman's ρ and Kendall's τ-b{intervals}. Missing scores rank last. Size is the baseline. A sum of names is "
+        f"the mean of ranks. {_sentence(str(analysis.file.provenance.get('note', '')))}"
     )
     return ReportTable(f"correlations_{result.task.name}", caption, tuple(columns), tuple(rows))
 
@@ -82,6 +86,8 @@ def _settings(analysis: ProxyAnalysis) -> ReportTable:
     texts = ("score", "method", "macro", "data", "initialization")
     rows = []
     for name, entry in analysis.file.provenance["columns"].items():
+        if name not in analysis.file.scores:
+            continue
         macro = entry["macro"]
         size = f"N={macro['num_cells']}, C={macro['channels']}, {macro['side']} px"
         if entry["batch_size"]:
