@@ -11,9 +11,26 @@ def welch_one_sided(better, worse):
         better: Regrets that are expected to be smaller, shape (n,).
         worse: Regrets of the other strategy, shape (m,).
     """
-    shares = [sample.var(ddof=1) / len(sample) for sample in (better, worse)]
-    gain, variance = worse.mean() - better.mean(), sum(shares)
-    sizes = [len(better), len(worse)]
+    gain, error, freedom = _difference(better, worse)
+    half = stdtrit(freedom, 0.975) * error
+    return gain, gain - half, gain + half, stdtr(freedom, -gain / error)
+
+
+def welch(first, second):
+    """Mean gain of the first, its 95 % interval, and the two-sided p of Welch's test.
+
+    Args:
+        first: Regrets, shape (n,).
+        second: Regrets of the other strategy, shape (m,).
+    """
+    gain, error, freedom = _difference(first, second)
+    half = stdtrit(freedom, 0.975) * error
+    return gain, gain - half, gain + half, 2 * stdtr(freedom, -abs(gain) / error)
+
+
+def _difference(first, second):
+    """Gain, its standard error and Welch's degrees of freedom."""
+    shares = [sample.var(ddof=1) / len(sample) for sample in (first, second)]
+    variance, sizes = sum(shares), [len(first), len(second)]
     freedom = variance**2 / sum(share**2 / (size - 1) for share, size in zip(shares, sizes, strict=True))
-    half = stdtrit(freedom, 0.975) * np.sqrt(variance)
-    return gain, gain - half, gain + half, stdtr(freedom, -gain / np.sqrt(variance))
+    return second.mean() - first.mean(), np.sqrt(variance), freedom
