@@ -6,6 +6,7 @@ defaults of the strategies were chosen.
 
 import csv
 import os
+from collections import defaultdict
 from itertools import combinations
 from pathlib import Path
 
@@ -47,3 +48,20 @@ def test_the_comparison_is_that_of_the_record(tmp_path):
     if os.environ.get("NASBENCH_RECORD_RESULTS"):
         KEPT.write_text(text, encoding="utf-8")
     assert text == KEPT.read_text(encoding="utf-8")
+
+
+def test_the_catalog_recommends_none_as_long_as_none_wins():
+    """The bar: better than both on two of three NAS-Bench-201 tasks and five of nine graph tasks, worse on none."""
+    rivals = {"local-search", "regularized-evolution"}
+    verdicts = {name: defaultdict(set) for name in NAMES if name not in rivals}
+    for row in kept_rows():
+        if row["strategy"] in verdicts and row["against"] in rivals:
+            verdicts[row["strategy"]][row["task"]].add(row["verdict"])
+    for name, by_task in verdicts.items():
+        assert len(by_task) == 12
+        wins = [task for task, found in by_task.items() if found == {"better"}]
+        losses = [task for task, found in by_task.items() if "worse" in found and task.startswith("nb201")]
+        num_cells = sum(task.startswith("nb201") for task in wins)
+        assert losses or num_cells < 2 or len(wins) - num_cells < 5, f"{name} meets the bar: recommend it"
+    catalog = (KEPT.parents[2] / "strategies" / "README.md").read_text(encoding="utf-8")
+    assert "No strategy is recommended" in catalog
