@@ -87,7 +87,6 @@ class RelabeledSpace(ProductSpace):
     """
 
     def __init__(self, space: ProductSpace, labels: Labels, run: int | None = None) -> None:
-        _ = space._all_choices, space._neighbor_table  # all runs share what the product computes once
         self.__dict__.update(space.__dict__)
         self._base, self._labels, self._run = space, labels, run
 
@@ -103,6 +102,14 @@ class RelabeledSpace(ProductSpace):
                 "leave it out"
             )
         return self._classes_of_run[architectures]
+
+    @cached_property
+    def _all_choices(self) -> Ints:
+        return self._base._all_choices  # all runs share what the product computes once, if it is asked for
+
+    @cached_property
+    def _neighbor_table(self) -> Ints:
+        return self._base._neighbor_table
 
     @cached_property
     def _classes_of_run(self) -> Ints:

@@ -64,6 +64,15 @@ def test_decisions_of_different_sizes_have_labels():
     assert len({tuple(row) for row in own.tolist()}) > 40
 
 
+def test_all_runs_share_the_tables_of_the_product():
+    space = ProductSpace("uneven", [["a", "b"], [*"vwxyz"], ["c", "d", "e"]])
+    labels = Labels(space, 0, np.arange(3))
+    views = [labels.space, *map(labels.of_run, range(3))]
+    assert "_neighbor_table" not in vars(space)  # nothing is computed that nobody needs
+    assert all(view._neighbor_table is space._neighbor_table for view in views)
+    assert all(view._all_choices is space._all_choices for view in views)
+
+
 def test_labels_are_uniform_and_independent_of_the_batch():
     own = Labels(SPACE, 0, np.arange(4_000)).own(np.zeros(4_000, dtype=int))
     counts = np.stack([np.bincount(column, minlength=5) for column in SPACE.choices(own).T])
