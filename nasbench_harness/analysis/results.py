@@ -17,7 +17,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.scores import ScoreView
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.statistics import ExactCurve, Interval, Proportion
-from nasbench_harness.store.record import Quoted, ReportOptions
+from nasbench_harness.store.record import Quoted, ReportOptions, TuningRule
 
 Axis = Literal["evaluations", "seconds", "epochs"]
 
@@ -250,6 +250,7 @@ class Analysis:
         summaries: Each strategy over all tasks; empty for a single task.
         supernets: Runs that shared weights.
         styles: Number of each label's style.
+        tuning: Equal tuning of the strategies; None if the study does not demand it.
     """
 
     labels: tuple[str, ...]
@@ -265,6 +266,7 @@ class Analysis:
     summaries: tuple[Summary, ...] = ()
     supernets: tuple[SupernetRun, ...] = ()
     styles: Mapping[str, int] = field(default_factory=dict)
+    tuning: TuningRule | None = None
 
     @property
     def tasks_with_curves(self) -> list[TaskAnalysis]:

@@ -17,6 +17,7 @@ from nasbench_harness.cli import (
     studies,
     tables,
     traces,
+    tuning,
     verifying,
 )
 from nasbench_harness.cli.base import main
@@ -34,5 +35,6 @@ __all__ = [
     "studies",
     "tables",
     "traces",
+    "tuning",
     "verifying",
 ]

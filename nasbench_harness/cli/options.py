@@ -133,3 +133,10 @@ def baseline_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def protocol_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One option for each field of the protocol."""
+    for option in reversed(_protocol_options()):
+        command = option(command)
+    return command

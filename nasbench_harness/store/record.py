@@ -184,6 +184,23 @@ class ImagesRecord:
 
 
 @dataclass(frozen=True)
+class TuningRule:
+    """The equal tuning that a study demands of its strategies.
+
+    Attributes:
+        records: Folder of the records that ``strategies tune`` wrote.
+        trials: Settings that each tuning was allowed.
+        budget: Evaluations that each tuning was allowed.
+        evaluations: Most evaluations that a tuning used.
+    """
+
+    records: str = "tuning"
+    trials: int = 0
+    budget: int = 0
+    evaluations: int = 0
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """The content of a study: strategies and traces × tasks × seeds, one protocol, and the layout of the report.
 
@@ -200,6 +217,7 @@ class StudyRecord:
     traces: tuple[TraceRecord, ...] = ()
     images: ImagesRecord | None = None
     styles: Mapping[str, int] = field(default_factory=dict)
+    tuning: TuningRule | None = None
 
     def data_of(self, label: str) -> str:
         """Digest of the images that a strategy trains on; empty if it trains on none."""
@@ -235,6 +253,7 @@ class StudyRecord:
             quoted=tuple(dict.fromkeys([*self.quoted, *other.quoted])),
             traces=tuple(traces),
             images=self._joined_images(other.images),
+            tuning=self.tuning if self.tuning == other.tuning else None,
         ).with_styles(self)
 
     def with_styles(self, before: StudyRecord | None) -> StudyRecord:
@@ -268,6 +287,9 @@ class StudyRecord:
             "tasks": list(self.tasks),
             "protocol": _given(self.protocol.fields_to_store()),
         }
+        if self.tuning is not None:
+            cost = asdict(self.tuning)
+            content |= {"tuning": "equal", "tuning_records": cost.pop("records"), "tuned": cost}
         if self.report != ReportOptions():
             content["report"] = _given(asdict(self.report))
         if self.styles:

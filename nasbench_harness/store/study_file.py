@@ -22,6 +22,7 @@ from nasbench_harness.store.record import (
     StrategyRef,
     StudyRecord,
     TraceRecord,
+    TuningRule,
 )
 from nasbench_harness.store.styles import NUM_STYLES
 from nasbench_harness.untrusted import fault_of_text, first_mistake, read_toml
@@ -49,6 +50,7 @@ class StudyRequest:
         source: Name of the request in messages.
         images: Training data that the study file names.
         styles: Numbers of styles that labels keep.
+        tuning: Equal tuning that the study file demands.
         data: Name of the training data; None: those of the study file, or what ``data_dir`` holds.
         data_dir: Folder or file of training data that no package brings.
         split: File with the official halves of the training data.
@@ -69,6 +71,7 @@ class StudyRequest:
     source: str = "the arguments"
     images: ImagesRecord | None = None
     styles: Mapping[str, int] = field(default_factory=dict)
+    tuning: TuningRule | None = None
     data: str | None = None
     data_dir: Path | None = None
     split: Path | None = None
@@ -149,6 +152,7 @@ def read_record(path: Path) -> StudyRecord:
         file.traces,
         file.images,
         file.styles,
+        file.tuning,
     )
 
 
@@ -205,6 +209,12 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
         digest: str = Field(pattern="^[0-9a-f]{64}$")
         strategies: list[str]
 
+    class TunedTable(BaseModel):
+        model_config = ConfigDict(extra="forbid", strict=True)
+        trials: int = 0
+        budget: int = 0
+        evaluations: int = 0
+
     class Study(BaseModel):
         model_config = ConfigDict(extra="forbid", strict=True)
         seeds: int | None = Field(default=None, ge=1, le=MAX_SEEDS)
@@ -216,6 +226,9 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
         quoted: list[QuotedTable] = []
         traces: list[TraceTable] = []
         images: ImagesTable | None = None
+        tuning: Literal["equal"] | None = None
+        tuning_records: str | None = None
+        tuned: TunedTable = TunedTable()
         styles: dict[str, Annotated[int, Field(ge=0, lt=NUM_STYLES)]] = {}
 
     tables: dict[str, type[BaseModel]] = {
@@ -224,6 +237,7 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
         "quoted": QuotedTable,
         "traces": TraceTable,
         "images": ImagesTable,
+        "tuned": TunedTable,
     }
     try:
         study = Study.model_validate(content)
@@ -271,7 +285,11 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
     if len(set(study.styles.values())) < len(study.styles):
         raise InvalidInputError(f"{path}: styles: two labels have the same number: remove the table styles")
     rules = study.seeds, study.study_seed, study.protocol, report
-    return StudyRequest(strategies, tasks, *rules, quoted, traces, str(path), images, study.styles)
+    if study.tuning is None and (study.tuning_records is not None or study.tuned != TunedTable()):
+        raise InvalidInputError(f'{path}: tuning_records and tuned belong to tuning = "equal": add it')
+    records = "tuning" if study.tuning_records is None else study.tuning_records
+    tuning = None if study.tuning is None else TuningRule(records, **study.tuned.model_dump())
+    return StudyRequest(strategies, tasks, *rules, quoted, traces, str(path), images, study.styles, tuning)
 
 
 def _check_strategy(label: str | None, parameters: Mapping[str, Any], where: str) -> None:

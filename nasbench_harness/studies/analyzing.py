@@ -50,7 +50,7 @@ def analyze_study(study: Study, options: ReportOptions) -> Analysis:
         quoted=record.quoted,
         styles=record.styles,
     )
-    return replace(found, supernets=tuple(_supernets(study)))
+    return replace(found, supernets=tuple(_supernets(study)), tuning=record.tuning)
 
 
 def check_test_curves(options: ReportOptions, tasks: Sequence[TaskView]) -> None:

@@ -61,7 +61,7 @@ def canonical_command(record: StudyRecord) -> str:
     """``nasbench-harness compare …`` with everything that decides a result and differs from the defaults."""
     parts = ["nasbench-harness", "compare"]
     has_history = dict(record.styles) != moved(style_numbers(record.labels))
-    needs_file = has_history or record.quoted or record.protocol.fidelity_by_task
+    needs_file = has_history or record.quoted or record.protocol.fidelity_by_task or record.tuning
     if needs_file or replace(record.report, resamples=0) != ReportOptions(resamples=0):
         return " ".join([*parts, "--config", "study.toml"])  # what only a study file can say
     references = [(entry.reference, entry.label) for entry in record.strategies]

@@ -41,6 +41,7 @@ from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.outstanding import Outstanding, find_outstanding, write_record
 from nasbench_harness.studies.references import resolve_all
 from nasbench_harness.studies.study import Study, load_tasks, open_study
+from nasbench_harness.studies.tuned import equal_tuning
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,7 @@ def plan_study(
     loaded = load_tasks(folder, names, protocol)
     images = training_images(request)
     check_sources(loaded)
+    tuning = None if request.tuning is None else equal_tuning(request.tuning.records, specs, names, protocol)
     for task in loaded:
         Ledger(task.task, protocol, study_seed, np.arange(1))
         for spec in specs:
@@ -185,6 +187,7 @@ def plan_study(
         request.quoted,
         images=_images_record(images, specs),
         styles=request.styles,
+        tuning=tuning,
     )
     before = folder.study_text()
     record = updated_record(folder, record, is_alone=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,37 +19,48 @@ _COST = re.compile(r"seconds_per_|.*_s$")
 _ATTEMPTS = 50  # for each configuration
 
 
-def tunable(spec: ResolvedStrategy) -> dict[str, Range | OneOf]:
+def tunable(spec: ResolvedStrategy, fixed: Collection[str] = ()) -> dict[str, Range | OneOf]:
     """Hyperparameters that are tuned, by name: those with a declared range and a value.
 
     Declared costs (``seconds_per_…``, ``…_s``) are facts about the search, and stay.
+
+    Args:
+        spec: The strategy.
+        fixed: Names of hyperparameters that keep their value.
     """
     return {
         name: allowed
         for name, allowed in declared(spec.target, spec.reference).items()
-        if spec.parameters[name] is not None and not _COST.match(name)
+        if spec.parameters[name] is not None and not _COST.match(name) and name not in fixed
     }
 
 
-def describe_ranges(spec: ResolvedStrategy) -> dict[str, str]:
-    """The values that are drawn, in words, by hyperparameter.
+def describe_ranges(spec: ResolvedStrategy, fixed: Collection[str] = ()) -> dict[str, str]:
+    """The values that are drawn, in words, by hyperparameter (arguments: see ``tunable``).
 
     >>> from nasbench_harness.store.record import StrategyRef
     >>> from nasbench_harness.studies.references import resolve
     >>> describe_ranges(resolve(StrategyRef("regularized-evolution")))["population_size"]
-    '3.75 … 240 (logarithmic)'
+    '4 … 240 (logarithmic)'
     """
     found = {}
-    for name, allowed in tunable(spec).items():
+    for name, allowed in tunable(spec, fixed).items():
         if isinstance(allowed, OneOf):
             found[name] = str(allowed)
             continue
-        low, high = _ends(allowed, spec.parameters[name], spec.parameters)
-        found[name] = f"{low:g} … {high:g}" + (" (logarithmic)" if _is_logarithmic(low, high) else "")
+        default = spec.parameters[name]
+        low, high = _ends(allowed, default, spec.parameters)
+        ends = (math.ceil(low), math.floor(high)) if isinstance(default, int) else (low, high)
+        named = [
+            bound if isinstance(bound, str) else f"{end:g}" for bound, end in zip(_bounds(allowed), ends, strict=True)
+        ]
+        found[name] = " … ".join(named) + (" (logarithmic)" if _is_logarithmic(low, high) else "")
     return found
 
 
-def configurations(spec: ResolvedStrategy, count: int, seed: int = 0) -> list[dict[str, Any]]:
+def configurations(
+    spec: ResolvedStrategy, count: int, seed: int = 0, fixed: Collection[str] = ()
+) -> list[dict[str, Any]]:
     """Different settings of the tunable hyperparameters; the first one is the strategy as it is given.
 
     Numbers are uniform, on a logarithmic scale if the ends differ by a factor of eight or more. An end that is open
@@ -59,8 +70,9 @@ def configurations(spec: ResolvedStrategy, count: int, seed: int = 0) -> list[di
         spec: The strategy.
         count: Number of settings; fewer are returned if the ranges hold fewer.
         seed: Seed of the draws.
+        fixed: Names of hyperparameters that keep their value.
     """
-    ranges = tunable(spec)
+    ranges = tunable(spec, fixed)
     first = {name: spec.parameters[name] for name in ranges}
     rng = RunStreams(stream_keys(seed, spec.reference, "tuning", np.arange(1)))
     found = {_key(first): first}
@@ -87,8 +99,7 @@ def _draw(allowed: Range | OneOf, default: Any, parameters: Mapping[str, Any], u
 
 def _ends(allowed: Range, default: float, parameters: Mapping[str, Any]) -> tuple[float, float]:
     """Smallest and largest value that is drawn."""
-    lower = _number(allowed.low if allowed.above is None else allowed.above, parameters)
-    upper = _number(allowed.high if allowed.below is None else allowed.below, parameters)
+    lower, upper = (_number(bound, parameters) for bound in _bounds(allowed))
     low = max(default / SPREAD, -math.inf if lower is None else lower) if upper is None or lower is None else lower
     high = (default * SPREAD if default > 0 else low + 1) if upper is None else upper
     # An end that is excluded is left by a thousandth of the way.
@@ -98,6 +109,14 @@ def _ends(allowed: Range, default: float, parameters: Mapping[str, Any]) -> tupl
     if allowed.below is not None and high == upper:
         high -= gap
     return low, max(low, high)
+
+
+def _bounds(allowed: Range) -> tuple[float | str | None, float | str | None]:
+    """Lower and upper bound as they are declared."""
+    return (
+        allowed.low if allowed.above is None else allowed.above,
+        allowed.high if allowed.below is None else allowed.below,
+    )
 
 
 def _number(bound: float | str | None, parameters: Mapping[str, Any]) -> float | None:

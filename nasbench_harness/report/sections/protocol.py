@@ -79,6 +79,11 @@ def protocol_sentences(analysis: Analysis) -> list[str]:
         )
     if protocol.instances == "relabel":
         sentences.append("Each run sees the choices of every decision under labels of its own, drawn by its seed.")
+    if analysis.tuning is not None:
+        sentences.append(
+            f"The hyperparameters of each strategy were tuned on other tasks with {analysis.tuning.trials:,} trials "
+            f"and up to {analysis.tuning.budget:,} evaluations."
+        )
     if protocol.workers > 1:
         sentences.append(f"{protocol.workers} simulated workers evaluate at the same time ({protocol.mode}).")
     return sentences

@@ -1,0 +1,316 @@
+"""``strategies tune``: splits, cost, the journal, and studies that demand equal tuning."""
+
+import dataclasses
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from click.testing import CliRunner
+
+from nasbench_harness import Protocol, Range
+from nasbench_harness.cli import main
+from nasbench_harness.errors import HarnessError, InvalidInputError
+from nasbench_harness.store.record import StrategyRef
+from nasbench_harness.store.study_file import read_record, read_study_file
+from nasbench_harness.store.tuning import read_tuning, tuning_path
+from nasbench_harness.studies.planning import plan_study
+from nasbench_harness.tuning import tune as module
+from nasbench_harness.tuning.playing import Player
+from nasbench_harness.tuning.tune import TUNING_SEED, plan_tuning, tune
+
+TASKS = ("nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120")
+RULES = {"trials": 4, "seeds": 10, "protocol": Protocol(evaluations=20)}
+
+
+def quick(problem, rng, *, waste: Annotated[int, Range(1)] = 8):
+    """Random search that throws away all but one of ``waste`` evaluations: a small value is better."""
+    best = yield problem.space.sample(rng)
+    while True:
+        for _ in range(waste - 1):
+            yield best.architecture
+        evaluation = yield problem.space.sample(rng)
+        best = min(best, evaluation, key=lambda one: one.loss)
+
+
+def fragile(problem, rng, *, size: Annotated[int, Range(1)] = 2):
+    if size != 2:
+        raise ValueError("no")
+    while True:
+        yield problem.space.sample(rng)
+
+
+@pytest.fixture
+def tuned(tmp_path):
+    """Function (strategy, …) -> record, in the folder ``tuning``."""
+
+    def run(strategy="regularized-evolution", on=TASKS, held_out=(), **rules):
+        ref = strategy if isinstance(strategy, StrategyRef) else StrategyRef(strategy)
+        return tune(plan_tuning(ref, on, held_out, **{**RULES, **rules}), tmp_path / "tuning")
+
+    return run
+
+
+def test_each_task_is_held_out_once_and_never_tuned_on(tuned):
+    record = tuned()
+    assert [split.held_out for split in record.splits] == [(name,) for name in TASKS]
+    for split in record.splits:
+        assert set(split.development) == set(TASKS) - set(split.held_out)
+        assert [result.task for result in split.results] == list(split.held_out)
+
+
+def test_evaluations_are_counted_exactly(tuned):
+    record = tuned()
+    # 4 settings × 10 runs, then 2 × 10 more, on two tasks of 20 evaluations.
+    assert [(split.runs, split.evaluations) for split in record.splits] == [(120, 2_400)] * 3
+    assert record.budget == 2_400
+    # A run that two splits need is done once.
+    assert 2_400 < record.evaluations < 3 * 2_400
+
+
+def test_tasks_that_are_named_are_held_out(tuned):
+    record = tuned(on=TASKS[:1], held_out=TASKS[1:])
+    (split,) = record.splits
+    assert (split.development, split.held_out) == (TASKS[:1], TASKS[1:])
+    assert len(split.results) == 2
+
+
+def test_tuning_finds_what_helps(tuned):
+    record = tuned(StrategyRef(quick), trials=8, seeds=60, protocol=Protocol(evaluations=60))
+    for split in record.splits:
+        assert split.parameters["waste"] < 8
+        assert split.results[0].high < 0
+        assert split.results[0].difference == pytest.approx(split.results[0].tuned - split.results[0].untuned)
+
+
+def test_runs_of_tuning_are_no_runs_of_a_study(tuned, tmp_path):
+    tuned()
+    lines = (tmp_path / "tuning" / "regularized-evolution.jsonl").read_text(encoding="utf-8").splitlines()[1:]
+    seeds = {(entry["first"] >= TUNING_SEED) for entry in map(json.loads, lines)}
+    assert seeds == {True, False}
+    assert all(entry["end"] <= 10 for entry in map(json.loads, lines) if entry["first"] < TUNING_SEED)
+
+
+def test_the_record_is_the_same_again_and_does_no_run_twice(tuned, tmp_path, monkeypatch):
+    tuned()
+    path = tuning_path(tmp_path / "tuning", "regularized-evolution")
+    before = path.read_bytes()
+    monkeypatch.setattr(Player, "_run", lambda *_: pytest.fail("a run is done again"))
+    tuned()
+    assert path.read_bytes() == before
+
+
+def test_a_killed_tuning_continues(tuned, tmp_path, monkeypatch):
+    whole = tuned()
+    files = {path.name: path.read_bytes() for path in (tmp_path / "tuning").iterdir()}
+    for path in (tmp_path / "tuning").iterdir():
+        path.unlink()
+    run, calls = Player._run, []
+
+    def dying(self, *arguments):
+        calls.append(arguments)
+        if len(calls) == 7:
+            raise KeyboardInterrupt
+        return run(self, *arguments)
+
+    monkeypatch.setattr(Player, "_run", dying)
+    with pytest.raises(KeyboardInterrupt):
+        tuned()
+    assert tuned() == whole
+    assert {path.name: path.read_bytes() for path in (tmp_path / "tuning").iterdir()} == files
+    assert len(calls) == len(files["regularized-evolution.jsonl"].splitlines())  # the first line holds the settings
+
+
+def test_a_journal_of_another_protocol_is_refused(tuned):
+    tuned()
+    with pytest.raises(InvalidInputError, match=r"belongs to other settings \(protocol\)"):
+        tuned(protocol=Protocol(evaluations=30))
+
+
+def test_a_damaged_journal_is_refused(tuned, tmp_path):
+    tuned()
+    path = tmp_path / "tuning" / "regularized-evolution.jsonl"
+    path.write_text(path.read_text(encoding="utf-8").replace('"codes":[', '"codes":["x",', 1), encoding="utf-8")
+    with pytest.raises(InvalidInputError, match="is damaged"):
+        tuned()
+
+
+def test_settings_that_fail_lose_and_a_strategy_that_fails_is_an_error(tuned):
+    record = tuned(StrategyRef(fragile))
+    assert all(split.parameters == {"size": 2} for split in record.splits)
+    with pytest.raises(HarnessError, match="ValueError: no"):
+        tuned(StrategyRef(fragile, None, {"size": 3}))
+
+
+def test_nothing_to_tune_is_a_record_without_cost(tuned):
+    record = tuned("random-search")
+    assert record.evaluations == 0
+    assert [(split.trials, split.runs) for split in record.splits] == [(1, 0)] * 3
+    assert all(result.difference == 0 for split in record.splits for result in split.results)
+
+
+def test_a_record_is_read_as_it_was_written(tuned, tmp_path):
+    record = tuned()
+    read = read_tuning(tuning_path(tmp_path / "tuning", "regularized-evolution"))
+    assert json.dumps(dataclasses.asdict(read)) == json.dumps(dataclasses.asdict(record))
+
+
+MISTAKES = [
+    (["regularized-evolutoin", "--on", "nb201-cifar10,nb201-cifar100"], "did you mean 'regularized-evolution'"),
+    (["local-search", "--on", "nb201-cifar10"], "leaving one task out needs two tasks"),
+    (["local-search", "--on", "nb201-cifar10,nb201-cifar11"], "did you mean 'nb201-cifar10'"),
+    (["local-search", "--on", "nb201-cifar10", "--held-out", "nb201-cifar10"], "is named twice"),
+    (["local-search", "--on", "nb201-cifar10,nb201-cifar100", "--trials", "0"], "trials must be a whole number"),
+    (["local-search", "--on", "nb201-cifar10,nb201-cifar100", "--budget", "100"], "100 evaluations is too small"),
+    (["local-search", "--on", "nb201-cifar10,nb201-cifar100", "--seeds", "1"], "seeds must be a whole number in 2"),
+    (["local-search", "--on", "nb201-cifar10,nb201-cifar100", "--simulated-seconds", "9"], "budget of evaluations"),
+    (["local-search", "--on", "nb201-cifar10,trained-animals8"], "trained-animals8"),
+    (["local-search", "--on", "nb201-cifar10,nb201-cifar100", "--noise", "loud"], "noise must be"),
+    (
+        [
+            "local-search",
+            "--on",
+            "nb201-cifar10,nb201-cifar100",
+            "--sources",
+            "nb201-cifar100",
+            "--source-evaluations",
+            "5",
+        ],
+        "source nb201-cifar100 is held out",
+    ),
+    (["local-search(num_initial=0)", "--on", "nb201-cifar10,nb201-cifar100"], "num_initial must"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES)
+def test_a_mistake_is_one_line_and_writes_nothing(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, ["strategies", "tune", *arguments])
+    assert done.exit_code == 2, done.stdout
+    assert len(done.stderr.splitlines()) == 1
+    assert message in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_prints_splits_and_names_the_record(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["strategies", "tune", "local-search", "--on", ",".join(TASKS[:2]), "--trials", "2", "--seeds", "10"]
+    done = CliRunner().invoke(main, [*arguments, "--evaluations", "20"])
+    assert done.exit_code == 0, done.stderr
+    assert "tuned on nb201-cifar100 (2 settings, 400 of 400 evaluations)" in done.stdout
+    assert f"record: {Path('tuning/local-search.toml')}" in done.stdout
+    content = tomllib.loads(Path("tuning/local-search.toml").read_text(encoding="utf-8"))
+    assert content["command"] == f"nasbench-{'harness'} " + " ".join([*arguments, "--evaluations", "20"])
+
+
+NAMES = ("regularized-evolution", "local-search", "random-search")
+
+
+@pytest.fixture
+def equal(tuned, tmp_path, monkeypatch):
+    """A study file on the first task whose strategies were tuned alike on the others; and a function to change it."""
+    monkeypatch.chdir(tmp_path)
+    records = {name: tuned(name, TASKS[1:], TASKS[:1]) for name in NAMES}
+
+    def write(names=NAMES, change=None, task=TASKS[0], extra=""):
+        text = f'seeds = 3\ntasks = ["{task}"]\ntuning = "equal"\n{extra}[protocol]\nevaluations = 20\n'
+        for name in names:
+            text += f'[[strategies]]\nuse = "{name}"\nlabel = "{name} tuned"\n[strategies.parameters]\n'
+            parameters = {**records[name].splits[0].parameters, **((change or {}).get(name, {}))}
+            text += "".join(f"{key} = {json.dumps(value)}\n" for key, value in parameters.items())
+        Path("study.toml").write_text(text, encoding="utf-8")
+        return Path("study.toml")
+
+    return write
+
+
+def test_a_study_of_equally_tuned_strategies_is_run_and_says_so(equal):
+    done = CliRunner().invoke(main, ["compare", "--config", str(equal()), "--out", "study"])
+    assert done.exit_code == 0, done.stderr
+    page = Path("study/report/report.html").read_text(encoding="utf-8")
+    assert "were tuned on other tasks with 4 trials and up to 1,600 evaluations" in " ".join(page.split()) or (
+        "were tuned on other tasks with 4 trials and up to 2,400 evaluations" in " ".join(page.split())
+    )
+    assert "on other tasks, 4 trials and" in page
+    record = read_record(Path("study/study.toml"))
+    assert record.tuning is not None
+    assert (record.tuning.trials, record.tuning.records) == (4, "tuning")
+    assert read_study_file(Path("study/study.toml")).tuning == record.tuning
+    again = CliRunner().invoke(main, ["compare", "--config", "study/study.toml", "--out", "study"])
+    assert again.exit_code == 0, again.stderr
+
+
+def refusal(path):
+    with pytest.raises(InvalidInputError) as error:
+        plan_study(read_study_file(path), "study")
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_strategy_without_a_record_is_refused(equal, tmp_path):
+    (tmp_path / "tuning" / "local-search.toml").unlink()
+    assert "local-search has no record" in refusal(equal())
+    assert not Path("study").exists()
+
+
+def test_another_budget_is_refused(equal, tuned):
+    tuned("local-search", TASKS[1:], TASKS[:1], trials=8)
+    assert "was tuned with trials 4 and local-search with 8" in refusal(equal())
+
+
+def test_other_development_tasks_are_refused(equal, tuned):
+    tuned("local-search", TASKS[1:2], TASKS[:1], budget=2_400)
+    found = refusal(equal())
+    assert "local-search" in found
+    assert "tune one of them again" in found
+
+
+def test_a_task_that_was_tuned_on_is_refused(equal):
+    assert f"has no tuning that held {TASKS[1]} out" in refusal(equal(task=TASKS[1]))
+
+
+def test_hyperparameters_that_the_tuning_did_not_choose_are_refused(equal):
+    assert "num_initial 77, and its tuning" in refusal(equal(change={"local-search": {"num_initial": 77}}))
+
+
+def test_another_protocol_is_refused(equal):
+    path = equal()
+    path.write_text(path.read_text(encoding="utf-8").replace("evaluations = 20", "evaluations = 21"), encoding="utf-8")
+    assert "another protocol (evaluations)" in refusal(path)
+
+
+def test_changed_code_is_refused(equal, tmp_path):
+    path = tmp_path / "tuning" / "local-search.toml"
+    text = path.read_text(encoding="utf-8")
+    digest = tomllib.loads(text)["source_hash"]
+    path.write_text(text.replace(digest, "0" * 64), encoding="utf-8")
+    assert "local-search has changed since it was tuned" in refusal(equal())
+
+
+@pytest.mark.parametrize("damage", ["trials = true\n", "x", "extra = 1\n"])
+def test_a_damaged_record_is_refused(equal, tmp_path, damage):
+    path = tmp_path / "tuning" / "local-search.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(damage + (text.replace("trials = 4\n", "", 1) if "trials" in damage else text), encoding="utf-8")
+    assert "local-search.toml" in refusal(equal())
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('tuning = "fair"', "tuning"),
+        ('tuning_records = "tuning"', 'belong to tuning = "equal"'),
+        ("[tuned]\ntrials = 3", 'belong to tuning = "equal"'),
+        ('tuning = "equal"\n[tuned]\ntrial = 3', "did you mean 'trials'"),
+    ],
+)
+def test_a_study_file_with_a_wrong_key_is_refused(tmp_path, line, message):
+    path = tmp_path / "study.toml"
+    path.write_text(f"{line}\n", encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=message):
+        read_study_file(path)
+
+
+def test_the_module_of_seeds_is_beyond_every_study():
+    assert module.TUNING_SEED >= module.MAX_SEEDS
