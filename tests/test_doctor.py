@@ -77,7 +77,7 @@ def test_every_extra_is_shown_with_its_command(cache, monkeypatch, no_imports):
     torch = next(check for check in examine() if check.group == "extras" and check.name == "torch")
     assert torch.state == "missing"
     use, _, absent = torch.detail.partition("; not installed: ")
-    assert use == "only for verify, tasks that train, proxies score and proxies build"
+    assert use == "only for verify, tasks that train, tables build and measure, proxies score and build"
     assert set(absent.split(", ")) == {"torch", "nas-bench-201", "animal-shape-mnist"}
     assert sorted(torch.advice.split()) == sorted(INSTALL_TORCH.split())
     assert not torch.is_obstacle

@@ -135,6 +135,8 @@ def measure_table(
         f"{new_column} measured on {found.device}: {len(rows)} networks of recipe {networks.recipe.name}, images "
         f"{networks.side} × {networks.side}, batch {batch_size}, median of {rounds} × {repeats} passes"
     )
+    if features is not None:
+        text += f"; predicted_{new_column} predicted from these and the table's other devices"
     digest = hashlib.sha256(journal.read_bytes()).hexdigest()
     extended = with_columns(base, key, columns, new_name, text, {journal.name: digest})
     stored = register_table(extended, replace=replace)

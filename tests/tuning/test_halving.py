@@ -95,13 +95,13 @@ def test_a_setting_that_is_lucky_at_first_loses_later():
 
 
 def test_runs_count_alike_in_every_rung():
-    """The score is a mean over runs, not over rungs."""
+    """The score is a mean over runs, not over rungs, which have 2, 2 and 4 new runs."""
 
     def score(setting, task, first, end):
-        return {0: 1.0, 1: 0.0 if first == 0 else 1.4, 2: 3.0}[setting]
+        return {0: 0.5, 1: 0.0 if first < 4 else 1.1}.get(setting, 3.0)
 
-    # After 2 + 2 runs setting 1 has (0 + 0 + 1.4 + 1.4) / 4 = .7 and wins; a score of the last rung alone is 1.4.
-    assert race(Schedule.of(3, 2), ["one"], score)[0] == 1
+    # Setting 1 has 4.4 / 8 = .55 over its runs, and (0 + 0 + 1.1) / 3 = .37 over its rungs.
+    assert race(Schedule.of(5, 2), ["one"], score)[0] == 0
 
 
 def test_equal_scores_keep_the_strategy_as_it_is_given():

@@ -260,10 +260,8 @@ def test_another_budget_is_refused(equal, tuned):
 
 
 def test_other_development_tasks_are_refused(equal, tuned):
-    tuned("local-search", TASKS[1:2], TASKS[:1], budget=2_400)
-    found = refusal(equal())
-    assert "local-search" in found
-    assert "tune one of them again" in found
+    tuned("local-search", (TASKS[1], "graph-cora"), TASKS[:1])
+    assert f"local-search on {TASKS[1]}, graph-cora: tune one of them again" in refusal(equal())
 
 
 def test_a_task_that_was_tuned_on_is_refused(equal):

@@ -124,6 +124,7 @@ def test_the_table_gets_the_measured_column_and_with_predict_the_rest(tmp_path):
     assert "predicted_latency_cpu_ms" not in columns
     assert "images 32 × 32, batch 1, median of 2 × 3 passes" in found.table.provenance.source
     predicted = measure_table("nb201", count=4, out=out, name="nb201-all", predict=True, **SMALL).table
+    assert "predicted_latency_cpu_ms predicted from these" in predicted.provenance.source
     columns = predicted.datasets["cifar10"].columns
     np.testing.assert_array_equal(columns["latency_cpu_ms"].values[:, 0, 0], values)  # from the journal
     assert columns["predicted_latency_cpu_ms"].metric.role == "proxy"
