@@ -111,20 +111,36 @@ def p_cell(p: float, is_marked: bool = False) -> ReportCell:
     return ReportCell(text, {"": p}, None, is_bold=is_marked)
 
 
-def interval_cell(interval: Interval | tuple[float, float, float] | None, decimals: int) -> ReportCell:
+def interval_text(point: float, low: float, high: float, decimals: int, plus: bool = False) -> str:
     """Point [low, high]; if both ends print like the point, a bound on their distance from it.
 
     An interval without width prints the point and the fact that every resample agrees.
+
+    Args:
+        point: Estimate.
+        low: Lower end.
+        high: Upper end.
+        decimals: Decimals.
+        plus: Whether positive numbers have a sign.
+
+    Example:
+        >>> interval_text(0.29, 0.25, 0.34, 2), interval_text(0.001, 0.0, 0.003, 2)
+        ('0.29 [0.25, 0.34]', '0.00 (± < 0.005)')
     """
+    sign = "+" if plus else ""
+    shown, *ends = (f"{value:{sign}z.{decimals}f}".replace("-", "−") for value in (point, low, high))  # z: never −0.00
+    if low == high:
+        return f"{shown} (every resample)"
+    if ends == [shown, shown]:
+        return f"{shown} (± < {0.5 * 10**-decimals:.{decimals + 1}f})"
+    return f"{shown} [{', '.join(ends)}]"
+
+
+def interval_cell(interval: Interval | tuple[float, float, float] | None, decimals: int) -> ReportCell:
+    """``interval_text`` with its numbers; nothing if there is no interval."""
     if interval is None:
         return NOTHING
     if isinstance(interval, Interval):
         interval = (float(interval.point), float(interval.low), float(interval.high))
     point, low, high = interval
-    shown, *ends = (f"{value:z.{decimals}f}" for value in interval)  # z: never −0.00
-    text = f"{shown} [{', '.join(ends)}]"
-    if low == high:
-        text = f"{shown} (every resample)"
-    elif ends == [shown, shown]:
-        text = f"{shown} (± < {0.5 * 10**-decimals:.{decimals + 1}f})"
-    return ReportCell(text, {"point": point, "low": low, "high": high})
+    return ReportCell(interval_text(*interval, decimals), {"point": point, "low": low, "high": high})

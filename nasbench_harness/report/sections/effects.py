@@ -87,6 +87,7 @@ def forest_figure(analysis: Analysis, width: float | None = None, ax: Axes | Non
         names = [f"{pair.first} − {pair.second}" for pair in pairs]
         panel.set_yticks(range(len(pairs)), names if is_left else [""] * len(pairs))
         panel.set_ylim(len(pairs) - 0.4, -0.6)
+        _three_ticks(panel)
         panel.set_title(entry.task.title)
         if is_bottom:
             panel.set_xlabel(f"difference ({entry.val.view.metric.difference_unit})")
@@ -94,6 +95,17 @@ def forest_figure(analysis: Analysis, width: float | None = None, ax: Axes | Non
     num_pairs = max((len(_pairs(analysis, entry)) for entry in analysis.tasks), default=1)
     height = 0.16 * (num_pairs if control is None else len(analysis.labels) - 1) + 0.6
     return task_panels(analysis.tasks, draw, width=width, row_height=height, has_long_names=True, ax=ax)
+
+
+def _three_ticks(panel: Axes) -> None:
+    """Ticks at 0 and at 1, 2 or 5 times a power of ten on both sides: more labels do not fit into a narrow panel."""
+    low, high = panel.get_xlim()
+    far = max(-low, high)
+    power = 10.0 ** math.floor(math.log10(far))
+    size = max(factor for factor in (1, 2, 5) if factor * power <= far) * power
+    places = [place for place in (-size, 0.0, size) if low <= place <= high]
+    panel.set_xticks(places, [f"{place:g}".replace("-", "−") for place in places])
+    panel.set_xlim(low, high)
 
 
 def _pairs(analysis: Analysis, entry: TaskAnalysis) -> list[Pair]:

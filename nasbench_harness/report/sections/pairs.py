@@ -12,7 +12,7 @@ from nasbench_harness.analysis.comparison import ALPHA, PRACTICAL_A12, Compariso
 from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.results import Analysis, ScoreAnalysis
 from nasbench_harness.report.captions import column_family, name_of_test, study_family
-from nasbench_harness.report.cells import count, decimals_of, p_cell, plain
+from nasbench_harness.report.cells import count, decimals_of, interval_text, p_cell, plain
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.statistics import adjust, signed_rank
 from nasbench_harness.store.record import MIN_SEEDS
@@ -127,9 +127,9 @@ def _pair_cells(analysis: Analysis, score: ScoreAnalysis, pair: Pair) -> list[Re
 
 def _difference_cell(pair: Pair, decimals: int) -> ReportCell:
     cell = plain(pair.difference, decimals, plus=True)
-    if math.isnan(pair.low):
+    if math.isnan(pair.low) or pair.low == pair.high:
         return cell
-    text = f"{cell.text} [{pair.low:+z.{decimals}f}, {pair.high:+z.{decimals}f}]".replace("-", "−")
+    text = interval_text(pair.difference, pair.low, pair.high, decimals, plus=True)
     return ReportCell(text, {"": pair.difference, "low": pair.low, "high": pair.high})
 
 

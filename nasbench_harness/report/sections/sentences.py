@@ -11,7 +11,8 @@ from nasbench_harness.analysis.comparison import ALPHA, Pair
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.report.captions import name_of_test, study_family
-from nasbench_harness.report.sections.summary import rounded
+from nasbench_harness.report.cells import interval_text
+from nasbench_harness.report.sections.summary import equivalent_text
 from nasbench_harness.statistics import equivalence
 from nasbench_harness.store.record import MIN_SEEDS
 
@@ -106,7 +107,8 @@ def _on_task(analysis: Analysis, entry: TaskAnalysis, pair: Pair, margin: float 
     size = f"{sign * pair.difference:.{decimals}f} {unit}"
     if not math.isnan(pair.low):
         low, high = sorted((sign * pair.low, sign * pair.high))
-        size += f" [{low:z.{decimals}f}, {high:z.{decimals}f}]"
+        _, _, rest = interval_text(sign * pair.difference, low, high, decimals).partition(" ")
+        size += f" {rest}"
     if estimand == "stochastic":
         size = f"A12 = {max(pair.a12, 1 - pair.a12):.2f}"
     where = f"On {entry.task.title} ({entry.task.name})"
@@ -161,8 +163,7 @@ def _equivalents(analysis: Analysis, labels: Sequence[str]) -> list[str]:
             result = entry.result(label)
             found = None if result is None else equivalent(entry, result)
             if found is not None:
-                ends = f"[{rounded(found.low)}, {rounded(found.high)}]"
-                parts.append(f"{rounded(found.estimate)} {ends} on {entry.task.title}")
+                parts.append(f"{equivalent_text(found)} on {entry.task.title}")
         if parts:
             sentences.append(f"Random evaluations with the same mean regret as {label} [95 %]: {', '.join(parts)}.")
     return sentences

@@ -66,12 +66,17 @@ def rounded(number: float) -> str:
     return "∞" if math.isinf(number) else f"{float(f'{number:.3g}'):,.0f}"
 
 
+def equivalent_text(found: Equivalent) -> str:
+    """An equivalent with its interval; alone if both ends print like it."""
+    estimate, low, high = (rounded(number) for number in (found.estimate, found.low, found.high))
+    return estimate if low == estimate == high else f"{estimate} [{low}, {high}]"
+
+
 def _equivalent_cell(found: Equivalent | None) -> ReportCell:
     if found is None:
         return NOTHING
     numbers = {"estimate": found.estimate, "low": found.low, "high": found.high}
-    text = f"{rounded(found.estimate)} [{rounded(found.low)}, {rounded(found.high)}]"
-    return ReportCell(text, {name: value for name, value in numbers.items() if math.isfinite(value)})
+    return ReportCell(equivalent_text(found), {name: value for name, value in numbers.items() if math.isfinite(value)})
 
 
 def _rank_cell(entry: Summary) -> ReportCell:
