@@ -14,6 +14,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONGEST_NAME = 100  # letters of a name that does not exist, as messages show it
+
 
 class HarnessError(Exception):
     """Base of every error whose message names the mistake, its place and the remedy."""
@@ -30,7 +32,8 @@ class UnknownNameError(InvalidInputError):
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
-        super().__init__(f"unknown {kind} {name!r}{f' in {where}' if where else ''}: {hint}{advice}")
+        shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
+        super().__init__(f"unknown {kind} {shown!r}{f' in {where}' if where else ''}: {hint}{advice}")
 
 
 class TableError(HarnessError):

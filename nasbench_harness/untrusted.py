@@ -48,6 +48,15 @@ def one_line(text: str, longest: int = 400) -> str:
     return shown if len(shown) <= longest else f"{shown[:longest]} …"
 
 
+def first_line(error: BaseException) -> str:
+    """First line of an exception's text, as part of a message.
+
+    >>> first_line(ValueError("one" + chr(10) + "two"))
+    'one'
+    """
+    return one_line(str(error).strip().partition("\n")[0])
+
+
 def below(folder: Path, *names: str) -> Path:
     """Path of a file or folder below ``folder``; each name is one part of the path.
 

@@ -21,6 +21,7 @@ from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
 from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.catalog import strategy_entry_points
+from nasbench_harness.untrusted import first_line
 
 _LABEL = re.compile(r"[A-Za-z0-9._\- ]+")
 _REGISTERED = re.compile(r"[a-z0-9-]+")
@@ -236,7 +237,9 @@ def import_reference(place: str, reference: str) -> Any:
             f"{place}: no module {error.name!r} in {Path.cwd()} or among the installed packages"
         ) from None
     except (Exception, SystemExit) as error:
-        raise HarnessError(f"{place}: importing {module_name} failed with {type(error).__name__}: {error}") from error
+        raise HarnessError(
+            f"{place}: importing {module_name} failed with {type(error).__name__}: {first_line(error)}"
+        ) from error
     for part in attribute.split("."):
         if not hasattr(target, part):
             raise UnknownNameError("attribute", part, [name for name in dir(target) if name[0] != "_"], module_name)

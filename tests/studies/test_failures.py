@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from kit.requests import request
 
 from nasbench_harness import Progress, Proposal, Proposals, Strategy
 from nasbench_harness.engine import loop
@@ -18,6 +19,7 @@ from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.store.segments import read_columns
 from nasbench_harness.studies.batches import BatchPlan, identity
 from nasbench_harness.studies.execution import execute
+from nasbench_harness.studies.planning import plan_study
 from nasbench_harness.studies.references import resolve
 
 RULES = Rules(Protocol(evaluations=12), 0)
@@ -301,6 +303,30 @@ def test_a_class_that_hangs_loses_the_runs_that_make_it_hang(tiny, monkeypatch):
 def test_strange_limits_are_refused(tiny, tmp_path, seconds):
     with pytest.raises(InvalidInputError, match="run_timeout must be a number of seconds above 0"):
         list(execute([], RULES, tmp_path, 1, seconds))
+
+
+class CannotBeBuilt(Strategy):
+    """Its constructor fails as user code does."""
+
+    def __init__(self, problem, rng, *, size=10):
+        super().__init__(problem, rng)
+        if size < 0:
+            raise RuntimeError("no size\nbelow 0")
+        self.members = np.zeros(size)
+
+    def ask(self, idle):
+        return Proposals(np.full(len(idle), -1))
+
+    def tell(self, results):
+        pass
+
+
+@pytest.mark.parametrize(("size", "message"), [(-1, "RuntimeError: no size"), (10**15, "MemoryError: Unable to")])
+def test_a_strategy_that_cannot_be_built_ends_the_command_before_any_run(tmp_path, size, message):
+    asked = request([StrategyRef(CannotBeBuilt, None, {"size": size})], ["nb201-cifar10"], 3)
+    with pytest.raises(StrategyError, match=rf"cannot be built for nb201-cifar10: .*{message}.* \(test_failures.py:"):
+        plan_study(asked, tmp_path / "study")
+    assert not (tmp_path / "study").exists()
 
 
 def test_every_different_error_has_its_line(tiny, tmp_path):

@@ -230,6 +230,9 @@ def test_a_module_that_fails_is_told_apart_from_one_that_is_missing(write_module
     breaks = write_module("1 / 0\n")
     with pytest.raises(HarnessError, match=f"importing {breaks} failed with ZeroDivisionError: division by zero"):
         resolve(StrategyRef(f"{breaks}:f"))
+    says_more = write_module("raise RuntimeError('one\\x1b[31m\\ntwo')\n")
+    with pytest.raises(HarnessError, match=r"failed with RuntimeError: one\N{REPLACEMENT CHARACTER}\[31m$"):
+        resolve(StrategyRef(f"{says_more}:f"))
 
 
 def test_an_abstract_class_is_refused_naming_what_it_lacks(write_module):
