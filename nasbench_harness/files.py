@@ -7,7 +7,7 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
@@ -114,18 +114,26 @@ def try_lock(file: IO[bytes] | IO[str] | int, *, is_shared: bool = False) -> boo
     return True
 
 
-def remove_abandoned(folder: Path) -> list[Path]:
+def remove_abandoned(folder: Path, names: Collection[str] | None = None) -> list[Path]:
     """Remove temporary files of dead writers below a folder; returns their paths.
 
     A file is kept while its writer lives. That of another machine, or of a version which did not write the machine's
     name, is kept for a day after its last change.
+
+    Args:
+        folder: The folder.
+        names: Folders directly in it that are looked through, too; None: all.
     """
     removed = []
-    for path in sorted(folder.rglob(".*.tmp")):
-        with suppress(OSError):
-            if _is_abandoned(path):
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-                removed.append(path)
+    for place, folders, files in os.walk(folder):  # a folder that vanishes meanwhile is left out
+        for name in sorted([*folders, *files]):
+            path = Path(place, name)
+            with suppress(OSError):
+                if _is_abandoned(path):
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+                    removed.append(path)
+        if names is not None and Path(place) == folder:
+            folders[:] = [name for name in folders if name in names]
     return removed
 
 

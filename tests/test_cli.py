@@ -709,3 +709,9 @@ def test_a_check_says_one_thing_about_an_architecture_that_does_not_exist(cli, t
     assert "15625" in message
     assert others == f"12 other sentences not tried: fix this first: {broken.removeprefix('BROKEN  ')}"
     assert total == "my_beyond:beyond: 0 of 13 sentences hold"
+
+
+def test_a_wrong_option_before_the_verb_is_one_line(cli):
+    done = cli("--nope", "compare")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert done.stderr.startswith("error: no such option '--nope'")

@@ -55,6 +55,14 @@ class Group(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the end of the process would fail once more
             sys.exit(1)
 
+    def make_context(self, info_name: str | None, args: list[str], *given: Any, **extra: Any) -> click.Context:
+        """Read the options before the verb; a mistake ends the command with exit code 2."""
+        try:
+            return super().make_context(info_name, args, *given, **extra)
+        except click.UsageError as error:
+            _say_usage(error, info_name or "nasbench-harness")
+            sys.exit(2)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; a mistake ends with exit code 2, Ctrl-C with 130, SIGTERM with 143."""
         try:
@@ -64,15 +72,21 @@ class Group(click.Group):
             say(f"error: {error}")
             ctx.exit(2)
         except click.UsageError as error:
-            if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # not in every click
-                raise
-            message = error.format_message().rstrip(".")
-            say(f"error: {message[:1].lower()}{message[1:]} (see {(error.ctx or ctx).command_path} --help)")
+            _say_usage(error, ctx.command_path)
             ctx.exit(2)
         except KeyboardInterrupt as error:
             stop_workers()
             say("\nstopped; the same command goes on where it stopped")
             ctx.exit(143 if isinstance(error, _Terminated) else 130)
+
+
+def _say_usage(error: click.UsageError, command: str) -> None:
+    """Print wrong arguments as one line; a group without a verb prints its help instead."""
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # not in every click
+        raise error
+    message = error.format_message().rstrip(".")
+    path = error.ctx.command_path if error.ctx is not None else command
+    say(f"error: {message[:1].lower()}{message[1:]} (see {path} --help)")
 
 
 def say(text: str) -> None:

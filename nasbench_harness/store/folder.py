@@ -16,13 +16,19 @@ from typing import Any
 import numpy as np
 
 from nasbench_harness.errors import InvalidInputError, StoreError
-from nasbench_harness.files import replacing, temporary_name
+from nasbench_harness.files import remove_abandoned, replacing, temporary_name
 from nasbench_harness.store.identity import run_id
 from nasbench_harness.store.locks import updating
 from nasbench_harness.store.segments import SEEDS_PER_SEGMENT, DamagedSegmentError, read_record, read_segment
 from nasbench_harness.untrusted import below
 
 _SEGMENT_NAME = re.compile(r"seeds-(\d{1,9})-(\d{1,9})\.parquet")
+_FOLDERS = frozenset(
+    {
+        "damaged", "export", "failures", "notes", "report", "runs", "states", "superseded", "tables", "timings",
+        "traces", "verification",
+    }
+)  # fmt: skip
 _MAX_NAME = 150  # letters of a strategy's reference or label in the name of a file; file systems allow 255
 
 
@@ -221,6 +227,10 @@ class StudyFolder:
                 yield temporary
         except OSError as error:
             raise _not_writable(folder, error) from error
+
+    def remove_abandoned(self) -> None:
+        """Remove temporary files of dead writers; folders that are none of a study's are not looked through."""
+        remove_abandoned(self.path, _FOLDERS)
 
     def _refuse_links(self, folder: Path) -> None:
         """Refuse to write through a link: in a study that somebody else made, it can lead anywhere."""

@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 from nasbench_harness.arrays import AnyArray, Bools, Floats
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.status import Status
-from nasbench_harness.files import remove_abandoned
 from nasbench_harness.store.folder import file_name, first_holders
 from nasbench_harness.store.locks import updating
 from nasbench_harness.store.segments import SEEDS_PER_SEGMENT, read_columns
@@ -40,7 +39,7 @@ def export_runs(study: Study, trace: str | None, formats: Sequence[str], task: s
         if name not in FORMATS:
             raise UnknownNameError("format", name, FORMATS)
     with updating(folder.path):
-        remove_abandoned(folder.path)
+        folder.remove_abandoned()
     if trace is not None and trace not in study.labels:
         raise UnknownNameError("strategy", trace, study.labels, "this study")
     tasks = {entry.name: entry for entry in study.tasks}

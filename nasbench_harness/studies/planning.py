@@ -22,7 +22,6 @@ from nasbench_harness.evaluation.source_tasks import check_sources
 from nasbench_harness.evaluation.task import check_task_name
 from nasbench_harness.evaluation.training_data import ImageSource
 from nasbench_harness.evaluation.view import TaskView
-from nasbench_harness.files import remove_abandoned
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.identity import study_id
 from nasbench_harness.store.locks import Presence, updating
@@ -124,7 +123,7 @@ class Plan:
             self._presences.append(Presence(folder.path))
             is_alone = self._presences[-1].is_alone and folder.study_text() == self.before
             write_record(study, is_alone)
-            remove_abandoned(folder.path)
+            folder.remove_abandoned()
             for segment in self.found.superseded:
                 folder.supersede(segment)
             for damage in self.found.damaged:
@@ -257,7 +256,7 @@ def execute_plan(plan: Plan) -> Generator[BatchResult, None, None]:
             yield from reports
     finally:
         if plan.options.jobs > 1:
-            remove_abandoned(plan.study.path)
+            plan.study.folder.remove_abandoned()
 
 
 def write_report(study: Study) -> tuple[Study, list[str]]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from nasbench_harness.analysis.proxies import ProxyAnalysis, analyze_proxies
 from nasbench_harness.evaluation.view import TaskView
-from nasbench_harness.files import remove_abandoned
 from nasbench_harness.report.files import DEFAULT_FORMATS, write_report
 from nasbench_harness.report.provenance import StrategySource
 from nasbench_harness.spaces import NASBench201Space
@@ -37,7 +36,7 @@ def write_study_report(
     check_width(options.width)
     check_curves(options.curves)
     with updating(study.path):
-        remove_abandoned(study.path)
+        study.folder.remove_abandoned()
     analysis = study._analysis_with(options)
     chosen, sources = tuple(formats or DEFAULT_FORMATS), strategy_sources(study)
     scores = _scores_of(sources, study.tasks) if "html" in chosen else None

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.errors import InvalidInputError, RunsFailedError
-from nasbench_harness.files import remove_abandoned
 from nasbench_harness.store.folder import Damage, describe_damage, missing_seeds
 from nasbench_harness.store.locks import updating
 from nasbench_harness.store.record import StudyRecord, TraceRecord
@@ -53,7 +52,7 @@ def add_trace(study: Study, path: Path, label: str, task: str | None) -> tuple[T
             run_seeds(spec, runs.task.task, rules, plan.run_seeds)
         plans += plan_batches(spec, runs.task.task, runs.missing(segments), record.protocol)
     with updating(folder.path):
-        remove_abandoned(folder.path)
+        folder.remove_abandoned()
         for damage in damaged:
             folder.set_aside(damage)
         trace.write(folder.trace_path(entry.sha256))

@@ -1,5 +1,8 @@
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.files import temporary_name
 from nasbench_harness.store.folder import Segment, StudyFolder, file_name, missing_seeds
 from nasbench_harness.store.identity import identity_of, run_id, study_id
 from nasbench_harness.store.segments import SEEDS_PER_SEGMENT, read_record, write_segment
@@ -142,6 +146,20 @@ def test_temporary_files_of_a_killed_writer_are_no_segments(tmp_path):
     put(folder, 0, 9)
     (folder.runs_folder(IDENTITY) / ".seeds-10-19.parquet.123.tmp").write_bytes(b"half")
     assert len(folder.segments(IDENTITY)) == 1
+
+
+def test_files_of_dead_writers_are_removed_in_the_studys_own_folders_only(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", "pass"])
+    ended.wait()
+    name = temporary_name(tmp_path / "x").name.replace(f".{os.getpid()}.", f".{ended.pid}.")
+    own = [tmp_path / name, tmp_path / "runs" / "task" / name, tmp_path / "report" / name]
+    foreign = tmp_path / "somebody" / name
+    for path in (*own, foreign):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    StudyFolder(tmp_path).remove_abandoned()
+    assert [path.exists() for path in own] == [False] * 3
+    assert foreign.exists()
 
 
 def test_superseded_segments_are_kept(tmp_path):
