@@ -46,8 +46,9 @@ class Timing:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if not (0 if name == "warm_up" else 1) <= value <= 100_000:
-                raise InvalidInputError(f"{name} must lie in 1 … 100,000, not {value}")
+            least = 0 if name == "warm_up" else 1
+            if not least <= value <= 100_000:
+                raise InvalidInputError(f"{name} must lie in {least} … 100,000, not {value}")
 
 
 @dataclass(frozen=True)
