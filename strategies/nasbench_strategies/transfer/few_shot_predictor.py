@@ -12,6 +12,10 @@ a few evaluations trained.
 
 Deviations: Gaussian processes on one-hot choices in place of graph networks; data sets have no description of their
 own. ``use_sources = false`` leaves the Gaussian process alone, for a comparison without transfer.
+
+Reference: 91.57 / 73.32 / 46.30 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
+ImageNet16-120, the other two as sources with 200 reported evaluations, mean of 100 seeds at 150 evaluations;
+results/transfer).
 """
 
 from __future__ import annotations

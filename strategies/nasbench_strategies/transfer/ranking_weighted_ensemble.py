@@ -17,6 +17,10 @@ Deviations: resamples are of evaluations, not of posteriors. The target's weight
 models are fitted once for each batch. Losses above their median count as the median. The acquisition was chosen on
 pairs of NAS-Bench-Graph: that of the first paper, the mean and variance of the ensemble, lost more there.
 ``use_sources = false`` leaves the target's model alone, for a comparison without transfer.
+
+Reference: 91.56 / 73.32 / 46.28 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
+ImageNet16-120, the other two as sources with 200 reported evaluations, mean of 100 seeds at 150 evaluations;
+results/transfer).
 """
 
 from __future__ import annotations

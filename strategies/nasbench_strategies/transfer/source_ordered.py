@@ -8,6 +8,10 @@ order that was learned on other data sets.
 
 Deviations: the order is that of mean ranks, not the greedy one of the paper. If the sample is used up, random
 architectures follow. ``use_sources = false`` draws all of them at random, for a comparison without transfer.
+
+Reference: 91.06 / 71.69 / 45.40 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
+ImageNet16-120, the other two as sources with 200 reported evaluations, mean of 100 seeds at 150 evaluations;
+results/transfer).
 """
 
 from __future__ import annotations

@@ -11,6 +11,10 @@ start); Real et al., "Regularized Evolution for Image Classifier Architecture Se
 
 Deviations: the search is evolution, not a Gaussian process; all sources count alike. The best are evaluated last, so
 that they live longest. ``use_sources = false`` starts from a random population, for a comparison without transfer.
+
+Reference: 91.49 / 73.14 / 46.19 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
+ImageNet16-120, the other two as sources with 200 reported evaluations, mean of 100 seeds at 150 evaluations;
+results/transfer).
 """
 
 from __future__ import annotations

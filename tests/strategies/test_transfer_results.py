@@ -1,0 +1,248 @@
+"""What results/transfer holds: gain by a source against its agreement with the target.
+
+``NASBENCH_TRANSFER_STUDY`` names a folder in which the runs are kept.
+"""
+
+import csv
+import os
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from scipy.special import stdtrit
+
+from nasbench_harness import load_task, run
+from nasbench_harness.landscape.agreement import spearman
+from nasbench_harness.report.render.pictures import FIGURE_STYLE, to_pdf, to_png
+from nasbench_harness.statistics import adjust, compare_means, mean_difference
+from nasbench_harness.studies.catalog import describe
+
+ROOT = Path(__file__).parents[2]
+KEPT = ROOT / "results" / "transfer"
+COMMAND = "NASBENCH_RECORD_RESULTS=1 pytest -m slow tests/strategies/test_transfer_results.py"
+NB201 = ("nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120")
+# Six of the eight data sets that share a space are targets, five are sources: all pairs take twice as long.
+GRAPH = tuple(f"graph-{name}" for name in ("cora", "pubmed", "cs", "photo", "computers", "arxiv"))
+GRAPH_SOURCES = GRAPH[:5]
+ON_BOTH = ("source-ordered", "source-seeded-evolution", "few-shot-predictor", "ranking-weighted-ensemble")
+STRATEGIES = {"nb201": (*ON_BOTH, "source-weighted-scores"), "graph": ON_BOTH}
+SEEDS, EVALUATIONS, SOURCE_EVALUATIONS, ALPHA = 200, 50, 200, 0.05
+LONGER, FEWER = 150, 100  # evaluations and seeds of the catalog's numbers
+WEIGHTED = "ranking-weighted-ensemble"
+TOLERATED = 0.1  # percentage points that the weighted ensemble may lose on average
+
+
+def rules(sources, evaluations=EVALUATIONS):
+    return {
+        "evaluations": evaluations,
+        "sources": list(sources),
+        "source_evaluations": SOURCE_EVALUATIONS,
+        "source_cost": "reported",
+    }
+
+
+def regrets_of(study):
+    by_runs = study.frame().sort_values("seed").groupby(["strategy", "task"])
+    return {key: rows.regret_pp.to_numpy() for key, rows in by_runs}
+
+
+def pairs_of(tasks, sources, strategies, folder):
+    """Regrets without and with each source, by (strategy, target, source)."""
+    table = tasks[0].partition("-")[0]
+    without = {}
+    plain = [f"{name}={name}(use_sources=false)" for name in strategies]
+    for first, others in ((tasks[0], tasks[1:]), (tasks[1], tasks[:1])):  # the source is named and not read
+        where = folder / f"{table}-without-{first}"
+        without |= regrets_of(run(plain, others, SEEDS, where, jobs=2, **rules([first])))
+    found = {}
+    for source in sources:
+        targets = [task for task in tasks if task != source]
+        study = run(strategies, targets, SEEDS, folder / f"{table}-{source}", jobs=2, **rules([source]))
+        for (name, target), regrets in regrets_of(study).items():
+            found[name, target, source] = without[name, target], regrets
+    return found
+
+
+def rows_of_pairs(found):
+    """Rows of pairs.csv, Holm over all of them."""
+    corrected = adjust([compare_means(*regrets) for regrets in found.values()])
+    values = {task: load_task(task).scores["val"].values for task in (*NB201, *GRAPH)}
+    rows = []
+    for ((name, target, source), (without, with_source)), holm in zip(found.items(), corrected, strict=True):
+        gain, ends = without.mean() - with_source.mean(), mean_difference(without, with_source)
+        verdict = "no difference" if holm > ALPHA else "better" if gain > 0 else "worse"
+        numbers = (spearman(values[source], values[target]), without.mean(), with_source.mean(), gain, *ends)
+        rows.append([name, target, source, *(f"{number:.4f}" for number in numbers), f"{holm:.3e}", verdict])
+    return rows
+
+
+COLUMNS = "strategy,target,source,spearman,regret_without_pp,regret_with_pp,gain_pp,low_pp,high_pp,p_holm,verdict"
+
+
+def summary_of(found, rows):
+    """Mean gain over the pairs of a table with an interval over seeds, and the counts of verdicts."""
+    lines = []
+    for name in STRATEGIES["nb201"]:
+        for table, title in (("nb201", "NAS-Bench-201"), ("graph", "NAS-Bench-Graph")):
+            mine = {key: regrets for key, regrets in found.items() if key[0] == name and key[1].startswith(table)}
+            if not mine:
+                continue
+            by_seed = np.mean([without - with_source for without, with_source in mine.values()], axis=0)
+            half = stdtrit(SEEDS - 1, 0.975) * by_seed.std(ddof=1) / np.sqrt(SEEDS)
+            own = [row for row in rows if row[0] == name and row[1].startswith(table)]
+            worst = min(own, key=lambda row: float(row[6]))
+            counts = [sum(row[-1] == verdict for row in own) for verdict in ("better", "no difference", "worse")]
+            losing = sum(float(row[6]) < -TOLERATED for row in own)
+            mean = by_seed.mean()
+            cells = [name, title, len(own), f"{mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}]", *counts, losing]
+            lines.append([*map(str, cells), f"{float(worst[6]):+.2f} ({worst[2]} → {worst[1]})"])
+    return lines
+
+
+SUMMARY = (
+    *("strategy", "table", "pairs", "mean gain (pp)", "better", "no difference", "worse"),
+    *("below −0.1", "worst pair (pp)"),
+)
+
+
+def statement_of(found):
+    """Whether the weighted ensemble is ever worse on average than without transfer by more than the tolerance."""
+    parts = []
+    for table, title in (("nb201", "NAS-Bench-201"), ("graph", "NAS-Bench-Graph")):
+        gains = {}
+        for (name, target, _), (without, with_source) in found.items():
+            if name == WEIGHTED and target.startswith(table):
+                gains.setdefault(target, []).append(without.mean() - with_source.mean())
+        mean = np.mean([gain for of_target in gains.values() for gain in of_target])
+        by_target = {target: np.mean(of_target) for target, of_target in gains.items()}
+        worst = min(by_target, key=by_target.get)
+        holds = "holds" if mean >= -TOLERATED else "does not hold"
+        losing = sum(gain < -TOLERATED for gain in by_target.values())
+        parts.append(
+            f"On {title} it {holds} over all pairs (mean gain {mean:+.3f} pp) and fails on {losing} of "
+            f"{len(by_target)} targets (the worst is {worst}, mean gain over its sources {by_target[worst]:+.3f} pp)."
+        )
+    return f"“`{WEIGHTED}` is never worse than no transfer by more than {TOLERATED} pp on average.” {' '.join(parts)}"
+
+
+def markdown(header, lines):
+    text = f"| {' | '.join(header)} |\n| {' | '.join(['---'] * 2 + ['--:'] * (len(header) - 2))} |\n"
+    return text + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def figure_of(rows):
+    with mpl.rc_context(FIGURE_STYLE):
+        figure = Figure(figsize=(5.5, 4.2), layout="constrained")
+        panels = figure.subplots(2, 2, sharex=True, sharey=True, squeeze=False).flat
+        for panel, name in zip(panels, ON_BOTH, strict=True):
+            panel.axhline(0, color="0.5", linewidth=0.6)
+            panel.axhline(-TOLERATED, color="0.5", linewidth=0.6, linestyle=":")
+            for table, title, color, marker in (
+                ("graph", "NAS-Bench-Graph", "#0072B2", "o"),
+                ("nb201", "NAS-Bench-201", "#D55E00", "s"),
+            ):
+                own = [row for row in rows if row[0] == name and row[1].startswith(table)]
+                agreement, gain, low, high = (np.array([float(row[place]) for row in own]) for place in (3, 6, 7, 8))
+                differs = np.array([row[-1] != "no difference" for row in own])
+                panel.errorbar(agreement, gain, [gain - low, high - gain], fmt="none", ecolor=color, alpha=0.4, lw=0.7)
+                for shown, face in ((differs, color), (~differs, "white")):
+                    label = f"{title}{'' if face == color else ', not significant'}"
+                    style = {"markerfacecolor": face, "markeredgecolor": color, "markeredgewidth": 0.7}
+                    style |= {"markersize": 3.2, "linestyle": "none", "label": label}
+                    panel.plot(agreement[shown], gain[shown], marker, **style)
+            panel.set_title(name)
+        figure.supxlabel("Spearman's correlation of source and target", fontsize=8)
+        figure.supylabel("gain in regret (pp)", fontsize=8)
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    return figure
+
+
+def longer_runs(folder):
+    """Accuracy of the incumbent on each task of NAS-Bench-201, with the other two as sources."""
+    study = run(STRATEGIES["nb201"], NB201, FEWER, folder / "longer", jobs=2, **rules(NB201, LONGER))
+    return {
+        key: load_task(key[1]).scores["val"].best_value - regrets.mean() for key, regrets in regrets_of(study).items()
+    }
+
+
+@pytest.mark.slow
+def test_gain_against_agreement(tmp_path):
+    """Every pair of source and target, with and without the source."""
+    folder = Path(os.environ.get("NASBENCH_TRANSFER_STUDY", tmp_path))
+    found = pairs_of(NB201, NB201, STRATEGIES["nb201"], folder)
+    found |= pairs_of(GRAPH, GRAPH_SOURCES, STRATEGIES["graph"], folder)
+    rows, accuracies = rows_of_pairs(found), longer_runs(folder)
+    if os.environ.get("NASBENCH_RECORD_RESULTS"):
+        KEPT.mkdir(exist_ok=True)
+        head = f"# generated by: {COMMAND}\n"
+        (KEPT / "pairs.csv").write_text(head + f"{COLUMNS}\n" + "".join(",".join(row) + "\n" for row in rows), "utf-8")
+        text = f"<!-- generated by: {COMMAND} -->\n"
+        text += (
+            f"Gain: mean regret without the source − with it, of {SEEDS} runs of {EVALUATIONS} evaluations each; "
+            f"{SOURCE_EVALUATIONS} evaluations of one source, reported and not charged. Intervals: 95 %, over seeds. "
+            f"Better and worse: Welch's test, Holm over all {len(rows)} rows of pairs.csv, alpha = {ALPHA}.\n\n"
+        )
+        text += markdown(SUMMARY, summary_of(found, rows)) + f"\n{statement_of(found)}\n"
+        (KEPT / "summary.md").write_text(text, "utf-8")
+        lines = [f"{name},{task},{FEWER},{LONGER},{value:.4f}" for (name, task), value in sorted(accuracies.items())]
+        content = head + "strategy,task,seeds,evaluations,val_accuracy_mean\n" + "\n".join(lines) + "\n"
+        (KEPT / "nasbench201.csv").write_text(content, "utf-8")
+        figure = figure_of(rows)
+        (KEPT / "gain.png").write_bytes(to_png(figure, COMMAND))
+        (KEPT / "gain.pdf").write_bytes(to_pdf(figure, COMMAND))
+    for row, kept in zip(rows, kept_rows("pairs.csv"), strict=True):
+        assert row[:3] == [kept["strategy"], kept["target"], kept["source"]]
+        width = float(kept["high_pp"]) - float(kept["low_pp"])
+        assert abs(float(row[6]) - float(kept["gain_pp"])) <= max(width, 0.02)  # other processors round otherwise
+
+
+def kept_rows(name):
+    return list(csv.DictReader((KEPT / name).read_text(encoding="utf-8").splitlines()[1:]))
+
+
+def test_the_recorded_pairs_are_complete():
+    rows = kept_rows("pairs.csv")
+    assert list(rows[0]) == COLUMNS.split(",")
+    for tasks, sources, strategies in (
+        (NB201, NB201, STRATEGIES["nb201"]),
+        (GRAPH, GRAPH_SOURCES, STRATEGIES["graph"]),
+    ):
+        expected = {(name, b, a) for name in strategies for a in sources for b in tasks if a != b}
+        prefix = tasks[0].partition("-")[0]
+        found = {(row["strategy"], row["target"], row["source"]) for row in rows if row["target"].startswith(prefix)}
+        assert found == expected
+
+
+def test_transfer_helps_where_data_sets_agree():
+    """As recorded: where rankings agree by .9 every interval is above 0; the losses are those of other pairs."""
+    rows = kept_rows("pairs.csv")
+    alike = [row for row in rows if float(row["spearman"]) > 0.9 and row["strategy"] != "source-weighted-scores"]
+    assert alike
+    assert all(float(row["low_pp"]) > 0 for row in alike)
+    worse = [row for row in rows if row["verdict"] == "worse"]
+    assert worse, "negative transfer is shown"
+    assert all(float(row["spearman"]) < 0.7 or row["strategy"] == "source-weighted-scores" for row in worse)
+
+
+@pytest.mark.parametrize("name", STRATEGIES["nb201"])
+def test_reference_lines_are_the_rows(name):
+    rows = [row for row in kept_rows("nasbench201.csv") if row["strategy"] == name]
+    assert [row["task"] for row in rows] == list(NB201)
+    means = " / ".join(f"{float(row['val_accuracy_mean']):.2f}" for row in rows)
+    assert describe(name).reference == (
+        f"{means} % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 / ImageNet16-120, the other "
+        f"two as sources with {SOURCE_EVALUATIONS} reported evaluations, mean of {FEWER} seeds at {LONGER} "
+        "evaluations; results/transfer)."
+    )
+
+
+def test_the_page_quotes_what_was_recorded():
+    page = " ".join((ROOT / "docs" / "transfer.md").read_text(encoding="utf-8").split())
+    statement = (KEPT / "summary.md").read_text(encoding="utf-8").strip().splitlines()[-1]
+    assert " ".join(statement.split()) in page
+    for line in (KEPT / "summary.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("| ") and not line.startswith(("| ---", "| strategy")):
+            assert " ".join(line.split()) in page
