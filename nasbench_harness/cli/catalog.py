@@ -17,8 +17,10 @@ How to add one: [CONTRIBUTING.md](../CONTRIBUTING.md).
 
 The numbers are noiseless validation accuracies (%) of the incumbent on NAS-Bench-201 under the default protocol.
 They come from the docstrings, which name the file that holds them. Compare only rows with equal evaluations.
-No strategy is recommended: none is known to beat both evolution and local search on most tasks
-([results](../results/strategies/against_evolution.csv)).
+
+Start with `gaussian-process`. After 150 evaluations it is better than both regularized evolution and local search on 11
+of 12 tasks. It is worse than local search on graph-proteins ([results](../results/strategies/against_evolution.csv)).
+Its settings were chosen on these tables, with other seeds.
 """
 _COLUMNS = ("name", "algorithm", "paper", "needs", "CIFAR-10", "CIFAR-100", "ImageNet16-120", "evaluations", "seeds")
 _NUMBERS = re.compile(r"([\d.]+) / ([\d.]+) / ([\d.]+) %.* mean of ([\d,]+) seeds at ([\d,]+) evaluations")

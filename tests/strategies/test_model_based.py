@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from nasbench_strategies._models.encoding import Encoding, standardized
 from nasbench_strategies._models.gaussian_process import GaussianProcess
+from nasbench_strategies.model_based.npenas import npenas
 
-from nasbench_harness import Protocol, load_task
+from nasbench_harness import Evaluation, Protocol, RunStream, load_task
 
-NAMES = ("gaussian-process", "tpe", "random-forest", "bananas")
+NAMES = ("gaussian-process", "tpe", "random-forest", "bananas", "npenas")
 # Accuracy of the incumbent on nb201-cifar10 without noise, at 150 evaluations, mean of 100 seeds: at least.
 REFERENCE_POINTS = {"gaussian-process": 91.50, "tpe": 91.20, "random-forest": 91.50, "bananas": 91.50}
 
@@ -76,6 +77,38 @@ def test_without_noise_the_gaussian_process_returns_the_best_value_it_saw(run):
     accuracy = load_task("graph-cora").scores["val"].values
     np.testing.assert_allclose(accuracy[recommended[:, -1]], values[:, :59].max(axis=1))
     assert (architectures[:, 15:18] == architectures[:, 15:16]).all()
+
+
+def played(search, task, losses, num_evaluations):
+    """Architectures that one run proposes if these are the losses of the space."""
+    generator = search(load_task(task).problem(Protocol()), RunStream(5))
+    proposals = [next(generator)]
+    while len(proposals) < num_evaluations:
+        loss = float(losses[proposals[-1]])
+        proposals.append(generator.send(Evaluation(proposals[-1], loss, (loss,), 1, 0.0, 0.0, 0, len(proposals) - 1)))
+    return np.array(proposals)
+
+
+def test_npenas_evaluates_the_most_promising_children_of_the_best(monkeypatch):
+    """Every child is one mutation of the ten best, and none that the predictor likes better is left out."""
+    space = load_task("nb201-cifar100").space
+    weights, losses = np.random.default_rng(3).normal(size=30), np.random.default_rng(4).random(15_625)
+    offered = []
+
+    def predict(self, features):
+        offered.append(features @ weights)
+        return np.stack([offered[-1] - 1, offered[-1] + 1, offered[-1]])
+
+    monkeypatch.setattr("nasbench_strategies.model_based.npenas.Perceptrons.train", lambda *_: None)
+    monkeypatch.setattr("nasbench_strategies.model_based.npenas.Perceptrons.predict", predict)
+    proposals = played(npenas, "nb201-cifar100", losses, 80)
+    for number, start in enumerate(range(20, 80, 10)):
+        before, batch = proposals[:start], proposals[start : start + 10]
+        best = before[np.argsort(losses[before])][:10]
+        assert np.isin(batch, space.neighbors(best)).all()
+        expected = np.sort(offered[number])[:10]
+        np.testing.assert_allclose(space.one_hot(batch).astype(float) @ weights, expected)
+        assert len(offered[number]) > 50
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,6 +1,12 @@
-"""What results/strategies holds beside the comparisons: overheads of adapters, and hypervolumes."""
+"""What results/strategies holds beside the comparisons: an overview, overheads of adapters, and hypervolumes.
+
+``NASBENCH_STRATEGIES_STUDY`` names a folder in which the runs of the overview are kept.
+"""
 
 import os
+import shutil
+import subprocess
+import sys
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
@@ -9,10 +15,11 @@ from time import process_time
 import numpy as np
 import pytest
 
-from nasbench_harness import Protocol, load_task
+from nasbench_harness import Protocol, compare, load_task
 from nasbench_harness.analysis.fronts import picks_of
 from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.evaluation.choice import rows_of
+from nasbench_harness.studies.choosing import usable_strategies
 from nasbench_harness.studies.references import parse_strategy, resolve
 
 KEPT = Path(__file__).parents[2] / "results" / "strategies"
@@ -33,6 +40,24 @@ def recorded(name, text):
 
 def batch_of(text, task, num_seeds, protocol):
     return run_seeds(resolve(parse_strategy(text)), load_task(task), Rules(protocol, 0), np.arange(num_seeds))
+
+
+@pytest.mark.slow
+def test_the_overview_is_the_report_of_compare(tmp_path):
+    """Every strategy that can run on the three tasks, 100 seeds at 150 evaluations."""
+    entries, _ = usable_strategies(None, TASKS, Protocol(evaluations=150))
+    folder = Path(os.environ.get("NASBENCH_STRATEGIES_STUDY", tmp_path))
+    compare(entries, TASKS, 100, folder, evaluations=150)
+    command = [sys.executable, "-m", "nasbench_harness", "report", str(folder), "--format", "png", "--format", "csv"]
+    subprocess.run(command, check=True, capture_output=True)
+    files = ("anytime.png", "main.csv", "summary.csv")
+    if os.environ.get("NASBENCH_RECORD_RESULTS"):
+        (KEPT / "overview").mkdir(exist_ok=True)
+        for name in files:
+            shutil.copy(folder / "report" / name, KEPT / "overview" / name)
+    for name in files:
+        if name.endswith(".csv"):
+            assert (folder / "report" / name).read_bytes() == (KEPT / "overview" / name).read_bytes()
 
 
 @pytest.mark.slow

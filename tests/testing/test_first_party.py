@@ -90,7 +90,11 @@ NAMES = [name for name in strategy_entry_points() if describe(name).family not i
 SMALLER = {name: f"{name}(num_scored=300)" for name in ("best-by-score", "score-ordered", "score-seeded-evolution")}
 
 # The defaults of these learners take more than 5 s; fewer trees, networks and updates run through the same code.
-QUICKER = {"bananas": "bananas(num_networks=2,num_updates=20)", "random-forest": "random-forest(num_trees=3)"}
+QUICKER = {
+    "bananas": "bananas(num_networks=2,num_updates=20)",
+    "npenas": "npenas(num_networks=2,num_updates=20)",
+    "random-forest": "random-forest(num_trees=3)",
+}
 
 
 @pytest.mark.parametrize("name", NAMES)
