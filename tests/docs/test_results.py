@@ -122,8 +122,11 @@ def test_the_recorded_error_rates_of_the_report_hold():
 
     worst = max(max(column(f"null_{estimand}.csv", "familywise_error")) for estimand in ("mean", "stochastic"))
     least = min(column("coverage.csv", "coverage_of_95"))
+    over_tasks = min(column("coverage_over_tasks.csv", "coverage_of_95"))
     assert worst <= 0.055
     assert least >= 0.93
     page = " ".join((ROOT / "docs" / "reading-a-report.md").read_text(encoding="utf-8").split())
     assert f"in at most {100 * worst:.1f} % of tables" in page
     assert f"cover in at least {100 * least:.1f} %" in page
+    assert over_tasks >= 0.93
+    assert f"random-search equivalents cover in at least {100 * over_tasks:.1f} %" in page

@@ -11,9 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nasbench_harness import run
+from nasbench_harness import load_task, run
 from nasbench_harness.analysis.comparison import compare_column
-from nasbench_harness.statistics import count_matrix, iqm, iqm_interval
+from nasbench_harness.statistics import (
+    count_matrix,
+    exact_random_search,
+    iqm,
+    iqm_interval,
+    mean_interval,
+    mean_ranks,
+    resampled_mean,
+    resampled_mean_ranks,
+    stratified_iqm,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -23,6 +33,7 @@ STRATEGIES = ("regularized-evolution", "random-search", "local-search")
 TASKS = ("nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120", "graph-citeseer")
 NUM_STRATEGIES, NUM_TABLES = 5, 2_000
 NUM_INTERVALS, NUM_RESAMPLES, NUM_MATRICES = 8_000, 2_000, 200
+NUM_OVER_TASKS = 800  # studies of three strategies on three tasks
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +93,64 @@ def test_intervals_cover(populations):
             rows.append((strategy, task, num_seeds, NUM_INTERVALS, f"{hits / NUM_INTERVALS:.4f}"))
     record("coverage.csv", ("strategy", "task", "seeds", "intervals", "coverage_of_95"), rows)
     assert min(float(row[-1]) for row in rows) >= 0.93
+
+
+BUDGETS = (150, 200, 300)  # evaluations of random search: three strategies whose order is known
+
+
+@pytest.fixture(scope="module")
+def searches():
+    """Final regrets of 6,000 random searches on the grid of their task, by budget and task; and the tasks' entries."""
+    rng, found, tasks = np.random.default_rng(2), {}, {}
+    for name in TASKS[:3]:
+        task = tasks[name] = load_task(name)
+        values = np.asarray(task.table.column(task.dataset, "val_accuracy").values)[:, :, 0]
+        for budget in BUDGETS:
+            finals = []
+            for _ in range(12):
+                picks = rng.integers(len(values), size=(500, budget))
+                replicates = rng.random((500, budget)) * (~np.isnan(values)).sum(axis=1)[picks]
+                seen = values[picks, replicates.astype(int)]
+                finals.append(picks[np.arange(500), seen.argmax(axis=1)])
+            found[budget, name] = task.scores["val"].regret_codes(np.concatenate(finals))
+    return found, tasks
+
+
+def test_intervals_over_tasks_cover(searches):
+    """Stratified interquartile means, mean ranks and random-search equivalents; one count matrix for 20 samples."""
+    finals, tasks = searches
+    rng, rows = np.random.default_rng(3), []
+    views = {name: task.scores["val"] for name, task in tasks.items()}
+    width = {name: abs(view.best_value - np.median(view.values)) for name, view in views.items()}
+    step = {name: view.step for name, view in views.items()}
+    scaled = {(budget, name): codes * step[name] / width[name] for (budget, name), codes in finals.items()}
+    truth = {budget: float(iqm(np.concatenate([scaled[budget, name] for name in tasks]))) for budget in BUDGETS}
+    ranks = mean_ranks([[finals[budget, name].mean() for name in tasks] for budget in BUDGETS])
+    laws = {name: exact_law(task) for name, task in tasks.items()}
+    for num_seeds in (30, 100):
+        hits = {"stratified_iqm": [], "mean_rank": [], "equivalent": []}
+        for turn in range(NUM_OVER_TASKS):
+            if turn % 20 == 0:
+                counts = {key: count_matrix(num_seeds, 1_000, 1_000 * turn + place) for place, key in enumerate(finals)}
+            sample = {key: rng.choice(codes, num_seeds) for key, codes in finals.items()}
+            for budget in BUDGETS:
+                parts = [(sample[budget, name] * step[name] / width[name], counts[budget, name]) for name in tasks]
+                interval = stratified_iqm([part[0] for part in parts], [part[1] for part in parts])
+                hits["stratified_iqm"].append(float(interval.low) <= truth[budget] <= float(interval.high))
+                for name in tasks:
+                    low, high = mean_interval(sample[budget, name] * step[name])
+                    fewest, most = (laws[name].evaluations_for(end) for end in (high, max(low, 0.0)))
+                    hits["equivalent"].append(fewest <= budget <= most)
+            estimates = [[resampled_mean(sample[b, name], counts[b, name]) for name in tasks] for b in BUDGETS]
+            low, high = np.quantile(resampled_mean_ranks(np.array(estimates)), [0.025, 0.975], axis=1)
+            point = mean_ranks([[sample[b, name].mean() for name in tasks] for b in BUDGETS])
+            hits["mean_rank"] += ((np.minimum(low, point) <= ranks) & (ranks <= np.maximum(high, point))).tolist()
+        rows += [(name, num_seeds, len(found), f"{np.mean(found):.4f}") for name, found in hits.items()]
+    record("coverage_over_tasks.csv", ("interval", "seeds", "intervals", "coverage_of_95"), rows)
+    assert min(float(row[-1]) for row in rows) >= 0.93
+
+
+def exact_law(task):
+    losses = -np.asarray(task.table.column(task.dataset, "val_accuracy").values)[:, :, 0]
+    regrets = task.scores["val"].regret(np.arange(len(losses)))
+    return exact_random_search(losses, 2, "per_query", regrets).law
