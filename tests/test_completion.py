@@ -42,6 +42,8 @@ def test_strategies_tables_and_choices(completions):
     assert completions("strategies", "info", "local") == ["local-search"]
     assert completions("tables", "info", "nb") == ["nb201"]
     assert completions("compare", "--duplicates", "f") == ["free", "forbid"]
+    assert completions("compare", "--noise", "per") == ["per_query", "per_run"]
+    assert completions("verify", "s", "--device", "c") == ["cpu", "cuda"]
 
 
 def test_labels_are_those_of_the_study(completions, study, tmp_path):

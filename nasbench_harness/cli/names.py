@@ -85,5 +85,8 @@ def _labels(ctx: click.Context) -> Iterable[str]:
 
 TASK, TASKS = Name("task", _tasks), Name("tasks", _tasks, many=True)
 STRATEGY, STRATEGIES = Name("strategy", _strategies), Name("strategies", _strategies, many=True)
+# Other values exist, too: a replicate, and a numbered device.
+NOISE = Name("noise", lambda _: ("mean", "per_query", "per_run", "replicate=0"))
+DEVICE = Name("device", lambda _: ("auto", "cpu", "cuda", "mps"))
 LABEL, LABELS = Name("label", _labels), Name("labels", _labels, many=True)
 TABLE = Name("table", _tables)

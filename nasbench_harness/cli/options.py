@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from nasbench_harness.cli.names import LABEL, STRATEGIES, TASKS, Choice
+from nasbench_harness.cli.names import LABEL, NOISE, STRATEGIES, TASKS, Choice
 
 
 def _protocol_options() -> list[Callable[..., Any]]:
@@ -25,7 +25,9 @@ def _protocol_options() -> list[Callable[..., Any]]:
             type=Choice(("discard", "count")),
             help="Evaluations that would finish after the seconds.  [default: discard]",
         ),
-        click.option("--noise", help="per_query, per_run, replicate=k or mean.  [default: per_query]"),
+        click.option(
+            "--noise", type=NOISE, metavar="RULE", help="per_query, per_run, replicate=k or mean.  [default: per_query]"
+        ),
         click.option(
             "--duplicates", type=Choice(("charge", "free", "forbid")), help="Repeated architectures.  [default: charge]"
         ),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nasbench_harness.cli.base import json_option, main
-from nasbench_harness.cli.names import LABELS, TASK, Choice
+from nasbench_harness.cli.names import DEVICE, LABELS, TASK, Choice
 from nasbench_harness.cli.progress import training_bar
 
 if TYPE_CHECKING:
@@ -41,7 +41,12 @@ if TYPE_CHECKING:
 )
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder or file of data that no package brings.")
 @click.option("--split", type=click.Path(path_type=Path), help="File with the official halves of the data.")
-@click.option("--device", help="auto (small recipes: the CPU if it is faster), cpu, cuda or mps.  [default: auto]")
+@click.option(
+    "--device",
+    type=DEVICE,
+    metavar="NAME",
+    help="auto (small recipes: the CPU if it is faster), cpu, cuda or mps.  [default: auto]",
+)
 @click.option("--jobs", type=int, help="Processes; only 1 on a GPU.  [default: one for each core of a CPU]")
 @click.option("--max-seconds", type=float, help="Begin no block of a candidate and its controls after so long.")
 @click.option("--deterministic", is_flag=True, help="The same bits every time on the same GPU; slower.")
