@@ -224,7 +224,9 @@ def _times(task: TaskView, protocol: Protocol) -> Floats | None:
     ends += [] if protocol.simulated_seconds is None else [protocol.simulated_seconds]
     if protocol.epochs is not None and task.fidelity is not None:
         ends.append(protocol.epochs / task.fidelity * task.typical_cost_s / protocol.workers)
-    return np.geomspace(min(task.least_cost_s, *ends), min(ends), NUM_TIMES)
+    first, last = min(task.least_cost_s, *ends), min(ends)
+    # If no training fits into the budget, the curve shows what search time alone brings.
+    return np.geomspace(first if first < last else last / NUM_TIMES, last, NUM_TIMES)
 
 
 def _scored(task: TaskView, view: ScoreView, picks: Ints, counts: Ints | Resamples | None) -> ScoredRuns:
