@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from nasbench_harness.analysis.curves import Band, band_steps, curves
 from nasbench_harness.report.render.pictures import to_pdf, to_png
 from nasbench_harness.report.sections.anytime import _edge, anytime_figure
+from nasbench_harness.report.sections.panels import _legend
 from nasbench_harness.statistics import count_matrix, iqm
 
 COUNTS = count_matrix(30, 200, 0)
@@ -122,3 +124,17 @@ def test_nothing_in_a_figure_overlaps_or_leaves_it(study):
             assert box.x1 <= figure.bbox.x1 + 1
             assert box.y1 <= figure.bbox.y1 + 1
             assert not any(box.overlaps(other) for other in boxes[:position])
+
+
+def test_a_legend_has_fewer_columns_if_its_labels_are_long():
+    for name, columns in (("walk", 4), ("evolution", 3), ("an-evolution-whose-name-is-long", 1)):
+        figure = Figure(figsize=(5.5, 3))
+        panel = figure.add_subplot()
+        labels = [f"{name}-{number}" for number in range(22)]
+        for label in labels:
+            panel.plot([0, 1], label=label)
+        _legend(figure, [panel], labels, 4)
+        (legend,) = figure.legends
+        assert legend.get_window_extent().width <= figure.bbox.width
+        figure.draw_without_rendering()
+        assert len({round(text.get_window_extent().x0) for text in legend.get_texts()}) == columns

@@ -102,5 +102,8 @@ def _legend(figure: Figure, panels: Sequence[Axes], order: Sequence[str], num_co
     shown = [label for label in order if label in lines]
     if shown:
         handles = [lines[label] for label in shown]
-        columns = min(len(shown), num_columns)
-        figure.legend(handles, shown, loc="outside lower center", ncols=columns, frameon=False)
+        for columns in range(min(len(shown), num_columns), 0, -1):
+            legend = figure.legend(handles, shown, loc="outside lower center", ncols=columns, frameon=False)
+            if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+                break
+            legend.remove()
