@@ -21,7 +21,7 @@ from nasbench_harness.importers.archives import machine
 from nasbench_harness.importers.archives.importer import import_archive, read_archive
 from nasbench_harness.importers.archives.machine import DataPickle
 from nasbench_harness.importers.archives.tar import members_of
-from nasbench_harness.importers.archives.trials import trials_of
+from nasbench_harness.importers.archives.trials import _latency, trials_of
 from nasbench_harness.spaces import NASBench201Space
 
 NAME = NASBench201Space().to_string(0)
@@ -401,3 +401,8 @@ def test_memory_does_not_grow_with_the_number_of_architectures(room, states, mon
         tracemalloc.stop()
     small_things = 450 * 12_000 if room else 0
     assert peaks[1] - peaks[0] < 6 * (sizes[1] - sizes[0]) + small_things
+
+
+def test_a_mean_of_latencies_is_the_same_on_every_python():
+    assert _latency({"latency": [0.1] * 10}) == 0.9999999999999999 / 10  # added one by one
+    assert np.isnan(_latency({"latency": []}))
