@@ -8,7 +8,7 @@ from functools import partial
 from inspect import GEN_CLOSED, getgeneratorstate
 from itertools import repeat
 from operator import index
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
@@ -99,7 +99,7 @@ class LiftedGenerators(Strategy):
             try:
                 proposal = sends[run](answers[run]) if self._limit is None else self._resume(run, self._limit)
                 if type(proposal) is int:  # the common case first: this loop is the cost of a generator
-                    architectures[run] = proposal
+                    architectures[run] = proposal if proposal >= 0 else self._refuse_negative(proposal)
                 elif isinstance(proposal, Progress):
                     self._check_progress(proposal)
                     self._recommend(run, proposal.recommendation)
@@ -200,14 +200,14 @@ class LiftedGenerators(Strategy):
 
     def _recommend(self, run: int, architecture: Any) -> None:
         if architecture is not None:
-            recommended = self._as_index(architecture, "recommended")
-            if not -1 <= recommended < self.problem.space.num_architectures:
+            recommended = self._as_index(architecture, "recommended", "recommend (or return)")
+            if not 0 <= recommended < self.problem.space.num_architectures:
                 raise self._out_of_range("recommended", recommended)
             self._recommended[run] = recommended
 
     def _as_proposal(self, proposal: Any) -> Proposal:
         if not isinstance(proposal, Proposal):
-            return Proposal(self._as_index(proposal, "yielded"))
+            return Proposal(self._checked_yield(proposal))
         num_fidelities = max(1, len(self.problem.fidelities))
         fidelity = proposal.fidelity
         is_place = isinstance(fidelity, int | np.integer) and HIGHEST <= fidelity < num_fidelities
@@ -216,16 +216,28 @@ class LiftedGenerators(Strategy):
             raise StrategyError(f"{self._name}: {fidelity_refusal('the task', num_fidelities, did)}")
         if not self._is_time(proposal.extra_cost_s):
             raise StrategyError(f"{self._name}: extra_cost_s must be finite and not negative")
-        return proposal._replace(architecture=self._as_index(proposal.architecture, "yielded"))
+        architecture = self._as_index(proposal.architecture, "yielded")
+        return proposal._replace(
+            architecture=architecture if architecture >= 0 else self._refuse_negative(architecture)
+        )
 
-    def _as_index(self, architecture: Any, verb: str) -> int:
+    def _as_index(self, architecture: Any, verb: str, advice: str = "yield") -> int:
         try:
             return index(architecture)
         except TypeError:
+            others = ", a Proposal or Progress" if advice == "yield" else ""
+            if isinstance(architecture, str):
+                others += "; problem.space.from_string(text) gives the index of an official string"
             raise StrategyError(
-                f"{self._name} {verb} {architecture!r}: yield an architecture (an integer index), a Proposal "
-                "or Progress"
+                f"{self._name} {verb} {architecture!r}: {advice} an architecture (an integer index){others}"
             ) from None
+
+    def _checked_yield(self, architecture: Any) -> int:
+        found = self._as_index(architecture, "yielded")
+        return found if found >= 0 else self._refuse_negative(found)
+
+    def _refuse_negative(self, architecture: int) -> Never:
+        raise self._out_of_range("yielded", architecture)
 
     def _as_indices(self, architectures: list[int]) -> Ints:
         """Architectures as an array; runs that yielded none of the space fail."""
@@ -243,7 +255,9 @@ class LiftedGenerators(Strategy):
 
     def _out_of_range(self, verb: str, architecture: int) -> StrategyError:
         last = self.problem.space.num_architectures - 1
-        return StrategyError(f"{self._name} {verb} {architecture}: an architecture is in −1 … {last}")
+        return StrategyError(
+            f"{self._name} {verb} {architecture}: an architecture is in 0 … {last:,}; return ends a run early"
+        )
 
     def _check_progress(self, progress: Progress) -> None:
         if not self._is_time(progress.cost_s) or progress.cost_s == 0:

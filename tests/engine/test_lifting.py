@@ -177,7 +177,7 @@ def test_an_architecture_out_of_range_is_refused_under_the_functions_name(search
         yield 1
         yield wrong
 
-    with pytest.raises(StrategyError, match=r"my_search.* −1 … 255"):
+    with pytest.raises(StrategyError, match=r"my_search.* 0 … 255"):
         search(my_search)
 
 
@@ -185,7 +185,7 @@ def test_a_recommendation_out_of_range_is_refused_under_the_functions_name(searc
     def my_search(problem, rng):
         yield Proposal(1, recommendation=256)
 
-    with pytest.raises(StrategyError, match=r"my_search.* −1 … 255"):
+    with pytest.raises(StrategyError, match=r"my_search.* 0 … 255"):
         search(my_search)
 
 
@@ -215,14 +215,27 @@ def test_a_fidelity_that_the_task_lacks_is_refused(search):
         search(my_search)
 
 
-def test_minus_one_ends_the_run(search):
+def test_a_return_value_below_zero_is_refused(search):
+    def returns_minus_one(problem, rng):
+        yield 1
+        return -1
+
+    with pytest.raises(StrategyError, match="returns_minus_one recommended -1: an architecture is in 0 … 255"):
+        search(returns_minus_one)
+
+
+def test_return_ends_the_run_and_minus_one_is_refused(search):
     def gives_up(problem, rng):
         yield 1
-        yield -1
-        yield 2
+
+    def pads(problem, rng):
+        yield 1
+        yield -1  # e.g. the padding of neighbors()
 
     (trace,) = search(gives_up)
     assert trace["architecture"].tolist() == [1]
+    with pytest.raises(StrategyError, match=r"pads yielded -1: an architecture is in 0 … 255; return ends a run"):
+        search(pads)
 
 
 def test_exceptions_propagate(search):

@@ -65,6 +65,11 @@ def yields_a_strange_index(problem, rng):
     yield 256
 
 
+def yields_minus_one(problem, rng):
+    yield 3
+    yield -1
+
+
 def recommends_nonsense(problem, rng):
     yield Proposal(1, recommendation=-7)
 
@@ -97,7 +102,8 @@ HOWS = {
     raises: "out of ideas",
     exits: r"called sys\.exit\(0\)",
     yields_text: "yield an architecture",
-    yields_a_strange_index: "an architecture is in −1 … 255",
+    yields_a_strange_index: "an architecture is in 0 … 255",
+    yields_minus_one: "yielded -1: an architecture is in 0",
     recommends_nonsense: "recommended -7: an architecture is in",
     yields_in_finally: "yields while it is closed",
     never_closes: "yields while it is closed",
