@@ -95,7 +95,8 @@ def test_a_failing_strategy_is_recorded_and_the_others_go_on(cli, tmp_path):
     (tmp_path / "my_search.py").write_text(MY_SEARCH)
     done = cli("compare", "--strategies", "bad=my_search:broken,random-search", *SMALL[2:], "--out", "s")
     assert done.returncode == 1
-    assert "failed: bad on nb201-cifar10, seeds 0-11: KeyError: 'my own mistake' (log: " in done.stderr
+    line = r"failed: bad on nb201-cifar10, seeds 0-11: KeyError: 'my own mistake', at \w+\.py:\d+ \(log: "
+    assert re.search(line, done.stderr)
     assert "12 of 24 runs were stored" in done.stderr
     (log,) = (tmp_path / "s" / "failures").glob("*.log")
     assert "Traceback" in log.read_text()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nasbench_harness.analysis.runs import Runs
 from nasbench_harness.evaluation.view import TaskView
 
@@ -13,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def runs_frame(stored: Iterable[tuple[str, TaskView, Runs]]) -> pd.DataFrame:
-    """One row per run: strategy, task, seed, spending, final architecture, its noiseless values and regrets.
+    """One row per run.
+
+    Columns: ``strategy``, ``task``, ``seed``; ``evaluations``, ``simulated_s``, ``repeats_by_index``,
+    ``repeats_by_class``; ``architecture`` (index) and ``key`` of the choice, or ``front_size`` and ``front_share`` of
+    a set; noiseless values such as ``val_accuracy``, and distances such as ``regret_pp``, of validation and of test.
 
     Args:
         stored: Label, task and runs of each strategy on each task.
@@ -35,6 +41,8 @@ def runs_frame(stored: Iterable[tuple[str, TaskView, Runs]]) -> pd.DataFrame:
         }
         if runs.sets is None:
             columns["architecture"] = picks
+            distinct, places = np.unique(picks, return_inverse=True)
+            columns["key"] = np.array([task.space.to_key(index) for index in distinct.tolist()], dtype=object)[places]
         else:
             columns |= {"front_size": runs.sets.sizes, "front_share": runs.sets.shares}
         for name, view in task.scores.items():

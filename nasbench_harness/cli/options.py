@@ -53,7 +53,7 @@ def _protocol_options() -> list[Callable[..., Any]]:
         ),
         click.option("--objectives", metavar="A,B,…", help="Metrics, or functions of these.  [default: search metric]"),
         click.option(
-            "--constraints", metavar="C,…", help="Bounds, e.g. latency_ms<=5 or, as a quantile, latency_ms<=q25."
+            "--constraints", metavar="C,…", help="Bounds, e.g. 'latency_ms<=5' or, as a quantile, 'latency_ms<=q25'."
         ),
         click.option("--sources", type=TASKS, metavar="T1,T2,…", help="Tasks whose search values strategies may read."),
         click.option("--source-evaluations", type=int, help="Most evaluations of sources that a run may read."),

@@ -51,7 +51,7 @@ def compare(as_json: bool, is_verified: bool, top: int | None, **options: Any) -
     if is_verified:
         verify_study(study, verifiable_tasks(study)[0], None, winners, as_json=False)
     elif command := verify_command(study):
-        click.echo(command, err=as_json)
+        click.echo(f"next, if you like: {command}", err=as_json)
 
 
 @main.command()
@@ -195,7 +195,8 @@ def _print_sources(study: Any, as_json: bool) -> None:
     for table in found["tables"]:
         foreign = "" if table["is_shipped"] else ", imported"
         digest = table["digest"][:12]
-        click.echo(f"table: {table['table']}: {table['source']}, version {table['version']}, sha256 {digest}{foreign}")
+        version = f", version {table['version']}" if table["version"] else ""
+        click.echo(f"table: {table['table']}: {table['source']}{version}, sha256 {digest}{foreign}")
     for strategy in found["strategies"]:
         click.echo(f"strategy: {strategy['label']}: {strategy['reference']}, code {strategy['code'][:12] or 'unknown'}")
     for place in found["other_runs"]:

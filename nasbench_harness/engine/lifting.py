@@ -256,7 +256,7 @@ class LiftedGenerators(Strategy):
     def _out_of_range(self, verb: str, architecture: int) -> StrategyError:
         last = self.problem.space.num_architectures - 1
         return StrategyError(
-            f"{self._name} {verb} {architecture}: an architecture is in 0 … {last:,}; return ends a run early"
+            f"{self._name} {verb} {architecture}: an architecture is in 0 … {last}; return ends a run early"
         )
 
     def _check_progress(self, progress: Progress) -> None:

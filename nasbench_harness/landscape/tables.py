@@ -60,7 +60,7 @@ def _summary(landscape: Landscape) -> ReportTable:
     epochs = "" if task.fidelity is None else f" after {task.fidelity} epochs"
     caption = (
         f"Landscape of {task.title} ({task.name}): noiseless {metric}{epochs}. "
-        f"Table {task.table.name}: {task.table.provenance.source}, version {task.table.provenance.version}, sha256 "
+        f"Table {task.table.name}: {task.table.provenance.described}, sha256 "
         f"{task.table.digest[:12]}."
     )
     if landscape.notes:

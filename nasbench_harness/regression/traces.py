@@ -10,8 +10,9 @@ import numpy as np
 from nasbench_harness.analysis.fronts import picks_of
 from nasbench_harness.arrays import AnyArray, Ints
 from nasbench_harness.engine.batches import Rules, run_seeds
+from nasbench_harness.engine.places import place_in
 from nasbench_harness.engine.resolved import ResolvedStrategy
-from nasbench_harness.errors import StrategyError
+from nasbench_harness.errors import HarnessError, StrategyError
 from nasbench_harness.evaluation.choice import rows_of
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
@@ -60,7 +61,14 @@ def run_choices(columns: Mapping[str, AnyArray], task: Task, rules: Rules) -> In
 
 def _run(spec: ResolvedStrategy, task: Task, rules: Rules, seeds: Ints) -> tuple[dict[str, AnyArray], Ints]:
     """Trace and picks of a batch."""
-    columns = run_seeds(spec, task, rules, seeds).trace.columns()
+    try:
+        columns = run_seeds(spec, task, rules, seeds).trace.columns()
+    except HarnessError:
+        raise
+    except Exception as error:
+        raise StrategyError(
+            f"{spec.label} on {task.name} failed: {type(error).__name__}: {error}{place_in(error)}"
+        ) from error
     picks = run_choices(columns, task, rules)
     if (picks < 0).any():
         num_empty = int((picks < 0).sum())

@@ -54,6 +54,7 @@ def caption_text(
     choosers = sorted({result.label for entry in entries for result in entry.results if result.chooses_itself})
     if choosers:
         parts.append(f"Choosing for themselves: {', '.join(choosers)}.")
+    parts += _early_lines(analysis, entries)
     replayed = [label for label in analysis.replayed if any(entry.result(label) for entry in entries)]
     if replayed:
         names = ", ".join(_with_seeds(label, analysis.num_seeds, entries) for label in replayed)
@@ -71,7 +72,7 @@ def caption_text(
         parts.append(f"Quoted as published, under other protocols, not tested ({'; '.join(sources)}).")
     tables = {entry.task.table.name: entry.task.table for entry in entries}
     parts += [
-        f"Table {name}: {table.provenance.source}, version {table.provenance.version}, sha256 {table.digest[:12]}."
+        f"Table {name}: {table.provenance.described}, sha256 {table.digest[:12]}."
         for name, table in sorted(tables.items())
     ]
     return " ".join(parts)
@@ -105,6 +106,19 @@ def _scored_lines(entries: Sequence[TaskAnalysis]) -> list[str]:
     if costs := [f"{metric.name} {metric.cost_s:,.1f} s" for metric in metrics if metric.cost_s is not None]:
         lines.append(f"Declared cost, once for the table and charged to no run: {', '.join(costs)}.")
     return lines
+
+
+def _early_lines(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> list[str]:
+    """A line if strategies end before their budget of evaluations, unless another budget may have ended them."""
+    budget = analysis.protocol.evaluations
+    if budget is None or analysis.protocol.simulated_seconds is not None or analysis.protocol.epochs is not None:
+        return []
+    fewest: dict[str, float] = {}
+    for entry in entries:
+        for result in entry.results:
+            fewest[result.label] = min(fewest.get(result.label, budget), result.spending.evaluations)
+    early = [f"{label} {mean:.1f}" for label, mean in fewest.items() if mean < budget]
+    return [f"Ended before the budget of {budget:,} evaluations (mean on a task): {', '.join(early)}."] if early else []
 
 
 def summary_text(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:

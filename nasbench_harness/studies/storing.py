@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from nasbench_harness.engine.batches import Part, Rules, run_parts
+from nasbench_harness.engine.places import place_in
 from nasbench_harness.engine.trace import joined_rows
 from nasbench_harness.errors import HarnessError
 from nasbench_harness.evaluation.run_files import RunFiles
@@ -92,18 +94,22 @@ def record_lost(plan: BatchPlan, failures: Mapping[int, Exception], rules: Rules
 def _write_failures(plan: BatchPlan, rules: Rules, study: StudyFolder, failures: Mapping[int, Exception]) -> str:
     """Log every different error with its seeds; returns a line for each."""
     log = below(study.path / "failures", f"{_name(plan, rules)}.log")
-    groups: dict[str, list[int]] = {}
+    groups: dict[str, dict[int, str]] = {}
     for seed, error in failures.items():
         # Our own messages are written for users; anything else needs its type to be understood.
         message = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
-        groups.setdefault(message.strip().partition("\n")[0], []).append(seed)
+        message = message.strip().partition("\n")[0]
+        kind = re.sub(r"'[^']*'|\d+", "", message) + place_in(error)  # the same cause with other values
+        groups.setdefault(kind, {})[seed] = message
     lines: list[str] = []
     text = ""
-    for message, seeds in groups.items():
+    for messages in groups.values():
+        seeds = list(messages)
         where = f"{plan.spec.label} on {plan.task.name}, {_seeds(seeds)}"
         text += f"{where}\n{''.join(traceback.format_exception(failures[seeds[0]]))}\n"
         if len(lines) < _MAX_LINES:
-            lines.append(f"{where}: {message} (log: {log})")
+            others = ", with other values in other runs" if len(set(messages.values())) > 1 else ""
+            lines.append(f"{where}: {messages[seeds[0]]}{others}{place_in(failures[seeds[0]])} (log: {log})")
     if len(groups) > len(lines):
         lines.append(f"{plan.spec.label} on {plan.task.name}: {len(groups) - len(lines)} other errors (log: {log})")
     study.write_text(log, text)

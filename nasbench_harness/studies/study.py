@@ -133,7 +133,7 @@ class Study:
         return replace(self._other, options=options)
 
     def frame(self) -> pd.DataFrame:
-        """One row per run: strategy, task, seed, final architecture, its noiseless value, regret (or loss)."""
+        """One row per run: label, task, seed, spending, choice (index and key), noiseless values and regrets."""
         from nasbench_harness.analysis.frames import runs_frame
 
         return runs_frame((runs.label, runs.task, runs.read()) for runs in self.run_sets())

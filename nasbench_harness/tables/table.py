@@ -102,6 +102,11 @@ class Provenance:
     sha256: Mapping[str, str] = field(default_factory=dict)
     origin: Origin = ""
 
+    @property
+    def described(self) -> str:
+        """Source and version in words."""
+        return f"{self.source}, version {self.version}" if self.version else self.source
+
 
 @dataclass(frozen=True)
 class Table:

@@ -13,7 +13,8 @@ from typing import ClassVar, NoReturn
 import numpy as np
 
 from nasbench_harness.engine.limits import TimeLimit, can_limit
-from nasbench_harness.errors import HarnessError
+from nasbench_harness.engine.places import place_in
+from nasbench_harness.errors import HarnessError, StrategyError
 
 
 class Contract:
@@ -78,9 +79,9 @@ def _failure(method: Callable[[], None], seconds: float | None) -> str:
             else:
                 TimeLimit(seconds, "the sentence").call(None, method)
     except (AssertionError, HarnessError) as error:
-        return str(error)
+        return f"{error}{place_in(error) if isinstance(error, StrategyError) else ''}"
     except (Exception, SystemExit) as error:  # the code under test may raise anything
-        return f"raised {type(error).__name__}: {error}"
+        return f"raised {type(error).__name__}: {error}{place_in(error)}"
     return ""
 
 

@@ -103,6 +103,8 @@ class StrategyContract(Contract):
     def test_it_can_be_played(self) -> None:
         """It plays without an error: proposals have the right types, shapes and ranges."""
         _ = self.together
+        if not self.spec.needs.training_data:  # a supernet would train once more
+            self.trace(_SEEDS[:1], self.tasks[0], evaluations=Protocol().evaluations)
 
     def test_runs_spend_exactly_their_budget(self) -> None:
         """A run starts exactly as many evaluations as the budget has, unless it ends by itself."""

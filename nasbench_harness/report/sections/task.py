@@ -86,7 +86,8 @@ def _share_cell(share: Proportion, num_runs: int) -> ReportCell:
     numbers = {"share": share.value}
     if num_runs >= MIN_SEEDS:
         numbers |= {"low": share.low, "high": share.high}
-    return ReportCell(f"{100 * share.value:.0f} %", numbers, f"{share.value:.2f}")
+    percent = round(100 * share.value)  # once, so that no two formats round in another way
+    return ReportCell(f"{percent} %", numbers, f"{percent / 100:.2f}")
 
 
 def _against_field(entry: TaskAnalysis, label: str) -> ReportCell:
