@@ -21,7 +21,9 @@ def place_in(error: BaseException) -> str:
     """
     foreign = (_ROOT, sysconfig.get_path("stdlib"), *site.getsitepackages(), "<")
     found: BaseException | None = error
-    while found is not None:
+    seen: set[int] = set()  # an error may be among the causes of its own cause
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
         for frame in reversed(traceback.extract_tb(found.__traceback__)):
             if not frame.filename.startswith(foreign):
                 return f", at {Path(frame.filename).name}:{frame.lineno}"

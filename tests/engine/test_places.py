@@ -23,3 +23,9 @@ def test_the_innermost_line_outside_of_packages_is_named():
 
 def test_an_error_that_passed_no_line_has_no_place():
     assert place_in(StrategyError("made, and never raised")) == ""
+
+
+def test_errors_that_cause_each_other_have_no_place():
+    one, other = StrategyError("one"), StrategyError("other")
+    one.__cause__, other.__cause__ = other, one
+    assert place_in(one) == ""
