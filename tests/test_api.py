@@ -62,7 +62,7 @@ def test_functions_labels_and_parameters_are_compared(tmp_path):
     assert isinstance(frame, pd.DataFrame)
     assert list(frame.columns) == [
         "strategy", "task", "seed", "evaluations", "simulated_s", "repeats_by_index", "repeats_by_class",
-        "architecture", "val_accuracy", "regret_pp",
+        "architecture", "key", "val_accuracy", "regret_pp",
     ]  # fmt: skip
     assert frame.groupby("strategy").size().to_dict() == {f"{__name__}:climb": 20, "patient": 20, "random-search": 20}
     assert (frame.evaluations == 40).all()

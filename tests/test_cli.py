@@ -39,7 +39,10 @@ def test_compare_ends_with_speed_and_the_place_of_the_report(cli, tmp_path):
     assert re.fullmatch(r"240 evaluations in [\d.]+ s: [\d,]+ evaluations per second", speed)
     folder = re.fullmatch(r"report: (nasbench-results/[0-9a-f]{8}/report) \(.*main\.tex.*anytime\.pdf.*\)", place)[1]
     assert (tmp_path / folder / "main.tex").is_file()
-    assert verification == f"nasbench-harness verify {folder.removesuffix('/report')} --task nb201-cifar10"
+    assert (
+        verification
+        == f"next, if you like: nasbench-harness verify {folder.removesuffix('/report')} --task nb201-cifar10"
+    )
     assert "random search, exact" in done.stdout
     assert "\x1b" not in done.stdout + done.stderr
     assert done.stderr.splitlines() == [line for line in done.stderr.splitlines() if "12 runs" in line]

@@ -17,7 +17,7 @@ import numpy as np
 from nasbench_harness.engine.batches import Part, Rules, run_parts
 from nasbench_harness.engine.places import place_in
 from nasbench_harness.engine.trace import joined_rows
-from nasbench_harness.errors import HarnessError
+from nasbench_harness.errors import HarnessError, StrategyError
 from nasbench_harness.evaluation.run_files import RunFiles
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.store.folder import StudyFolder, seed_ranges
@@ -99,7 +99,7 @@ def _write_failures(plan: BatchPlan, rules: Rules, study: StudyFolder, failures:
         # Our own messages are written for users; anything else needs its type to be understood.
         message = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
         message = message.strip().partition("\n")[0]
-        kind = re.sub(r"'[^']*'|\d+", "", message) + place_in(error)  # the same cause with other values
+        kind = re.sub(r"'[^']*'|\d+", "", message) + _place(error)  # the same cause with other values
         groups.setdefault(kind, {})[seed] = message
     lines: list[str] = []
     text = ""
@@ -109,11 +109,17 @@ def _write_failures(plan: BatchPlan, rules: Rules, study: StudyFolder, failures:
         text += f"{where}\n{''.join(traceback.format_exception(failures[seeds[0]]))}\n"
         if len(lines) < _MAX_LINES:
             others = ", with other values in other runs" if len(set(messages.values())) > 1 else ""
-            lines.append(f"{where}: {messages[seeds[0]]}{others}{place_in(failures[seeds[0]])} (log: {log})")
+            lines.append(f"{where}: {messages[seeds[0]]}{others}{_place(failures[seeds[0]])} (log: {log})")
     if len(groups) > len(lines):
         lines.append(f"{plan.spec.label} on {plan.task.name}: {len(groups) - len(lines)} other errors (log: {log})")
     study.write_text(log, text)
     return "\n".join(lines)
+
+
+def _place(error: Exception) -> str:
+    """The line of the strategy, unless the message says already what to change."""
+    is_explained = isinstance(error, HarnessError) and not isinstance(error, StrategyError)
+    return "" if is_explained else place_in(error)
 
 
 def _seeds(seeds: Sequence[int]) -> str:

@@ -48,10 +48,11 @@ def rules_to_survive(spec: ResolvedStrategy, task: Task) -> Iterator[tuple[Task,
 def with_fidelities(task: Task) -> Task:
     """The task with values after 1, 3 and 9 epochs, of which the last are its own.
 
-    An early value lies between the architecture's own and that of another one, so that rankings differ. Costs are
+    An early value is between the architecture's own and that of another one, so that rankings differ. Costs are
     proportional to epochs.
 
     Example:
+        >>> from nasbench_harness import load_task
         >>> with_fidelities(load_task("nb201-cifar10")).under(Protocol(fidelity="all")).fidelities
         (1, 3, 9)
     """
@@ -64,7 +65,7 @@ def with_fidelities(task: Task) -> Task:
         elif metric.role == "search":
             other = np.where(np.isnan(np.roll(last, 1, axis=0)), last, np.roll(last, 1, axis=0))
             parts = [last + (other - last) * share for share in (0.5, 0.25)] + [last]
-            metric = replace(metric, resolution=None)  # early values lie on no grid
+            metric = replace(metric, resolution=None)  # early values are on no grid
         else:
             parts = [last]
         columns[name] = MetricArray(metric, np.stack(parts, axis=-1))

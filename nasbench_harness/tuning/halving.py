@@ -42,7 +42,7 @@ class Schedule:
         """Runs on each task; the last setting is chosen, and gets none after that.
 
         >>> Schedule.of(5, 10).num_runs
-        100
+        120
         """
         before = [0, *(seeds for _, seeds in self.rungs)]
         return sum(count * (seeds - old) for (count, seeds), old in zip(self.rungs, before, strict=False) if count > 1)
@@ -62,7 +62,7 @@ def first_seeds_within(trials: int, num_tasks: int, evaluations: int, budget: in
 
     Example:
         >>> first_seeds_within(trials=5, num_tasks=2, evaluations=100, budget=25_000)
-        12
+        10
     """
     for_one = Schedule.of(trials, 1).num_runs * num_tasks * evaluations
     if for_one == 0:

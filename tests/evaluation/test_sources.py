@@ -3,6 +3,7 @@
 import gc
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -126,7 +127,7 @@ def test_a_task_is_never_its_own_source():
             r"graph-cora has another search space \(26,206 architectures\) than task nb201-cifar10 \(15,625",
         ),
         ("nb201-cifar100@without=none", "has another search space"),
-        ("trained-animals8", "trained-animals8 has no table"),
+        ("trained-animals8", "trained-animals8 has no table" if find_spec("torch") else "training needs torch"),
     ],
 )
 def test_unusable_sources_are_refused(source, message):

@@ -17,6 +17,7 @@ from nasbench_harness.report.render.pictures import to_pdf, to_svg
 from nasbench_harness.report.render.styles import style_of_number, styles_of
 from nasbench_harness.report.sections.measures import measures_table
 from nasbench_harness.report.sections.task import task_table
+from nasbench_harness.report.shown import ShownTable
 from nasbench_harness.store.record import StrategyRecord, StudyRecord
 from nasbench_harness.store.study_file import read_study_file
 from nasbench_harness.store.styles import KNOWN_LABELS, NUM_STYLES, style_numbers
@@ -196,7 +197,7 @@ def test_curves_by_test_of_values_on_linear_axes(study):
     assert "reinforce" not in lines_of(figure)
     # The tables are the same whatever curves show; the measures are those of the curves.
     by_test = study._analysis_with(replace(study.record.report, curves=("test",)))
-    assert task_table(by_test, by_test.tasks[2]) == study.table("graph-cora")
+    assert ShownTable.of(task_table(by_test, by_test.tasks[2])) == study.table("graph-cora")
     measures = measures_table(by_test)
     assert {row.cells[0].text for row in measures.rows} == {"graph-cora"}
     assert measures.title.startswith("Measures over time, of the noiseless test regret of the choice.")

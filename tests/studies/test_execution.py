@@ -245,7 +245,9 @@ def test_a_failing_strategy_is_recorded_and_the_others_go_on(named, tmp_path, wr
     reports = run_study(specs, named, rules, out, jobs, ranges=((0, 4),))
     assert [bool(report.failure) for report in reports] == [True, False, False]
     message = reports[0].failure
-    assert message.startswith(f"{written}:fails on tiny-set, seeds 0-4: RuntimeError: out of ideas (log: ")
+    assert message.startswith(
+        f"{written}:fails on tiny-set, seeds 0-4: RuntimeError: out of ideas, at {written}.py:3 (log: "
+    )
     (log,) = (out / "failures").iterdir()
     assert str(log) in message
     text = log.read_text()
@@ -351,7 +353,10 @@ class Needy(Strategy):
         (Needs(num_objectives=2), r"Needy needs 2 objectives, and the protocol gives task tiny-set 1 \(val_accuracy\)"),
         (Needs(fidelities=True), "several fidelities, and the table of task tiny-set has one: choose a task"),
         (Needs(sources=True), "Needy needs sources, and the protocol names none for task tiny-set"),
-        (Needs(torch=True), r"Needy needs torch, which is not installed: pip install 'nasbench-harness\[torch\]'"),
+        (
+            Needs(torch=True),
+            r"Needy needs torch, which is not installed: pip install torch nas-bench-201 animal-shape-mnist",
+        ),
         (Needs(training_data=True), "Needy needs training data, and the study has none: name images with --data"),
     ],
 )

@@ -1,5 +1,6 @@
 """A run that fails costs itself: the other runs of its batch are stored with the bytes that they have without it."""
 
+import re
 import sys
 import time
 from functools import cache
@@ -206,7 +207,10 @@ def test_the_others_are_stored_and_the_message_names_strategy_task_and_seeds(tin
     assert report.num_evaluations == (NUM_RUNS - 2) * 12
     message = "RuntimeError: out of ideas" if use == "generator" else "KeyError: 'tell'"
     (log,) = (tmp_path / "failures").iterdir()
-    assert report.failure == f"mine on tiny-set, seeds 3, 11 (2 runs): {message} (log: {log})"
+    line = (
+        rf"mine on tiny-set, seeds 3, 11 \(2 runs\): {message}, at test_failures\.py:\d+ \(log: {re.escape(str(log))}\)"
+    )
+    assert re.fullmatch(line, report.failure)
     assert log.read_text().startswith("mine on tiny-set, seeds 3, 11 (2 runs)\nTraceback (most recent call last)")
     segments = StudyFolder(tmp_path).segments(identity(spec, tiny, RULES))
     assert [(segment.first, segment.last) for segment in segments] == [(0, 2), (4, 9), (10, 10), (12, 19)]
@@ -338,13 +342,14 @@ def test_a_strategy_that_cannot_be_built_ends_the_command_before_any_run(tmp_pat
 def test_every_different_error_has_its_line(tiny, tmp_path):
     def varied(problem, rng):
         yield 1
-        raise RuntimeError(f"draw {rng.integers(4)}")
+        raise (RuntimeError, ValueError, KeyError, IndexError)[rng.integers(4)](f"after {rng.integers(1000)} draws")
 
     (report,) = execute([BatchPlan(resolve(StrategyRef(varied)), tiny, ((0, 99),))], RULES, tmp_path, jobs=1)
     assert report.num_failed == 100
     assert len(report.failure.splitlines()) == 4
     assert "seeds 0" in report.failure
     assert ", … (" in report.failure
+    assert "draws, with other values in other runs, at test_failures.py:" in report.failure
 
 
 def test_what_a_strategy_is_given_leads_to_no_state_of_the_engine(tiny, play, scripted):

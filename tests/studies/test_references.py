@@ -159,7 +159,7 @@ def test_the_label_is_no_part_of_reference_or_parameters():
 def test_unknown_names_are_refused_with_the_nearest():
     with pytest.raises(UnknownNameError, match=r"unknown strategy 'random-serch': did you mean 'random-search'\?"):
         resolve(StrategyRef("random-serch"))
-    with pytest.raises(UnknownNameError, match=r"known: .*local-search, .*random-search, regularized-evolution"):
+    with pytest.raises(UnknownNameError, match=r"known: .*local-search, .*random-search, .*regularized-evolution"):
         resolve(StrategyRef("zzz"))
     with pytest.raises(UnknownNameError, match=r"code of your own is written module:attribute"):
         resolve(StrategyRef("my_package.search.MySearch"))
