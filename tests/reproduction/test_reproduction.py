@@ -84,6 +84,7 @@ def test_a_strategy_that_needs_several_epochs_is_run_if_the_table_has_them(cache
     assert all(row.mean > 30 for row in rows)
 
 
+@pytest.mark.slow
 def test_steepest_local_search_needs_the_published_number_of_evaluations():
     (row,) = reproduce(STEEPEST, "nb201")
     assert row.passes
@@ -131,6 +132,7 @@ def test_quoted_rows_of_weight_sharing_are_those_of_the_results():
     assert shown == stored
 
 
+@pytest.mark.slow
 def test_fewer_runs_have_a_larger_tolerance():
     few, many = (reproduce(STEEPEST, "nb201", num_runs=runs)[0].tolerance for runs in (20, 500))
     assert many == pytest.approx(12)

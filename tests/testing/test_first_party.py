@@ -97,13 +97,19 @@ QUICKER = {
 }
 
 
+# Their checks on a second space take seconds each.
+LEARNERS = ("bananas", "few-shot-predictor", "gaussian-process", "npenas", "random-forest", "ranking-weighted-ensemble")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_registered_strategies(name):
     contract = type("Registered", (StrategyContract,), {"strategy": QUICKER.get(name, name)})()
     assert [finding for finding in run_contract(contract) if finding.failure] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LEARNERS else name for name in NAMES]
+)
 def test_registered_strategies_on_a_restricted_space(name):
     strategy = {**SMALLER, **QUICKER}.get(name, name)
     members = {"strategy": strategy, "tasks": ("nb201-cifar100@without=none,avg_pool_3x3",)}
