@@ -19,6 +19,7 @@ from typing import Any
 from nasbench_harness.engine.hyperparameters import check_ranges
 from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
+from nasbench_harness.optional import INSTALL_TORCH
 from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.catalog import strategy_entry_points
 from nasbench_harness.untrusted import first_line
@@ -209,9 +210,7 @@ def _installed(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise InvalidInputError(
-            f"strategy {name} needs torch, which is not installed: pip install 'nasbench-harness[torch]'"
-        ) from error
+        raise InvalidInputError(f"strategy {name} needs torch, which is not installed: {INSTALL_TORCH}") from error
 
 
 def import_reference(place: str, reference: str) -> Any:

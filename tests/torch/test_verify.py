@@ -194,7 +194,7 @@ def test_compare_can_verify_and_names_the_command_otherwise(tmp_path):
         [sys.executable, "-m", "nasbench_harness", "compare", *arguments, "--out", "s"],
         cwd=tmp_path, capture_output=True, text=True, check=True, env=dict(os.environ),
     )  # fmt: skip
-    assert done.stdout.splitlines()[-1] == "nasbench-harness verify s --task nb201-cifar10"
+    assert done.stdout.splitlines()[-1] == "next, if you like: nasbench-harness verify s --task nb201-cifar10"
 
 
 def test_compare_verifies_the_first_of_several_tasks(tmp_path):

@@ -268,8 +268,8 @@ def test_the_command_line_reads_an_object(genuine_archives, cli, tmp_path):
         ("--from-api", "mine:number"): "expected an object of nas_201_api.NASBench201API",
         ("--from-api", "mine:broken"): "calling it failed with ZeroDivisionError",
         ("--from-api", "mine:widths", "--spec", "a.toml"): "--spec goes with FILE",
-        (): "name either FILE or --from-api",
-        ("file.csv", "--from-api", "mine:widths"): "name either FILE or --from-api",
+        (): "name either FILE, --from-api MODULE:ATTRIBUTE or --benchmark",
+        ("file.csv", "--from-api", "mine:widths"): "name either FILE, --from-api MODULE:ATTRIBUTE or --benchmark",
     }
     for arguments, message in wrong.items():
         done = cli("tables", "import", *arguments, **environment)

@@ -13,6 +13,7 @@ pytest.importorskip("torch", reason="needs the extra torch")
 from nasbench_harness import compare, open_study, verify
 from nasbench_harness.errors import HarnessError, InvalidInputError, TableError, UnknownNameError
 from nasbench_harness.evaluation import task as tasks
+from nasbench_harness.evaluation import task_names
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.statistics import compare_means
@@ -57,7 +58,8 @@ def count(monkeypatch):
 def small(monkeypatch, tmp_path, recipe, tested, count):
     """Register the tiny task; each call of the returned function stands for a new process."""
     monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(tasks, "trained_task_names", lambda: (NAME,))
+    for module in (tasks, task_names):
+        monkeypatch.setattr(module, "trained_task_names", lambda: (NAME,))
     made = {}
 
     def registered(name, cache):
