@@ -56,7 +56,7 @@ def shipped_scores() -> Mapping[str, Floats]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(pa.BufferReader(_content()), use_threads=False, pre_buffer=False)
+        table = pq.ParquetFile(pa.BufferReader(_content()), pre_buffer=False).read(use_threads=False)
         columns = {name: table[name].to_numpy() for name in SHIPPED}
     except (pa.ArrowException, KeyError) as error:
         raise TableError("the package's table of scores is damaged: install nasbench-harness again") from error
@@ -117,7 +117,7 @@ def read_scores(path: Path | None = None) -> ScoreFile:
 
     try:
         content = _content() if path is None else path.read_bytes()
-        table = pq.read_table(pa.BufferReader(content), use_threads=False, pre_buffer=False)
+        table = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False).read(use_threads=False)
         provenance = json.loads(table.schema.metadata[b"provenance"])
         keys = [table[name].to_numpy().astype(np.int64) for name in ("initialization", "batch", "architecture")]
         names = [name for name in table.column_names if name in provenance["columns"]]
