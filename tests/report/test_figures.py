@@ -246,3 +246,13 @@ def test_fronts_show_the_set_of_every_run(tmp_path):
     assert two.figure("front", ax=axes) is together
     assert [line.get_label() for line in axes.lines] == ["true front", *names]
     plt.close(together)
+
+
+def test_a_true_front_of_one_point_is_drawn(tmp_path):
+    """Warnings are errors: both axes have a width although every value is the same."""
+    rules = {"objectives": ["val_accuracy", "latency_ms"], "constraints": ["val_accuracy>=q100"], "evaluations": 5}
+    study = compare(["random-search"], ["nb201-cifar10"], 3, tmp_path, **rules)
+    (axes,) = study.figure(kind="front").axes
+    (low, high), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    assert low < high
+    assert bottom < top

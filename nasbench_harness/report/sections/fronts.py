@@ -75,7 +75,7 @@ def _draw(panel: Axes, analysis: Analysis, entry: TaskAnalysis, labels: Sequence
     # The same limits in every panel of a task.
     everything = [true, *(points for result in entry.results for points in _every_set(entry, result))]
     low, high = np.vstack(everything).min(axis=0), np.vstack(everything).max(axis=0)
-    margin = 0.04 * (high - low)
+    margin = np.where(high > low, 0.04 * (high - low), 0.01 * np.abs(high) + 1e-9)  # a single point has a margin, too
     panel.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
     panel.set_title(entry.task.title)
 
