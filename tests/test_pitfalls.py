@@ -51,7 +51,7 @@ def curves():
 def test_pitfall_1_a_missing_split_is_an_error_and_test_never_selects(nb201):
     assert "test" not in nb201.scores
     for text in ("test_accuracy", "weighted(val_accuracy, test_accuracy, weights=[1, 1])"):
-        with pytest.raises(InvalidInputError, match="role test and is no objective: test never selects"):
+        with pytest.raises(InvalidInputError, match="is neither objective nor constraint: test never selects"):
             load_task("graph-cora").under(Protocol(objectives=text))
         with pytest.raises(InvalidInputError, match="metric 'test_accuracy'"):
             nb201.under(Protocol(objectives=text))

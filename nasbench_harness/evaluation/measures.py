@@ -123,7 +123,9 @@ class _Reader:
         if name in self.columns and name not in self.free and self.columns[name].metric.role != "search":
             role = self.columns[name].metric.role
             why = "test never selects" if role == "test" else "only search metrics and free metrics can be"
-            raise InvalidInputError(f"task {self.task.name}: {name} has the role {role} and is no objective: {why}")
+            raise InvalidInputError(
+                f"task {self.task.name}: {name} has the role {role} and is neither objective nor constraint: {why}"
+            )
         known = [*(column.metric.name for column in self.search), *self.free]
         if name not in known:
             raise UnknownNameError("metric", name, known, f"task {self.task.name}")

@@ -165,7 +165,7 @@ class Protocol:
         if not self.sources:
             for name, default in (("source_evaluations", None), ("source_cost", "charged")):
                 if getattr(self, name) != default:
-                    raise InvalidInputError(f"{name} needs sources: name tasks, e.g. sources=nb201-cifar10")
+                    raise InvalidInputError(f"{name} needs sources: name other tasks, e.g. sources=nb201-cifar10")
             return
         if self.source_evaluations is None:
             raise InvalidInputError(
