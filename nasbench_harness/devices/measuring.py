@@ -30,7 +30,7 @@ from nasbench_harness.trainer.recipe import Recipe
 
 @dataclass(frozen=True)
 class Timing:
-    """How one latency is measured.
+    """Settings of the measurement of one latency.
 
     Attributes:
         rounds: Passes over all architectures; each builds every network again.

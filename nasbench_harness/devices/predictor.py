@@ -30,13 +30,13 @@ class DevicePrior:
     """Variances of the parts of a standardized log latency.
 
     Attributes:
-        shift: Of the constant.
-        scale: Of the slope on the mean of the other devices.
-        device: Of the weights on single devices, in all.
-        count: Of the weights on the numbers of equal choices, e.g. of convolutions, in all.
-        choice: Of the weights on the choice of each decision, in all.
-        cell: Of the smooth function of the choices.
-        noise: Of the measurement.
+        shift: Variance of the constant.
+        scale: Variance of the slope on the mean of the other devices.
+        device: Variance of the weights on single devices, all together.
+        count: Variance of the weights on the numbers of equal choices, e.g. of convolutions, all together.
+        choice: Variance of the weights on the choice of each decision, all together.
+        cell: Variance of the smooth function of the choices.
+        noise: Variance of the measurement.
     """
 
     shift: float = 1.0

@@ -19,8 +19,8 @@ class Speed:
     """CPU seconds per evaluation, the least of several repeats.
 
     Attributes:
-        evaluation_s: Of the strategy with the engine, nothing stored.
-        control_s: Of the control loop: per step of 500 runs twelve uniform draws each, and one gather.
+        evaluation_s: Seconds of the strategy with the engine, nothing stored.
+        control_s: Seconds of the control loop: per step of 500 runs twelve uniform draws each, and one gather.
     """
 
     evaluation_s: float

@@ -25,7 +25,7 @@ def trace_hash(columns: Mapping[str, AnyArray], picks: Ints) -> str:
     """Hash of the proposals, recommendations and choices of runs, in order.
 
     Args:
-        columns: Of a batch's trace, shape (num_rows, num_runs).
+        columns: Columns of a batch's trace, shape (num_rows, num_runs).
         picks: Choice of each run, shape (num_runs,).
     """
     digest = sha256()

@@ -90,7 +90,7 @@ class ReportOptions:
         estimand: Compared quantity; decides cells, bold and marks. ``mean``: mean ± standard deviation, marks by
             Welch's test; ``stochastic``: median, quartiles and A12, marks by Brunner and Munzel's test; ``interval``:
             the interquartile mean with its interval, no marks.
-        resamples: Of the bootstrap.
+        resamples: Resamples of the bootstrap.
         decimals: Of every number in % or percentage points.
         margin: Difference in percentage points that matters; names the seeds that an undecided pair would need.
         control: Label that all others are compared with over the tasks; None: all pairs are compared.

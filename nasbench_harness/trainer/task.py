@@ -299,7 +299,7 @@ def trained_table(task: Task, name: str) -> Table:
 
     Args:
         task: Made by ``trained_task``.
-        name: Of the table.
+        name: Name of the table.
 
     Raises:
         InvalidInputError: The task has a table.

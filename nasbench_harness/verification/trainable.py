@@ -41,7 +41,7 @@ class Trainable(ABC):
 
     Args:
         space: Cells of NAS-Bench-201, or the widths of NATS-Bench.
-        num_classes: Of the table's data, for the number of parameters.
+        num_classes: Classes of the table's data, for the number of parameters.
 
     Attributes:
         kind: Kind of networks that a recipe must train.

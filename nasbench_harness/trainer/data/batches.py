@@ -99,7 +99,7 @@ def plain_batches(
     Args:
         images: uint8, channels last, shape (num_images, side, side, channels).
         labels: Shape (num_images,).
-        mean: Of each channel.
+        mean: Mean of each channel.
         std: The same.
         stack: Number of seeds.
         batch_size: Images of a batch; the last may be smaller.

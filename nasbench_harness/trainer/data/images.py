@@ -57,7 +57,7 @@ class ImageData:
         valid_images: uint8, shape (num_valid, channels, side, side).
         valid_labels: int64, shape (num_valid,).
         num_classes: Number of classes.
-        mean: Of each channel, in the images' 0 … 255.
+        mean: Mean of each channel, in the images' 0 … 255.
         std: The same.
         can_flip: A mirrored image is still of its class.
         digest: sha256 over all images and labels, and how they are normalized and mirrored.

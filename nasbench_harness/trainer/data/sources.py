@@ -59,7 +59,7 @@ class Source:
         test: Images kept apart; None if there are none.
         halved: Part that is split into halves: train and validation, or validation and test; or none.
         can_flip: A mirrored image is still of its class.
-        mean: Of the channels, 0 … 255; measured on the training images if not given.
+        mean: Means of the channels, 0 … 255; measured on the training images if not given.
         std: The same.
         num_published: Images of the whole published set; None if there is no such thing.
     """
@@ -107,7 +107,7 @@ def stratified_thirds(labels: Ints, totals: Sequence[int], seed: int = _SPLIT_SE
     Args:
         labels: Class of each image, shape (n,).
         totals: Sizes of the parts; they add up to n.
-        seed: Of the draw.
+        seed: Seed of the draw.
     """
     classes, counts = np.unique(labels, return_counts=True)
     generator = np.random.default_rng(seed)

@@ -25,10 +25,10 @@ class TrainedStack:
     """The networks of a stack of seeds, in memory of the CPU.
 
     Attributes:
-        structure: Of each network.
+        structure: Structure of each network.
         seeds: Training seed of each group.
         state: Parameters and running statistics.
-        mean: Of each channel, as the images were normalized for training.
+        mean: Mean of each channel, as the images were normalized for training.
         std: The same.
     """
 
