@@ -14,7 +14,7 @@ PRESETS = ("nb201-table5", "nats-table4", "local-search-steepest", "naswot")
 
 
 @main.command("reproduce", short_help="Put published numbers beside measured ones.")
-@click.argument("preset", type=click.Choice(PRESETS))
+@click.argument("preset", metavar="PRESET", type=click.Choice(PRESETS))
 @click.option(
     "--table", "table_name", type=TABLE, required=True, metavar="NAME", help="Table with the data sets of the paper."
 )
@@ -26,6 +26,8 @@ def reproduce_command(
     preset: str, table_name: str, runs: int | None, study_seed: int, out: Path | None, as_json: bool
 ) -> None:
     """Run the searches of PRESET on a table, and print published and measured numbers.
+
+    PRESET is nb201-table5, nats-table4, local-search-steepest or naswot.
 
     A number passes if the two means differ by at most the tolerance. Exit code 1 means that a number fails.
     """
