@@ -30,7 +30,7 @@ def landscape_command(task: str, fidelity: int | None, seed: int, out: Path | No
     from nasbench_harness.landscape.analysis import landscape_of
     from nasbench_harness.landscape.files import landscape_json, write_landscape
     from nasbench_harness.landscape.tables import landscape_tables
-    from nasbench_harness.report.render.terminal import to_rich
+    from nasbench_harness.report.render.terminal import print_table
 
     landscape = landscape_of(load_table_task(task, fidelity), seed)
     options = (f" --fidelity {fidelity}" if fidelity is not None else "") + (f" --seed {seed}" if seed else "")
@@ -41,7 +41,7 @@ def landscape_command(task: str, fidelity: int | None, seed: int, out: Path | No
     else:
         console = Console()
         for table in landscape_tables(landscape):
-            console.print(to_rich(table, table.name))
+            print_table(console, table, table.name)
             console.print(table.caption, style="dim", highlight=False, markup=False)
     if out is not None:
         click.echo(f"{out}: {', '.join(names)}", err=as_json)

@@ -251,11 +251,11 @@ def report_command(
         return
     from rich.console import Console
 
-    from nasbench_harness.report.render.terminal import to_rich
+    from nasbench_harness.report.render.terminal import print_table
 
     console = Console()
     for table in tables:
-        console.print(to_rich(table, table.name.replace("_", " ")))
+        print_table(console, table, table.name.replace("_", " "))
         console.print(table.caption, style="dim", markup=False, highlight=False)
     if out is not None:
         click.echo(f"report: {out} ({', '.join(files)})")

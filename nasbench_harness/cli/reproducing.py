@@ -34,7 +34,7 @@ def reproduce_command(
     from rich.console import Console
 
     from nasbench_harness.files import write_whole
-    from nasbench_harness.report.render.terminal import to_rich
+    from nasbench_harness.report.render.terminal import print_table
     from nasbench_harness.report.render.text import to_markdown
     from nasbench_harness.reproduction.presets import PRESETS as ALL
     from nasbench_harness.reproduction.running import reproduce
@@ -47,7 +47,7 @@ def reproduce_command(
         click.echo(json.dumps(reproduction_json(chosen, table_name, rows), allow_nan=False))
     else:
         console = Console()
-        console.print(to_rich(table, f"{chosen.name} · {table_name}"))
+        print_table(console, table, f"{chosen.name} · {table_name}")
         for note in (table.title, *table.notes):
             console.print(note, style="dim", highlight=False, markup=False)
     if out is not None:

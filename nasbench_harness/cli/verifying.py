@@ -120,12 +120,12 @@ def verify_study(
         return
     from rich.console import Console
 
-    from nasbench_harness.report.render.terminal import to_rich
+    from nasbench_harness.report.render.terminal import print_table, without
     from nasbench_harness.verification.report import verification_table
 
     table = verification_table(done.outcome, done.task, options.timings)
     console = Console()
-    console.print(to_rich(table, f"Verification of {done.task.name}"))
+    print_table(console, without(table, "table_params_m"), f"Verification of {done.task.name}")
     console.print(table.caption, style="dim", markup=False, highlight=False)
     trained, found = done.progressed.num_trained, done.progressed.num_found
     stopped = "; stopped by --max-seconds: the same command goes on" if done.progressed.was_stopped else ""

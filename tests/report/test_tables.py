@@ -7,8 +7,9 @@ from scipy.stats import ttest_ind
 
 from nasbench_harness import compare
 from nasbench_harness.errors import StoreError
+from nasbench_harness.report.model import ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.report.render.latex import to_latex
-from nasbench_harness.report.render.terminal import print_report
+from nasbench_harness.report.render.terminal import print_report, print_table
 from nasbench_harness.report.render.text import to_csv, to_markdown
 from nasbench_harness.report.sections.main import main_tables
 from nasbench_harness.report.sections.overview import overview_tables
@@ -191,6 +192,24 @@ def test_the_terminal_report_fits(made_task, analysis_of, width, num_tasks):
     assert "Bold and *: smallest mean regret" in text
     assert ("A12" in text) == (num_tasks == 2)  # no column is cut off
     assert ("[95 %]" in text) == (num_tasks == 2 and width == 160)
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
+def test_no_terminal_is_too_narrow_for_a_number(width):
+    """Names, every estimate and every header are there; spreads are there or said to be left out."""
+    headers = ("architecture", "trained (%)", "table (%)", "parameters", "table, parameters (M)")
+    columns = [ReportColumn("block", "block", is_number=False)]
+    columns += [ReportColumn(f"c{index}", header, is_number=index > 0) for index, header in enumerate(headers)]
+    texts = [[str(row), f"33313{row}", f"8{row}.41", f"9{row}.61 ± 0.17", f"6888{row}", f"1.07{row}"] for row in "123"]
+    rows = [ReportRow(tuple(ReportCell(text) for text in cells)) for cells in texts]
+    console = Console(width=width, file=io.StringIO(), force_terminal=False)
+    print_table(console, ReportTable("name", "title", tuple(columns), tuple(rows)), "A heading")
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    text = " ".join(" ".join(lines).split())
+    assert all(part.split(" ±")[0] in text for cells in texts for part in cells)
+    assert "architecture" in text
+    assert text.count("± 0.17") == 3 or "a wider terminal shows their spread" in text
 
 
 def test_a_peculiar_space_is_named_below_its_own_table_only(made_task, analysis_of):

@@ -38,23 +38,17 @@ def print_report(console: Console, analysis: Analysis) -> None:
             table = task_table(analysis, entry)
             notes = table.notes
             if not _fits(console, table):
-                table = _without(table, f"{entry.val.view.distance}_iqm")
-            title = f"{entry.task.title} · {entry.task.name}"
-            if not _fits(console, table):
-                table, title = _estimates_only(table), f"{title} ({_SHORTENED})"
-            _print_table(console, table, title)
+                table = without(table, f"{entry.val.view.distance}_iqm")
+            print_table(console, table, f"{entry.task.title} · {entry.task.name}")
             _print_notes(console, notes)
-            _print_table(console, _of_task(spent, entry.task.name), f"What a run spent · {entry.task.name}")
+            print_table(console, _of_task(spent, entry.task.name), f"What a run spent · {entry.task.name}")
         if len(analysis.tasks) > 1 and len(analysis.labels) > 1:
             ranks = sorted(zip(analysis.mean_ranks.tolist(), analysis.labels, strict=True))
             line = "  ".join(f"{label} {rank:.2f}" for rank, label in ranks if rank == rank)
             console.print(Text.assemble(("mean rank over tasks  ", "bold"), line))
     else:
         for table in overviews:
-            is_wide = _fits(console, table)
-            name = f"Final {distance_name(analysis.tasks)}"
-            title = name if is_wide else f"{name} ({_SHORTENED})"
-            _print_table(console, table if is_wide else _estimates_only(table), title)
+            print_table(console, table, f"Final {distance_name(analysis.tasks)}")
             _print_notes(console, table.notes)
         console.print(Text(_repeats(analysis), style="dim"))
     is_detailed = len(analysis.tasks) <= _MAX_TASKS_IN_DETAIL
@@ -62,20 +56,29 @@ def print_report(console: Console, analysis: Analysis) -> None:
     console.print(Text(caption.replace("Bold: ", f"Bold and {BEST}: "), style="dim"))
 
 
-def _print_table(console: Console, table: ReportTable, title: str) -> None:
-    """The table, or its rows one under the other if they are wider than the terminal."""
-    if _fits(console, table):
-        console.print(to_rich(table, title))
-        return
+def print_table(console: Console, table: ReportTable, title: str) -> None:
+    """Print the table whole, without its spreads, or one row under the other: the first that the terminal can hold.
+
+    Args:
+        console: The terminal.
+        table: Any table of a report.
+        title: A line above it.
+    """
+    for candidate, heading in ((table, title), (_estimates_only(table), f"{title} ({_SHORTENED})")):
+        if _fits(console, candidate):
+            console.print(_to_rich(candidate, heading))
+            return
     console.print(Text(title, style="bold"))
     shown = [position for position, column in enumerate(table.columns) if not column.is_extra]
     for row in table.rows:
-        console.print(Text(row.cells[0].text, style="underline" if row.is_highlighted else ""))
+        first = row.cells[0].text
+        name = f"{table.columns[0].header} {first}" if first.isdigit() else first
+        console.print(Text(name, style="underline" if row.is_highlighted else ""))
         for position in shown[1:]:
             cell, column = row.cells[position], table.columns[position]
             if cell.text != "–":
-                name = f"{column.group} {column.header}".strip()
-                console.print(Text.assemble(f"  {name}: ", _text(cell, has_marks=False)))
+                header = f"{column.group} {column.header}".strip()
+                console.print(Text.assemble(f"  {header}: ", _text(cell, has_marks=False)))
 
 
 def _fits(console: Console, table: ReportTable) -> bool:
@@ -86,11 +89,11 @@ def _fits(console: Console, table: ReportTable) -> bool:
         for row in table.rows
     ]
     unbounded = console.options.update(width=_UNBOUNDED)
-    folded = to_rich(replace(table, rows=tuple(rows)), "")
+    folded = _to_rich(replace(table, rows=tuple(rows)), "")
     return Measurement.get(console, unbounded, folded).maximum <= console.width
 
 
-def _without(table: ReportTable, key: str) -> ReportTable:
+def without(table: ReportTable, key: str) -> ReportTable:
     """The table with a column left out on the terminal."""
     columns = (replace(column, is_extra=column.is_extra or column.key == key) for column in table.columns)
     return replace(table, columns=tuple(columns))
@@ -127,7 +130,7 @@ def _repeats(analysis: Analysis) -> str:
     return "Repeated proposals a run, by index / by isomorphism class, mean over tasks: " + ", ".join(parts) + "."
 
 
-def to_rich(table: ReportTable, title: str) -> RichTable:
+def _to_rich(table: ReportTable, title: str) -> RichTable:
     """A rich table; the best is bold green, and strategies that are not significantly worse are marked."""
     rich = RichTable(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     shown = [position for position, column in enumerate(table.columns) if not column.is_extra]
@@ -140,7 +143,8 @@ def to_rich(table: ReportTable, title: str) -> RichTable:
         column = table.columns[position]
         justify: Literal["left", "right"] = "right" if column.is_number else "left"
         header = re.sub(r" (?=\[|\([^)]*\)$|optimum|by )|(?<=-)(?=[a-z])", "\n", column.header)
-        width = None if column.is_number else min(_MAX_NAME, max(len(row.cells[position].text) for row in table.rows))
+        texts = [row.cells[position].text for row in table.rows] + header.split()
+        width = None if column.is_number else min(_MAX_NAME, max(map(len, texts)))
         rich.add_column(header, justify=justify, no_wrap=column.is_number, overflow="fold", min_width=width)
     for row in table.rows:
         style = "dim" if row.block in ("reference", "quoted") else "underline" if row.is_highlighted else ""
