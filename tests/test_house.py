@@ -7,9 +7,8 @@ import nasbench_harness
 
 ROOT = Path(nasbench_harness.__file__).parent
 MAX_MODULE, MAX_CLASS, MAX_MEMBERS = 350, 250, 20
-# Larger ones, each with the lines or members that it may have.
-MODULES = {"importers/archives/machine.py": 501, "trainer/loop/training.py": 399}
-CLASSES = {"DataPickle": 357, "OfficialAPI": 292, "ListSpace": 273, "Ledger": 256}
+# Public members of larger classes. SearchSpace is a contract: strategies need the whole of it from one object, and a
+# space overrides a few members.
 MEMBERS = {"SearchSpace": 26}
 
 
@@ -21,11 +20,11 @@ def modules():
 def test_modules_and_classes_are_small():
     for path, tree in modules().items():
         num_lines = len((ROOT / path).read_text("utf-8").splitlines())
-        assert num_lines <= MODULES.get(path.as_posix(), MAX_MODULE), f"{path} has {num_lines} lines"
+        assert num_lines <= MAX_MODULE, f"{path} has {num_lines} lines"
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 size = node.end_lineno - node.lineno + 1
-                assert size <= CLASSES.get(node.name, MAX_CLASS), f"{path}: {node.name} has {size} lines"
+                assert size <= MAX_CLASS, f"{path}: {node.name} has {size} lines"
                 public = {
                     member.name
                     for member in node.body

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import operator
 import random
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
 from nasbench_harness.arrays import Floats
+from nasbench_harness.compat.answers import SimulatedClock, more_info, training_set_of
 from nasbench_harness.compat.networks import cell_lists, cell_matrix, network_settings
-from nasbench_harness.compat.printing import information
+from nasbench_harness.compat.printing import information, show
 from nasbench_harness.compat.results import ArchitectureResults
 from nasbench_harness.compat.stored import MissingResultError, trainings_of
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces.nasbench201 import OPERATIONS
 from nasbench_harness.tables.registry import load_table, table_names
 from nasbench_harness.tables.table import Table
-
-# What scripts may ask simulate_train_eval for -> the training set that answers.
-_SIMULATED = {"cifar10": "cifar10-valid", "cifar100": "cifar100", "ImageNet16-120": "ImageNet16-120"}
-_EVALUATED = {"valid": "x-valid", "test": "x-test", "valtest": "ori-test"}
-_EVALUATED_CIFAR10 = {"valid": "x-valid", "test": "ori-test"}
 
 
 class OfficialAPI:
@@ -49,8 +44,7 @@ class OfficialAPI:
             raise InvalidInputError(f"table {self.table.name} has data sets with different search spaces")
         (self._space,) = spaces.values()
         self._trainings = trainings_of(self.table)
-        self._has_warned = False
-        self._used_time: float = 0
+        self._clock = SimulatedClock(self.table.name)
 
     @cached_property
     def meta_archs(self) -> list[str]:
@@ -81,11 +75,11 @@ class OfficialAPI:
     @property
     def used_time(self) -> float:
         """Seconds that ``simulate_train_eval`` counted."""
-        return self._used_time
+        return self._clock.used_time
 
     def reset_time(self) -> None:
         """Set ``used_time`` to 0."""
-        self._used_time = 0
+        self._clock.used_time = 0
 
     def __len__(self) -> int:
         return self._space.num_architectures
@@ -176,7 +170,7 @@ class OfficialAPI:
             results = self.query_meta_info_by_index(index, schedule)
         except MissingResultError:
             return None
-        return "\n".join(self._information(results, f"arch-index={index}"))
+        return "\n".join(information(results, f"arch-index={index}", joint=self._joint, is_size=self._is_size))
 
     def get_more_info(
         self,
@@ -202,44 +196,18 @@ class OfficialAPI:
         trial: bool | int = is_random
         if is_random is True:
             trial = random.choice(results.get_dataset_seeds(dataset))
-        train = results.get_metrics(dataset, "train", iepoch, trial)
-        info = _entries("train", train, train["iepoch"] + 1)
-        for name, set_name in (_EVALUATED_CIFAR10 if dataset in ("cifar10", "cifar10-valid") else _EVALUATED).items():
-            try:
-                found = results.get_metrics(dataset, set_name, iepoch, trial)
-            except MissingResultError:
-                if (dataset, name) == ("cifar10-valid", "valid"):
-                    raise
-                continue
-            info |= _entries(name, found, train["iepoch"] + 1)
-        return info
+        return more_info(results, dataset, iepoch, trial)
 
     def _simulate(
         self, arch: Any, dataset: str, iepoch: int | None, hp: str | int | None, account_time: bool
     ) -> tuple[float, float | None, float, float]:
-        if dataset not in _SIMULATED:
-            raise InvalidInputError(f"Invalid dataset name : {dataset} vs {tuple(_SIMULATED)}")
-        index, trained = self.query_index_by_arch(arch), _SIMULATED[dataset]
+        index, trained = self.query_index_by_arch(arch), training_set_of(dataset)
         info = self.get_more_info(index, trained, iepoch, hp, is_random=True)
-        if "valid-accuracy" not in info:
-            raise MissingResultError(
-                f"table {self.table.name} has no validation accuracy of {dataset}, schedule {self._schedule(hp)}, "
-                f"after epoch {iepoch} (counted from 0); that on validation and test together is not used instead"
-            )
-        if info["train-all-time"] is None:
-            raise MissingResultError(f"table {self.table.name} stores no seconds of training on {trained}")
-        if info["valid-per-time"] is None and not self._has_warned:
-            self._has_warned = True
-            warnings.warn(
-                f"table {self.table.name} stores no seconds of evaluation: simulated time is that of training",
-                stacklevel=3,
-            )
-        seconds = info["train-all-time"] + (info["valid-per-time"] or 0.0)
+        request = f"{dataset}, schedule {self._schedule(hp)}, after epoch {iepoch} (counted from 0)"
+        accuracy, seconds = self._clock.charge(info, trained, request, account_time)
         results = self.query_meta_info_by_index(index, hp)
         latency = results.get_compute_costs(dataset if dataset in results.dataset_seed else trained)["latency"]
-        if account_time:
-            self._used_time += seconds
-        return info["valid-accuracy"], latency, seconds, self._used_time
+        return accuracy, latency, seconds, self.used_time
 
     def get_cost_info(self, index: int, dataset: str, hp: str | int | None = None) -> dict[str, float | None]:
         """FLOPs and parameters in millions, latency in seconds, seconds of training and evaluation.
@@ -271,20 +239,7 @@ class OfficialAPI:
 
     def show(self, index: int = -1) -> None:
         """Print all about an architecture, or about every one (index below 0)."""
-        if index < 0:
-            print(self)
-            for position, each in enumerate(self._evaluated):
-                print(
-                    f"\n{'-' * 10} The ({position:5d}/{len(self._evaluated):5d}) {each:06d}-th architecture! {'-' * 10}"
-                )
-                print(f"arch : {self.meta_archs[each]}")
-                self._show_one(each)
-        elif index >= len(self):
-            print(f"This index ({index}) is out of range (0~{len(self)}).")
-        elif index not in self.evaluated_indexes:
-            print(f"The {index}-th architecture has not been evaluated or not saved.")
-        else:
-            self._show_one(index)
+        show(self, index, joint=self._joint, is_size=self._is_size)
 
     @staticmethod
     def str2lists(arch_str: str) -> list[tuple[tuple[str, int], ...]]:
@@ -295,19 +250,6 @@ class OfficialAPI:
     def str2matrix(arch_str: str, search_space: Sequence[str] = OPERATIONS) -> Floats:
         """Number of the operation between each pair of nodes of a NAS-Bench-201 cell, shape (4, 4)."""
         return cell_matrix(arch_str, search_space)
-
-    def _show_one(self, index: int) -> None:
-        for schedule in self._trainings:
-            try:
-                results = self.query_meta_info_by_index(index, schedule)
-            except MissingResultError:
-                continue
-            print(f"{'>' * 40} {int(schedule):03d} epochs {'>' * 40}" if schedule.isdigit() else schedule)
-            print("\n".join(self._information(results)))
-        print(f"{'<' * 40}------------{'<' * 40}")
-
-    def _information(self, results: ArchitectureResults, extra_info: str | None = None) -> list[str]:
-        return information(results, extra_info, joint=self._joint, is_size=self._is_size)
 
     def _schedule(self, hp: str | int | None) -> str:
         known = list(self._trainings)
@@ -330,13 +272,3 @@ def _table_of(table: str | Table) -> Table:
             "table with `nasbench-harness tables import FILE`"
         )
     return load_table(table)
-
-
-def _entries(name: str, info: Mapping[str, Any], num_epochs: int) -> dict[str, Any]:
-    seconds = info["all_time"]
-    return {
-        f"{name}-loss": info["loss"],
-        f"{name}-accuracy": info["accuracy"],
-        f"{name}-per-time": None if seconds is None else seconds / num_epochs,
-        f"{name}-all-time": seconds,
-    }

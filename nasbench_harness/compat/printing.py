@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nasbench_harness.compat.results import ArchitectureResults
+from nasbench_harness.compat.stored import MissingResultError
+
+if TYPE_CHECKING:
+    from nasbench_harness.compat.base import OfficialAPI
 
 _LABELS = {"x-valid": "valid", "x-test": "test", "ori-test": "test"}
 
@@ -31,6 +35,34 @@ def information(
         )
         lines.append(f"{name:14s} {', '.join(_parts(results, name, joint, is_size))}")
     return lines
+
+
+def show(api: OfficialAPI, index: int, *, joint: str, is_size: bool) -> None:
+    """Print all about an architecture, or about every one (index below 0); see ``information``."""
+    if index < 0:
+        print(api)
+        evaluated = sorted(api.evaluated_indexes)
+        for position, each in enumerate(evaluated):
+            print(f"\n{'-' * 10} The ({position:5d}/{len(evaluated):5d}) {each:06d}-th architecture! {'-' * 10}")
+            print(f"arch : {api.meta_archs[each]}")
+            _show_one(api, each, joint, is_size)
+    elif index >= len(api):
+        print(f"This index ({index}) is out of range (0~{len(api)}).")
+    elif index not in api.evaluated_indexes:
+        print(f"The {index}-th architecture has not been evaluated or not saved.")
+    else:
+        _show_one(api, index, joint, is_size)
+
+
+def _show_one(api: OfficialAPI, index: int, joint: str, is_size: bool) -> None:
+    for schedule in api.avaliable_hps:
+        try:
+            results = api.query_meta_info_by_index(index, schedule)
+        except MissingResultError:
+            continue
+        print(f"{'>' * 40} {int(schedule):03d} epochs {'>' * 40}" if schedule.isdigit() else schedule)
+        print("\n".join(information(results, joint=joint, is_size=is_size)))
+    print(f"{'<' * 40}------------{'<' * 40}")
 
 
 def _parts(results: ArchitectureResults, name: str, joint: str, is_size: bool) -> list[str]:

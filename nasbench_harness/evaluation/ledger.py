@@ -72,11 +72,7 @@ class Ledger:
         self.num_objectives = len(view.objectives)
         self.num_architectures = num_architectures
         self._seconds = protocol.simulated_seconds
-        if self._seconds is not None and not task.has_cost:
-            raise InvalidInputError(
-                f"task {task.name} has no training times: a budget of simulated_seconds needs them; "
-                "leave the task out or use evaluations"
-            )
+        check_budget(task, protocol)
         self._noise = Noise(protocol, view.oracle, num_architectures, study_seed, run_seeds)
         self._has_checkpoints = protocol.continuation == "checkpoint"
         self._trainings = None
@@ -91,17 +87,6 @@ class Ledger:
         self._streak = np.zeros(num_runs, dtype=np.int64)
         self._epochs = protocol.epochs
         self._epochs_at = np.array([*view.fidelities, 0])  # the last one stands for the fidelity −1
-        if self._epochs is not None and not view.fidelities:
-            raise InvalidInputError(
-                f"task {task.name} does not say after how many epochs its values were read: a budget of epochs needs "
-                "that; leave the task out or use evaluations"
-            )
-        num_expected = expected_evaluations(task, protocol)
-        if num_expected > MAX_EVALUATIONS:
-            raise InvalidInputError(
-                f"the budget allows about {num_expected:,} evaluations of a run on task {task.name}: lower it, or set "
-                f"evaluations to at most {MAX_EVALUATIONS:,}"
-            )
         waits = protocol.workers > 1 and task.has_cost
         waits = waits and (protocol.duplicates == "free" or self._trainings is not None)
         self._in_flight = InFlight(protocol.workers, num_runs) if waits else None
@@ -305,6 +290,30 @@ class Ledger:
 def visit_type(protocol: Protocol) -> type[np.unsignedinteger]:
     """Smallest integer that counts every visit of one architecture in one run."""
     return np.uint16 if protocol.evaluations is not None and protocol.evaluations < 2**16 else np.uint32
+
+
+def check_budget(task: Task, protocol: Protocol) -> None:
+    """Refuse a budget that the task has no numbers for, or that allows too many evaluations.
+
+    Raises:
+        InvalidInputError: The budget is one of these.
+    """
+    if protocol.simulated_seconds is not None and not task.has_cost:
+        raise InvalidInputError(
+            f"task {task.name} has no training times: a budget of simulated_seconds needs them; "
+            "leave the task out or use evaluations"
+        )
+    if protocol.epochs is not None and not task.under(protocol).fidelities:
+        raise InvalidInputError(
+            f"task {task.name} does not say after how many epochs its values were read: a budget of epochs needs "
+            "that; leave the task out or use evaluations"
+        )
+    num_expected = expected_evaluations(task, protocol)
+    if num_expected > MAX_EVALUATIONS:
+        raise InvalidInputError(
+            f"the budget allows about {num_expected:,} evaluations of a run on task {task.name}: lower it, or set "
+            f"evaluations to at most {MAX_EVALUATIONS:,}"
+        )
 
 
 def expected_evaluations(task: Task, protocol: Protocol) -> int:

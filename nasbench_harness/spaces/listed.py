@@ -12,9 +12,8 @@ import numpy.typing as npt
 from nasbench_harness.arrays import Bools, Ints
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces.base import RandomSource, SearchSpace
+from nasbench_harness.spaces.neighborhood import Neighborhood
 from nasbench_harness.spaces.product import checked_classes
-
-_NUM_NEAREST = 8  # neighbors of an architecture that has fewer of its own, if the decisions allow as many
 
 
 class ListSpace(SearchSpace):
@@ -106,7 +105,7 @@ class ListSpace(SearchSpace):
         """Draw a neighbor, all alike: (len(runs),), one draw each."""
         draws = np.atleast_1d(rng.uniform(None, runs))
         rows = np.atleast_1d(np.asarray(parents, dtype=np.int64))
-        children = self._neighbors_at(rows, (draws * self._num_neighbors_of(rows)).astype(np.int64))
+        children = self._near.at(rows, (draws * self._near.count(rows)).astype(np.int64))
         return children if np.ndim(parents) else int(children[0])
 
     def crossover(self, first: Any, second: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
@@ -129,24 +128,25 @@ class ListSpace(SearchSpace):
         if isinstance(architectures, int | np.integer):
             return [one for one in self.neighbors(np.array([architectures]))[0].tolist() if one >= 0]
         rows = np.asarray(architectures, dtype=np.int64)
-        positions = np.broadcast_to(np.arange(self._num_neighbors), (len(rows), self._num_neighbors))
-        is_near = positions < self._num_neighbors_of(rows)[:, None]
+        positions = np.broadcast_to(np.arange(self._near.most), (len(rows), self._near.most))
+        is_near = positions < self._near.count(rows)[:, None]
         found = np.full(positions.shape, -1)
         of_rows = np.broadcast_to(rows[:, None], positions.shape)
-        found[is_near] = self._neighbors_at(of_rows[is_near], positions[is_near])
+        found[is_near] = self._near.at(of_rows[is_near], positions[is_near])
         return found
 
     @property
     def note(self) -> str:
         """How many architectures have too few neighbors of their own, for people; empty if none has."""
-        num_alone = int((self._num_own == 0).sum())
-        num_few = int((self._num_own < self._num_nearest).sum())
+        wanted = self._near.num_nearest
+        num_alone = int((self._near.num_own == 0).sum())
+        num_few = int((self._near.num_own < wanted).sum())
         if not num_few:
             return ""
         return (
-            f"{num_few:,} of {self.num_architectures:,} architectures have fewer than {self._num_nearest} neighbors "
+            f"{num_few:,} of {self.num_architectures:,} architectures have fewer than {wanted} neighbors "
             f"that differ in one column ({num_alone:,} have none): mutation and local search take the "
-            f"{self._num_nearest} nearest rows instead"
+            f"{wanted} nearest rows instead"
         )
 
     def next_choices(self, prefixes: Ints) -> Bools:
@@ -194,6 +194,10 @@ class ListSpace(SearchSpace):
     def _is_outside(self, choices: Ints) -> bool:
         return bool(((choices < 0) | (choices >= self._num_choices)).any())
 
+    @cached_property
+    def _near(self) -> Neighborhood:
+        return Neighborhood(self._all_choices, self._num_choices)
+
     # Choices become one number, decision by decision: the rank of (number so far, choice) among the pairs that occur.
     # So it never exceeds the number of architectures, however many combinations there are.
     def _lookup_steps(self) -> list[Ints]:
@@ -212,81 +216,3 @@ class ListSpace(SearchSpace):
             code = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
             exists &= pairs[code] == wanted
         return np.where(exists, code, -1)
-
-    # For each decision, architectures sorted so that those that agree in all *other* decisions stand together.
-    @cached_property
-    def _groups(self) -> tuple[Ints, Ints, Ints, Ints]:
-        """Order (num_decisions, n); start and size of each one's group and its place there, (n, num_decisions)."""
-        orders, starts, sizes, places = [], [], [], []
-        for decision, taken in enumerate(self._all_choices.T):
-            others = np.delete(self._all_choices, decision, axis=1)
-            group = (
-                np.unique(others, axis=0, return_inverse=True)[1].reshape(-1) if others.size else np.zeros_like(taken)
-            )
-            order = np.lexsort((taken, group))
-            count = np.bincount(group)
-            start = (np.cumsum(count) - count)[group]
-            place = np.empty_like(order)
-            place[order] = np.arange(len(order))
-            orders.append(order)
-            starts.append(start)
-            sizes.append(count[group])
-            places.append(place - start)
-        return np.array(orders), np.array(starts).T, np.array(sizes).T, np.array(places).T
-
-    @cached_property
-    def _counts_near(self) -> Ints:
-        """Number of architectures that differ in exactly this decision, shape (n, num_decisions)."""
-        counts: Ints = self._groups[2] - 1
-        return counts
-
-    def _near(self, rows: Ints, positions: Ints) -> Ints:
-        """The neighbor at a position of each row's list of those that differ in one decision, shape (n,)."""
-        orders, starts, _, places = self._groups
-        ends = np.cumsum(self._counts_near[rows], axis=1)
-        decisions = np.minimum((positions[:, None] >= ends).sum(axis=1), self.num_decisions - 1)
-        each = np.arange(len(rows))
-        offsets = positions - ends[each, decisions] + self._counts_near[rows, decisions]
-        offsets = offsets + (offsets >= places[rows, decisions])
-        places_in_order = np.minimum(starts[rows, decisions] + offsets, self.num_architectures - 1)
-        near: Ints = orders[decisions, places_in_order]
-        return near
-
-    @cached_property
-    def _num_own(self) -> Ints:
-        """Number of architectures that differ in one decision, shape (num_architectures,)."""
-        counts: Ints = self._counts_near.sum(axis=1)
-        return counts
-
-    @property
-    def _num_nearest(self) -> int:
-        of_product = int((self._num_choices - 1).sum())  # neighbors of an architecture if no combination were missing
-        return min(_NUM_NEAREST, of_product, self.num_architectures - 1)
-
-    @cached_property
-    def _num_neighbors(self) -> int:
-        return max(int(self._num_own.max()), self._num_nearest)
-
-    def _num_neighbors_of(self, rows: Ints) -> Ints:
-        return np.maximum(self._num_own[rows], self._num_nearest)
-
-    def _neighbors_at(self, rows: Ints, positions: Ints) -> Ints:
-        """The neighbor at a position of each row's list, shape (n,)."""
-        is_few = self._num_own[rows] < self._num_nearest
-        found = self._near(rows, np.where(is_few, 0, positions))
-        few = rows[is_few]
-        for row in np.unique(few[self._nearest[few, 0] < 0]):
-            self._nearest[row] = self._find_nearest(row)
-        found[is_few] = self._nearest[few, positions[is_few]]
-        return found
-
-    @cached_property
-    def _nearest(self) -> Ints:
-        """Nearest architectures of those that were asked about, −1 of the others: (num_architectures, num_nearest)."""
-        return np.full((self.num_architectures, self._num_nearest), -1, dtype=np.int32)
-
-    def _find_nearest(self, row: int) -> Ints:
-        distance = (self._all_choices != self._all_choices[row]).sum(axis=1)
-        distance[row] = self.num_decisions + 1
-        nearest: Ints = np.argsort(distance, kind="stable")[: self._num_nearest]
-        return nearest

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from nats_bench import api_utils
 
 from nasbench_harness.errors import HarnessError, InvalidInputError, TableError
-from nasbench_harness.importers.archives import machine
+from nasbench_harness.importers.archives import references
+from nasbench_harness.importers.archives.constructors import PLACEHOLDER
 from nasbench_harness.importers.archives.importer import import_archive, read_archive
 from nasbench_harness.importers.archives.machine import DataPickle
 from nasbench_harness.importers.archives.tar import members_of
@@ -87,7 +88,7 @@ def test_what_an_earlier_entry_held_is_not_kept():
     entries = {0: {"12": large, "200": 1.5}, 1: {"12": large, "200": 2.5}}
     received = []
     read(pickle.dumps({"arch2infos": entries}), streamed="arch2infos", on_entry=lambda *entry: received.append(entry))
-    assert received == [(0, entries[0]), (1, {"12": machine.PLACEHOLDER, "200": 2.5})]
+    assert received == [(0, entries[0]), (1, {"12": PLACEHOLDER, "200": 2.5})]
 
 
 class Hostile:
@@ -389,8 +390,8 @@ def test_a_file_cut_off_anywhere_is_refused(states, tmp_path):
 @pytest.mark.parametrize("room", [0, 20_000_000])
 def test_memory_does_not_grow_with_the_number_of_architectures(room, states, monkeypatch):
     """But for 4 bytes a reference, and while there is room for small things that later architectures may share."""
-    monkeypatch.setattr(machine, "_KEPT_TEXT_BYTES", 20_000)
-    monkeypatch.setattr(machine, "_KEPT_OTHER_BYTES", room)
+    monkeypatch.setattr(references, "_KEPT_TEXT_BYTES", 20_000)
+    monkeypatch.setattr(references, "_KEPT_OTHER_BYTES", room)
     peaks, sizes = [], []
     for count in (50, 500):
         packed = pickle.dumps({"arch2infos": {i: pickle.loads(pickle.dumps(states)) for i in range(count)}}, 2)

@@ -10,83 +10,35 @@ from __future__ import annotations
 
 import re
 import struct
-from array import array
 from collections.abc import Callable, Iterable
 from itertools import chain
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 
 from nasbench_harness.errors import TableError
+from nasbench_harness.importers.archives.constructors import (
+    ORDERED,
+    PLACEHOLDER,
+    construct,
+    known_global,
+    set_state,
+)
+from nasbench_harness.importers.archives.references import References, is_flat
+from nasbench_harness.importers.archives.stream import PIECE, ByteStream, Read
 
-Read = Callable[[int], bytes]
 OnEntry = Callable[[Any, Any], None]
 
-_PIECE = 1 << 20
-_LONGEST_TEXT = 1 << 16
-_LOOKAHEAD = _LONGEST_TEXT + 64
 # Bytes that a pickle, or an entry of a streamed dictionary, may take: an architecture of a genuine file has 0.3 MB.
 _LONGEST_ENTRY = 8 << 20
-_MOST_REFERENCES = 280_000_000
-_LARGEST_GAP = 1_000
 _DEEPEST = 100
 _LONGEST_STACK = 100_000
-# What is kept of earlier entries, because later ones may refer to it, in bytes (estimated): texts, other small things.
-_KEPT_TEXT_BYTES = 200 << 20
-_KEPT_OTHER_BYTES = 50 << 20
 # Runs of {epoch: value} and {text seen before: value}: most of a file, read by the piece.
 _EPOCH_VALUES = re.compile(rb"(?:K.G.{8})+", re.DOTALL)
 _SHORT_REFERENCE_VALUES = re.compile(rb"(?:h.G.{8})+", re.DOTALL)
 _LONG_REFERENCE_VALUES = re.compile(rb"(?:j.{4}G.{8})+", re.DOTALL)
 
 
-class Placeholder:
-    """Stands for an object that is not read, e.g. the weights of a network."""
-
-
-PLACEHOLDER = Placeholder()
-
-
-class _Global(NamedTuple):
-    module: str
-    name: str
-
-
-class _NumberType:
-    """A numpy dtype; its byte order arrives later and holds for all references to it."""
-
-    __slots__ = ("code", "order")
-
-    def __init__(self, code: str) -> None:
-        self.code, self.order = code, "<"
-
-
 class _Streamed(dict[Any, Any]):
     """The dictionary whose entries are handed over."""
-
-
-_SCALARS = {_Global("numpy.core.multiarray", "scalar"), _Global("numpy._core.multiarray", "scalar")}
-_DTYPE = _Global("numpy", "dtype")
-_ORDERED = _Global("collections", "OrderedDict")
-_ENCODE = _Global("_codecs", "encode")
-_SETS = {_Global("builtins", "set"), _Global("__builtin__", "set")}
-_TENSORS = {_Global("torch._utils", name) for name in ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter")}
-_STORAGES = {
-    _Global("torch", f"{kind}Storage") for kind in ("Double", "Float", "Half", "Long", "Int", "Short", "Char", "Byte")
-}
-_KNOWN = _SCALARS | _SETS | _TENSORS | _STORAGES | {_DTYPE, _ORDERED, _ENCODE}
-_FORMATS = {
-    "f2": "e",
-    "f4": "f",
-    "f8": "d",
-    "b1": "?",
-    "i1": "b",
-    "i2": "h",
-    "i4": "i",
-    "i8": "q",
-    "u1": "B",
-    "u2": "H",
-    "u4": "I",
-    "u8": "Q",
-}
 
 
 class DataPickle:
@@ -100,11 +52,9 @@ class DataPickle:
     """
 
     def __init__(self, read: Read, streamed: str | None = None, on_entry: OnEntry | None = None) -> None:
-        self._read = read
+        self._source = ByteStream(read)
         self._streamed = streamed
         self._on_entry = on_entry
-        self._data, self._position, self._refill_at, self._ended = b"", 0, 0, False
-        self._start = 0  # of the data, in the stream
 
     def load(self) -> Any:
         """The next pickle of the stream.
@@ -116,13 +66,8 @@ class DataPickle:
         self._marked: list[list[Any]] = []
         self._entries: list[Any] | None = None  # the stack on which the streamed entries arrive
         self._num_bytes = 0
-        self._frame_end: int | None = None
-        # References: objects since the last entry as they are; of earlier ones a number in the list of what is kept.
-        self._recent: list[Any] = []
-        self._numbers = array("i")
-        self._kept: list[Any] = [PLACEHOLDER]
-        self._number_of: dict[Any, int] = {}
-        self._text_room, self._other_room = _KEPT_TEXT_BYTES, _KEPT_OTHER_BYTES
+        self._source.begin_pickle()
+        self._references = References()
         try:
             return self._run()
         except (TableError, OSError):
@@ -132,81 +77,52 @@ class DataPickle:
 
     def at_end(self) -> bool:
         """Whether nothing follows in the stream."""
-        if self._position >= len(self._data) and not self._ended:
-            self._fill()
-        return self._position >= len(self._data)
+        return self._source.at_end()
 
     def _run(self) -> Any:
+        source = self._source
         operations = self._table_of_operations()  # no attribute: that would be a cycle, freed late
         while True:
-            if self._position >= self._refill_at:
+            if source.position >= source.refill_at:
                 self._fill()
-            code = self._data[self._position]
-            self._position += 1
+            code = source.data[source.position]
+            source.position += 1
             if code == 46:  # STOP
                 break
             operation = operations[code]
             if operation is None:
                 raise TableError(f"it holds more than plain data (pickle operation {code:#04x})")
             operation()
-        end = self._start + self._position
-        if len(self._stack) != 1 or self._marked or (self._frame_end or end) != end:
+        if len(self._stack) != 1 or self._marked or not source.is_frame_complete:
             raise TableError("it is truncated or damaged")
         return self._stack.pop()
 
     def _fill(self) -> None:
-        rest = self._data[self._position :]
-        pieces = [rest]
-        size = len(rest)
-        while size < _LOOKAHEAD and not self._ended:
-            piece = self._read(_PIECE)
-            self._ended = not piece
-            pieces.append(piece)
-            size += len(piece)
-        self._start += self._position
-        self._data, self._position = b"".join(pieces), 0
-        self._refill_at = size if self._ended else size - _LOOKAHEAD
-        self._num_bytes += size - len(rest)
-        if self._num_bytes > _LONGEST_ENTRY + _PIECE:
+        self._num_bytes += self._source.fill()
+        if self._num_bytes > _LONGEST_ENTRY + PIECE:
             raise TableError(f"an entry is longer than {_LONGEST_ENTRY >> 20} MB")
         if len(self._stack) > _LONGEST_STACK:
             raise TableError("it is truncated or damaged")
-        if len(self._numbers) > _MOST_REFERENCES:
-            raise TableError(f"it has more than {_MOST_REFERENCES:,} references")
-
-    def _take(self, count: int) -> bytes:
-        end = self._position + count
-        taken = self._data[self._position : end]
-        if count > _LONGEST_TEXT:
-            raise TableError(f"it holds a text of {count:,} bytes")
-        if len(taken) < count:
-            raise TableError("it ends too early")
-        self._position = end
-        return taken
-
-    def _unpack(self, layout: struct.Struct) -> Any:
-        value = layout.unpack_from(self._data, self._position)[0]
-        self._position += layout.size
-        return value
 
     def _table_of_operations(self) -> list[Callable[[], None] | None]:
+        source, references = self._source, self._references
         byte, short, integer = struct.Struct("<B"), struct.Struct("<H"), struct.Struct("<i")
         unsigned, length, double = struct.Struct("<I"), struct.Struct("<Q"), struct.Struct(">d")
         operations: dict[bytes, Callable[[], None]] = {
             b"\x80": self._protocol,
-            b"\x95": lambda: self._frame(self._unpack(length)),
+            b"\x95": lambda: source.begin_frame(source.unpack(length)),
             b"N": lambda: self._stack.append(None),
             b"\x88": lambda: self._stack.append(True),
             b"\x89": lambda: self._stack.append(False),
             b"K": self._small_integer,
-            b"M": lambda: self._stack.append(self._unpack(short)),
-            b"J": lambda: self._stack.append(self._unpack(integer)),
-            b"\x8a": self._long_integer,
-            b"G": lambda: self._stack.append(self._unpack(double)),
-            b"\x8c": lambda: self._text(self._unpack(byte)),
-            b"X": lambda: self._text(self._unpack(unsigned)),
-            b"C": lambda: self._stack.append(self._take(self._unpack(byte))),
-            b"B": lambda: self._stack.append(self._take(self._unpack(unsigned))),
+            b"M": lambda: self._stack.append(source.unpack(short)),
+            b"J": lambda: self._stack.append(source.unpack(integer)),
+            b"\x8a": lambda: self._stack.append(source.long_integer()),
+            b"G": lambda: self._stack.append(source.unpack(double)),
+            b"\x8c": lambda: self._stack.append(source.text(source.unpack(byte))),
+            b"X": lambda: self._stack.append(source.text(source.unpack(unsigned))),
+            b"C": lambda: self._stack.append(source.take(source.unpack(byte))),
+            b"B": lambda: self._stack.append(source.take(source.unpack(unsigned))),
             b"(": self._mark,
             b")": lambda: self._stack.append(()),
             b"\x85": lambda: self._tuple(1),
@@ -221,9 +137,9 @@ class DataPickle:
             b"}": self._dictionary,
             b"s": self._set_item,
             b"u": self._set_items,
-            b"q": lambda: self._put(self._unpack(byte)),
-            b"r": lambda: self._put(self._unpack(unsigned)),
-            b"\x94": lambda: self._recent.append(self._stack[-1]),
+            b"q": lambda: references.put(source.unpack(byte), self._stack[-1]),
+            b"r": lambda: references.put(source.unpack(unsigned), self._stack[-1]),
+            b"\x94": lambda: references.recent.append(self._stack[-1]),
             b"h": self._short_reference,
             b"j": self._long_reference,
             b"c": self._global,
@@ -232,37 +148,20 @@ class DataPickle:
             b"b": self._build,
             b"Q": self._persistent,
         }
-        table: list[Callable[[], None] | None] = [None] * 256
-        for code, operation in operations.items():
-            table[code[0]] = operation
-        return table
+        return [operations.get(bytes([code])) for code in range(256)]
 
     # Numbers and texts
 
     def _protocol(self) -> None:
-        if self._take(1)[0] > 5:
+        if self._source.take(1)[0] > 5:
             raise TableError("it is a pickle of an unknown protocol")
 
-    def _frame(self, length: int) -> None:
-        """Frames follow each other without a gap, from the first on."""
-        begin = self._start + self._position
-        if self._frame_end is not None and begin - 9 != self._frame_end:
-            raise TableError("it is truncated or damaged")
-        self._frame_end = begin + length
-
     def _small_integer(self) -> None:
-        run = _EPOCH_VALUES.match(self._data, self._position - 1)
-        if run is None:
-            self._stack.append(self._take(1)[0])
-            return
-        self._stack.extend(chain.from_iterable(struct.iter_unpack(">xBxd", run.group())))
-        self._position = run.end()
-
-    def _long_integer(self) -> None:
-        self._stack.append(int.from_bytes(self._take(min(self._take(1)[0], 16)), "little", signed=True))
-
-    def _text(self, length: int) -> None:
-        self._stack.append(self._take(length).decode("utf-8", "strict"))
+        pairs = self._source.run(_EPOCH_VALUES, ">xBxd")
+        if pairs is None:
+            self._stack.append(self._source.take(1)[0])
+        else:
+            self._stack.extend(chain.from_iterable(pairs))
 
     # Containers
 
@@ -328,12 +227,8 @@ class DataPickle:
         if type(target) is _Streamed:
             for position in range(0, len(items), 2):
                 self._entry(items[position], items[position + 1])
-        elif type(target) is dict:
-            keys = items[::2]
-            _check_keys(keys)
-            target.update(zip(keys, items[1::2], strict=True))
-        elif target is not PLACEHOLDER:
-            raise TableError("it is truncated or damaged")
+        else:
+            _update(target, items)
 
     def _hand_over(self) -> None:
         """Entries of the streamed dictionary: complete are those that the next key, an integer, follows."""
@@ -346,136 +241,63 @@ class DataPickle:
     def _entry(self, key: Any, value: Any) -> None:
         if self._on_entry is not None:
             self._on_entry(key, value)
-        self._num_bytes = len(self._data) - self._position
-        self._settle()
-
-    # References
-
-    def _put(self, index: int) -> None:
-        gap = index - len(self._numbers) - len(self._recent)
-        if not 0 <= gap <= _LARGEST_GAP:
-            raise TableError("its references are out of order")
-        self._recent.extend([PLACEHOLDER] * gap)
-        self._recent.append(self._stack[-1])
-
-    def _get(self, index: int) -> Any:
-        settled = len(self._numbers)
-        if index >= settled:
-            return self._recent[index - settled]
-        return self._kept[self._numbers[index]]
+        self._num_bytes = len(self._source.data) - self._source.position
+        self._references.settle()
 
     def _short_reference(self) -> None:
-        run = _SHORT_REFERENCE_VALUES.match(self._data, self._position - 1)
-        if run is None:
-            self._stack.append(self._get(self._take(1)[0]))
+        pairs = self._source.run(_SHORT_REFERENCE_VALUES, ">xBx8s")
+        if pairs is None:
+            self._stack.append(self._references.get(self._source.take(1)[0]))
         else:
-            self._reference_values(run, struct.iter_unpack(">xBx8s", run.group()))
+            self._reference_values(pairs)
 
     def _long_reference(self) -> None:
-        run = _LONG_REFERENCE_VALUES.match(self._data, self._position - 1)
-        if run is None:
-            self._stack.append(self._get(int.from_bytes(self._take(4), "little")))
+        pairs = self._source.run(_LONG_REFERENCE_VALUES, "<xIx8s")
+        if pairs is None:
+            self._stack.append(self._references.get(int.from_bytes(self._source.take(4), "little")))
         else:
-            self._reference_values(run, struct.iter_unpack("<xIx8s", run.group()))
+            self._reference_values(pairs)
 
-    def _reference_values(self, run: re.Match[bytes], pairs: Iterable[tuple[int, bytes]]) -> None:
+    def _reference_values(self, pairs: Iterable[tuple[int, bytes]]) -> None:
         indices, packed = zip(*pairs, strict=True)
         values = struct.unpack(f">{len(packed)}d", b"".join(packed))
-        self._stack.extend(chain.from_iterable(zip(map(self._get, indices), values, strict=True)))
-        self._position = run.end()
-
-    def _settle(self) -> None:
-        """Drop the content of the entry, except texts and other small things that later entries may share."""
-        number_of = self._number_of
-        self._numbers.extend(
-            [(number_of.get(item) or self._keep(item)) if type(item) is str else self._keep(item)
-             for item in self._recent]
-        )  # fmt: skip
-        self._recent.clear()
-
-    def _keep(self, item: Any) -> int:
-        is_text = type(item) is str
-        if self._text_room < 0 if is_text else self._other_room < 0 or not _is_small(item):
-            return 0
-        self._kept.append(item)
-        number = len(self._kept) - 1
-        if is_text:
-            self._number_of[item] = number
-            self._text_room -= 200 + len(item)
-        else:
-            self._other_room -= 300
-        return number
+        self._stack.extend(chain.from_iterable(zip(map(self._references.get, indices), values, strict=True)))
 
     # Names and the constructors they stand for
 
     def _global(self) -> None:
-        end = self._data.index(b"\n", self._data.index(b"\n", self._position) + 1)
-        module, name = self._take(end - self._position).decode().split("\n")
-        self._take(1)
-        self._push_global(module, name)
+        end = self._source.data.index(b"\n", self._source.data.index(b"\n", self._source.position) + 1)
+        module, name = self._source.take(end - self._source.position).decode().split("\n")
+        self._source.take(1)
+        self._stack.append(known_global(module, name))
 
     def _stack_global(self) -> None:
         name, module = self._stack.pop(), self._stack.pop()
-        self._push_global(module, name)
-
-    def _push_global(self, module: Any, name: Any) -> None:
-        known = type(module) is str and type(name) is str and _Global(module, name) in _KNOWN
-        if not known:
-            raise TableError(f"it refers to {str(module)[:60]}.{str(name)[:60]}, which no official archive does")
-        self._stack.append(_Global(module, name))
+        self._stack.append(known_global(module, name))
 
     def _persistent(self) -> None:
         self._stack[-1] = PLACEHOLDER
 
     def _reduce(self) -> None:
         arguments, function = self._stack.pop(), self._stack.pop()
-        if type(function) is not _Global or type(arguments) is not tuple:
-            raise TableError("it is truncated or damaged")
-        if function == _ORDERED and not arguments:
+        if function == ORDERED and not arguments:
             self._dictionary()
         else:
-            self._stack.append(_construct(function, arguments))
+            self._stack.append(construct(function, arguments))
 
     def _build(self) -> None:
         state = self._stack.pop()
-        target = self._stack[-1]
-        if type(target) is _NumberType:
-            order = state[1] if type(state) is tuple and len(state) > 1 else None
-            if order not in ("<", ">", "|", "="):
-                _refuse_number()
-            target.order = "<" if order in "|=" else order
-        elif type(target) is not dict and target is not PLACEHOLDER:  # attributes of state dictionaries are no data
-            raise TableError("it is truncated or damaged")
+        set_state(self._stack[-1], state)
 
 
-def _construct(function: _Global, arguments: tuple[Any, ...]) -> Any:
-    if function in _SCALARS:
-        return _scalar(arguments)
-    if function == _DTYPE:
-        code = arguments[0] if arguments else None
-        if type(code) is not str or code not in _FORMATS:
-            _refuse_number()
-        return _NumberType(code)
-    if function == _ENCODE:
-        if len(arguments) != 2 or type(arguments[0]) is not str or arguments[1] != "latin1":
-            raise TableError("it is truncated or damaged")
-        return arguments[0].encode("latin1")
-    if function in _TENSORS:
-        return PLACEHOLDER
-    if function in _SETS and len(arguments) == 1 and type(arguments[0]) is list:
-        return arguments[0]
-    raise TableError("it is truncated or damaged")
-
-
-def _scalar(arguments: tuple[Any, ...]) -> Any:
-    if len(arguments) != 2 or type(arguments[0]) is not _NumberType or type(arguments[1]) is not bytes:
-        _refuse_number()
-    kind, packed = arguments
-    return struct.unpack(kind.order + _FORMATS[kind.code], packed)[0]
-
-
-def _refuse_number() -> NoReturn:
-    raise TableError("it holds a numpy number of an unknown type")
+def _update(target: Any, items: list[Any]) -> None:
+    """Put keys and values, which alternate, into a dictionary."""
+    if type(target) is dict:
+        keys = items[::2]
+        _check_keys(keys)
+        target.update(zip(keys, items[1::2], strict=True))
+    elif target is not PLACEHOLDER:
+        raise TableError("it is truncated or damaged")
 
 
 def _check_keys(keys: list[Any]) -> None:
@@ -483,19 +305,5 @@ def _check_keys(keys: list[Any]) -> None:
     if kinds <= {str, int}:
         return
     pairs = [key for key in keys if type(key) is tuple]
-    if not kinds <= {str, int, tuple} or not all(map(_is_flat, pairs)):
+    if not kinds <= {str, int, tuple} or not all(map(is_flat, pairs)):
         raise TableError("it has a dictionary with unusual keys")
-
-
-def _is_flat(items: Any) -> bool:
-    # Empty ones may still be filled, by the entry that comes next.
-    return 1 <= len(items) <= 4 and all(type(item) in (str, int, float, bool) for item in items)
-
-
-def _is_small(item: Any) -> bool:
-    kind = type(item)
-    if kind is tuple or kind is list:
-        return _is_flat(item)
-    if kind is dict:
-        return _is_flat(item.values())
-    return kind in (str, float, int, bool, bytes, _Global, _NumberType)

@@ -8,25 +8,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.optim.sgd import sgd
 
-from nasbench_harness.errors import HarnessError, InvalidInputError
+from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.trainer.data.batches import DeviceImages, draw_epoch
 from nasbench_harness.trainer.data.images import ImageData
-from nasbench_harness.trainer.loop.devices import (
-    DEFAULT,
-    Execution,
-    is_out_of_memory,
-    memory_shortage,
-    release_memory,
-    synchronize,
-)
+from nasbench_harness.trainer.loop.devices import DEFAULT, Execution, synchronize
+from nasbench_harness.trainer.loop.fitting import with_fitting_stack
 from nasbench_harness.trainer.loop.keys import cache_key
+from nasbench_harness.trainer.loop.momentum import Momentum
 from nasbench_harness.trainer.loop.states import SavedState
 from nasbench_harness.trainer.loop.trained import TrainedStack
 from nasbench_harness.trainer.networks.network import Network, count_correct
@@ -35,7 +29,6 @@ from nasbench_harness.trainer.recipe import Recipe
 
 _TIMED_STEPS = 20
 
-Answer = TypeVar("Answer")
 Epoch = tuple[list[float], list[float], list[bool]]  # accuracy, loss, whether all is finite, of each seed
 
 
@@ -122,34 +115,7 @@ def train(
         notice = _notice(architecture, recipe, fitting.stack)
         return [dataclasses.replace(result, notice=notice) for result in results]
 
-    return _with_fitting_stack(architecture, recipe, execution, on_device)
-
-
-def _with_fitting_stack(
-    architecture: str, recipe: Recipe, execution: Execution, call: Callable[[Recipe, torch.device], Answer]
-) -> Answer:
-    """Result of ``call`` for the recipe, with its stack halved until it fits into memory.
-
-    Raises:
-        InvalidInputError: The device does not support this execution.
-        HarnessError: Not even one seed fits.
-    """
-    device, shortage = execution.checked_device(), ""
-    for stack in _halvings(recipe.stack):
-        try:
-            return call(dataclasses.replace(recipe, stack=stack), device)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            shortage = memory_shortage(device, error)  # not the error: it would keep its tensors alive
-        release_memory(device)
-    raise HarnessError(f"{architecture} does not fit into the memory of {device}: {shortage}")
-
-
-def _halvings(stack: int) -> Iterator[int]:
-    while stack:
-        yield stack
-        stack //= 2
+    return with_fitting_stack(architecture, recipe, execution, on_device)
 
 
 def _notice(architecture: str, recipe: Recipe, stack: int) -> str:
@@ -175,7 +141,7 @@ def estimate_seconds(architecture: str, recipe: Recipe, data: ImageData, executi
             images = DeviceImages(data, fitting, device, torch.float32)
             return _seconds_of_a_stack(structure, fitting, images, execution) * -(-recipe.stack // fitting.stack)
 
-    return _with_fitting_stack(architecture, recipe, execution, measured)
+    return with_fitting_stack(architecture, recipe, execution, measured)
 
 
 def _seconds_of_a_stack(structure: Structure, recipe: Recipe, images: DeviceImages, execution: Execution) -> float:
@@ -207,53 +173,6 @@ def network_structure(architecture: str, recipe: Recipe, data: ImageData) -> Str
     if is_widths(architecture) != (recipe.space == "widths"):
         raise InvalidInputError(f"recipe {recipe.name} trains {recipe.space}, got {architecture!r}")
     return structure
-
-
-class Momentum:
-    """SGD with momentum on all parameters of a network.
-
-    ``torch.optim.SGD`` loads torch's compiler when it is made, a second and 50 MB in every process; its function alone
-    does not.
-
-    Attributes:
-        momenta: Momentum of each parameter that has moved, by the parameter's name.
-    """
-
-    def __init__(self, network: Network, recipe: Recipe) -> None:
-        self.recipe, self.parameters = recipe, dict(network.named_parameters())
-        self.momenta: dict[str, Tensor] = {}
-        self.is_fused = next(iter(self.parameters.values())).device.type in ("cpu", "cuda")
-
-    @torch.no_grad()
-    def step(self, rate: float) -> None:
-        """Move the parameters that have gradients, which are used up; the others stay, and so do their momenta."""
-        # Without a path from input to output all layers before the last cell are without gradients.
-        moved = [name for name, parameter in self.parameters.items() if parameter.grad is not None]
-        # A parameter that moves for the first time starts its momentum; torch starts all of a call or none.
-        self._move([name for name in moved if name in self.momenta], rate)
-        self._move([name for name in moved if name not in self.momenta], rate)
-
-    def _move(self, names: Sequence[str], rate: float) -> None:
-        if not names:
-            return
-        recipe, moved = self.recipe, [self.parameters[name] for name in names]
-        momenta = [self.momenta.get(name) for name in names]
-        sgd(
-            moved,
-            [parameter.grad for parameter in moved],
-            momenta,
-            fused=self.is_fused,
-            weight_decay=recipe.weight_decay,
-            momentum=recipe.momentum,
-            lr=rate,
-            dampening=0,
-            nesterov=recipe.nesterov,
-            maximize=False,
-        )
-        for name, parameter, momentum in zip(names, moved, momenta, strict=True):
-            parameter.grad = None
-            if momentum is not None:  # without momentum torch keeps none
-                self.momenta[name] = momentum
 
 
 class StackTraining:

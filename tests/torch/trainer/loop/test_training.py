@@ -15,9 +15,9 @@ from nasbench_harness.trainer.data.images import SealedTest, load_data
 from nasbench_harness.trainer.data.sources import Images
 from nasbench_harness.trainer.loop import processes
 from nasbench_harness.trainer.loop.keys import key_fields
+from nasbench_harness.trainer.loop.momentum import Momentum
 from nasbench_harness.trainer.loop.processes import longest_first
 from nasbench_harness.trainer.loop.training import (
-    Momentum,
     StackTraining,
     count_correct,
     mean_losses,
