@@ -85,6 +85,12 @@ def written(tmp_path, monkeypatch):
         "    if rng.uniform() < 0.3:\n"
         "        yield from kills(problem, rng)\n"
         "    yield from works(problem, rng)\n"
+        "def kills_once(problem, rng):\n"
+        "    from pathlib import Path\n"
+        "    if rng.uniform() < 0.3 and not Path('killed').exists():\n"
+        "        Path('killed').touch()\n"
+        "        yield from kills(problem, rng)\n"
+        "    yield from works(problem, rng)\n"
         "def kills_late(problem, rng):\n"
         "    import time\n"
         "    time.sleep(1)\n"
@@ -295,6 +301,16 @@ def test_of_a_batch_that_kills_its_worker_only_the_runs_that_do_it_are_lost(name
     segments = StudyFolder(tmp_path).segments(identity(spec, named, rules))
     stored = [seed for segment in segments for seed in range(segment.first, segment.last + 1)]
     assert stored == [seed for seed in range(6) if seed not in killers]
+
+
+@pytest.mark.usefixtures("_fresh_workers")
+def test_a_batch_whose_worker_dies_once_loses_no_run(named, tmp_path, random_search, written):
+    # As a kernel that is short of memory for a moment would end it.
+    plans = [BatchPlan(spec, named, ((0, 9),)) for spec in (*specs_of(f"{written}:kills_once"), random_search)]
+    reports = list(execute(plans, Rules(Protocol(evaluations=5), 0), tmp_path, jobs=2))
+    assert Path("killed").exists()
+    assert [(report.num_runs, report.num_failed) for report in reports] == [(10, 0), (10, 0)]
+    assert not (tmp_path / "failures").exists()
 
 
 @pytest.mark.usefixtures("_fresh_workers")
