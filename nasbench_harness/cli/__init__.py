@@ -1,8 +1,8 @@
 """The command line: one verb a command, heavy imports inside the verbs.
 
 Exit codes: 0 done · 1 some runs failed, a strategy became inferior, ``doctor`` or ``tables check`` found something
-broken, or a fault of the harness · 2 a mistake in the input, explained in one line · 3 ``baseline check`` was
-inconclusive.
+broken, ``tables build`` misses classes, or a fault of the harness · 2 a mistake in the input, explained in one line ·
+3 ``baseline check`` was inconclusive.
 """
 
 from nasbench_harness.cli import (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,8 @@ def table_info(name: str, as_json: bool) -> None:
             "optimum_architecture": entry.space.to_string(val.optimum),
             "optimum_key": entry.space.to_key(val.optimum),
             "note": entry.space.note,
+            "notes": list(entry.notes),
+            "default_fidelity": entry.default_fidelity,
             "metrics": [
                 {**vars(column.metric), "shape": list(column.values.shape)} for column in entry.columns.values()
             ],
@@ -102,11 +105,12 @@ def table_info(name: str, as_json: bool) -> None:
         )
         epochs = row["fidelities"]
         if len(epochs) > 1:
-            click.echo(f"  {len(epochs)} fidelities: epochs {epochs[0]} … {epochs[-1]}")
+            default = f"; {row['default_fidelity']} by default" if row["default_fidelity"] is not None else ""
+            click.echo(f"  {len(epochs)} fidelities: epochs {epochs[0]} … {epochs[-1]}{default}")
         key = f" ({row['optimum_key']})" if row["optimum_key"] != row["optimum_architecture"] else ""
         click.echo(f"  optimum {row['optimum']} at {row['optimum_architecture']}{key}")
-        if row["note"]:
-            click.echo(f"  {row['note']}")
+        for note in filter(None, [row["note"], *row["notes"]]):
+            click.echo(f"  {note}")
         for metric in row["metrics"]:
             replicates = f", {metric['shape'][1]} replicates" if metric["shape"][1] > 1 else ""
             grid = f", grid {metric['resolution']:.4g}" if metric["resolution"] else ""
@@ -147,9 +151,10 @@ def import_command(
     replace: bool,
     as_json: bool,
 ) -> None:
-    """Import a CSV or Parquet file, or without --spec an official archive: its data sets become tasks.
+    """Import a CSV or Parquet file, or without --spec an official archive or a file of tables build.
 
-    Official archives are NAS-Bench-201-*.pth, NATS-Bench's *-simple folders and .tar files, and NATS-*.pickle.pbz2.
+    Its data sets become tasks. Official archives are NAS-Bench-201-*.pth, NATS-Bench's *-simple folders and .tar
+    files, and NATS-*.pickle.pbz2.
     """
     if sum(given is not None for given in (file, from_api, benchmark)) != 1:
         raise InvalidInputError("name either FILE, --from-api MODULE:ATTRIBUTE or --benchmark")
@@ -160,6 +165,10 @@ def import_command(
             raise InvalidInputError("--spec and --schedules go with FILE: leave them or --benchmark out")
         _print_imported(import_benchmark(benchmark, name, replace=replace), as_json)
         return
+    from nasbench_harness.tables.cells_file import is_cells_file
+    from nasbench_harness.tables.registration import register_table
+    from nasbench_harness.tables.trained_cells import read_table
+
     wanted = [schedule.strip() for schedule in schedules.split(",")] if schedules is not None else []
     if file is None:
         from nasbench_harness.importers.api import table_from_api
@@ -169,6 +178,8 @@ def import_command(
         with only_json(as_json), counted("architectures") as progress:
             api = _official_object(str(from_api))
             table = table_from_api(api, name, schedules=wanted, replace=replace, progress=progress)
+    elif spec is None and schedules is None and is_cells_file(file):
+        table = register_table(read_table(file, name), replace=replace)
     elif spec is None:
         from nasbench_harness.importers.archives.importer import import_archive
 
@@ -253,25 +264,32 @@ def verify_tables(names: tuple[str, ...], as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@tables.command("build", short_help="Train a table of all cells, in parts.")
+@tables.command("build", short_help="Train a table of all cells, in parts, and assemble it.")
 @click.argument("name", type=click.Choice(["tiny201"]))
 @click.option("--out", type=click.Path(path_type=Path), default=Path("tiny201-parts"), show_default=True)
 @click.option("--shard", default="1/1", metavar="I/N", show_default=True, help="Train part I, I + N, I + 2N, …")
 def build_command(name: str, out: Path, shard: str) -> None:
-    """Train one cell of each class of equal cells with three seeds, and keep the finished classes in parts.
+    """Train one cell of each class of equal cells with three seeds, in parts; the last part completes the table.
 
     The same command continues after an interruption. Several processes share the work, each with its own --shard and
-    the same --out. All classes take many CPU hours. Needs the extra torch.
+    the same --out. All classes take many CPU hours. The finished table is one file in --out, for tables import. Exit
+    code 1 when classes are missing. Needs the extra torch.
     """
-    from nasbench_harness.trainer import build_parts
+    from nasbench_harness.trainer import build_parts, table_rules
+    from nasbench_harness.trainer.assembling import all_classes, assemble, table_file
 
     del name  # one table can be built today
     match = re.fullmatch(r"([1-9]\d{0,3})/([1-9]\d{0,3})", shard)
     if match is None or int(match[1]) > int(match[2]):
         raise InvalidInputError(f"--shard must be I/N with 1 ≤ I ≤ N, such as 2/4, got {shard!r}")
-    with counted("classes") as progress:
-        missing = build_parts(out, shard=(int(match[1]), int(match[2])), on_class=progress)
-    click.echo(f"{out}: this shard is complete" if not missing else f"{out}: {missing} parts are missing")
+    file = table_file(out)
+    if not file.exists():
+        with counted("classes") as progress:
+            build_parts(out, shard=(int(match[1]), int(match[2])), on_class=progress)
+        if missing := assemble(out, table_rules()):
+            click.echo(f"{out}: this shard is complete; {missing:,} of {len(all_classes()):,} classes are missing")
+            raise click.exceptions.Exit(1)
+    click.echo(f"{file}: complete; to use it: nasbench-harness tables import {shlex.quote(str(file))}")
 
 
 @tables.command("remove")

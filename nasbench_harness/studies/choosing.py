@@ -18,7 +18,7 @@ from nasbench_harness.store.record import (
 from nasbench_harness.store.sources import check_task_exists
 from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, names_of, strategy_entry_points
 from nasbench_harness.studies.references import parse_strategy, resolve
-from nasbench_harness.tables.registry import embedded_task_names
+from nasbench_harness.tables.registry import default_task_names
 
 Item = TypeVar("Item")
 
@@ -97,7 +97,7 @@ def task_list(tasks: Iterable[str] | None, folder: StudyFolder | None = None) ->
         UnknownNameError: There is no such task.
         StoreError: The table of a task is not here, but was when the study ran.
     """
-    names = embedded_task_names() if tasks is None else list(listed("tasks", tasks))
+    names = default_task_names() if tasks is None else list(listed("tasks", tasks))
     if not names:
         raise InvalidInputError("no tasks given: name at least one")
     for name in names:

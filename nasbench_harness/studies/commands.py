@@ -14,7 +14,7 @@ from nasbench_harness.store.study_file import DEFAULT_SEEDS, PAPER_RESAMPLES, PA
 from nasbench_harness.store.styles import moved, style_numbers
 from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES
 from nasbench_harness.studies.references import is_label
-from nasbench_harness.tables.registry import embedded_task_names
+from nasbench_harness.tables.registry import default_task_names
 
 
 def rule_flags(record: StudyRecord, default_seeds: int) -> list[str]:
@@ -67,7 +67,7 @@ def canonical_command(record: StudyRecord) -> str:
     references = [(entry.reference, entry.label) for entry in record.strategies]
     if references != [(name, name) for name in DEFAULT_STRATEGIES]:
         parts += ["--strategies", shlex.quote(",".join(map(written, record.strategies)))]
-    if list(record.tasks) != embedded_task_names():
+    if list(record.tasks) != default_task_names():
         parts += ["--tasks", shlex.quote(",".join(record.tasks))]
     if record.images is not None:
         is_packaged = record.images.name in PACKAGED_DATA

@@ -73,6 +73,7 @@ def metadata_of(table: Table, digests: Mapping[str, str]) -> dict[str, Any]:
                 **({"replicate_seeds": list(dataset.replicate_seeds)} if dataset.replicate_seeds else {}),
                 **({} if dataset.default_fidelity is None else {"default_fidelity": dataset.default_fidelity}),
                 **({"data": list(dataset.data)} if dataset.data else {}),
+                **({"notes": list(dataset.notes)} if dataset.notes else {}),
                 "columns": [
                     {
                         **_fields(column.metric),
@@ -190,7 +191,13 @@ def _dataset(name: str, entry: _Part, columns: Callable[[Metric, StoredArray], M
     entry.require(default is None or (type(default) is int and default in fidelities), "default_fidelity")
     data = entry.content.get("data", [])
     entry.require(type(data) is list and all(is_name(text) for text in data), "data")
-    return Dataset(entry.text("title"), space, made, tuple(fidelities), tuple(seeds), default, tuple(data))
+    notes = entry.content.get("notes", [])
+    entry.require(
+        type(notes) is list and all(isinstance(note, str) and not fault_of_text(note) for note in notes), "notes"
+    )
+    return Dataset(
+        entry.text("title"), space, made, tuple(fidelities), tuple(seeds), default, tuple(data), tuple(notes)
+    )
 
 
 def _space(entry: _Part) -> SearchSpace:

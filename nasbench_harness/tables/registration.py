@@ -102,6 +102,7 @@ def _check_texts(table: Table) -> None:
     for name, dataset in table.datasets.items():
         task = f"{table.name}-{name}"
         texts.append((f"the title of {task}", dataset.title))
+        texts += [(f"a note of {task}", note) for note in dataset.notes]
         texts += [(f"the unit of {metric} in {task}", column.metric.unit) for metric, column in dataset.columns.items()]
     for place, text in texts:
         if fault := fault_of_text(text):

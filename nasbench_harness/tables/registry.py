@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasbench_harness.errors import HarnessError, TableError, UnknownNameError
 from nasbench_harness.tables.imported import describe_imported, imported_names, imported_table_folder
-from nasbench_harness.tables.location import cache_folder
+from nasbench_harness.tables.location import TRAINED_CELLS, cache_folder
 
 if TYPE_CHECKING:
     from nasbench_harness.tables.table import Table
@@ -23,12 +23,15 @@ TASK_GROUP = "nasbench_harness.tasks"
 # Counts changes of how tables are converted; part of the cache folder's name.
 _CONVERSION = 3
 _OWN = {"nb201": 0, "graph": 1}
+# A file of this package; its table is left out of the default study, whose numbers are published.
+_TRAINED_CELLS = EntryPoint("tiny201", "nasbench_harness.tables.trained_cells:convert", GROUP)
 
 
 @cache
 def table_entry_points() -> dict[str, EntryPoint]:
     """StrategyRef point of every installed table provider, by table name; this package's tables come first."""
     found = sorted(entry_points(group=GROUP), key=lambda entry: (_OWN.get(entry.name, len(_OWN)), entry.name))
+    found += [_TRAINED_CELLS] if TRAINED_CELLS.is_file() else []
     return {entry.name: entry for entry in found}
 
 
@@ -73,6 +76,13 @@ def task_names() -> list[str]:
 def embedded_task_names() -> list[str]:
     """Tasks on the tables of installed packages, in the order of their entry points."""
     return [task for task, table, _ in tasks_of_tables() if table in table_entry_points()]
+
+
+def default_task_names() -> list[str]:
+    """Tasks of a study that names none."""
+    return [
+        task for task, table, _ in tasks_of_tables() if table in table_entry_points() and table != _TRAINED_CELLS.name
+    ]
 
 
 @cache

@@ -70,6 +70,7 @@ class Dataset:
         default_fidelity: Epochs that are read if a protocol names none; None: a protocol must name them.
         data: Names of the data that the architectures were trained on, e.g. ``cifar10``. Empty: the name of the data
             set says it. Data sets with a common name are no sources of each other.
+        notes: Lines that every reader of the numbers should know; ``tables info`` prints them.
     """
 
     title: str
@@ -79,6 +80,7 @@ class Dataset:
     replicate_seeds: tuple[int, ...] = ()
     default_fidelity: int | None = None
     data: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 Origin = Literal["", "official"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nasbench_harness.optional import require_torch
 
 if TYPE_CHECKING:
-    from nasbench_harness.trainer.building import build_parts
+    from nasbench_harness.trainer.building import build_parts, table_rules
     from nasbench_harness.trainer.data.images import ImageData, SealedTest, load_data
     from nasbench_harness.trainer.loop.devices import Execution
     from nasbench_harness.trainer.loop.keys import cache_key
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nasbench_harness.trainer.recipe import RECIPES, Recipe, recipe_of
 
 _HOMES = {
-    "nasbench_harness.trainer.building": ("build_parts",),
+    "nasbench_harness.trainer.building": ("build_parts", "table_rules"),
     "nasbench_harness.trainer.data.images": ("ImageData", "SealedTest", "load_data"),
     "nasbench_harness.trainer.loop.devices": ("Execution",),
     "nasbench_harness.trainer.loop.keys": ("cache_key",),
@@ -45,6 +45,7 @@ __all__ = [
     "network_structure",
     "num_processes_of",
     "recipe_of",
+    "table_rules",
     "train",
     "train_many",
 ]

@@ -10,7 +10,7 @@ import dataclasses
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -27,6 +27,7 @@ from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.files import try_lock, write_whole
 from nasbench_harness.spaces import NASBench201Space
+from nasbench_harness.trainer.assembling import COMMAND, Rules, all_classes
 from nasbench_harness.trainer.data.batches import DeviceImages, plain_batches
 from nasbench_harness.trainer.data.images import ImageData, load_data
 from nasbench_harness.trainer.loop.devices import Execution, processor_name
@@ -95,8 +96,7 @@ def train_class(architecture: int, recipe: Recipe, data: ImageData, images: Devi
 def class_order(recipe: Recipe, data: ImageData) -> Ints:
     """Smallest index of each class, shape (num_classes,): most operations first, then by index."""
     space = NASBench201Space()
-    members = np.unique(space.canonical(np.arange(space.num_architectures)))
-    jobs = [(space.to_string(int(index)), SEEDS) for index in members]
+    jobs = [(space.to_string(int(index)), SEEDS) for index in all_classes()]
     return np.array([space.from_string(text) for text, _ in longest_first(jobs, recipe, data)])
 
 
@@ -150,6 +150,29 @@ def build_parts(
             journal.path.unlink()
             finished += 1
     return len(missing) - finished
+
+
+def table_rules(recipe_name: str = "animals8-10") -> Rules:
+    """The rules that all parts of a table share."""
+    recipe, data = recipe_of(recipe_name), load_data("animals8")
+    return Rules(
+        recipe=recipe,
+        data=data.name,
+        seeds=SEEDS,
+        test_epochs=tuple(test_epochs(recipe)),
+        num_train=len(data.train_labels),
+        num_valid=len(data.valid_labels),
+        num_test=len(data.sealed.open()[1]),
+        num_classes=data.num_classes,
+        image_channels=data.channels,
+        side=data.side,
+        digests={
+            "recipe": recipe.digest,
+            "data": data.digest,
+            "split": data.split_digest,
+            "origin": origin_digest(recipe, data, Execution("cpu")),
+        },
+    )
 
 
 def part_path(folder: Path, number: int) -> Path:
@@ -234,7 +257,7 @@ def _write_part(path: Path, curves: list[ClassCurves], origin: str) -> None:
         "animal-shape-mnist": version("animal-shape-mnist"),
         "processor": processor_name(),
         "date": datetime.now(UTC).date().isoformat(),
-        "command": "nasbench-harness tables build tiny201",
+        "command": COMMAND,
     }
     table = pa.table(arrays).replace_schema_metadata({"provenance": json.dumps(provenance)})
     content = io.BytesIO()
@@ -247,10 +270,3 @@ def _lists(values: list[Any], dtype: Any) -> pa.Array:
     array = np.array(values, dtype=dtype)
     flat = array.reshape(len(array), -1)
     return pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), flat.shape[1])
-
-
-def read_parts(folder: Path) -> Iterator[tuple[dict[str, str], pa.Table]]:
-    """(provenance, rows) of every finished part, in order."""
-    for path in sorted(folder.glob("part-*.parquet")):
-        table = pq.read_table(path)
-        yield json.loads(table.schema.metadata[b"provenance"]), table

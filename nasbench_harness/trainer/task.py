@@ -84,7 +84,8 @@ class TrainerOracle(Oracle):
         self._num_trained = 0
         self.cost_s = np.array([recipe.cost_s(int(flops), len(data.train_labels)) for flops in self.flops])
         if known is not None:
-            self._adopt(*(known.columns[column.metric.name].values for column in (self.valid, self.test)))
+            names = (column.metric.name for column in (self.valid, self.test))
+            self._adopt(*(known.columns[name].values[:, :, -1:] for name in names))  # after the recipe's last epoch
 
     def evaluate(self, architectures: Ints, fidelities: Ints, replicates: Ints) -> Answers:
         """Answer n queries (see Oracle); train the architectures that were not trained before.

@@ -1,15 +1,19 @@
 """Parts of a table of trained cells: the numbers of ``train``, whole after an interruption, one process at a time."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from kit.cells import RULES, invented_rows, write_part
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces import NASBench201Space
-from nasbench_harness.trainer import building, load_data, recipe_of, train
-from nasbench_harness.trainer.building import build_parts, class_order, part_path, read_parts
+from nasbench_harness.tables.cells_file import read_cells
+from nasbench_harness.trainer import building, load_data, recipe_of, table_rules, train
+from nasbench_harness.trainer.assembling import part_files
+from nasbench_harness.trainer.building import build_parts, class_order, part_path
 
 RECIPE = "animals8-1"  # one epoch
 
@@ -27,7 +31,7 @@ def build(folder, **options):
 
 
 def rows(folder):
-    return [table.to_pydict() for _, table in read_parts(folder)]
+    return [pq.read_table(path).to_pydict() for path in part_files(folder)]
 
 
 def test_every_class_is_trained_once_and_the_most_work_comes_first():
@@ -94,6 +98,43 @@ def test_a_journal_of_other_rules_or_another_process_is_refused(tmp_path, three_
     journal.unlink()
     with building._Journal(journal, "x"), pytest.raises(InvalidInputError, match="another process"):
         build(tmp_path)
+
+
+def test_the_invented_parts_of_other_tests_have_the_true_format(tmp_path, three_cheap_classes):
+    build(tmp_path / "true")
+    rows = {name: values[:200] for name, values in invented_rows().items()}
+    write_part(tmp_path / "part-000.parquet", rows)
+    invented, true = (pq.read_schema(part_path(folder, 0)) for folder in (tmp_path, tmp_path / "true"))
+    assert invented.names == true.names
+    assert json.loads(invented.metadata[b"provenance"]).keys() == json.loads(true.metadata[b"provenance"]).keys()
+    for name in true.names:
+        kinds = [getattr(field.type, "value_type", field.type) for field in (invented.field(name), true.field(name))]
+        assert kinds[0] == kinds[1]
+    rules = table_rules()
+    assert rules == dataclasses.replace(RULES, digests=rules.digests)
+    assert rules.digests["recipe"] == RULES.digests["recipe"]
+
+
+def test_the_command_assembles_the_finished_parts_and_counts_missing_classes(tmp_path, cli):
+    rows, origin = invented_rows(), table_rules().digests["origin"]
+    for number, start in enumerate(range(0, 6_466, 200)):
+        part = {name: values[start : start + 200] for name, values in rows.items()}
+        write_part(part_path(tmp_path / "parts", number), part, origin=origin)
+    first = part_path(tmp_path / "parts", 0)
+    kept = first.rename(tmp_path / "kept")
+    command = ("tables", "build", "tiny201", "--out", "parts", "--shard")
+    done = cli(*command, "2/33")
+    assert (done.returncode, done.stdout) == (1, "parts: this shard is complete; 200 of 6,466 classes are missing\n")
+    kept.rename(first)
+    done = cli(*command, "2/33")
+    assert done.returncode == 0
+    assert done.stdout == (
+        "parts/tiny201.parquet: complete; to use it: nasbench-harness tables import parts/tiny201.parquet\n"
+    )
+    for path in part_files(tmp_path / "parts"):
+        path.unlink()  # the file is enough: nothing is trained again
+    assert cli(*command, "1/1").stdout == done.stdout
+    assert read_cells(tmp_path / "parts" / "tiny201.parquet").record.digests == dict(table_rules().digests)
 
 
 def test_the_command_wants_a_sensible_shard(cli):
