@@ -146,5 +146,7 @@ def _in_words(plan: dict[str, Any]) -> str:
         lines.append(
             f"  {block['candidate']} (final choice of {block['runs']} runs) against {', '.join(block['controls'])}"
         )
+    if plan["sample"]:
+        lines.append(f"  agreement with the table on cells that no search chose: {', '.join(plan['sample'])}")
     lines += [f"note: {note}" for note in plan["notes"]]
     return "\n".join([*lines, announcement(plan)])

@@ -38,6 +38,8 @@ class Design:
         num_supporting: Runs that ended with exactly this candidate.
         notes: Further notes for the reader.
         is_same_size: Whether matched controls have exactly the size of their candidate.
+        sample: Random architectures that no search chose, to compare trainings with the table; none if the table was
+            made by other rules.
     """
 
     task: str
@@ -48,6 +50,7 @@ class Design:
     num_supporting: tuple[int, ...]
     notes: tuple[str, ...] = ()
     is_same_size: bool = True
+    sample: tuple[int, ...] = ()
 
     @property
     def blocks(self) -> list[tuple[int, ...]]:

@@ -114,12 +114,22 @@ def caption(outcome: Outcome, task: Task) -> str:
         known = [abs(z) for z in found.z if not math.isnan(z)]
         part = f" but on {outcome.part}, where no difference tells anything" if outcome.part else ""
         worst = f"; largest |z| {max(known):.1f}" if known else ""
+        cells = f" on {len(outcome.sampled)} random connected cells that no search chose" if outcome.sampled else ""
+        margin = f"{found.margin:g}".removeprefix("0")
         parts.append(
-            f"Against the table, of the same recipe{part}: {found.verdict} (trained − table {found.difference:+.2f} pp "
-            f"[{found.low:+.2f}, {found.high:+.2f}], margin ± .3 pp{worst})."
+            f"Against the table, of the same recipe{part}{cells}: {found.verdict} (trained − table "
+            f"{found.difference:+.2f} pp [{found.low:+.2f}, {found.high:+.2f}], margin ± {margin} pp{worst})."
         )
+    elif design.sample:
+        parts.append("The cells for the agreement with the table are not all trained: nothing is said about it.")
     else:
         parts.append("The table's own accuracies are not reproduced by this recipe: nothing is said about them.")
+    if not math.isnan(outcome.shrinkage):
+        parts.append(
+            f"Table − trained of the candidates: {outcome.shrinkage:+.2f} pp [{outcome.shrinkage_low:+.2f}, "
+            f"{outcome.shrinkage_high:+.2f}] (95 % t interval); a search chooses rows that were lucky, so the "
+            "candidates enter no agreement."
+        )
     diverged = sum(item.num_diverged for item in outcome.trained)
     if diverged:
         parts.append(f"{diverged} trainings diverged and count with the accuracy of chance.")
@@ -196,10 +206,9 @@ def _as_json(outcome: Outcome, task: Task, command: str, table: ReportTable) -> 
     agreement = None if outcome.agreement is None else dict(vars(outcome.agreement))
     if agreement is not None:
         agreement["z"] = [None if math.isnan(z) else z for z in agreement["z"]]
-    numbers = {
-        name: None if math.isnan(getattr(outcome, name)) else getattr(outcome, name)
-        for name in ("gap", "gap_low", "gap_high", "superiority", "tau", "tau_low", "tau_high", "tau_size")
-    }
+    names = ["gap", "gap_low", "gap_high", "superiority", "tau", "tau_low", "tau_high", "tau_size"]
+    names += ["shrinkage", "shrinkage_low", "shrinkage_high"] if outcome.design.sample else []
+    numbers = {name: None if math.isnan(getattr(outcome, name)) else getattr(outcome, name) for name in names}
     return {
         "command": command,
         "verdict": outcome.verdict,
@@ -228,9 +237,15 @@ def _as_json(outcome: Outcome, task: Task, command: str, table: ReportTable) -> 
             }
             for item in outcome.trained
         ],
+        **({"sample": [_sampled(task, item) for item in outcome.sampled]} if outcome.design.sample else {}),
         "notes": list(outcome.design.notes),
         "table": to_json(table),
     }
+
+
+def _sampled(task: Task, item: Trained) -> dict[str, Any]:
+    name = _name(task, item.architecture)
+    return {"architecture": name, "accuracies": item.accuracies.tolist(), "table_value": item.table_value}
 
 
 def _known(value: float) -> ReportCell:

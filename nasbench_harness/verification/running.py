@@ -42,11 +42,13 @@ class Trainer(Protocol):
         recipe: Name of the recipe.
         data: Name of the data.
         part: Number of the published images that were there, in words; empty if all were.
+        marks: Digests of recipe, images and split, as in the provenance of a table of the same rules; none if unknown.
     """
 
     recipe: str
     data: str
     part: str
+    marks: Mapping[str, str]
 
     def key(self, architecture: str, seed: int) -> str:
         """Hash of everything that decides a training's result."""
@@ -97,7 +99,7 @@ def train_design(
     """Train the architectures that the journal does not have.
 
     Args:
-        design: Candidates and controls.
+        design: Candidates, controls and sample.
         task: The task; its space names the architectures.
         trainer: The trainer.
         path: The journal.
@@ -119,7 +121,7 @@ def train_design(
                 progress(_count(keys, journal), total, "trainings")
 
         started, was_stopped = monotonic(), False
-        groups = design.blocks if max_seconds is not None else [tuple(keys)]
+        groups = [*design.blocks, design.sample] if max_seconds is not None else [tuple(keys)]
         for group in groups:
             if max_seconds is not None and monotonic() - started >= max_seconds:
                 was_stopped = True
@@ -176,7 +178,7 @@ def missing_trainings(design: Design, task: Task, trainer: Trainer, path: Path, 
 def _keys(design: Design, task: Task, trainer: Trainer, study_seed: int) -> dict[int, list[tuple[str, int]]]:
     """Journal key and training seed of each training of each architecture."""
     keys = {}
-    for architecture in (one for block in design.blocks for one in block):
+    for architecture in (*(one for block in design.blocks for one in block), *design.sample):
         text = task.space.to_string(architecture)
         seeds = [training_seed(study_seed, text, number) for number in range(design.training_seeds)]
         keys[architecture] = [(trainer.key(text, seed), seed) for seed in seeds]

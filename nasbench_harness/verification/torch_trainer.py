@@ -37,6 +37,7 @@ class TorchTrainer:
         recipe: Name of the recipe.
         data: Name of the data.
         part: Number of the published images that were there, in words; empty if all were.
+        marks: Digests of recipe, images and split, as in the provenance of a table of the same rules.
         notes: Lines about recipe and data that a reader of the verdict must know.
 
     Raises:
@@ -57,6 +58,11 @@ class TorchTrainer:
             )
         self._jobs = options.jobs
         self.recipe, self.data, self.part = recipe.name, self._data.name, self._data.part
+        self.marks: Mapping[str, str] = {
+            "recipe": recipe.digest,
+            "data": self._data.digest,
+            "split": self._data.split_digest,
+        }
         notes = {
             "the data was split in halves drawn here, not by the official file (--split)": (
                 self._data.split_origin == "drawn"

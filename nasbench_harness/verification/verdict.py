@@ -8,16 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nasbench_harness.arrays import Floats, Ints
+from nasbench_harness.arrays import Floats
 from nasbench_harness.evaluation.scores import scored_fidelity
 from nasbench_harness.evaluation.task import Task
 from nasbench_harness.statistics import OneSidedTests, mann_whitney, smallest_p, within_blocks
+from nasbench_harness.verification.agreement import SAMPLE_MARGIN_PP, Agreement, agreement_of, student_interval
 from nasbench_harness.verification.design import ALPHA, Design
 from nasbench_harness.verification.journal import TrainingRecord
 from nasbench_harness.verification.trainable import trainable
 
-EQUIVALENCE_PP = 0.3
-_NEIGHBORHOOD_PP = 0.5  # cells whose replicates tell how much a training varies
 _MIN_FOR_TAU = 10
 _NUM_RESAMPLES = 2_000
 
@@ -28,7 +27,7 @@ class Trained:
 
     Attributes:
         architecture: Index.
-        block: Which candidate it belongs to, from 0.
+        block: Which candidate it belongs to, from 0; the number of candidates if it belongs to the sample.
         is_candidate: Whether it is the candidate of its block.
         accuracies: Accuracy of each training in percent, shape (training_seeds,).
         test: Mean accuracy on the sealed test part in percent; NaN if it was not measured.
@@ -63,26 +62,6 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """Trained values against the table's, under the table's own recipe.
-
-    Attributes:
-        z: (trained − table) / standard error of each architecture; NaN if the table has too few values.
-        difference: Mean of trained − table in percentage points.
-        low: Lower end of its 90 % interval.
-        high: Upper end.
-        verdict: ``agrees`` if the interval is within ± .3 pp, ``differs`` if it is outside, else
-            ``inconclusive``.
-    """
-
-    z: tuple[float, ...]
-    difference: float
-    low: float
-    high: float
-    verdict: str
-
-
-@dataclass(frozen=True)
 class Outcome:
     """A finished verification.
 
@@ -103,6 +82,11 @@ class Outcome:
         tau_high: Upper end.
         tau_size: Tau-b of trained values and trained parameters: the ranking by size alone.
         agreement: With the table; None unless the recipe is the table's own and the table has two of the architectures.
+        sampled: Cells of the design's sample if all of them are trained.
+        shrinkage: Mean of table − trained over the candidates in percentage points, if the table has the design's
+            recipe; else NaN. Searches choose lucky rows, so it is expected above 0.
+        shrinkage_low: Lower end of its 95 % interval.
+        shrinkage_high: Upper end.
         num_judged: Designs judged on this study and task up to this one, itself included.
     """
 
@@ -122,6 +106,10 @@ class Outcome:
     tau_high: float
     tau_size: float
     agreement: Agreement | None
+    sampled: tuple[Trained, ...] = ()
+    shrinkage: float = math.nan
+    shrinkage_low: float = math.nan
+    shrinkage_high: float = math.nan
     num_judged: int = 1
 
     @property
@@ -200,13 +188,14 @@ def judge(
         for position, block in enumerate(design.blocks)
         if all(len(entries.get(architecture, ())) == design.training_seeds for architecture in block)
     ]
-    params_m, replicates = trainable(task).params_m, _replicates(task)
+    params_m, replicates = _params_m(task), _replicates(task)
     table_test = task.scores["test"].values if "test" in task.scores else np.full(len(params_m), math.nan)
-    trained = tuple(
-        Trained(
+
+    def item_of(architecture: int, block: int) -> Trained:
+        return Trained(
             architecture=architecture,
-            block=position,
-            is_candidate=architecture == design.candidates[position],
+            block=block,
+            is_candidate=architecture in design.candidates,
             accuracies=np.array([entry.accuracy for entry in entries[architecture]]),
             test=_mean([entry.test_accuracy for entry in entries[architecture]]),
             num_diverged=sum(entry.diverged for entry in entries[architecture]),
@@ -218,14 +207,22 @@ def judge(
             table_params_m=float(params_m[architecture]),
             seconds=sum(entry.seconds for entry in entries[architecture]),
         )
-        for position in complete
-        for architecture in design.blocks[position]
-    )
+
+    trained = tuple(item_of(one, position) for position in complete for one in design.blocks[position])
+    is_sampled = all(len(entries.get(one, ())) == design.training_seeds for one in design.sample)
+    sampled = tuple(item_of(one, len(design.blocks)) for one in design.sample) if is_sampled else ()
     blocks = [[item for item in trained if item.block == position] for position in complete]
     candidates = np.array([block[0].score for block in blocks])
     controls = np.array([[item.score for item in block[1:]] for block in blocks])
-    low, high = _interval(candidates - controls.mean(axis=1)) if len(complete) else (math.nan, math.nan)
+    low, high = student_interval(candidates - controls.mean(axis=1)) if len(complete) else (math.nan, math.nan)
     known = [item for item in trained if not math.isnan(item.table_value)]
+    agreement = None
+    if design.sample:
+        if sampled:
+            agreement = _agreement(task, sampled, replicates, SAMPLE_MARGIN_PP)
+    elif is_own_recipe and len(known) > 1:
+        agreement = _agreement(task, trained, replicates)
+    gains = np.array([item.table_value - item.score for item in trained if item.is_candidate and design.sample])
     tau, tau_low, tau_high = _tau([item.score for item in known], [item.table_value for item in known])
     return Outcome(
         design=design,
@@ -243,7 +240,11 @@ def judge(
         tau_low=tau_low,
         tau_high=tau_high,
         tau_size=_tau([item.score for item in trained], [item.num_params for item in trained])[0],
-        agreement=_agreement(task, trained, replicates) if is_own_recipe and len(known) > 1 else None,
+        agreement=agreement,
+        sampled=sampled,
+        shrinkage=float(gains.mean()) if len(gains) else math.nan,
+        shrinkage_low=student_interval(gains)[0],
+        shrinkage_high=student_interval(gains)[1],
     )
 
 
@@ -251,6 +252,12 @@ def _replicates(task: Task) -> Floats:
     """The table's trainings behind the scores ``val``, shape (num_architectures, num_replicates); NaN if absent."""
     column = task.table.column(task.dataset, task.scores["val"].metric.name)
     return np.array(column.values[:, :, scored_fidelity(column)])
+
+
+def _params_m(task: Task) -> Floats:
+    """Parameters of the table's networks in millions, shape (num_architectures,): its own if it has them."""
+    columns = task.table.datasets[task.dataset].columns
+    return columns["params_m"].values[:, 0, 0] if "params_m" in columns else trainable(task).params_m
 
 
 def _mean(values: Sequence[float | None]) -> float:
@@ -278,16 +285,6 @@ def _superiority(design: Design, candidates: Floats, controls: Floats) -> float:
     return float(wins.mean())
 
 
-def _interval(values: Floats, confidence: float = 0.95) -> tuple[float, float]:
-    """Student's interval of a mean."""
-    if len(values) < 2:
-        return math.nan, math.nan
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(len(values) - 1, (1 + confidence) / 2)) * float(values.std(ddof=1)) / math.sqrt(len(values))
-    return float(values.mean()) - half, float(values.mean()) + half
-
-
 def _tau(first: Sequence[float], second: Sequence[float]) -> tuple[float, float, float]:
     """Kendall's tau-b with a percentile bootstrap interval over architectures; NaN if it is not defined."""
     x, y = (np.sign(np.subtract.outer(values, values)) for values in (np.array(first), np.array(second)))
@@ -310,30 +307,6 @@ def _tau_b(x: Floats, y: Floats) -> Floats:
     return tau
 
 
-def _agreement(task: Task, trained: Sequence[Trained], replicates: Floats) -> Agreement:
-    """Each architecture's z, and the equivalence of trained and table values."""
-    counts = (~np.isnan(replicates)).sum(axis=1)
-    differences = [item.score - item.table_value for item in trained]
-    z = []
-    for item, difference in zip(trained, differences, strict=True):
-        spread = _spread(task, item.table_value, replicates, counts)
-        count = counts[item.architecture]
-        z.append(difference / (spread * math.sqrt(1 / len(item.accuracies) + 1 / count)) if count else math.nan)
-    known = np.array([difference for difference in differences if not math.isnan(difference)])
-    low, high = _interval(known, confidence=0.90)
-    verdict = "inconclusive"
-    if low >= -EQUIVALENCE_PP and high <= EQUIVALENCE_PP:
-        verdict = "agrees"
-    elif low > EQUIVALENCE_PP or high < -EQUIVALENCE_PP:
-        verdict = "differs"
-    return Agreement(tuple(z), float(known.mean()), low, high, verdict)
-
-
-def _spread(task: Task, value: float, replicates: Floats, counts: Ints) -> float:
-    """Standard deviation of a training, pooled over architectures of about this value; NaN if it is unknown."""
-    near = (np.abs(task.scores["val"].values - value) <= _NEIGHBORHOOD_PP) & (counts > 1)
-    if not near.any():
-        return math.nan
-    deviations = replicates[near] - np.nanmean(replicates[near], axis=1, keepdims=True)
-    variance = float(np.nansum(deviations**2)) / int((counts[near] - 1).sum())
-    return math.sqrt(variance) if variance else math.nan
+def _agreement(task: Task, items: Sequence[Trained], replicates: Floats, *margin: float) -> Agreement:
+    architectures = [item.architecture for item in items]
+    return agreement_of(task, architectures, [item.accuracies for item in items], replicates, *margin)

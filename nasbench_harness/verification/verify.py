@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.task import Task
@@ -15,6 +17,7 @@ from nasbench_harness.statistics import smallest_p
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.trainer.recipe import Recipe, recipe_of
 from nasbench_harness.untrusted import below
+from nasbench_harness.verification.agreement import draw_sample, shares_rules
 from nasbench_harness.verification.design import ControlKind, Design, check_attainable, make_design
 from nasbench_harness.verification.journal import Journal
 from nasbench_harness.verification.report import verification_files
@@ -161,6 +164,7 @@ class Preparation:
                 {"candidate": name(block[0]), "runs": runs, "controls": [name(one) for one in block[1:]]}
                 for block, runs in zip(design.blocks, design.num_supporting, strict=True)
             ],
+            "sample": [name(one) for one in design.sample],
             "notes": list(design.notes),
             **self._forecast(),
         }
@@ -267,6 +271,9 @@ def prepare(
         own = _own_trainer(task, options)
         design = replace(design, notes=(*design.notes, *own.notes))
         trainer = own
+    if shares_rules(trainer.marks, task):
+        chosen = np.concatenate([finals, *design.controls])
+        design = replace(design, sample=draw_sample(task, chosen, study_seed))
     return Preparation(task, design, trainer, options, study, study_seed, command)
 
 
