@@ -38,6 +38,12 @@ KNOWN_LABELS = (
     "hyperband",
     "asha",
     "bohb",
+    "npenas",
+    "source-ordered",
+    "source-seeded-evolution",
+    "source-weighted-scores",
+    "ranking-weighted-ensemble",
+    "few-shot-predictor",
 )
 NUM_RESERVED = 89  # numbers for known labels, also for those to come
 NUM_STYLES = NUM_RESERVED + 252

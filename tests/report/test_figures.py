@@ -1,6 +1,7 @@
 """Kinds of figures, their styles, and the measures over time that some of them draw."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,6 +22,7 @@ from nasbench_harness.report.shown import ShownTable
 from nasbench_harness.store.record import StrategyRecord, StudyRecord
 from nasbench_harness.store.study_file import read_study_file
 from nasbench_harness.store.styles import KNOWN_LABELS, NUM_STYLES, style_numbers
+from nasbench_harness.studies.catalog import strategy_entry_points
 from nasbench_harness.studies.planning import plan_study
 
 LABELS = st.lists(st.text("abcdefgh-", min_size=1, max_size=12), min_size=1, max_size=30, unique=True)
@@ -47,6 +49,10 @@ def test_every_number_has_a_look_of_its_own():
     assert len(set(map(repr, looks))) == NUM_STYLES
     known = [style_of_number(number) for number in range(len(KNOWN_LABELS))]
     assert len({(style.color, style.marker, style.is_filled) for style in known[5:]}) == len(known) - 5
+
+
+def test_every_registered_strategy_has_a_style_of_its_own():
+    assert set(strategy_entry_points()) <= set(KNOWN_LABELS)
 
 
 HISTORIES = st.lists(
@@ -115,6 +121,60 @@ def test_text_has_at_least_seven_points_and_files_the_same_bytes(study, kind, wi
     again = study.figure(kind, width=width)
     assert to_pdf(figure, "c") == to_pdf(again, "c")
     assert to_svg(figure, "c") == to_svg(again, "c")
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    names = [f"a-long-name-of-{size}=local-search(num_initial={size})" for size in range(1, 21)]
+    return compare(names, ["nb201-cifar10", "graph-cora"], seeds=2, evaluations=5, out=tmp_path_factory.mktemp("many"))
+
+
+@pytest.mark.parametrize("width", ["ieee-column", "neurips", "ieee-page"])
+@pytest.mark.parametrize("kind", ["anytime", "ecdf"])
+def test_many_lines_have_their_names_beside_their_ends(many, kind, width):
+    figure = many.figure(kind, width=width)
+    assert not figure.legends
+    figure.canvas.draw()
+    for panel in figure.axes:
+        lines = {line.get_label(): line for line in panel.get_legend_handles_labels()[0]}
+        assert set(many.analysis.labels) <= set(lines)
+        assert {text.get_text() for text in panel.texts} == set(lines)
+        boxes = [text.get_window_extent() for text in panel.texts]
+        assert all(upper.y0 > lower.y0 + 0.6 * lower.height for upper, lower in pairwise(boxes))
+        assert max(box.x1 for box in boxes) <= figure.bbox.width
+        ends = [lines[text.get_text()].get_ydata()[-1] for text in panel.texts]
+        assert ends == sorted(ends, reverse=True)
+        samples = [line for line in panel.lines if not line.get_clip_on()]
+        assert [line.get_color() for line in samples] == [lines[text.get_text()].get_color() for text in panel.texts]
+        assert panel.bbox.width > figure.dpi
+    assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= 7
+
+
+def test_a_legend_takes_no_height_from_the_panels(many):
+    heights = []
+    for number in (4, 12):
+        figure = many.figure(strategies=many.analysis.labels[:number], width="ieee-column")
+        assert len(figure.legends) == 1
+        heights.append(figure.axes[0].bbox.height)
+    assert heights[1] > 0.9 * heights[0]
+
+
+def test_a_heat_map_of_many_strategies_shows_colors_or_is_refused(many):
+    with pytest.raises(InvalidInputError, match=r"a heat map of 20 strategies needs 4.5 inches and has 3.5"):
+        many.figure("heatmap", width="ieee-column")
+    wide, narrow = (many.figure("heatmap", width=width) for width in ("ieee-page", "neurips"))
+    assert [len(figure.axes) for figure in (wide, narrow)] == [2, 4]  # the narrow one has scales
+    numbers = [{text.get_text() for text in figure.axes[0].texts} for figure in (wide, narrow)]
+    assert "" not in numbers[0]
+    assert numbers[1] == {""}  # nothing is significant
+
+
+def test_names_of_pairs_leave_room_for_panels(many):
+    """Of a figure as wide as a column, too."""
+    study = many.figure("forest", strategies=many.analysis.labels[:4], width="ieee-column")
+    study.canvas.draw()
+    assert all(panel.bbox.width > 0.5 * study.dpi for panel in study.axes)
+    assert all(panel.title.get_window_extent().x1 <= study.bbox.width for panel in study.axes)
 
 
 def test_axes_of_the_user_are_drawn_into(study):

@@ -9,24 +9,46 @@ import numpy as np
 
 from nasbench_harness.analysis.comparison import ALPHA, Pair
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.report.render.pictures import TEXT_WIDTH
 from nasbench_harness.report.sections.panels import task_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_CELL, _SMALL_CELL = 0.26, 0.115  # inches of a cell with a number, and of the smallest one beside a name
+_CHARACTER_WIDTH = 0.075  # inches of a character of a name, with room
+_SCALE = 0.9  # inches of a scale of colors, with room
+
 
 def heatmap_figure(analysis: Analysis, width: float | None = None, ax: Axes | None = None) -> Figure:
     """A12 of every row against every column, one panel per task; bold: significant after Holm within the task.
 
-    A12 is the chance that the strategy of the row has the smaller regret, ties counting one half.
+    A12 is the chance that the strategy of the row has the smaller regret, ties counting one half. If the cells are too
+    small for numbers, a scale explains their colors, and a dot stands in place of bold.
 
     Args:
         analysis: The study.
         width: Width in inches; None: the text of a single-column paper.
         ax: Axes to draw into, for a single task.
+
+    Raises:
+        InvalidInputError: The width has no room for the names.
     """
     labels = list(analysis.labels)
+    names = _CHARACTER_WIDTH * max(map(len, labels))
+    least = names + _SCALE + _SMALL_CELL * len(labels)
+    inches = width or max(TEXT_WIDTH, least)
+    if inches < least and ax is None:
+        text = (
+            f"a heat map of {len(labels)} strategies needs {least:.1f} inches and has {inches:.1f}: choose strategies"
+        )
+        raise InvalidInputError(text)
+    side = min(_CELL, (inches - names - 0.4) / len(labels))
+    has_numbers = side > 0.8 * _CELL
+    if not has_numbers:
+        side = (inches - names - _SCALE) / len(labels)
 
     def draw(panel: Axes, entry: TaskAnalysis, is_left: bool, is_bottom: bool) -> None:
         chances = np.full((len(labels), len(labels)), np.nan)
@@ -35,28 +57,28 @@ def heatmap_figure(analysis: Analysis, width: float | None = None, ax: Axes | No
             row, column = labels.index(pair.first), labels.index(pair.second)
             chances[row, column], chances[column, row] = pair.a12, 1 - pair.a12
             significant[row, column] = significant[column, row] = pair.p_column <= ALPHA
-        panel.imshow(chances, cmap="PuOr_r", vmin=0, vmax=1)
+        image = panel.imshow(chances, cmap="PuOr_r", vmin=0, vmax=1)
+        if not has_numbers:
+            panel.figure.colorbar(image, ax=panel, shrink=0.6)
         for (row, column), chance in np.ndenumerate(chances):
             if not math.isnan(chance):
                 weight = "bold" if significant[row, column] else "normal"
                 color = "white" if abs(chance - 0.5) > 0.35 else "black"
-                text = f"{chance:.2f}".lstrip("0")
+                text = f"{chance:.2f}".lstrip("0") if has_numbers else "•" if significant[row, column] else ""
                 panel.text(column, row, text, ha="center", va="center", fontsize=7, color=color, fontweight=weight)
         panel.set_xticks(range(len(labels)), labels if is_bottom else [""] * len(labels), rotation=90)
         panel.set_yticks(range(len(labels)), labels if is_left else [""] * len(labels))
         panel.tick_params(length=0)
         panel.set_title(entry.task.title)
 
-    side = 0.26 * len(labels)
-    names = 0.075 * max(map(len, labels))  # inches that the longest name takes
     return task_panels(
         analysis.tasks,
         draw,
-        width=width,
-        row_height=side + 0.35,
-        panel_width=side + 0.15 + names / 3,
+        width=inches,
+        row_height=side * len(labels) + 0.35,
+        panel_width=side * len(labels) + 0.15,
         extra_height=names + 0.1,
-        has_long_names=True,
+        names_width=names,
         ax=ax,
     )
 
@@ -94,7 +116,9 @@ def forest_figure(analysis: Analysis, width: float | None = None, ax: Axes | Non
 
     num_pairs = max((len(_pairs(analysis, entry)) for entry in analysis.tasks), default=1)
     height = 0.16 * (num_pairs if control is None else len(analysis.labels) - 1) + 0.6
-    return task_panels(analysis.tasks, draw, width=width, row_height=height, has_long_names=True, ax=ax)
+    longest = max((len(pair.first + pair.second) for pair in _pairs(analysis, analysis.tasks[0])), default=0)
+    names = 0.05 * (longest + 3)
+    return task_panels(analysis.tasks, draw, width=width, row_height=height, panel_width=1.05, names_width=names, ax=ax)
 
 
 def _three_ticks(panel: Axes) -> None:

@@ -54,7 +54,8 @@ def fronts_figure(analysis: Analysis, width: float | None = None, ax: Axes | Non
         if is_left:
             panel.set_ylabel(_axis_label(first.metric))
 
-    return task_panels(panels, draw, width=width, order=(TRUE_FRONT, *analysis.labels), ax=ax)
+    # Titles name the strategies.
+    return task_panels(panels, draw, width=width, order=(TRUE_FRONT,), ax=ax)
 
 
 def _draw(panel: Axes, analysis: Analysis, entry: TaskAnalysis, labels: Sequence[str]) -> None:
