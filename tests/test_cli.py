@@ -10,10 +10,11 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from nasbench_harness import open_study
+from nasbench_harness import load_task, open_study
 
 SMALL = ("--strategies", "random-search", "--tasks", "nb201-cifar10", "--seeds", "12", "--evaluations", "20")
 MY_SEARCH = """
@@ -305,11 +306,27 @@ def test_json_of_status_and_report(cli):
     }
     done = json.loads(cli("report", "s", "--format", "csv", "--json").stdout)
     names = ["main", "paper", "nb201-cifar10", "equivalents", "measures", "spending", "anytime", "anytime_seconds"]
-    assert done == {"folder": "s/report", "files": [f"{name}.csv" for name in names]}
-    figures = json.loads(cli("report", "s", "--format", "png", "--json").stdout)["files"]
-    assert figures == ["anytime.png", "anytime_seconds.png"]
+    written = [f"{name}.csv" for name in names]
+    assert done == {"folder": "s/report", "files": written, "removed": []}
+    figures = json.loads(cli("report", "s", "--format", "png", "--json").stdout)
+    assert figures["files"] == ["anytime.png", "anytime_seconds.png"]
+    assert figures["removed"] == sorted(written)
+    last = cli("report", "s", "--format", "latex").stdout.splitlines()[-2:]
+    assert last[0] == "removed, as this report does not have them: anytime.png, anytime_seconds.png"
+    assert last[1] == "in a paper: \\input{s/report/paper.tex}, with \\usepackage{booktabs,siunitx}"
     everything = json.loads(cli("report", "s", "--format", "all", "--json").stdout)["files"]
     assert {name.partition(".")[2] for name in everything} == {"md", "tex", "csv", "json", "pdf", "png", "html"}
+
+
+def test_missing_values_of_a_table_are_counted(cli):
+    lines = cli("tables", "info", "nb201").stdout.splitlines()
+    found = json.loads(cli("tables", "info", "nb201", "--json").stdout)["tasks"]["nb201-cifar10"]["metrics"]
+    values = load_task("nb201-cifar10").table.datasets["cifar10"].columns
+    counts = {metric["name"]: metric["missing"] for metric in found}
+    assert counts.items() >= {name: int(np.isnan(column.values).sum()) for name, column in values.items()}.items()
+    assert counts["val_accuracy"] > 0
+    expected = f", {counts['val_accuracy']:,} of {values['val_accuracy'].values.size:,} values missing"
+    assert any(line.startswith("  val_accuracy ") and line.endswith(expected) for line in lines)
 
 
 def test_every_verb_has_help(cli):
@@ -711,8 +728,8 @@ def test_a_check_says_one_thing_about_an_architecture_that_does_not_exist(cli, t
     broken, message, others, total = done.stdout.splitlines()
     assert broken.startswith("BROKEN  It plays without an error")
     assert "15625" in message
-    assert others == f"12 other sentences not tried: fix this first: {broken.removeprefix('BROKEN  ')}"
-    assert total == "my_beyond:beyond: 0 of 13 sentences hold"
+    assert others == f"12 other rules not tried: fix this first: {broken.removeprefix('BROKEN  ')}"
+    assert total == "my_beyond:beyond: 0 of 13 rules hold"
 
 
 def test_a_wrong_option_before_the_verb_is_one_line(cli):

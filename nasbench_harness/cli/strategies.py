@@ -76,7 +76,7 @@ def strategy_info(name: str, as_json: bool) -> None:
 )
 @json_option
 def check_strategy(strategy: str, tasks: str | None, max_seconds: float, as_json: bool) -> None:
-    """Try a strategy against its contract, sentence by sentence; exit code 1 if one does not hold.
+    """Try a strategy against its contract, rule by rule; exit code 1 if one does not hold.
 
     STRATEGY is written as for compare: [label=]reference[(key=value, …)].
     """
@@ -101,11 +101,11 @@ def check_strategy(strategy: str, tasks: str | None, max_seconds: float, as_json
     else:
         for finding in findings:
             if finding.was_tried:
-                click.echo(f"{'BROKEN' if finding.failure else 'ok    '}  {finding.sentence}")
+                click.echo(f"{'BROKEN' if finding.failure else 'ok    '}  {finding.rule}")
                 for line in finding.failure.splitlines():
                     click.echo(f"          {line}")
         for reason, number in Counter(finding.failure for finding in findings if not finding.was_tried).items():
-            click.echo(f"{number} other sentence{'s' if number > 1 else ''} {reason}")
-        click.echo(f"{label}: {len(findings) - len(broken)} of {len(findings)} sentences hold")
+            click.echo(f"{number} other rule{'s' if number > 1 else ''} {reason}")
+        click.echo(f"{label}: {len(findings) - len(broken)} of {len(findings)} rules hold")
     if broken:
         raise click.exceptions.Exit(1)

@@ -18,6 +18,8 @@ from nasbench_harness.errors import InvalidInputError
 _FIRST_FILES = ("report.html", "report.md", "overview.tex", "main.tex", "anytime.pdf", "report.json")
 
 
+_TEX_FILES = ("paper.tex", "overview.tex", "main.tex", "main_1.tex")
+
 _FORMATS = ("html", "markdown", "latex", "csv", "json", "pdf", "png")
 _ALL = "all"
 
@@ -173,12 +175,21 @@ def report(
 
     study = open_study(folder)
     study.check_complete()
+    written, before = study.folder.report_folder, _files_of(study)
     names = study.write_report(_FORMATS if _ALL in formats else formats or None, columns, width, figures, curves)
+    removed = sorted(before - _files_of(study))
     if as_json:
-        click.echo(json.dumps({"folder": str(study.folder.show(study.folder.report_folder)), "files": names}))
+        record = {"folder": str(study.folder.show(written)), "files": names, "removed": removed}
+        click.echo(json.dumps(record))
         return
     _print_report(study)
     click.echo(_place(study, names))
+    if removed:
+        click.echo(f"removed, as this report does not have them: {', '.join(removed)}")
+    if "latex" in formats and (tex := [name for name in _TEX_FILES if name in names]):
+        click.echo(
+            f"in a paper: \\input{{{study.folder.show(written) / tex[0]}}}, with \\usepackage{{booktabs,siunitx}}"
+        )
 
 
 def _print_sources(study: Any, as_json: bool) -> None:
@@ -219,6 +230,12 @@ def _watch(folder: Path, interval_s: float, as_json: bool) -> None:
     last = watch(lambda: open_study(folder), interval_s, console, as_line)
     if console.is_terminal:
         click.echo(last.describe())
+
+
+def _files_of(study: Any) -> set[str]:
+    """Names of the files in the report's folder."""
+    folder = study.folder.report_folder
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 
 def _place(study: Any, names: list[str]) -> str:

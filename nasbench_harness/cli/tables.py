@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 from pathlib import Path
@@ -53,6 +54,8 @@ def list_tables(as_json: bool) -> None:
 @json_option
 def table_info(name: str, as_json: bool) -> None:
     """Describe a table: space, metrics with roles and units, optima, provenance."""
+    import numpy as np
+
     from nasbench_harness.evaluation.task import make_task
     from nasbench_harness.tables.proxies import has_shipped_scores, shipped_digest, shipped_metrics
     from nasbench_harness.tables.registry import load_table
@@ -76,12 +79,17 @@ def table_info(name: str, as_json: bool) -> None:
             "notes": list(entry.notes),
             "default_fidelity": entry.default_fidelity,
             "metrics": [
-                {**vars(column.metric), "shape": list(column.values.shape)} for column in entry.columns.values()
+                {
+                    **vars(column.metric),
+                    "shape": list(column.values.shape),
+                    "missing": int(np.isnan(column.values).sum()),
+                }
+                for column in entry.columns.values()
             ],
         }
         if has_shipped_scores(entry.space):
             rows[task.name]["metrics"] += [
-                {**vars(metric), "shape": [entry.space.num_architectures, 1, 1]}
+                {**vars(metric), "shape": [entry.space.num_architectures, 1, 1], "missing": 0}
                 for metric in shipped_metrics()
                 if metric.name not in entry.columns
             ]
@@ -115,9 +123,11 @@ def table_info(name: str, as_json: bool) -> None:
             replicates = f", {metric['shape'][1]} replicates" if metric["shape"][1] > 1 else ""
             grid = f", grid {metric['resolution']:.4g}" if metric["resolution"] else ""
             free = ", free" if metric["free"] else ""
+            size = math.prod(metric["shape"])
+            lacking = f", {metric['missing']:,} of {size:,} values missing" if metric["missing"] else ""
             cost = f", took {metric['cost_s']:,.1f} s" if metric["cost_s"] is not None else ""
             kind = f"{metric['role']}, {metric['direction']}"
-            click.echo(f"  {metric['name']} ({metric['unit']}): {kind}{replicates}{grid}{free}{cost}")
+            click.echo(f"  {metric['name']} ({metric['unit']}): {kind}{replicates}{grid}{free}{cost}{lacking}")
 
 
 @tables.command("import", short_help="Import a table from a file or an official archive.")

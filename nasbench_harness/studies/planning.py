@@ -39,6 +39,7 @@ from nasbench_harness.studies.analyzing import check_test_curves
 from nasbench_harness.studies.batches import BatchPlan, BatchResult
 from nasbench_harness.studies.choosing import strategy_refs, task_list
 from nasbench_harness.studies.execution import execute
+from nasbench_harness.studies.notices import changed_hyperparameters, feasible_shares, initial_only
 from nasbench_harness.studies.outstanding import Outstanding, find_outstanding, write_record
 from nasbench_harness.studies.references import resolve_all
 from nasbench_harness.studies.study import Study, load_tasks, open_study
@@ -192,6 +193,7 @@ def plan_study(
         tuning=tuning,
     )
     before = folder.study_text()
+    changed = changed_hyperparameters(stored_record(folder, record), record)
     record = updated_record(folder, record, is_alone=True)
     study = Study(folder, record, loaded, images)
     again = set(options.rerun)
@@ -199,7 +201,10 @@ def plan_study(
         raise UnknownNameError("label", label, study.labels, "rerun")
     _check_labels(request.report, study.labels)
     check_test_curves(request.report, loaded)
-    return Plan(study, find_outstanding(study, specs, options.keep_stale, again), before, options)
+    found = find_outstanding(study, specs, options.keep_stale, again)
+    if found.batches:
+        found.notices[:0] = [*changed, *initial_only(specs, protocol), *feasible_shares(loaded)]
+    return Plan(study, found, before, options)
 
 
 def _check_constructor(spec: ResolvedStrategy, problem: Problem, task: str, study_seed: int) -> None:

@@ -3,7 +3,7 @@
     class TestMySearch(StrategyContract):
         strategy = my_search
 
-Every method is one sentence of the contract. Its message names the expected and the actual result, and the usual
+Every method is one rule of the contract. Its message names the expected and the actual result, and the usual
 cause. ``run_contract`` runs the same methods without pytest, as ``strategies check`` does.
 """
 

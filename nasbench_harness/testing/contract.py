@@ -18,11 +18,11 @@ from nasbench_harness.errors import HarnessError, StrategyError
 
 
 class Contract:
-    """Base of the contracts: every method whose name begins with ``test_`` is one sentence.
+    """Base of the contracts: every method whose name begins with ``test_`` is one rule.
 
     Attributes:
-        max_seconds: Real seconds that ``run_contract`` gives to all sentences together; None: any number.
-        first: Sentence without which ``run_contract`` tries no other one, e.g. ``test_it_can_be_played``.
+        max_seconds: Real seconds that ``run_contract`` gives to all rules together; None: any number.
+        first: Rule without which ``run_contract`` tries no other one, e.g. ``test_it_can_be_played``.
     """
 
     max_seconds: ClassVar[float | None] = None
@@ -31,26 +31,26 @@ class Contract:
 
 @dataclass(frozen=True)
 class Finding:
-    """Result of one sentence of a contract.
+    """Result of one rule of a contract.
 
     Attributes:
         name: The method, without ``test_``.
-        sentence: First line of its docstring.
+        rule: First line of its docstring.
         failure: Message if it does not hold or was not tried; empty if it holds.
         was_tried: Whether it was tried.
     """
 
     name: str
-    sentence: str
+    rule: str
     failure: str = ""
     was_tried: bool = True
 
 
 def run_contract(contract: Contract) -> list[Finding]:
-    """Try every sentence of a contract: its first one, then the others in the order in which they are written.
+    """Try every rule of a contract: its first one, then the others in the order in which they are written.
 
     The check ends by itself: code that hangs is interrupted when the contract's seconds are used up. If the first
-    sentence does not hold, the others are not tried: they would all fail for its cause.
+    rule does not hold, the others are not tried: they would all fail for its cause.
     """
     findings: list[Finding] = []
     written = [name for cls in reversed(type(contract).__mro__) for name in vars(cls) if name.startswith("test_")]
@@ -58,26 +58,26 @@ def run_contract(contract: Contract) -> list[Finding]:
     end = None if contract.max_seconds is None or not can_limit() else monotonic() + contract.max_seconds
     for name in names:
         method = getattr(contract, name)
-        sentence = (method.__doc__ or "").partition("\n")[0]
+        rule = (method.__doc__ or "").partition("\n")[0]
         left = None if end is None else end - monotonic()
         reason = ""
         if contract.first and findings and findings[0].failure:
-            reason = f"fix this first: {findings[0].sentence}"
+            reason = f"fix this first: {findings[0].rule}"
         elif left is not None and left <= 0:
             reason = "the time of the check was used up before"
         failure = f"not tried: {reason}" if reason else _failure(method, left)
-        findings.append(Finding(name.removeprefix("test_"), sentence, failure, not reason))
+        findings.append(Finding(name.removeprefix("test_"), rule, failure, not reason))
     return findings
 
 
 def _failure(method: Callable[[], None], seconds: float | None) -> str:
-    """Message of a sentence that does not hold, else empty."""
+    """Message of a rule that does not hold, else empty."""
     try:
         with redirect_stdout(sys.stderr):  # prints of the code under test
             if seconds is None:
                 method()
             else:
-                TimeLimit(seconds, "the sentence").call(None, method)
+                TimeLimit(seconds, "the rule").call(None, method)
     except (AssertionError, HarnessError) as error:
         return f"{error}{place_in(error) if isinstance(error, StrategyError) else ''}"
     except (Exception, SystemExit) as error:  # the code under test may raise anything

@@ -54,7 +54,7 @@ class StrategyContract(Contract):
             other one of its space.
         source_evaluations: Most evaluations of sources of a run.
         is_random: Whether different seeds must give different traces.
-        max_seconds: Real seconds for all sentences together, if ``run_contract`` tries them.
+        max_seconds: Real seconds for all rules together, if ``run_contract`` tries them.
     """
 
     max_seconds: ClassVar[float | None] = 300.0

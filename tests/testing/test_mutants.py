@@ -1,4 +1,4 @@
-"""Every sentence of a contract can fail: code that breaks it is told so."""
+"""Every rule of a contract can fail: code that breaks it is told so."""
 
 import gc
 import inspect
@@ -133,7 +133,7 @@ class CouplesItsRuns(Strategy):
 
 
 @pytest.mark.parametrize(
-    ("strategy", "sentence", "cause"),
+    ("strategy", "rule", "cause"),
     [
         (global_generator, "global_generators_are_untouched", "instead of the rng that is handed over"),
         (same_for_all_seeds, "different_seeds_give_different_runs", "is_random = False"),
@@ -146,9 +146,9 @@ class CouplesItsRuns(Strategy):
         (CouplesItsRuns, "a_run_is_the_same_in_any_batch", "state shared between runs"),
     ],
 )
-def test_broken_strategies_are_told_why(strategy, sentence, cause):
+def test_broken_strategies_are_told_why(strategy, rule, cause):
     found = of_strategy(strategy)
-    assert cause in found[sentence]
+    assert cause in found[rule]
 
 
 def test_a_hash_dependent_strategy_is_found_by_another_process(tmp_path, monkeypatch):
@@ -268,7 +268,7 @@ class Hangs(Contract):
         """It would hold."""
 
 
-def test_sentences_without_time_are_not_tried():
+def test_rules_without_time_are_not_tried():
     holds, hung, late = run_contract(Hangs())
     assert holds == Finding("holds", "It holds.")
     assert "real time, its limit" in hung.failure
@@ -305,7 +305,7 @@ class OutOfRangeWhenPending(Strategy):
 
 
 @pytest.mark.parametrize("strategy", [out_of_range, OutOfRange])
-def test_one_sentence_names_an_architecture_that_does_not_exist(strategy):
+def test_one_rule_names_an_architecture_that_does_not_exist(strategy):
     target = strategy if isinstance(strategy, type) else staticmethod(strategy)
     findings = run_contract(type("Mutant", (StrategyContract,), {"strategy": target})())
     broken = [finding for finding in findings if finding.was_tried]
@@ -313,7 +313,7 @@ def test_one_sentence_names_an_architecture_that_does_not_exist(strategy):
     assert "15624" in broken[0].failure
     assert len({finding.name for finding in findings}) == len(findings) > 10
     assert {finding.failure for finding in findings[1:]} == {
-        f"not tried: fix this first: {findings[0].sentence}",
+        f"not tried: fix this first: {findings[0].rule}",
     }
 
 
@@ -421,7 +421,7 @@ def letters(kind):
 
 
 @pytest.mark.parametrize(
-    ("make", "sentence"),
+    ("make", "rule"),
     [
         (IdentityMutation, "mutate_never_returns_the_parent"),
         (OneStreamForAll, "a_draw_for_some_runs_leaves_the_others_alone"),
@@ -429,9 +429,9 @@ def letters(kind):
         (lambda: letters(Renumbered), "strings_come_back"),
     ],
 )
-def test_broken_spaces(make, sentence):
+def test_broken_spaces(make, rule):
     contract = type("Mutant", (SpaceContract,), {"make_space": lambda self: make()})()
-    assert sentence in failures(contract)
+    assert rule in failures(contract)
 
 
 class Forgetful(TableOracle):
@@ -452,17 +452,17 @@ class Padded(TableOracle):
 
 
 @pytest.mark.parametrize(
-    ("kind", "sentence"),
+    ("kind", "rule"),
     [
         (Forgetful, "the_same_query_has_the_same_answer_in_any_order_and_batch"),
         (Padded, "missing_is_said_and_has_no_value"),
     ],
 )
-def test_broken_oracles(kind, sentence):
+def test_broken_oracles(kind, rule):
     task = load_task("nb201-cifar10")
     cost = task.table.metrics("cifar10", "cost")[0]
     body = {"make_oracle": lambda self: kind([task.under(Protocol()).search], cost), "num_architectures": 15_625}
-    assert sentence in failures(type("Mutant", (OracleContract,), body)())
+    assert rule in failures(type("Mutant", (OracleContract,), body)())
 
 
 def changed(**changes):
@@ -475,7 +475,7 @@ def changed(**changes):
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "rule"),
     [
         (lambda values: values[:-1], "arrays_have_a_row_for_every_architecture"),
         (lambda values: np.repeat(values[:, :1], 3, axis=1), "replicates_that_exist_come_from_the_source"),
@@ -484,6 +484,6 @@ def changed(**changes):
         (lambda values: values * np.nan, "every_data_set_can_be_searched"),
     ],
 )
-def test_broken_tables(change, sentence):
+def test_broken_tables(change, rule):
     contract = type("Mutant", (TableContract,), {"make_table": lambda self: changed(val_accuracy=change)})()
-    assert sentence in failures(contract)
+    assert rule in failures(contract)

@@ -64,7 +64,7 @@ def opens_reads_again(problem, rng):
         yield problem.space.sample(rng)
 
 
-def test_an_honest_strategy_holds_every_sentence():
+def test_an_honest_strategy_holds_every_rule():
     assert of_strategy(best_of_a_sample) == {}
 
 
