@@ -24,6 +24,7 @@ from nasbench_harness.trainer.networks.structure import structure_of
 from nasbench_harness.trainer.recipe import Recipe
 
 LEAST_CORRELATION = 0.3
+PROCESSOR_SEPARATOR = "; "  # between the processors that trained one part
 COMMAND = f"nasbench-harness tables build {NAME}"
 SIZE_AND_PURPOSE = "Small networks on images of 8 × 8 pixels: for testing methods, not for claims about CIFAR."
 CLASSES = (
@@ -270,14 +271,15 @@ def _record(rules: Rules, correlations: list[float], parts: Sequence[Mapping[str
         digests=dict(rules.digests),
         recipe=dataclasses.asdict(recipe),
         versions={name: _distinct(parts, name) for name in ("torch", "nasbench-harness", "animal-shape-mnist")},
-        processors=_distinct(parts, "processor"),
+        processors=_distinct(parts, "processor", PROCESSOR_SEPARATOR),
         dates=(min(part["date"] for part in parts), max(part["date"] for part in parts)),
         command=COMMAND,
     )
 
 
-def _distinct(parts: Sequence[Mapping[str, str]], name: str) -> tuple[str, ...]:
-    return tuple(sorted({str(part[name]) for part in parts}))
+def _distinct(parts: Sequence[Mapping[str, str]], name: str, separator: str | None = None) -> tuple[str, ...]:
+    texts = (str(part[name]) for part in parts)
+    return tuple(sorted({one for text in texts for one in (text.split(separator) if separator else [text])}))
 
 
 def _linear(rules: Rules, count: str) -> tuple[int, int, int]:

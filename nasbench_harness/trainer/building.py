@@ -27,7 +27,7 @@ from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.files import try_lock, write_whole
 from nasbench_harness.spaces import NASBench201Space
-from nasbench_harness.trainer.assembling import COMMAND, Rules, all_classes
+from nasbench_harness.trainer.assembling import COMMAND, PROCESSOR_SEPARATOR, Rules, all_classes
 from nasbench_harness.trainer.data.batches import DeviceImages, plain_batches
 from nasbench_harness.trainer.data.images import ImageData, load_data
 from nasbench_harness.trainer.loop.devices import Execution, processor_name
@@ -38,6 +38,7 @@ from nasbench_harness.trainer.networks.network import count_correct
 from nasbench_harness.trainer.recipe import Recipe, recipe_of
 
 CLASSES_PER_PART = 200
+UNKNOWN_PROCESSOR = "unknown"  # of classes that an earlier version kept
 _TEST_EPOCHS = (5, 8, 10)
 SEEDS = (0, 1, 2)
 
@@ -146,7 +147,8 @@ def build_parts(
                     done += 1
                     if on_class is not None:
                         on_class(done, total)
-                _write_part(part_path(folder, number), [journal.curves[one] for one in parts[number].tolist()], origin)
+                curves = [journal.curves[one] for one in parts[number].tolist()]
+                _write_part(part_path(folder, number), curves, origin, journal.processors)
             journal.path.unlink()
             finished += 1
     return len(missing) - finished
@@ -181,11 +183,15 @@ def part_path(folder: Path, number: int) -> Path:
 
 
 class _Journal:
-    """Finished classes of a part, one flushed line each; one process at a time."""
+    """Finished classes of a part, one flushed line each; one process at a time.
+
+    A line is also written whenever another processor continues: processors round differently.
+    """
 
     def __init__(self, path: Path, origin: str) -> None:
         self.path, self.origin = path, origin
         self.curves: dict[int, ClassCurves] = {}
+        self.processors: list[str] = []
 
     def __enter__(self) -> _Journal:
         self.file = self.path.open("a+", encoding="utf-8")
@@ -213,14 +219,16 @@ class _Journal:
             self.file.truncate(len(whole.encode()))
         for line in whole.splitlines():
             self._take(line)
-        if not whole:
-            self._write({"origin": self.origin})
+        if self.processors[-1:] != [processor_name()]:
+            self.processors.append(processor_name())
+            self._write({"origin": self.origin, "processor": self.processors[-1]})
 
     def _take(self, line: str) -> None:
         try:
             entry = json.loads(line)
             if "origin" in entry:
                 is_ours = entry["origin"] == self.origin
+                self.processors.append(str(entry.get("processor", UNKNOWN_PROCESSOR)))
             else:
                 curves, is_ours = ClassCurves(**entry), True
                 self.curves[curves.architecture] = curves
@@ -241,7 +249,7 @@ class _Journal:
             raise InvalidInputError(f"another process trains {self.path}: give each process its own --shard")
 
 
-def _write_part(path: Path, curves: list[ClassCurves], origin: str) -> None:
+def _write_part(path: Path, curves: list[ClassCurves], origin: str, processors: list[str]) -> None:
     """Write a part whole: a temporary file, then a rename."""
     arrays = {
         "architecture": pa.array([one.architecture for one in curves], pa.uint16()),
@@ -255,7 +263,7 @@ def _write_part(path: Path, curves: list[ClassCurves], origin: str) -> None:
         "torch": torch.__version__,
         "nasbench-harness": version("nasbench-harness"),
         "animal-shape-mnist": version("animal-shape-mnist"),
-        "processor": processor_name(),
+        "processor": PROCESSOR_SEPARATOR.join(dict.fromkeys(processors)),
         "date": datetime.now(UTC).date().isoformat(),
         "command": COMMAND,
     }

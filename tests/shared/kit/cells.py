@@ -28,7 +28,7 @@ PROVENANCE = {
     "torch": "2.13.0",
     "nasbench-harness": "0.1.0",
     "animal-shape-mnist": "0.39",
-    "processor": "A processor",
+    "processor": "A processor; B",
     "date": "2026-11-28",
     "command": "nasbench-harness tables build tiny201",
 }

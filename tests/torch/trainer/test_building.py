@@ -84,6 +84,27 @@ def test_a_build_that_was_killed_goes_on_with_the_same_numbers(tmp_path, three_c
     assert not journal.exists()
 
 
+def test_a_part_names_every_processor_that_trained_it(tmp_path, three_cheap_classes, monkeypatch):
+    def die(*_):
+        raise KeyboardInterrupt
+
+    for name in ("One", "Another"):
+        monkeypatch.setattr(building, "processor_name", lambda name=name: name)
+        with pytest.raises(KeyboardInterrupt):
+            build(tmp_path, on_class=die)
+    build(tmp_path)
+    provenances = [json.loads(pq.read_schema(path).metadata[b"provenance"]) for path in part_files(tmp_path)]
+    assert [one["processor"] for one in provenances] == ["One; Another", "Another"]
+
+
+def test_a_journal_of_an_earlier_version_has_an_unknown_processor(tmp_path, three_cheap_classes, monkeypatch):
+    monkeypatch.setattr(building, "processor_name", lambda: "One")
+    rules = building.table_rules(RECIPE)
+    (tmp_path / "part-000.jsonl").write_text(json.dumps({"origin": rules.digests["origin"]}) + "\n")
+    build(tmp_path, max_parts=1)
+    assert json.loads(pq.read_schema(part_path(tmp_path, 0)).metadata[b"provenance"])["processor"] == "unknown; One"
+
+
 def test_shards_share_the_parts(tmp_path, three_cheap_classes):
     assert build(tmp_path, shard=(2, 2)) == 0
     assert not part_path(tmp_path, 0).exists()
