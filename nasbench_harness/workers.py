@@ -7,8 +7,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -49,7 +50,8 @@ def submit(num_workers: int, call: Callable[..., Result], *arguments: Any, **nam
     from loky.process_executor import BrokenProcessPool
 
     try:
-        submitted: Future[Result] = worker_pool(num_workers).submit(call, *arguments, **named)
+        with _held_interrupts():
+            submitted: Future[Result] = worker_pool(num_workers).submit(call, *arguments, **named)
         return submitted
     except BrokenProcessPool as error:
         broken: Future[Result] = Future()
@@ -63,6 +65,25 @@ def stop_workers() -> None:
         _pools.pop().shutdown(wait=True, kill_workers=True)
 
 
+@contextmanager
+def _held_interrupts() -> Iterator[None]:
+    """Ctrl-C waits until the block ends; processes that start in it do not receive any until ``_prepare``.
+
+    A terminal sends Ctrl-C to workers, too. A worker that still imports would print a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # its start would release Ctrl-C before the workers start
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _prepare(parent: int, path: list[str], settings: dict[str, str]) -> None:
     """Runs first in every worker."""
     # Workers that were started from another folder would not find the user's modules.
@@ -70,6 +91,7 @@ def _prepare(parent: int, path: list[str], settings: dict[str, str]) -> None:
     os.environ.update(settings)  # e.g. the folder of the tables, which may have changed since loky started
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if os.name == "posix":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # programs that a strategy starts get it
         threading.Thread(target=_end_with, args=(parent,), name="parent watch", daemon=True).start()
 
 

@@ -79,7 +79,7 @@ def start(tmp_path):
         process.wait()
 
 
-def run_slow(start, tmp_path, code=SLOW, jobs=2):
+def run_slow(start, tmp_path, code=SLOW, jobs=2, seconds=1.5):
     """A run with workers (jobs, a tracker and the command itself) in the middle of its work."""
     (tmp_path / "slow.py").write_text(code)
     process = start(
@@ -89,7 +89,7 @@ def run_slow(start, tmp_path, code=SLOW, jobs=2):
     )
     num_processes = 1 if jobs == 1 else jobs + 2
     assert wait_for(lambda: len(members(process.pid)) >= num_processes, 60), process.stderr.read()
-    time.sleep(1.5)  # workers are done with their imports
+    time.sleep(seconds)  # after 1.5 workers are done with their imports
     assert process.poll() is None
     return process
 
@@ -114,8 +114,10 @@ def test_a_command_ends_at_once_with_its_workers(start, tmp_path, jobs, number, 
     assert not list((tmp_path / "study").rglob("*.tmp"))
 
 
-def test_ctrl_c_of_a_terminal_reaches_the_workers_too(start, tmp_path):
-    process = run_slow(start, tmp_path)
+@pytest.mark.parametrize("seconds", [0.2, 1.5])
+def test_ctrl_c_of_a_terminal_reaches_the_workers_too(start, tmp_path, seconds):
+    """Also while they import."""
+    process = run_slow(start, tmp_path, seconds=seconds)
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(5) == 130
     assert "Traceback" not in process.stderr.read()
