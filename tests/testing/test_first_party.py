@@ -89,8 +89,10 @@ NAMES = [name for name in strategy_entry_points() if describe(name).family not i
 # Their defaults score the whole of the smallest space, so that all runs are equal.
 SMALLER = {name: f"{name}(num_scored=300)" for name in ("best-by-score", "score-ordered", "score-seeded-evolution")}
 
-# The defaults of these learners take more than 5 s; fewer trees, networks and updates run through the same code.
+# The defaults of these learners take more than 5 s; fewer trees, networks, starts and scores run through the same code.
 QUICKER = {
+    "gaussian-process": "gaussian-process(num_repeats=1,num_centers=2,num_random=20)",
+    "source-weighted-scores": "source-weighted-scores(num_scored=300)",
     "bananas": "bananas(num_networks=2,num_updates=20)",
     "npenas": "npenas(num_networks=2,num_updates=20)",
     "random-forest": "random-forest(num_trees=3)",
