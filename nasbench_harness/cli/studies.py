@@ -144,7 +144,7 @@ def status(folder: Path, is_watched: bool, interval: float | None, has_sources: 
     "--figure",
     "figures",
     multiple=True,
-    type=click.Choice(("ecdf", "heatmap", "forest")),
+    type=click.Choice(("ecdf", "heatmap", "forest", "critical-difference")),
     help="A figure beside regret over time. May be repeated.",
 )
 @click.option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nasbench_harness.analysis.proxies import ProxyAnalysis
 from nasbench_harness.analysis.results import Analysis
@@ -21,6 +21,7 @@ from nasbench_harness.report.sections.anytime import (
     tasks_with,
 )
 from nasbench_harness.report.sections.checklist import checklist_table
+from nasbench_harness.report.sections.critical import critical_difference_caption
 from nasbench_harness.report.sections.ecdf import ecdf_caption
 from nasbench_harness.report.sections.figures import figure_of
 from nasbench_harness.report.sections.fronts import FRONTS, TRUE_FRONT, fronts_figure, tasks_with_fronts
@@ -79,11 +80,7 @@ def figures_of(analysis: Analysis) -> dict[str, PageFigure]:
             alt = f"{text}; lines: {', '.join(analysis.labels)}."
             shown[name] = PageFigure(anytime_figure(analysis, axis), alt, f"{text}.")
     for kind in analysis.options.figures:
-        text = {
-            "ecdf": ecdf_caption(analysis),
-            "heatmap": "A12: chance of the row to have the smaller regret than the column. Bold: significant.",
-            "forest": "Differences of mean regret with 95 % intervals and the margin. Filled: significant.",
-        }[kind]
+        text = _CAPTIONS[kind](analysis)
         alt = f"{text} Strategies: {', '.join(analysis.labels)}."
         shown[kind] = PageFigure(figure_of(analysis, kind), alt, text)  # type: ignore[arg-type]
     if tasks_with_fronts(analysis):
@@ -91,6 +88,14 @@ def figures_of(analysis: Analysis) -> dict[str, PageFigure]:
         alt = f"{text}; lines: {', '.join((TRUE_FRONT, *analysis.labels))}."
         shown[FRONTS] = PageFigure(fronts_figure(analysis), alt, f"{text}.")
     return shown
+
+
+_CAPTIONS: dict[str, Callable[[Analysis], str]] = {
+    "ecdf": ecdf_caption,
+    "heatmap": lambda _: "A12: chance of the row to have the smaller regret than the column. Bold: significant.",
+    "forest": lambda _: "Differences of mean regret with 95 % intervals and the margin. Filled: significant.",
+    "critical-difference": critical_difference_caption,
+}
 
 
 def _plural(number: int, noun: str) -> str:

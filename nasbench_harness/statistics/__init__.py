@@ -16,6 +16,7 @@ from nasbench_harness.statistics.dominance import (
 from nasbench_harness.statistics.effects import a12
 from nasbench_harness.statistics.estimands import Proportion, iqm, proportion
 from nasbench_harness.statistics.exact_random_search import ExactCurve, exact_random_search
+from nasbench_harness.statistics.friedman import RankTests, rank_tests
 from nasbench_harness.statistics.independent import (
     MAX_RUNS_EXACT,
     brunner_munzel,
@@ -66,6 +67,7 @@ __all__ = [
     "OneSidedTests",
     "Proportion",
     "RandomSearchLaw",
+    "RankTests",
     "Resamples",
     "SignedRank",
     "a12",
@@ -100,6 +102,7 @@ __all__ = [
     "permutation_p_better",
     "proportion",
     "rank_correlation",
+    "rank_tests",
     "ranks_with_missing",
     "resampled_iqm",
     "resampled_mean",

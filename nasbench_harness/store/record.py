@@ -98,7 +98,7 @@ class ReportOptions:
         budgets: Shares of the budget at which regret is reported.
         curves: Words on regret over time: ``test``: by the test metric; ``value``: the metric in place of the regret;
             ``linear``: linear axes in place of logarithmic ones.
-        figures: Kinds of figures beside ``anytime``: ``ecdf``, ``heatmap`` and ``forest``.
+        figures: Kinds of figures beside ``anytime``: ``ecdf``, ``heatmap``, ``forest`` and ``critical-difference``.
         columns: Columns of the paper table, e.g. ``nb201-*:val,test``; empty: every score of every task.
         width: Width of LaTeX tables and figures: ``neurips``, ``icml``, ``ieee-column``, ``ieee-page``, or TeX points.
         groups: Labels (or quoted methods) by the name of their group of rows in the paper table.

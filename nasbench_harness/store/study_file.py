@@ -178,7 +178,7 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
         targets: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = [1.0, 0.5, 0.2, 0.1, 0.0]
         budgets: list[Annotated[float, Field(gt=0, le=1)]] = [0.25, 0.5, 1.0]
         curves: list[CurveWord] = []
-        figures: list[Literal["ecdf", "heatmap", "forest"]] = []
+        figures: list[Literal["ecdf", "heatmap", "forest", "critical-difference"]] = []
         columns: list[str] = []
         width: str = Field(default="neurips", pattern=WIDTH_PATTERN)
         groups: dict[str, list[str]] = {}

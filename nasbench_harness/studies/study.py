@@ -176,11 +176,11 @@ class Study:
 
         Args:
             kind: ``anytime``: regret over time; ``ecdf``: share of targets reached; ``heatmap``: A12 of every pair;
-                ``forest``: differences of means with intervals and the margin; ``front``: sets of runs beside the
-                true front, for two objectives.
+                ``forest``: differences of means with intervals and the margin; ``critical-difference``: mean ranks
+                over at least six tasks; ``front``: sets of runs beside the true front, for two objectives.
             axis: Axis of ``anytime``: ``evaluations``, ``seconds`` (simulated) or ``epochs``.
             tasks: Names of the tasks; None: all.
-            strategies: Labels; None: all. No style, line or interval depends on the choice.
+            strategies: Labels; None: all. No style, line or interval depends on the choice; mean ranks do.
             ax: Axes of Matplotlib to draw into, for a single task.
             width: Inches, or a name such as ``ieee-column``; None: the text of a single-column paper.
             curves: Words on ``anytime``: ``test`` for the test metric, ``value`` for the metric in place of the regret,

@@ -56,6 +56,7 @@ CALLS = {
     "permutation_p_better": ({0: 9, 1: 9}, {0: 9, 1: 9}),
     "proportion": (3, 20),
     "rank_correlation": (LOSSES[0], LOSSES[1], "kendall", 5),
+    "rank_tests": (LOSSES,),
     "ranks_with_missing": (LOSSES[0],),
     "non_inferiority": ({0: 9, 1: 9}, CODES[0], 0.5),
     "non_inferiority_family": ([statistics.Case({0: 9, 1: 9}, lambda _: CODES[0], 1.0, 0.5)], 0.01, (20,)),

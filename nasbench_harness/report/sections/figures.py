@@ -10,6 +10,7 @@ from nasbench_harness.analysis.results import Analysis, Axis
 from nasbench_harness.errors import UnknownNameError
 from nasbench_harness.report.render.widths import width_pt
 from nasbench_harness.report.sections.anytime import anytime_figure
+from nasbench_harness.report.sections.critical import critical_difference_figure
 from nasbench_harness.report.sections.ecdf import ecdf_figure
 from nasbench_harness.report.sections.effects import forest_figure, heatmap_figure
 from nasbench_harness.report.sections.fronts import fronts_figure
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Kind = Literal["anytime", "ecdf", "heatmap", "forest", "front"]
+Kind = Literal["anytime", "ecdf", "heatmap", "forest", "critical-difference", "front"]
 _POINTS_PER_INCH = 72.27
 
 
@@ -36,17 +37,17 @@ def figure_of(
     Args:
         analysis: The study.
         kind: ``anytime``: regret over time; ``ecdf``: share of targets reached; ``heatmap``: A12 of every pair;
-            ``forest``: differences of means with intervals and the margin; ``front``: sets of runs beside the true
-            front, for two objectives.
+            ``forest``: differences of means with intervals and the margin; ``critical-difference``: mean ranks over at
+            least six tasks; ``front``: sets of runs beside the true front, for two objectives.
         axis: Axis of ``anytime``: ``evaluations``, ``seconds`` or ``epochs``.
         tasks: Names of the tasks; None: all.
-        strategies: Labels; None: all. No style, line or interval depends on the choice.
+        strategies: Labels; None: all. No style, line or interval depends on the choice; mean ranks do.
         ax: Axes to draw into, for a single task.
         width: Inches, or a name such as ``ieee-column``; None: the text of a single-column paper.
 
     Raises:
         UnknownNameError: There is no such kind, task, label or width.
-        InvalidInputError: No task has what the figure shows, or several tasks are to be drawn into one pair of axes.
+        InvalidInputError: The study has too little for the figure, or one pair of axes is to hold several tasks.
     """
     if kind not in get_args(Kind):
         raise UnknownNameError("kind", kind, get_args(Kind), "figures")
@@ -73,6 +74,8 @@ def figure_of(
         return ecdf_figure(chosen, inches, ax)
     if kind == "heatmap":
         return heatmap_figure(chosen, inches, ax)
+    if kind == "critical-difference":
+        return critical_difference_figure(chosen, inches, ax)
     if kind == "forest":
         return forest_figure(chosen, inches, ax)
     if kind == "front":

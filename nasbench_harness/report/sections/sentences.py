@@ -115,9 +115,9 @@ def _on_task(analysis: Analysis, entry: TaskAnalysis, pair: Pair, margin: float 
     if not pair.is_tested:
         text = f"{where} {leader} is ahead of {other} by {size}, not tested"
     elif _p(pair) <= ALPHA:
-        text = f"{where} {leader} is better than {other} by {size}, {_p_words(_p(pair))}"
+        text = f"{where} {leader} is better than {other} by {size}, {p_words(_p(pair))}"
     else:
-        text = f"{where} {leader} and {other} are undecided: {size}, {_p_words(_p(pair))}"
+        text = f"{where} {leader} and {other} are undecided: {size}, {p_words(_p(pair))}"
         if pair.num_seeds is not None:
             effect = "A12 = 0.56" if estimand == "stochastic" else f"{analysis.options.margin:g} pp"
             text += f"; {pair.num_seeds:,} seeds of each would find {effect} with power 0.8"
@@ -131,7 +131,7 @@ def _equivalence(entry: TaskAnalysis, pair: Pair, margin: float | None) -> str:
     p = equivalence(one.val.regret, other.val.regret, margin)
     verdict = "equivalent" if p <= ALPHA else "not shown to be equivalent"
     unit = entry.val.view.metric.difference_unit
-    return f"; {verdict} within {margin:g} {unit} (two one-sided Welch tests, {_p_words(p)}, uncorrected)"
+    return f"; {verdict} within {margin:g} {unit} (two one-sided Welch tests, {p_words(p)}, uncorrected)"
 
 
 def _across(analysis: Analysis) -> list[str]:
@@ -169,7 +169,8 @@ def _equivalents(analysis: Analysis, labels: Sequence[str]) -> list[str]:
     return sentences
 
 
-def _p_words(p: float) -> str:
+def p_words(p: float) -> str:
+    """A p-value in a sentence."""
     if p > 0.9995:
         return "p = 1"
     return "p < .001" if p < 1e-3 else f"p = {p:.3f}".replace("0.", ".")
