@@ -260,9 +260,10 @@ def iqm_band(values: ArrayLike, counts: ArrayLike | Resamples, confidence: float
 def _draw(rng: np.random.Generator, num_runs: int, num_resamples: int) -> Counts:
     """Returns the next (num_runs, num_resamples) counts from the generator."""
     draws = rng.integers(num_runs, size=(num_resamples, num_runs), dtype=np.uint32)
-    cells = draws + np.arange(num_resamples)[:, None] * num_runs
-    counts = np.bincount(cells.ravel(), minlength=draws.size).reshape(draws.shape)
-    return np.ascontiguousarray(counts.T, dtype=np.uint8 if counts.max() <= 255 else np.uint16)
+    cells = draws.astype(np.int64) * num_resamples
+    cells += np.arange(num_resamples)[:, None]
+    counts = np.bincount(cells.ravel(), minlength=cells.size).reshape(num_runs, num_resamples)
+    return counts.astype(np.uint8 if num_runs <= 255 or counts.max() <= 255 else np.uint16)
 
 
 def _chunks(counts: NDArray[Any]) -> Iterator[NDArray[Any]]:

@@ -14,6 +14,8 @@ from nasbench_harness.statistics._checks import FloatArray, IntArray
 
 _MOST = 1e12  # evaluations; beyond them nothing is searched
 _GRID = np.geomspace(1.0, _MOST, 61)  # five numbers in each decade
+_NEGLIGIBLE = 1e-200  # chances below this add nothing in float64, and powers of them are slow
+_SPARE = 64  # zeros behind the terms of a sum: products take numbers in groups, and it has the bits of the whole sum
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class RandomSearchLaw:
     scores: FloatArray
     _survival: FloatArray = field(init=False, repr=False)
     _level_means: FloatArray = field(init=False, repr=False)
+    _found: dict[float, float] = field(init=False, repr=False, compare=False, default_factory=dict)  # by loss
 
     def __post_init__(self) -> None:
         level_mass = np.bincount(self.level, self.mass)
@@ -41,7 +44,11 @@ class RandomSearchLaw:
 
     def mean_after(self, num_evaluations: float) -> float:
         """Returns the expected noiseless loss of the incumbent; the number of evaluations may be a fraction."""
-        return float(-np.diff(self._survival**num_evaluations) @ self._level_means)
+        # Survival falls from level to level, so the powers that count are a prefix.
+        least = _NEGLIGIBLE ** (1.0 / num_evaluations)
+        live = len(self._survival) - int(np.searchsorted(self._survival[::-1], least))
+        chance = -np.diff(self._survival[: live + _SPARE] ** num_evaluations)
+        return float(chance @ self._level_means[: len(chance)])
 
     def evaluations_for(self, loss: float) -> float:
         """Returns the smallest number of evaluations whose expected loss is at most `loss`; infinity if there is none.
@@ -51,6 +58,11 @@ class RandomSearchLaw:
             >>> law.mean_after(3), round(law.evaluations_for(0.125), 6), law.evaluations_for(0.0)
             (0.125, 3.0, inf)
         """
+        if loss not in self._found:  # tables, sentences and the JSON file of a report ask for the same losses
+            self._found[loss] = self._solved(loss)
+        return self._found[loss]
+
+    def _solved(self, loss: float) -> float:
         reached = np.flatnonzero(self._means_on_grid <= loss)
         if not len(reached) or loss <= 0.0:
             return inf
@@ -78,11 +90,15 @@ class RandomSearchLaw:
         order = np.argsort(self.scores, kind="stable")
         level, scores = self.level[order], self.scores[order]
         share = self.mass[order] / np.bincount(self.level, self.mass)[level]
-        found = []
+        found, end = [], len(level)
         for step in np.asarray(steps, dtype=np.float64):
             chance = -np.diff(self._survival**step)
-            middle = np.clip(np.cumsum(chance[level] * share), 0.25, 0.75)
-            found.append(2.0 * float(np.diff(middle, prepend=0.25) @ scores))
+            reached = np.cumsum(chance[level[:end]] * share[:end])
+            if reached[-1] < 0.75:
+                reached = np.cumsum(chance[level] * share)
+            weights = np.diff(np.clip(reached, 0.25, 0.75), prepend=0.25)
+            found.append(2.0 * float(weights @ scores[: len(weights)]))
+            end = int(np.searchsorted(reached, 0.75)) + _SPARE  # nearly always enough for more evaluations
         return np.array(found)
 
 

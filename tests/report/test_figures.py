@@ -1,8 +1,11 @@
 """Kinds of figures, their styles, and the measures over time that some of them draw."""
 
+import io
 from dataclasses import replace
 from itertools import pairwise
 
+import matplotlib as mpl
+import matplotlib.image
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from nasbench_harness import compare, open_study
 from nasbench_harness.analysis.anytime import anytime_measures
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.report.render.pictures import to_pdf, to_svg
+from nasbench_harness.report.render.pictures import FIGURE_STYLE, to_pdf, to_png, to_svg
 from nasbench_harness.report.render.styles import style_of_number, styles_of
 from nasbench_harness.report.sections.measures import measures_table
 from nasbench_harness.report.sections.task import task_table
@@ -175,6 +178,19 @@ def test_names_of_pairs_leave_room_for_panels(many):
     study.canvas.draw()
     assert all(panel.bbox.width > 0.5 * study.dpi for panel in study.axes)
     assert all(panel.title.get_window_extent().x1 <= study.bbox.width for panel in study.axes)
+
+
+def test_minor_ticks_of_files_look_like_those_of_matplotlib(study):
+    figure, plain = study.figure(), io.BytesIO()
+    locators = [panel.xaxis.get_minor_locator() for panel in figure.axes]
+    artists = [panel.get_children() for panel in figure.axes]
+    picture = to_png(figure, "x")
+    assert [panel.xaxis.get_minor_locator() for panel in figure.axes] == locators
+    assert [panel.get_children() for panel in figure.axes] == artists
+    with mpl.rc_context(FIGURE_STYLE):
+        figure.savefig(plain, format="png", dpi=200)
+    assert any(len(panel.xaxis.get_minor_ticks()) > 10 for panel in figure.axes)
+    np.testing.assert_array_equal(*(mpl.image.imread(io.BytesIO(data)) for data in (picture, plain.getvalue())))
 
 
 def test_axes_of_the_user_are_drawn_into(study):

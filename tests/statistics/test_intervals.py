@@ -161,6 +161,20 @@ def test_bands_of_integers_are_exact_however_the_products_are_cut(monkeypatch):
         assert getattr(whole, field)[30:].tobytes() == getattr(parts, field).tobytes()
 
 
+@pytest.mark.parametrize("largest", [2**24 // 22, 2**24 // 22 + 1, 2**35 + 1])
+def test_sums_of_integers_are_exact_at_the_limit_of_single_precision(largest):
+    """The middle half of 42 runs has a weight of 22; odd sums above 2**24 are no numbers of single precision."""
+    values = np.zeros((42, 2), dtype=np.int64)
+    values[20:] = largest
+    counts = count_matrix(42, 2_000, 6)
+    order = np.sort(values[:, 0])
+    drawn = np.array([np.repeat(order, column)[10:32].sum() for column in counts.T])
+    band = iqm_band(values, counts)
+    np.testing.assert_array_equal(band.low, np.quantile(drawn / 22, 0.025))
+    np.testing.assert_array_equal(band.high, np.quantile(drawn / 22, 0.975))
+    assert len(np.unique(drawn)) > 15
+
+
 def test_band_is_nan_until_every_run_has_a_result():
     values = curves()
     values[:, 0] = np.nan

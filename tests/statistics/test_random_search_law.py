@@ -77,3 +77,14 @@ def test_equivalents_are_at_the_change_of_sign_after_few_steps(seed, monkeypatch
         if 1 < found < np.inf:
             assert mean_after(found) <= loss < mean_after(found * (1 - 2e-8))
         assert len(calls) <= 15
+
+
+def test_terms_that_are_left_out_change_no_bit():
+    """Of a table with thousands of levels, some of which are gone after two evaluations and others after a million."""
+    rng = np.random.default_rng(4)
+    curve = exact_random_search(rng.gamma(2.0, size=(3_000, 3)), 1, "per_query")
+    law = curve.law
+    for number in np.geomspace(1, 1e9, 90):
+        assert law.mean_after(number) == float(-np.diff(law._survival**number) @ law._level_means)
+    steps = [1, 200, 3, 40, 41, 10_000]
+    np.testing.assert_array_equal(law.iqm_after(steps), [law.iqm_after([step])[0] for step in steps])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.report.render.pictures import FIGURE_STYLE, TEXT_WIDTH
+from nasbench_harness.report.render.pictures import FIGURE_STYLE, TEXT_WIDTH, without_minor_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,24 +90,10 @@ def task_panels(
             _legend(figure, list(panels.flat), order, legend_columns)
         has_long_names = has_names_beside or names_width > 0
         engine = ConstrainedLayoutEngine(w_pad=0.12) if has_long_names else ConstrainedLayoutEngine()
-        with _no_minor_ticks(figure):
+        with without_minor_ticks(figure):  # they change no extent, and their lines take half of the layout's time
             for _ in range(3 if has_long_names else 1):
                 engine.execute(figure)
     return figure
-
-
-@contextmanager
-def _no_minor_ticks(figure: Figure) -> Iterator[None]:
-    """The figure without minor ticks, for its layout: they change no extent, and their lines take half of its time."""
-    from matplotlib.ticker import NullLocator
-
-    axes = [axis for panel in figure.axes for axis in (panel.xaxis, panel.yaxis)]
-    locators = [axis.get_minor_locator() for axis in axes]
-    for axis in axes:
-        axis.set_minor_locator(NullLocator())
-    yield
-    for axis, locator in zip(axes, locators, strict=True):
-        axis.set_minor_locator(locator)
 
 
 def _legend(figure: Figure, panels: Sequence[Axes], order: Sequence[str], num_columns: int) -> None:
