@@ -163,6 +163,8 @@ def source_hash(target: Callable[..., Any]) -> str:
     """
     try:
         file = inspect.getsourcefile(target)
+        if file == "<string>":  # Python 3.13 finds the text of `python -c` under this name, whoever defined the target
+            raise OSError("no source")
         in_session = target.__module__ == "__main__" or file is None or not Path(file).exists()
         text = inspect.getsource(target) if in_session or file is None else Path(file).read_text(encoding="utf-8")
         return sha256(_without_docstrings(dedent(text)).encode()).hexdigest()
