@@ -138,6 +138,11 @@ const frame = document.getElementById("page");
 frame.onload = () => {{
   const page = frame.contentDocument, root = page.documentElement, found = {{}};
   found.overflow = root.scrollWidth - root.clientWidth;
+  const boxes = [...page.querySelectorAll(".scroll")];
+  found.first = Math.min(...boxes.map(box => box.querySelector("tbody td").offsetWidth / box.clientWidth));
+  found.widest = Math.max(...boxes.map(box => box.querySelector("tbody td").offsetWidth / box.clientWidth));
+  found.wide = boxes.filter(box => box.scrollWidth > box.clientWidth).map(box => box.getAttribute("aria-label"));
+  found.cut = boxes.filter(box => page.defaultView.getComputedStyle(box).overflowX !== "auto").length;
   found.images = [...page.images].every(image => image.complete && image.naturalWidth > 0);
   const table = [...page.querySelectorAll("table.sortable")].find(one => one.querySelector("tr.strategies"));
   const column = table.tHead.rows[table.tHead.rows.length - 1].cells.length - 1;
@@ -158,6 +163,21 @@ frame.onload = () => {{
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: apt install chromium")
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext is missing: apt install poppler-utils")
+def test_a_printed_page_has_the_names_of_columns(page, tmp_path):
+    """The script puts them into buttons."""
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    command = [CHROMIUM, *flags, f"--print-to-pdf={tmp_path / 'page.pdf'}", f"file://{page}"]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    done = subprocess.run(
+        ["pdftotext", "-layout", tmp_path / "page.pdf", "-"], check=True, capture_output=True, text=True
+    )
+    assert len(re.findall(r"^ *Strategy .*wins +ties +losses", done.stdout, re.MULTILINE)) == 1
+    assert "Copy LaTeX" not in done.stdout
+    assert "expected running time to" in done.stdout  # the last columns of the widest table
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: apt install chromium")
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_works_in_a_browser(page, tmp_path, width):
     shutil.copy(page, tmp_path / "report.html")
@@ -171,6 +191,11 @@ def test_the_page_works_in_a_browser(page, tmp_path, width):
     (result,) = re.findall(r'<pre id="result">(.*?)</pre>', done.stdout)
     found = json.loads(html.unescape(result))
     assert found["overflow"] <= 0
+    assert found["cut"] == 0
+    if width == 390:  # the first column stays in sight, readable, and leaves room for the others
+        assert 0.15 < found["first"] <= found["widest"] < 0.5
+    else:
+        assert found["wide"] in ([], ["Table: Measures over time"])
     assert found["images"]
     assert found["up"] == sorted(found["up"])
     assert found["down"] == sorted(found["up"], reverse=True)
