@@ -82,8 +82,8 @@ def summarize(analysis: Analysis, counts_of: Callable[[str, str], Callable[[int]
 def _estimates(analysis: Analysis, result: StrategyResult, counts: Counts) -> Floats:
     """The estimand's score of a strategy in every resample, on the grid of the task."""
     if analysis.options.estimand == "interval":
-        return resampled_iqm(result.val.codes, counts)
-    return resampled_mean(result.val.codes, counts)
+        return resampled_iqm(result.val.grid_values, counts)
+    return resampled_mean(result.val.grid_values, counts)
 
 
 def win_tie_loss(analysis: Analysis, first: str, second: str) -> tuple[int, int, int]:

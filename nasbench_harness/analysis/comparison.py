@@ -131,27 +131,27 @@ class Comparison:
 
 
 def compare_column(
-    codes: Mapping[str, Ints], step: float, estimand: str = "mean", margin: float | None = None
+    grid_values: Mapping[str, Ints], resolution: float, estimand: str = "mean", margin: float | None = None
 ) -> Comparison:
     """Compare strategies by the final losses of their runs, which are independent samples.
 
     Args:
-        codes: Final losses of each strategy as integers on the table's grid, shape (num_runs,).
-        step: Size of a grid step in the metric's unit.
+        grid_values: Final losses of each strategy as integers on the table's grid, shape (num_runs,).
+        resolution: Size of a grid step in the metric's unit.
         estimand: ``mean``: means and Welch's test; ``stochastic``: A12 and Brunner and Munzel's test; ``interval``:
             interquartile means, without marks.
         margin: Difference of means that matters, in the metric's unit; None: nobody knows.
     """
-    pairs = _pairs(codes, step, estimand, margin)
+    pairs = _pairs(grid_values, resolution, estimand, margin)
     single = Comparison(estimand, {}, (), (), {}, pairs)
-    scores = {label: _score(single, label, values) for label, values in codes.items()}
-    if len(codes) < 2:
+    scores = {label: _score(single, label, values) for label, values in grid_values.items()}
+    if len(grid_values) < 2:
         return replace(single, scores=scores)
-    best = tuple(label for label in codes if scores[label] == min(scores.values()))
-    tested = [label for label, values in codes.items() if len(values) >= MIN_SEEDS]
+    best = tuple(label for label in grid_values if scores[label] == min(scores.values()))
+    tested = [label for label, values in grid_values.items() if len(values) >= MIN_SEEDS]
     if len(tested) < 2:
         return replace(single, scores=scores, best=best)
-    constant = {label: len(codes[label]) for label in tested if np.ptp(codes[label]) == 0}
+    constant = {label: len(grid_values[label]) for label in tested if np.ptp(grid_values[label]) == 0}
     marked: tuple[str, ...] = ()
     if estimand != "interval" and set(best) <= set(tested):
         marked = _marked(tested, scores, pairs, estimand)
@@ -187,52 +187,59 @@ def over_the_study(comparisons: Sequence[Comparison], control: str | None) -> li
     ]
 
 
-def _pairs(codes: Mapping[str, Ints], step: float, estimand: str, margin: float | None) -> tuple[Pair, ...]:
+def _pairs(grid_values: Mapping[str, Ints], resolution: float, estimand: str, margin: float | None) -> tuple[Pair, ...]:
     test = compare_ranks if estimand == "stochastic" else compare_means
-    couples = list(combinations(codes, 2))
+    couples = list(combinations(grid_values, 2))
     is_tested = [
-        estimand != "interval" and min(len(codes[first]), len(codes[second])) >= MIN_SEEDS for first, second in couples
+        estimand != "interval" and min(len(grid_values[first]), len(grid_values[second])) >= MIN_SEEDS
+        for first, second in couples
     ]
-    centers = {label: float(iqm(runs) if estimand == "interval" else runs.mean()) for label, runs in codes.items()}
+    centers = {
+        label: float(iqm(runs) if estimand == "interval" else runs.mean()) for label, runs in grid_values.items()
+    }
     p = np.full(len(couples), np.nan)
     p[is_tested] = [
-        test(codes[couple[0]], codes[couple[1]]) for couple, yes in zip(couples, is_tested, strict=True) if yes
+        test(grid_values[couple[0]], grid_values[couple[1]])
+        for couple, yes in zip(couples, is_tested, strict=True)
+        if yes
     ]
     p_column = p.copy()
     if any(is_tested):
         p_column[is_tested] = adjust(p[is_tested])
     ends = [
-        mean_difference(codes[first], codes[second]) if yes else (math.nan, math.nan)
+        mean_difference(grid_values[first], grid_values[second]) if yes else (math.nan, math.nan)
         for (first, second), yes in zip(couples, is_tested, strict=True)
     ]
     return tuple(
         Pair(
             first,
             second,
-            difference=(centers[first] - centers[second]) * step,
-            low=low * step,
-            high=high * step,
-            a12=a12(codes[second], codes[first]),
+            difference=(centers[first] - centers[second]) * resolution,
+            low=low * resolution,
+            high=high * resolution,
+            a12=a12(grid_values[second], grid_values[first]),
             p=raw,
             p_column=holm,
             p_study=holm,
-            needed_seeds=None if math.isnan(raw) else _num_seeds(codes[first], codes[second], estimand, margin, step),
+            needed_seeds=None
+            if math.isnan(raw)
+            else _num_seeds(grid_values[first], grid_values[second], estimand, margin, resolution),
         )
         for (first, second), raw, holm, (low, high) in zip(couples, p.tolist(), p_column.tolist(), ends, strict=True)
     )
 
 
-def _num_seeds(first: Ints, second: Ints, estimand: str, margin: float | None, step: float) -> int | None:
+def _num_seeds(first: Ints, second: Ints, estimand: str, margin: float | None, resolution: float) -> int | None:
     if estimand == "stochastic":
         return runs_for_a12(PRACTICAL_A12)
-    return None if margin is None else runs_for_margin(first, second, margin / step)
+    return None if margin is None else runs_for_margin(first, second, margin / resolution)
 
 
-def _score(comparison: Comparison, label: str, codes: Ints) -> float:
+def _score(comparison: Comparison, label: str, grid_values: Ints) -> float:
     if comparison.estimand == "stochastic":
         mean = comparison.mean_a12(label)
         return 0.0 if math.isnan(mean) else -mean
-    return float(iqm(codes)) if comparison.estimand == "interval" else float(codes.mean())
+    return float(iqm(grid_values)) if comparison.estimand == "interval" else float(grid_values.mean())
 
 
 def _marked(

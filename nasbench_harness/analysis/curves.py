@@ -12,7 +12,7 @@ from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.evaluation.scores import ScoreView
 from nasbench_harness.statistics import Resamples, iqm, iqm_band
 
-_MAX_CODES = 4_000_000  # regrets in memory at a time
+_MAX_REGRETS = 4_000_000  # regrets in memory at a time
 MAX_BAND_STEPS = 64  # a panel is less than two inches wide, and each band costs thousands of resamples
 
 
@@ -69,13 +69,13 @@ def curves(
     bands: list[Band | None] = [None] * len(picks)
     if counts is not None:
         steps = [band_steps(along[start:]) for along, start in zip(moments, starts, strict=True)]
-        codes = [
-            _compact(score.regret_codes(chosen[:, start + at]))
+        regrets = [
+            _compact(score.grid_regrets(chosen[:, start + at]))
             for chosen, start, at in zip(picks, starts, steps, strict=True)
         ]
         bands = [
             replace(band, steps=band.steps + start) if len(band.steps) else None
-            for band, start in zip(_bands(codes, steps, score.step, counts), starts, strict=True)
+            for band, start in zip(_bands(regrets, steps, score.resolution, counts), starts, strict=True)
         ]
     return [
         _curve(score, chosen, start, band, counts is not None, targets)
@@ -88,30 +88,30 @@ def _curve(
 ) -> Curve:
     """The lines of a curve, some steps at a time."""
     num_runs, num_steps = picks.shape
-    width = max(1, _MAX_CODES // num_runs)
+    width = max(1, _MAX_REGRETS // num_runs)
     means, iqms = [np.empty(0)], [np.empty(0)]
     hits = np.full((len(targets), num_runs), -1, dtype=np.int64)
-    limits = [math.floor(target / score.step + 1e-9) for target in targets]
+    limits = [math.floor(target / score.resolution + 1e-9) for target in targets]
     for first in range(start, num_steps, width):
-        codes = score.regret_codes(picks[:, first : min(first + width, num_steps)])
-        means.append(codes.mean(axis=0))
+        regrets = score.grid_regrets(picks[:, first : min(first + width, num_steps)])
+        means.append(regrets.mean(axis=0))
         for row, limit in zip(hits, limits, strict=True):
-            is_hit = codes <= limit
+            is_hit = regrets <= limit
             new = (row < 0) & is_hit.any(axis=1)
             row[new] = first + is_hit[new].argmax(axis=1)
         if has_iqm:
-            iqms.append(iqm(codes, axis=0))
+            iqms.append(iqm(regrets, axis=0))
     return Curve(
-        mean=_line(np.concatenate(means), start, score.step),
-        iqm=_line(np.concatenate(iqms), start, score.step) if has_iqm else None,
+        mean=_line(np.concatenate(means), start, score.resolution),
+        iqm=_line(np.concatenate(iqms), start, score.resolution) if has_iqm else None,
         band=band,
         hits=hits,
     )
 
 
-def _compact(codes: Ints) -> Ints:
+def _compact(regrets: Ints) -> Ints:
     """The same numbers in 4 bytes each, if they fit."""
-    return codes.astype(np.int32) if codes.size and codes.max() <= np.iinfo(np.int32).max else codes
+    return regrets.astype(np.int32) if regrets.size and regrets.max() <= np.iinfo(np.int32).max else regrets
 
 
 def band_steps(moments: Floats | Ints) -> Ints:
@@ -125,17 +125,17 @@ def band_steps(moments: Floats | Ints) -> Ints:
     return np.unique(np.searchsorted(moments, np.geomspace(moments[0], moments[-1], MAX_BAND_STEPS)))
 
 
-def _bands(codes: Sequence[Ints], steps: Sequence[Ints], unit: float, counts: Ints | Resamples) -> list[Band]:
+def _bands(regrets: Sequence[Ints], steps: Sequence[Ints], unit: float, counts: Ints | Resamples) -> list[Band]:
     """Bands at some steps of each curve, from the regrets at these.
 
     They are resampled as integers on the metric's grid: sums are exact, the same on every processor.
     """
-    band = iqm_band(np.concatenate(codes, axis=1), counts)
+    band = iqm_band(np.concatenate(regrets, axis=1), counts)
     ends = np.cumsum([len(at) for at in steps])[:-1]
     lows, highs = (np.split(bounds * unit, ends) for bounds in (band.low, band.high))
     return [Band(*parts) for parts in zip(steps, lows, highs, strict=True)]
 
 
-def _line(codes: Floats, start: int, unit: float) -> Floats:
+def _line(regrets: Floats, start: int, unit: float) -> Floats:
     """A line in the metric's unit, NaN before its start."""
-    return np.concatenate([np.full(start, np.nan), codes * unit])
+    return np.concatenate([np.full(start, np.nan), regrets * unit])

@@ -54,14 +54,14 @@ class ScoredRuns:
     """The final choices of a strategy's runs by one score; arrays have the shape (num_runs,).
 
     Attributes:
-        codes: Distance to the best value as integers on the score's grid.
+        grid_values: Distance to the best value as integers on the score's grid.
         regret: Distance to the best value in the score's unit; the loss, such as 100 − accuracy, if the optimum is
             unknown.
         value: Noiseless value in natural units.
         iqm: Interquartile mean of the regret with its interval; None below 10 seeds.
     """
 
-    codes: Ints
+    grid_values: Ints
     regret: Floats
     value: Floats
     iqm: Interval | None

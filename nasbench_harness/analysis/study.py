@@ -183,7 +183,7 @@ def _analyze_task(
                 label=label,
                 seeds=entry.seeds,
                 scores=scores,
-                share_optimal=proportion(int((scores["val"].codes == 0).sum()), len(entry.seeds)),
+                share_optimal=proportion(int((scores["val"].grid_values == 0).sum()), len(entry.seeds)),
                 after_evaluations=after,
                 at_seconds=at_seconds,
                 spending=_spending(entry),
@@ -197,7 +197,7 @@ def _analyze_task(
         ScoreAnalysis(
             name=name,
             view=view,
-            comparison=_compare(view, {result.label: result.scores[name].codes for result in results}, options),
+            comparison=_compare(view, {result.label: result.scores[name].grid_values for result in results}, options),
             random_search=_exact(task, protocol, num_steps, view),
             sampling=_mean_and_std(view),
         )
@@ -232,9 +232,9 @@ def _times(task: TaskView, protocol: Protocol) -> Floats | None:
 def _scored(task: TaskView, view: ScoreView, picks: Ints, counts: Ints | Resamples | None) -> ScoredRuns:
     """The choices, which were made without this score (unless it is the search metric), by this score."""
     _check_exists(task, view, picks, "final choices")
-    codes = view.regret_codes(picks)
-    regret = codes * view.step
-    return ScoredRuns(codes, regret, view.values[picks], None if counts is None else iqm_interval(regret, counts))
+    grid_values = view.grid_regrets(picks)
+    regret = grid_values * view.resolution
+    return ScoredRuns(grid_values, regret, view.values[picks], None if counts is None else iqm_interval(regret, counts))
 
 
 def _check_exists(task: TaskView, view: ScoreView, picks: Ints, name: str) -> None:
@@ -290,9 +290,9 @@ def _spending(runs: Runs) -> Spending:
     )
 
 
-def _compare(view: ScoreView, codes: dict[str, Ints], options: ReportOptions) -> Comparison:
+def _compare(view: ScoreView, grid_values: dict[str, Ints], options: ReportOptions) -> Comparison:
     margin = options.margin if view.metric.unit == "%" and not view.is_of_sets else None
-    return compare_column(codes, view.step, options.estimand, margin)
+    return compare_column(grid_values, view.resolution, options.estimand, margin)
 
 
 def _mean_and_std(view: ScoreView) -> tuple[float, float] | None:
@@ -316,8 +316,8 @@ def _exact(task: TaskView, protocol: Protocol, num_steps: int, scored: ScoreView
         return None
     if protocol.replicate is not None:
         return exact_random_search(losses[:, [protocol.replicate]], num_steps, "mean", regrets)
-    if protocol.noise == "mean":  # by grid codes: means that are equal must tie
-        codes = exact_means(task.search).codes.astype(np.float64)
-        signed = codes if task.search.metric.direction == "minimize" else -codes
+    if protocol.noise == "mean":  # by grid values: means that are equal must tie
+        grid_values = exact_means(task.search).grid_values.astype(np.float64)
+        signed = grid_values if task.search.metric.direction == "minimize" else -grid_values
         return exact_random_search(signed[:, None], num_steps, "mean", regrets)
     return exact_random_search(losses, num_steps, "per_run" if protocol.noise == "per_run" else "per_query", regrets)

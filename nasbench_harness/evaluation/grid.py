@@ -13,7 +13,7 @@ from nasbench_harness.tables.table import MetricArray
 
 LARGEST_VALUE = 1e100  # sums and squares stay finite
 _SMALLEST = 1e-280  # a smaller mean counts as 0: its grid step would not be a number
-_MOST_STEPS = 2**53  # a finer grid than this has no exact codes: it is treated as none
+_MOST_STEPS = 2**53  # a finer grid than this has no exact grid values: it is treated as none
 
 
 class Means(NamedTuple):
@@ -21,21 +21,21 @@ class Means(NamedTuple):
 
     Attributes:
         values: Mean over the replicates that exist; NaN if there is none.
-        codes: The same as integers on a grid of ``step``; the worst code if there is none.
-        step: One grid step in the metric's unit.
+        grid_values: The same as integers on a grid of ``resolution``; the worst grid value if there is none.
+        resolution: One grid step in the metric's unit.
         exists: Whether an architecture has a replicate.
     """
 
     values: Floats
-    codes: Ints
-    step: float
+    grid_values: Ints
+    resolution: float
     exists: Bools
 
 
 def exact_means(column: MetricArray, fidelity: int = -1) -> Means:
     """Means over replicates as multiples of a sixth of the grid step (finer if rows have more than 3 replicates).
 
-    If a metric is on no grid, the codes have nine significant digits of the largest mean. That is far below any
+    If a metric is on no grid, the grid values have nine significant digits of the largest mean. That is far below any
     difference that matters, and far above float noise.
 
     Raises:
@@ -54,17 +54,17 @@ def exact_means(column: MetricArray, fidelity: int = -1) -> Means:
     parts = math.lcm(6, *map(int, np.unique(count[has_any])))
     room = _MOST_STEPS // (parts * values.shape[1])  # grid steps that one value may have
     if column.metric.resolution is not None and top / column.metric.resolution < room:
-        step = column.metric.resolution / parts
+        resolution = column.metric.resolution / parts
         grid = np.rint(np.where(exists, values, 0.0) / column.metric.resolution).astype(np.int64)
-        codes = grid.sum(axis=1) * (parts // np.maximum(count, 1))
-        means = codes * step
+        grid_values = grid.sum(axis=1) * (parts // np.maximum(count, 1))
+        means = grid_values * resolution
     else:
         means = np.where(exists, values, 0.0).sum(axis=1) / np.maximum(count, 1)
         largest = float(np.abs(means).max(initial=0.0))
-        step = 10.0 ** (math.floor(math.log10(largest)) - 8) if largest > _SMALLEST else 1.0
-        codes = np.rint(means / step).astype(np.int64)
+        resolution = 10.0 ** (math.floor(math.log10(largest)) - 8) if largest > _SMALLEST else 1.0
+        grid_values = np.rint(means / resolution).astype(np.int64)
     if not has_any.all() and has_any.any():
-        known = codes[has_any]
+        known = grid_values[has_any]
         worst = known.min() if column.metric.direction == "maximize" else known.max()
-        codes = np.where(has_any, codes, worst)
-    return Means(np.where(has_any, means, np.nan), codes, step, has_any)
+        grid_values = np.where(has_any, grid_values, worst)
+    return Means(np.where(has_any, means, np.nan), grid_values, resolution, has_any)

@@ -15,7 +15,7 @@ from nasbench_harness.evaluation.oracle import Answers, Oracle
 from nasbench_harness.evaluation.scores import VAL, Scores, ScoreView
 from nasbench_harness.tables.table import MetricArray
 
-_DIGITS = 9  # of codes of values on no grid
+_DIGITS = 9  # of the grid values of metrics on no grid
 
 
 class MeasuredOracle(Oracle):
@@ -71,12 +71,15 @@ class MeasuredOracle(Oracle):
             rows = rows if view.is_feasible is None else rows[view.is_feasible[rows]]
             view.exists[rows] = True
             if self._measures.objectives[0].metric == self._searched.metric:
-                view.values[rows], view.codes[rows] = self._own[name].values[rows], self._own[name].codes[rows]
+                view.values[rows], view.grid_values[rows] = (
+                    self._own[name].values[rows],
+                    self._own[name].grid_values[rows],
+                )
             else:
                 metric = self._measures.objectives[0].metric
                 natural = self._objective(self._searched.values[rows, :, 0], rows)
                 view.values[rows] = exact_means(MetricArray(metric, natural[:, :, None])).values
-                view.codes[rows] = np.rint(view.values[rows] / view.step)
+                view.grid_values[rows] = np.rint(view.values[rows] / view.resolution)
 
     def num_replicates(self, architectures: Ints) -> Ints:
         """Number of replicates of each architecture, shape (n,)."""
@@ -107,21 +110,21 @@ class MeasuredOracle(Oracle):
 
     def _empty(self, own: ScoreView, best: float, worst: float, feasible: Bools | None) -> ScoreView:
         """A score whose rows are filled later; infeasible rows have the worst value."""
-        metric, step = self._measures.objectives[0].metric, own.step
+        metric, resolution = self._measures.objectives[0].metric, own.resolution
         if metric == self._searched.metric:
             metric, perfect = own.metric, own.perfect
         else:
-            step = 10.0 ** (math.floor(math.log10(max(abs(best), abs(worst), 1e-9))) + 1 - _DIGITS)
-            perfect = round(best / step)
+            resolution = 10.0 ** (math.floor(math.log10(max(abs(best), abs(worst), 1e-9))) + 1 - _DIGITS)
+            perfect = round(best / resolution)
         values = np.full(len(own.values), worst)
-        codes = np.full(len(own.values), round(worst / step))
+        grid_values = np.full(len(own.values), round(worst / resolution))
         exists = np.zeros(len(own.values), dtype=np.bool_) if feasible is None else ~feasible
         return replace(
             own,
             metric=metric,
             values=values,
-            codes=codes,
-            step=step,
+            grid_values=grid_values,
+            resolution=resolution,
             exists=exists,
             perfect=perfect,
             is_feasible=feasible,

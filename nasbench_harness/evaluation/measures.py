@@ -253,9 +253,10 @@ def noiseless_losses(measures: Measures, columns: Sequence[MetricArray]) -> Floa
     exists = np.all([view.exists for view in views], axis=0)
     if measures.constraints:
         exists = exists & _feasible_rows(measures, columns)
-    # Codes times step: equal means are equal numbers.
+    # Grid values times resolution: equal means are equal numbers.
     losses = [
-        objective.loss(view.codes * view.step) for objective, view in zip(measures.objectives, views, strict=True)
+        objective.loss(view.grid_values * view.resolution)
+        for objective, view in zip(measures.objectives, views, strict=True)
     ]
     return np.where(exists[:, None], np.stack(losses, axis=1), np.inf)
 

@@ -24,10 +24,10 @@ class ScoreView:
     Attributes:
         metric: The metric.
         values: Mean over replicates in natural units, shape (num_architectures,).
-        codes: The same as integers on a grid of ``step``, larger is better for metrics to be maximized.
-        step: Size of one grid step in the metric's unit.
+        grid_values: The same as integers on a grid of ``resolution``, larger is better for metrics to be maximized.
+        resolution: Size of one grid step in the metric's unit.
         exists: Whether the table has a value at all, shape (num_architectures,).
-        perfect: Code of a perfect value, used as the optimum if the optimum is unknown; None if it is known.
+        perfect: Grid value of a perfect value, used as the optimum if the optimum is unknown; None if it is known.
         is_feasible: Whether an architecture meets the constraints, shape (num_architectures,); None if there are none.
             Infeasible ones have the values of the worst feasible one.
         is_of_sets: Whether a run returns a set of architectures. What stands for an architecture everywhere else is
@@ -36,8 +36,8 @@ class ScoreView:
 
     metric: Metric
     values: Floats
-    codes: Ints
-    step: float
+    grid_values: Ints
+    resolution: float
     exists: Bools
     perfect: int | None = None
     is_feasible: Bools | None = None
@@ -56,24 +56,24 @@ class ScoreView:
     @property
     def best_value(self) -> float:
         """Value with regret 0."""
-        return float(self.values[self.optimum]) if self.perfect is None else self.perfect * self.step
+        return float(self.values[self.optimum]) if self.perfect is None else self.perfect * self.resolution
 
     @property
     def optimum(self) -> int:
         """The best architecture, the first of equals."""
-        goodness = self.codes if self.metric.direction == "maximize" else -self.codes
+        goodness = self.grid_values if self.metric.direction == "maximize" else -self.grid_values
         counts = self.exists if self.is_feasible is None else self.exists & self.is_feasible
         return int(np.where(counts, goodness, goodness.min() - 1).argmax())
 
-    def regret_codes(self, architectures: Ints) -> Ints:
+    def grid_regrets(self, architectures: Ints) -> Ints:
         """Grid steps between the optimum and each architecture, 0 at the optimum; shape of ``architectures``."""
-        best = self.codes[self.optimum] if self.perfect is None else self.perfect
-        distance: Ints = np.abs(best - self.codes)
+        best = self.grid_values[self.optimum] if self.perfect is None else self.perfect
+        distance: Ints = np.abs(best - self.grid_values)
         return distance[architectures]
 
     def regret(self, architectures: Ints) -> Floats:
-        """``regret_codes`` in the metric's unit; the loss if the optimum is unknown."""
-        return self.regret_codes(architectures) * self.step
+        """``grid_regrets`` in the metric's unit; the loss if the optimum is unknown."""
+        return self.grid_regrets(architectures) * self.resolution
 
 
 # By name: ``val`` is the search metric, ``test`` the first test metric of a table that has any.
@@ -106,12 +106,12 @@ def constrained(view: ScoreView, is_feasible: Bools) -> ScoreView:
         is_feasible: Which architectures meet the constraints, shape (num_architectures,).
     """
     rows = np.flatnonzero(is_feasible & view.exists)
-    codes = view.codes[rows]
-    worst = rows[codes.argmin() if view.metric.direction == "maximize" else codes.argmax()]
+    grid_values = view.grid_values[rows]
+    worst = rows[grid_values.argmin() if view.metric.direction == "maximize" else grid_values.argmax()]
     return replace(
         view,
         values=np.where(is_feasible, view.values, view.values[worst]),
-        codes=np.where(is_feasible, view.codes, view.codes[worst]),
+        grid_values=np.where(is_feasible, view.grid_values, view.grid_values[worst]),
         exists=view.exists | ~is_feasible,
         is_feasible=is_feasible,
     )
@@ -123,16 +123,23 @@ NUM_SET_STEPS = 1_000_000  # of the loss of hypervolume: 0.0001 % each
 @cache
 def set_score_view() -> ScoreView:
     """Score of sets: their hypervolume in % of the true front's; position k is a loss of k steps."""
-    step = 100 / NUM_SET_STEPS
-    codes = np.arange(NUM_SET_STEPS, -1, -1)
+    resolution = 100 / NUM_SET_STEPS
+    grid_values = np.arange(NUM_SET_STEPS, -1, -1)
     metric = Metric("hypervolume", "%", "maximize", "search")
-    return ScoreView(metric, codes * step, codes, step, np.ones(len(codes), dtype=np.bool_), is_of_sets=True)
+    return ScoreView(
+        metric,
+        grid_values * resolution,
+        grid_values,
+        resolution,
+        np.ones(len(grid_values), dtype=np.bool_),
+        is_of_sets=True,
+    )
 
 
 def score_view(column: MetricArray) -> ScoreView:
     """Noiseless values of a column at the highest fidelity that has any."""
     means = exact_means(column, scored_fidelity(column))
-    return ScoreView(column.metric, means.values, means.codes, means.step, means.exists)
+    return ScoreView(column.metric, means.values, means.grid_values, means.resolution, means.exists)
 
 
 def scored_fidelity(column: MetricArray) -> int:

@@ -101,12 +101,12 @@ def landscape_of(task: TaskView, seed: int = 0) -> Landscape:
         InvalidInputError: Fewer than two architectures have a value, or all values are equal.
     """
     means, space = exact_means(task.search), task.space
-    known = means.codes[means.exists]
+    known = means.grid_values[means.exists]
     if len(known) < 2 or known.min() == known.max():
         raise InvalidInputError(f"task {task.name} has fewer than two different values: there is no landscape to show")
     is_maximized = task.search.metric.direction == "maximize"
     sign = 1 if is_maximized else -1
-    goodness, quality = sign * means.codes, sign * means.values
+    goodness, quality = sign * means.grid_values, sign * means.values
     choices = space.choices(np.arange(space.num_architectures))
     values = Values(means.values, is_maximized)
     distances = nearest_optimum(space, goodness, means.exists)
@@ -146,7 +146,7 @@ def _agreements(task: TaskView, means: Means, quality: Floats) -> list[Agreement
         both = means.exists & other.exists
         regret = math.nan
         if kind != "free metric" and both.any():
-            chosen = np.where(both, sign * other.codes, np.iinfo(np.int64).min).argmax()
+            chosen = np.where(both, sign * other.grid_values, np.iinfo(np.int64).min).argmax()
             regret = float(best - quality[chosen])
         found.append(
             Agreement(name, kind, int(both.sum()), spearman(quality, ranks), spearman(quality[top], ranks[top]), regret)

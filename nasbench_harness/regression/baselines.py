@@ -17,8 +17,8 @@ from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Task
-from nasbench_harness.regression.traces import TRACE_SEEDS, regret_codes, traced
-from nasbench_harness.statistics import count_codes
+from nasbench_harness.regression.traces import TRACE_SEEDS, grid_regrets, traced
+from nasbench_harness.statistics import count_grid_values
 from nasbench_harness.store.baselines import Baseline, TaskBaseline, baseline_path, read_baseline, write_baseline
 from nasbench_harness.store.record import StrategyRecord, StrategyRef, StudyRecord
 from nasbench_harness.studies.commands import rule_flags, written
@@ -138,9 +138,9 @@ def protocol_fields(protocol: Protocol) -> dict[str, Any]:
 def _accepted(spec: ResolvedStrategy, task: Task, rules: Rules, num_seeds: int) -> TaskBaseline:
     trace, first = traced(spec, task, rules)
     report = task.under(rules.protocol).scores["val"]
-    counts = count_codes(np.concatenate([first, regret_codes(spec, task, rules, TRACE_SEEDS, num_seeds)]))
+    counts = count_grid_values(np.concatenate([first, grid_regrets(spec, task, rules, TRACE_SEEDS, num_seeds)]))
     return TaskBaseline(
-        task.table.digest, report.metric.name, report.metric.difference_unit, report.step, trace, counts
+        task.table.digest, report.metric.name, report.metric.difference_unit, report.resolution, trace, counts
     )
 
 

@@ -20,8 +20,8 @@ from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import check_task_name, load_task
 from nasbench_harness.regression.baselines import Subject, save_command, this_platform
-from nasbench_harness.regression.traces import regret_codes, traced
-from nasbench_harness.statistics import Case, Difference, NonInferiority, count_codes, non_inferiority_family
+from nasbench_harness.regression.traces import grid_regrets, traced
+from nasbench_harness.statistics import Case, Difference, NonInferiority, count_grid_values, non_inferiority_family
 from nasbench_harness.statistics.non_inferiority import ALPHA, LOOKS, Verdict
 from nasbench_harness.tables.table import Metric
 
@@ -81,7 +81,7 @@ class TaskCheck:
         seconds: Real seconds spent.
         notes: Further notes for the reader.
         accept: The command that makes the strategy as it is now the baseline.
-        old: Accepted runs, how many at each grid code of regret.
+        old: Accepted runs, how many at each grid value of regret.
         new: The new runs, the same.
         step: Size of a grid step in the unit.
     """
@@ -170,7 +170,10 @@ def check_baselines(
         for name in (subject.baseline.tasks if tasks is None else tasks)
     ]
     changed = [candidate for candidate in candidates if not (gate.trace and candidate.has_same_trace())]
-    cases = [Case(candidate.old.counts, candidate.codes, candidate.old.step, candidate.margin) for candidate in changed]
+    cases = [
+        Case(candidate.old.counts, candidate.grid_regrets, candidate.old.step, candidate.margin)
+        for candidate in changed
+    ]
     found = dict(zip(map(id, changed), non_inferiority_family(cases, gate.alpha, gate.looks), strict=True))
     return [candidate.outcome(found.get(id(candidate))) for candidate in candidates]
 
@@ -204,7 +207,7 @@ class _Candidate:
         self.margin = _margin(gate, metric, task)
         self.notes = _changed_parameters(subject)
         self.seconds, self.first_seed = 0.0, gate.first_seed
-        self._codes: Ints = np.zeros(0, dtype=np.int64)
+        self._regrets: Ints = np.zeros(0, dtype=np.int64)
         self._num_traced = 0
 
     def has_same_trace(self) -> bool:
@@ -214,22 +217,22 @@ class _Candidate:
             self.notes += (f"the trace may depend on the platform and is not compared: {differing}",)
             return False
         start = perf_counter()
-        trace, codes = traced(self.subject.spec, self.task, self.rules)
-        self._num_traced = len(codes)
+        trace, regrets = traced(self.subject.spec, self.task, self.rules)
+        self._num_traced = len(regrets)
         if self.first_seed == 0:  # the traced runs are the first of the new ones
-            self._codes = codes
+            self._regrets = regrets
         self.seconds += perf_counter() - start
         return trace == self.old.trace
 
-    def codes(self, num_runs: int) -> Ints:
-        """Final regrets of the new runs as grid codes, shape (num_runs,)."""
+    def grid_regrets(self, num_runs: int) -> Ints:
+        """Final regrets of the new runs as grid values, shape (num_runs,)."""
         start = perf_counter()
-        if num_runs > len(self._codes):
-            first, end = self.first_seed + len(self._codes), self.first_seed + num_runs
-            more = regret_codes(self.subject.spec, self.task, self.rules, first, end)
-            self._codes = np.concatenate([self._codes, more])
+        if num_runs > len(self._regrets):
+            first, end = self.first_seed + len(self._regrets), self.first_seed + num_runs
+            more = grid_regrets(self.subject.spec, self.task, self.rules, first, end)
+            self._regrets = np.concatenate([self._regrets, more])
         self.seconds += perf_counter() - start
-        return self._codes[:num_runs]
+        return self._regrets[:num_runs]
 
     def outcome(self, found: NonInferiority | None) -> TaskCheck:
         """The verdict; ``found`` is None if the trace is the same."""
@@ -250,7 +253,7 @@ class _Candidate:
             notes=self.notes,
             accept=self._accept(),
             old=self.old.counts,
-            new=count_codes(self._codes[:num_seeds]),
+            new=count_grid_values(self._regrets[:num_seeds]),
             step=self.old.step,
         )
 

@@ -78,15 +78,15 @@ def _run(spec: ResolvedStrategy, task: Task, rules: Rules, seeds: Ints) -> tuple
 
 
 def traced(spec: ResolvedStrategy, task: Task, rules: Rules) -> tuple[str, Ints]:
-    """Hash of the first runs, and their final regrets as grid codes."""
+    """Hash of the first runs, and their final regrets as grid values."""
     columns, picks = _run(spec, task, rules, np.arange(TRACE_SEEDS))
-    return trace_hash(columns, picks), task.under(rules.protocol).scores["val"].regret_codes(picks)
+    return trace_hash(columns, picks), task.under(rules.protocol).scores["val"].grid_regrets(picks)
 
 
-def regret_codes(spec: ResolvedStrategy, task: Task, rules: Rules, first: int, end: int) -> Ints:
-    """Final regrets of the seeds first … end − 1 as grid codes, run in batches of bounded memory."""
+def grid_regrets(spec: ResolvedStrategy, task: Task, rules: Rules, first: int, end: int) -> Ints:
+    """Final regrets of the seeds first … end − 1 as grid values, run in batches of bounded memory."""
     val = task.under(rules.protocol).scores["val"]
-    parts = [val.regret_codes(_run(spec, task, rules, s)[1]) for s in _batches(spec, task, rules, first, end)]
+    parts = [val.grid_regrets(_run(spec, task, rules, s)[1]) for s in _batches(spec, task, rules, first, end)]
     return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
 
 

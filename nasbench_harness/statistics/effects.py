@@ -15,7 +15,7 @@ def a12(x: ArrayLike, y: ArrayLike) -> float:
     """Returns P(X > Y) + .5 P(X = Y) over all pairs of draws (Vargha & Delaney 2000), exactly counted.
 
     Args:
-        x: finite scores or integer codes, shape (num_runs_x,).
+        x: finite scores or integers on a grid, shape (num_runs_x,).
         y: the same of the other strategy, shape (num_runs_y,).
 
     Raises:

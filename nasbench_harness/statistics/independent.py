@@ -31,7 +31,7 @@ def compare_means(x: ArrayLike, y: ArrayLike) -> float:
     """Returns the p-value of "both samples have the same mean", by the module's rules.
 
     Args:
-        x: finite scores or integer codes, shape (num_runs_x,) with at least 2 runs.
+        x: finite scores or integers on a grid, shape (num_runs_x,) with at least 2 runs.
         y: the same of the other strategy, shape (num_runs_y,).
 
     Raises:

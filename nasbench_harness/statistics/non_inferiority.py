@@ -13,7 +13,7 @@ too, so Welch's bound alone calls too many unchanged versions superior. The perm
 (9,999 seeded draws; Phipson and Smyth 2010: p = (1 + b) / (1 + B)).
 
 Looks are declared beforehand and share alpha evenly (Bonferroni): a single look has all of it. Over a family of cases,
-Holm multiplies the p-values of "inferior" only. Runs are given as counts per integer grid code, so that means and
+Holm multiplies the p-values of "inferior" only. Runs are given as counts per integer grid value, so that means and
 variances come from exact integers.
 """
 
@@ -35,7 +35,7 @@ ALPHA = 0.01
 NUM_PERMUTATIONS = 9_999
 
 Verdict = Literal["inferior", "superior", "equivalent", "non-inferior", "inconclusive"]
-CodeCounts = Mapping[int, int]
+GridCounts = Mapping[int, int]
 
 
 @dataclass(frozen=True)
@@ -84,49 +84,51 @@ class Case:
     """One strategy on one task.
 
     Attributes:
-        old: Old runs, how often each grid code of regret occurs.
-        new: Gives the grid codes of the first n new runs, shape (n,).
-        step: Size of a grid step in the metric's unit.
+        old: Old runs, how often each grid value of regret occurs.
+        new: Gives the grid values of the first n new runs, shape (n,).
+        resolution: Size of a grid step in the metric's unit.
         margin: Difference that matters, in the metric's unit.
     """
 
-    old: CodeCounts
+    old: GridCounts
     new: Callable[[int], ArrayLike]
-    step: float
+    resolution: float
     margin: float
 
 
-def count_codes(codes: ArrayLike) -> dict[int, int]:
-    """Returns how often each code occurs, by ascending code.
+def count_grid_values(grid_values: ArrayLike) -> dict[int, int]:
+    """Returns how often each grid value occurs, in ascending order.
 
     Args:
-        codes: integers, shape (num_runs,).
+        grid_values: integers, shape (num_runs,).
 
     Raises:
         ValueError: not one-dimensional, or not integers.
 
     Example:
-        >>> count_codes([3, 0, 3])
+        >>> count_grid_values([3, 0, 3])
         {0: 1, 3: 2}
     """
-    array = np.asarray(codes)
+    array = np.asarray(grid_values)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"codes has shape {array.shape} and type {array.dtype}; pass integers of shape (num_runs,)")
+        raise ValueError(
+            f"grid_values has shape {array.shape} and type {array.dtype}; pass integers of shape (num_runs,)"
+        )
     values, counts = np.unique(array, return_counts=True)
     return dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 
-def difference(old: CodeCounts, new: CodeCounts, step: float = 1.0, level: float = ALPHA) -> Difference:
+def difference(old: GridCounts, new: GridCounts, resolution: float = 1.0, level: float = ALPHA) -> Difference:
     """Returns the difference of two means with Welch's one-sided bounds.
 
     Args:
-        old: how often each grid code occurs among the old runs.
+        old: how often each grid value occurs among the old runs.
         new: the same of the new runs.
-        step: size of a grid step in the metric's unit.
+        resolution: size of a grid step in the metric's unit.
         level: chance that each bound may fail.
 
     Raises:
-        ValueError: fewer than 2 runs on a side, a count below 0, or a level or step outside its range.
+        ValueError: fewer than 2 runs on a side, a count below 0, or a level or resolution outside its range.
 
     Example:
         >>> difference({0: 2, 2: 2}, {1: 2, 3: 2}).value
@@ -134,11 +136,11 @@ def difference(old: CodeCounts, new: CodeCounts, step: float = 1.0, level: float
     """
     if not 0.0 < level < 0.5:
         raise ValueError(f"level is {level}; pass a share between 0 and .5, such as .01")
-    if not step > 0.0:
-        raise ValueError(f"step is {step}; pass the size of a grid step, above 0")
+    if not resolution > 0.0:
+        raise ValueError(f"resolution is {resolution}; pass the size of a grid step, above 0")
     (num_old, mean_old, var_old), (num_new, mean_new, var_new) = _moments(old, "old"), _moments(new, "new")
-    value = (mean_new - mean_old) * step
-    of_old, of_new = var_old / num_old * step**2, var_new / num_new * step**2
+    value = (mean_new - mean_old) * resolution
+    of_old, of_new = var_old / num_old * resolution**2, var_new / num_new * resolution**2
     variance = of_old + of_new
     if variance == 0.0:
         return Difference(value, value, value, 0.0 if value > 0 else 1.0, level, num_old, num_new)
@@ -150,14 +152,14 @@ def difference(old: CodeCounts, new: CodeCounts, step: float = 1.0, level: float
     return Difference(value, value - half_width, value + half_width, p_worse, level, num_old, num_new)
 
 
-def permutation_p_better(old: CodeCounts, new: CodeCounts, seed: int = 0) -> float:
+def permutation_p_better(old: GridCounts, new: GridCounts, seed: int = 0) -> float:
     """Returns the one-sided permutation p-value of "the new runs are not better": their mean regret is no smaller.
 
     Draws of as many runs as ``new`` has from all runs together, without replacement; the difference of means falls with
     their sum, so the sums are compared.
 
     Args:
-        old: how often each grid code occurs among the old runs.
+        old: how often each grid value occurs among the old runs.
         new: the same of the new runs.
         seed: seeds the draws.
 
@@ -170,12 +172,12 @@ def permutation_p_better(old: CodeCounts, new: CodeCounts, seed: int = 0) -> flo
     """
     _moments(old, "old")
     num_new = _moments(new, "new")[0]
-    codes = sorted({*old, *new})
-    pooled = [old.get(code, 0) + new.get(code, 0) for code in codes]
+    grid_values = sorted({*old, *new})
+    pooled = [old.get(value, 0) + new.get(value, 0) for value in grid_values]
     rng = np.random.Generator(np.random.PCG64(seed))
     drawn = rng.multivariate_hypergeometric(pooled, num_new, size=NUM_PERMUTATIONS, method="marginals")
-    observed = sum(code * count for code, count in new.items())
-    num_as_good = int((drawn @ np.array(codes, dtype=np.int64) <= observed).sum())
+    observed = sum(value * count for value, count in new.items())
+    num_as_good = int((drawn @ np.array(grid_values, dtype=np.int64) <= observed).sum())
     return (1 + num_as_good) / (1 + NUM_PERMUTATIONS)
 
 
@@ -199,7 +201,7 @@ def decide(
     Raises:
         ValueError: margin is not above 0.
 
-    >>> decide(difference({0: 50, 10: 50}, {0: 30, 10: 70}, step=0.1), margin=0.05, is_last=True)
+    >>> decide(difference({0: 50, 10: 50}, {0: 30, 10: 70}, resolution=0.1), margin=0.05, is_last=True)
     'inferior'
     """
     if not margin > 0.0:
@@ -214,46 +216,48 @@ def decide(
     return "non-inferior" if is_last and found.high < margin else "inconclusive"
 
 
-def more_runs(old: CodeCounts, new: CodeCounts, margin: float, step: float = 1.0, level: float = ALPHA) -> int | None:
+def more_runs(
+    old: GridCounts, new: GridCounts, margin: float, resolution: float = 1.0, level: float = ALPHA
+) -> int | None:
     """Returns about how many more new runs would bring a verdict if mean and spread stay as they are.
 
     Args:
-        old: how often each grid code occurs among the old runs.
+        old: how often each grid value occurs among the old runs.
         new: the same of the new runs.
         margin: difference that matters.
-        step: size of a grid step in the metric's unit.
+        resolution: size of a grid step in the metric's unit.
         level: chance that each bound may fail.
 
     Returns:
         A number of runs, at least 1; None if none would do because the old runs are too few.
 
-    >>> more_runs({0: 500, 10: 500}, {0: 50, 10: 50}, margin=0.1, step=0.1)
+    >>> more_runs({0: 500, 10: 500}, {0: 50, 10: 50}, margin=0.1, resolution=0.1)
     64
     """
-    found = difference(old, new, step, level)
+    found = difference(old, new, resolution, level)
     wanted = found.value if found.value > margin else margin - found.value  # half-width for inferior or non-inferior
     half_width = found.high - found.value
     (num_old, _, var_old), (num_new, _, var_new) = _moments(old, "old"), _moments(new, "new")
-    spread = sqrt(var_old / num_old + var_new / num_new) * step
-    allowed = (wanted / half_width * spread / step) ** 2 - var_old / num_old if half_width else 0.0
+    spread = sqrt(var_old / num_old + var_new / num_new) * resolution
+    allowed = (wanted / half_width * spread / resolution) ** 2 - var_old / num_old if half_width else 0.0
     return None if allowed <= 0.0 else max(1, ceil(var_new / allowed) - num_new)
 
 
 def non_inferiority(
-    old: CodeCounts,
+    old: GridCounts,
     new: ArrayLike,
     margin: float,
-    step: float = 1.0,
+    resolution: float = 1.0,
     alpha: float = ALPHA,
     looks: Sequence[int] | None = None,
 ) -> NonInferiority:
     """Returns the verdict on one set of new runs, in looks until one decides.
 
     Args:
-        old: how often each grid code of regret occurs among the old runs.
-        new: grid codes of the new runs in the order of their seeds, shape (num_runs,).
+        old: how often each grid value of regret occurs among the old runs.
+        new: grid values of the new runs in the order of their seeds, shape (num_runs,).
         margin: difference that matters, in the metric's unit.
-        step: size of a grid step in the metric's unit.
+        resolution: size of a grid step in the metric's unit.
         alpha: chance of a false "inferior" over all looks.
         looks: numbers of new runs at which to decide, ascending; None: one look at all of them.
 
@@ -264,13 +268,15 @@ def non_inferiority(
         >>> non_inferiority({0: 50, 1: 50}, [0, 1] * 50, margin=1.0).verdict
         'equivalent'
     """
-    codes = np.asarray(new)
-    wanted = (len(codes),) if looks is None else tuple(looks)
-    if max(wanted, default=0) > len(codes):
+    grid_values = np.asarray(new)
+    wanted = (len(grid_values),) if looks is None else tuple(looks)
+    if max(wanted, default=0) > len(grid_values):
         raise ValueError(
-            f"new has {len(codes)} runs, the last look wants {max(wanted)}; run more or declare other looks"
+            f"new has {len(grid_values)} runs, the last look wants {max(wanted)}; run more or declare other looks"
         )
-    return non_inferiority_family([Case(old, lambda num_runs: codes[:num_runs], step, margin)], alpha, wanted)[0]
+    return non_inferiority_family(
+        [Case(old, lambda num_runs: grid_values[:num_runs], resolution, margin)], alpha, wanted
+    )[0]
 
 
 def non_inferiority_family(
@@ -289,7 +295,7 @@ def non_inferiority_family(
     Raises:
         ValueError: looks are no ascending numbers of at least 2, or as `difference` and `decide`.
 
-    >>> case = Case(old={0: 50, 10: 50}, new=lambda num_runs: np.full(num_runs, 10), step=0.1, margin=0.05)
+    >>> case = Case(old={0: 50, 10: 50}, new=lambda num_runs: np.full(num_runs, 10), resolution=0.1, margin=0.05)
     >>> non_inferiority_family([case])[0].verdict
     'inferior'
     """
@@ -301,9 +307,9 @@ def non_inferiority_family(
     for look in looks:
         is_last = look == looks[-1]
         still_open = [position for position in range(len(cases)) if position not in verdicts]
-        new = {position: count_codes(cases[position].new(look)) for position in still_open}
+        new = {position: count_grid_values(cases[position].new(look)) for position in still_open}
         found = {
-            position: difference(cases[position].old, new[position], cases[position].step, level)
+            position: difference(cases[position].old, new[position], cases[position].resolution, level)
             for position in still_open
         }
         for position in still_open:
@@ -318,19 +324,19 @@ def non_inferiority_family(
             num_more: int | None = 0
             if verdict == "inconclusive":
                 # What Holm asks of the smallest p of the family.
-                num_more = more_runs(case.old, new[position], case.margin, case.step, level / len(cases))
+                num_more = more_runs(case.old, new[position], case.margin, case.resolution, level / len(cases))
             verdicts[position] = NonInferiority(verdict, found[position], case.margin, num_more)
             family_p[position] = 0.0 if verdict == "inferior" else 1.0
     return [verdicts[position] for position in range(len(cases))]
 
 
-def _moments(counts: CodeCounts, name: str) -> tuple[int, float, float]:
+def _moments(counts: GridCounts, name: str) -> tuple[int, float, float]:
     """Returns number of runs, mean and unbiased variance in grid steps; sums are exact integers."""
     num_runs = sum(counts.values())
     if num_runs < 2 or min(counts.values()) < 0:
         raise ValueError(
             f"{name} has {num_runs} runs and counts {dict(counts)}; pass at least 2 runs, no count below 0"
         )
-    total = sum(code * count for code, count in counts.items())
-    squares = sum(code * code * count for code, count in counts.items())
+    total = sum(value * count for value, count in counts.items())
+    squares = sum(value * value * count for value, count in counts.items())
     return num_runs, total / num_runs, (num_runs * squares - total * total) / (num_runs * (num_runs - 1))

@@ -15,7 +15,7 @@ def mean_ranks(estimates: ArrayLike) -> FloatArray:
 
     Args:
         estimates: one loss or regret for each strategy and task (smaller is better), shape (num_strategies, num_tasks).
-            Equal estimates tie only if equal to the last bit, so pass codes or values computed alike.
+            Equal estimates tie only if equal to the last bit, so pass grid values or values computed alike.
 
     Returns:
         Mean ranks, shape (num_strategies,).

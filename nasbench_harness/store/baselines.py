@@ -23,7 +23,7 @@ class TaskBaseline:
         unit: Unit of regret, e.g. ``pp``.
         step: Size of a grid step in that unit.
         trace: Hash of the proposals and choices of the runs with seeds 0 … 99.
-        counts: How many runs ended at each grid code of regret.
+        counts: How many runs ended at each grid value of regret.
     """
 
     table: str
@@ -74,7 +74,7 @@ def baseline_path(folder: Path, label: str) -> Path:
 
 
 def write_baseline(folder: Path, baseline: Baseline) -> Path:
-    """Write a baseline whole or not at all; keys are sorted, codes ascend.
+    """Write a baseline whole or not at all; keys are sorted, grid values ascend.
 
     Raises:
         InvalidInputError: The folder cannot be written.
@@ -110,7 +110,7 @@ def read_baseline(path: Path) -> Baseline:
         raise _damaged(path, f"{f'{where}: ' if where else ''}{first['msg'].lower()}") from None
     for task, runs in baseline.tasks.items():
         if not runs.counts or min(runs.counts) < 0 or min(runs.counts.values()) < 1 or not runs.step > 0:
-            raise _damaged(path, f"tasks.{task}: codes must be at least 0, counts at least 1, step above 0")
+            raise _damaged(path, f"tasks.{task}: grid values must be at least 0, counts at least 1, step above 0")
     if baseline_path(path.parent, baseline.label) != path:
         raise InvalidInputError(f"{path} holds the baseline of {baseline.label!r}: rename it, or save that one again")
     return baseline

@@ -231,7 +231,7 @@ class TrainerOracle(Oracle):
         for column, view, values in ((self.test, self.test_view, test), (self.valid, self.valid_view, valid)):
             column.values[rows, :, 0] = values
             means = exact_means(MetricArray(column.metric, column.values[rows]))
-            view.values[rows], view.codes[rows], view.exists[rows] = means.values, means.codes, True
+            view.values[rows], view.grid_values[rows], view.exists[rows] = means.values, means.grid_values, True
 
 
 def _duration(seconds: float) -> str:
@@ -338,12 +338,12 @@ def _size(name: str, counts: Ints) -> MetricArray:
 def _view(column: MetricArray) -> ScoreView:
     """A view of nothing yet, on the grid that its means will have."""
     blank: Floats = np.zeros((1, *column.values.shape[1:]))
-    step, num_architectures = exact_means(MetricArray(column.metric, blank)).step, len(column.values)
+    resolution, num_architectures = exact_means(MetricArray(column.metric, blank)).resolution, len(column.values)
     return ScoreView(
         column.metric,
         values=np.full(num_architectures, np.nan),
-        codes=np.zeros(num_architectures, dtype=np.int64),
-        step=step,
+        grid_values=np.zeros(num_architectures, dtype=np.int64),
+        resolution=resolution,
         exists=np.zeros(num_architectures, dtype=bool),
-        perfect=round(100 / step),
+        perfect=round(100 / resolution),
     )

@@ -68,9 +68,9 @@ class Player:
         self._num_runs = 0
         try:
             for entry in journal.entries:
-                codes, counted = entry["codes"], entry["evaluations"]
-                is_whole = all(type(code) is int and code >= 0 for code in codes) and type(counted) is int
-                if not is_whole or len(codes) != (0 if entry["failure"] else entry["end"] - entry["first"]):
+                regrets, counted = entry["regrets"], entry["evaluations"]
+                is_whole = all(type(regret) is int and regret >= 0 for regret in regrets) and type(counted) is int
+                if not is_whole or len(regrets) != (0 if entry["failure"] else entry["end"] - entry["first"]):
                     raise journal.damaged()
                 self._known[_key(*(entry[name] for name in _IDENTITY))] = entry
         except (KeyError, TypeError) as error:
@@ -97,7 +97,7 @@ class Player:
         self._asked.add(key)
         if self._on_runs is not None:
             self._on_runs(self._num_runs, None)
-        regrets = np.array(entry["codes"], dtype=np.float64) * self._views[task].step
+        regrets = np.array(entry["regrets"], dtype=np.float64) * self._views[task].resolution
         return Played(regrets, entry["evaluations"], entry["failure"])
 
     def score(self, played: Played, task: str) -> float:
@@ -115,7 +115,7 @@ class Player:
 
     def _run(self, parameters: Mapping[str, Any], task: str, first: int, end: int) -> dict[str, Any]:
         spec = replace(self._spec, parameters=parameters)
-        codes: list[int] = []
+        regrets: list[int] = []
         evaluations = 0
         try:
             for plan in plan_batches(spec, self._tasks[task], [(first, end - 1)], self._rules.protocol):
@@ -123,11 +123,11 @@ class Player:
                 picks = run_choices(columns, self._tasks[task], self._rules)
                 if (picks < 0).any():
                     raise InvalidInputError("a run returned nothing")
-                codes += self._views[task].regret_codes(picks).tolist()
+                regrets += self._views[task].grid_regrets(picks).tolist()
                 evaluations += int(np.isin(columns["status"], _COUNTED).sum())
         except Exception as error:  # the strategy's own code may raise anything for a setting that it cannot use
-            return {"codes": [], "evaluations": 0, "failure": f"{type(error).__name__}: {error}"}
-        return {"codes": codes, "evaluations": evaluations, "failure": ""}
+            return {"regrets": [], "evaluations": 0, "failure": f"{type(error).__name__}: {error}"}
+        return {"regrets": regrets, "evaluations": evaluations, "failure": ""}
 
 
 def _key(parameters: Mapping[str, Any], task: str, table: str, first: int, end: int) -> str:

@@ -41,7 +41,7 @@ class Learns(Oracle):
             self.columns[name].values[architectures] = self.whole.columns[name].values[architectures]
             view = self.scores[score]
             view.values[architectures] = self.whole.columns[name].values[architectures].mean(axis=(1, 2))
-            view.codes[architectures] = np.rint(view.values[architectures] / view.step)
+            view.grid_values[architectures] = np.rint(view.values[architectures] / view.resolution)
             view.exists[architectures] = True
 
 
@@ -72,9 +72,9 @@ def both():
         name: replace(
             view,
             values=np.full(64, np.nan),
-            codes=np.zeros(64, dtype=np.int64),
+            grid_values=np.zeros(64, dtype=np.int64),
             exists=np.zeros(64, dtype=bool),
-            perfect=round(100 / view.step),
+            perfect=round(100 / view.resolution),
         )
         for name, view in known.scores.items()
     }
@@ -125,7 +125,7 @@ def test_losses_are_to_a_bound_that_nothing_exceeds_and_rank_as_the_values_do(fi
         sign = 1 if score.metric.direction == "maximize" else -1
         assert score.exists.all()
         assert (sign * value[feasible] <= sign * score.best_value + 1e-9).all()
-        assert np.allclose(loss, np.abs(score.best_value - value), atol=2 * score.step)
+        assert np.allclose(loss, np.abs(score.best_value - value), atol=2 * score.resolution)
         assert loss[~feasible].min(initial=np.inf) >= loss[feasible].max()
         assert feasible.sum() in (64, *range(10, 60))
 

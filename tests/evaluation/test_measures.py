@@ -66,7 +66,7 @@ def test_a_default_that_is_named_measures_the_same(real_task):
     answers = [view.oracle.evaluate(rows, zeros, zeros) for view in (default, named)]
     for first, second in zip(*answers, strict=True):
         assert first.tobytes() == second.tobytes()
-    assert named.scores["val"].regret_codes(rows).tolist() == default.scores["val"].regret_codes(rows).tolist()
+    assert named.scores["val"].grid_regrets(rows).tolist() == default.scores["val"].grid_regrets(rows).tolist()
     assert named.measures.is_plain
 
 

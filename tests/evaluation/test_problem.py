@@ -114,7 +114,7 @@ def secrets_of(task):
     """The report side, and every replicate of the search metric."""
     values = task.table.column(task.dataset, task.under(Protocol()).objectives[0].metric.name).values
     replicates = [values[:, replicate, 0] for replicate in range(values.shape[1])]
-    return [task.scores["val"].values, task.scores["val"].codes, *replicates]
+    return [task.scores["val"].values, task.scores["val"].grid_values, *replicates]
 
 
 def leaks(root, task):
@@ -158,7 +158,7 @@ def leaky_problems(task):
         "itself": secret,
         "a view": secret[::2],
         "a copy": secret.copy(),
-        "the codes": task.scores["val"].codes.copy(),
+        "the grid values": task.scores["val"].grid_values.copy(),
         "losses": 100.0 - secret,
         "another mean": np.nanmean(table[:, :, 0], axis=1),
         "fractions in single precision": (secret / 100).astype(np.float32),

@@ -28,16 +28,16 @@ def test_the_noiseless_mean_is_that_of_numpy(nb201, real_task):
     np.testing.assert_allclose(real_task.scores["val"].values, np.nanmean(values, axis=1), rtol=0, atol=1e-11)
 
 
-def test_codes_are_exact(nb201, real_task):
+def test_grid_values_are_exact(nb201, real_task):
     """Sums of whole images, times six over the number of replicates: equal means are equal integers."""
     images = {"cifar10": 25_000, "cifar100": 5_000, "imagenet16-120": 3_000}[real_task.dataset]
     values = nb201.column(real_task.dataset, "val_accuracy").values[:, :, 0]
     correct = np.rint(np.nan_to_num(values) * images / 100).astype(int)
     count = (~np.isnan(values)).sum(axis=1)
     report = real_task.scores["val"]
-    assert report.codes.dtype == np.int64
-    np.testing.assert_array_equal(report.codes * count, correct.sum(axis=1) * 6)
-    assert report.step == pytest.approx(100 / images / 6, rel=1e-15)
+    assert report.grid_values.dtype == np.int64
+    np.testing.assert_array_equal(report.grid_values * count, correct.sum(axis=1) * 6)
+    assert report.resolution == pytest.approx(100 / images / 6, rel=1e-15)
 
 
 @pytest.mark.parametrize("first_count", [1, 2, 3])
@@ -45,20 +45,20 @@ def test_codes_are_exact(nb201, real_task):
 def test_equal_means_tie_whatever_their_replicates(task_of, first_count, second_count):
     spread = {1: [70.1, NAN, NAN], 2: [70.0, 70.2, NAN], 3: [69.9, 70.1, 70.3]}
     report = task_of([spread[first_count], spread[second_count]]).scores["val"]
-    assert report.codes[0] == report.codes[1]
+    assert report.grid_values[0] == report.grid_values[1]
     assert report.regret(np.array([0, 1])).tolist() == [0, 0]
 
 
 def test_regret_is_zero_only_at_the_optimum(real_task):
     report, everyone = real_task.scores["val"], np.arange(15_625)
     regret = report.regret(everyone)
-    best = np.flatnonzero(report.codes == report.codes.max())
+    best = np.flatnonzero(report.grid_values == report.grid_values.max())
     assert report.optimum == best[0]
     np.testing.assert_array_equal(np.flatnonzero(regret == 0), best)
     assert (regret >= 0).all()
     np.testing.assert_allclose(regret, report.values.max() - report.values, rtol=0, atol=1e-11)
-    np.testing.assert_array_equal(report.regret_codes(everyone[::-1]), report.regret_codes(everyone)[::-1])
-    assert report.regret_codes(np.array([[0, 1], [2, 3]])).shape == (2, 2)
+    np.testing.assert_array_equal(report.grid_regrets(everyone[::-1]), report.grid_regrets(everyone)[::-1])
+    assert report.grid_regrets(np.array([[0, 1], [2, 3]])).shape == (2, 2)
 
 
 def test_a_worker_opens_a_task_without_reading_what_runs_are_scored_by(tmp_path, monkeypatch):
@@ -117,8 +117,8 @@ def test_optima_of_nasbench201(real_task):
 
 def test_cells_within_one_point_by_regret(real_task):
     expected = {"cifar10": 381, "cifar100": 22, "imagenet16-120": 43}[real_task.dataset]
-    codes = real_task.scores["val"].regret_codes(np.arange(15_625))
-    assert (codes <= round(1 / real_task.scores["val"].step)).sum() == expected
+    regrets = real_task.scores["val"].grid_regrets(np.arange(15_625))
+    assert (regrets <= round(1 / real_task.scores["val"].resolution)).sum() == expected
 
 
 def test_metrics_to_be_minimized_have_the_smallest_as_optimum(task_of):
@@ -134,10 +134,10 @@ def test_the_first_of_equal_optima_counts(task_of):
 
 @settings(max_examples=50, deadline=None)
 @given(values=arrays.arrays(float, st.tuples(st.integers(2, 6), st.integers(1, 3)), elements=st.integers(0, 999)))
-def test_codes_order_as_means_do(table_of, values):
+def test_grid_values_order_as_means_do(table_of, values):
     report = make_task(table_of(values / 10), "one").scores["val"]
     means = np.rint(values.sum(axis=1) * 6 / values.shape[1]).astype(int)
-    np.testing.assert_array_equal(report.codes, means)
+    np.testing.assert_array_equal(report.grid_values, means)
     np.testing.assert_allclose(report.values, (values / 10).mean(axis=1), atol=1e-12)
 
 
@@ -157,11 +157,11 @@ def test_a_row_without_values_is_no_optimum(task_of, metric):
     assert np.isnan(report.values[0])
 
 
-def test_gridless_codes_ignore_float_noise(task_of):
+def test_grid_values_of_no_grid_ignore_float_noise(task_of):
     report = task_of([[1 / 3], [1 / 3 + 1e-15], [1 / 3 + 1e-8]], metric=LOSS).scores["val"]
-    assert report.codes[0] == report.codes[1] != report.codes[2]
-    assert report.codes.dtype == np.int64
-    np.testing.assert_allclose(report.codes * report.step, report.values, rtol=1e-8)
+    assert report.grid_values[0] == report.grid_values[1] != report.grid_values[2]
+    assert report.grid_values.dtype == np.int64
+    np.testing.assert_allclose(report.grid_values * report.resolution, report.values, rtol=1e-8)
 
 
 def test_a_data_set_without_a_search_metric_is_refused(table_of):

@@ -25,27 +25,27 @@ def everywhere(space):
 def test_the_published_counts_on_exact_codes(task, count):
     loaded = load_task(f"nb201-{task}").under(Protocol())
     means = exact_means(loaded.search)
-    found = local_optima(loaded.space, means.codes, means.exists)
+    found = local_optima(loaded.space, means.grid_values, means.exists)
     assert len(found.architectures) == count
-    assert found.architectures[0] == means.codes.argmax()
+    assert found.architectures[0] == means.grid_values.argmax()
     assert found.basins.sum() == 15_625
-    assert (np.diff(means.codes[found.architectures]) <= 0).all()
-    near = means.codes[loaded.space.neighbors(found.architectures)]
-    assert (near <= means.codes[found.architectures][:, None]).all()
+    assert (np.diff(means.grid_values[found.architectures]) <= 0).all()
+    near = means.grid_values[loaded.space.neighbors(found.architectures)]
+    assert (near <= means.grid_values[found.architectures][:, None]).all()
 
 
 def test_basins_of_steepest_ascent_are_those_of_a_plain_walk():
     loaded = load_task("nb201-cifar100").under(Protocol())
     means = exact_means(loaded.search)
-    found = local_optima(loaded.space, means.codes, means.exists)
+    found = local_optima(loaded.space, means.grid_values, means.exists)
     ends, steps = {}, 0
     starts = range(0, 15_625, 25)
     for row in starts:
         place = row
         while True:
             near = loaded.space.neighbors(np.array([place]))[0]
-            best = near[means.codes[near].argmax()]
-            if means.codes[best] <= means.codes[place]:
+            best = near[means.grid_values[near].argmax()]
+            if means.grid_values[best] <= means.grid_values[place]:
                 break
             place, steps = int(best), steps + 1
         ends[place] = ends.get(place, 0) + 1

@@ -15,7 +15,7 @@ from nasbench_harness.evaluation import choice
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.regression.baselines import Subject, find_subjects
 from nasbench_harness.regression.gate import check_baselines
-from nasbench_harness.regression.traces import regret_codes, run_choices, trace_hash
+from nasbench_harness.regression.traces import grid_regrets, run_choices, trace_hash
 from nasbench_harness.store.baselines import baseline_path, read_baseline
 from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, describe, strategy_entry_points
@@ -101,7 +101,7 @@ def test_no_registered_strategy_has_changed(name):
 def test_a_baseline_holds_what_compare_stores(folder, tmp_path):
     study = compare(["random-search"], [TASK], 300, tmp_path, evaluations=40)
     runs = read_baseline(baseline_path(folder, "random-search")).tasks[TASK]
-    step = load_task(TASK).scores["val"].step
+    step = load_task(TASK).scores["val"].resolution
     codes = np.rint(study.frame()["regret_pp"].to_numpy() / step).astype(int)
     assert dict(runs.counts) == {
         int(code): int(count) for code, count in zip(*np.unique(codes, return_counts=True), strict=True)
@@ -119,8 +119,8 @@ def test_report_verification_and_gate_ask_one_rule(tmp_path, monkeypatch):
     assert first == study.frame()["architecture"].tolist()
     assert first == study.run_sets()[0].read().final.tolist()  # these are the candidates of a verification
     assert first == run_choices(columns, task, rules).tolist()
-    regrets = task.scores["val"].regret_codes(np.array(first))
-    assert regrets.tolist() == regret_codes(resolve(StrategyRef(walk)), task, rules, 0, 30).tolist()
+    regrets = task.scores["val"].grid_regrets(np.array(first))
+    assert regrets.tolist() == grid_regrets(resolve(StrategyRef(walk)), task, rules, 0, 30).tolist()
 
 
 @pytest.mark.parametrize("selection", ["own", "incumbent"])
@@ -188,8 +188,8 @@ def test_the_advice_after_an_inconclusive_check_is_a_fresh_set_of_seeds(folder):
     assert check.describe().endswith(f"about {40 + check.num_more:,} fresh seeds would decide: {advice}")
     (again,) = check_baselines([subject], gate=api.Gate(looks=(40,), margin=0.35, first_seed=40))
     rules = Rules(Protocol.from_mapping(subject.baseline.protocol, ""), subject.baseline.study_seed)
-    codes = regret_codes(subject.spec, load_task(TASK), rules, 40, 80)
-    assert sum(code * number for code, number in again.new.items()) == codes.sum()
+    regrets = grid_regrets(subject.spec, load_task(TASK), rules, 40, 80)
+    assert sum(code * number for code, number in again.new.items()) == regrets.sum()
     assert again.first_seed == 40
     with pytest.raises(InvalidInputError, match="first_seed must be a whole number in 0 … 1,000,000,000, not -1"):
         api.Gate(first_seed=-1)
@@ -293,10 +293,10 @@ def test_save_refuses_too_few_seeds_and_runs_that_return_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_codes_do_not_depend_on_how_seeds_are_batched():
+def test_regrets_do_not_depend_on_how_seeds_are_batched():
     spec, task, rules = resolve(StrategyRef("local-search")), load_task(TASK), Rules(Protocol(evaluations=30), 0)
-    whole = regret_codes(spec, task, rules, 0, 250)
-    parts = np.concatenate([regret_codes(spec, task, rules, first, end) for first, end in ((0, 130), (130, 250))])
+    whole = grid_regrets(spec, task, rules, 0, 250)
+    parts = np.concatenate([grid_regrets(spec, task, rules, first, end) for first, end in ((0, 130), (130, 250))])
     np.testing.assert_array_equal(whole, parts)
 
 

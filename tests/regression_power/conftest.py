@@ -9,7 +9,7 @@ from nasbench_harness.engine.batches import Rules
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.regression.gate import LOOKS, Gate
-from nasbench_harness.regression.traces import regret_codes
+from nasbench_harness.regression.traces import grid_regrets
 from nasbench_harness.statistics import Case, non_inferiority_family
 from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.references import resolve
@@ -21,7 +21,7 @@ MARGIN = 0.05
 def population(use, parameters, task, num_runs):
     """Final regret codes of num_runs runs under the default protocol (``noise=per_query``, 200 evaluations)."""
     spec = resolve(StrategyRef(use, None, dict(parameters)))
-    return regret_codes(spec, load_task(task), Rules(Protocol(), 0), 0, num_runs)
+    return grid_regrets(spec, load_task(task), Rules(Protocol(), 0), 0, num_runs)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +39,7 @@ def repeat():
     def verdicts(old, new, task, repetitions, looks=LOOKS, num_old=3_000):
         rng = np.random.default_rng([20_26, repetitions, *looks])
         codes, counts = np.unique(old, return_counts=True)
-        step = load_task(task).scores["val"].step
+        step = load_task(task).scores["val"].resolution
         found = []
         for _ in range(repetitions):
             resampled = rng.multinomial(num_old, counts / counts.sum())

@@ -74,7 +74,7 @@ def power_rows(runs, repeat):
         for task in TASKS:
             old, new = runs(accepted, task), runs(broken, task)
             found = repeat(old, new, task, 400)
-            effect = (new.mean() - old.mean()) * load_task(task).scores["val"].step
+            effect = (new.mean() - old.mean()) * load_task(task).scores["val"].resolution
             yield {
                 "fault": fault,
                 "accepted": accepted,

@@ -18,7 +18,7 @@ def task(made_task):
 
 def picks_of(task, num_steps, seed=0):
     """Incumbents of 30 random searches."""
-    order = np.argsort(task.scores["val"].codes)
+    order = np.argsort(task.scores["val"].grid_values)
     return order[np.maximum.accumulate(np.random.default_rng(seed).integers(500, size=(30, num_steps)), axis=1)]
 
 

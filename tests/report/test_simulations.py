@@ -43,7 +43,7 @@ def populations(tmp_path_factory):
     found = {}
     for strategy in STRATEGIES:
         for task in study.tasks:
-            found[strategy, task.name] = task.scores["val"].regret_codes(
+            found[strategy, task.name] = task.scores["val"].grid_regrets(
                 study.run_sets(strategy, task.name)[0].read().final
             )
     return found
@@ -112,7 +112,7 @@ def searches():
                 replicates = rng.random((500, budget)) * (~np.isnan(values)).sum(axis=1)[picks]
                 seen = values[picks, replicates.astype(int)]
                 finals.append(picks[np.arange(500), seen.argmax(axis=1)])
-            found[budget, name] = task.scores["val"].regret_codes(np.concatenate(finals))
+            found[budget, name] = task.scores["val"].grid_regrets(np.concatenate(finals))
     return found, tasks
 
 
@@ -122,7 +122,7 @@ def test_intervals_over_tasks_cover(searches):
     rng, rows = np.random.default_rng(3), []
     views = {name: task.scores["val"] for name, task in tasks.items()}
     width = {name: abs(view.best_value - np.median(view.values)) for name, view in views.items()}
-    step = {name: view.step for name, view in views.items()}
+    step = {name: view.resolution for name, view in views.items()}
     scaled = {(budget, name): codes * step[name] / width[name] for (budget, name), codes in finals.items()}
     truth = {budget: float(iqm(np.concatenate([scaled[budget, name] for name in tasks]))) for budget in BUDGETS}
     ranks = mean_ranks([[finals[budget, name].mean() for name in tasks] for budget in BUDGETS])

@@ -11,7 +11,7 @@ from scipy.stats import permutation_test, ttest_ind
 from nasbench_harness.statistics import (
     Case,
     Difference,
-    count_codes,
+    count_grid_values,
     decide,
     difference,
     more_runs,
@@ -46,7 +46,7 @@ def test_sums_are_exact_where_floats_are_not():
 
 @given(samples, samples, st.sampled_from([0.0025, 0.01, 0.2]))
 def test_difference_is_welch_of_scipy(old, new, level):
-    found = difference(count_codes(old), count_codes(new), 0.5, level)
+    found = difference(count_grid_values(old), count_grid_values(new), 0.5, level)
     if np.ptp(old) == 0 or np.ptp(new) == 0:  # scipy warns where a sample is constant
         return
     oracle = ttest_ind(np.array(new) / 2, np.array(old) / 2, equal_var=False, alternative="greater")
@@ -65,7 +65,7 @@ def test_equivalence_is_schuirmanns_two_one_sided_tests():
         ttest_ind(new - 0.6, old, equal_var=False, alternative="less").pvalue,
     )
     for level, is_equivalent in ((p * 0.99, False), (p * 1.01, True)):
-        found = difference(count_codes(old), count_codes(new), level=level)
+        found = difference(count_grid_values(old), count_grid_values(new), level=level)
         assert (found.low > -0.6 and found.high < 0.6) == is_equivalent
 
 
@@ -108,8 +108,8 @@ def test_superior_needs_the_permutation_test_too():
 def test_a_sample_that_misses_the_tail_is_not_superior():
     """One old run in fifty is far out; of a hundred new ones none does: Welch is sure, a permutation is not."""
     old, new = {0: 1_470, 1: 1_470, 100: 60}, np.arange(100) % 2
-    assert difference(old, count_codes(new), level=0.01).high < 0
-    assert permutation_p_better(old, count_codes(new)) > 0.05
+    assert difference(old, count_grid_values(new), level=0.01).high < 0
+    assert permutation_p_better(old, count_grid_values(new)) > 0.05
     assert non_inferiority(old, new, 1.0, alpha=0.01).verdict == "non-inferior"
     assert non_inferiority({20: 3_000}, new, 1.0, alpha=0.01).verdict == "superior"
 
@@ -122,9 +122,9 @@ def test_the_permutation_p_is_that_of_scipy():
         lambda one, other, axis: one.mean(axis=axis) - other.mean(axis=axis),
         alternative="less", vectorized=True, n_resamples=9_999, rng=np.random.default_rng(1),
     ).pvalue  # fmt: skip
-    found = permutation_p_better(count_codes(old), count_codes(new))
+    found = permutation_p_better(count_grid_values(old), count_grid_values(new))
     assert found == pytest.approx(expected, abs=4 * (expected * (1 - expected) / 9_999 * 2) ** 0.5)
-    assert found == permutation_p_better(count_codes(old), count_codes(new))
+    assert found == permutation_p_better(count_grid_values(old), count_grid_values(new))
 
 
 def test_looks_share_alpha_and_one_look_has_all_of_it():
@@ -151,7 +151,7 @@ def test_later_looks_are_asked_for_only_while_a_case_is_open():
 def test_holm_runs_over_the_family_and_the_rejected_make_room():
     old = {0: 500, 1: 500}
     clear, close = np.array([1] * 100), np.array([1] * 64 + [0] * 36)
-    p = difference(old, count_codes(close)).p_worse
+    p = difference(old, count_grid_values(close)).p_worse
     alpha = 1.5 * p
 
     def verdicts(*new):
@@ -167,7 +167,7 @@ def test_holm_runs_over_the_family_and_the_rejected_make_room():
 def test_an_inferior_of_an_earlier_look_stays_rejected():
     old = {0: 5_000, 1: 5_000}
     first, second = np.ones(300, int), np.r_[np.arange(100) % 2, np.ones(100, int), np.arange(100) % 2]
-    p = difference(old, count_codes(second)).p_worse
+    p = difference(old, count_grid_values(second)).p_worse
     cases = [Case(old, lambda num_runs, codes=codes: codes[:num_runs], 1.0, 0.05) for codes in (first, second)]
     found = non_inferiority_family(cases, alpha=2 * 1.5 * p, looks=(100, 300))
     assert [(entry.verdict, entry.difference.num_new) for entry in found] == [("inferior", 100), ("inferior", 300)]
@@ -187,12 +187,12 @@ def test_inconclusive_says_how_many_more_runs_would_do():
 @settings(deadline=None)  # of a permutation test
 @given(samples, samples, st.floats(0.1, 5), st.integers(0, 100))
 def test_what_must_always_hold(old, new, margin, shift):
-    first, second = count_codes(old), count_codes(new)
+    first, second = count_grid_values(old), count_grid_values(new)
     found, mirrored = difference(first, second), difference(second, first)
     assert found.low <= found.value <= found.high
     assert mirrored.value == pytest.approx(-found.value)
     assert mirrored.low == pytest.approx(-found.high)
-    moved = difference(count_codes(np.add(old, shift)), count_codes(np.add(new, shift)))
+    moved = difference(count_grid_values(np.add(old, shift)), count_grid_values(np.add(new, shift)))
     assert (moved.low, moved.high) == pytest.approx((found.low, found.high))
     verdict = non_inferiority(first, new, margin, alpha=0.1).verdict
     assert verdict in VERDICTS
@@ -207,7 +207,7 @@ def test_what_must_always_hold(old, new, margin, shift):
 def test_worse_runs_never_help(old, new):
     order = ["superior", "equivalent", "inferior"]
     shifts = [*range(0, 60, 6), 10_000]
-    verdicts = [non_inferiority(count_codes(old), np.add(new, shift), 2.0, alpha=0.1).verdict for shift in shifts]
+    verdicts = [non_inferiority(count_grid_values(old), np.add(new, shift), 2.0, alpha=0.1).verdict for shift in shifts]
     decided = [order.index(verdict) for verdict in verdicts if verdict in order]
     assert decided == sorted(decided)
     assert verdicts[-1] == "inferior"
@@ -236,7 +236,7 @@ def test_refusals_say_what_to_do():
         difference({0: 1}, {0: 9})
     with pytest.raises(ValueError, match="level is 0"):
         difference({0: 9}, {0: 9}, level=0)
-    with pytest.raises(ValueError, match="step is -1"):
-        difference({0: 9}, {0: 9}, step=-1)
+    with pytest.raises(ValueError, match="resolution is -1"):
+        difference({0: 9}, {0: 9}, resolution=-1)
     with pytest.raises(ValueError, match="pass integers"):
-        count_codes([0.5])
+        count_grid_values([0.5])

@@ -31,7 +31,7 @@ CALLS = {
     "brunner_munzel": (LOSSES[0], LOSSES[1]),
     "compare_means": (LOSSES[0], LOSSES[1]),
     "compare_ranks": (LOSSES[0], LOSSES[1]),
-    "count_codes": (CODES[0],),
+    "count_grid_values": (CODES[0],),
     "count_matrix": (20, 50, 0),
     "decide": (statistics.difference({0: 9, 1: 9}, {0: 9, 1: 9}), 0.5, True),
     "difference": ({0: 9, 1: 9}, {0: 9, 1: 9}),

@@ -64,7 +64,10 @@ def spoil(path, change):
         (lambda content: content.update(extra=1), r"damaged \(extra: "),
         (lambda content: content["tasks"]["nb201-cifar10"].update(step="x"), r"tasks\.nb201-cifar10\.step: "),
         (lambda content: content["tasks"]["nb201-cifar10"]["counts"].update({"7": 0}), "counts at least 1, step"),
-        (lambda content: content["tasks"]["nb201-cifar10"]["counts"].update({"-7": 1}), "codes must be at least 0"),
+        (
+            lambda content: content["tasks"]["nb201-cifar10"]["counts"].update({"-7": 1}),
+            "grid values must be at least 0",
+        ),
         (lambda content: content["tasks"]["nb201-cifar10"]["counts"].clear(), "counts at least 1"),
         (lambda content: content.update(label="another"), "holds the baseline of 'another'"),
     ],

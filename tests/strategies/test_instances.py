@@ -10,7 +10,7 @@ import pytest
 
 from nasbench_harness import Protocol, load_task
 from nasbench_harness.engine.batches import Rules
-from nasbench_harness.regression.traces import regret_codes
+from nasbench_harness.regression.traces import grid_regrets
 from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.references import resolve
 
@@ -38,8 +38,8 @@ STRATEGIES = {
 def regrets(use, name, instances):
     """Regret of each run in percentage points."""
     task, protocol = load_task(name), Protocol(EVALUATIONS, instances=instances)
-    codes = regret_codes(resolve(StrategyRef(use)), task, Rules(protocol, 0), 0, SEEDS)
-    return codes * task.scores["val"].step
+    regrets = grid_regrets(resolve(StrategyRef(use)), task, Rules(protocol, 0), 0, SEEDS)
+    return regrets * task.scores["val"].resolution
 
 
 @pytest.mark.slow

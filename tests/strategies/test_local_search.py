@@ -121,7 +121,7 @@ def test_local_maxima_of_the_noiseless_mean(dataset, count):
     # On accuracies that are not rounded to their grid imagenet16-120 has 34: float noise breaks ties of neighbors.
     task = load_task(f"nb201-{dataset}")
     neighbors = task.space.neighbors(np.arange(task.space.num_architectures))
-    is_better = task.scores["val"].codes[neighbors] > task.scores["val"].codes[:, None]
+    is_better = task.scores["val"].grid_values[neighbors] > task.scores["val"].grid_values[:, None]
     assert int((~is_better.any(axis=1)).sum()) == count
 
 
@@ -131,8 +131,8 @@ def test_equal_means_are_equal_losses(dataset):
     task = load_task(f"nb201-{dataset}")
     size = task.space.num_architectures
     answers = task.under(Protocol()).oracle.evaluate(np.arange(size), np.zeros(size, dtype=np.int64), np.full(size, -1))
-    pairs = np.unique(np.stack([task.scores["val"].codes, answers.values[:, 0]]), axis=1)
-    assert pairs.shape[1] == len(np.unique(task.scores["val"].codes))
+    pairs = np.unique(np.stack([task.scores["val"].grid_values, answers.values[:, 0]]), axis=1)
+    assert pairs.shape[1] == len(np.unique(task.scores["val"].grid_values))
 
 
 def test_an_unknown_acceptance_is_refused_with_the_nearest():

@@ -125,7 +125,7 @@ def search(task, protocol):
     everyone = np.arange(task.space.num_architectures)
     answers = task.under(protocol).oracle.evaluate(everyone, np.zeros_like(everyone), np.full_like(everyone, -1))
     assert answers.values.shape == (len(everyone), 1)
-    assert (task.scores["val"].regret_codes(everyone) >= 0).all()
+    assert (task.scores["val"].grid_regrets(everyone) >= 0).all()
     problem = task.problem(protocol)
     assert len(problem.objectives) == 1
     task.space.neighbors(everyone[:3])

@@ -202,7 +202,7 @@ class ScoresInLockstep(DrawsForAll):
         architectures = np.full(len(idle), -1)
         runs = np.flatnonzero(idle)
         architectures[runs] = self.problem.space.sample(self.rng, runs)
-        assert len(TASK.scores["val"].codes)
+        assert len(TASK.scores["val"].grid_values)
         return Proposals(architectures)
 
 
@@ -213,7 +213,7 @@ class ScoresInLockstep(DrawsForAll):
         (asks_for_the_table, "column of a Table"),
         (rummages, r"gc.get_objects()"),
         (climbs_the_stack, "sys._getframe()"),
-        (ScoresInLockstep, "codes of a ScoreView"),
+        (ScoresInLockstep, "grid_values of a ScoreView"),
     ],
 )
 def test_a_strategy_that_reads_scores_is_named(strategy, what):

@@ -13,7 +13,7 @@ import pytest
 from nasbench_harness import Protocol
 from nasbench_harness.engine.batches import Rules
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.regression.traces import regret_codes
+from nasbench_harness.regression.traces import grid_regrets
 from nasbench_harness.report.render.pictures import FIGURE_STYLE, TEXT_WIDTH, to_pdf, to_png
 from nasbench_harness.statistics import count_matrix, mean_interval, resampled_mean, resampled_mean_ranks
 from nasbench_harness.statistics.ranking import mean_ranks
@@ -42,10 +42,10 @@ def finals(records):
     for row, name in enumerate(NAMES):
         for column, task in enumerate(TASKS):
             loaded = load_task(task)
-            step = loaded.under(rules.protocol).scores["val"].step
+            step = loaded.under(rules.protocol).scores["val"].resolution
             for number, parameters in enumerate(({}, records[name].split_of(task).parameters)):
                 spec = resolve(StrategyRef(name, None, parameters))
-                found[number, row, column] = regret_codes(spec, loaded, rules, 0, SEEDS) * step
+                found[number, row, column] = grid_regrets(spec, loaded, rules, 0, SEEDS) * step
     return found
 
 

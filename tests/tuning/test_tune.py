@@ -132,7 +132,7 @@ def test_a_journal_of_another_protocol_is_refused(tuned):
 def test_a_damaged_journal_is_refused(tuned, tmp_path):
     tuned()
     path = tmp_path / "tuning" / "regularized-evolution.jsonl"
-    path.write_text(path.read_text(encoding="utf-8").replace('"codes":[', '"codes":["x",', 1), encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8").replace('"regrets":[', '"regrets":["x",', 1), encoding="utf-8")
     with pytest.raises(InvalidInputError, match="is damaged"):
         tuned()
 

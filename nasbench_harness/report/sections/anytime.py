@@ -204,7 +204,7 @@ def _edge(band: Band, ends: Any, is_time: bool = False) -> Any:
 
 def _threshold(entry: TaskAnalysis) -> float:
     """A power of ten near the table's grid, so that the axis starts at the smallest difference that counts."""
-    resolution = entry.shown.view.metric.resolution or float(entry.shown.view.step)
+    resolution = entry.shown.view.metric.resolution or float(entry.shown.view.resolution)
     return max(0.01, 10.0 ** math.ceil(math.log10(resolution)))
 
 

@@ -11,15 +11,15 @@ from nasbench_harness.arrays import Floats
 
 
 def write_distributions(
-    path: Path, old: Mapping[int, int], new: Mapping[int, int], step: float, unit: str, title: str
+    path: Path, old: Mapping[int, int], new: Mapping[int, int], resolution: float, unit: str, title: str
 ) -> None:
     """Draw the shares of runs that end at or below each regret, old and new, with their means, as PNG.
 
     Args:
         path: File to write.
-        old: How many old runs end at each grid code of regret.
+        old: How many old runs end at each grid value of regret.
         new: The same of the new runs.
-        step: Size of a grid step in ``unit``.
+        resolution: Size of a grid step in ``unit``.
         unit: Unit of regret.
         title: Above the figure.
     """
@@ -30,8 +30,8 @@ def write_distributions(
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for name, counts, color, dashes in (("baseline", old, "#0072B2", "-"), ("now", new, "#D55E00", "--")):
-        regrets, shares = _distribution(counts, step)
-        mean = sum(code * count for code, count in counts.items()) * step / sum(counts.values())
+        regrets, shares = _distribution(counts, resolution)
+        mean = sum(value * count for value, count in counts.items()) * resolution / sum(counts.values())
         label = f"{name}: mean {mean:.3f} {unit}, {sum(counts.values()):,} seeds"
         axes.step(regrets, shares, where="post", color=color, linestyle=dashes, label=label)
         axes.axvline(mean, color=color, linestyle=dashes, linewidth=0.6)
@@ -40,7 +40,7 @@ def write_distributions(
     figure.savefig(path)
 
 
-def _distribution(counts: Mapping[int, int], step: float) -> tuple[Floats, Floats]:
-    codes = np.array(sorted(counts))
-    shares = np.cumsum([counts[code] for code in codes.tolist()]) / sum(counts.values())
-    return np.concatenate([[0.0], codes * step]), np.concatenate([[0.0], shares])
+def _distribution(counts: Mapping[int, int], resolution: float) -> tuple[Floats, Floats]:
+    grid_values = np.array(sorted(counts))
+    shares = np.cumsum([counts[value] for value in grid_values.tolist()]) / sum(counts.values())
+    return np.concatenate([[0.0], grid_values * resolution]), np.concatenate([[0.0], shares])

@@ -112,5 +112,5 @@ def _axis_label(metric: Metric) -> str:
 
 def _median_run(result: StrategyResult) -> int:
     """Position of the run with the median hypervolume, the lower one of two."""
-    order = np.argsort(result.val.codes, kind="stable")
+    order = np.argsort(result.val.grid_values, kind="stable")
     return int(order[len(order) // 2])

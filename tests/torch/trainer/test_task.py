@@ -182,7 +182,7 @@ def test_a_table_of_the_same_rules_answers_and_its_gaps_are_trained(tmp_path, re
     count.clear()
     np.testing.assert_array_equal(ask(filled.under(Protocol()).oracle, 3, 9).values, first.values)
     np.testing.assert_array_equal(filled.scores["test"].values[[3, 9]], task.scores["test"].values[[3, 9]])
-    np.testing.assert_array_equal(filled.scores["val"].codes[[3, 9]], task.scores["val"].codes[[3, 9]])
+    np.testing.assert_array_equal(filled.scores["val"].grid_values[[3, 9]], task.scores["val"].grid_values[[3, 9]])
     assert not count
     ask(filled.under(Protocol()).oracle, 3, 7)
     assert count == [SPACE.to_string(7)]
@@ -252,7 +252,7 @@ def test_reports_compare_losses_and_claim_no_optimum(small, tmp_path):
     first, second = (
         frame[frame["strategy"] == label]["architecture"].to_numpy() for label in (pair.first, pair.second)
     )
-    expected = compare_means(-task.scores["val"].codes[first], -task.scores["val"].codes[second])
+    expected = compare_means(-task.scores["val"].grid_values[first], -task.scores["val"].grid_values[second])
     assert pair.p == pytest.approx(expected)
     result = study.analysis.tasks[0].results[0]
     assert float(result.val.iqm.point) == pytest.approx(np.sort(100 - result.val.value)[2:8].mean())
