@@ -121,7 +121,7 @@ _HOMES = {
     "nasbench_harness.evaluation.view": ("TaskView",),
     "nasbench_harness.studies.choosing": ("StrategyLike",),
     "nasbench_harness.regression.gate": ("TaskCheck",),
-    "nasbench_harness.spaces": ("SearchSpace",),
+    "nasbench_harness.spaces": ("Graphs", "SearchSpace"),
     "nasbench_harness.store.record": (
         "StrategyRef",
         "Estimand",
@@ -154,6 +154,7 @@ __all__ = [
     "Evaluation",
     "Floats",
     "Generational",
+    "Graphs",
     "HarnessError",
     "Ints",
     "InvalidInputError",

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nasbench_harness.arrays import Bools, Floats, Ints
+from nasbench_harness.spaces.graphs import Graphs, without_structure
 
 
 class StreamOfMany(Protocol):
@@ -145,6 +146,16 @@ class SearchSpace(ABC):
         hot = np.zeros((len(architectures), int(self.num_choices.sum())), dtype=np.float32)
         np.put_along_axis(hot, self.choices(architectures) + first, 1.0, axis=1)
         return hot
+
+    def graphs(self, architectures: Ints) -> Graphs:
+        """Architectures as labeled graphs, for models that read structure.
+
+        Spaces without a structure of their own have one node for each decision, between input and output.
+
+        Args:
+            architectures: Indices, shape (n,).
+        """
+        return without_structure(self.decisions, self.choices(architectures))
 
     @abstractmethod
     def canonical(self, architectures: Ints) -> Ints:

@@ -15,6 +15,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.spaces.graphs import Graphs, pruned, with_ends
 from nasbench_harness.spaces.product import ProductSpace
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -108,6 +109,21 @@ class NASBench201Space(ProductSpace):
         expressions = (_expression(tuple(row)) for row in self._all_choices.tolist())
         return np.array([first_of.setdefault(text, index) for index, text in enumerate(expressions)])
 
+    def graphs(self, architectures: Ints) -> Graphs:
+        """Graphs whose inner nodes are the operations of the edges; an edge joins operations that meet in a node.
+
+        Operations none, and those on no path from the input to the output, are left out.
+
+        >>> space = NASBench201Space()
+        >>> graphs = space.graphs(np.array([space.from_key("300002")]))
+        >>> [graphs.names[label] for label in graphs.labels[0] if label >= 0]
+        ['input', 'output']
+        """
+        taken = self.choices(architectures)
+        names = ("input", "output", *OPERATIONS[1:])
+        labels = with_ends(np.where(taken == 0, -1, taken + 1))
+        return pruned(names, labels, np.broadcast_to(_meets(), (len(taken), *_meets().shape)))
+
     def params_m(self, num_classes: int) -> Floats:
         """Parameters in millions of the full network (16 channels, 5 cells a stage), shape (num_architectures,)."""
         one, three = self._count("nor_conv_1x1"), self._count("nor_conv_3x3")
@@ -157,6 +173,13 @@ class NASBench201Space(ProductSpace):
     def _count(self, operation: str) -> Ints:
         counts: Ints = (self._all_choices == OPERATIONS.index(operation)).sum(axis=1)
         return counts
+
+
+def _meets() -> Bools:
+    """Whether the end of an edge is the start of another, with input and output as edges at the ends, shape (8, 8)."""
+    starts, ends = np.array([(-1, 0), *EDGES, (3, 4)]).T
+    meets: Bools = ends[:, None] == starts
+    return meets
 
 
 def _expression(operations: tuple[int, ...]) -> str:

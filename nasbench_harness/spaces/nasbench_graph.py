@@ -17,6 +17,7 @@ import numpy as np
 from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces.base import RandomSource, SearchSpace
+from nasbench_harness.spaces.graphs import Graphs, with_ends
 from nasbench_harness.spaces.link_patterns import NUM_NODES, canonical_form, orderings
 
 LINK_PATTERNS = ("0000", "0001", "0011", "0012", "0013", "0111", "0112", "0122", "0123")
@@ -173,6 +174,15 @@ class NASBenchGraphSpace(SearchSpace):
             return [neighbor for neighbor in self._neighbor_table[architectures].tolist() if neighbor >= 0]
         neighbors: Ints = self._neighbor_table[architectures].astype(np.int64)
         return neighbors
+
+    def graphs(self, architectures: Ints) -> Graphs:
+        """Graphs whose inner nodes are the four operations; edges are the links, and leaves feed the output."""
+        taken = self._all_choices[architectures]
+        reads = np.arange(NUM_NODES + 1) == self._links[taken[:, 0]][:, :, None]  # (n, reader, what it reads)
+        edges = np.zeros((len(taken), NUM_NODES + 2, NUM_NODES + 2), dtype=bool)
+        edges[:, :-1, 1:-1] = reads.swapaxes(1, 2)
+        edges[:, 1:-1, -1] = ~reads.any(axis=1)[:, 1:]
+        return Graphs(("input", "output", *self.operations), with_ends(taken[:, 1:] + 2), edges)
 
     def canonical(self, architectures: Ints) -> Ints:
         """Every row is its own class, as equal architectures share a row; shape (n,)."""

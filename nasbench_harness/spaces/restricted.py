@@ -10,6 +10,7 @@ import numpy as np
 from nasbench_harness.arrays import Bools, Ints
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.spaces.base import SearchSpace
+from nasbench_harness.spaces.graphs import Graphs
 from nasbench_harness.spaces.listed import ListSpace
 from nasbench_harness.spaces.product import ProductSpace
 
@@ -53,6 +54,10 @@ class RestrictedSpace(ProductSpace):
     def description(self) -> dict[str, Any]:
         """Kind, the product's description, and the choices left out."""
         return {"kind": "restricted", "space": self.base.description(), "without": list(self.without)}
+
+    def graphs(self, architectures: Ints) -> Graphs:
+        """Graphs of the same architectures in the product."""
+        return self.base.graphs(self.rows[architectures])
 
     def canonical(self, architectures: Ints) -> Ints:
         """Smallest index of the same isomorphism class among these architectures, shape (n,)."""

@@ -8,6 +8,7 @@ from nasbench_strategies._models.forest import Forest
 from nasbench_strategies._models.gaussian_process import GaussianProcess
 from nasbench_strategies._models.history import History, new_candidates
 from nasbench_strategies._models.perceptrons import Perceptrons
+from nasbench_strategies._models.scores import mean_ranks
 from scipy.stats import multivariate_normal
 
 from nasbench_harness import Evaluation, Protocol, RunStream, Status, load_task
@@ -23,7 +24,9 @@ def plain_covariance(first, second, parameters):
     found = np.empty((len(first.architectures), len(second.architectures)))
     for row, one in enumerate(first.architectures):
         for column, other in enumerate(second.architectures):
-            distances = [((a[row] - b[column]) ** 2).sum() / 2 for a, b in zip(first[1], second[1], strict=True)]
+            distances = [
+                ((a[row] - b[column]) ** 2).sum() / 2 for a, b in zip(first.features, second.features, strict=True)
+            ]
             found[row, column] = np.exp(-(inverse_lengths * distances).sum()) + own * (one == other)
     return found
 
@@ -45,6 +48,53 @@ def test_the_posterior_is_the_textbooks():
     np.testing.assert_allclose(deviation**2, amplitude * np.diag(prior - explained), rtol=1e-8)
     np.testing.assert_allclose(model.fitted_mean(), model.predict(evaluated)[0], rtol=1e-8, atol=1e-10)
     assert model.noise_variance == pytest.approx(amplitude * noise[0, 0])
+
+
+def test_a_trend_is_a_linear_mean_whose_weight_is_integrated_out():
+    """Rasmussen and Williams, equations 2.41 and 2.42, and the most likely amplitude."""
+    encode = Encoding(problem(), prior="meco+swap")
+    evaluated, candidates = encode(np.array([5, 90, 5, 700, 1_234])), encode(np.array([5, 8, 15_000]))
+    losses = np.array([0.3, -1.2, 0.1, 0.9, -0.1])
+    model = GaussianProcess(encode.num_blocks, encode.num_trends)
+    model.fit(evaluated, losses, 3)
+    *inverse_lengths, weight, own, noise = model.parameters
+    without_trend = np.array([*inverse_lengths, own, noise])
+    covariance = plain_covariance(evaluated, evaluated, without_trend) + np.exp(noise) * np.eye(5)
+    between = plain_covariance(candidates, evaluated, without_trend)
+    seen, asked = evaluated.trends, candidates.trends
+    precision = np.exp(-weight) + seen.T @ np.linalg.solve(covariance, seen)
+    slope = np.linalg.solve(precision, seen.T @ np.linalg.solve(covariance, losses))
+    rest = asked - between @ np.linalg.solve(covariance, seen)
+    expected = between @ np.linalg.solve(covariance, losses) + rest @ slope
+    explained = between @ np.linalg.solve(covariance, between.T)
+    variance = plain_covariance(candidates, candidates, without_trend) - explained + rest @ rest.T / precision
+    whole = covariance + np.exp(weight) * seen @ seen.T
+    amplitude = losses @ np.linalg.solve(whole, losses) / 5
+    mean, deviation = model.predict(candidates)
+    np.testing.assert_allclose(mean, expected, rtol=1e-8)
+    np.testing.assert_allclose(deviation**2, amplitude * np.diag(variance), rtol=1e-8)
+
+
+def test_losses_decide_how_much_a_trend_counts():
+    generator = np.random.default_rng(0)
+    encode = Encoding(problem(), prior="meco+swap")
+    evaluated = encode(generator.integers(15_625, size=40))
+    weights = {}
+    for name, losses in (("score", -evaluated.trends[:, 0]), ("noise", generator.normal(size=40))):
+        model = GaussianProcess(encode.num_blocks, encode.num_trends)
+        model.fit(evaluated, standardized(losses, 1.0), 20)
+        weights[name] = model.parameters[encode.num_blocks]
+    assert weights["score"] > weights["noise"] + 2
+
+
+def test_a_trend_is_the_standardized_mean_rank():
+    encode = Encoding(problem(), prior="meco+swap")
+    blocks = encode(np.arange(15_625))
+    assert (encode.num_blocks, len(blocks.features), encode.num_trends) == (2, 2, 1)
+    np.testing.assert_allclose([blocks.trends.mean(), blocks.trends.std()], [0, 1], atol=1e-12)
+    order = mean_ranks(problem(), "meco+swap", np.arange(15_625))
+    assert np.array_equal(np.argsort(order, kind="stable"), np.argsort(blocks.trends[:, 0], kind="stable"))
+    assert Encoding(problem())(np.arange(3)).trends.shape == (3, 0)
 
 
 def test_sweeps_raise_the_marginal_likelihood():

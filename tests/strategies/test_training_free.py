@@ -5,6 +5,7 @@ from nasbench_strategies._models.scores import mean_ranks
 
 from nasbench_harness import HarnessError, load_task, run
 from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.store.segments import read_record
 
 NAMES = {"best": "best-by-score", "ordered": "score-ordered", "warm": "score-seeded-evolution"}
 TASK = "nb201-cifar10"
@@ -73,3 +74,14 @@ def test_wrong_parameters_are_refused(label, tmp_path):
 def test_a_task_without_scores_is_refused(label, tmp_path):
     with pytest.raises(HarnessError, match="needs training-free scores, and the table of task graph-cora has none"):
         run([NAMES[label]], tasks=["graph-cora"], seeds=2, out=tmp_path)
+
+
+@pytest.mark.parametrize("option", ["scores", "prior"])
+def test_the_gaussian_process_charges_the_scores_that_it_reads(tmp_path, option):
+    """All 15,625 cells are scored before the first training; every value that is read is counted."""
+    given = f"with=gaussian-process({option}='meco+swap',seconds_per_score=2.0,num_initial=3)"
+    study = run([given, "plain=gaussian-process(num_initial=3)"], tasks=[TASK], seeds=2, evaluations=9, out=tmp_path)
+    seconds = study.frame().groupby("strategy").simulated_s
+    assert seconds.min()["with"] > 31_250 > seconds.max()["plain"]
+    lookups = [read_record(path).get("lookups", {}) for path in (tmp_path / "runs").rglob("*.parquet")]
+    assert sorted(lookups, key=len) == [{}, {"meco": [15_625] * 2, "swap": [15_625] * 2}]

@@ -11,8 +11,9 @@ from scipy.linalg import solve_triangular
 from nasbench_harness import Floats
 from nasbench_strategies._models.encoding import Blocks
 
-# Logarithms of the inverse length of each block, the deviation of an architecture and the noise, before any result.
-_PRIOR_INVERSE_LENGTH, _PRIOR_OWN, _PRIOR_NOISE = 1.0, -3.0, -4.0
+# Logarithms of the inverse length of each block, the variance of each trend's weight, the deviation of an architecture
+# and the noise, before any result.
+_PRIOR_INVERSE_LENGTH, _PRIOR_WEIGHT, _PRIOR_OWN, _PRIOR_NOISE = 1.0, 0.0, -3.0, -4.0
 _PRIOR_PRECISION = 0.1
 _SMALLEST, _LARGEST = -14.0, 4.0
 _STEP = np.log(2.0)
@@ -25,16 +26,22 @@ class GaussianProcess:
     features of a block. Each architecture has an independent deviation of its own, and each evaluation has noise.
     Only repeated evaluations tell the two apart: without noise, the posterior mean of an architecture is its value.
 
+    The prior mean is a weighted sum of the trends of an architecture, 0 without trends. Each weight is normal around 0,
+    which adds a linear kernel to the covariance (section 2.7): the losses decide about size and sign of the weights.
+
     Args:
         num_blocks: Number of blocks of features.
+        num_trends: Number of trends.
 
     Attributes:
-        parameters: Logarithms of the inverse lengths (num_blocks,), the own variance and the noise variance, the last
-            two as multiples of the variance that the blocks explain.
+        parameters: Logarithms of the inverse lengths (num_blocks,), the variances of the weights (num_trends,), the own
+            variance and the noise variance, all variances as multiples of the variance that the blocks explain.
     """
 
-    def __init__(self, num_blocks: int) -> None:
-        self._prior = np.array([_PRIOR_INVERSE_LENGTH] * num_blocks + [_PRIOR_OWN, _PRIOR_NOISE])
+    def __init__(self, num_blocks: int, num_trends: int = 0) -> None:
+        self._num_blocks = num_blocks
+        first = [_PRIOR_INVERSE_LENGTH] * num_blocks + [_PRIOR_WEIGHT] * num_trends
+        self._prior = np.array([*first, _PRIOR_OWN, _PRIOR_NOISE])
         self.parameters = self._prior.copy()
 
     def fit(self, evaluated: Blocks, losses: Floats, sweeps: int) -> None:
@@ -46,7 +53,7 @@ class GaussianProcess:
             sweeps: Passes over the hyperparameters; each is doubled or halved if the likelihood rises.
         """
         self._evaluated, self._losses = evaluated, losses
-        self._distances = _distances(evaluated, evaluated)
+        self._distances, self._products = _distances(evaluated, evaluated), _products(evaluated, evaluated)
         self._is_same = evaluated.architectures[:, None] == evaluated.architectures
         likelihood = self._condition(self.parameters)
         for _ in range(sweeps):
@@ -71,7 +78,7 @@ class GaussianProcess:
     def _condition(self, parameters: Floats) -> float:
         """Logarithm of the marginal likelihood times the prior, the amplitude being the most likely one."""
         size = len(self._losses)
-        covariance = np.exp(-np.tensordot(np.exp(parameters[:-2]), self._distances, 1))
+        covariance = self._shared(parameters, self._distances, self._products)
         covariance += np.exp(parameters[-2]) * self._is_same
         covariance.flat[:: size + 1] += np.exp(parameters[-1])
         self._lower = np.linalg.cholesky(covariance)
@@ -98,12 +105,18 @@ class GaussianProcess:
 
     def predict(self, candidates: Blocks) -> tuple[Floats, Floats]:
         """Posterior mean and standard deviation of the noiseless losses of candidates, both (n,)."""
-        inverse_lengths, own = np.exp(self.parameters[:-2]), np.exp(self.parameters[-2])
-        covariance = np.exp(-np.tensordot(inverse_lengths, _distances(candidates, self._evaluated), 1))
+        own, pair = np.exp(self.parameters[-2]), (candidates, self._evaluated)
+        covariance = self._shared(self.parameters, _distances(*pair), _products(*pair))
         covariance += own * (candidates.architectures[:, None] == self._evaluated.architectures)
         explained = solve_triangular(self._lower, covariance.T, lower=True, check_finite=False)
-        variance = self._amplitude * np.maximum(1 + own - (explained**2).sum(axis=0), 1e-12)
+        trend = candidates.trends**2 @ np.exp(self.parameters[self._num_blocks : -2])
+        variance = self._amplitude * np.maximum(1 + own + trend - (explained**2).sum(axis=0), 1e-12)
         return covariance @ self._weights(), np.sqrt(variance)
+
+    def _shared(self, parameters: Floats, distances: Floats, products: Floats) -> Floats:
+        """Covariance by the blocks and the trends, (n, m)."""
+        covariance: Floats = np.exp(-np.tensordot(np.exp(parameters[: self._num_blocks]), distances, 1))
+        return covariance + np.tensordot(np.exp(parameters[self._num_blocks : -2]), products, 1)
 
     def _weights(self) -> Floats:
         weights: Floats = solve_triangular(self._lower, self._whitened, lower=True, trans=1, check_finite=False)
@@ -115,5 +128,12 @@ def _distances(first: Blocks, second: Blocks) -> Floats:
     found = []
     for one, other in zip(first.features, second.features, strict=True):
         squares = (one * one).sum(axis=1)[:, None] / 2 + (other * other).sum(axis=1) / 2
-        found.append(np.maximum(squares - one @ other.T, 0.0))
+        shared = min(one.shape[1], other.shape[1])  # features that only later architectures have
+        found.append(np.maximum(squares - one[:, :shared] @ other[:, :shared].T, 0.0))
     return np.array(found, dtype=np.float64)
+
+
+def _products(first: Blocks, second: Blocks) -> Floats:
+    """Products of each trend: (num_trends, n, m)."""
+    found: Floats = first.trends.T[:, :, None] * second.trends.T[:, None]
+    return found

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from nasbench_harness import Evaluation, Ints, RunStream, Status
+from nasbench_harness import Evaluation, Floats, Ints, RunStream, Status
 
 
 class History:
@@ -58,3 +59,25 @@ def new_candidates(space: Any, centers: Ints, num_random: int, seen: list[int], 
     drawn = rng.integers(space.num_architectures, num_random)
     found: Ints = np.setdiff1d(np.concatenate([neighbors[neighbors >= 0], drawn]), seen)
     return found if len(found) else np.array([space.sample(rng)])
+
+
+def climb(space: Any, starts: Ints, height: Callable[[Ints], Floats], seen: list[int]) -> tuple[Ints, Floats]:
+    """Move each start to its highest neighbor until none is higher; summits and their heights, both (n,).
+
+    Args:
+        space: The search space.
+        starts: Architectures, shape (n,).
+        height: Function from architectures (m,) to heights (m,).
+        seen: Architectures that are never visited.
+    """
+    summits, heights = starts.copy(), height(starts)
+    while True:
+        neighbors = space.neighbors(summits)
+        is_new = (neighbors >= 0) & ~np.isin(neighbors, seen)
+        found = np.full(neighbors.shape, -np.inf)
+        found[is_new] = height(neighbors[is_new])
+        steps = found.argmax(axis=1)
+        rises = np.flatnonzero(found.max(axis=1) > heights)
+        if not len(rises):
+            return summits, heights
+        summits[rises], heights[rises] = neighbors[rises, steps[rises]], found[rises, steps[rises]]
