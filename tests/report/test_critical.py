@@ -10,11 +10,12 @@ from click.testing import CliRunner
 from matplotlib.text import Text
 
 from nasbench_harness import compare, open_study
+from nasbench_harness.analysis.comparison import ALPHA
 from nasbench_harness.cli import main
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.report.render.pictures import to_pdf
 from nasbench_harness.report.sections.critical import _bars, critical_difference_caption, critical_difference_figure
-from nasbench_harness.statistics import RankTests
+from nasbench_harness.statistics import RankTests, rank_tests
 
 VAL = range(50, 91)
 
@@ -54,6 +55,21 @@ def test_pairs_count_only_if_friedman_finds_a_difference():
     tests = RankTests(np.array([1.0, 3.0, 2.0]), 0.01, np.array([[1, 0.01, 0.2], [0.01, 1, 0.3], [0.2, 0.3, 1]]))
     assert _bars(tests, [0, 2, 1]) == [(0, 1), (1, 2)]
     assert _bars(replace(tests, p=0.06), [0, 2, 1]) == [(0, 2)]
+
+
+def test_no_bar_covers_a_significant_pair():
+    rng, num_bars = np.random.default_rng(0), []
+    for _ in range(200):
+        tests = rank_tests(rng.integers(0, 9, (6, 10)) + 2 * np.arange(6)[:, None])
+        order = np.argsort(tests.mean_ranks, kind="stable").tolist()
+        bars = _bars(tests, order)
+        num_bars.append(len(bars))
+        for first, last in bars:
+            assert (
+                tests.p > ALPHA
+                or (tests.p_pairs[np.ix_(order[first : last + 1], order[first : last + 1])] > ALPHA).all()
+            )
+    assert max(num_bars) > 2
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ P_VALUES = st.lists(st.sampled_from([0.0, 0.001, 0.01, 0.02, 0.04, 0.05, 0.3, 1.
 
 
 def test_golden(golden):
-    for case in golden("p_adjust", "holm"):
+    for case in golden("p_adjust", "holm") + golden("demsar2006", "holm"):
         np.testing.assert_allclose(adjust(case["inputs"]["p"]), case["expected"]["holm"], rtol=0, atol=1e-12)
 
 

@@ -127,6 +127,14 @@ def test_the_permutation_p_is_that_of_scipy():
     assert found == permutation_p_better(count_grid_values(old), count_grid_values(new))
 
 
+def test_golden_permutation(golden):
+    """Smaller codes are better, so that y is the better sample."""
+    for case in golden("permutation_exact", "p_greater"):
+        if "x" in case["inputs"]:
+            found = permutation_p_better(count_codes(case["inputs"]["x"]), count_codes(case["inputs"]["y"]))
+            assert found == pytest.approx(case["expected"]["p_greater"], abs=1.5e-3)
+
+
 def test_looks_share_alpha_and_one_look_has_all_of_it():
     old, new = {0: 1_500, 1: 1_500}, np.arange(3_000) % 2
     assert non_inferiority(old, new, 0.2, alpha=0.01).difference.level == 0.01

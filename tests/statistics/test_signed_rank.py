@@ -41,6 +41,12 @@ def test_golden(golden, alternative):
             assert result.statistic == case["expected"]["R_documented"]["V"]
 
 
+def test_golden_of_a_published_example(golden):
+    for case in golden("demsar2006", "pratt_exact_two_sided"):
+        result = signed_rank(np.rint(np.array(case["inputs"]["diff"]) * 1000).astype(int))
+        assert result.p_value == pytest.approx(case["expected"]["pratt_exact_two_sided"], abs=1e-9)
+
+
 def test_golden_all_zero(golden):
     for case in golden("degenerate_and_display", "paired_superiority"):
         difference = np.array(case["inputs"]["x"]) - np.array(case["inputs"]["y"])
