@@ -195,7 +195,11 @@ def family_sizes(analysis: Analysis) -> tuple[int, int]:
 def study_family(analysis: Analysis) -> str:
     """``family_sizes`` in words."""
     control, sizes = analysis.options.control, family_sizes(analysis)
-    what = "pairs × tasks" if control is None else f"comparisons with {control} × tasks"
+    what = (
+        ("pair × task" if sizes[0] == 1 else "pairs × tasks")
+        if control is None
+        else f"comparisons with {control} × tasks"
+    )
     by_test = f", and apart over the {sizes[1]:,} by test" if sizes[1] else ""
     return f"Holm over the {sizes[0]:,} {what} of the study{by_test}"
 

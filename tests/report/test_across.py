@@ -54,6 +54,20 @@ def test_no_interval_below_ten_seeds_and_no_summary_of_one_task(made_task, analy
     assert summary_table(analysis_of((made_task(VAL), {"a": [3] * 12, "b": [4] * 12}))) is None
 
 
+def test_sentences_of_one_run_and_of_one_pair(made_task, analysis_of):
+    one = analysis_of((made_task(VAL), {"a": [3], "b": [4]}))
+    assert study_sentences(one)[0].startswith("1 run of each strategy")
+    pair = analysis_of((made_task(VAL), {"a": [3, 4] * 6, "b": [4] * 12}))
+    assert "Holm over the 1 pair × task of the study" in study_sentences(pair)[0]
+
+
+def test_sentences_about_equal_runs_claim_no_certain_interval(made_task, analysis_of):
+    runs = {"a": [3] * 12, "b": [4] * 12}
+    same = analysis_of((made_task(VAL, name="s"), runs), (made_task(VAL, name="t"), runs))
+    (normalized,) = [line for line in study_sentences(same) if line.startswith("Normalized")]
+    assert "[1." not in normalized.replace("[95 %]", "")
+
+
 def test_equivalents_of_random_search_are_its_own_budget(study):
     for entry in study.analysis.tasks:
         found = equivalent(entry, entry.result("random-search"))

@@ -61,7 +61,8 @@ def pair_sentences(analysis: Analysis, first: str, second: str, margin: float | 
 
 
 def _method(analysis: Analysis) -> str:
-    text = f"{analysis.num_seeds:,} runs of each strategy on each task, {analysis.protocol.describe()}."
+    runs = "1 run" if analysis.num_seeds == 1 else f"{analysis.num_seeds:,} runs"
+    text = f"{runs} of each strategy on each task, {analysis.protocol.describe()}."
     if analysis.options.estimand == "interval":
         return f"{text} Interquartile means are not tested."
     if not any(pair.is_tested for entry in analysis.tasks for pair in entry.comparison.pairs):
@@ -139,7 +140,7 @@ def _across(analysis: Analysis) -> list[str]:
     sentences = []
     if normalized and len(analysis.labels) > 1:
         parts = [
-            f"{label} {float(found.point):.3f} [{float(found.low):.3f}, {float(found.high):.3f}]"
+            f"{label} {interval_text(float(found.point), float(found.low), float(found.high), 3)}"
             for label, found in sorted(normalized, key=lambda pair: float(pair[1].point))
         ]
         sentences.append(
@@ -148,7 +149,7 @@ def _across(analysis: Analysis) -> list[str]:
     ranked = [entry for entry in analysis.summaries if not math.isnan(entry.first)]
     if ranked:
         parts = [
-            f"{entry.label} {entry.rank[0]:.2f} [{entry.rank[1]:.2f}, {entry.rank[2]:.2f}], P(rank 1) {entry.first:.2f}"
+            f"{entry.label} {interval_text(*entry.rank, 2)}, P(rank 1) {entry.first:.2f}"
             for entry in sorted(ranked, key=lambda entry: entry.rank[0])
         ]
         sentences.append(f"Mean rank over the tasks [95 %]: {'; '.join(parts)}.")
