@@ -131,7 +131,7 @@ def test_golden_permutation(golden):
     """Smaller codes are better, so that y is the better sample."""
     for case in golden("permutation_exact", "p_greater"):
         if "x" in case["inputs"]:
-            found = permutation_p_better(count_codes(case["inputs"]["x"]), count_codes(case["inputs"]["y"]))
+            found = permutation_p_better(count_grid_values(case["inputs"]["x"]), count_grid_values(case["inputs"]["y"]))
             assert found == pytest.approx(case["expected"]["p_greater"], abs=1.5e-3)
 
 
