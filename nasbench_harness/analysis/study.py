@@ -41,7 +41,7 @@ from nasbench_harness.store.styles import style_numbers
 
 NUM_TIMES = 100  # points of a curve over simulated seconds
 _BOOTSTRAP = 0x626F6F74  # "boot": keeps the bootstrap's stream apart from every other use of the study seed
-_MAX_KEPT_BYTES = 2**26  # of resamples
+_MAX_KEPT_BYTES = 100_000_000  # of resamples: 15 pairs of strategy and task with 500 seeds need 75 MB
 
 Counts = Callable[[int], Ints | Resamples]
 

@@ -14,13 +14,16 @@ from scipy import stats
 
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.statistics import (
+    _resampling,
     adjust,
     count_matrix,
+    exact_random_search,
     front_hypervolumes,
     iqm_band,
     iqm_interval,
     signed_rank,
 )
+from nasbench_harness.statistics._resampling import rank_interquartile_means
 
 from .conftest import gates, least_ratio
 
@@ -102,6 +105,51 @@ def test_anytime_bands_against_intervals(benchmark, curves, gate):
     ratio = least_ratio(measure, gate)
     benchmark.pedantic(bands, args=(curves[:NUM_STRATEGIES_MEASURED],), rounds=1)
     assert ratio <= gate
+
+
+@gates(gate=0.95, bar=0.8)
+def test_exact_sums_in_single_precision_against_double(benchmark, curves, gate, monkeypatch):
+    """Regrets as integers on the table's grid: bands with the type of sums that is chosen, and with the wider one."""
+    codes = np.rint(curves[0, 0, :, ::3] * 1500).astype(np.int32)
+    counts = count_matrix(NUM_RUNS, NUM_RESAMPLES, 0)
+    chosen = _resampling._kind_of_sums
+    kinds = {"single": chosen, "double": lambda *_: np.float64}
+    found = {}
+
+    def with_kind(name: str) -> None:
+        monkeypatch.setattr(_resampling, "_kind_of_sums", kinds[name])
+        found[name] = rank_interquartile_means(ordered, counts)
+
+    ordered = np.sort(codes.T, axis=1)
+
+    def measure():
+        single, double = cpu_s(lambda: with_kind("single"), lambda: with_kind("double"))
+        benchmark.extra_info.update(single_cpu_s=single, double_cpu_s=double, ratio=single / double)
+        return single / double
+
+    ratio = least_ratio(measure, gate)
+    benchmark.pedantic(lambda: None)
+    assert found["single"].tobytes() == found["double"].tobytes()
+    assert ratio <= gate
+
+
+def test_expected_regrets_leave_out_powers_that_underflow(benchmark):
+    """The search for a random-search equivalent against the same sums over all levels of a table."""
+    law = exact_random_search(np.random.default_rng(4).gamma(2.0, size=(15_625, 3)), 1, "per_query").law
+    numbers = np.geomspace(100, 1e6, 40)
+
+    def whole() -> None:
+        for number in numbers:
+            float(-np.diff(law._survival**number) @ law._level_means)
+
+    def measure():
+        ours, all_levels = cpu_s(lambda: [law.mean_after(number) for number in numbers], whole)
+        benchmark.extra_info.update(ours_cpu_s=ours, all_levels_cpu_s=all_levels, ratio=ours / all_levels)
+        return ours / all_levels
+
+    ratio = least_ratio(measure, 1 / 2)
+    benchmark.pedantic(lambda: None)
+    assert ratio <= 1 / 2
 
 
 def test_signed_rank_of_all_pairs_against_scipy(benchmark, curves):
