@@ -108,7 +108,7 @@ def compare(
     """
     plan = _run(strategies, tasks, seeds, out, options)
     try:
-        write_report(plan.study)
+        write_report(plan.study, plan.options.jobs)
     finally:
         plan.end()
     return plan.study

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -181,6 +181,17 @@ class TaskAnalysis:
         if axis == "evaluations":
             return steps
         return None if self.task.fidelity is None else steps * self.task.fidelity
+
+    def without_task(self) -> TaskAnalysis:
+        """The numbers alone, which can be sent to another process."""
+        nothing: Any = None
+        scores = tuple(replace(score, view=nothing) for score in self.scores)
+        return replace(self, task=nothing, scores=scores)
+
+    def with_task(self, task: TaskView) -> TaskAnalysis:
+        """The numbers that were sent, with the task and its values."""
+        scores = tuple(replace(score, view=task.scores[score.name]) for score in self.scores)
+        return replace(self, task=task, scores=scores)
 
     def score(self, name: str) -> ScoreAnalysis | None:
         """One score; None if the task does not have it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
@@ -58,6 +58,7 @@ def analyze(
     options: ReportOptions | None = None,
     quoted: Sequence[Quoted] = (),
     styles: Mapping[str, int] | None = None,
+    analyzed: Iterable[TaskAnalysis] = (),
 ) -> Analysis:
     """Analyze a study.
 
@@ -73,6 +74,7 @@ def analyze(
         options: How the report is laid out.
         quoted: Rows from papers.
         styles: Numbers of styles that labels keep (see ``style_numbers``).
+        analyzed: Numbers of all tasks, if other processes have computed them already.
 
     Raises:
         UnknownNameError: The declared control is not in the study.
@@ -89,8 +91,8 @@ def analyze(
         return lambda num_runs: _kept_resamples(kept, (task, label, num_runs), num_resamples, seed)
 
     kept: dict[tuple[str, str, int], Ints] = {}
-    analyses = []
-    for task in tasks:
+    analyses = list(analyzed)
+    for task in [] if analyses else tasks:
         found = ((label, read(position_of[label], task)) for label in labels)
         runs = {label: entry.in_canonical_order() for label, entry in found if entry is not None}
         analyses.append(_analyze_task(task, runs, counts_of, protocol, options))

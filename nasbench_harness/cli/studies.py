@@ -42,7 +42,7 @@ def compare(as_json: bool, is_verified: bool, top: int | None, **options: Any) -
     winners: dict[str, Any] = {} if top is None else {"top": top}
     with only_json(as_json):
         plan, speed = run_study(**options, before=partial(check_verification, given=winners) if is_verified else None)
-    study, names = write_report(plan.study)
+    study, names = write_report(plan.study, plan.options.jobs)
     plan.end()
     if as_json:
         click.echo((study.folder.report_folder / "report.json").read_text(encoding="utf-8"), nl=False)

@@ -12,18 +12,19 @@ from nasbench_harness.store.notes import read_notes
 from nasbench_harness.store.record import ReportOptions
 
 if TYPE_CHECKING:
-    from nasbench_harness.analysis.results import Analysis
+    from nasbench_harness.analysis.results import Analysis, TaskAnalysis
     from nasbench_harness.analysis.runs import Runs
     from nasbench_harness.analysis.supernets import SupernetRun
     from nasbench_harness.studies.study import Study
 
 
-def analyze_study(study: Study, options: ReportOptions) -> Analysis:
+def analyze_study(study: Study, options: ReportOptions, analyzed: Sequence[TaskAnalysis] = ()) -> Analysis:
     """Every number of the report.
 
     Args:
         study: The study; all its runs are stored.
         options: Layout of the report.
+        analyzed: Numbers of all tasks, if workers have computed them already.
 
     Raises:
         InvalidInputError: Curves by the test metric are wanted, and no task has one.
@@ -49,6 +50,7 @@ def analyze_study(study: Study, options: ReportOptions) -> Analysis:
         options=options,
         quoted=record.quoted,
         styles=record.styles,
+        analyzed=analyzed,
     )
     return replace(found, supernets=tuple(_supernets(study)), tuning=record.tuning)
 

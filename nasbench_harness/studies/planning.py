@@ -36,6 +36,7 @@ from nasbench_harness.store.record import (
 )
 from nasbench_harness.store.study_file import StudyRequest
 from nasbench_harness.studies.analyzing import check_test_curves
+from nasbench_harness.studies.analyzing_in_workers import analyze_with_jobs
 from nasbench_harness.studies.batches import BatchPlan, BatchResult
 from nasbench_harness.studies.choosing import strategy_refs, task_list
 from nasbench_harness.studies.execution import execute
@@ -264,13 +265,16 @@ def execute_plan(plan: Plan) -> Generator[BatchResult, None, None]:
             plan.study.folder.remove_abandoned()
 
 
-def write_report(study: Study) -> tuple[Study, list[str]]:
+def write_report(study: Study, jobs: int = 1) -> tuple[Study, list[str]]:
     """Write the report of a study that was run; returns the study that it shows, and the names of its files.
+
+    With several jobs, workers analyze the tasks if there are many resamples; the files have the same bytes.
 
     When other commands compared more in the same folder at the same time, and all of it is stored, it shows that, too.
     """
     while True:
         shown = _with_others(study)
+        shown.analysis = analyze_with_jobs(shown, shown.record.report, jobs)
         names = shown.write_report()
         if shown is not study or _with_others(study) is study:
             return shown, names
