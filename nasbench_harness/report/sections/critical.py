@@ -126,4 +126,4 @@ def _draw(
     panel.xaxis.tick_top()
     panel.xaxis.set_label_position("top")
     panel.set_xlabel("mean rank")
-    panel.set_xticks(range(1, len(order) + 1, math.ceil(len(order) / 12)))
+    panel.set_xticks(range(1, len(order) + 1, math.ceil(len(order) / 5)))
