@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from nasbench_harness.evaluation.view import TaskView
     from nasbench_harness.importers.api import table_from_api
     from nasbench_harness.regression.gate import TaskCheck
-    from nasbench_harness.spaces import SearchSpace
+    from nasbench_harness.spaces import Graphs, SearchSpace
     from nasbench_harness.store.record import Estimand, Quoted, ReportOptions, StrategyRef
     from nasbench_harness.studies.choosing import StrategyLike
     from nasbench_harness.tables.table import Direction, Metric, Origin, Provenance, Role, Table
