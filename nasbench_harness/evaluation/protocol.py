@@ -250,15 +250,6 @@ class Protocol:
             "free": "duplicates free",
             "forbid": "duplicates forbidden",
         }[self.duplicates]
-        budgets = []
-        if self.evaluations is not None:
-            budgets.append(f"{self.evaluations:,} evaluation{'s' if self.evaluations > 1 else ''}")
-        if self.simulated_seconds is not None:
-            late = "discarded" if self.overrun == "discard" else "counted"
-            budgets.append(f"{self.simulated_seconds:,.15g} simulated seconds (overrun {late})")
-        if self.epochs is not None:
-            late = "discarded" if self.overrun == "discard" else "counted"
-            budgets.append(f"{self.epochs:,} epochs (overrun {late})")
         by = " by isomorphism class" if self.duplicates_by == "class" else ""
         at = f", fidelity {self.fidelity} epochs" if self.fidelity is not None else ""
         if isinstance(self.fidelity, str):
@@ -272,7 +263,19 @@ class Protocol:
         constraints = f", constraint{'s' * (len(self.constraints) > 1)} {', '.join(self.constraints)}"
         goals = (objectives if self.objectives else "") + (constraints if self.constraints else "")
         goals += ", choices relabeled in each run" if self.instances == "relabel" else ""
-        return f"{' or '.join(budgets)}, noise {self.noise}, {duplicates}{by}{at}{workers}{goals}{self._of_sources()}"
+        return f"{self.describe_budget()}, noise {self.noise}, {duplicates}{by}{at}{workers}{goals}{self._of_sources()}"
+
+    def describe_budget(self) -> str:
+        """The limits of a run, as captions name them."""
+        late = "discarded" if self.overrun == "discard" else "counted"
+        budgets = []
+        if self.evaluations is not None:
+            budgets.append(f"{self.evaluations:,} evaluation{'s' if self.evaluations > 1 else ''}")
+        if self.simulated_seconds is not None:
+            budgets.append(f"{self.simulated_seconds:,.15g} simulated seconds (overrun {late})")
+        if self.epochs is not None:
+            budgets.append(f"{self.epochs:,} epochs (overrun {late})")
+        return " or ".join(budgets)
 
     def _of_sources(self) -> str:
         """Sources of the caption; empty without sources."""

@@ -123,7 +123,7 @@ def _early_lines(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> list[st
 
 def summary_text(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
     """Cells, sample size, budget, bold and marks in one or two short sentences."""
-    budget = analysis.protocol.describe().partition(",")[0]
+    budget = analysis.protocol.describe_budget()
     cells = {"mean": "Mean ± std", "stochastic": "Median [quartiles]", "interval": "Interquartile mean"}
     parts = [f"{cells[analysis.options.estimand]} of {_plural(analysis.num_seeds, 'run')}, {budget}."]
     if any(comparison.has_marks for comparison in _comparisons(entries)):

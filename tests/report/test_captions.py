@@ -1,14 +1,19 @@
 """Sentences under tables say only what the table and its tests hold."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.report.captions import summary_text
 from nasbench_harness.report.files import write_report
 from nasbench_harness.report.render.text import to_json, to_markdown
 from nasbench_harness.report.sections.anytime import anytime_figure
 from nasbench_harness.report.sections.main import main_table, main_tables
 from nasbench_harness.report.sections.overview import overview_tables
 from nasbench_harness.report.sections.pairs import across_table, pairs_table
+from nasbench_harness.report.sections.summary import equivalents_table
 from nasbench_harness.report.sections.task import task_table
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.record import ReportOptions
@@ -127,6 +132,19 @@ def test_scores_that_are_no_accuracy_are_named(made_task, analysis_of):
     assert "ROC-AUC" not in caption_of(analysis_of((task, strategies)))
     object.__setattr__(task.task, "title", "Nodes (ROC-AUC)")
     assert "Accuracy on Nodes is ROC-AUC." in caption_of(analysis_of((task, strategies)))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "budget"),
+    [
+        (Protocol(1_000), "1,000 evaluations"),
+        (Protocol(None, simulated_seconds=100_000), "100,000 simulated seconds (overrun discarded)"),
+    ],
+)
+def test_a_budget_above_a_thousand_stands_whole_in_a_summary(made_task, analysis_of, protocol, budget):
+    analysis = replace(analysis_of((made_task(VAL), {"a": picks(0, 0, 40), "b": picks(1, 0, 40)})), protocol=protocol)
+    assert f"of 20 runs, {budget}. Bold" in summary_text(analysis, analysis.tasks)
+    assert f"after {budget}. The expectation" in equivalents_table(analysis).caption
 
 
 def test_one_seed_has_no_mean(made_task, analysis_of):

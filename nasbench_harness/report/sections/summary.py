@@ -52,7 +52,7 @@ def equivalents_table(analysis: Analysis) -> ReportTable | None:
             rows.append(ReportRow((ReportCell(entry.task.title), *cells), entry.task.table.name))
     if not rows:
         return None
-    budget = analysis.protocol.describe().partition(",")[0]
+    budget = analysis.protocol.describe_budget()
     caption = (
         "Random-search equivalents: number of random evaluations with the expected regret of a strategy after "
         f"{budget}. The expectation is exact, with replacement. [95 %]: numbers for the ends of the t interval of the "
