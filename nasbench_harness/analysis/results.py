@@ -229,7 +229,9 @@ class Summary:
 
 @dataclass(frozen=True)
 class Equivalent:
-    """Evaluations of random search that give the same expected regret; infinity if no number does.
+    """Evaluations of random search that give the same expected regret.
+
+    A number is infinity if none is enough, and 0 if a single random evaluation has a smaller regret.
 
     Attributes:
         estimate: Number for the mean regret.

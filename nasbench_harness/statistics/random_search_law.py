@@ -15,6 +15,7 @@ from nasbench_harness.statistics._checks import FloatArray, IntArray
 _MOST = 1e12  # evaluations; beyond them nothing is searched
 _GRID = np.geomspace(1.0, _MOST, 61)  # five numbers in each decade
 _NEGLIGIBLE = 1e-200  # chances below this add nothing in float64, and powers of them are slow
+_ROUNDING = 1e-12  # a loss above that of one evaluation by less than this share equals it
 _SPARE = 64  # zeros behind the terms of a sum: products take numbers in groups, and it has the bits of the whole sum
 
 
@@ -51,7 +52,9 @@ class RandomSearchLaw:
         return float(chance @ self._level_means[: len(chance)])
 
     def evaluations_for(self, loss: float) -> float:
-        """Returns the smallest number of evaluations whose expected loss is at most `loss`; infinity if there is none.
+        """Returns the smallest number of evaluations whose expected loss is at most `loss`.
+
+        It is infinity if there is none, and 0 if the expected loss of a single evaluation is below `loss`.
 
         Example:
             >>> law = RandomSearchLaw(np.array([0, 1]), np.array([0.5, 0.5]), np.array([0.0, 1.0]))
@@ -67,7 +70,7 @@ class RandomSearchLaw:
         if not len(reached) or loss <= 0.0:
             return inf
         if reached[0] == 0:
-            return 1.0
+            return 1.0 if loss <= self._means_on_grid[0] * (1.0 + _ROUNDING) else 0.0
         ends = [float(np.log(_GRID[reached[0] - place])) for place in (0, 1)]
         excess = [float(self._means_on_grid[reached[0] - place]) - loss for place in (0, 1)]
         return float(np.exp(_root(lambda point: self.mean_after(float(np.exp(point))) - loss, ends, excess)))

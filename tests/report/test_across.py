@@ -76,6 +76,15 @@ def test_equivalents_of_random_search_are_its_own_budget(study):
         assert equivalent(entry, entry.result("local-search")).estimate > found.estimate
 
 
+def test_equivalents_of_strategies_worse_than_one_draw_have_no_floor(made_task, analysis_of):
+    rng = np.random.default_rng(0)
+    runs = {"worst": [0] * 12, "nearly": [0] * 10 + [1] * 2, "drawn": rng.permutation(41)}
+    analysis = analysis_of((made_task(VAL), runs))
+    assert [cell.text for cell in equivalents_table(analysis).rows[0].cells[1:]] == ["< 1", "< 1", "1 [< 1, 1]"]
+    assert '"< 1": worse than a single random evaluation.' in equivalents_table(analysis).title
+    assert "mean regret as worst [95 %]: < 1 on One." in study_sentences(analysis)[-3]
+
+
 def test_other_strategies_change_no_summary(study, tmp_path):
     """But for ranks and wins, which are about the others."""
     names = ["regularized-evolution", "random-search"]
@@ -147,6 +156,7 @@ def test_tables(study):
         "ties",
         "losses",
     ]
+    assert "< 1" not in equivalents_table(study.analysis).title
     rows = equivalents_table(study.analysis).rows
     assert [row.cells[0].text for row in rows] == ["CIFAR-10", "CIFAR-100", "Cora"]
     assert set(rows[0].cells[1].numbers) == {"estimate", "low", "high"}

@@ -22,7 +22,8 @@ def test_evaluations_invert_the_mean():
     law = exact_random_search(TABLE, 1).law
     for n in (1.5, 7, 200, 432.1):
         assert law.evaluations_for(law.mean_after(n)) == pytest.approx(n, rel=1e-6)
-    assert law.evaluations_for(law.mean_after(1) + 1) == 1.0
+    assert law.evaluations_for(law.mean_after(1)) == 1.0
+    assert law.evaluations_for(law.mean_after(1) + 1e-9) == 0.0  # worse than a single evaluation
     assert law.evaluations_for(TABLE.mean(axis=1).min() - 0.01) == math.inf
 
 

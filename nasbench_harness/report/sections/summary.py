@@ -53,16 +53,21 @@ def equivalents_table(analysis: Analysis) -> ReportTable | None:
     if not rows:
         return None
     budget = analysis.protocol.describe_budget()
+    has_floor = any("<" in cell.text for row in rows for cell in row.cells[1:])
+    floor = ' "< 1": worse than a single random evaluation.' if has_floor else ""
     caption = (
         "Random-search equivalents: number of random evaluations with the expected regret of a strategy after "
         f"{budget}. The expectation is exact, with replacement. [95 %]: numbers for the ends of the t interval of the "
         "mean regret. ∞: no number of random evaluations has it, because of the noise."
+        f"{floor}"
     )
     return ReportTable("equivalents", caption, tuple(columns), tuple(rows))
 
 
 def rounded(number: float) -> str:
-    """A number of evaluations with three digits."""
+    """A number of evaluations with three digits; "< 1" if a single one is already better."""
+    if number == 0:
+        return "< 1"
     return "∞" if math.isinf(number) else f"{float(f'{number:.3g}'):,.0f}"
 
 
