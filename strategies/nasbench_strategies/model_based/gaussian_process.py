@@ -18,7 +18,7 @@ the default kernel on NAS-Bench-201 and NAS-Bench-Graph, so results on them are 
 Options: ``scores`` adds training-free scores as inputs, and ``prior`` as the mean of the process with a learned weight,
 which made no difference (results/proxies/prior_mean.csv). ``kernel="weisfeiler-lehman"`` compares subtrees of the
 graph, as NAS-BOWL does (Ru, Wan, Dong and Osborne, ICLR 2021). ``local_search`` climbs the expected improvement, as in
-SMAC. The last two are not yet compared with random search.
+SMAC. Results with the last two are in results/strategies/variants.csv.
 
 Reference: 91.54 / 73.32 / 46.28 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).
