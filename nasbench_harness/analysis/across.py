@@ -14,6 +14,7 @@ from nasbench_harness.statistics import (
     Resamples,
     first_shares,
     mean_interval,
+    proportion,
     resampled_iqm,
     resampled_mean,
     resampled_mean_ranks,
@@ -107,8 +108,11 @@ def win_tie_loss(analysis: Analysis, first: str, second: str) -> tuple[int, int,
 def equivalent(entry: TaskAnalysis, result: StrategyResult) -> Equivalent | None:
     """Random-search equivalent of a strategy; None below 10 seeds, or if random search has no closed form."""
     curve = entry.val.random_search
-    if curve is None or len(result.seeds) < MIN_SEEDS:
+    num_runs = len(result.seeds)
+    if curve is None or num_runs < MIN_SEEDS:
         return None
+    if not result.val.regret.any():  # runs without spread have no t interval: the share at the optimum has one
+        return Equivalent(math.inf, curve.law.of_misses.evaluations_for(proportion(0, num_runs).high), math.inf)
     low, high = mean_interval(result.val.regret)
     ends = [curve.law.evaluations_for(loss) for loss in (float(result.val.regret.mean()), high, max(low, 0.0))]
     return Equivalent(*ends)

@@ -235,7 +235,8 @@ class Equivalent:
 
     Attributes:
         estimate: Number for the mean regret.
-        low: Number for the upper end of the mean's 95 % interval.
+        low: Number for the upper end of the mean's 95 % interval; if all runs are at the optimum, number that misses
+            it as rarely as the upper end of the 95 % interval of the share of other runs.
         high: Number for the lower end.
     """
 

@@ -75,6 +75,16 @@ class RandomSearchLaw:
         excess = [float(self._means_on_grid[reached[0] - place]) - loss for place in (0, 1)]
         return float(np.exp(_root(lambda point: self.mean_after(float(np.exp(point))) - loss, ends, excess)))
 
+    @property
+    def limit(self) -> float:
+        """Expected loss after more and more evaluations; above 0 if noise hides the optimum."""
+        return float(self._level_means[0])
+
+    @cached_property
+    def of_misses(self) -> RandomSearchLaw:
+        """The law whose loss is 0 at the optimum and 1 elsewhere: its means are chances to miss the optimum."""
+        return RandomSearchLaw(self.level, self.mass, (self.scores > 0.0).astype(np.float64))
+
     @cached_property
     def _means_on_grid(self) -> FloatArray:
         return np.array([self.mean_after(float(number)) for number in _GRID])

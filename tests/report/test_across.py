@@ -85,6 +85,17 @@ def test_equivalents_of_strategies_worse_than_one_draw_have_no_floor(made_task, 
     assert "mean regret as worst [95 %]: < 1 on One." in study_sentences(analysis)[-3]
 
 
+def test_equivalents_of_runs_at_the_optimum_have_a_lower_end(made_task, analysis_of):
+    analysis = analysis_of((made_task(VAL), {"solved": [40] * 12, "nearly": [40] * 11 + [39]}))
+    entry, table = analysis.tasks[0], equivalents_table(analysis)
+    found = equivalent(entry, entry.result("solved"))
+    assert (40 / 41) ** found.low == pytest.approx(1 - 0.025 ** (1 / 12))  # one of 41 rows is the optimum
+    assert [cell.text for cell in table.rows[0].cells[1:]] == ["∞ [54, ∞]", "104 [63, ∞]"]
+    assert "∞: only more and more random evaluations approach a mean regret of 0." in table.title
+    assert "Lower end if all runs are at the optimum" in table.title
+    assert "noise" not in table.title
+
+
 def test_other_strategies_change_no_summary(study, tmp_path):
     """But for ranks and wins, which are about the others."""
     names = ["regularized-evolution", "random-search"]

@@ -32,6 +32,13 @@ def test_noise_may_keep_random_search_from_ever_reaching_a_loss():
     assert law.mean_after(1e9) == pytest.approx(0.5)
     assert law.evaluations_for(0.45) == 1.0  # one draw has .45, the winner of many has .5
     assert law.evaluations_for(0.44) == math.inf
+    assert law.limit == 0.5
+
+
+def test_the_chance_to_miss_the_optimum():
+    law = exact_random_search([[0.0, 1.0], [0.5, 0.6]], 1, "per_query", [0.0, 0.3]).law
+    assert law.limit == 0.0
+    assert law.of_misses.mean_after(2) == pytest.approx(0.5)  # 9 of 16 pairs lack 0.0; (1.0, 1.0) ends at it, too
 
 
 def test_the_interquartile_mean_is_that_of_many_runs():

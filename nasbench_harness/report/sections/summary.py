@@ -53,15 +53,38 @@ def equivalents_table(analysis: Analysis) -> ReportTable | None:
     if not rows:
         return None
     budget = analysis.protocol.describe_budget()
-    has_floor = any("<" in cell.text for row in rows for cell in row.cells[1:])
-    floor = ' "< 1": worse than a single random evaluation.' if has_floor else ""
     caption = (
         "Random-search equivalents: number of random evaluations with the expected regret of a strategy after "
         f"{budget}. The expectation is exact, with replacement. [95 %]: numbers for the ends of the t interval of the "
-        "mean regret. ∞: no number of random evaluations has it, because of the noise."
-        f"{floor}"
+        f"mean regret.{_ends_meaning(analysis)}"
     )
     return ReportTable("equivalents", caption, tuple(columns), tuple(rows))
+
+
+def _ends_meaning(analysis: Analysis) -> str:
+    """The meaning of numbers without end, and of those below 1, if the table has any."""
+    text, found, endless = "", [], []
+    for entry in analysis.tasks:
+        for result in entry.results:
+            same = equivalent(entry, result)
+            if same is None or entry.val.random_search is None:
+                continue
+            found.append((same, not result.val.regret.any()))
+            if math.isinf(same.high):
+                endless.append(entry.val.random_search.law.limit > 0.0)
+    if any(endless):
+        text += " ∞: no number of random evaluations has it, because of the noise."
+    if not all(endless):
+        name = "∞ without noise" if text else "∞"
+        text += f" {name}: only more and more random evaluations approach a mean regret of 0."
+    if any(is_solved and math.isfinite(same.low) for same, is_solved in found):
+        text += (
+            " Lower end if all runs are at the optimum: the number whose chance to miss it is the upper end of the "
+            "95 % interval of the share of other runs."
+        )
+    if any(same.low == 0.0 for same, _ in found):
+        text += ' "< 1": worse than a single random evaluation.'
+    return text
 
 
 def rounded(number: float) -> str:
