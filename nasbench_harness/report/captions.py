@@ -125,7 +125,7 @@ def summary_text(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
     """Cells, sample size, budget, bold and marks in one or two short sentences."""
     budget = analysis.protocol.describe_budget()
     cells = {"mean": "Mean ± std", "stochastic": "Median [quartiles]", "interval": "Interquartile mean"}
-    parts = [f"{cells[analysis.options.estimand]} of {_plural(analysis.num_seeds, 'run')}, {budget}."]
+    parts = [f"{cells[analysis.options.estimand]} of {runs_text(analysis, 'run', entries)}, {budget}."]
     if any(comparison.has_marks for comparison in _comparisons(entries)):
         test = "Welch"
         if analysis.options.estimand == "stochastic":
@@ -137,6 +137,25 @@ def summary_text(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
     elif any(entry.comparison.pairs for entry in entries):
         parts.append("Bold: best.")
     return " ".join(parts)
+
+
+def runs_text(analysis: Analysis, noun: str, tasks: Sequence[TaskAnalysis] | None = None) -> str:
+    """Number of runs of each strategy on each task; the smallest and the largest one if they differ.
+
+    Args:
+        analysis: The study's numbers.
+        noun: Word for a run.
+        tasks: The tasks of the table; None: all of them.
+    """
+    fewest, most = run_counts(analysis, tasks)
+    return _plural(most, noun) if fewest == most else f"{fewest:,}–{most:,} {noun}s"
+
+
+def run_counts(analysis: Analysis, tasks: Sequence[TaskAnalysis] | None = None) -> tuple[int, int]:
+    """The smallest and the largest number of runs of a strategy on a task."""
+    entries = analysis.tasks if tasks is None else tasks
+    sizes = [len(result.seeds) for entry in entries for result in entry.results] or [analysis.num_seeds]
+    return min(sizes), max(sizes)
 
 
 def _with_seeds(label: str, num_seeds: int, entries: Sequence[TaskAnalysis]) -> str:
@@ -206,9 +225,8 @@ def study_family(analysis: Analysis) -> str:
 
 def _cells(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
     """Content of a cell, and its number of runs."""
-    if analysis.num_seeds == 1 and all(len(result.seeds) == 1 for entry in entries for result in entry.results):
-        return "The result of N = 1 seed"
-    return f"{_estimate(analysis, entries)} over N = {_plural(analysis.num_seeds, 'seed')}"
+    number = runs_text(analysis, "seed", entries)
+    return f"The result of N = {number}" if number == "1 seed" else f"{_estimate(analysis, entries)} over N = {number}"
 
 
 def _estimate(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:

@@ -10,9 +10,11 @@ from nasbench_harness.report.captions import summary_text
 from nasbench_harness.report.files import write_report
 from nasbench_harness.report.render.text import to_json, to_markdown
 from nasbench_harness.report.sections.anytime import anytime_figure
+from nasbench_harness.report.sections.checklist import checklist
 from nasbench_harness.report.sections.main import main_table, main_tables
 from nasbench_harness.report.sections.overview import overview_tables
 from nasbench_harness.report.sections.pairs import across_table, pairs_table
+from nasbench_harness.report.sections.sentences import study_sentences
 from nasbench_harness.report.sections.summary import equivalents_table
 from nasbench_harness.report.sections.task import task_table
 from nasbench_harness.store.folder import StudyFolder
@@ -109,6 +111,15 @@ def test_few_seeds_beside_many(made_task, analysis_of, tmp_path):
     folder = StudyFolder(tmp_path)
     write_report(folder, analysis, "nasbench-harness compare", ("markdown",))
     assert "Below 10 seeds a line is the mean, without a band." in (folder.report_folder / "report.md").read_text()
+
+
+def test_numbers_of_runs_that_differ_are_a_range(made_task, analysis_of):
+    analysis = analysis_of((made_task(VAL), {"own": picks(0, 0, 40, 30), "external": picks(1, 0, 40, 12)}))
+    assert "over N = 12–30 seeds" in caption_of(analysis)
+    assert "of 12–30 runs, 1 evaluation." in summary_text(analysis, analysis.tasks)
+    assert study_sentences(analysis)[0].startswith("12–30 runs of each strategy on each task")
+    reasons = {item: (is_met, reason) for item, is_met, reason in checklist(analysis)}
+    assert reasons["Several runs (at least 30)"] == (False, "12–30 runs of each strategy on each task")
 
 
 def test_a_control_without_tests_has_no_family(made_task, analysis_of, tmp_path):

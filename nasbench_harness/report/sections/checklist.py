@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nasbench_harness.analysis.results import Analysis
+from nasbench_harness.report.captions import run_counts, runs_text
 from nasbench_harness.report.model import ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.store.record import MIN_SEEDS
 
@@ -21,6 +22,7 @@ def checklist(analysis: Analysis) -> list[tuple[str, bool | None, str]]:
     has_random = "random-search" in analysis.labels or any(entry.val.random_search for entry in entries)
     without_test = [entry.task.name for entry in entries if entry.score("test") is None]
     untimed = [entry.task.name for entry in entries if entry.times_s is None]
+    fewest, _ = run_counts(analysis)
     is_tested = any(pair.is_tested for entry in entries for pair in entry.comparison.pairs)
     tables = ", ".join(sorted({entry.task.table.name for entry in entries}))
     return [
@@ -34,10 +36,10 @@ def checklist(analysis: Analysis) -> list[tuple[str, bool | None, str]]:
         ("Random sampling as a baseline", any(entry.val.sampling for entry in entries), "mean of the table"),
         (
             f"Several runs (at least {_FEW_SEEDS})",
-            analysis.num_seeds >= _FEW_SEEDS,
-            f"{analysis.num_seeds:,} runs of each strategy on each task",
+            fewest >= _FEW_SEEDS,
+            f"{runs_text(analysis, 'run')} of each strategy on each task",
         ),
-        ("Uncertainty is reported", analysis.num_seeds >= MIN_SEEDS, "standard deviations and bootstrap intervals"),
+        ("Uncertainty is reported", fewest >= MIN_SEEDS, "standard deviations and bootstrap intervals"),
         ("Tests are corrected for their number", is_tested, "Holm, per column and over the study"),
         ("Tabular benchmark", has_tables, "values are read from tables"),
         ("Test values stay sealed", not without_test, _missing(without_test, "no test metric in the tables of")),

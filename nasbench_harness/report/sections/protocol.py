@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from nasbench_harness.analysis.results import Analysis
+from nasbench_harness.report.captions import runs_text
 
 
 def protocol_sentences(analysis: Analysis) -> list[str]:
     """Budget, noise, duplicates, choice and scoring, one sentence each."""
     protocol = analysis.protocol
-    sentences = [f"Each strategy runs {analysis.num_seeds:,} times on each task (study seed {analysis.study_seed})."]
+    sentences = [f"Each strategy runs {runs_text(analysis, 'time')} on each task (study seed {analysis.study_seed})."]
     if protocol.evaluations is not None:
         sentences.append(f"A run may start {protocol.evaluations:,} evaluations.")
     if protocol.simulated_seconds is not None:

@@ -10,7 +10,7 @@ from nasbench_harness.analysis.across import equivalent
 from nasbench_harness.analysis.comparison import ALPHA, Pair
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
-from nasbench_harness.report.captions import name_of_test, study_family
+from nasbench_harness.report.captions import name_of_test, runs_text, study_family
 from nasbench_harness.report.cells import interval_text
 from nasbench_harness.report.sections.summary import equivalent_text
 from nasbench_harness.statistics import equivalence
@@ -61,8 +61,7 @@ def pair_sentences(analysis: Analysis, first: str, second: str, margin: float | 
 
 
 def _method(analysis: Analysis) -> str:
-    runs = "1 run" if analysis.num_seeds == 1 else f"{analysis.num_seeds:,} runs"
-    text = f"{runs} of each strategy on each task, {analysis.protocol.describe()}."
+    text = f"{runs_text(analysis, 'run')} of each strategy on each task, {analysis.protocol.describe()}."
     if analysis.options.estimand == "interval":
         return f"{text} Interquartile means are not tested."
     if not any(pair.is_tested for entry in analysis.tasks for pair in entry.comparison.pairs):
