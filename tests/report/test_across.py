@@ -128,7 +128,8 @@ def test_undecided_pairs_name_the_seeds_they_need(made_task, analysis_of):
     analysis = analysis_of((made_task(VAL), {"a": rng.integers(0, 41, 20), "b": rng.integers(0, 41, 20)}))
     line = pair_sentences(analysis, "a", "b", margin=0.1)[2]
     assert "are undecided" in line
-    assert f"{analysis.tasks[0].comparison.pairs[0].num_seeds:,} seeds of each would find 0.05 pp" in line
+    assert f"{analysis.tasks[0].comparison.pairs[0].num_seeds:,} seeds of each would find 0.05 pp with" in line
+    assert "with power 0.8 at the uncorrected level 0.05;" in line
     assert "not shown to be equivalent within 0.1 pp" in line
 
 

@@ -120,7 +120,8 @@ def _on_task(analysis: Analysis, entry: TaskAnalysis, pair: Pair, margin: float 
         text = f"{where} {leader} and {other} are undecided: {size}, {p_words(_p(pair))}"
         if pair.num_seeds is not None:
             effect = "A12 = 0.56" if estimand == "stochastic" else f"{analysis.options.margin:g} pp"
-            text += f"; {pair.num_seeds:,} seeds of each would find {effect} with power 0.8"
+            power = f"power 0.8 at the uncorrected level {ALPHA}"
+            text += f"; {pair.num_seeds:,} seeds of each would find {effect} with {power}"
     return f"{text}{_equivalence(entry, pair, margin)}."
 
 
