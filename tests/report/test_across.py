@@ -133,6 +133,17 @@ def test_undecided_pairs_name_the_seeds_they_need(made_task, analysis_of):
     assert "not shown to be equivalent within 0.1 pp" in line
 
 
+def test_equivalence_without_a_variance_and_of_interquartile_means_is_not_tested(made_task, analysis_of):
+    pair = (made_task(VAL), {"a": [3] * 12, "b": [4] * 12})
+    (line,) = [line for line in pair_sentences(analysis_of(pair), "a", "b", margin=2.0) if line.startswith("On One")]
+    assert line.endswith("; equivalence is not tested, as all runs of each strategy are equal.")
+    spread = (made_task(VAL), {"a": [3, 4] * 6, "b": [4] * 12})
+    assert "two one-sided Welch tests" in pair_sentences(analysis_of(spread), "a", "b", margin=2.0)[2]
+    intervals = analysis_of(spread, options=ReportOptions(estimand="interval"))
+    (line,) = [line for line in pair_sentences(intervals, "a", "b", margin=2.0) if line.startswith("On One")]
+    assert line.endswith(", not tested; equivalence is not tested.")
+
+
 def test_wrong_labels_are_refused(study):
     with pytest.raises(UnknownNameError, match="local"):
         pair_sentences(study.analysis, "local", "random-search")

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from itertools import combinations
 
+import numpy as np
+
 from nasbench_harness.analysis.across import equivalent
 from nasbench_harness.analysis.comparison import ALPHA, Pair
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
@@ -122,13 +124,17 @@ def _on_task(analysis: Analysis, entry: TaskAnalysis, pair: Pair, margin: float 
             effect = "A12 = 0.56" if estimand == "stochastic" else f"{analysis.options.margin:g} pp"
             power = f"power 0.8 at the uncorrected level {ALPHA}"
             text += f"; {pair.num_seeds:,} seeds of each would find {effect} with {power}"
-    return f"{text}{_equivalence(entry, pair, margin)}."
+    return f"{text}{_equivalence(analysis, entry, pair, margin)}."
 
 
-def _equivalence(entry: TaskAnalysis, pair: Pair, margin: float | None) -> str:
+def _equivalence(analysis: Analysis, entry: TaskAnalysis, pair: Pair, margin: float | None) -> str:
     one, other = entry.result(pair.first), entry.result(pair.second)
     if margin is None or one is None or other is None or min(len(one.seeds), len(other.seeds)) < MIN_SEEDS:
         return ""
+    if analysis.options.estimand == "interval":
+        return "; equivalence is not tested"
+    if not np.ptp(one.val.regret) and not np.ptp(other.val.regret):  # Welch's tests need a variance
+        return "; equivalence is not tested, as all runs of each strategy are equal"
     p = equivalence(one.val.regret, other.val.regret, margin)
     verdict = "equivalent" if p <= ALPHA else "not shown to be equivalent"
     unit = entry.val.view.metric.difference_unit
