@@ -39,6 +39,17 @@ class Needs:
     proxies: bool = False
     packages: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Check the kinds of the two fields that are no switches.
+
+        Raises:
+            TypeError: One has another kind.
+        """
+        if type(self.num_objectives) is not int:
+            raise TypeError(f"Needs: num_objectives must be an integer, got {self.num_objectives!r}")
+        if isinstance(self.packages, str) or not all(isinstance(name, str) for name in self.packages):
+            raise TypeError(f"Needs: packages must be a tuple of names, got {self.packages!r}")
+
 
 class Proposals(NamedTuple):
     """Proposals of a strategy.

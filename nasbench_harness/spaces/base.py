@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from nasbench_harness.arrays import Bools, Floats, Ints
+from nasbench_harness.arrays import Bools, Floats, Ints, read_only
 from nasbench_harness.spaces.graphs import Graphs, without_structure
 
 
@@ -41,7 +41,19 @@ class StreamOfOne(Protocol):
 RandomSource: TypeAlias = Any
 
 
-class SearchSpace(ABC):
+class _MadeOnce(ABCMeta):
+    """Makes spaces that nobody can change: all strategies of a process share them."""
+
+    def __call__(cls, *arguments: Any, **named: Any) -> Any:
+        space = super().__call__(*arguments, **named)
+        vars(space).update(
+            {name: read_only(part) for name, part in vars(space).items() if isinstance(part, np.ndarray)}
+        )
+        space._is_made = True
+        return space
+
+
+class SearchSpace(metaclass=_MadeOnce):
     """A finite set of architectures, numbered 0 … num_architectures − 1.
 
     The number (*index*) of an architecture is its row in every table over this space. Operators take and return
@@ -51,6 +63,11 @@ class SearchSpace(ABC):
     name: str
     num_architectures: int
     decisions: tuple[tuple[str, ...], ...]  # names of the choices of each decision
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_") and vars(self).get("_is_made"):
+            raise AttributeError(f"a search space cannot be changed: {name} is shared by all strategies")
+        super().__setattr__(name, value)
 
     def description(self) -> dict[str, Any]:
         """JSON-able description from which ``spaces.from_description`` builds the same space again."""

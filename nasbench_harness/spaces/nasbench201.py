@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_harness.arrays import Bools, Floats, Ints
+from nasbench_harness.arrays import Bools, Floats, Ints, read_only
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces.graphs import Graphs, pruned, with_ends
 from nasbench_harness.spaces.product import ProductSpace
@@ -107,7 +107,7 @@ class NASBench201Space(ProductSpace):
     def _classes(self) -> Ints:
         first_of: dict[str, int] = {}
         expressions = (_expression(tuple(row)) for row in self._all_choices.tolist())
-        return np.array([first_of.setdefault(text, index) for index, text in enumerate(expressions)])
+        return read_only(np.array([first_of.setdefault(text, index) for index, text in enumerate(expressions)]))
 
     def graphs(self, architectures: Ints) -> Graphs:
         """Graphs whose inner nodes are the operations of the edges; an edge joins operations that meet in a node.

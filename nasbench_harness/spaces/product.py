@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_harness.arrays import Ints
+from nasbench_harness.arrays import Ints, read_only
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces.base import RandomSource, SearchSpace
 
@@ -89,7 +89,7 @@ class ProductSpace(SearchSpace):
 
     @cached_property
     def _all_choices(self) -> Ints:
-        return self._codes[:, None] // self._weights % self._num_choices
+        return read_only(self._codes[:, None] // self._weights % self._num_choices)
 
     @cached_property
     def _neighbor_table(self) -> Ints:
@@ -101,7 +101,7 @@ class ProductSpace(SearchSpace):
             others = others + (others >= taken)
             codes = self._codes[:, None] + (others - taken) * self._weights[decision]
             blocks.append(self._index_of_code[codes])
-        return np.concatenate(blocks, axis=1)
+        return read_only(np.concatenate(blocks, axis=1))
 
     def choices(self, architectures: Ints) -> Ints:
         """Choice taken at each decision, shape (n, num_decisions)."""

@@ -189,7 +189,7 @@ class StudyFolder:
         Raises:
             InvalidInputError: The folder cannot be written.
         """
-        self.write_bytes(path, text.encode())
+        self.write_bytes(path, text.encode(errors="backslashreplace"))  # messages may hold parts of file names
 
     def write_bytes(self, path: Path, content: bytes) -> None:
         """Write a small file whole or not at all (see ``write_text``)."""

@@ -103,8 +103,8 @@ def resolve(entry: StrategyRef) -> ResolvedStrategy:
     if missing:
         raise InvalidInputError(f"strategy {reference}: hyperparameter {missing[0]} has no default: give it a value")
     try:
-        json.dumps(parameters)
-    except TypeError as error:
+        json.dumps(parameters, allow_nan=False)
+    except (TypeError, ValueError) as error:
         raise InvalidInputError(f"strategy {reference}: hyperparameters must be JSON values: {error}") from None
     for key, value in entry.parameters.items():
         _check_kind(reference, key, value, known[key])

@@ -156,3 +156,12 @@ def test_needs_must_be_of_their_class(needing, tiny, monkeypatch):
     spec = needing()
     monkeypatch.setattr(Needy, "needs", {"torch": True})
     assert refusal(spec, tiny.under(Protocol())) == "strategy Needy: needs must be Needs(…), not {'torch': True}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [({"num_objectives": "2"}, "must be an integer, got '2'"), ({"packages": "torch"}, "tuple of names, got 'torch'")],
+)
+def test_needs_of_another_kind_are_refused_where_they_are_written(fields, message):
+    with pytest.raises(TypeError, match=message):
+        Needs(**fields)

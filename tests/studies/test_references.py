@@ -410,3 +410,12 @@ def test_functions_of_functions_are_hashed_with_their_file():
 
 def defined_in_this_file(problem, rng):
     yield 1
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_hyperparameter_without_a_place_in_json_is_refused(value):
+    def search(problem, rng, *, rate=value):
+        yield problem.space.sample(rng)
+
+    with pytest.raises(InvalidInputError, match="hyperparameters must be JSON values: Out of range float"):
+        resolve(StrategyRef(search))
