@@ -14,6 +14,7 @@ from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from textwrap import dedent
+from types import CellType
 from typing import Any
 
 from nasbench_harness.engine.hyperparameters import check_ranges
@@ -159,8 +160,24 @@ def resolve_all(entries: list[StrategyRef]) -> list[ResolvedStrategy]:
 def source_hash(target: Callable[..., Any]) -> str:
     """Hash of the file that defines a strategy, without comments and docstrings.
 
-    For ``__main__`` and notebooks it is the object's own source, else its bytecode with the Python version.
+    For ``__main__`` and notebooks it is the object's own source, else its bytecode with the Python version. Values that
+    the function took from an enclosing one belong to it.
     """
+    taken = [_content(cell) for cell in getattr(target, "__closure__", None) or ()]
+    code = _code_hash(target)
+    return sha256(f"{code} {taken}".encode()).hexdigest() if taken else code
+
+
+def _content(cell: CellType) -> str:
+    """A variable of an enclosing function, by value if JSON can write it, else by kind."""
+    try:
+        content = cell.cell_contents
+    except ValueError:
+        return "nothing"
+    return json.dumps(content, default=lambda value: type(value).__qualname__, skipkeys=True)
+
+
+def _code_hash(target: Callable[..., Any]) -> str:
     try:
         file = inspect.getsourcefile(target)
         if file == "<string>":  # Python 3.13 finds the text of `python -c` under this name, whoever defined the target

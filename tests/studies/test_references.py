@@ -419,3 +419,16 @@ def test_a_hyperparameter_without_a_place_in_json_is_refused(value):
 
     with pytest.raises(InvalidInputError, match="hyperparameters must be JSON values: Out of range float"):
         resolve(StrategyRef(search))
+
+
+def test_values_of_an_enclosing_function_belong_to_a_strategy():
+    def made(size, helper):
+        def search(problem, rng):
+            yield problem.space.sample(rng) % size
+            yield helper
+
+        return search
+
+    first, again, other = (source_hash(made(size, object())) for size in (1, 1, 5000))
+    assert first == again != other
+    assert source_hash(made(1, object())) == first  # an object without a value is known by its kind
