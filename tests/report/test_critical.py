@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -116,3 +117,16 @@ def test_a_report_shows_it_or_stays_as_it_was(tmp_path):
     assert {path.name: path.read_bytes() for path in (tmp_path / "report").iterdir()} == before
     assert np.isfinite(open_study(tmp_path).analysis.mean_ranks).all()
     assert few.figure("forest") is not None
+
+
+@pytest.mark.parametrize(("num", "width", "ticks"), [(6, None, [1, 2, 3, 4, 5, 6]), (12, 3.5, [1, 3, 5, 7, 9, 12])])
+def test_the_axis_of_ranks_names_both_ends(made_task, analysis_of, num, width, ticks):
+    """Labels of ticks keep apart, also in a column beside long names."""
+    runs = {f"regularized-evolution-{place}": [40 - place] * 12 for place in range(num)}
+    analysis = analysis_of(*((made_task(VAL, name=f"t{task}"), runs) for task in range(6)))
+    figure = critical_difference_figure(analysis, width=width)
+    figure.canvas.draw()
+    axis = figure.axes[0].xaxis
+    assert [round(place) for place in axis.get_ticklocs()] == ticks
+    boxes = [label.get_window_extent() for label in axis.get_ticklabels()]
+    assert all(first.x1 < second.x0 for first, second in pairwise(boxes))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 KIND = "critical-difference"
 _ROW = 0.18  # inches of a name, and of three bars
+_MOST_TICKS = 12  # of an axis as wide as the text; a column has room for half of them
 
 
 def critical_difference_figure(analysis: Analysis, width: float | None = None, ax: Axes | None = None) -> Figure:
@@ -126,4 +127,6 @@ def _draw(
     panel.xaxis.tick_top()
     panel.xaxis.set_label_position("top")
     panel.set_xlabel("mean rank")
-    panel.set_xticks(range(1, len(order) + 1, math.ceil(len(order) / 5)))
+    is_wide = panel.get_figure(root=True).get_figwidth() >= TEXT_WIDTH  # type: ignore[union-attr]
+    step = math.ceil(len(order) / (_MOST_TICKS if is_wide else _MOST_TICKS // 2))
+    panel.set_xticks([*range(1, len(order) - step + 1, step), len(order)])
