@@ -26,8 +26,9 @@ Counts = Ints | Resamples
 
 
 def reference_value(view: ScoreView) -> float:
-    """Median of the noiseless values over the rows of the table that have one."""
-    return float(np.median(view.values[view.exists]))
+    """Median of the noiseless values over the rows of the table that have one and meet the constraints."""
+    counts = view.exists if view.is_feasible is None else view.exists & view.is_feasible
+    return float(np.median(view.values[counts]))
 
 
 def normalized_regret(entry: TaskAnalysis, result: StrategyResult) -> Floats | None:

@@ -60,7 +60,9 @@ def caption_text(
         names = ", ".join(_with_seeds(label, analysis.num_seeds, entries) for label in replayed)
         parts.append(f"Ran elsewhere, replayed under this protocol: {names}.")
     if has_references and any(entry.val.sampling for entry in entries):
-        parts.append("Rows without strategies: mean ± standard deviation over the table, or in closed form.")
+        infeasible = ", an infeasible row as the worst feasible one" if any(e.task.constraints for e in entries) else ""
+        over = f"mean ± standard deviation over the table{infeasible}"
+        parts.append(f"Rows without strategies: {over}, or in closed form.")
     parts += _comparison_lines(analysis, entries)
     if has_intervals:
         parts += _interval_lines(analysis, entries)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from nasbench_harness.analysis.names import choice_name
 from nasbench_harness.analysis.proxies import ProxyAnalysis
 from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.report.captions import caption_text
@@ -75,7 +76,8 @@ def figures_of(analysis: Analysis) -> dict[str, PageFigure]:
     shown = {}
     for axis, name in AXES.items():
         if tasks_with(analysis, axis, is_asked=False):
-            text = f"{curve_name(analysis)} of the choice over {OVER[axis]}, one panel for each task"
+            choice = choice_name(analysis.tasks)
+            text = f"{curve_name(analysis)} of the {choice} over {OVER[axis]}, one panel for each task"
             text = text[:1].upper() + text[1:]
             alt = f"{text}; lines: {', '.join(analysis.labels)}."
             shown[name] = PageFigure(anytime_figure(analysis, axis), alt, f"{text}.")

@@ -12,6 +12,8 @@ from nasbench_harness.evaluation.choice import rows_of
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import load_task
+from nasbench_harness.report.sections.main import main_tables
+from nasbench_harness.report.sections.overview import overview_tables
 from nasbench_harness.statistics import hypervolume
 from nasbench_harness.studies.references import StrategyRef, resolve
 from nasbench_harness.verification.winners import verifiable_tasks
@@ -139,6 +141,11 @@ def test_a_study_with_two_objectives_is_reported(tmp_path):
     assert "objectives val_accuracy, latency_ms" in text
     assert "| front size | share of the front (%) |" in text
     assert "| true front |" in text
+    meaning = "Final regret (pp): 100 − hypervolume of the returned set, in % of the true front's."
+    assert overview_tables(study.analysis)[0].title == meaning
+    assert main_tables(study.analysis)[0].title == "Value of the returned set."
+    assert "of the noiseless regret of the returned set. Area" in text
+    assert "choice" not in text.partition("## Measures over time")[2].partition("|")[0]
     assert verifiable_tasks(study) == []
 
 
@@ -158,3 +165,5 @@ def test_runs_without_a_feasible_choice_are_counted_and_scored_as_the_worst_feas
     assert "Feasible (CIFAR-10: latency_ms ≤ " in text
     assert "constraint latency_ms<=q20" in text
     assert "--constraints 'latency_ms<=q20'" in study.command
+    assert "distance of the final choice to the best feasible mean of" in overview_tables(study.analysis)[0].title
+    assert "over the table, an infeasible row as the worst feasible one, or in closed form." in text

@@ -13,6 +13,8 @@ from nasbench_harness import compare
 from nasbench_harness.analysis.across import equivalent, normalized_regret, win_tie_loss
 from nasbench_harness.cli import main
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.report.sections.sentences import pair_sentences, study_sentences
 from nasbench_harness.report.sections.summary import equivalents_table, summary_table
 from nasbench_harness.store.record import ReportOptions
@@ -31,6 +33,19 @@ def test_regret_is_normalized_by_the_table_alone(made_task, analysis_of):
     analysis = analysis_of((made_task(VAL), {"a": [40] * 5 + [20] * 7}))
     entry = analysis.tasks[0]
     assert sorted(normalized_regret(entry, entry.results[0])) == [0.0] * 5 + [1.0] * 7  # row 20 is the median
+
+
+def test_normalized_regret_rests_on_the_feasible_rows(tmp_path):
+    tasks = ["nb201-cifar10", "nb201-cifar100"]
+    rules = {"seeds": 10, "evaluations": 20, "constraints": "latency_ms<=q25"}
+    study = compare(["random-search", "local-search"], tasks, out=tmp_path, **rules)
+    for entry in study.analysis.tasks:
+        view, found = entry.val.view, normalized_regret(entry, entry.results[0])
+        median = np.median(load_task(entry.task.name).under(Protocol()).scores["val"].values[view.is_feasible])
+        np.testing.assert_allclose(found, entry.results[0].val.regret / (view.best_value - median))
+    title = summary_table(study.analysis).title
+    assert "and the median of the feasible rows of the table;" in title
+    assert "the best mean rank (ties are shared equally)" in title
 
 
 def test_ranks_and_wins(made_task, analysis_of):

@@ -67,7 +67,9 @@ def _main_table(analysis: Analysis, part: Sequence[Measure], position: int, num_
     rows += [ReportRow((*cells, *blank), "quoted") for cells in quoted_rows(analysis, part)]
     rows += [ReportRow((name, NOTHING, *cells, *blank), "optimum") for name, cells in optimum_cells(part)]
     entries = list({measure.entry.task.name: measure.entry for measure in part}.values())
-    title = f"Value of the final choice{part_text(position, num_parts)}."
+    is_of_sets = any(measure.view.is_of_sets for measure in part)
+    returned = "returned set" if is_of_sets else "final choice"
+    title = f"Value of the {returned}{part_text(position, num_parts)}."
     if has_ranks:
         only = ", among the strategies that ran on all of them" if np.isnan(analysis.mean_ranks).any() else ""
         ranked = f"{_RANKED[analysis.options.estimand]} {distance_name(analysis.tasks)}"

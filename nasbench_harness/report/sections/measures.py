@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from nasbench_harness.analysis.anytime import AnytimeMeasures, anytime_measures
-from nasbench_harness.analysis.names import distance_name
+from nasbench_harness.analysis.names import choice_name, distance_name
 from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.report.cells import plain
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
@@ -33,9 +33,10 @@ def measures_table(analysis: Analysis) -> ReportTable:
     by_test = "test " if "test" in options.curves else ""
     has_epochs = any("epochs" in entry.axes for entry in analysis.tasks)
     units = "evaluations, simulated seconds or epochs" if has_epochs else "evaluations or simulated seconds"
+    choice = choice_name(analysis.tasks)
     title = (
-        f"Measures over time, of the noiseless {by_test}{name} of the choice. Area: mean over the axis. Runs that "
-        "reach a target: at any moment, also if the choice is worse later. Expected running time: time of all runs "
+        f"Measures over time, of the noiseless {by_test}{name} of the {choice}. Area: mean over the axis. Runs that "
+        f"reach a target: at any moment, also if the {choice} is worse later. Expected running time: time of all runs "
         f"over the number of runs that reach the target, in {units}; ∞ if none does."
     )
     return ReportTable("measures", title, tuple(columns), tuple(rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nasbench_harness.analysis.names import distance_name
+from nasbench_harness.analysis.names import distance_meaning, distance_name
 from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.report.captions import caption_text, summary_text
 from nasbench_harness.report.cells import measures_of
@@ -37,7 +37,7 @@ def _overview_table(analysis: Analysis, labels: Sequence[str], position: int, nu
         rows.append(ReportRow((ReportCell("mean rank"), *ranks), "mean rank"))
     units = sorted({entry.val.view.metric.difference_unit for entry in analysis.tasks})
     known = any(entry.val.view.has_optimum for entry in analysis.tasks)
-    meaning = ": distance of the final choice to the best mean of the table" if known else ""
+    meaning = f": {distance_meaning(analysis.tasks)}" if known else ""
     title = f"Final {distance_name(analysis.tasks)} ({', '.join(units)}){part_text(position, num_parts)}{meaning}."
     details = caption_text(analysis, has_intervals=has_intervals(analysis), has_references=False)
     notes: tuple[str, ...] = ()

@@ -118,15 +118,16 @@ def _caption(analysis: Analysis, has_normalized: bool, has_intervals: bool) -> s
     distance = distance_name(analysis.tasks)
     parts = [f"Strategies over {len(analysis.tasks)} tasks."]
     if has_normalized:
+        feasible = "feasible rows of the " if any(entry.task.constraints for entry in analysis.tasks) else ""
         parts.append(
-            "Normalized regret: regret divided by the distance between the optimum and the median of the table; "
-            "interquartile mean over tasks and runs."
+            "Normalized regret: regret divided by the distance between the optimum and the median of the "
+            f"{feasible}table; interquartile mean over tasks and runs."
         )
     parts.append(f"Mean rank: of the {_RANKED[analysis.options.estimand]} {distance}.")
     if has_intervals:
         parts.append(
-            f"Intervals and P(rank 1), the share of resamples with the best mean rank: {analysis.num_resamples:,} "
-            "bootstrap resamples of runs within each task; the tasks are fixed."
+            "Intervals and P(rank 1), the share of resamples with the best mean rank (ties are shared equally): "
+            f"{analysis.num_resamples:,} bootstrap resamples of runs within each task; the tasks are fixed."
         )
     elif analysis.num_seeds < MIN_SEEDS:
         parts.append(f"No intervals below {MIN_SEEDS} seeds.")
