@@ -24,6 +24,7 @@ from nasbench_harness.report.sections.anytime import (
 from nasbench_harness.report.sections.checklist import checklist_table
 from nasbench_harness.report.sections.critical import critical_difference_caption
 from nasbench_harness.report.sections.ecdf import ecdf_caption
+from nasbench_harness.report.sections.effects import forest_caption, heatmap_caption
 from nasbench_harness.report.sections.figures import figure_of
 from nasbench_harness.report.sections.fronts import FRONTS, TRUE_FRONT, fronts_figure, tasks_with_fronts
 from nasbench_harness.report.sections.protocol import protocol_sentences
@@ -94,8 +95,8 @@ def figures_of(analysis: Analysis) -> dict[str, PageFigure]:
 
 _CAPTIONS: dict[str, Callable[[Analysis], str]] = {
     "ecdf": ecdf_caption,
-    "heatmap": lambda _: "A12: chance of the row to have the smaller regret than the column. Bold: significant.",
-    "forest": lambda _: "Differences of mean regret with 95 % intervals and the margin. Filled: significant.",
+    "heatmap": heatmap_caption,
+    "forest": forest_caption,
     "critical-difference": critical_difference_caption,
 }
 

@@ -19,10 +19,11 @@ from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.report.render.pictures import FIGURE_STYLE, to_pdf, to_png, to_svg
 from nasbench_harness.report.render.styles import style_of_number, styles_of
+from nasbench_harness.report.sections.effects import forest_caption, heatmap_caption
 from nasbench_harness.report.sections.measures import measures_table
 from nasbench_harness.report.sections.task import task_table
 from nasbench_harness.report.shown import ShownTable
-from nasbench_harness.store.record import StrategyRecord, StudyRecord
+from nasbench_harness.store.record import ReportOptions, StrategyRecord, StudyRecord
 from nasbench_harness.store.study_file import read_study_file
 from nasbench_harness.store.styles import KNOWN_LABELS, NUM_STYLES, style_numbers
 from nasbench_harness.studies.catalog import strategy_entry_points
@@ -250,6 +251,32 @@ def test_hits_are_first_moments_at_or_below_a_target(made_task, analysis_of, run
     assert hits.tolist() == [[1, 2], [1, -1], [3, -1], [3, -1], [3, -1]]
     texts = [cell.numbers[""] for cell in measures_table(analysis).rows[0].cells[-5:]]
     assert texts == [(2 + 3) / 2, 2 + 4, 4 + 4, 4 + 4, 4 + 4]
+
+
+def test_the_caption_of_measures_names_the_charge_and_the_ends_of_axes(study):
+    title = measures_table(study.analysis).title
+    assert "or of the whole axis for a run that misses it, over the number of runs that reach it" in title
+    timed = next(entry for entry in study.analysis.tasks if entry.times_s is not None)
+    assert f"{timed.task.title} {30 * timed.task.typical_cost_s:,.0f} s" in title
+    assert "The axis of seconds has 100 log-spaced steps" in title
+    assert "axis of evaluations" not in title  # it is that of the budget
+    by_seconds = replace(study.analysis, protocol=Protocol(simulated_seconds=100.0))
+    assert "The axis of evaluations ends with the longest run of all strategies" in measures_table(by_seconds).title
+
+
+def test_captions_of_pairs_name_runs_test_and_family(made_task, analysis_of):
+    task, picks = made_task(range(50, 91)), np.random.default_rng(0).integers(0, 41, (3, 20))
+    several = {"a": picks[0], "b": picks[1], "c": picks[2, :12]}
+    analysis = analysis_of((task, several), options=ReportOptions(margin=0.3))
+    heatmap, forest = heatmap_caption(analysis), forest_caption(analysis)
+    assert "N = 12–20 runs" in heatmap
+    assert "(Welch's t-test, Holm over the 3 pairs of a column (one metric of a task), alpha = 0.05)" in heatmap
+    assert "N = 12–20 runs" in forest
+    assert "intervals, not corrected" in forest
+    assert "(Welch's t-test, Holm over the 3 pairs × tasks of the study, alpha = 0.05)" in forest
+    assert "the margin of 0.3 pp" in forest
+    few = analysis_of((task, {"a": picks[0, :5], "b": picks[1, :5]}))
+    assert "significant" not in heatmap_caption(few) + forest_caption(few)
 
 
 def lines_of(figure, panel=0):

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nasbench_harness.analysis.comparison import ALPHA, Pair
+from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.report.captions import column_family, name_of_test, runs_text, study_family
 from nasbench_harness.report.render.pictures import TEXT_WIDTH
 from nasbench_harness.report.sections.panels import task_panels
 
@@ -119,6 +121,33 @@ def forest_figure(analysis: Analysis, width: float | None = None, ax: Axes | Non
     longest = max((len(pair.first + pair.second) for pair in _pairs(analysis, analysis.tasks[0])), default=0)
     names = 0.05 * (longest + 3)
     return task_panels(analysis.tasks, draw, width=width, row_height=height, panel_width=1.05, names_width=names, ax=ax)
+
+
+def heatmap_caption(analysis: Analysis) -> str:
+    """Meaning of the numbers and of bold, with runs, test and family."""
+    distance, runs = distance_name(analysis.tasks), runs_text(analysis, "run")
+    text = f"A12: chance of the row to have the smaller {distance} than the column, N = {runs} of each strategy."
+    if not _is_tested(analysis):
+        return text
+    family = f"Holm over {column_family(analysis.tasks)}"
+    return f"{text} Bold: significant ({name_of_test(analysis)}, {family}, alpha = {ALPHA})."
+
+
+def forest_caption(analysis: Analysis) -> str:
+    """Meaning of the points, lines and the shade, with runs, test and family."""
+    center = "interquartile mean of the " if analysis.options.estimand == "interval" else "mean "
+    text = f"Differences of {center}{distance_name(analysis.tasks)}, N = {runs_text(analysis, 'run')} of each strategy."
+    if _is_tested(analysis):
+        text += (
+            f" Lines: Welch's 95 % intervals, not corrected. Filled: significant ({name_of_test(analysis)}, "
+            f"{study_family(analysis)}, alpha = {ALPHA})."
+        )
+    has_margin = any(entry.val.view.metric.unit == "%" for entry in analysis.tasks)
+    return f"{text} Shaded: the margin of {analysis.options.margin:g} pp." if has_margin else text
+
+
+def _is_tested(analysis: Analysis) -> bool:
+    return any(pair.is_tested for entry in analysis.tasks for pair in _pairs(analysis, entry))
 
 
 def _three_ticks(panel: Axes) -> None:

@@ -37,9 +37,30 @@ def measures_table(analysis: Analysis) -> ReportTable:
     title = (
         f"Measures over time, of the noiseless {by_test}{name} of the {choice}. Area: mean over the axis. Runs that "
         f"reach a target: at any moment, also if the {choice} is worse later. Expected running time: time of all runs "
-        f"over the number of runs that reach the target, in {units}; ∞ if none does."
+        "until they reach the target, or of the whole axis for a run that misses it, over the number of runs that "
+        f"reach it, in {units}; ∞ if none does.{_ends_of_axes(analysis)}"
     )
     return ReportTable("measures", title, tuple(columns), tuple(rows))
+
+
+def _ends_of_axes(analysis: Analysis) -> str:
+    """Ends and steps of the axes, unless they are those of the budget."""
+    text, protocol, entries = "", analysis.protocol, analysis.tasks_with_curves
+    shortest = min((len(entry.results[0].after_evaluations.mean) for entry in entries), default=0)
+    if entries and shortest < (protocol.evaluations or math.inf):
+        text = (
+            " The axis of evaluations ends with the longest run of all strategies on a task, so another strategy may "
+            "change it."
+        )
+    ends = [(entry.task.title, entry.times_s) for entry in entries if entry.times_s is not None]
+    if ends:
+        names = ", ".join(f"{title} {times[-1]:,.0f} s" for title, times in ends)
+        text += (
+            f" The axis of seconds has {len(ends[0][1])} log-spaced steps and counts a hit at the next one. It ends "
+            "with the budget; a budget without seconds counts as trainings of the table's median cost. Later results "
+            f"are left out. Ends: {names}."
+        )
+    return text
 
 
 def _cells(analysis: Analysis, found: AnytimeMeasures) -> list[ReportCell]:
