@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import math
 import re
 import sys
 import tomllib
@@ -104,12 +105,15 @@ def resolve(entry: StrategyRef) -> ResolvedStrategy:
     if missing:
         raise InvalidInputError(f"strategy {reference}: hyperparameter {missing[0]} has no default: give it a value")
     try:
-        json.dumps(parameters, allow_nan=False)
-    except (TypeError, ValueError) as error:
+        json.dumps(parameters)
+    except TypeError as error:
         raise InvalidInputError(f"strategy {reference}: hyperparameters must be JSON values: {error}") from None
     for key, value in entry.parameters.items():
         _check_kind(reference, key, value, known[key])
     check_ranges(target, reference, parameters)
+    for key, value in parameters.items():
+        if isinstance(value, float) and not math.isfinite(value):  # a report could not write it as JSON
+            raise InvalidInputError(f"strategy {reference}: {key} must be a finite number, got {value}")
     given = {name: parameters[name] for name in known if name in entry.parameters}
     changed = {name: value for name, value in given.items() if name not in defaults or value != defaults[name]}
     default_label = reference + (f"({_inline(changed)})" if changed else "")

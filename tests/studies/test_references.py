@@ -417,7 +417,7 @@ def test_a_hyperparameter_without_a_place_in_json_is_refused(value):
     def search(problem, rng, *, rate=value):
         yield problem.space.sample(rng)
 
-    with pytest.raises(InvalidInputError, match="hyperparameters must be JSON values: Out of range float"):
+    with pytest.raises(InvalidInputError, match="rate must be a finite number, got"):
         resolve(StrategyRef(search))
 
 

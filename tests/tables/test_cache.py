@@ -250,7 +250,7 @@ def test_the_folder_follows_the_environment(tmp_path, monkeypatch):
 
 
 def test_a_table_of_a_newer_version_is_explained(tiny, tmp_path):
-    tiny.datasets["one"].space.description = lambda: {"kind": "space-of-tomorrow"}
+    vars(tiny.datasets["one"].space)["description"] = lambda: {"kind": "space-of-tomorrow"}
     write_table(tiny, tmp_path / "newer")
     with pytest.raises(TableError, match=r"unknown kind of search space 'space-of-tomorrow'"):
         open_table(tmp_path / "newer")
