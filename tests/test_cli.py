@@ -316,6 +316,9 @@ def test_json_of_status_and_report(cli):
     assert last[1] == "in a paper: \\input{s/report/paper.tex}, with \\usepackage{booktabs,siunitx}"
     everything = json.loads(cli("report", "s", "--format", "all", "--json").stdout)["files"]
     assert {name.partition(".")[2] for name in everything} == {"md", "tex", "csv", "json", "pdf", "png", "html"}
+    removed = cli("report", "s", "--format", "markdown").stdout.splitlines()[-1].partition(": ")[2].split(", ")
+    gone = sorted(set(everything) - {"report.md"})
+    assert removed == [*gone[:8], f"{len(gone) - 8} more"]
 
 
 def test_missing_values_of_a_table_are_counted(cli):

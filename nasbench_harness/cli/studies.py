@@ -18,6 +18,7 @@ from nasbench_harness.errors import InvalidInputError
 _FIRST_FILES = ("report.html", "report.md", "overview.tex", "main.tex", "anytime.pdf", "report.json")
 
 
+_MOST_REMOVED = 8  # names of removed files that are printed
 _TEX_FILES = ("paper.tex", "overview.tex", "main.tex", "main_1.tex")
 
 _FORMATS = ("html", "markdown", "latex", "csv", "json", "pdf", "png")
@@ -185,7 +186,9 @@ def report(
     _print_report(study)
     click.echo(_place(study, names))
     if removed:
-        click.echo(f"removed, as this report does not have them: {', '.join(removed)}")
+        rest = len(removed) - _MOST_REMOVED
+        shown = [*removed[:_MOST_REMOVED], *([f"{rest} more"] if rest > 0 else [])]
+        click.echo(f"removed, as this report does not have them: {', '.join(shown)}")
     if "latex" in formats and (tex := [name for name in _TEX_FILES if name in names]):
         click.echo(
             f"in a paper: \\input{{{study.folder.show(written) / tex[0]}}}, with \\usepackage{{booktabs,siunitx}}"
