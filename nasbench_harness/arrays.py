@@ -1,4 +1,4 @@
-"""Names of the array types that every contract speaks of, and arrays that nobody may change."""
+"""Names of the array types that every contract speaks of, and read-only arrays."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ RandomSource: TypeAlias = Any
 
 
 class _MadeOnce(ABCMeta):
-    """Makes spaces that nobody can change: all strategies of a process share them."""
+    """Makes spaces that cannot be changed: all strategies of a process share them."""
 
     def __call__(cls, *arguments: Any, **named: Any) -> Any:
         space = super().__call__(*arguments, **named)

@@ -36,7 +36,7 @@ def rank_tests(estimates: ArrayLike) -> RankTests:
 
     Args:
         estimates: one loss or regret for each strategy and task (smaller is better), shape (num_strategies, num_tasks).
-            Equal estimates tie only if equal to the last bit, so pass codes or values computed alike.
+            Equal estimates tie only if equal to the last bit, so pass grid values or values computed alike.
 
     Raises:
         ValueError: wrong shape, fewer than 3 strategies, or a value is NaN or infinite.

@@ -15,7 +15,9 @@ from nasbench_harness.workers import stop_workers, submit
 if TYPE_CHECKING:
     from nasbench_harness.analysis.results import Analysis, TaskAnalysis
 
-_MIN_DRAWS = 50_000_000  # of the bootstrap; for fewer, what workers import costs more than they save
+# Draws of the bootstrap. Two workers save a fifth of the real time of 300 million, the twelve tasks of --paper, and
+# nothing of 75 million, three of its tasks: each worker pays for its imports.
+_MIN_DRAWS = 150_000_000
 
 
 def analyze_with_jobs(study: Study, options: ReportOptions, jobs: int) -> Analysis:

@@ -178,7 +178,10 @@ def _content(cell: CellType) -> str:
         content = cell.cell_contents
     except ValueError:
         return "nothing"
-    return json.dumps(content, default=lambda value: type(value).__qualname__, skipkeys=True)
+    try:
+        return json.dumps(content, default=lambda value: type(value).__qualname__, skipkeys=True)
+    except (ValueError, RecursionError):  # it contains itself
+        return type(content).__qualname__
 
 
 def _code_hash(target: Callable[..., Any]) -> str:

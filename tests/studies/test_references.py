@@ -432,3 +432,6 @@ def test_values_of_an_enclosing_function_belong_to_a_strategy():
     first, again, other = (source_hash(made(size, object())) for size in (1, 1, 5000))
     assert first == again != other
     assert source_hash(made(1, object())) == first  # an object without a value is known by its kind
+    circle = []
+    circle.append(circle)
+    assert source_hash(made(1, circle)) == source_hash(made(1, circle))
