@@ -10,12 +10,12 @@ import numpy as np
 from nasbench_harness.analysis.fronts import picks_of
 from nasbench_harness.arrays import AnyArray, Ints
 from nasbench_harness.engine.batches import Rules, run_seeds
-from nasbench_harness.engine.places import place_in
 from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.errors import HarnessError, StrategyError
 from nasbench_harness.evaluation.choice import rows_of
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
+from nasbench_harness.places import place_in
 from nasbench_harness.studies.batches import plan_batches
 
 TRACE_SEEDS = 100

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from nasbench_harness.engine.batches import Part, Rules, run_parts
-from nasbench_harness.engine.places import place_in
 from nasbench_harness.engine.trace import joined_rows
 from nasbench_harness.errors import HarnessError, StrategyError
 from nasbench_harness.evaluation.run_files import RunFiles
 from nasbench_harness.evaluation.status import Status
+from nasbench_harness.places import place_in
 from nasbench_harness.store.folder import StudyFolder, seed_ranges
 from nasbench_harness.store.identity import run_id, versions
 from nasbench_harness.store.notes import notes_path

@@ -13,8 +13,8 @@ from typing import ClassVar, NoReturn
 import numpy as np
 
 from nasbench_harness.engine.limits import TimeLimit, can_limit
-from nasbench_harness.engine.places import place_in
 from nasbench_harness.errors import HarnessError, StrategyError
+from nasbench_harness.places import place_in
 
 
 class Contract:

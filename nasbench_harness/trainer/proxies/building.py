@@ -26,6 +26,7 @@ from nasbench_harness.files import write_whole
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.trainer.proxies.catalogue import PROXIES
 from nasbench_harness.trainer.proxies.columns import ZEN_COLUMNS, ColumnPlan, compute, one_thread
+from nasbench_harness.trainer.proxies.functions import code_digest
 from nasbench_harness.trainer.proxies.inputs import make_batch
 
 BLOCK = 500  # architectures of a part
@@ -84,6 +85,7 @@ class BuildPlan:
         proxy = PROXIES.get(plan.name)
         return {
             "proxy": plan.name,
+            **({} if proxy else {"code": code_digest(plan.name)}),
             "formula": proxy.formula if proxy else "a function of the user",
             "paper": proxy.paper if proxy else "",
             "method": plan.method,
@@ -210,6 +212,14 @@ def _write(path: Path, values: Floats) -> None:
     write_whole(path, buffer.getvalue())
 
 
+def _read(path: Path) -> Floats:
+    try:
+        values: Floats = np.load(path, allow_pickle=False)
+        return values
+    except (OSError, EOFError, ValueError) as error:
+        raise InvalidInputError(f"{path} is damaged: delete it, and the same command computes it again") from error
+
+
 def _join(plan: BuildPlan, folder: Path, out: Path, text: str) -> None:
     """One row per initialization, batch and architecture; scores as float32."""
     pairs = [(number, batch) for number in plan.initializations for batch in plan.batches]
@@ -217,7 +227,7 @@ def _join(plan: BuildPlan, folder: Path, out: Path, text: str) -> None:
     scores: dict[str, Floats] = {}
     for family in plan.families():
         starts = range(0, count, BLOCK)
-        parts = [np.load(_part(folder, family, *pair, start), allow_pickle=False) for pair in pairs for start in starts]
+        parts = [_read(_part(folder, family, *pair, start)) for pair in pairs for start in starts]
         for position, column in enumerate(family):
             scores[column.column] = np.concatenate(parts)[:, position]
     arrays = {

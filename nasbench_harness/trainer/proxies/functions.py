@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,9 +13,11 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.places import place_in
 from nasbench_harness.trainer.proxies.catalogue import proxy_of
 from nasbench_harness.trainer.proxies.inputs import Batch
 from nasbench_harness.trainer.proxies.network import private_copy
+from nasbench_harness.untrusted import first_line
 
 Score: TypeAlias = Callable[[nn.Module, Batch], float]
 
@@ -23,7 +27,7 @@ def load_score(name: str) -> Score:
 
     Raises:
         UnknownNameError: There is no such score, or no such function in the module.
-        InvalidInputError: There is no such module, or the name is no function.
+        InvalidInputError: There is no such module, it cannot be imported, or the name is no function.
     """
     is_own = ":" not in name
     module_name, _, attribute = (proxy_of(name).reference if is_own else name).partition(":")
@@ -35,6 +39,9 @@ def load_score(name: str) -> Score:
         raise InvalidInputError(
             f"proxy {name}: no module {error.name!r} in {Path.cwd()} or among the installed packages"
         ) from None
+    except (Exception, SystemExit) as error:  # code of the user may raise anything
+        text = f"proxy {name}: {module_name} raised {type(error).__name__}: {first_line(error)}{place_in(error)}"
+        raise InvalidInputError(text) from error
     if not hasattr(module, attribute):
         known = [entry for entry in dir(module) if entry[0] != "_"]
         raise UnknownNameError("function", attribute, known, module_name)
@@ -45,16 +52,32 @@ def load_score(name: str) -> Score:
     return function
 
 
+def code_digest(name: str) -> str:
+    """sha256 of the file that defines the function ``module:function``; empty if there is no file."""
+    try:
+        file = inspect.getsourcefile(load_score(name))
+        return "" if file is None else sha256(Path(file).read_bytes()).hexdigest()
+    except (OSError, TypeError):
+        return ""
+
+
 def call(name: str, score: Score, network: nn.Module, batch: Batch) -> float:
     """One score of one network, which is left as it is.
 
     Raises:
-        InvalidInputError: The function returns something else than a number.
+        InvalidInputError: A function of the user raised, or returns something else than a number.
     """
-    value: Any = score(private_copy(network) if ":" in name else network, batch)
+    if ":" in name:
+        try:
+            value: Any = score(private_copy(network), batch)
+        except (Exception, SystemExit) as error:
+            text = f"proxy {name} raised {type(error).__name__}: {first_line(error)}{place_in(error)}"
+            raise InvalidInputError(text) from error
+    else:
+        value = score(network, batch)
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidInputError(
             f"proxy {name} must return a number, got {type(value).__name__}: return float(…)"
         ) from None

@@ -1,6 +1,7 @@
 """Tables of scores: same bytes from any division of the work, resume, provenance, and the command line."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -151,6 +152,56 @@ def test_a_function_of_ones_own_runs_by_the_same_verbs(tmp_path, monkeypatch):
     assert read_scores(tmp_path / "w.parquet").scores["width"][0, 0].tolist() == [19, 19, 19]
     assert "must return a number" in run("score", "333132", "--proxies", "my_scores:text", *small).output
     assert "did you mean 'width'" in run("score", "333132", "--proxies", "my_scores:widthh", *small).output
+
+
+SMALL = ["--num-cells", "1", "--channels", "4", "--side", "8", "--batch-size", "3"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("raise RuntimeError('no')", "proxy bad_scores:bad raised RuntimeError: no, at bad_scores.py:2"),
+        ("raise SystemExit(0)", "proxy bad_scores:bad raised SystemExit: 0, at bad_scores.py:2"),
+        ("return 10**400", "proxy bad_scores:bad must return a number"),
+        ("return (", "proxy bad_scores:bad: bad_scores raised SyntaxError"),
+    ],
+)
+def test_a_function_that_fails_is_one_line(body, message, tmp_path, monkeypatch):
+    (tmp_path / "bad_scores.py").write_text(f"def bad(network, batch):\n    {body}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "bad_scores", raising=False)
+    for verb in (
+        ["score", "333132", "--proxies"],
+        ["build", "--architectures", "2", "--out", "b.parquet", "--columns"],
+    ):
+        result = run(*verb, "bad_scores:bad", *SMALL)
+        assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
+        assert message in result.output
+
+
+def test_scores_of_two_versions_of_a_function_are_never_mixed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    build = ["build", "--columns", "own_scores:own", "--architectures", "2", "--initializations", "0,1", *SMALL]
+    for value in (1, 2):
+        (tmp_path / "own_scores.py").write_text(f"def own(network, batch):\n    return {value}\n")
+        monkeypatch.delitem(sys.modules, "own_scores", raising=False)
+        result = run(*build, "--out", "v.parquet", *(["--shard", "1/2"] if value == 1 else []))
+    assert result.exit_code == 2
+    assert "holds parts of other settings" in result.output
+
+
+def test_a_damaged_part_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    build = ["build", "--columns", "params,flops", "--architectures", "2", "--out", "v.parquet"]
+    assert run(*build, "--shard", "1/2").exit_code == 0
+    (part,) = (tmp_path / "v.parquet.parts").glob("*.npy")
+    part.write_bytes(b"")
+    result = run(*build)
+    assert result.exit_code == 2
+    assert f"{part.name} is damaged: delete it" in result.output
+    part.unlink()
+    assert run(*build).exit_code == 0
 
 
 def test_score_gives_the_same_as_the_function():

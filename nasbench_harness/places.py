@@ -7,7 +7,7 @@ import sysconfig
 import traceback
 from pathlib import Path
 
-_ROOT = str(Path(__file__).parents[1])
+_ROOT = str(Path(__file__).parent)
 
 
 def place_in(error: BaseException) -> str:

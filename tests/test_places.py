@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from nasbench_harness.engine.places import place_in
 from nasbench_harness.errors import StrategyError
+from nasbench_harness.places import place_in
 
 
 def test_the_innermost_line_outside_of_packages_is_named():
