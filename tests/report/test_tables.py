@@ -212,6 +212,18 @@ def test_no_terminal_is_too_narrow_for_a_number(width):
     assert text.count("± 0.17") == 3 or "a wider terminal shows their spread" in text
 
 
+def test_a_terminal_names_the_group_of_a_column():
+    columns = (
+        ReportColumn("score", "score", is_number=False),
+        *(ReportColumn(f"{group}_rho", "ρ", group) for group in ("all (15,625)", "top 10 % (1,562)")),
+    )
+    row = ReportRow((ReportCell("nwot"), ReportCell("0.71"), ReportCell("0.05")))
+    console = Console(width=80, file=io.StringIO(), force_terminal=False)
+    print_table(console, ReportTable("name", "title", columns, (row,)), "correlations")
+    text = console.file.getvalue()
+    assert all(part in text for part in ("all", "(15,625)", "top 10 %", "(1,562)"))
+
+
 def test_a_peculiar_space_is_named_below_its_own_table_only(made_task, analysis_of):
     choices = [[0, 0], [1, 1], [2, 2], [3, 3]]
     space = ListSpace("listed", ["k0", "k1", "k2", "k3"], [list("abcd"), list("wxyz")], choices)

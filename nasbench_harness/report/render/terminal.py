@@ -143,6 +143,8 @@ def _to_rich(table: ReportTable, title: str) -> RichTable:
         column = table.columns[position]
         justify: Literal["left", "right"] = "right" if column.is_number else "left"
         header = re.sub(r" (?=\[|\([^)]*\)$|optimum|by )|(?<=-)(?=[a-z])", "\n", column.header)
+        if column.group:
+            header = "\n".join([*re.split(r" (?=\()", column.group), header])
         texts = [row.cells[position].text for row in table.rows] + header.split()
         width = None if column.is_number else min(_MAX_NAME, max(map(len, texts)))
         rich.add_column(header, justify=justify, no_wrap=column.is_number, overflow="fold", min_width=width)
