@@ -74,8 +74,6 @@ def _record(proxy: Any) -> dict[str, Any]:
 
 def _macro_options(command: Any) -> Any:
     options = [
-        click.option("--reference", is_flag=True, help="Full size, one architecture at a time, for all columns."),
-        click.option("--data", help="animals, noise, or data of the trainer.  [default: the shipped table's choice]"),
         click.option("--data-dir", type=click.Path(path_type=Path), help="Folder or file of the data."),
         click.option("--num-cells", type=int, help="Cells per stage (N)."),
         click.option("--channels", type=int, help="Channels of the first stage (C)."),
@@ -97,6 +95,8 @@ def _overrides(given: dict[str, Any]) -> dict[str, int]:
 @click.option(
     "--columns", metavar="A,B,…", help="Scores, or functions module:function.  [default: the shipped table's]"
 )
+@click.option("--reference", is_flag=True, help="Full size, one architecture at a time, for all columns.")
+@click.option("--data", help="animals, noise, or data of the trainer.  [default: the shipped table's choice]")
 @_macro_options
 @click.option("--architectures", type=int, help="Uniform sample of so many cells.  [default: all]")
 @click.option("--initializations", metavar="I,J,…", default="0", show_default=True, help="Draws of the weights.")
@@ -147,12 +147,14 @@ def build_command(
     command = " ".join(["nasbench-harness proxies build", *written])
     with counted("scores") as progress:
         missing = scores.build(plan, out, command, (int(match[1]), int(match[2])), progress)
-    click.echo(f"{out}: {plan.set_name}" if not missing else f"this shard is complete; {missing} parts are missing")
+    are = "part is" if missing == 1 else "parts are"
+    click.echo(f"{out}: {plan.set_name}" if not missing else f"this shard is complete; {missing} {are} missing")
 
 
 @proxies.command("score", short_help="Score one architecture.")
 @click.argument("architecture")
 @click.option("--proxies", "names", metavar="A,B,…", help="Scores, or functions module:function.  [default: all]")
+@click.option("--data", help="animals, noise, or data of the trainer.  [default: animals]")
 @_macro_options
 @click.option("--initialization", type=int, default=0, show_default=True, help="Number of the draw of the weights.")
 @click.option("--batch", type=int, default=0, show_default=True, help="Number of the batch of images.")
@@ -160,7 +162,6 @@ def build_command(
 def score_command(
     architecture: str,
     names: str | None,
-    reference: bool,
     data: str | None,
     data_dir: Path | None,
     initialization: int,
@@ -169,6 +170,8 @@ def score_command(
     **given: Any,
 ) -> None:
     """Score ARCHITECTURE, a NAS-Bench-201 string or six-digit key, at full size, with its size beside.
+
+    The scores are the references: drawn weights and full size, so they differ from those of the shipped table.
 
     A score of your own is a function (network, batch) that returns a number, written module:function. Needs the extra
     torch.
@@ -179,7 +182,6 @@ def score_command(
     from nasbench_harness.trainer import proxies as scores
     from nasbench_harness.trainer.proxies.catalogue import PROXIES
 
-    del reference  # one architecture is always scored by the references
     if initialization < 0 or batch < 0:
         raise InvalidInputError("--initialization and --batch count from 0")
     space = NASBench201Space()
