@@ -61,13 +61,19 @@ class Pair:
         return not math.isnan(self.p)
 
     @property
-    def num_seeds(self) -> int | None:
-        """``needed_seeds`` if the pair was tested and is undecided in the family of the study; None otherwise.
+    def is_in_study(self) -> bool:
+        """Whether the pair belongs to the family of the study."""
+        return not math.isnan(self.p_study)
 
-        The column's family decides for a pair that is in no family of the study.
-        """
-        p = self.p_column if math.isnan(self.p_study) else self.p_study
-        return self.needed_seeds if p > ALPHA else None
+    @property
+    def p_deciding(self) -> float:
+        """``p_study``, or ``p_column`` if the pair is in no family of the study."""
+        return self.p_study if self.is_in_study else self.p_column
+
+    @property
+    def num_seeds(self) -> int | None:
+        """``needed_seeds`` if the pair was tested and is undecided by ``p_deciding``; None otherwise."""
+        return self.needed_seeds if self.p_deciding > ALPHA else None
 
     def other(self, label: str) -> str:
         """The strategy that this one is compared with."""

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nasbench_harness.analysis.comparison import ALPHA, Comparison
+from nasbench_harness.analysis.comparison import ALPHA
 from nasbench_harness.analysis.fronts import REFERENCE
 from nasbench_harness.analysis.names import distance_name, finals_name
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
 from nasbench_harness.evaluation.scores import ScoreView
 from nasbench_harness.report.cells import measures_of
+from nasbench_harness.report.families import (
+    column_family,
+    comparisons_of,
+    family_sizes,
+    name_of_test,
+    plural,
+    study_family,
+)
 from nasbench_harness.report.strategy_cells import AT_OPTIMUM, is_solved
 from nasbench_harness.statistics import MAX_RUNS_EXACT, proportion
 from nasbench_harness.store.record import MIN_SEEDS
@@ -128,12 +136,12 @@ def summary_text(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
     budget = analysis.protocol.describe_budget()
     cells = {"mean": "Mean ± std", "stochastic": "Median [quartiles]", "interval": "Interquartile mean"}
     parts = [f"{cells[analysis.options.estimand]} of {runs_text(analysis, 'run', entries)}, {budget}."]
-    if any(comparison.has_marks for comparison in _comparisons(entries)):
+    if any(comparison.has_marks for comparison in comparisons_of(entries)):
         test = "Welch"
         if analysis.options.estimand == "stochastic":
             most = max(len(result.seeds) for entry in entries for result in entry.results)
             test = "Mann–Whitney" if most <= MAX_RUNS_EXACT else "Brunner–Munzel"
-        is_single = max(comparison.num_tests for comparison in _comparisons(entries)) == 1
+        is_single = max(comparison.num_tests for comparison in comparisons_of(entries)) == 1
         holm = "" if is_single else "Holm per column, "
         parts.append(f"Bold: best; †: not significantly worse ({test}, {holm}alpha = {ALPHA}).")
     elif any(entry.comparison.pairs for entry in entries):
@@ -150,7 +158,7 @@ def runs_text(analysis: Analysis, noun: str, tasks: Sequence[TaskAnalysis] | Non
         tasks: The tasks of the table; None: all of them.
     """
     fewest, most = run_counts(analysis, tasks)
-    return _plural(most, noun) if fewest == most else f"{fewest:,}–{most:,} {noun}s"
+    return plural(most, noun) if fewest == most else f"{fewest:,}–{most:,} {noun}s"
 
 
 def run_counts(analysis: Analysis, tasks: Sequence[TaskAnalysis] | None = None) -> tuple[int, int]:
@@ -164,65 +172,6 @@ def _with_seeds(label: str, num_seeds: int, entries: Sequence[TaskAnalysis]) -> 
     """A label, with its numbers of seeds if any of them is not the study's."""
     sizes = {len(result.seeds) for entry in entries for result in entry.results if result.label == label}
     return label if sizes <= {num_seeds} else f"{label} ({' or '.join(map(str, sorted(sizes)))} seeds)"
-
-
-def name_of_test(analysis: Analysis, tasks: Sequence[TaskAnalysis] | None = None) -> str:
-    """The test between two strategies, with the rules for samples to which it does not apply.
-
-    Args:
-        analysis: The study's numbers.
-        tasks: The tasks of the table; None: all of them.
-    """
-    entries = analysis.tasks if tasks is None else tasks
-    if analysis.options.estimand == "stochastic":
-        if max(len(result.seeds) for entry in entries for result in entry.results) <= MAX_RUNS_EXACT:
-            return "exact Mann–Whitney test"
-        return (
-            "Brunner–Munzel test with the t distribution (exact Mann–Whitney test for at most "
-            f"{MAX_RUNS_EXACT} runs and for samples without overlap)"
-        )
-    if any(comparison.constant for comparison in _comparisons(entries)):
-        return (
-            "Welch's t-test (the larger p of it and the Mann–Whitney test if all runs of one strategy are equal, an "
-            "exact permutation test if those of both are)"
-        )
-    return "Welch's t-test"
-
-
-def column_family(entries: Sequence[TaskAnalysis]) -> str:
-    """The pairs that a column's marks are corrected over."""
-    sizes = sorted({comparison.num_tests for comparison in _comparisons(entries) if comparison.num_tests})
-    if not sizes:
-        return "the pairs of a column"
-    most = "" if len(sizes) == 1 else f", at most {sizes[-1]:,}"
-    number = f"{_plural(sizes[-1], 'pair')}" if len(sizes) == 1 else "pairs"
-    return f"the {number} of a column (one metric of a task{most})"
-
-
-def family_sizes(analysis: Analysis) -> tuple[int, int]:
-    """Comparisons that sentences and counts over tasks are corrected over: by the search metric, and by test."""
-    control = analysis.options.control
-    by_search, by_test = (
-        sum(
-            pair.is_tested and control in (None, pair.first, pair.second)
-            for comparison in comparisons
-            for pair in comparison.pairs
-        )
-        for comparisons in (analysis.comparisons("val"), analysis.comparisons("test"))
-    )
-    return by_search, by_test
-
-
-def study_family(analysis: Analysis) -> str:
-    """``family_sizes`` in words."""
-    control, sizes = analysis.options.control, family_sizes(analysis)
-    what = (
-        ("pair × task" if sizes[0] == 1 else "pairs × tasks")
-        if control is None
-        else f"comparisons with {control} × tasks"
-    )
-    by_test = f", and apart over the {sizes[1]:,} by test" if sizes[1] else ""
-    return f"Holm over the {sizes[0]:,} {what} of the study{by_test}"
 
 
 def _cells(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
@@ -265,10 +214,6 @@ def _interval_lines(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> list
     return [f"{line}."]
 
 
-def _comparisons(entries: Sequence[TaskAnalysis]) -> list[Comparison]:
-    return [score.comparison for entry in entries for score in entry.scores]
-
-
 def _comparison_lines(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> list[str]:
     """Bold, marks, tests and their families; nothing if a single strategy is compared with nobody."""
     estimand, compared = analysis.options.estimand, [entry for entry in entries if entry.comparison.pairs]
@@ -281,8 +226,8 @@ def _comparison_lines(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> li
         "interval": f"smallest interquartile mean of {finals_name(entries)}",
     }[estimand]
     bold = f"Bold: {best} by a column's metric"
-    if any(comparison.has_marks for comparison in _comparisons(compared)):
-        is_single = max(comparison.num_tests for comparison in _comparisons(compared)) == 1
+    if any(comparison.has_marks for comparison in comparisons_of(compared)):
+        is_single = max(comparison.num_tests for comparison in comparisons_of(compared)) == 1
         holm = "" if is_single else f"Holm over {column_family(compared)}, "
         test = f"{name_of_test(analysis, compared)} on {finals_name(entries)}"
         lines.append(
@@ -318,7 +263,7 @@ def _too_few(entries: Sequence[TaskAnalysis]) -> list[str]:
     counts = sorted({size for size, _ in few})
     names = "" if len(few) == len(sizes) else f" ({', '.join(dict.fromkeys(label for _, label in few))})"
     line = f"N = {', '.join(map(str, counts))}{names}: no tests below {MIN_SEEDS} seeds"
-    comparisons = _comparisons(entries)
+    comparisons = comparisons_of(entries)
     if any(comparison.has_marks for comparison in comparisons) and not all(
         comparison.has_marks for comparison in comparisons
     ):
@@ -343,7 +288,3 @@ def _constants(entries: Sequence[TaskAnalysis]) -> list[str]:
             "of other outcomes is compatible with that."
         )
     return lines
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -13,7 +13,8 @@ from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.proxies import ProxyAnalysis
 from nasbench_harness.analysis.results import Analysis, Axis
 from nasbench_harness.arrays import Floats
-from nasbench_harness.report.captions import caption_text, family_sizes
+from nasbench_harness.report.captions import caption_text
+from nasbench_harness.report.families import family_sizes
 from nasbench_harness.report.model import ReportTable
 from nasbench_harness.report.page import figures_of, report_page
 from nasbench_harness.report.provenance import StrategySource

@@ -148,6 +148,50 @@ def test_undecided_pairs_name_the_seeds_they_need(made_task, analysis_of):
     assert "not shown to be equivalent within 0.1 pp" in line
 
 
+def test_each_p_in_a_sentence_names_its_test_and_its_family(made_task, analysis_of):
+    """Also for a pair without the control, which the family of its task decides."""
+    rng = np.random.default_rng(0)
+    runs = {label: rng.integers(0, 41, 60) for label in "abc"} | {"same": np.full(60, 3), "also": np.full(60, 4)}
+    tasks = [(made_task(VAL, name=f"t{index}"), runs) for index in range(6)]
+
+    def p_of(first, second, **options):
+        lines = pair_sentences(analysis_of(*tasks, options=ReportOptions(**options)), first, second, margin=0.1)
+        found = [re.findall(r"p [=<] [.\d]+,? ?(\(.*?\)|[a-z]*)", line) for line in lines if ", p" in line]
+        assert found[1] == found[-1]  # every task says the same
+        return found[0][0], found[1][0], "Holm over the pairs of each task" in lines[1]
+
+    over_pairs = "(signed-rank test, unit: task, Holm over the 10 pairs)"
+    assert p_of("a", "b") == (over_pairs, "(Welch's t-test, Holm over the 60 pairs × tasks)", False)
+    larger = "(larger p of Welch and Mann–Whitney, Holm over the 60 pairs × tasks)"
+    assert p_of("a", "same") == (over_pairs, larger, False)
+    assert p_of("also", "same")[1] == "(exact permutation test, Holm over the 60 pairs × tasks)"
+    assert p_of("a", "b", estimand="stochastic")[1] == "(Brunner–Munzel test, Holm over the 60 pairs × tasks)"
+    exact = "(exact Mann–Whitney test, Holm over the 60 pairs × tasks)"
+    assert p_of("also", "same", estimand="stochastic")[1] == exact
+    with_control = "(signed-rank test, unit: task, Holm over the 4 pairs)"
+    of_control = "(Welch's t-test, Holm over the 24 comparisons with c)"
+    assert p_of("a", "c", control="c") == (with_control, of_control, False)
+    lines = pair_sentences(analysis_of(*tasks, options=ReportOptions(control="c")), "a", "b")
+    assert lines[1] == "a and b do not differ significantly on any of 6 tasks (Holm over the pairs of each task)."
+    assert "(Welch's t-test, Holm over the 10 pairs of the task)" in lines[2]
+
+
+def test_a_verdict_over_tasks_stands_beside_undecided_tasks(made_task, analysis_of):
+    """Small differences in one direction decide over the tasks although no task decides."""
+    rng = np.random.default_rng(1)
+    base = rng.integers(5, 35, 20)
+    tasks = [(made_task(VAL, name=f"t{n}"), {"a": base, "b": base + (np.arange(20) <= n)}) for n in range(7)]
+    line = study_sentences(analysis_of(*tasks))[3]
+    assert line.startswith(
+        "a and b do not differ significantly on any of 7 tasks; over the tasks b is better, p = .016 ("
+    )
+    assert line.endswith("(signed-rank test, unit: task, uncorrected, the only test).")
+    clear = [(task, {"a": base, "b": base // 8 + 34}) for task, _ in tasks]
+    assert study_sentences(analysis_of(*clear))[3].startswith(
+        "b is better than a on 7 of 7 tasks; also over the tasks, p ="
+    )
+
+
 def test_equivalence_without_a_variance_and_of_interquartile_means_is_not_tested(made_task, analysis_of):
     pair = (made_task(VAL), {"a": [3] * 12, "b": [4] * 12})
     (line,) = [line for line in pair_sentences(analysis_of(pair), "a", "b", margin=2.0) if line.startswith("On One")]

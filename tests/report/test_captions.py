@@ -162,3 +162,12 @@ def test_one_seed_has_no_mean(made_task, analysis_of):
     caption = caption_of(analysis_of((made_task(VAL), {"a": [3], "b": [4]})))
     assert "The result of N = 1 seed after 1 evaluation," in caption
     assert "±" not in caption.split(" after ")[0]
+
+
+def test_the_caption_of_pairs_says_what_is_corrected(made_task, analysis_of):
+    runs = {"a": range(12), "b": range(5, 17), "c": range(9, 21)}
+    caption = pairs_table(analysis_of((made_task(VAL), runs), (made_task(VAL, name="two"), runs))).caption
+    assert "interval of the difference, not corrected. p: Welch's t-test, two-sided, not corrected." in caption
+    assert "p (column): p after Holm over the 3 pairs of a column" in caption
+    assert "p (study): p after Holm over the 6 pairs × tasks of the study." in caption
+    assert "at the uncorrected level 0.05" in caption

@@ -11,7 +11,8 @@ from nasbench_harness.analysis.comparison import ALPHA, Pair
 from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.report.captions import column_family, name_of_test, runs_text, study_family
+from nasbench_harness.report.captions import runs_text
+from nasbench_harness.report.families import column_family, name_of_test, study_family
 from nasbench_harness.report.render.pictures import TEXT_WIDTH
 from nasbench_harness.report.sections.panels import task_panels
 

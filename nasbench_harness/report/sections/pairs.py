@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -11,14 +11,32 @@ import numpy as np
 from nasbench_harness.analysis.comparison import ALPHA, PRACTICAL_A12, Comparison, Pair
 from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.results import Analysis, ScoreAnalysis
-from nasbench_harness.report.captions import column_family, name_of_test, study_family
 from nasbench_harness.report.cells import count, decimals_of, interval_text, p_cell, plain
+from nasbench_harness.report.families import column_family, name_of_test, study_family
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.statistics import adjust, signed_rank
 from nasbench_harness.store.record import MIN_SEEDS
 
 MIN_TASKS = 6  # with fewer, no two-sided signed-rank test can fall below .05
 _TIE = 1e-9  # differences of task means that are closer are ties
+
+
+@dataclass(frozen=True)
+class OverTasks:
+    """Test of two strategies with the task as unit.
+
+    Attributes:
+        p: Two-sided p-value of the signed-rank test, after Holm over the tested couples.
+        better: Label with the smaller losses by the ranks.
+    """
+
+    p: float
+    better: str
+
+
+def couples_of(analysis: Analysis) -> list[tuple[str, str]]:
+    """Pairs of labels that are counted over the tasks: all of them, or those with the declared control."""
+    return [couple for couple in combinations(analysis.labels, 2) if analysis.options.control in (None, *couple)]
 
 
 def pairs_table(analysis: Analysis) -> ReportTable:
@@ -47,11 +65,7 @@ def pairs_table(analysis: Analysis) -> ReportTable:
         f"that the first has the smaller {distance_name(analysis.tasks)}. "
     )
     if any(pair.is_tested for entry in analysis.tasks for pair in entry.comparison.pairs):
-        caption += (
-            f"[95 %]: Welch's interval of the difference. p: {name_of_test(analysis)}, two-sided; "
-            f"p_column: after Holm over {column_family(analysis.tasks)}; "
-            f"p_study: after {study_family(analysis)}. {_seeds_meaning(analysis)}"
-        )
+        caption += f"{_p_meaning(analysis)} {_seeds_meaning(analysis)}"
     elif analysis.options.estimand == "interval":
         caption += "No p, as interquartile means are not tested."
     else:
@@ -66,27 +80,27 @@ def across_table(analysis: Analysis) -> ReportTable:
     names = ("tasks", "better", "worse", "undecided")
     columns += [ReportColumn(name, name) for name in names]
     columns += [ReportColumn(f"test_{name}", f"test {name}") for name in names if has_test]
-    couples = [couple for couple in combinations(analysis.labels, 2) if analysis.options.control in (None, *couple)]
-    p_tasks = _p_over_tasks(analysis, couples)
-    if p_tasks is not None:
+    couples = couples_of(analysis)
+    tests = over_tasks(analysis)
+    if tests:
         columns.append(ReportColumn("p_tasks", "p over tasks"))
     rows = []
-    for position, couple in enumerate(couples):
+    for couple in couples:
         cells = [ReportCell(couple[0]), ReportCell(couple[1]), *_counts(analysis, couple, "val")]
         if has_test:
             cells += _counts(analysis, couple, "test")
-        if p_tasks is not None:
-            cells.append(p_cell(p_tasks[position], is_marked=p_tasks[position] <= ALPHA))
+        if tests:
+            p = tests[couple].p if couple in tests else math.nan
+            cells.append(p_cell(p, is_marked=p <= ALPHA))
         rows.append(ReportRow(tuple(cells)))
     caption = (
         "Tasks on which the first strategy is significantly better or worse than the second: "
         f"{name_of_test(analysis)}, {study_family(analysis)}, alpha = {ALPHA}."
     )
-    if p_tasks is not None:
-        num_tests = len(p_tasks) - sum(map(math.isnan, p_tasks))
-        of_pairs = f", Holm over the {num_tests} pairs" if num_tests > 1 else ""
+    if tests:
+        of_pairs = f", Holm over the {len(tests)} pairs" if len(tests) > 1 else ""
         caption += f" p over tasks: Wilcoxon signed-rank test on one difference for each task (unit: task){of_pairs}."
-        if num_tests < len(p_tasks):
+        if len(tests) < len(couples):
             caption += f" It needs {MIN_SEEDS} seeds of both strategies on every task."
     elif len(analysis.tasks) < MIN_TASKS:
         caption += f" Fewer than {MIN_TASKS} tasks: no test over tasks."
@@ -139,10 +153,20 @@ def _effect(analysis: Analysis) -> str:
     return f"{analysis.options.margin:g} pp"
 
 
-def _seeds_meaning(analysis: Analysis) -> str:
+def _p_meaning(analysis: Analysis) -> str:
+    """Which numbers are corrected, and over which family."""
     return (
-        f"Seeds: of each strategy, to find a difference of {_effect(analysis)} with power 0.8 at level 0.05, for "
-        "undecided pairs; never from the observed difference."
+        f"[95 %]: Welch's interval of the difference, not corrected. p: {name_of_test(analysis)}, two-sided, not "
+        f"corrected. p (column): p after Holm over {column_family(analysis.tasks)}. p (study): p after "
+        f"{study_family(analysis)}."
+    )
+
+
+def _seeds_meaning(analysis: Analysis) -> str:
+    """Meaning of the number of seeds of undecided pairs."""
+    return (
+        f"Seeds for {_effect(analysis)}: seeds of each strategy that would find it with power 0.8 at the uncorrected "
+        f"level {ALPHA}, for undecided pairs; from the spread of the runs alone, never from the observed difference."
     )
 
 
@@ -161,25 +185,26 @@ def _counts(analysis: Analysis, couple: tuple[str, str], name: str) -> list[Repo
     return [count(number) for number in (len(found), better, worse, len(found) - better - worse)]
 
 
-def _p_over_tasks(analysis: Analysis, couples: Sequence[tuple[str, str]]) -> list[float] | None:
-    """Signed-rank tests with the task as unit, after Holm; NaN for couples that are not tested on every task.
+def over_tasks(analysis: Analysis) -> dict[tuple[str, str], OverTasks]:
+    """Signed-rank tests with the task as unit, after Holm, of the couples that are tested on every task.
 
-    None if tasks are too few, units are mixed, or no couple is tested on every task.
+    The result is empty if tasks are too few or units are mixed.
     """
     units = {entry.val.view.metric.unit for entry in analysis.tasks}
     if len(analysis.tasks) < MIN_TASKS or len(units) > 1:
-        return None
-    p = np.full(len(couples), np.nan)
-    for position, couple in enumerate(couples):
-        effects = [_effect_on(entry.comparison, couple) for entry in analysis.tasks]
+        return {}
+    found = {}
+    for couple in couples_of(analysis):
+        effects = np.array([_effect_on(entry.comparison, couple) for entry in analysis.tasks])
         if not np.isnan(effects).any():
-            p[position] = signed_rank(np.rint(np.array(effects) / _TIE).astype(np.int64)).p_value
-    is_tested = ~np.isnan(p)
-    if not is_tested.any():
-        return None
-    p[is_tested] = adjust(p[is_tested])
-    found: list[float] = p.tolist()
-    return found
+            found[couple] = signed_rank(np.rint(effects / _TIE).astype(np.int64))
+    if not found:
+        return {}
+    adjusted = adjust([float(test.p_value) for test in found.values()]).tolist()
+    return {
+        couple: OverTasks(p, couple[0] if test.z < 0 else couple[1])
+        for (couple, test), p in zip(found.items(), adjusted, strict=True)
+    }
 
 
 def _effect_on(comparison: Comparison, couple: tuple[str, str]) -> float:

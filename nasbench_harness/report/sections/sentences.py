@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,8 +11,10 @@ from nasbench_harness.analysis.across import equivalent
 from nasbench_harness.analysis.comparison import ALPHA, Pair
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
-from nasbench_harness.report.captions import name_of_test, runs_text, study_family
+from nasbench_harness.report.captions import runs_text
 from nasbench_harness.report.cells import interval_text
+from nasbench_harness.report.families import family_of_pair, name_of_test, pair_test, study_family
+from nasbench_harness.report.sections.pairs import OverTasks, couples_of, over_tasks
 from nasbench_harness.report.sections.summary import equivalent_text
 from nasbench_harness.statistics import equivalence
 from nasbench_harness.store.record import MIN_SEEDS
@@ -27,13 +28,15 @@ def study_sentences(analysis: Analysis, has_equivalents: bool = True) -> list[st
         has_equivalents: Whether random-search equivalents are named.
     """
     sentences = [_method(analysis), *_across(analysis)]
-    couples = [couple for couple in combinations(analysis.labels, 2) if analysis.options.control in (None, *couple)]
-    sentences += [_counted(analysis, *couple) for couple in couples if _pairs(analysis, *couple)]
+    tests = over_tasks(analysis)
+    sentences += [_counted(analysis, tests, *couple) for couple in couples_of(analysis) if _pairs(analysis, *couple)]
     return sentences + (_equivalents(analysis, analysis.labels) if has_equivalents else [])
 
 
 def pair_sentences(analysis: Analysis, first: str, second: str, margin: float | None = None) -> list[str]:
     """Two strategies on every task: difference, interval, p, equivalence within a margin, and seeds if undecided.
+
+    Each p-value stands beside its test and its correction.
 
     Args:
         analysis: The study.
@@ -54,7 +57,9 @@ def pair_sentences(analysis: Analysis, first: str, second: str, margin: float | 
         raise InvalidInputError(f"the margin must be a number above 0, not {margin!r}")
     sentences = [_method(analysis)]
     if _pairs(analysis, first, second):
-        sentences.append(_counted(analysis, first, second))
+        if analysis.options.estimand == "mean":
+            sentences[0] += " Intervals of differences: 95 % each (Welch), not corrected."
+        sentences.append(_counted(analysis, over_tasks(analysis), first, second))
     for entry in analysis.tasks:
         pair = _pair(entry, first, second)
         if pair is not None:
@@ -80,24 +85,32 @@ def _pairs(analysis: Analysis, first: str, second: str) -> list[Pair]:
     return [pair for pair in found if pair is not None and pair.is_tested]
 
 
-def _p(pair: Pair) -> float:
-    return pair.p_column if math.isnan(pair.p_study) else pair.p_study
-
-
-def _counted(analysis: Analysis, first: str, second: str) -> str:
+def _counted(analysis: Analysis, tests: Mapping[tuple[str, str], OverTasks], first: str, second: str) -> str:
     """On how many tasks each of the two is better; the one with more of them comes first."""
     pairs = _pairs(analysis, first, second)
     estimand = analysis.options.estimand
     wins = {
-        label: sum(_p(pair) <= ALPHA and pair.favors(label, estimand) for pair in pairs) for label in (first, second)
+        label: sum(pair.p_deciding <= ALPHA and pair.favors(label, estimand) for pair in pairs)
+        for label in (first, second)
     }
     better, worse = sorted((first, second), key=lambda label: -wins[label])
     total = f"{len(pairs)} task" + "s" * (len(pairs) > 1)
     undecided = len(pairs) - sum(wins.values())
-    if not any(wins.values()):
-        return f"{first} and {second} do not differ significantly on any of {total}."
-    rest = [f"worse on {wins[worse]}"] * (wins[worse] > 0) + [f"undecided on {undecided}"] * (undecided > 0)
-    return ", ".join([f"{better} is better than {worse} on {wins[better]} of {total}", *rest]) + "."
+    if any(wins.values()):
+        rest = [f"worse on {wins[worse]}"] * (wins[worse] > 0) + [f"undecided on {undecided}"] * (undecided > 0)
+        text = ", ".join([f"{better} is better than {worse} on {wins[better]} of {total}", *rest])
+    else:
+        text = f"{first} and {second} do not differ significantly on any of {total}"
+    if not pairs[0].is_in_study:
+        text += " (Holm over the pairs of each task)"
+    test = tests.get((first, second)) or tests.get((second, first))
+    if test is not None:
+        family = f"Holm over the {len(tests)} pairs" if len(tests) > 1 else "uncorrected, the only test"
+        is_same = wins[better] > 0 and test.better == better
+        claim = "also over the tasks" if is_same else f"over the tasks {test.better} is better"
+        claim = claim if test.p <= ALPHA else "undecided over the tasks"
+        text += f"; {claim}, {p_words(test.p)} (signed-rank test, unit: task, {family})"
+    return f"{text}."
 
 
 def _on_task(analysis: Analysis, entry: TaskAnalysis, pair: Pair, margin: float | None) -> str:
@@ -116,10 +129,11 @@ def _on_task(analysis: Analysis, entry: TaskAnalysis, pair: Pair, margin: float 
     where = f"On {entry.task.title} ({entry.task.name})"
     if not pair.is_tested:
         text = f"{where} {leader} is ahead of {other} by {size}, not tested"
-    elif _p(pair) <= ALPHA:
-        text = f"{where} {leader} is better than {other} by {size}, {p_words(_p(pair))}"
     else:
-        text = f"{where} {leader} and {other} are undecided: {size}, {p_words(_p(pair))}"
+        p = f"{p_words(pair.p_deciding)} ({pair_test(analysis, entry, pair)}, {family_of_pair(analysis, entry, pair)})"
+        is_decided = pair.p_deciding <= ALPHA
+        claim = f"{leader} is better than {other} by" if is_decided else f"{leader} and {other} are undecided:"
+        text = f"{where} {claim} {size}, {p}"
         if pair.num_seeds is not None:
             effect = "A12 = 0.56" if estimand == "stochastic" else f"{analysis.options.margin:g} pp"
             power = f"power 0.8 at the uncorrected level {ALPHA}"
