@@ -25,6 +25,9 @@ class ShownTable(ReportTable):
     def __str__(self) -> str:
         return to_markdown(self)
 
+    def __repr__(self) -> str:  # an interactive session and a notebook's file hold it
+        return str(self)
+
     def _repr_html_(self) -> str:
         return to_html_table(self)
 

@@ -262,6 +262,9 @@ class Study:
         self._other = None
         return notices
 
+    def __repr__(self) -> str:
+        return f"Study({str(self.folder.shown)!r})"
+
     def _repr_html_(self) -> str:
         """The main table, or the number of missing runs, for notebooks."""
         missing = sum(number for _, _, number in self.missing())

@@ -52,6 +52,9 @@ def test_tables_and_studies_show_themselves_in_notebooks(study, tmp_path):
     assert "a &amp; b" in text
     assert "<button" not in text
     assert "local-search" in study._repr_html_()
+    assert "white-space: nowrap" in study._repr_html_()  # a notebook has no style sheet of ours
+    assert "| Strategy | N |" in repr(study.table())
+    assert repr(study) == f"Study({str(study.path)!r})"
     text = study.folder.study_file.read_text(encoding="utf-8")
     (tmp_path / "study.toml").write_text(text.replace("seeds = 12", "seeds = 13"), encoding="utf-8")
     more = open_study(tmp_path)

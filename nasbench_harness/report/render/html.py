@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     import jinja2
     from matplotlib.figure import Figure
 
+# Notebooks break and right-align all cells, and cut wide tables off.
+_NOTEBOOK_STYLE = (
+    "div.nasbench-harness .scroll { overflow-x: auto } "
+    "div.nasbench-harness td, div.nasbench-harness th { white-space: nowrap } "
+    "div.nasbench-harness td:first-child, div.nasbench-harness th:first-child { text-align: left }"
+)
+
 
 @dataclass(frozen=True)
 class PageFigure:
@@ -85,9 +92,10 @@ def to_html(title: str, sections: Sequence[PageSection], command: str, version: 
 
 
 def to_html_table(table: ReportTable) -> str:
-    """One table as HTML, for notebooks."""
+    """One table as HTML, for notebooks, with the few styles that it needs there."""
     shown = _table("", table, LatexStyle()) | {"is_sortable": False, "latex": "", "title": table.caption}
-    return str(getattr(_environment().get_template("table.html").module, "show")(shown))  # noqa: B009 - a macro
+    text = getattr(_environment().get_template("table.html").module, "show")(shown)  # noqa: B009 - a macro
+    return f'<div class="nasbench-harness">\n<style>{_NOTEBOOK_STYLE}</style>\n{text}</div>'
 
 
 def _environment() -> jinja2.Environment:
