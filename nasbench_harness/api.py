@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from nasbench_harness.engine.batches import Rules
 from nasbench_harness.errors import InvalidInputError, RunsFailedError
@@ -15,7 +15,14 @@ from nasbench_harness.regression.baselines import BASELINE_SEEDS, find_subjects,
 from nasbench_harness.regression.baselines import save_baseline as save_one_baseline
 from nasbench_harness.regression.gate import Gate, TaskCheck, check_baselines
 from nasbench_harness.store.record import Quoted, ReportOptions
-from nasbench_harness.store.study_file import DEFAULT_SEEDS, PAPER_RESAMPLES, PAPER_SEEDS, StudyRequest, read_study_file
+from nasbench_harness.store.study_file import (
+    DEFAULT_SEEDS,
+    PAPER_RESAMPLES,
+    PAPER_SEEDS,
+    StudyRequest,
+    read_study_file,
+    tuning_rule,
+)
 from nasbench_harness.studies.choosing import StrategyLike, listed, strategy_refs, task_list
 from nasbench_harness.studies.notebook import shown
 from nasbench_harness.studies.planning import Plan, RunOptions, execute_plan, plan_study, write_report
@@ -66,6 +73,8 @@ class StudyOptions(ProtocolFields, total=False):
     data: str | None
     data_dir: str | Path | None
     split: str | Path | None
+    tuning: Literal["equal"] | None
+    tuning_records: str | Path | None
 
 
 def compare(
@@ -95,6 +104,8 @@ def compare(
         data: Images for strategies that train, e.g. ``animals16``; default: what ``data_dir`` holds.
         data_dir: Folder or file of images that no package brings.
         split: File with the official halves of the images.
+        tuning: ``"equal"`` refuses strategies that were not tuned alike on other tasks.
+        tuning_records: Folder of the records of ``strategies tune``; default ``tuning``.
         **protocol: Fields of Protocol, e.g. ``evaluations=300, noise="mean"``.
 
     Raises:
@@ -175,6 +186,7 @@ def _run(
     study_seed, is_paper = protocol.pop("study_seed", 0), protocol.pop("paper", False)
     report, quoted = protocol.pop("report", None), protocol.pop("quoted", ())
     data, data_dir, split = (protocol.pop(name, None) for name in ("data", "data_dir", "split"))
+    tuning, records = (protocol.pop(name, None) for name in ("tuning", "tuning_records"))
     request = StudyRequest(
         None if strategies is None else tuple(strategy_refs(strategies)),
         None if tasks is None else tuple(listed("tasks", tasks)),
@@ -185,6 +197,7 @@ def _run(
         data=data,
         data_dir=None if data_dir is None else Path(data_dir),
         split=None if split is None else Path(split),
+        tuning=tuning_rule(tuning, records, "the arguments"),
     )
     request = (request.for_paper() if is_paper else request).updated(seeds=seeds)
     plan = plan_study(request, out, how)

@@ -50,7 +50,7 @@ class StudyRequest:
         source: Name of the request in messages.
         images: Training data that the study file names.
         styles: Numbers of styles that labels keep.
-        tuning: Equal tuning that the study file demands.
+        tuning: Equal tuning that is demanded.
         data: Name of the training data; None: those of the study file, or what ``data_dir`` holds.
         data_dir: Folder or file of training data that no package brings.
         split: File with the official halves of the training data.
@@ -122,6 +122,24 @@ def read_study_file(path: Path) -> StudyRequest:
         UnknownNameError: A key does not exist.
     """
     return _validated(read_toml(path, "study file", _MAX_BYTES), path)
+
+
+def tuning_rule(tuning: str | None, records: str | Path | None, source: str) -> TuningRule | None:
+    """The equal tuning that a request demands; None if it demands none.
+
+    Args:
+        tuning: ``equal``, or None.
+        records: Folder of the records; None: ``tuning``.
+        source: Name of the request in messages.
+
+    Raises:
+        InvalidInputError: ``tuning`` is another word, or ``records`` stands alone.
+    """
+    if tuning not in (None, "equal"):
+        raise InvalidInputError(f'{source}: tuning must be "equal" or left out, not {tuning!r}')
+    if tuning is None and records is not None:
+        raise InvalidInputError(f'{source}: tuning_records belongs to tuning = "equal": add it')
+    return None if tuning is None else TuningRule("tuning" if records is None else str(records))
 
 
 def read_record(path: Path) -> StudyRecord:
@@ -285,10 +303,10 @@ def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
     if len(set(study.styles.values())) < len(study.styles):
         raise InvalidInputError(f"{path}: styles: two labels have the same number: remove the table styles")
     rules = study.seeds, study.study_seed, study.protocol, report
-    if study.tuning is None and (study.tuning_records is not None or study.tuned != TunedTable()):
-        raise InvalidInputError(f'{path}: tuning_records and tuned belong to tuning = "equal": add it')
-    records = "tuning" if study.tuning_records is None else study.tuning_records
-    tuning = None if study.tuning is None else TuningRule(records, **study.tuned.model_dump())
+    if study.tuning is None and study.tuned != TunedTable():
+        raise InvalidInputError(f'{path}: tuned belongs to tuning = "equal": add it')
+    tuning = tuning_rule(study.tuning, study.tuning_records, str(path))
+    tuning = None if tuning is None else replace(tuning, **study.tuned.model_dump())
     return StudyRequest(strategies, tasks, *rules, quoted, traces, str(path), images, study.styles, tuning)
 
 

@@ -5,10 +5,12 @@ Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparamet
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from nasbench_harness.errors import InvalidInputError
+
+Leg = tuple[int, str, int, int]  # of a race: a setting, a task, the first run and the one after the last
 
 
 @dataclass(frozen=True)
@@ -75,15 +77,15 @@ def first_seeds_within(trials: int, num_tasks: int, evaluations: int, budget: in
 
 
 def race(
-    schedule: Schedule, tasks: Sequence[str], score: Callable[[int, str, int, int], float]
+    schedule: Schedule, tasks: Sequence[str], scores: Callable[[Sequence[Leg]], Iterable[float]]
 ) -> tuple[int, list[list[int]]]:
     """Run a schedule.
 
     Args:
         schedule: Numbers of settings and runs.
         tasks: Development tasks.
-        score: Mean score of a setting on a task for the runs first … end − 1, smaller is better; infinite if the
-            setting cannot be run. The settings are numbered from 0.
+        scores: Mean score of each leg, smaller is better; infinite if the setting cannot be run. It is called once
+            for each rung. The settings are numbered from 0.
 
     Returns:
         The chosen setting, and the settings of each rung, best first. Equal scores keep the order of the numbers.
@@ -96,8 +98,9 @@ def race(
         alive = alive[:count]
         if count == 1:
             return alive[0], [*rungs, alive]
+        found = iter(list(scores([(setting, task, done, seeds) for setting in alive for task in tasks])))
         for setting in alive:
-            sums[setting] += (seeds - done) * sum(score(setting, task, done, seeds) for task in tasks) / len(tasks)
+            sums[setting] += (seeds - done) * sum(next(found) for _ in tasks) / len(tasks)
         done = seeds
         alive = sorted(alive, key=lambda setting: (sums[setting], setting))
         rungs.append(alive)

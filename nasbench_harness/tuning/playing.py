@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,20 +13,37 @@ from nasbench_harness.analysis.across import reference_value
 from nasbench_harness.arrays import Floats
 from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.engine.resolved import ResolvedStrategy
-from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.errors import HarnessError, InvalidInputError
 from nasbench_harness.evaluation.status import Status
-from nasbench_harness.evaluation.task import Task
+from nasbench_harness.evaluation.task import Task, open_task
 from nasbench_harness.journal import LineJournal
 from nasbench_harness.regression.traces import run_choices
 from nasbench_harness.studies.batches import plan_batches
+from nasbench_harness.workers import stop_workers, submit
 
 _IDENTITY = ("parameters", "task", "table", "first", "end")
 _COUNTED = (Status.OK, Status.OVERRUN, Status.FAILED, Status.MISSING)
 
 
+class Piece(NamedTuple):
+    """Runs of one setting on one task.
+
+    Attributes:
+        setting: Hyperparameters that differ from those of the strategy, or are equal.
+        task: Name of the task.
+        first: First seed.
+        end: Seed after the last one.
+    """
+
+    setting: Mapping[str, Any]
+    task: str
+    first: int
+    end: int
+
+
 @dataclass(frozen=True)
 class Played:
-    """Runs of one setting on one task.
+    """Outcome of a piece.
 
     Attributes:
         regrets: Final regret of each run, in the task's unit, shape (num_runs,).
@@ -47,6 +64,7 @@ class Player:
         tasks: The tasks, by name.
         rules: Protocol and study seed.
         journal: An open journal of these.
+        jobs: Worker processes; 1: none. The journal has the same bytes for any number.
         on_runs: Called with (runs done, None) after each piece.
 
     Raises:
@@ -59,9 +77,11 @@ class Player:
         tasks: Mapping[str, Task],
         rules: Rules,
         journal: LineJournal,
+        jobs: int = 1,
         on_runs: Callable[[int, int | None], None] | None = None,
     ) -> None:
-        self._spec, self._tasks, self._rules, self._journal, self._on_runs = spec, tasks, rules, journal, on_runs
+        self._spec, self._tasks, self._rules, self._journal = spec, tasks, rules, journal
+        self._jobs, self._on_runs = jobs, on_runs
         self._views = {name: task.under(rules.protocol).scores["val"] for name, task in tasks.items()}
         self._known: dict[str, dict[str, Any]] = {}
         self._asked: set[str] = set()
@@ -76,28 +96,36 @@ class Player:
         except (KeyError, TypeError) as error:
             raise journal.damaged() from error
 
-    def play(self, setting: Mapping[str, Any], task: str, first: int, end: int) -> Played:
-        """The runs with the seeds first … end − 1.
+    def play(self, pieces: Sequence[Piece]) -> Generator[Played, None, None]:
+        """Play pieces, and yield their outcomes in the same order.
 
         Args:
-            setting: Hyperparameters that differ from those of the strategy, or are equal.
-            task: Name of the task.
-            first: First seed.
-            end: Seed after the last one.
+            pieces: Runs; those of the journal are not done again.
+
+        Raises:
+            HarnessError: A worker process ended.
         """
-        parameters, table = {**self._spec.parameters, **setting}, self._tasks[task].table.digest
-        key = _key(parameters, task, table, first, end)
-        if key not in self._known:
-            entry: dict[str, Any] = {"parameters": parameters, "task": task, "table": table, "first": first, "end": end}
-            entry |= self._run(parameters, task, first, end)
-            self._journal.add(entry)
-            self._known[key] = entry
+        keys = [self._key_of(piece) for piece in pieces]
+        missing = {key: piece for key, piece in zip(keys, pieces, strict=True) if key not in self._known}
+        entries = self._in_workers(missing) if self._jobs > 1 and len(missing) > 1 else self._here(missing)
+        try:
+            for key, piece in zip(keys, pieces, strict=True):
+                if key not in self._known:
+                    entry = next(entries)
+                    self._journal.add(entry)
+                    self._known[key] = entry
+                yield self._played(key, piece)
+        finally:
+            entries.close()
+
+    def _played(self, key: str, piece: Piece) -> Played:
+        """A piece that is known, counted if it was not asked for before."""
         entry = self._known[key]
-        self._num_runs += 0 if key in self._asked else end - first
+        self._num_runs += 0 if key in self._asked else piece.end - piece.first
         self._asked.add(key)
         if self._on_runs is not None:
             self._on_runs(self._num_runs, None)
-        regrets = np.array(entry["regrets"], dtype=np.float64) * self._views[task].resolution
+        regrets = np.array(entry["regrets"], dtype=np.float64) * self._views[piece.task].resolution
         return Played(regrets, entry["evaluations"], entry["failure"])
 
     def score(self, played: Played, task: str) -> float:
@@ -113,21 +141,81 @@ class Player:
         width = 1.0 if view.is_of_sets else abs(view.best_value - reference_value(view))
         return width or 1.0
 
-    def _run(self, parameters: Mapping[str, Any], task: str, first: int, end: int) -> dict[str, Any]:
-        spec = replace(self._spec, parameters=parameters)
-        regrets: list[int] = []
-        evaluations = 0
+    def _here(self, pieces: Mapping[str, Piece]) -> Generator[dict[str, Any], None, None]:
+        """Entries of the journal, each made when it is asked for."""
+        for piece in pieces.values():
+            yield self._head(piece) | play_one(self._spec_of(piece), self._tasks[piece.task], self._rules, piece)
+
+    def _in_workers(self, pieces: Mapping[str, Piece]) -> Generator[dict[str, Any], None, None]:
+        """The same entries in the same order, made by workers; these are killed if the caller stops early."""
+        from loky.process_executor import BrokenProcessPool
+
+        num_workers = min(self._jobs, len(pieces))
+        pending = [
+            submit(num_workers, play_there, self._spec_of(piece), self._digest(piece.task), self._rules, piece)
+            for piece in pieces.values()
+        ]
         try:
-            for plan in plan_batches(spec, self._tasks[task], [(first, end - 1)], self._rules.protocol):
-                columns = run_seeds(spec, self._tasks[task], self._rules, plan.run_seeds).trace.columns()
-                picks = run_choices(columns, self._tasks[task], self._rules)
-                if (picks < 0).any():
-                    raise InvalidInputError("a run returned nothing")
-                regrets += self._views[task].grid_regrets(picks).tolist()
-                evaluations += int(np.isin(columns["status"], _COUNTED).sum())
-        except Exception as error:  # the strategy's own code may raise anything for a setting that it cannot use
-            return {"regrets": [], "evaluations": 0, "failure": f"{type(error).__name__}: {error}"}
-        return {"regrets": regrets, "evaluations": evaluations, "failure": ""}
+            for piece, future in zip(pieces.values(), pending, strict=True):
+                try:
+                    yield self._head(piece) | future.result()
+                except BrokenProcessPool as error:
+                    raise HarnessError(
+                        f"a worker process ended while {self._spec.label} was tuned on {piece.task}: repeat the "
+                        "command; with --jobs 1 it stops at the runs that end it"
+                    ) from error
+        finally:
+            if not all(future.done() for future in pending):
+                stop_workers()
+
+    def _spec_of(self, piece: Piece) -> ResolvedStrategy:
+        return replace(self._spec, parameters={**self._spec.parameters, **piece.setting})
+
+    def _digest(self, task: str) -> str:
+        return self._tasks[task].table.digest
+
+    def _head(self, piece: Piece) -> dict[str, Any]:
+        """The part of an entry that says which runs it holds."""
+        parameters = {**self._spec.parameters, **piece.setting}
+        values = (parameters, piece.task, self._digest(piece.task), piece.first, piece.end)
+        return dict(zip(_IDENTITY, values, strict=True))
+
+    def _key_of(self, piece: Piece) -> str:
+        return _key(*self._head(piece).values())
+
+
+def play_one(spec: ResolvedStrategy, task: Task, rules: Rules, piece: Piece) -> dict[str, Any]:
+    """Regrets (in steps of the task's grid), evaluations and failure of a piece.
+
+    Args:
+        spec: The strategy with the hyperparameters of the piece.
+        task: The task.
+        rules: Protocol and study seed.
+        piece: The runs.
+    """
+    regrets: list[int] = []
+    evaluations = 0
+    scores = task.under(rules.protocol).scores["val"]
+    try:
+        for plan in plan_batches(spec, task, [(piece.first, piece.end - 1)], rules.protocol):
+            columns = run_seeds(spec, task, rules, plan.run_seeds).trace.columns()
+            picks = run_choices(columns, task, rules)
+            if (picks < 0).any():
+                raise InvalidInputError("a run returned nothing")
+            regrets += scores.grid_regrets(picks).tolist()
+            evaluations += int(np.isin(columns["status"], _COUNTED).sum())
+    except Exception as error:  # the strategy's own code may raise anything for a setting that it cannot use
+        return {"regrets": [], "evaluations": 0, "failure": f"{type(error).__name__}: {error}"}
+    return {"regrets": regrets, "evaluations": evaluations, "failure": ""}
+
+
+def play_there(spec: ResolvedStrategy, digest: str, rules: Rules, piece: Piece) -> dict[str, Any]:
+    """Play a piece in a worker, which opens the task itself (arguments: see ``play_one``).
+
+    Raises:
+        HarnessError: The task is not here, or its table has another digest.
+    """
+    return play_one(spec, open_task(piece.task, digest), rules, piece)
 
 
 def _key(parameters: Mapping[str, Any], task: str, table: str, first: int, end: int) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,8 +21,8 @@ from nasbench_harness.statistics import mean_interval
 from nasbench_harness.store.record import MAX_SEEDS, StrategyRef
 from nasbench_harness.store.tuning import HeldOutResult, Split, TuningRecord, tuning_path, write_tuning
 from nasbench_harness.studies.references import resolve
-from nasbench_harness.tuning.halving import Schedule, first_seeds_within, race
-from nasbench_harness.tuning.playing import Player
+from nasbench_harness.tuning.halving import Leg, Schedule, first_seeds_within, race
+from nasbench_harness.tuning.playing import Piece, Played, Player
 from nasbench_harness.tuning.sampling import configurations, describe_ranges
 
 FIRST_SEEDS = 10  # without a budget
@@ -128,12 +129,31 @@ def plan_tuning(
     return TuningPlan(spec, fixed, splits, trials, first_seeds, budget, seeds, rules, tasks, command)
 
 
-def tune(plan: TuningPlan, folder: Path, on_runs: Callable[[int, int | None], None] | None = None) -> TuningRecord:
+def check_records(plans: Sequence[TuningPlan]) -> None:
+    """Refuse tunings of one command that are none, or that would write the same record.
+
+    Raises:
+        InvalidInputError: There is none, or a strategy is named twice.
+    """
+    if not plans:
+        raise InvalidInputError("no strategies given: name at least one")
+    names = [tuning_path(Path(), plan.spec.reference) for plan in plans]
+    for plan, name in zip(plans, names, strict=True):
+        if names.count(name) > 1:
+            raise InvalidInputError(
+                f"two of these tunings would write {name} (one is of {plan.spec.reference}): name a strategy once"
+            )
+
+
+def tune(
+    plan: TuningPlan, folder: Path, jobs: int = 1, on_runs: Callable[[int, int | None], None] | None = None
+) -> TuningRecord:
     """Run a tuning and write its record; finished runs are kept in a journal beside it.
 
     Args:
         plan: The tuning.
         folder: Folder of the record.
+        jobs: Worker processes; record and journal have the same bytes for any number.
         on_runs: Called with (runs done, None) after each piece.
 
     Raises:
@@ -150,7 +170,7 @@ def tune(plan: TuningPlan, folder: Path, on_runs: Callable[[int, int | None], No
         "study_seed": rules.study_seed,
     }
     with LineJournal(path.with_suffix(".jsonl"), identity) as journal:
-        player = Player(spec, plan.tasks, rules, journal, on_runs)
+        player = Player(spec, plan.tasks, rules, journal, jobs, on_runs)
         splits = tuple(_split(plan, player, settings, *split) for split in plan.splits)
         evaluations = player.evaluations_from(TUNING_SEED)
         record = TuningRecord(
@@ -182,30 +202,31 @@ def _split(
     """Tune on some tasks, and compare on others."""
     spent = {"runs": 0, "evaluations": 0}
 
-    def score(number: int, task: str, first: int, end: int) -> float:
-        played = player.play(settings[number], task, TUNING_SEED + first, TUNING_SEED + end)
-        if played.failure and number == 0:
-            raise HarnessError(f"{plan.spec.label} on {task}: {played.failure}")
-        spent["runs"] += end - first
-        spent["evaluations"] += played.evaluations
-        return player.score(played, task)
+    def scores(legs: Sequence[Leg]) -> Iterator[float]:
+        wanted = [Piece(settings[one], task, TUNING_SEED + first, TUNING_SEED + end) for one, task, first, end in legs]
+        with closing(player.play(wanted)) as outcomes:
+            for (number, task, first, end), played in zip(legs, outcomes, strict=True):
+                if played.failure and number == 0:
+                    raise HarnessError(f"{plan.spec.label} on {task}: {played.failure}")
+                spent["runs"] += end - first
+                spent["evaluations"] += played.evaluations
+                yield player.score(played, task)
 
     # Fewer settings than trials (a small range) get the same runs as if all trials were used.
-    best, _ = race(Schedule.of(len(settings), plan.first_seeds), development, score)
-    results = tuple(_compare(plan, player, settings[0], settings[best], task) for task in held_out)
+    best, _ = race(Schedule.of(len(settings), plan.first_seeds), development, scores)
+    pieces = [Piece(setting, task, 0, plan.seeds) for task in held_out for setting in (settings[0], settings[best])]
+    with closing(player.play(pieces)) as outcomes:
+        results = tuple(_compare(plan, task, next(outcomes), next(outcomes)) for task in held_out)
     parameters = _given({**plan.spec.parameters, **settings[best]})
     return Split(development, held_out, len(settings), spent["runs"], spent["evaluations"], parameters, results)
 
 
-def _compare(
-    plan: TuningPlan, player: Player, untuned: Mapping[str, Any], tuned: Mapping[str, Any], task: str
-) -> HeldOutResult:
+def _compare(plan: TuningPlan, task: str, untuned: Played, tuned: Played) -> HeldOutResult:
     """Regrets of the strategy as it is given and as it was tuned; runs with the same seed are pairs."""
-    both = [player.play(setting, task, 0, plan.seeds) for setting in (untuned, tuned)]
-    for played in both:
+    for played in (untuned, tuned):
         if played.failure:
             raise HarnessError(f"{plan.spec.label} on {task}: {played.failure}")
-    before, after = (played.regrets for played in both)
+    before, after = untuned.regrets, tuned.regrets
     low, high = mean_interval(after - before)
     unit = plan.tasks[task].under(plan.rules.protocol).scores["val"].metric.difference_unit
     means = float(before.mean()), float(after.mean())

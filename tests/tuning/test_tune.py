@@ -10,15 +10,14 @@ from typing import Annotated
 import pytest
 from click.testing import CliRunner
 
-from nasbench_harness import Protocol, Range
+from nasbench_harness import Protocol, Range, StrategyRef, compare
 from nasbench_harness.cli import main
 from nasbench_harness.errors import HarnessError, InvalidInputError
-from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.store.study_file import read_record, read_study_file
 from nasbench_harness.store.tuning import read_tuning, tuning_path
 from nasbench_harness.studies.planning import plan_study
+from nasbench_harness.tuning import playing
 from nasbench_harness.tuning import tune as module
-from nasbench_harness.tuning.playing import Player
 from nasbench_harness.tuning.tune import TUNING_SEED, plan_tuning, tune
 
 TASKS = ("nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120")
@@ -46,9 +45,9 @@ def fragile(problem, rng, *, size: Annotated[int, Range(1)] = 2):
 def tuned(tmp_path):
     """Function (strategy, …) -> record, in the folder ``tuning``."""
 
-    def run(strategy="regularized-evolution", on=TASKS, held_out=(), **rules):
+    def run(strategy="regularized-evolution", on=TASKS, held_out=(), jobs=1, **rules):
         ref = strategy if isinstance(strategy, StrategyRef) else StrategyRef(strategy)
-        return tune(plan_tuning(ref, on, held_out, **{**RULES, **rules}), tmp_path / "tuning")
+        return tune(plan_tuning(ref, on, held_out, **{**RULES, **rules}), tmp_path / "tuning", jobs)
 
     return run
 
@@ -97,7 +96,7 @@ def test_the_record_is_the_same_again_and_does_no_run_twice(tuned, tmp_path, mon
     tuned()
     path = tuning_path(tmp_path / "tuning", "regularized-evolution")
     before = path.read_bytes()
-    monkeypatch.setattr(Player, "_run", lambda *_: pytest.fail("a run is done again"))
+    monkeypatch.setattr(playing, "play_one", lambda *_: pytest.fail("a run is done again"))
     tuned()
     assert path.read_bytes() == before
 
@@ -107,20 +106,80 @@ def test_a_killed_tuning_continues(tuned, tmp_path, monkeypatch):
     files = {path.name: path.read_bytes() for path in (tmp_path / "tuning").iterdir()}
     for path in (tmp_path / "tuning").iterdir():
         path.unlink()
-    run, calls = Player._run, []
+    run, calls = playing.play_one, []
 
-    def dying(self, *arguments):
+    def dying(*arguments):
         calls.append(arguments)
         if len(calls) == 7:
             raise KeyboardInterrupt
-        return run(self, *arguments)
+        return run(*arguments)
 
-    monkeypatch.setattr(Player, "_run", dying)
+    monkeypatch.setattr(playing, "play_one", dying)
     with pytest.raises(KeyboardInterrupt):
         tuned()
     assert tuned() == whole
     assert {path.name: path.read_bytes() for path in (tmp_path / "tuning").iterdir()} == files
     assert len(calls) == len(files["regularized-evolution.jsonl"].splitlines())  # the first line holds the settings
+
+
+def files_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_workers_write_the_same_bytes(tuned, tmp_path):
+    tuned()
+    alone = files_of(tmp_path / "tuning")
+    (tmp_path / "tuning").rename(tmp_path / "alone")
+    tuned(jobs=3)
+    assert files_of(tmp_path / "tuning") == alone
+
+
+def test_workers_continue_what_was_interrupted(tuned, tmp_path):
+    tuned()
+    alone, journal = files_of(tmp_path / "tuning"), tmp_path / "tuning" / "regularized-evolution.jsonl"
+    lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
+    journal.write_text("".join(lines[:6]) + lines[6][:30], encoding="utf-8")
+    (tmp_path / "tuning" / "regularized-evolution.toml").unlink()
+    tuned(jobs=2)
+    assert files_of(tmp_path / "tuning") == alone
+
+
+DYING = """
+import os
+from typing import Annotated
+from nasbench_harness import Range
+
+def search(problem, rng, *, size: Annotated[int, Range(1)] = 4):
+    if size != 4:
+        os._exit(3)
+    while True:
+        yield problem.space.sample(rng)
+"""
+
+
+def test_a_worker_that_ends_is_one_error_and_finished_runs_stay(tuned, tmp_path, monkeypatch):
+    (tmp_path / "dying_search.py").write_text(DYING, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(HarnessError, match="a worker process ended while dying_search:search was tuned on nb201"):
+        tuned("dying_search:search", jobs=2)
+    assert list(files_of(tmp_path / "tuning")) == ["dying_search-search.jsonl"]
+
+
+def test_several_strategies_have_the_budget_and_the_records_that_each_has_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rules = ["--on", ",".join(TASKS[:2]), "--trials", "3", "--seeds", "5", "--evaluations", "20", "--budget", "600"]
+    names = ["local-search", "regularized-evolution(sample_size=3,population_size=10)"]
+    for name in names:
+        done = CliRunner().invoke(main, ["strategies", "tune", name, *rules, "--out", "alone"])
+        assert done.exit_code == 0, done.stderr
+    done = CliRunner().invoke(main, ["strategies", "tune", ",".join(names), *rules, "--out", "both", "--json"])
+    assert done.exit_code == 0, done.stderr
+    assert files_of(Path("both")) == files_of(Path("alone"))
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(one["strategy"], one["budget"]) for one in found] == [
+        ("local-search", 600),
+        ("regularized-evolution", 600),
+    ]
 
 
 def test_a_journal_of_another_protocol_is_refused(tuned):
@@ -184,6 +243,10 @@ MISTAKES = [
         ],
         "source nb201-cifar100 is held out",
     ),
+    (["local-search,local-search", "--on", "nb201-cifar10,nb201-cifar100"], "would write local-search.toml"),
+    (["local-search,local-serch", "--on", "nb201-cifar10,nb201-cifar100"], "did you mean 'local-search'"),
+    ([",", "--on", "nb201-cifar10,nb201-cifar100"], "no strategies given"),
+    (["local-search", "--on", "nb201-cifar10,nb201-cifar100", "--jobs", "0"], "jobs must be a whole number"),
     (["local-search(num_initial=0)", "--on", "nb201-cifar10,nb201-cifar100"], "num_initial must"),
 ]
 
@@ -246,6 +309,28 @@ def test_a_study_of_equally_tuned_strategies_is_run_and_says_so(equal):
     assert again.exit_code == 0, again.stderr
 
 
+def test_python_demands_it_too(equal, tuned):
+    chosen = read_study_file(equal()).strategies
+    rules = {"seeds": 3, "out": "study", "evaluations": 20, "tuning": "equal"}
+    study = compare(chosen, TASKS[:1], **rules)
+    assert study.record.tuning.records == "tuning"
+    assert read_record(Path("study/study.toml")).tuning == study.record.tuning
+    with pytest.raises(InvalidInputError, match="has num_initial"):
+        compare(["local-search(num_initial=77)"], TASKS[:1], **rules)
+    with pytest.raises(InvalidInputError, match="has no record elsewhere"):
+        compare(chosen, TASKS[:1], **rules, tuning_records="elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"tuning": "fair"}, 'tuning must be "equal" or left out'), ({"tuning_records": "tuning"}, "belongs to tuning")],
+)
+def test_python_refuses_other_words(tmp_path, given, message):
+    with pytest.raises(InvalidInputError, match=message):
+        compare(["random-search"], TASKS[:1], seeds=2, out=tmp_path / "study", **given)
+    assert not (tmp_path / "study").exists()
+
+
 def refusal(path):
     with pytest.raises(InvalidInputError) as error:
         plan_study(read_study_file(path), "study")
@@ -303,8 +388,8 @@ def test_a_damaged_record_is_refused(equal, tmp_path, damage):
     ("line", "message"),
     [
         ('tuning = "fair"', "tuning"),
-        ('tuning_records = "tuning"', 'belong to tuning = "equal"'),
-        ("[tuned]\ntrials = 3", 'belong to tuning = "equal"'),
+        ('tuning_records = "tuning"', 'belongs to tuning = "equal"'),
+        ("[tuned]\ntrials = 3", 'belongs to tuning = "equal"'),
         ('tuning = "equal"\n[tuned]\ntrial = 3', "did you mean 'trials'"),
     ],
 )
