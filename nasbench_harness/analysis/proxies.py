@@ -13,7 +13,7 @@ from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.task import Task, load_task
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.statistics import Correlation, rank_correlation, ranks_with_missing, top_means
-from nasbench_harness.tables.proxies import ScoreFile
+from nasbench_harness.tables.score_files import ScoreFile
 
 SIZES = ("params", "flops")
 SETS = ("all", "connected", "top 10 %")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +33,8 @@ def list_proxies(as_json: bool) -> None:
         return
     for proxy in PROXIES.values():
         mark = "table" if proxy.fast else "     "
-        click.echo(f"{proxy.name:<17} {mark}  {proxy.formula}  ({proxy.paper})")
-    click.echo("table: a free metric of the NAS-Bench-201 tasks. Compare them: nasbench-harness proxies report")
+        _echo(f"{proxy.name:<17} {mark}  {proxy.formula} ({proxy.paper})", 25)
+    _echo("table: a free metric of the NAS-Bench-201 tasks. Compare them: nasbench-harness proxies report")
 
 
 @proxies.command("info", short_help="Describe a score.")
@@ -53,11 +55,20 @@ def proxy_info(name: str, as_json: bool) -> None:
         return
     for key, value in record.items():
         if isinstance(value, dict):
-            click.echo(f"{key}:")
+            _echo(f"{key}:")
             for inner, detail in value.items():
-                click.echo(f"  {inner}: {detail}")
+                is_macro = isinstance(detail, dict)
+                text = ", ".join(f"{name} {number}" for name, number in detail.items()) if is_macro else detail
+                _echo(f"  {inner}: {text}", 4)
         else:
-            click.echo(f"{key}: {value}")
+            _echo(f"{key}: {value}", 2)
+
+
+def _echo(text: str, indent: int = 0) -> None:
+    """Print a line, folded at the width of the terminal; further lines are indented, less so on narrow terminals."""
+    width = max(20, shutil.get_terminal_size().columns)
+    later = " " * (indent if width >= 60 else min(indent, 4))
+    click.echo(textwrap.fill(text, width, subsequent_indent=later, break_on_hyphens=False))
 
 
 def _record(proxy: Any) -> dict[str, Any]:
@@ -188,8 +199,11 @@ def score_command(
     is_key = re.fullmatch(r"\d+", architecture) is not None
     index = space.from_key(architecture) if is_key else space.from_string(architecture)
     wanted = list(PROXIES) if names is None else _split(names)
+    if not wanted:
+        raise InvalidInputError("--proxies names no score: leave it out for all, or see proxies list")
     wanted = [*(name for name in ("params", "flops") if name not in wanted), *wanted]
     plans = scores.plan_columns(wanted, data, True, _overrides(given))
+    scores.check_data_dir(plans, data_dir)
     rows = {
         plan.column: scores.compute([plan], np.array([index]), initialization, batch, data_dir)[0, 0] for plan in plans
     }
@@ -198,7 +212,7 @@ def score_command(
         macro = vars(plans[0].macro)
         click.echo(json.dumps({"architecture": space.to_string(index), "macro": macro, "scores": shown}))
         return
-    click.echo(f"{space.to_string(index)}  ({plans[0].macro.label}, {plans[0].data})")
+    click.echo(f"{space.to_string(index)}\n{plans[0].macro.label}, {plans[0].data}")
     for name, value in shown.items():
         click.echo(f"{name:<17} {'missing' if value is None else f'{value:.10g}'}")
 
@@ -234,7 +248,7 @@ def report_command(
     from nasbench_harness.report.proxies import write_proxy_report
     from nasbench_harness.report.render.text import to_json
     from nasbench_harness.report.sections.proxies import proxy_tables
-    from nasbench_harness.tables.proxies import read_scores
+    from nasbench_harness.tables.score_files import read_scores
 
     names = list(DEFAULT_TASKS) if tasks is None else _split(tasks)
     if not names:

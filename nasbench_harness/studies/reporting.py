@@ -14,7 +14,8 @@ from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.store.locks import updating
 from nasbench_harness.store.record import check_curves, check_width
 from nasbench_harness.studies.origins import strategy_sources
-from nasbench_harness.tables.proxies import SHIPPED, read_scores
+from nasbench_harness.tables.proxies import SHIPPED
+from nasbench_harness.tables.score_files import read_scores
 
 if TYPE_CHECKING:
     from nasbench_harness.report.sections.figures import Kind

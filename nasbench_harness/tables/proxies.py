@@ -9,16 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nasbench_harness.arrays import Floats, Ints
-from nasbench_harness.errors import InvalidInputError, TableError
+from nasbench_harness.arrays import Floats
+from nasbench_harness.errors import TableError
 from nasbench_harness.spaces import NASBench201Space, SearchSpace
 from nasbench_harness.spaces.restricted import RestrictedSpace
 from nasbench_harness.tables.table import Metric
@@ -52,11 +50,12 @@ def shipped_scores() -> Mapping[str, Floats]:
     Raises:
         TableError: The file is damaged.
     """
+    import pandas  # noqa: F401 - pyarrow imports it for arrays and then loses a Ctrl-C or SIGTERM
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(pa.BufferReader(_content()), pre_buffer=False).read(use_threads=False)
+        table = pq.ParquetFile(pa.BufferReader(shipped_content()), pre_buffer=False).read(use_threads=False)
         columns = {name: table[name].to_numpy() for name in SHIPPED}
     except (pa.ArrowException, KeyError) as error:
         raise TableError("the package's table of scores is damaged: install nasbench-harness again") from error
@@ -71,73 +70,19 @@ def shipped_provenance() -> dict[str, Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found: dict[str, Any] = json.loads(pq.read_schema(pa.BufferReader(_content())).metadata[b"provenance"])
+    found: dict[str, Any] = json.loads(pq.read_schema(pa.BufferReader(shipped_content())).metadata[b"provenance"])
     return found
 
 
 @cache
 def shipped_digest() -> str:
     """sha256 of the file."""
-    return hashlib.sha256(_content()).hexdigest()
+    return hashlib.sha256(shipped_content()).hexdigest()
 
 
-def _content() -> bytes:
+def shipped_content() -> bytes:
+    """The file."""
     return files("nasbench_harness.tables").joinpath("data", "proxies_nb201.parquet").read_bytes()
-
-
-@dataclass(frozen=True, eq=False)
-class ScoreFile:
-    """Scores of some architectures under some initializations and batches.
-
-    Attributes:
-        architectures: Indices, shape (num_architectures,).
-        initializations: Numbers of initializations.
-        batches: Numbers of batches.
-        scores: By name, shape (num_initializations, num_batches, num_architectures), NaN if missing.
-        provenance: Set of architectures; data, size and initialization of every column.
-        digest: sha256 of the file.
-    """
-
-    architectures: Ints
-    initializations: tuple[int, ...]
-    batches: tuple[int, ...]
-    scores: Mapping[str, Floats]
-    provenance: Mapping[str, Any]
-    digest: str
-
-
-def read_scores(path: Path | None = None) -> ScoreFile:
-    """Read a file of ``proxies build``; None: the shipped one.
-
-    Raises:
-        InvalidInputError: There is no such file, or it holds something else.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        content = _content() if path is None else path.read_bytes()
-        table = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False).read(use_threads=False)
-        provenance = json.loads(table.schema.metadata[b"provenance"])
-        keys = [table[name].to_numpy().astype(np.int64) for name in ("initialization", "batch", "architecture")]
-        names = [name for name in table.column_names if name in provenance["columns"]]
-        columns = {name: table[name].to_numpy().astype(np.float64) for name in names}
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        name = "the shipped table" if path is None else path
-        raise InvalidInputError(f"{name} is no file of scores: make one with proxies build") from error
-    initializations, batches, architectures = (np.unique(key) for key in keys)
-    shape = len(initializations), len(batches), len(architectures)
-    if table.num_rows != np.prod(shape):
-        raise InvalidInputError(f"{path} does not have scores of some architectures: make it again with proxies build")
-    order = np.lexsort(keys[::-1])
-    return ScoreFile(
-        architectures,
-        tuple(initializations.tolist()),
-        tuple(batches.tolist()),
-        {name: column[order].reshape(shape) for name, column in columns.items()},
-        provenance,
-        hashlib.sha256(content).hexdigest(),
-    )
 
 
 def has_shipped_scores(space: SearchSpace) -> bool:

@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from nasbench_harness.analysis.proxies import analyze_proxies
 from nasbench_harness.cli import main
 from nasbench_harness.report.render.text import to_markdown
 from nasbench_harness.report.sections.proxies import proxy_tables
-from nasbench_harness.tables.proxies import ScoreFile, read_scores, shipped_scores
+from nasbench_harness.tables.proxies import shipped_scores
+from nasbench_harness.tables.score_files import ScoreFile, read_scores
 
 SCORES = {"meco": 0.3, "swap": 1.0, "nwot": 3.0}
 
@@ -93,6 +96,30 @@ def test_every_table_names_the_set_of_architectures(analysis):
     assert "meco (N=5, C=8)" in to_markdown(tables[0])
 
 
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_leaves_no_file_of_the_report(name, code, tmp_path, monkeypatch):
+    def end(*_):
+        assert list(tmp_path.iterdir())
+        os.kill(os.getpid(), getattr(signal, name))
+
+    monkeypatch.setattr("nasbench_harness.files.os.replace", end)
+    options = ["--tasks", "nb201-cifar10", "--resamples", "0", "--out", str(tmp_path / "report")]
+    result = CliRunner().invoke(main, ["proxies", "report", *options])
+    assert (result.exit_code, result.output) == (code, "\nstopped; the same command goes on where it stopped\n")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("width", [80, 40])
+@pytest.mark.parametrize("verb", [["list"], ["info", "nwot"], ["info", "az_trainability"]])
+def test_scores_are_described_within_the_width_of_the_terminal(verb, width, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    result = CliRunner().invoke(main, ["proxies", *verb])
+    assert result.exit_code == 0
+    assert max(len(line) for line in result.output.splitlines()) <= width
+    words = " ".join(result.output.split())
+    assert ("C = (ReLU input > 0)" in words) == (verb[-1] != "az_trainability")
+
+
 def test_report_of_the_shipped_scores_as_files_and_json(tmp_path):
     arguments = ["proxies", "report", "--tasks", "nb201-cifar10", "--resamples", "0"]
     result = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path / "one")])
@@ -140,7 +167,7 @@ def test_the_page_of_a_study_shows_the_scores_that_its_strategies_read(tmp_path)
         (["--tasks", "graph-cora"], "no NAS-Bench-201 cells"),
         (["--tasks", "nb201-cifar11"], "did you mean"),
         (["--combine", "meco+swop"], "did you mean 'swap'"),
-        (["nothing.parquet"], "no file of scores"),
+        (["nothing.parquet"], "there is no file nothing.parquet: make one with proxies build"),
     ],
 )
 def test_mistakes_are_one_line(arguments, message):

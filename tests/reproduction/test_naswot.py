@@ -13,7 +13,8 @@ from scipy.special import gammaln
 
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.reproduction.presets import NASWOT
-from nasbench_harness.tables.proxies import read_scores, shipped_scores
+from nasbench_harness.tables.proxies import shipped_scores
+from nasbench_harness.tables.score_files import read_scores
 
 FOLDER = Path(__file__).parents[2] / "results" / "proxies"
 COMMAND = "NASBENCH_RECORD_RESULTS=1 pytest tests/reproduction/test_naswot.py"

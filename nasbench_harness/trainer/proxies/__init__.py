@@ -14,14 +14,14 @@ from nasbench_harness.trainer.proxies.macro import FULL_SIZE, Macro
 
 if TYPE_CHECKING:
     from nasbench_harness.trainer.proxies.building import build, plan_build
-    from nasbench_harness.trainer.proxies.columns import compute, plan_columns
+    from nasbench_harness.trainer.proxies.columns import check_data_dir, compute, plan_columns
     from nasbench_harness.trainer.proxies.functions import load_score
     from nasbench_harness.trainer.proxies.inputs import Batch, make_batch
     from nasbench_harness.trainer.proxies.network import build_network
 
 _HOMES = {
     "building": ("build", "plan_build"),
-    "columns": ("compute", "plan_columns"),
+    "columns": ("check_data_dir", "compute", "plan_columns"),
     "functions": ("load_score",),
     "inputs": ("Batch", "make_batch"),
     "network": ("build_network",),
@@ -37,6 +37,7 @@ __all__ = [
     "Proxy",
     "build",
     "build_network",
+    "check_data_dir",
     "compute",
     "load_score",
     "make_batch",

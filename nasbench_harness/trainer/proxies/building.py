@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas  # noqa: F401 - pyarrow imports it for arrays and then loses a Ctrl-C or SIGTERM
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -25,7 +26,7 @@ from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.files import write_whole
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.trainer.proxies.catalogue import PROXIES
-from nasbench_harness.trainer.proxies.columns import ZEN_COLUMNS, ColumnPlan, compute, one_thread
+from nasbench_harness.trainer.proxies.columns import ZEN_COLUMNS, ColumnPlan, check_data_dir, compute, one_thread
 from nasbench_harness.trainer.proxies.functions import code_digest
 from nasbench_harness.trainer.proxies.inputs import make_batch
 
@@ -73,13 +74,8 @@ class BuildPlan:
         }
 
     def _describe(self, plan: ColumnPlan) -> dict[str, Any]:
-        reads_images = plan.method in ("batched", "one at a time") and plan.name not in (
-            *ZEN_COLUMNS,
-            "params",
-            "flops",
-        )
         source = "none"
-        if reads_images:
+        if plan.reads_images:
             shown = make_batch(plan.data, plan.macro, 0, self.batches[0], self.data_dir)
             source = shown.source.rpartition(", batch")[0]
         proxy = PROXIES.get(plan.name)
@@ -106,8 +102,9 @@ def plan_build(
     """Plan a build of all cells, or of a uniform sample of them that is the same on every machine.
 
     Raises:
-        InvalidInputError: A number is out of range.
+        InvalidInputError: A number is out of range, or no column reads the images of ``data_dir``.
     """
+    check_data_dir(columns, data_dir)
     total = NASBench201Space().num_architectures
     for noun, numbers in (("initializations", initializations), ("batches", batches)):
         if list(numbers) != sorted(set(numbers)) or not numbers or not 0 <= numbers[0] <= numbers[-1] < 2**16:

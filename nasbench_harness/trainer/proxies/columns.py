@@ -11,12 +11,13 @@ import numpy as np
 import torch
 
 from nasbench_harness.arrays import Floats, Ints
-from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.spaces import NASBench201Space
+from nasbench_harness.tables.score_files import KEYS
 from nasbench_harness.trainer.proxies import batched, closed_form, size
 from nasbench_harness.trainer.proxies.catalogue import PROXIES, Fast, Method, initialization_of
 from nasbench_harness.trainer.proxies.functions import call, load_score
-from nasbench_harness.trainer.proxies.inputs import Batch, make_batch
+from nasbench_harness.trainer.proxies.inputs import DATA, Batch, make_batch
 from nasbench_harness.trainer.proxies.macro import FULL_SIZE, Macro
 from nasbench_harness.trainer.proxies.network import build_network
 from nasbench_harness.trainer.proxies.zen import zen_parts
@@ -28,6 +29,7 @@ _NUM_CACHED = 2**19  # numbers of their first feature maps; more leave the cache
 
 
 ZEN_COLUMNS = ("zen", "zen_features", "zen_norm")
+_WITHOUT_IMAGES = ("params", "flops", "l2_norm", "synflow", "logsynflow", *ZEN_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class ColumnPlan:
         return self.name.rpartition(":")[2]
 
     @property
+    def reads_images(self) -> bool:
+        """Whether the score depends on the images of a batch."""
+        return self.method in ("batched", "one at a time") and self.name not in _WITHOUT_IMAGES
+
+    @property
     def initialization(self) -> str:
         """Weights, in words."""
         return initialization_of(PROXIES[self.name], self.method) if self.name in PROXIES else "PyTorch default"
@@ -72,9 +79,11 @@ def plan_columns(
         overrides: Fields of ``Macro`` that differ.
 
     Raises:
-        UnknownNameError: There is no such score.
-        InvalidInputError: There is no name, or one twice.
+        UnknownNameError: There are no such data, or no such score.
+        InvalidInputError: There is no name, one twice, or a function has the name of a score or of a column of keys.
     """
+    if data is not None and data not in DATA:
+        raise UnknownNameError("data", data, DATA)
     if not names or len(set(names)) < len(names):
         raise InvalidInputError("name at least one column, and none twice")
     plans = []
@@ -88,7 +97,23 @@ def plan_columns(
     columns = [plan.column for plan in plans]
     if len(set(columns)) < len(columns):
         raise InvalidInputError(f"two columns would have the same name among {', '.join(columns)}: rename a function")
+    for plan in plans:
+        if plan.column != plan.name and plan.column in (*PROXIES, *KEYS):
+            raise InvalidInputError(
+                f"{plan.name}: a table of scores has another column {plan.column}: rename the function"
+            )
     return plans
+
+
+def check_data_dir(plans: Sequence[ColumnPlan], data_dir: Path | None) -> None:
+    """Refuse a folder of data that no column reads.
+
+    Raises:
+        InvalidInputError: None of the columns depends on images.
+    """
+    if data_dir is not None and not any(plan.reads_images for plan in plans):
+        names = ", ".join(plan.column for plan in plans)
+        raise InvalidInputError(f"none of the columns {names} reads images: leave --data-dir out")
 
 
 def compute(
@@ -124,7 +149,7 @@ def compute(
             values = np.concatenate(parts)
         else:
             texts = [space.to_string(int(one)) for one in architectures]
-            values = np.array([_alone(plans, text, images, initialization) for text in texts], dtype=float)
+            values = np.array([_alone(plans, text, images, initialization, batch) for text in texts], dtype=float)
     return np.where(np.isfinite(values), values, np.nan)
 
 
@@ -160,13 +185,14 @@ def _batched(plans: Sequence[ColumnPlan], choices: Ints, images: Batch, seed: in
     return function(choices, macro, images, seed)[:, None]
 
 
-def _alone(plans: Sequence[ColumnPlan], text: str, images: Batch, seed: int) -> list[float]:
+def _alone(plans: Sequence[ColumnPlan], text: str, images: Batch, seed: int, batch: int) -> list[float]:
     network = build_network(text, plans[0].macro, seed)
     if plans[0].name in ZEN_COLUMNS:
         features, norm = zen_parts(network, images)
         parts = {"zen": features + norm, "zen_features": features, "zen_norm": norm}
         return [parts[plan.name] for plan in plans]
-    return [call(plan.name, load_score(plan.name), network, images) for plan in plans]
+    key = f"initialization {seed}, batch {batch}, {text}"
+    return [call(plan.name, load_score(plan.name), network, images, key) for plan in plans]
 
 
 class one_thread:  # noqa: N801 - used as a function

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+import torch
 from torch import nn
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
@@ -34,7 +38,8 @@ def load_score(name: str) -> Score:
     if not is_own and str(Path.cwd()) not in sys.path[:1]:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        module = import_module(module_name)
+        with _seeded(f"import of {module_name}"):
+            module = import_module(module_name)
     except ModuleNotFoundError as error:
         raise InvalidInputError(
             f"proxy {name}: no module {error.name!r} in {Path.cwd()} or among the installed packages"
@@ -61,15 +66,23 @@ def code_digest(name: str) -> str:
         return ""
 
 
-def call(name: str, score: Score, network: nn.Module, batch: Batch) -> float:
+def call(name: str, score: Score, network: nn.Module, batch: Batch, key: str) -> float:
     """One score of one network, which is left as it is.
+
+    Args:
+        name: Name of the score, or ``module:function``.
+        score: Its function.
+        network: The network; a function of the user gets a copy.
+        batch: Inputs.
+        key: Text that the global random generators are seeded with for a function of the user.
 
     Raises:
         InvalidInputError: A function of the user raised, or returns something else than a number.
     """
     if ":" in name:
         try:
-            value: Any = score(private_copy(network), batch)
+            with _seeded(key):
+                value: Any = score(private_copy(network), batch)
         except (Exception, SystemExit) as error:
             text = f"proxy {name} raised {type(error).__name__}: {first_line(error)}{place_in(error)}"
             raise InvalidInputError(text) from error
@@ -81,3 +94,19 @@ def call(name: str, score: Score, network: nn.Module, batch: Batch) -> float:
         raise InvalidInputError(
             f"proxy {name} must return a number, got {type(value).__name__}: return float(…)"
         ) from None
+
+
+@contextmanager
+def _seeded(key: str) -> Iterator[None]:
+    """Seed the global generators of Python, NumPy and PyTorch by a text, and restore their states at the end."""
+    seed = int.from_bytes(sha256(key.encode()).digest()[:4], "big")
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - code of the user may read the global one
+    with torch.random.fork_rng(devices=[]):
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - as above
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002 - as above

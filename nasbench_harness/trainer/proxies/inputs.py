@@ -97,9 +97,9 @@ def make_batch(data: str, macro: Macro, seed: int = 0, batch: int = 0, data_dir:
         UnknownNameError: There are no such data.
         InvalidInputError: The images cannot be brought to this size, or there are too few.
     """
+    if data in ("animals", "noise") and data_dir is not None:
+        raise InvalidInputError(f"data {data} need no folder: name the data of --data-dir with --data, or leave it out")
     if data == "noise":
-        if data_dir is not None:
-            raise InvalidInputError("noise is drawn: leave --data-dir out")
         return _noise(macro, seed, batch)
     images, digest = _images(data, data_dir, macro.side)
     count = macro.batch_size

@@ -14,7 +14,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from nasbench_harness.tables.proxies import read_scores
+from nasbench_harness.tables.score_files import read_scores
 from nasbench_harness.trainer.proxies import PROXIES, compute, plan_build, plan_columns
 
 FOLDER = Path(__file__).parents[3] / "results" / "proxies"

@@ -1,15 +1,18 @@
 """Tables of scores: same bytes from any division of the work, resume, provenance, and the command line."""
 
 import json
+import random
 import sys
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from nasbench_harness.cli import main
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.tables.proxies import read_scores
+from nasbench_harness.spaces import NASBench201Space
+from nasbench_harness.tables.score_files import read_scores
 from nasbench_harness.trainer.proxies import build, building, plan_build, plan_columns
 
 SETTINGS = {"num_cells": 1, "channels": 4, "side": 8, "batch_size": 4}
@@ -119,6 +122,19 @@ def test_other_settings_are_refused_and_nothing_is_lost(tmp_path):
         (["build", "--columns", "snip", "--architectures", "2", "--data", "animal"], "did you mean 'animals'"),
         (["build", "--columns", "snip", "--architectures", "2", "--data", "animals8"], "no multiple"),
         (["build", "--columns", "nowhere:mine"], "no module"),
+        (["build", "--columns", ""], "at least one column"),
+        (
+            ["build", "--columns", "params,synflow", "--data-dir", "."],
+            "none of the columns params, synflow reads images",
+        ),
+        (["build", "--columns", "nwot", "--data-dir", "."], "data animals need no folder"),
+        (["build", "--columns", "meco", "--data-dir", "."], "data noise need no folder"),
+        (["build", "--columns", "nwot", "--data", "animals8", "--data-dir", "."], "comes with a package"),
+        (["build", "--columns", "params", "--data", "animal"], "did you mean 'animals'"),
+        (["score", "333132", "--proxies", "params", "--data-dir", "."], "none of the columns flops, params reads"),
+        (["score", "333132", "--proxies", "snip", "--data-dir", "."], "data animals need no folder"),
+        (["score", "333132", "--proxies", ""], "--proxies names no score"),
+        (["score", "333132", "--proxies", " , "], "--proxies names no score"),
         (["score", "33313"], "six digits"),
         (["score", "333132", "--proxies", "nwott"], "did you mean"),
         (["info", "nwott"], "did you mean"),
@@ -130,6 +146,7 @@ def test_mistakes_are_one_line(arguments, message, tmp_path, monkeypatch):
     assert result.exit_code == 2, result.output
     assert message in result.output
     assert result.output.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_function_of_ones_own_runs_by_the_same_verbs(tmp_path, monkeypatch):
@@ -155,6 +172,81 @@ def test_a_function_of_ones_own_runs_by_the_same_verbs(tmp_path, monkeypatch):
 
 
 SMALL = ["--num-cells", "1", "--channels", "4", "--side", "8", "--batch-size", "3"]
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_ends_a_build_which_then_goes_on(name, code, tmp_path, monkeypatch):
+    (tmp_path / "ending_scores.py").write_text(
+        "import os, pathlib, signal\n"
+        "def ending(network, batch):\n"
+        "    calls = pathlib.Path('calls')\n"
+        "    calls.write_text((calls.read_text() if calls.exists() else '') + '.')\n"
+        "    if len(calls.read_text()) == 6:\n"
+        f"        os.kill(os.getpid(), signal.{name})\n"
+        "    return 1.0\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "ending_scores", raising=False)
+    build = ["build", "--columns", "ending_scores:ending", "--architectures", "10", *SMALL, "--out", "e.parquet"]
+    result = run(*build)
+    assert (result.exit_code, result.output) == (code, "\nstopped; the same command goes on where it stopped\n")
+    assert not [path for path in tmp_path.rglob("*") if path.suffix == ".tmp"]
+    assert len(list(tmp_path.glob("e.parquet.parts/*.npy"))) == 1
+    assert run(*build).exit_code == 0
+    assert len((tmp_path / "calls").read_text()) == 6 + 6  # four of the first six were kept, in one part
+    assert not (tmp_path / "e.parquet.parts").exists()
+
+
+@pytest.mark.parametrize("name", ["nwot", "batch"])
+def test_a_function_has_no_name_of_another_column(name, tmp_path, monkeypatch):
+    (tmp_path / "named_scores.py").write_text(f"def {name}(network, batch):\n    return 1\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "named_scores", raising=False)
+    result = run("build", "--columns", f"named_scores:{name}", "--architectures", "2", *SMALL, "--out", "b.parquet")
+    assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
+    assert f"another column {name}: rename the function" in result.output
+
+
+DRAWS = """
+import random, numpy, torch
+SHIFT = random.random() + numpy.random.random() + float(torch.rand(()))
+
+def drawn(network, batch):
+    return SHIFT + random.random() + numpy.random.random() + float(torch.rand(()))
+"""
+
+
+def _states():
+    return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # noqa: NPY002
+
+
+def test_a_function_that_draws_from_global_generators_gives_the_same_bytes(tmp_path, monkeypatch):
+    """With one and two shards, after an interruption, and whatever drew before; the generators stay as they are."""
+    (tmp_path / "drawing_scores.py").write_text(DRAWS)
+    monkeypatch.chdir(tmp_path)
+
+    def build_again(name, *options):
+        monkeypatch.delitem(sys.modules, "drawing_scores", raising=False)  # as in another process
+        random.random(), np.random.random(), torch.rand(())  # noqa: NPY002
+        before = _states()
+        columns = ["--columns", "drawing_scores:drawn", "--architectures", "10", "--initializations", "0,1"]
+        result = run("build", *columns, "--batches", "0,1", *SMALL, "--out", name, *options)
+        assert result.exit_code == 0, result.output
+        assert _states() == before
+        return (tmp_path / name).exists() and (tmp_path / name).read_bytes()
+
+    whole = build_again("a.parquet")
+    assert not build_again("b.parquet", "--shard", "2/2")
+    assert build_again("b.parquet", "--shard", "1/2") == whole
+    for part in (1, 3):
+        assert not build_again("c.parquet", "--shard", f"{part}/7")
+    assert build_again("c.parquet") == whole
+    scores = read_scores(tmp_path / "a.parquet").scores["drawn"]
+    assert len(np.unique(scores)) == scores.size == 40
+    small = [*SMALL, "--initialization", "1", "--batch", "0", "--json"]
+    architecture = NASBench201Space().to_string(int(read_scores(tmp_path / "a.parquet").architectures[7]))
+    shown = run("score", architecture, "--proxies", "drawing_scores:drawn", *small)
+    assert json.loads(shown.output)["scores"]["drawn"] == pytest.approx(scores[1, 0, 7], rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +300,5 @@ def test_score_gives_the_same_as_the_function():
     small = ["--num-cells", "1", "--channels", "4", "--side", "8", "--batch-size", "4", "--data", "noise"]
     scores = json.loads(run("score", "333132", "--proxies", "nwot,zen", *small, "--json").output)["scores"]
     columns = plan_columns(["nwot"], "noise", True, SETTINGS)
-    from nasbench_harness.spaces import NASBench201Space
-
     index = NASBench201Space().from_key("333132")
     assert scores["nwot"] == building.compute(columns, np.array([index]))[0, 0]

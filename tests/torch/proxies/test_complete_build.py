@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nasbench_harness.tables.proxies import SHIPPED, read_scores, shipped_digest, shipped_provenance
+from nasbench_harness.tables.proxies import SHIPPED, shipped_digest, shipped_provenance
+from nasbench_harness.tables.score_files import read_scores
 from nasbench_harness.trainer.loop.devices import processor_name
 
 KEPT = Path(__file__).parents[3] / "results" / "proxies" / "build.csv"
