@@ -160,7 +160,7 @@ def test_each_p_in_a_sentence_names_its_test_and_its_family(made_task, analysis_
         assert found[1] == found[-1]  # every task says the same
         return found[0][0], found[1][0], "Holm over the pairs of each task" in lines[1]
 
-    over_pairs = "(signed-rank test, unit: task, Holm over the 10 pairs)"
+    over_pairs = "(signed-rank test, Holm over the 10 pairs)"
     assert p_of("a", "b") == (over_pairs, "(Welch's t-test, Holm over the 60 pairs × tasks)", False)
     larger = "(larger p of Welch and Mann–Whitney, Holm over the 60 pairs × tasks)"
     assert p_of("a", "same") == (over_pairs, larger, False)
@@ -168,7 +168,7 @@ def test_each_p_in_a_sentence_names_its_test_and_its_family(made_task, analysis_
     assert p_of("a", "b", estimand="stochastic")[1] == "(Brunner–Munzel test, Holm over the 60 pairs × tasks)"
     exact = "(exact Mann–Whitney test, Holm over the 60 pairs × tasks)"
     assert p_of("also", "same", estimand="stochastic")[1] == exact
-    with_control = "(signed-rank test, unit: task, Holm over the 4 pairs)"
+    with_control = "(signed-rank test, Holm over the 4 pairs)"
     of_control = "(Welch's t-test, Holm over the 24 comparisons with c)"
     assert p_of("a", "c", control="c") == (with_control, of_control, False)
     lines = pair_sentences(analysis_of(*tasks, options=ReportOptions(control="c")), "a", "b")
@@ -185,7 +185,7 @@ def test_a_verdict_over_tasks_stands_beside_undecided_tasks(made_task, analysis_
     assert line.startswith(
         "a and b do not differ significantly on any of 7 tasks; over the tasks b is better, p = .016 ("
     )
-    assert line.endswith("(signed-rank test, unit: task, uncorrected, the only test).")
+    assert line.endswith("(signed-rank test, uncorrected, the only test).")
     clear = [(task, {"a": base, "b": base // 8 + 34}) for task, _ in tasks]
     assert study_sentences(analysis_of(*clear))[3].startswith(
         "b is better than a on 7 of 7 tasks; also over the tasks, p ="

@@ -109,7 +109,7 @@ def _counted(analysis: Analysis, tests: Mapping[tuple[str, str], OverTasks], fir
         is_same = wins[better] > 0 and test.better == better
         claim = "also over the tasks" if is_same else f"over the tasks {test.better} is better"
         claim = claim if test.p <= ALPHA else "undecided over the tasks"
-        text += f"; {claim}, {p_words(test.p)} (signed-rank test, unit: task, {family})"
+        text += f"; {claim}, {p_words(test.p)} (signed-rank test, {family})"
     return f"{text}."
 
 
