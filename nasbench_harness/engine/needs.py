@@ -10,7 +10,7 @@ import numpy as np
 from nasbench_harness.arrays import Ints
 from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.engine.strategy import Needs
-from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.instances import labels_of
 from nasbench_harness.evaluation.problem import Problem, labeled_problem
 from nasbench_harness.evaluation.run_files import RunFiles
@@ -95,7 +95,10 @@ def granted_problem(
     problem = labeled_problem(problem, labels_of(task.space, task.protocol, study_seed, seeds))
     check = getattr(spec.target, "check", None)
     if check is not None and spec.is_generator:
-        check(problem, **spec.parameters)
+        try:
+            check(problem, **spec.parameters)
+        except UnknownNameError as error:
+            raise InvalidInputError(f"strategy {spec.label}: {error}") from error
     return problem
 
 

@@ -70,6 +70,34 @@ def test_wrong_parameters_are_refused(label, tmp_path):
         proposals(tmp_path, label, "(num_scored=0)")
 
 
+@pytest.mark.parametrize("instances", ["same", "relabel"])
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        (
+            "best-by-score(score='mecoo')",
+            r"best-by-score\(score=mecoo\): unknown free metric 'mecoo': did you mean 'meco'",
+        ),
+        ("score-ordered(score='meco+swop')", "unknown free metric 'swop': did you mean 'swap'"),
+        ("score-ordered(score='')", "unknown free metric '': known: flops, "),
+        ("score-seeded-evolution(score='meco+')", "unknown free metric '': known: flops, "),
+        ("gaussian-process(scores='mecoo')", "unknown free metric 'mecoo': did you mean 'meco'"),
+        ("gaussian-process(prior='meco+swop')", "unknown free metric 'swop': did you mean 'swap'"),
+    ],
+)
+def test_misspelt_scores_are_refused_before_any_run(strategy, message, instances, tmp_path):
+    with pytest.raises(HarnessError, match=message):
+        run([strategy], tasks=[TASK], seeds=2, evaluations=5, instances=instances, out=tmp_path / "study")
+    assert not (tmp_path / "study").exists()
+
+
+def test_scores_of_relabelled_tasks_are_accepted_and_the_check_counts_no_read(tmp_path):
+    given = {"tasks": [TASK], "seeds": 2, "evaluations": 2}
+    run(["best-by-score(num_scored=10,score='meco + swap')"], instances="relabel", out=tmp_path / "a", **given)
+    (path,) = (tmp_path / "a" / "runs").rglob("*.parquet")
+    assert read_record(path)["lookups"] == {"meco": [10, 10], "swap": [10, 10]}
+
+
 @pytest.mark.parametrize("label", NAMES)
 def test_a_task_without_scores_is_refused(label, tmp_path):
     with pytest.raises(HarnessError, match="needs training-free scores, and the table of task graph-cora has none"):

@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import numpy as np
 from scipy.stats import rankdata
 
 from nasbench_harness import Floats, Ints, Problem, RunStream
+
+Search = TypeVar("Search", bound=Callable[..., Any])
+
+
+def checks_scores(*hyperparameters: str, may_be_empty: bool = False) -> Callable[[Search], Search]:
+    """Let the harness refuse a generator function before any run if it names a free metric that the task does not have.
+
+    Args:
+        hyperparameters: Names of the hyperparameters that hold free metrics joined by "+".
+        may_be_empty: Whether an empty text names no metric.
+    """
+
+    def check(problem: Problem, **parameters: Any) -> None:
+        asked = problem.of_group().of_run(0)  # reads of this check are not counted
+        for text in (parameters[key] for key in hyperparameters):
+            for name in text.split("+") if text or not may_be_empty else ():
+                asked.lookup(name.strip(), np.zeros(0, dtype=np.int64))
+
+    def mark(function: Search) -> Search:
+        function.check = check  # type: ignore[attr-defined]  # functions take attributes
+        return function
+
+    return mark
 
 
 def mean_ranks(problem: Problem, score: str, architectures: Ints) -> Floats:

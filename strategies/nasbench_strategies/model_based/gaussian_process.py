@@ -35,11 +35,13 @@ from nasbench_strategies._models.acquisition import expected_improvement
 from nasbench_strategies._models.encoding import Encoding, standardized
 from nasbench_strategies._models.gaussian_process import GaussianProcess
 from nasbench_strategies._models.history import History, climb, new_candidates
+from nasbench_strategies._models.scores import checks_scores
 
 _FIRST_SWEEPS = 5
 
 
 @declare(reproducible="platform")
+@checks_scores("scores", "prior", may_be_empty=True)
 def gaussian_process(
     problem: Problem,
     rng: RunStream,

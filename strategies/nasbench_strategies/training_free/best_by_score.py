@@ -20,10 +20,11 @@ from collections.abc import Generator
 from typing import Annotated, Any
 
 from nasbench_harness import Needs, Problem, Proposal, Range, RunStream, declare
-from nasbench_strategies._models.scores import sample_by_score
+from nasbench_strategies._models.scores import checks_scores, sample_by_score
 
 
 @declare(needs=Needs(proxies=True))
+@checks_scores("score")
 def best_by_score(
     problem: Problem,
     rng: RunStream,

@@ -26,10 +26,12 @@ from typing import Annotated, Any
 import numpy as np
 
 from nasbench_harness import Floats, Ints, Needs, Problem, Proposal, Range, RunStream, declare
+from nasbench_strategies._models.scores import checks_scores
 from nasbench_strategies._models.sources import normal_scores, read_sample
 
 
 @declare(needs=Needs(sources=True, proxies=True))
+@checks_scores("scores")
 def source_weighted_scores(
     problem: Problem,
     rng: RunStream,

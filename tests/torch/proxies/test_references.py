@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch.nn import functional
 
 from nasbench_harness.trainer.proxies import PROXIES, Macro, build_network, load_score, make_batch
 from nasbench_harness.trainer.proxies.az_nas import az_nas_scores
-from nasbench_harness.trainer.proxies.network import initialize, scored_layers
+from nasbench_harness.trainer.proxies.network import initialize, private_copy, scored_layers
 
 from .conftest import DISCONNECTED, KEYS, SMALL, SPACE, cell, network
 
@@ -184,6 +185,34 @@ def test_nwot_adds_agreement_on_active_and_on_inactive_neurons_per_module(key, b
     assert score("nwot", key, batch) == pytest.approx(np.linalg.slogdet(kernel)[1], rel=1e-9)
     num_convolutions = sum(digit in "23" for digit in key)
     assert len(codes) == num_convolutions * 3 + 5  # each convolution has its own ReLU; two reductions and the head
+
+
+def test_nwot_counts_no_module_that_only_contains_a_relu(batch):
+    """The authors' program hooks classes by name: ReLUConvBN repeats the term of its ReLU, and ranks stay."""
+    ours, by_name = [], []
+    keys = [SPACE.to_key(index) for index in range(0, 15_625, 400)]
+    for key in keys:
+        kernels = {}
+        copied = private_copy(network(key))
+        for name, module in copied.named_modules():
+            if "ReLU" in type(module).__name__:
+                module.register_forward_pre_hook(partial(keep_agreement, kernels, name))
+        copied(batch.images)
+        blocks = [name for name in kernels if not name.startswith("lastact") and f"{name}.op.0" in kernels]
+        assert len(kernels) == 2 * len(blocks) + 1
+        assert all(np.array_equal(kernels[name], kernels[f"{name}.op.0"]) for name in blocks)
+        ours.append(score("nwot", key, batch))
+        once = sum(kernel for name, kernel in kernels.items() if name not in blocks)
+        assert np.isnan(ours[-1]) or ours[-1] == pytest.approx(np.linalg.slogdet(once)[1], rel=1e-9)
+        by_name.append(np.linalg.slogdet(sum(kernels.values()))[1])
+    assert np.isfinite(ours).sum() > 30
+    assert spearmanr(ours, by_name, nan_policy="omit").statistic > 0.999
+    assert np.nanmedian(np.subtract(by_name, ours)) == pytest.approx(12 * np.log(2), abs=1)
+
+
+def keep_agreement(kernels, name, _, inputs):
+    active = (inputs[0].detach().numpy() > 0).reshape(len(inputs[0]), -1).astype(float)
+    kernels[name] = active @ active.T + (1 - active) @ (1 - active).T
 
 
 @pytest.mark.parametrize("key", ["333132", "421211"])
