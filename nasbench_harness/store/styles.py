@@ -44,6 +44,7 @@ KNOWN_LABELS = (
     "source-weighted-scores",
     "ranking-weighted-ensemble",
     "few-shot-predictor",
+    "differential-evolution",
 )
 NUM_RESERVED = 89  # numbers for known labels, also for those to come
 NUM_STYLES = NUM_RESERVED + 252
