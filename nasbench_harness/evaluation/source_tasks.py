@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
+from scipy.stats import rankdata
 
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.errors import InvalidInputError
@@ -16,6 +17,10 @@ from nasbench_harness.evaluation.sources import SourceReads, Sources, SourceTask
 from nasbench_harness.evaluation.task import Task, open_named_task
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.tables.restricted import MARK
+
+# Limits of what is no copy: other data sets agree by at most .98 and share few values of a row by chance.
+_MOST_COMMON = 0.5  # share of architectures for which a value of the source is one of the task
+_MOST_AGREEMENT = 0.9999  # Spearman's correlation of means over replicates
 
 
 def source_views(view: TaskView) -> list[TaskView]:
@@ -87,15 +92,28 @@ def check_sources(views: Iterable[TaskView]) -> None:
     """
     for view in views:
         for source in source_views(view):
-            if np.array_equal(_all_values(view), _all_values(source), equal_nan=True):
-                raise InvalidInputError(
-                    f"source {source.name} holds the very values of task {view.name}, under another name or in another "
-                    "order: leave it out"
-                )
+            if likeness := _likeness(view.search.values, source.search.values):
+                raise InvalidInputError(f"source {source.name} {likeness} task {view.name}: leave it out")
 
 
-def _all_values(view: TaskView) -> Floats:
-    return np.sort(view.search.values, axis=None)
+def _likeness(ours: Floats, theirs: Floats) -> str:
+    """How the values of a source repeat those of a task; empty if they do not.
+
+    Args:
+        ours: Values of the task, shape (num_architectures, num_replicates, num_fidelities).
+        theirs: Values of the source.
+    """
+    if np.array_equal(np.sort(ours, axis=None), np.sort(theirs, axis=None), equal_nan=True):
+        return "holds, in this or another order, the very values of"
+    ours, theirs = ours[:, :, -1], theirs[:, :, -1]
+    is_common = (ours[:, :, None] == theirs[:, None, :]).any(axis=(1, 2))
+    if is_common.mean() > _MOST_COMMON:
+        return f"has values in common, for {is_common.mean():.0%} of the architectures, with"
+    is_known = ~(np.isnan(ours).all(axis=1) | np.isnan(theirs).all(axis=1))
+    ranks = [rankdata(np.nanmean(values[is_known], axis=1)) for values in (ours, theirs)]
+    if min(map(np.ptp, ranks), default=0) > 0 and np.corrcoef(*ranks)[0, 1] > _MOST_AGREEMENT:
+        return "orders the architectures exactly like"
+    return ""
 
 
 def _as_source(source: Task, protocol: Protocol) -> Protocol:

@@ -172,9 +172,12 @@ class Source:
                 problem of a generator belongs to one run and takes none.
 
         Raises:
-            InvalidInputError: A run reads more than ``problem.sources.left``, or ``runs`` does not fit.
+            InvalidInputError: A run reads more than ``problem.sources.left``, or ``runs`` or an index does not fit.
         """
-        indices = np.asarray(architectures, dtype=np.int64)
+        given = np.asarray(architectures)
+        if given.size and given.dtype.kind not in "iu":
+            raise InvalidInputError(f"source {self.name}: architectures are whole numbers, not {given.dtype}")
+        indices = given.astype(np.int64)
         if self._run is not None:
             if runs is not None:
                 raise InvalidInputError(f"source {self.name}: the problem of a generator is one run: leave runs out")
@@ -224,5 +227,11 @@ class Sources(Mapping[str, Source]):
         return left if self._run is None else int(left[self._run])
 
     def of_run(self, run: int) -> Sources:
-        """The same sources for one run of the batch."""
+        """The same sources for one run of the batch.
+
+        Raises:
+            InvalidInputError: These are the sources of another run.
+        """
+        if self._run not in (None, run):
+            raise InvalidInputError("sources belong to one run here: no run reads in the place of another")
         return Sources(self.reads, run)

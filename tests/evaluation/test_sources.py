@@ -114,6 +114,19 @@ def test_wrong_shapes_and_indices_are_refused():
         source.evaluate(np.zeros((1, 1), dtype=int), np.array([3]))
 
 
+@pytest.mark.parametrize("indices", [[1.5, 2.0], [True, False], [np.nan]])
+def test_indices_are_whole_numbers(indices):
+    with pytest.raises(InvalidInputError, match="architectures are whole numbers, not"):
+        sources_of().of_run(0)[CIFAR100].evaluate(indices)
+
+
+def test_no_run_reads_in_the_place_of_another():
+    mine = sources_of().of_run(1)
+    assert list(mine.of_run(1)) == [CIFAR100]
+    with pytest.raises(InvalidInputError, match="no run reads in the place of another"):
+        mine.of_run(0)
+
+
 def test_a_task_is_never_its_own_source():
     assert load_task(CIFAR10).under(protocol(CIFAR10, CIFAR100)).sources == (CIFAR100,)
     assert list(source_digests(load_task(CIFAR10), protocol(CIFAR10, CIFAR100))) == [CIFAR100]
@@ -187,14 +200,35 @@ def test_the_own_data_under_another_name_are_refused(in_memory):
 def test_a_copy_of_the_values_is_refused_before_any_run(in_memory):
     in_memory["copy-set"] = small_task("copy", VALUES[::-1], data=("elsewhere",))
     view = small_task("one", VALUES).under(protocol("copy-set"))
-    with pytest.raises(InvalidInputError, match="copy-set holds the very values of task one-set"):
+    with pytest.raises(
+        InvalidInputError, match="copy-set holds, in this or another order, the very values of task one-set"
+    ):
         check_sources([view])
     in_memory["copy-set"] = small_task("copy", VALUES[::-1] + 0.01, data=("elsewhere",))
     check_sources([view])
 
 
+def test_a_copy_on_another_scale_or_of_some_rows_is_refused_before_any_run(in_memory):
+    values = np.random.default_rng(0).uniform(50, 90, (9, 3, 1)).round(2)
+    view = small_task("one", values).under(protocol("copy-set"))
+    part = np.where(np.arange(9)[:, None, None] < 5, values[:, 1:2], 1.0 + np.arange(9)[:, None, None])
+    for copy, message in (
+        (values / 3 + 7, "orders the architectures exactly like task one-set"),
+        (values.mean(axis=1, keepdims=True) ** 2, "orders the architectures exactly like task one-set"),
+        (part, "has values in common, for 56% of the architectures, with task one-set"),
+    ):
+        in_memory["copy-set"] = small_task("copy", copy, data=("elsewhere",))
+        with pytest.raises(InvalidInputError, match=f"^source copy-set {message}: leave it out$"):
+            check_sources([view])
+
+
+def test_no_data_sets_of_the_packages_count_as_copies():
+    for tasks in (["nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120"], ["graph-cora", "graph-citeseer"]):
+        check_sources([load_task(name).under(protocol(*tasks)) for name in tasks])
+
+
 def test_cost_that_cannot_be_charged_is_refused(in_memory):
-    in_memory["free-set"] = small_task("free", VALUES + 1, data=("elsewhere",))
+    in_memory["free-set"] = small_task("free", VALUES[::-1] + 1, data=("elsewhere",))
     target = small_task("one", VALUES, has_cost=True)
     with pytest.raises(InvalidInputError, match="free-set has no training times to charge, and task one-set has"):
         check_sources([target.under(protocol("free-set", cost="charged"))])

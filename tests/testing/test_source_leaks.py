@@ -64,6 +64,38 @@ def opens_reads_again(problem, rng):
         yield problem.space.sample(rng)
 
 
+@of_sources
+def looks_up_the_search_metric(problem, rng):
+    problem.lookup("val_accuracy", np.arange(15_625))
+    while True:
+        yield problem.space.sample(rng)
+
+
+@of_sources
+def renames_its_source(problem, rng):
+    (source,) = problem.sources.values()
+    source.name = "nb201-cifar10"
+    source.evaluate(np.array([1]))
+    while True:
+        yield problem.space.sample(rng)
+
+
+@of_sources
+def reads_for_another_run(problem, rng):
+    (source,) = problem.sources.of_run(0).values()
+    while True:
+        source.evaluate(problem.space.sample(rng))
+        yield problem.space.sample(rng)
+
+
+@of_sources
+def gives_itself_reads(problem, rng):
+    for counts in problem.sources.reads.counts.values():
+        counts[:] = -1_000
+    while True:
+        yield problem.space.sample(rng)
+
+
 def test_an_honest_strategy_holds_every_rule():
     assert of_strategy(best_of_a_sample) == {}
 
@@ -75,10 +107,23 @@ def test_an_honest_strategy_holds_every_rule():
         (reads_the_target_by_the_name_of_its_source, "scores of a Task"),
         (reads_the_table_of_a_source, "table of a Task"),
         (opens_reads_again, "bound of a SourceReads"),
+        (gives_itself_reads, "counts of a SourceReads"),
     ],
 )
 def test_a_strategy_that_reads_values_past_its_sources_is_seen(cheat, seen):
     assert seen in of_strategy(cheat)["no_scores_are_read"]
+
+
+@pytest.mark.parametrize(
+    ("cheat", "message"),
+    [
+        (looks_up_the_search_metric, "unknown free metric 'val_accuracy'"),
+        (renames_its_source, "KeyError: 'nb201-cifar10'"),
+        (reads_for_another_run, "no run reads in the place of another"),
+    ],
+)
+def test_a_strategy_that_asks_for_more_than_its_sources_is_refused(cheat, message):
+    assert message in of_strategy(cheat)["it_can_be_played"]
 
 
 def test_the_contract_finds_sources_for_each_task():
