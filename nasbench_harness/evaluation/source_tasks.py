@@ -110,8 +110,10 @@ def _likeness(ours: Floats, theirs: Floats) -> str:
     if is_common.mean() > _MOST_COMMON:
         return f"has values in common, for {is_common.mean():.0%} of the architectures, with"
     is_known = ~(np.isnan(ours).all(axis=1) | np.isnan(theirs).all(axis=1))
-    ranks = [rankdata(np.nanmean(values[is_known], axis=1)) for values in (ours, theirs)]
-    if min(map(np.ptp, ranks), default=0) > 0 and np.corrcoef(*ranks)[0, 1] > _MOST_AGREEMENT:
+    if not is_known.any():
+        return ""
+    one, other = (rankdata(np.nanmean(values[is_known], axis=1)) for values in (ours, theirs))
+    if np.ptp(one) > 0 and np.ptp(other) > 0 and np.corrcoef(one, other)[0, 1] > _MOST_AGREEMENT:
         return "orders the architectures exactly like"
     return ""
 
