@@ -71,9 +71,9 @@ def test_the_docstring_names_the_papers():
 @pytest.mark.parametrize("num_initial", [1, 2, 10])
 def test_a_plain_generator_has_the_same_traces(run, run_plain, assert_same_traces, protocol, acceptance, num_initial):
     text = f"local-search(acceptance='{acceptance}',num_initial={num_initial})"
-    lockstep = run(text, "nb201-cifar100", 40, evaluations=400, **protocol)
+    lockstep = run(text, "nb201-cifar100", 12, evaluations=400, **protocol)
     parameters = {"acceptance": acceptance, "num_initial": num_initial}
-    plain = run_plain(plain_local_search, "local-search", "nb201-cifar100", 40, parameters, evaluations=400, **protocol)
+    plain = run_plain(plain_local_search, "local-search", "nb201-cifar100", 12, parameters, evaluations=400, **protocol)
     assert_same_traces(plain, lockstep)
 
 

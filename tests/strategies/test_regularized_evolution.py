@@ -75,9 +75,9 @@ def test_a_plain_generator_has_the_same_traces(
     run, run_plain, assert_same_traces, search, protocol, population_size, sample_size
 ):
     text = f"regularized-evolution(population_size={population_size},sample_size={sample_size})"
-    lockstep = run(text, "nb201-cifar100", 20, evaluations=150, **protocol)
+    lockstep = run(text, "nb201-cifar100", 10, evaluations=150, **protocol)
     parameters = {"population_size": population_size, "sample_size": sample_size}
-    plain = run_plain(search, LARGE, "nb201-cifar100", 20, parameters, evaluations=150, **protocol)
+    plain = run_plain(search, LARGE, "nb201-cifar100", 10, parameters, evaluations=150, **protocol)
     assert_same_traces(plain, lockstep)
 
 

@@ -22,24 +22,26 @@ class Plain:
         self.parameters = parameters
 
     def log_probability_and_entropy(self, parameters, samples=None, draws=None):
-        size, width = self.size, self.width
-        inputs, rest = np.split(parameters, [(width + 1) * 4 * size])
-        recurrent, outputs = np.split(rest, [size * 4 * size])
-        inputs, recurrent = inputs.reshape(width + 1, 4 * size), recurrent.reshape(size, 4 * size)
-        outputs = outputs.reshape(-1, size, width)
-        hidden, cell, previous, chosen = np.zeros(size), np.zeros(size), width, []
+        """Of parameters (..., num_parameters): both (...,), and the choices."""
+        size, width, lead = self.size, self.width, parameters.shape[:-1]
+        inputs, rest = np.split(parameters, [(width + 1) * 4 * size], axis=-1)
+        recurrent, outputs = np.split(rest, [size * 4 * size], axis=-1)
+        inputs, recurrent = inputs.reshape(*lead, width + 1, 4 * size), recurrent.reshape(*lead, size, 4 * size)
+        outputs = outputs.reshape(*lead, -1, size, width)
+        hidden, cell, previous, chosen = np.zeros((*lead, size)), np.zeros((*lead, size)), width, []
         log_probability = entropy = 0.0
         for step, count in enumerate(self.num_choices):
-            i, f, o, g = np.split(inputs[previous] + hidden @ recurrent, 4)
+            gates = inputs[..., previous, :] + (hidden[..., None] * recurrent).sum(axis=-2)
+            i, f, o, g = np.split(gates, 4, axis=-1)
             i, f, o = (1 / (1 + np.exp(-gate)) for gate in (i, f, o))
             cell = f * cell + i * np.tanh(g)
             hidden = o * np.tanh(cell)
-            weights = np.exp(hidden @ outputs[step][:, :count])
-            p = weights / weights.sum()
+            weights = np.exp((hidden[..., None] * outputs[..., step, :, :count]).sum(axis=-2))
+            p = weights / weights.sum(axis=-1, keepdims=True)
             previous = samples[step] if samples is not None else int((np.cumsum(p) <= draws[step]).sum())
             chosen.append(previous)
-            log_probability += np.log(p[previous])
-            entropy -= (p * np.log(p)).sum()
+            log_probability += np.log(p[..., previous])
+            entropy -= (p * np.log(p)).sum(axis=-1)
         return log_probability, entropy, chosen
 
     def gradient(self, samples, advantage, entropy_weight, ratio=1.0):
@@ -47,8 +49,8 @@ class Plain:
             log_probability, entropy, _ = self.log_probability_and_entropy(parameters, samples)
             return -advantage * ratio * log_probability - entropy_weight * entropy
 
-        steps = np.eye(len(self.parameters)) * 1e-5
-        return np.array([(loss(self.parameters + step) - loss(self.parameters - step)) / 2e-5 for step in steps])
+        steps = np.eye(len(self.parameters)) * 1e-5  # a row per parameter
+        return (loss(self.parameters + steps) - loss(self.parameters - steps)) / 2e-5
 
 
 def plain(problem, rng, *, num_hidden, num_updates=1):
@@ -84,7 +86,7 @@ def plain(problem, rng, *, num_hidden, num_updates=1):
             controller.parameters = controller.parameters - rate * first / (1 - 0.9**count) / corrected
 
 
-@pytest.mark.parametrize(("num_updates", "num_seeds"), [(1, 4), (3, 2)])  # a plain controller takes a second a run
+@pytest.mark.parametrize(("num_updates", "num_seeds"), [(1, 4), (3, 2)])
 def test_traces_are_those_of_a_plain_controller(run, run_plain, num_updates, num_seeds):
     text = f"rnn-controller(num_hidden=2,num_updates={num_updates})"
     fast = run(text, TASK, num_seeds, evaluations=25)
