@@ -19,16 +19,29 @@ from importlib.metadata import entry_points
 del sys.path[0]  # the folder of the tests, in which tests/torch would stand for torch
 PRELOADED = (
     "email.parser",  # reads the entry points of packages
+    "jinja2",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_pdf",
+    "matplotlib.backends.backend_svg",
     "matplotlib.figure",
     "nasbench_harness.api",
+    "nasbench_harness.analysis.study",
     "nasbench_harness.cli",
     "nasbench_harness.report.files",
     "nasbench_harness.report.render.terminal",
+    "nasbench_harness.studies.export",
+    "nasbench_harness.studies.origins",
+    "nasbench_harness.studies.reporting",
+    "nasbench_harness.testing",
+    "nasbench_harness.verification.verify",
+    "nasbench_harness.verification.winners",
+    "pandas",
     "pyarrow.csv",
     "pyarrow.parquet",
+    "pydantic.json_schema",
+    "pydantic.type_adapter",
     "scipy.special",
+    "tomli_w",
 )
 
 

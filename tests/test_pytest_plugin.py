@@ -1,7 +1,12 @@
-"""The fixture in somebody's own repository: a strategy, a baseline, a test, and nothing else."""
+"""The fixture in somebody's own repository: a strategy, a baseline, a test, and nothing else.
+
+Most of these sessions of pytest run in this process. One whose test passes, one whose test fails, those with workers
+and the one about imports are processes of their own.
+"""
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -16,6 +21,8 @@ def my_search(problem, rng, *, patience=10):
             if evaluation.loss < best.loss:
                 best, failures = evaluation, 0
 """
+# In this process warnings are errors, which a session of a user does not know.
+HERE = ("-p", "no:cacheprovider", "-W", "default")
 TEST = """
 from my_search import my_search
 
@@ -28,6 +35,20 @@ SAVE = (
     *("baseline", "save", "--strategies", "my_search:my_search", "--tasks", "nb201-cifar100"),
     *("--seeds", "300", "--evaluations", "40"),
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def libraries():
+    """Sessions in this process forget the modules that they import, and NumPy can be imported only once."""
+    for module in (
+        "matplotlib.figure",
+        "matplotlib.backends.backend_agg",
+        "nasbench_harness.api",
+        "numpy.fft",
+        "pandas",
+    ):
+        import_module(module)
+    import_module("nasbench_harness.report.sections.distributions")
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +67,14 @@ def project(pytester, monkeypatch, saved):
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
 
-    def run(strategy=MY_SEARCH, arguments="", *options, folder="baselines", test=TEST):
+    def run(strategy=MY_SEARCH, arguments="", *options, folder="baselines", test=TEST, process=False):
         pytester.makepyfile(my_search=strategy, test_my_search=test.replace("{arguments}", arguments))
         if folder:
             target = pytester.mkdir(folder)
             (target / saved[0]).write_text(saved[1], encoding="utf-8")
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
+        if process or "-n" in options:
+            return pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
+        return pytester.runpytest_inprocess(*HERE, *options)
 
     return run
 
@@ -69,11 +92,11 @@ def test_an_unchanged_strategy_passes_by_its_trace(project):
             "    assert (check.verdict, check.by) == ('equivalent', 'trace')",
         ]
     )
-    project(test=test).assert_outcomes(passed=2)
+    project(test=test, process=True).assert_outcomes(passed=2)
 
 
 def test_a_worse_strategy_fails_and_the_text_says_what_to_do(project, pytester):
-    result = project(WORSE)
+    result = project(WORSE, process=True)
     result.assert_outcomes(failed=1)
     result.stdout.re_match_lines(
         [
@@ -94,12 +117,10 @@ def test_a_worse_strategy_fails_and_the_text_says_what_to_do(project, pytester):
         assert file.read(8) == b"\x89PNG\r\n\x1a\n"
 
 
-def test_accepting_the_change_makes_the_test_pass(project, pytester):
+def test_accepting_the_change_makes_the_test_pass(project, pytester, cli):
     assert project(WORSE).ret == 1
-    subprocess.run(
-        [sys.executable, "-m", "nasbench_harness", *SAVE], cwd=pytester.path, check=True, capture_output=True
-    )
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    assert cli(*SAVE, cwd=pytester.path).returncode == 0
+    pytester.runpytest_inprocess(*HERE).assert_outcomes(passed=1)
 
 
 def test_inconclusive_fails_with_its_own_text_unless_it_is_allowed(project, pytester):
@@ -111,7 +132,7 @@ def test_inconclusive_fails_with_its_own_text_unless_it_is_allowed(project, pyte
     assert "to let it pass: allow_inconclusive=True" in text(result)
     assert "to accept the change" not in text(result)
     pytester.makepyfile(test_my_search=TEST.replace("{arguments}", f"{arguments}, allow_inconclusive=True"))
-    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    pytester.runpytest_inprocess(*HERE).assert_outcomes(passed=1)
 
 
 def test_allowing_inconclusive_allows_nothing_worse(project):
@@ -131,7 +152,7 @@ def test_hyperparameters_name_another_baseline_unless_a_label_says_which(project
     assert "baseline save --strategies 'my_search:my_search(patience=3)' --out baselines" in text(result)
     label = ", patience=1, label='my_search-my_search'"
     pytester.makepyfile(test_my_search=TEST.replace("{arguments}", label))
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess(*HERE)
     assert "worse than its baseline" in text(result)
     assert "note: patience was 10, is 1" in text(result)
 
