@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nasbench_harness import compare, load_task
+from nasbench_harness import compare, load_task, run
 from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import Trained
@@ -94,7 +94,7 @@ def test_each_task_is_read_at_its_own_fidelity(imported, tmp_path, cli):
     done = cli("compare", "--config", tmp_path / "study.toml", "--out", "both")
     assert done.returncode == 0, done.stderr
     for task, epochs in (("mine-one", 1), ("other-one", 10)):
-        compare(["random-search"], [task], seeds=10, evaluations=5, fidelity=epochs, out=tmp_path / "alone" / task)
+        run(["random-search"], [task], seeds=10, evaluations=5, fidelity=epochs, out=tmp_path / "alone" / task)
         alone, both = (
             list(folder.glob(f"runs/{task}/*/*")) for folder in (tmp_path / "alone" / task, tmp_path / "both")
         )
@@ -116,9 +116,9 @@ def test_several_fidelities_must_be_named_and_seconds_are_those_of_the_fidelity(
     refused = cli("compare", "--tasks", "mine-one", NASBENCH_HARNESS_CACHE=str(tmp_path / "cache"))
     assert refused.returncode == 2
     assert "task mine-one has 2 fidelities (1, 10 epochs): name one, --fidelity" in refused.stderr
-    cheap = compare(["random-search"], ["mine-one"], seeds=10, simulated_seconds=40, fidelity=1, out=tmp_path / "a")
+    cheap = run(["random-search"], ["mine-one"], seeds=10, simulated_seconds=40, fidelity=1, out=tmp_path / "a")
     assert (cheap.frame().evaluations == 20).all()
-    whole = compare(["random-search"], ["mine-one"], seeds=10, simulated_seconds=40, fidelity=10, out=tmp_path / "b")
+    whole = run(["random-search"], ["mine-one"], seeds=10, simulated_seconds=40, fidelity=10, out=tmp_path / "b")
     assert (whole.frame().evaluations == 2).all()
 
 

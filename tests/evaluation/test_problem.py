@@ -117,8 +117,10 @@ def secrets_of(task):
     return [task.scores["val"].values, task.scores["val"].grid_values, *replicates]
 
 
-def leaks(root, task):
-    arrays = [item for item in reachable(root) if isinstance(item, np.ndarray)]
+def leaks(root, task, known=()):
+    """Arrays that tell a secret, but for those that are known to tell none."""
+    passed = set(map(id, known))
+    arrays = [item for item in reachable(root) if isinstance(item, np.ndarray) and id(item) not in passed]
     return [array for array in arrays if any(is_same(array, secret) for secret in secrets_of(task))]
 
 
@@ -140,9 +142,9 @@ def test_strategies_reach_nothing_that_scores_them(real_task, protocol):
     assert objects_of_scoring(problem, real_task) == []
 
 
-def leaky_problems(task):
-    """Ways in which a report array could slip into a problem."""
-    sound, secret = task.problem(Protocol()), task.scores["val"].values
+def leaky_problems(task, sound):
+    """Ways in which a report array could slip into a sound problem."""
+    secret = task.scores["val"].values
     table = task.table.column(task.dataset, "val_accuracy").values
 
     def closes_over(values):
@@ -181,10 +183,14 @@ def leaky_problems(task):
 
 def test_the_walk_finds_a_leak(nb201_task):
     """The counter-example: without it the test above could be blind."""
+    sound = nb201_task.problem(Protocol())
+    sound = dataclasses.replace(sound, _free={**sound._free})  # all columns have been read
+    assert leaks(sound, nb201_task) == []
+    known = reachable(sound)
     missed = [
         label
-        for label, problem in leaky_problems(nb201_task)
-        if not leaks(problem, nb201_task) and not objects_of_scoring(problem, nb201_task)
+        for label, problem in leaky_problems(nb201_task, sound)
+        if not leaks(problem, nb201_task, known) and not objects_of_scoring(problem, nb201_task)
     ]
     assert missed == []
 

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from nasbench_harness import compare, load_task
+from nasbench_harness import load_task, run
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import check_task_name, load_table_task, make_task
@@ -53,7 +53,7 @@ def test_columns_travel_to_other_processes(task):
 
 def test_every_strategy_searches_it(tmp_path):
     names = ["nb201-cifar100@without=none,avg_pool_3x3", "nb201-cifar10@without=nor_conv_3x3"]
-    study = compare(tasks=names, seeds=12, evaluations=40, out=tmp_path)
+    study = run(tasks=names, seeds=12, evaluations=40, out=tmp_path)
     frame = study.frame()
     assert sorted(frame.task.unique()) == sorted(names)
     assert len(frame.strategy.unique()) == 5
@@ -62,7 +62,7 @@ def test_every_strategy_searches_it(tmp_path):
         space = load_task(name).space
         for row in frame[frame.task == name].architecture.unique():
             assert not set(space.to_key(space.from_string(row) if isinstance(row, str) else int(row))) & set(digits)
-    again = compare(tasks=names, seeds=12, evaluations=40, out=tmp_path)
+    again = run(tasks=names, seeds=12, evaluations=40, out=tmp_path)
     assert again.frame().equals(frame)
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from nasbench_harness import compare
+from nasbench_harness import run
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
@@ -417,10 +417,10 @@ def test_every_strategy_searches_imported_tables(cache, tmp_path):
     for name, spec in {"listed": listed, "grid": grid, "curves": curves}.items():
         (tmp_path / "t.toml").write_text(spec)
         import_table(tmp_path / "t.csv", tmp_path / "t.toml", name)
-    study = compare(tasks=["listed-one", "grid-one"], seeds=20, evaluations=40, out=tmp_path / "s")
+    study = run(tasks=["listed-one", "grid-one"], seeds=20, evaluations=40, out=tmp_path / "s")
     assert study.frame().groupby("task")["regret_pp"].min().tolist() == [0, 0]
     assert study.frame()["regret_pp"].notna().all()
-    study = compare(tasks=["curves-one"], seeds=10, evaluations=30, fidelity=1, out=tmp_path / "c")
+    study = run(tasks=["curves-one"], seeds=10, evaluations=30, fidelity=1, out=tmp_path / "c")
     assert study.frame()["regret_pp"].notna().all()
 
 

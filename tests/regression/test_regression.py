@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nasbench_harness import InvalidInputError, UnknownNameError, api, check_baseline, compare, load_task, save_baseline
+from nasbench_harness import InvalidInputError, UnknownNameError, api, check_baseline, load_task, run, save_baseline
 from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation import choice
@@ -99,7 +99,7 @@ def test_no_registered_strategy_has_changed(name):
 
 
 def test_a_baseline_holds_what_compare_stores(folder, tmp_path):
-    study = compare(["random-search"], [TASK], 300, tmp_path, evaluations=40)
+    study = run(["random-search"], [TASK], 300, tmp_path, evaluations=40)
     runs = read_baseline(baseline_path(folder, "random-search")).tasks[TASK]
     step = load_task(TASK).scores["val"].resolution
     codes = np.rint(study.frame()["regret_pp"].to_numpy() / step).astype(int)
@@ -113,7 +113,7 @@ def test_report_verification_and_gate_ask_one_rule(tmp_path, monkeypatch):
     """Another rule of the incumbent changes them all, in the same way."""
     task, rules = load_task(TASK), Rules(Protocol(evaluations=20), 0)
     monkeypatch.setattr(choice, "incumbent_rows", lambda rows: np.zeros(rows.status.shape, dtype=int))  # the first row
-    study = compare([walk], [TASK], 30, tmp_path, evaluations=20)
+    study = run([walk], [TASK], 30, tmp_path, evaluations=20)
     columns = run_seeds(resolve(StrategyRef(walk)), task, rules, np.arange(30)).trace.columns()
     first = columns["architecture"][0].tolist()
     assert first == study.frame()["architecture"].tolist()
@@ -125,7 +125,7 @@ def test_report_verification_and_gate_ask_one_rule(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("selection", ["own", "incumbent"])
 def test_recommendations_count_for_the_gate_as_for_the_report(selection, tmp_path):
-    study = compare([first_of_all], [TASK], 30, tmp_path, evaluations=20, selection=selection)
+    study = run([first_of_all], [TASK], 30, tmp_path, evaluations=20, selection=selection)
     rules = Rules(Protocol(evaluations=20, selection=selection), 0)
     columns = run_seeds(resolve(StrategyRef(first_of_all)), load_task(TASK), rules, np.arange(30)).trace.columns()
     assert run_choices(columns, load_task(TASK), rules).tolist() == study.frame()["architecture"].tolist()

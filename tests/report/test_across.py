@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from nasbench_harness import compare
+from nasbench_harness import compare, run
 from nasbench_harness.analysis.across import equivalent, normalized_regret, win_tie_loss
 from nasbench_harness.cli import main
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
@@ -38,7 +38,7 @@ def test_regret_is_normalized_by_the_table_alone(made_task, analysis_of):
 def test_normalized_regret_rests_on_the_feasible_rows(tmp_path):
     tasks = ["nb201-cifar10", "nb201-cifar100"]
     rules = {"seeds": 10, "evaluations": 20, "constraints": "latency_ms<=q25"}
-    study = compare(["random-search", "local-search"], tasks, out=tmp_path, **rules)
+    study = run(["random-search", "local-search"], tasks, out=tmp_path, **rules)
     for entry in study.analysis.tasks:
         view, found = entry.val.view, normalized_regret(entry, entry.results[0])
         median = np.median(load_task(entry.task.name).under(Protocol()).scores["val"].values[view.is_feasible])
@@ -114,7 +114,7 @@ def test_equivalents_of_runs_at_the_optimum_have_a_lower_end(made_task, analysis
 def test_other_strategies_change_no_summary(study, tmp_path):
     """But for ranks and wins, which are about the others."""
     names = ["regularized-evolution", "random-search"]
-    fewer = compare(names, study.record.tasks, seeds=30, evaluations=60, out=tmp_path).analysis
+    fewer = run(names, study.record.tasks, seeds=30, evaluations=60, out=tmp_path).analysis
     there = {entry.label: entry for entry in study.analysis.summaries}
     for entry in fewer.summaries:
         assert entry.normalized == there[entry.label].normalized

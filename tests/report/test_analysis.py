@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nasbench_harness import compare
+from nasbench_harness import compare, run
 from nasbench_harness.statistics import adjust, iqm, welch
 
 
@@ -49,7 +49,7 @@ def test_a12_above_one_half_means_smaller_regret(study):
 
 
 def test_adding_a_strategy_changes_no_other_ones_numbers(study, tmp_path):
-    smaller = compare(
+    smaller = run(
         ["regularized-evolution", "random-search"],
         ["nb201-cifar100"],
         seeds=40,
@@ -70,7 +70,7 @@ def test_adding_a_strategy_changes_no_other_ones_numbers(study, tmp_path):
 
 
 def test_below_ten_seeds_there_is_no_interval(tmp_path):
-    analysis = compare(["random-search"], ["nb201-cifar10"], seeds=9, evaluations=5, out=tmp_path).analysis
+    analysis = run(["random-search"], ["nb201-cifar10"], seeds=9, evaluations=5, out=tmp_path).analysis
     (result,) = analysis.tasks[0].results
     assert result.val.iqm is None
     assert (result.after_evaluations.iqm, result.after_evaluations.band) == (None, None)

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.text import Text
 
-from nasbench_harness import compare, open_study
+from nasbench_harness import open_study, run
 from nasbench_harness.analysis.comparison import ALPHA
 from nasbench_harness.cli import main
 from nasbench_harness.errors import InvalidInputError
@@ -90,7 +90,7 @@ def test_too_little_is_refused(made_task, analysis_of, num_tasks, labels, num_se
 
 def test_a_report_shows_it_or_stays_as_it_was(tmp_path):
     tasks = ["nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120", "graph-cora", "graph-citeseer", "graph-pubmed"]
-    study = compare(["random-search", "local-search", "reinforce"], tasks, seeds=10, evaluations=20, out=tmp_path)
+    study = run(["random-search", "local-search", "reinforce"], tasks, seeds=10, evaluations=20, out=tmp_path)
     for width in ("ieee-column", "neurips"):
         figure = study.figure("critical-difference", width=width)
         figure.canvas.draw()
@@ -109,7 +109,7 @@ def test_a_report_shows_it_or_stays_as_it_was(tmp_path):
     assert study.figure("critical-difference", ax=panel) is figure
     assert len(panel.texts) == 3
     plt.close(figure)
-    few = compare(["random-search", "local-search", "reinforce"], tasks[:5], seeds=10, evaluations=20, out=tmp_path)
+    few = run(["random-search", "local-search", "reinforce"], tasks[:5], seeds=10, evaluations=20, out=tmp_path)
     before = {path.name: path.read_bytes() for path in (tmp_path / "report").iterdir()}
     result = CliRunner().invoke(main, arguments)
     assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output

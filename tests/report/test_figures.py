@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.text import Text
 
-from nasbench_harness import compare, open_study
+from nasbench_harness import compare, open_study, run
 from nasbench_harness.analysis.anytime import anytime_measures
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
@@ -37,7 +37,7 @@ KINDS = ("anytime", "ecdf", "heatmap", "forest")
 def study(tmp_path_factory):
     tasks = ["nb201-cifar10", "nb201-cifar100", "graph-cora"]
     names = ["random-search", "local-search", "regularized-evolution"]
-    return compare(names, tasks, seeds=12, evaluations=30, out=tmp_path_factory.mktemp("study"))
+    return run(names, tasks, seeds=12, evaluations=30, out=tmp_path_factory.mktemp("study"))
 
 
 @given(LABELS)
@@ -134,7 +134,7 @@ def test_files_have_the_same_bytes_again(study, kind):
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
     names = [f"a-long-name-of-{size}=local-search(num_initial={size})" for size in range(1, 21)]
-    return compare(names, ["nb201-cifar10", "graph-cora"], seeds=2, evaluations=5, out=tmp_path_factory.mktemp("many"))
+    return run(names, ["nb201-cifar10", "graph-cora"], seeds=2, evaluations=5, out=tmp_path_factory.mktemp("many"))
 
 
 @pytest.mark.parametrize("width", ["ieee-column", "neurips", "ieee-page"])

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from nasbench_harness import compare
+from nasbench_harness import run
 from nasbench_harness.report.render.latex import LatexStyle, notes_text, to_latex
 from nasbench_harness.report.render.text import to_json
 from nasbench_harness.report.sections.main import main_tables
@@ -29,7 +29,7 @@ CLASSES = {
 def study(tmp_path_factory):
     strategies = ["random-search", "regularized-evolution", "local-search", "reinforce"]
     tasks = ["nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120", "graph-cora", "graph-cs", "graph-proteins"]
-    return compare(strategies, tasks, seeds=12, evaluations=15, out=tmp_path_factory.mktemp("study"))
+    return run(strategies, tasks, seeds=12, evaluations=15, out=tmp_path_factory.mktemp("study"))
 
 
 def with_options(study, **options):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kit.contracts import InThisProcess, failures, traces_in_other_processes
 from kit.curves import EPOCHS, curves  # noqa: F401 - a fixture
 from nasbench_strategies._models.brackets import Bracket, hyperband_plans, rungs_of
 from nasbench_strategies._models.kernel_density import KernelDensity
@@ -18,7 +19,6 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.regression.baselines import find_subjects
 from nasbench_harness.studies.catalog import names_of
 from nasbench_harness.studies.references import parse_strategy, resolve
-from nasbench_harness.testing import StrategyContract, run_contract
 
 NAMES = ("asha", "bohb", "hyperband", "successive-halving")
 BASELINES = Path(__file__).parent / "multi_fidelity_baselines"
@@ -249,11 +249,18 @@ def test_a_task_with_one_fidelity_is_refused(name):
         traces(name, "nb201-cifar10", 1, evaluations=3, fidelity=None)
 
 
+def contract_of(name, task):
+    return type("Registered", (InThisProcess,), {"strategy": name, "tasks": (task,), "evaluations": 90})()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_contracts(name, curves):  # noqa: F811
-    members = {"strategy": name, "tasks": (curves,), "evaluations": 90}
-    contract = type("Registered", (StrategyContract,), members)()
-    assert [finding for finding in run_contract(contract) if finding.failure] == []
+    assert failures(contract_of(name, curves)) == {}
+
+
+def test_other_processes_and_hash_seeds_give_the_same_traces(curves):  # noqa: F811
+    """The rule that those contracts leave out."""
+    assert len(set(traces_in_other_processes([contract_of(name, curves) for name in NAMES]))) == len(NAMES)
 
 
 def test_none_has_changed(curves):  # noqa: F811

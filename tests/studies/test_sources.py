@@ -51,7 +51,7 @@ def test_a_study_counts_and_reports_its_sources(tmp_path):
 
 
 def test_charged_sources_begin_the_curves_later(tmp_path):
-    study = compare([best_first], TASKS[:1], 12, tmp_path, **{**RULES, "source_cost": "charged", "evaluations": 30})
+    study = run([best_first], TASKS[:1], 12, tmp_path, **{**RULES, "source_cost": "charged", "evaluations": 30})
     (result,) = study.analysis.tasks[0].results
     assert np.isnan(result.after_evaluations.mean[:20]).all()
     assert np.isfinite(result.after_evaluations.mean[20:]).all()
@@ -64,7 +64,7 @@ def test_charged_sources_begin_the_curves_later(tmp_path):
 def test_workers_give_the_same_bytes(tmp_path):
     """The strategy must be importable in a worker, so an installed one stands in."""
     rules = {**RULES, "evaluations": 10}
-    one, two = (compare(["source-ordered"], TASKS, 110, tmp_path / str(jobs), jobs=jobs, **rules) for jobs in (1, 2))
+    one, two = (run(["source-ordered"], TASKS, 110, tmp_path / str(jobs), jobs=jobs, **rules) for jobs in (1, 2))
     for first, second in zip(one.run_sets(), two.run_sets(), strict=True):
         for segment, other in zip(first.segments(), second.segments(), strict=True):
             assert segment.path.read_bytes() == other.path.read_bytes()

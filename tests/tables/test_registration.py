@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from nasbench_harness import compare
+from nasbench_harness import compare, run
 from nasbench_harness.errors import HarnessError, InvalidInputError, TableError, UnknownNameError
 from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.spaces import ProductSpace
@@ -52,7 +52,7 @@ def test_compare_takes_imported_tasks_by_name_only(cache, tmp_path):
     named = compare(["random-search"], ["other-one"], seeds=3, evaluations=4, out=tmp_path / "named")
     assert set(named.frame()["task"]) == {"other-one"}
     assert "--tasks other-one" in named.command
-    default = compare(["random-search"], seeds=3, evaluations=4, out=tmp_path / "default")
+    default = run(["random-search"], seeds=3, evaluations=4, out=tmp_path / "default")
     assert list(default.record.tasks) == embedded_task_names()
     assert "--tasks" not in default.command
 

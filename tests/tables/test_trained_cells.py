@@ -14,7 +14,7 @@ import pytest
 from kit.cells import RULES, invented_rows, write_part, write_parts
 from scipy.stats import spearmanr
 
-from nasbench_harness import compare
+from nasbench_harness import run
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.tables import location, registry, trained_cells
@@ -217,11 +217,9 @@ def test_the_command_imports_the_file_and_describes_it(built, cli, cache):
 def test_a_study_reads_the_last_epoch_unless_it_names_another(built, cache, tmp_path):
     register_table(read_table(built[1]))
     task = ["tiny201-animals8"]
-    study = compare(
-        ["random-search", "regularized-evolution"], task, seeds=12, evaluations=20, out=tmp_path / "default"
-    )
+    study = run(["random-search", "regularized-evolution"], task, seeds=12, evaluations=20, out=tmp_path / "default")
     assert "Fidelity by default of the table: animals8 (8 × 8 pixels) 10 epochs." in study.table().caption
-    early = compare(["random-search"], task, seeds=12, evaluations=20, out=tmp_path / "early", fidelity=8)
+    early = run(["random-search"], task, seeds=12, evaluations=20, out=tmp_path / "early", fidelity=8)
     frames = [part.frame().query("strategy == 'random-search'") for part in (study, early)]
     whole, part = (frame["simulated_s"].to_numpy() for frame in frames)
     np.testing.assert_allclose(part, 0.8 * whole, rtol=1e-12)  # the same cells, eight epochs of ten

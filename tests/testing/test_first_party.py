@@ -1,12 +1,8 @@
 """First-party spaces, tables, oracles and strategies pass the same contracts that third parties reuse."""
 
-import json
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+from kit.contracts import InThisProcess, traces_in_other_processes
 
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
@@ -18,11 +14,9 @@ from nasbench_harness.tables.registry import load_table
 from nasbench_harness.testing import (
     OracleContract,
     SpaceContract,
-    StrategyContract,
     TableContract,
     run_contract,
 )
-from nasbench_harness.testing.strategies import trace_digest
 
 
 class TestNASBench201Space(SpaceContract):
@@ -109,13 +103,8 @@ QUICKER = {
 LEARNERS = ("bananas", "few-shot-predictor", "gaussian-process", "npenas", "random-forest", "ranking-weighted-ensemble")
 
 
-class Registered(StrategyContract):
-    """All rules but one, which needs two processes: a test below tries it for all strategies together."""
-
+class Registered(InThisProcess):
     tasks = ("nb201-cifar10", "nb201-imagenet16-120")
-
-    def test_another_process_and_hash_seed_give_the_same_trace(self):
-        """Tried for all strategies in the same two processes."""
 
 
 class Restricted(Registered):
@@ -142,27 +131,9 @@ def test_registered_strategies_on_a_restricted_space(name):
     assert [finding for finding in run_contract(restricted(name)) if finding.failure] == []
 
 
-DIGESTS = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from nasbench_harness.testing.strategies import trace_digest
-print(json.dumps([trace_digest(*case) for case in json.loads(sys.argv[2])]))
-"""
-
-
 def test_other_processes_and_hash_seeds_give_the_same_traces():
     """The rule that the classes above leave out."""
-    contracts = [*map(registered, NAMES), *(restricted(name) for name in NAMES if name not in LEARNERS)]
-    cases = [
-        (contract.spec.reference, dict(contract.spec.parameters), contract.tasks[0], contract.rules())
-        for contract in contracts
-    ]
-    here = [trace_digest(*case) for case in cases]
+    here = traces_in_other_processes(
+        [*map(registered, NAMES), *(restricted(name) for name in NAMES if name not in LEARNERS)]
+    )
     assert len(set(here)) > 0.9 * len(here)  # strategies differ, but for those that score all of a small space
-    for hash_seed in ("1", "4242"):
-        command = [sys.executable, "-c", DIGESTS, json.dumps(sys.path), json.dumps(cases)]
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": hash_seed}
-        )
-        there = dict(zip(map(str, cases), json.loads(done.stdout.splitlines()[-1]), strict=True))
-        assert there == dict(zip(map(str, cases), here, strict=True))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from kit.cells import RULES, write_parts
 
-from nasbench_harness import compare, open_study
+from nasbench_harness import open_study, run
 from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.tables.registration import register_table
@@ -145,7 +145,7 @@ def test_the_sample_comes_last_and_its_trainings_are_counted(verified, tiny, mak
 def test_the_plan_names_the_sample(tiny, tmp_path, make_trainer, cache):
     register_table(tiny.table)
     assert load_table("tiny201").digest
-    compare(["random-search"], ["tiny201-animals8"], seeds=30, evaluations=20, out=tmp_path / "study")
+    run(["random-search"], ["tiny201-animals8"], seeds=30, evaluations=20, out=tmp_path / "study")
     trainer = trainer_like(make_trainer, tiny)
     plan = prepare_verification(open_study(tmp_path / "study"), None, None, VerifyOptions(), trainer).plan()
     assert len(plan["sample"]) == 20
