@@ -93,7 +93,7 @@ MUTANTS = (
     (
         "seeds are pooled over tasks",
         "report/sections/pairs.py",
-        "np.rint(np.array(effects) / _TIE)",
+        "np.rint(effects / _TIE)",
         "np.rint(np.repeat(effects, analysis.num_seeds) / _TIE)",
         "report/test_marks.py::test_counts_over_tasks_use_the_family_of_the_study",
     ),
