@@ -45,6 +45,8 @@ KNOWN_LABELS = (
     "ranking-weighted-ensemble",
     "few-shot-predictor",
     "differential-evolution",
+    "dehb",
+    "learning-curve-stopping",
 )
 NUM_RESERVED = 89  # numbers for known labels, also for those to come
 NUM_STYLES = NUM_RESERVED + 252

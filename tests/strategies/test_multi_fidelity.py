@@ -8,8 +8,9 @@ from kit.contracts import InThisProcess, failures, traces_in_other_processes
 from kit.curves import EPOCHS, curves  # noqa: F401 - a fixture
 from nasbench_strategies._models.brackets import Bracket, hyperband_plans, rungs_of
 from nasbench_strategies._models.kernel_density import KernelDensity
+from nasbench_strategies.multi_fidelity.learning_curve_stopping import learning_curve_stopping
 
-from nasbench_harness import InvalidInputError, check_baseline, load_task
+from nasbench_harness import Evaluation, InvalidInputError, RunStream, check_baseline, load_task
 from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.engine.lifting import LiftedGenerators
 from nasbench_harness.engine.loop import run_batch
@@ -20,7 +21,8 @@ from nasbench_harness.regression.baselines import find_subjects
 from nasbench_harness.studies.catalog import names_of
 from nasbench_harness.studies.references import parse_strategy, resolve
 
-NAMES = ("asha", "bohb", "hyperband", "successive-halving")
+WITH_WORKERS = ("asha", "bohb", "hyperband", "successive-halving")
+NAMES = tuple(sorted((*WITH_WORKERS, "dehb", "learning-curve-stopping")))
 BASELINES = Path(__file__).parent / "multi_fidelity_baselines"
 RUNGS = [0, 2, 4, 6]  # of EPOCHS: 1, 3, 9 and 27 epochs
 
@@ -96,7 +98,85 @@ def plain_asha(problem, rng):
         results[level].append((yield Proposal(architecture, fidelity=RUNGS[level])))
 
 
-PLAIN = {"asha": plain_asha, "hyperband": plain_hyperband, "successive-halving": plain_successive_halving}
+def plain_dehb(problem, rng):
+    """Sizes written out; members are [key, architecture, point], kept in slots."""
+    space, sizes = problem.space, [int(size) for size in problem.space.num_choices]
+    brackets = [[(0, 27), (2, 9), (4, 3), (6, 1)], [(2, 12), (4, 4), (6, 1)], [(4, 6), (6, 2)], [(6, 4)]]
+    slots = {0: 27, 2: 12, 4: 6, 6: 4}
+
+    def random():
+        architecture = space.sample(rng)
+        choices = space.choices(np.array([architecture]))[0].tolist()
+        return [
+            None,
+            architecture,
+            [(choice + rng.uniform()) / size for choice, size in zip(choices, sizes, strict=True)],
+        ]
+
+    def child(target, pool):
+        three = [pool[place] for place in rng.subset(len(pool), 3)]
+        replacements, crossings = [rng.uniform() for _ in sizes], [rng.uniform() for _ in sizes]
+        forced, point = int(rng.uniform() * len(sizes)), []
+        for decision in range(len(sizes)):
+            first, second, third = (member[2][decision] for member in three)
+            mutant = first + 0.5 * (second - third)
+            if not 0 <= mutant < 1:
+                mutant = replacements[decision]
+            crosses = decision == forced or crossings[decision] < 0.5
+            point.append(mutant if crosses else target[2][decision])
+        choices = [int(number * size) for number, size in zip(point, sizes, strict=True)]
+        return [None, int(space.from_choices(np.array([choices]))[0]), point]
+
+    seen = {place: [] for place in slots}
+    for bracket in brackets:
+        entrants = [random() for _ in range(bracket[0][1])]
+        for place, size in bracket:
+            entrants = [list(member) for member in entrants[:size]]
+            for member in entrants:
+                answer = yield Proposal(member[1], fidelity=place)
+                member[0] = (not answer.feasible, answer.loss)
+            entrants.sort(key=lambda member: member[0])
+            seen[place] += entrants
+    groups = {place: sorted(seen[place], key=lambda member: member[0])[:size] for place, size in slots.items()}
+    turns = dict.fromkeys(slots, 0)
+    while True:
+        for bracket in brackets:
+            source = bracket[0][0]
+            for place, size in bracket:
+                pool = sorted(groups[source], key=lambda member: member[0])[:size]
+                everyone = [member for group in groups.values() for member in group]
+                for _ in range(size):
+                    added = [everyone[rng.integers(len(everyone))] for _ in range(3 - len(pool))]
+                    slot = turns[place]
+                    turns[place] = (slot + 1) % slots[place]
+                    trial = child(groups[place][slot], pool + added)
+                    answer = yield Proposal(trial[1], fidelity=place)
+                    trial[0] = (not answer.feasible, answer.loss)
+                    if trial[0] <= groups[place][slot][0]:
+                        groups[place][slot] = trial
+                source = place
+
+
+def plain_learning_curve_stopping(problem, rng):
+    complete = []
+    while True:
+        architecture, curve = problem.space.sample(rng), []
+        for place in range(len(EPOCHS)):
+            curve.append((yield Proposal(architecture, fidelity=place)).loss)
+            means = [sum(other[: place + 1]) / (place + 1) for other in complete]
+            if len(complete) >= 2 and min(curve) > np.median(means):
+                break
+        else:
+            complete.append(curve)
+
+
+PLAIN = {
+    "asha": plain_asha,
+    "dehb": plain_dehb,
+    "hyperband": plain_hyperband,
+    "learning-curve-stopping": plain_learning_curve_stopping,
+    "successive-halving": plain_successive_halving,
+}
 
 
 def test_the_family_is_complete():
@@ -151,6 +231,23 @@ def test_plain_versions_have_the_same_traces(name, rules, curves):  # noqa: F811
     assert_same(plain_traces(PLAIN[name], name, curves, 3, **rules), traces(name, curves, 3, **rules))
 
 
+def test_learning_curve_stopping_ends_infeasible_and_bad_trainings(curves):  # noqa: F811
+    """The median of the mean losses is 4.5 after the second fidelity: 4.5 goes on, 4.6 and a broken bound do not."""
+    search = learning_curve_stopping(load_task(curves).problem(Protocol(fidelity="all")), RunStream(3))
+    proposal = next(search)
+    for curve in (
+        [(8.0, True), (4.0, True), *[(2.0, True)] * 5],
+        [(4.0, True), (2.0, True), *[(1.0, True)] * 5],
+        [(6.0, True), (4.6, True)],
+        [(6.0, True), (4.5, True), *[(2.0, True)] * 5],
+        [(1.0, False)],
+    ):
+        for place, (loss, is_feasible) in enumerate(curve):
+            assert proposal.fidelity == place
+            proposal = search.send(Evaluation(proposal.architecture, loss, (loss,), 1, 0.0, 0.0, place, 0, is_feasible))
+        assert proposal.fidelity == 0
+
+
 @pytest.mark.parametrize("name", ["hyperband", "successive-halving"])
 def test_with_workers_each_rung_is_complete_before_its_best_climb(name, curves):  # noqa: F811
     for rows in traces(name, curves, 3, evaluations=300, workers=4):
@@ -186,7 +283,7 @@ def test_with_workers_asha_lets_the_best_third_climb(curves):  # noqa: F811
         assert idle.max() <= 0  # no worker ever waits
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", WITH_WORKERS)
 def test_workers_never_wait(name, curves):  # noqa: F811
     """Each training but the first four begins when another one ends."""
     for rows in traces(name, curves, 2, evaluations=200, workers=4):
