@@ -49,12 +49,16 @@ def one_line(text: str, longest: int = 400) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """First line of an exception's text, as part of a message.
+    """First line of an exception's text, as part of a message; a note in brackets if its text cannot be made.
 
     >>> first_line(ValueError("one" + chr(10) + "two"))
     'one'
     """
-    return one_line(str(error).strip().partition("\n")[0])
+    try:
+        text = str(error)
+    except Exception as second:  # code of the user may raise in __str__, or return no text
+        text = f"[its text raised {type(second).__name__}]"
+    return one_line(text.strip().partition("\n")[0])
 
 
 def below(folder: Path, *names: str) -> Path:

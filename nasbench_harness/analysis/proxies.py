@@ -12,6 +12,7 @@ from nasbench_harness.arrays import Bools, Floats
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.task import Task, load_task
 from nasbench_harness.spaces import NASBench201Space
+from nasbench_harness.spaces.restricted import RestrictedSpace
 from nasbench_harness.statistics import Correlation, rank_correlation, ranks_with_missing, top_means
 from nasbench_harness.tables.score_files import ScoreFile
 
@@ -123,10 +124,17 @@ def analyze_proxies(
     scores = {name: values[0, 0] for name, values in file.scores.items()}
     if combinations_of is None:
         combinations_of = [text for text in DEFAULT_COMBINATIONS if set(text.split("+")) <= set(scores)]
-    for name in (part for text in combinations_of for part in text.split("+")):
-        if name not in scores:
-            raise UnknownNameError("score", name, scores, "the file")
-    results = tuple(_on_task(load_task(name), file, scores, combinations_of, num_resamples) for name in tasks)
+    combinations_of = list(dict.fromkeys(combinations_of))
+    for text in combinations_of:
+        parts = text.split("+")
+        for name in parts:
+            if name not in scores:
+                raise UnknownNameError("score", name, scores, "the file")
+        if len(parts) < 2 or len(set(parts)) < len(parts):
+            raise InvalidInputError(f"a mean of ranks is of different scores, such as meco+swap, not {text}")
+    results = tuple(
+        _on_task(load_task(name), file, scores, combinations_of, num_resamples) for name in dict.fromkeys(tasks)
+    )
     has_repeats = len(file.initializations) > 1 or len(file.batches) > 1
     return ProxyAnalysis(file, results, _stability(file, results) if has_repeats else (), num_resamples)
 
@@ -141,6 +149,8 @@ def _on_task(
     task: Task, file: ScoreFile, scores: Mapping[str, Floats], combinations_of: Sequence[str], num_resamples: int
 ) -> TaskResult:
     space = task.space
+    if isinstance(space, RestrictedSpace):
+        raise InvalidInputError(f"task {task.name} leaves architectures out: name the whole task")
     if not isinstance(space, NASBench201Space):
         raise InvalidInputError(f"task {task.name} has no NAS-Bench-201 cells: scores of them say nothing about it")
     exists = task.scores["val"].exists[file.architectures]

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from nasbench_harness.cli.base import Group, json_option, main
+from nasbench_harness.cli.base import Group, json_option, main, only_json
 from nasbench_harness.cli.names import TASKS
 from nasbench_harness.cli.progress import counted
 from nasbench_harness.errors import InvalidInputError
@@ -204,9 +204,9 @@ def score_command(
     wanted = [*(name for name in ("params", "flops") if name not in wanted), *wanted]
     plans = scores.plan_columns(wanted, data, True, _overrides(given))
     scores.check_data_dir(plans, data_dir)
-    rows = {
-        plan.column: scores.compute([plan], np.array([index]), initialization, batch, data_dir)[0, 0] for plan in plans
-    }
+    with only_json(as_json):  # a function of the user may print
+        values = [scores.compute([plan], np.array([index]), initialization, batch, data_dir)[0, 0] for plan in plans]
+    rows = {plan.column: value for plan, value in zip(plans, values, strict=True)}
     shown = {name: None if np.isnan(value) else float(value) for name, value in rows.items()}
     if as_json:
         macro = vars(plans[0].macro)
@@ -253,7 +253,10 @@ def report_command(
     names = list(DEFAULT_TASKS) if tasks is None else _split(tasks)
     if not names:
         raise InvalidInputError("--tasks names no task")
-    analysis = analyze_proxies(read_scores(file), names, None if combine is None else _split(combine), resamples)
+    combined = None if combine is None else _split(combine)
+    if combined == []:
+        raise InvalidInputError("--combine names no scores: leave it out for the usual ones")
+    analysis = analyze_proxies(read_scores(file), names, combined, resamples)
     if out is not None:
         written = ["nasbench-harness proxies report"]
         written += [] if file is None else [file.name]

@@ -53,7 +53,7 @@ def write_landscape(landscape: Landscape, folder: Path, command: str) -> list[st
     """
     names = []
     try:
-        with replacing(folder) as temporary:
+        with replacing(folder.absolute()) as temporary:
             for name, content in _files(landscape, command):
                 (temporary / name).write_bytes(content if isinstance(content, bytes) else content.encode())
                 names.append(name)

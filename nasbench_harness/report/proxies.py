@@ -54,7 +54,7 @@ def write_proxy_report(analysis: ProxyAnalysis, folder: Path, command: str) -> l
         "correlations.png": to_png(figure, command),
     }
     try:
-        with replacing(folder) as temporary:
+        with replacing(folder.absolute()) as temporary:
             for name, content in contents.items():
                 (temporary / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     except OSError as error:

@@ -51,7 +51,9 @@ def _scores_of(sources: Sequence[StrategySource], tasks: Sequence[TaskView]) -> 
     names = [task.name for task in tasks if isinstance(task.space, NASBench201Space)]
     if not combined or not names:
         return None
-    used = dict.fromkeys(name for text in combined for name in text.split("+"))
+    parts = {text: text.split("+") for text in combined}
+    used = dict.fromkeys(name for names_of in parts.values() for name in names_of)
     file = read_scores()
     kept = replace(file, scores={name: file.scores[name] for name in used})
-    return analyze_proxies(kept, names, [text for text in combined if "+" in text], num_resamples=0)
+    means = [text for text, names_of in parts.items() if 1 < len(names_of) == len(set(names_of))]
+    return analyze_proxies(kept, names, means, num_resamples=0)

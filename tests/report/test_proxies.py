@@ -96,6 +96,16 @@ def test_every_table_names_the_set_of_architectures(analysis):
     assert "meco (N=5, C=8)" in to_markdown(tables[0])
 
 
+def test_a_report_in_the_current_folder_names_each_task_and_combination_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    twice = ["--tasks", "nb201-cifar10,nb201-cifar10", "--combine", "meco+swap,meco+swap"]
+    result = CliRunner().invoke(main, ["proxies", "report", *twice, "--resamples", "0", "--out", "."])
+    assert result.exit_code == 0, result.output
+    tables = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["tables"]
+    assert [table["name"] for table in tables].count("correlations_nb201-cifar10") == 1
+    assert [row["score"] for row in tables[0]["rows"]].count("meco+swap") == 1
+
+
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
 def test_a_signal_leaves_no_file_of_the_report(name, code, tmp_path, monkeypatch):
     def end(*_):
@@ -147,6 +157,7 @@ def test_report_of_the_shipped_scores_as_files_and_json(tmp_path):
 
 def test_the_page_of_a_study_shows_the_scores_that_its_strategies_read(tmp_path):
     names = ["best-by-score(score='swap+nwot', num_scored=20)", "random-search"]
+    names.append("twice=best-by-score(score='swap+swap', num_scored=20)")  # one score is no mean of ranks
     two = compare(names, ["nb201-cifar10", "nb201-cifar100"], seeds=3, evaluations=2, out=tmp_path / "two")
     page = (two.folder.report_folder / "report.html").read_text(encoding="utf-8")
     text = page[page.index('id="training-free-scores"') :]
@@ -167,6 +178,10 @@ def test_the_page_of_a_study_shows_the_scores_that_its_strategies_read(tmp_path)
         (["--tasks", "graph-cora"], "no NAS-Bench-201 cells"),
         (["--tasks", "nb201-cifar11"], "did you mean"),
         (["--combine", "meco+swop"], "did you mean 'swap'"),
+        (["--combine", "meco+meco"], "a mean of ranks is of different scores, such as meco+swap, not meco+meco"),
+        (["--combine", "meco"], "a mean of ranks is of different scores"),
+        (["--combine", ""], "--combine names no scores"),
+        (["--tasks", "nb201-cifar10@without=none"], "leaves architectures out: name the whole task"),
         (["nothing.parquet"], "there is no file nothing.parquet: make one with proxies build"),
     ],
 )

@@ -162,7 +162,9 @@ def build(
             path = _part(folder, family, number, batch, start)
             if not path.exists():
                 chosen = plan.architectures[start : start + BLOCK]
-                _write(path, compute(family, chosen, number, batch, plan.data_dir))
+                values = compute(family, chosen, number, batch, plan.data_dir)
+                _claim(folder, text)  # a command with other settings may have taken the folder while it had no part
+                _write(path, values)
             done += width
             if on_scores is not None:
                 on_scores(done, sum(widths))
@@ -187,11 +189,12 @@ def provenance_of(path: Path) -> dict[str, Any]:
 
 
 def _claim(folder: Path, text: str) -> None:
-    """Make the folder of parts, or check that its parts belong to these settings."""
+    """Make the folder of parts, or check that its parts, if it has any, belong to these settings."""
     settings = folder / "settings.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not settings.exists():
+        is_mine = settings.exists() and settings.read_text(encoding="utf-8") == text
+        if not is_mine and not any(folder.glob("*.npy")):
             write_whole(settings, text.encode())
     except OSError as error:
         raise InvalidInputError(f"cannot write {folder}: {error.strerror}: name another --out") from error

@@ -144,12 +144,18 @@ def compute(
         values = np.concatenate([flow(part, plan.macro) for part in _chunks(choices, chunk)])[:, None]
     else:
         images = make_batch(plan.data, plan.macro, initialization, batch, data_dir)
-        if plan.method == "batched":
-            parts = [_batched(plans, part, images, initialization) for part in _chunks(choices, chunk)]
-            values = np.concatenate(parts)
-        else:
-            texts = [space.to_string(int(one)) for one in architectures]
-            values = np.array([_alone(plans, text, images, initialization, batch) for text in texts], dtype=float)
+        try:
+            if plan.method == "batched":
+                parts = [_batched(plans, part, images, initialization) for part in _chunks(choices, chunk)]
+                values = np.concatenate(parts)
+            else:
+                texts = [space.to_string(int(one)) for one in architectures]
+                values = np.array([_alone(plans, text, images, initialization, batch) for text in texts], dtype=float)
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+                raise
+            text = f"networks of {plan.macro.label} do not fit into the memory: choose a smaller macro or batch"
+            raise InvalidInputError(text) from error
     return np.where(np.isfinite(values), values, np.nan)
 
 

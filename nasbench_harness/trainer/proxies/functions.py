@@ -44,7 +44,9 @@ def load_score(name: str) -> Score:
         raise InvalidInputError(
             f"proxy {name}: no module {error.name!r} in {Path.cwd()} or among the installed packages"
         ) from None
-    except (Exception, SystemExit) as error:  # code of the user may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # code of the user may raise anything
         text = f"proxy {name}: {module_name} raised {type(error).__name__}: {first_line(error)}{place_in(error)}"
         raise InvalidInputError(text) from error
     if not hasattr(module, attribute):
@@ -83,14 +85,16 @@ def call(name: str, score: Score, network: nn.Module, batch: Batch, key: str) ->
         try:
             with _seeded(key):
                 value: Any = score(private_copy(network), batch)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             text = f"proxy {name} raised {type(error).__name__}: {first_line(error)}{place_in(error)}"
             raise InvalidInputError(text) from error
     else:
         value = score(network, batch)
     try:
         return float(value)
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # a class of the user may raise anything
         raise InvalidInputError(
             f"proxy {name} must return a number, got {type(value).__name__}: return float(…)"
         ) from None
@@ -98,10 +102,14 @@ def call(name: str, score: Score, network: nn.Module, batch: Batch, key: str) ->
 
 @contextmanager
 def _seeded(key: str) -> Iterator[None]:
-    """Seed the global generators of Python, NumPy and PyTorch by a text, and restore their states at the end."""
+    """Seed the global generators of Python, NumPy and PyTorch by a text.
+
+    At the end they are as before, and so are PyTorch's default type and whether it records gradients.
+    """
     seed = int.from_bytes(sha256(key.encode()).digest()[:4], "big")
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - code of the user may read the global one
-    with torch.random.fork_rng(devices=[]):
+    dtype = torch.get_default_dtype()
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002 - as above
         torch.manual_seed(seed)
@@ -110,3 +118,4 @@ def _seeded(key: str) -> Iterator[None]:
         finally:
             random.setstate(python)
             np.random.set_state(numpy)  # noqa: NPY002 - as above
+            torch.set_default_dtype(dtype)

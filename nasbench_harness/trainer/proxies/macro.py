@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from nasbench_harness.errors import InvalidInputError
 
+_MOST = {"num_cells": 100, "channels": 1_024, "side": 512, "batch_size": 10_000}
+_MOST_OTHERWISE = 100_000
+
 
 @dataclass(frozen=True)
 class Macro:
@@ -29,8 +32,9 @@ class Macro:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InvalidInputError(f"{name} of a macro must be a whole number of at least 1, not {value!r}")
+            most = _MOST.get(name, _MOST_OTHERWISE)
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                raise InvalidInputError(f"{name} of a macro must be a whole number in 1 … {most:,}, not {value!r}")
         if self.side % 4 or self.side < 8:
             raise InvalidInputError(f"the side of a macro's images must be 8, 12, 16, … pixels, not {self.side}")
 

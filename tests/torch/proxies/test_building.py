@@ -136,6 +136,7 @@ def test_other_settings_are_refused_and_nothing_is_lost(tmp_path):
         (["score", "333132", "--proxies", ""], "--proxies names no score"),
         (["score", "333132", "--proxies", " , "], "--proxies names no score"),
         (["score", "33313"], "six digits"),
+        (["score", "333132", "--num-cells", "99999999"], "num_cells of a macro must be a whole number in 1 … 100"),
         (["score", "333132", "--proxies", "nwott"], "did you mean"),
         (["info", "nwott"], "did you mean"),
     ],
@@ -255,6 +256,17 @@ def test_a_function_that_draws_from_global_generators_gives_the_same_bytes(tmp_p
         ("raise RuntimeError('no')", "proxy bad_scores:bad raised RuntimeError: no, at bad_scores.py:2"),
         ("raise SystemExit(0)", "proxy bad_scores:bad raised SystemExit: 0, at bad_scores.py:2"),
         ("return 10**400", "proxy bad_scores:bad must return a number"),
+        ("raise type('Odd', (BaseException,), {})('no')", "proxy bad_scores:bad raised Odd: no, at bad_scores.py:2"),
+        (
+            "raise type('Odd', (Exception,), {'__str__': lambda _: 1 / 0})()",
+            "raised Odd: [its text raised Zero",
+        ),
+        ("raise type('Odd', (Exception,), {'__str__': lambda _: 5})()", "raised Odd: [its text raised TypeError]"),
+        (
+            "return type('Odd', (), {'__float__': lambda _: 1 / 0})()",
+            "bad_scores:bad must return a number, got Odd",
+        ),
+        ("raise MemoryError", "proxy bad_scores:bad raised MemoryError"),
         ("return (", "proxy bad_scores:bad: bad_scores raised SyntaxError"),
     ],
 )
@@ -270,6 +282,51 @@ def test_a_function_that_fails_is_one_line(body, message, tmp_path, monkeypatch)
         result = run(*verb, "bad_scores:bad", *SMALL)
         assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
         assert message in result.output
+
+
+def test_a_function_that_failed_at_once_may_be_mended(tmp_path, monkeypatch):
+    """The same command goes on, as no part was computed."""
+    monkeypatch.chdir(tmp_path)
+    for number, code in ((1 / 2, 0), ("1 / 0", 2), ("3.0", 0)):
+        (tmp_path / "mended_scores.py").write_text(f"def mended(network, batch):\n    return {number}\n")
+        monkeypatch.delitem(sys.modules, "mended_scores", raising=False)
+        name = f"{'a' if number == 1 / 2 else 'b'}.parquet"
+        result = run("build", "--columns", "mended_scores:mended", "--architectures", "2", *SMALL, "--out", name)
+        assert result.exit_code == code, result.output
+    assert read_scores(tmp_path / "b.parquet").scores["mended"].tolist() == [[[3, 3]]]
+
+
+def test_a_build_takes_no_folder_that_another_one_took_meanwhile(tmp_path, monkeypatch):
+    compute = building.compute
+
+    def taken(*arguments):
+        values = compute(*arguments)
+        (tmp_path / "a.parquet.parts" / "settings.json").write_text("others")
+        (tmp_path / "a.parquet.parts" / "other-0-0-00000.npy").write_bytes(b"")
+        return values
+
+    monkeypatch.setattr(building, "compute", taken)
+    with pytest.raises(InvalidInputError, match="holds parts of other settings"):
+        build(plan(["params"]), tmp_path / "a.parquet", "command")
+    assert len(list((tmp_path / "a.parquet.parts").glob("*.npy"))) == 1
+
+
+def test_a_function_changes_no_other_score_and_prints_beside_the_json(tmp_path, monkeypatch):
+    (tmp_path / "changing_scores.py").write_text(
+        "import torch\n"
+        "def changing(network, batch):\n"
+        "    print('hello')\n"
+        "    torch.set_default_dtype(torch.float64)\n"
+        "    torch.set_grad_enabled(False)\n"
+        "    return 1\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    shown = run("score", "333132", "--proxies", "changing_scores:changing,snip", *SMALL, "--json")
+    scores = json.loads(shown.stdout)["scores"]
+    alone = json.loads(run("score", "333132", "--proxies", "snip", *SMALL, "--json").stdout)["scores"]
+    assert scores == {**alone, "changing": 1.0}
+    assert torch.get_default_dtype() == torch.float32
+    assert torch.is_grad_enabled()
 
 
 def test_scores_of_two_versions_of_a_function_are_never_mixed(tmp_path, monkeypatch):
