@@ -10,7 +10,7 @@ from functools import partial
 from typing import cast
 
 from nasbench_harness.arrays import Ints
-from nasbench_harness.engine.lifting import STRATEGY_ERRORS, as_exception
+from nasbench_harness.engine.lifting import NOT_OF_STRATEGIES, as_exception
 from nasbench_harness.engine.loop import StrategyFailed, play, run_batch
 from nasbench_harness.engine.needs import granted_problem
 from nasbench_harness.engine.resolved import ResolvedStrategy
@@ -126,7 +126,9 @@ def _made(spec: ResolvedStrategy, problem: Problem, task: str, rules: Rules, see
     """
     try:
         return spec.make(problem, task, rules.study_seed, seeds)
-    except STRATEGY_ERRORS as error:
+    except NOT_OF_STRATEGIES:
+        raise
+    except BaseException as error:
         raise StrategyFailed from as_exception(spec.label, error)
 
 

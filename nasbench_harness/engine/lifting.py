@@ -14,7 +14,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Bools, Ints
 from nasbench_harness.engine.checks import fidelity_refusal
-from nasbench_harness.engine.limits import TimeLimit
+from nasbench_harness.engine.limits import OutOfTimeError, TimeLimit
 from nasbench_harness.engine.strategy import (
     HIGHEST,
     Evaluation,
@@ -30,9 +30,10 @@ from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation.hashing import Words
 from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.status import Status
+from nasbench_harness.untrusted import first_line
 
-# An exception or an exit of a strategy costs a run; Ctrl-C and the end of the process pass through.
-STRATEGY_ERRORS = (Exception, SystemExit, GeneratorExit)
+# Anything that a strategy raises costs a run, but these, which are not its own: Ctrl-C and the limit of a caller.
+NOT_OF_STRATEGIES = (KeyboardInterrupt, OutOfTimeError)
 _MAX_CLOSINGS = 10  # a generator may yield while it is closed, and again when it is closed again
 _NONE = int(Status.NONE)
 _evaluation = partial(tuple.__new__, Evaluation)  # twice as fast as Evaluation._make
@@ -44,8 +45,10 @@ def as_exception(name: str, error: BaseException) -> Exception:
         found = StrategyError(f"{name} called sys.exit({'' if error.code is None else repr(error.code)})")
     elif isinstance(error, GeneratorExit):
         found = StrategyError(f"{name} raised GeneratorExit")
+    elif isinstance(error, Exception):
+        return error
     else:
-        return error if isinstance(error, Exception) else StrategyError(f"{name} raised {type(error).__name__}")
+        found = StrategyError(f"{name} raised {type(error).__name__}: {first_line(error)}")
     found.__cause__ = error
     return found
 
@@ -115,7 +118,9 @@ class LiftedGenerators(Strategy):
                         extra_cost_s[run] = proposal.extra_cost_s
             except StopIteration as stop:
                 self._end(run, stop.value)
-            except STRATEGY_ERRORS as error:
+            except NOT_OF_STRATEGIES:
+                raise
+            except BaseException as error:
                 self._fail(run, error)
         return Proposals(
             self._as_indices(architectures),
@@ -182,11 +187,13 @@ class LiftedGenerators(Strategy):
                 else:
                     self._limit.call(run, close)
             except RuntimeError as error:
-                is_ignored = "ignored GeneratorExit" in str(error)
+                is_ignored = "ignored GeneratorExit" in first_line(error)
                 self.failures.setdefault(run, self._yields_in_finally() if is_ignored else error)
                 if getgeneratorstate(self._generators[run]) == GEN_CLOSED:
                     return
-            except STRATEGY_ERRORS as error:
+            except NOT_OF_STRATEGIES:
+                raise
+            except BaseException as error:
                 self.failures.setdefault(run, as_exception(self._name, error))
                 return
             else:

@@ -10,7 +10,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.engine.checks import checked_architectures, checked_proposals
-from nasbench_harness.engine.lifting import STRATEGY_ERRORS, LiftedGenerators, as_exception
+from nasbench_harness.engine.lifting import NOT_OF_STRATEGIES, LiftedGenerators, as_exception
 from nasbench_harness.engine.limits import TimeLimit
 from nasbench_harness.engine.pending import Pending
 from nasbench_harness.engine.results import own_copy, results_of
@@ -330,7 +330,9 @@ class _Loop:
             if self.limit is not None:
                 return self.limit.call(None, call, *arguments)
             return call(*arguments)
-        except STRATEGY_ERRORS as error:
+        except NOT_OF_STRATEGIES:
+            raise
+        except BaseException as error:
             raise StrategyFailed from as_exception(self.name, error)
         finally:
             self.seconds += perf_counter() - start

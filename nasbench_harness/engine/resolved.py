@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nasbench_harness.arrays import Ints
-from nasbench_harness.engine.lifting import LiftedGenerators, as_exception
+from nasbench_harness.engine.lifting import NOT_OF_STRATEGIES, LiftedGenerators, as_exception
 from nasbench_harness.engine.strategy import Needs, Strategy
 from nasbench_harness.engine.streams import RunStreams, stream_keys
 from nasbench_harness.engine.tiles import Tiles
@@ -77,7 +77,7 @@ class ResolvedStrategy:
 
         Raises:
             InvalidInputError: A hyperparameter has no sensible value.
-            StrategyError: The constructor called ``sys.exit``.
+            StrategyError: The constructor called ``sys.exit``, or raised another error that is no Exception.
         """
         keys = stream_keys(study_seed, self.reference, task, run_seeds)
         if self.is_generator:
@@ -87,7 +87,9 @@ class ResolvedStrategy:
             view = problem if tile is None else problem.of_group()
             try:
                 strategy: Strategy = self.target(view, RunStreams(tile_keys), **self.parameters)
-            except SystemExit as error:  # it would end the command with the strategy's exit code
+            except (Exception, *NOT_OF_STRATEGIES):
+                raise
+            except BaseException as error:  # e.g. sys.exit, which would end the command with the strategy's exit code
                 raise as_exception(self.label, error) from error
             return strategy
 

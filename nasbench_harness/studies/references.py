@@ -261,7 +261,9 @@ def import_reference(place: str, reference: str) -> Any:
         raise InvalidInputError(
             f"{place}: no module {error.name!r} in {Path.cwd()} or among the installed packages"
         ) from None
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise HarnessError(
             f"{place}: importing {module_name} failed with {type(error).__name__}: {first_line(error)}"
         ) from error

@@ -25,7 +25,7 @@ from nasbench_harness.store.identity import run_id, versions
 from nasbench_harness.store.notes import notes_path
 from nasbench_harness.store.segments import write_segment
 from nasbench_harness.studies.batches import BatchPlan, BatchResult, SentPlan, identity
-from nasbench_harness.untrusted import below
+from nasbench_harness.untrusted import below, first_line
 
 _MAX_LINES = 5  # different errors of a batch that are printed; the log has all
 _MAX_RANGES = 3  # ranges of seeds in a message
@@ -97,8 +97,8 @@ def _write_failures(plan: BatchPlan, rules: Rules, study: StudyFolder, failures:
     groups: dict[str, dict[int, str]] = {}
     for seed, error in failures.items():
         # Our own messages are written for users; anything else needs its type to be understood.
-        message = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
-        message = message.strip().partition("\n")[0]
+        is_ours = isinstance(error, HarnessError)
+        message = str(error).strip().partition("\n")[0] if is_ours else f"{type(error).__name__}: {first_line(error)}"
         kind = re.sub(r"'[^']*'|\d+", "", message) + _place(error)  # the same cause with other values
         groups.setdefault(kind, {})[seed] = message
     lines: list[str] = []

@@ -15,6 +15,7 @@ import numpy as np
 from nasbench_harness.engine.limits import TimeLimit, can_limit
 from nasbench_harness.errors import HarnessError, StrategyError
 from nasbench_harness.places import place_in
+from nasbench_harness.untrusted import first_line
 
 
 class Contract:
@@ -80,8 +81,10 @@ def _failure(method: Callable[[], None], seconds: float | None) -> str:
                 TimeLimit(seconds, "the rule").call(None, method)
     except (AssertionError, HarnessError) as error:
         return f"{error}{place_in(error) if isinstance(error, StrategyError) else ''}"
-    except (Exception, SystemExit) as error:  # the code under test may raise anything
-        return f"raised {type(error).__name__}: {error}{place_in(error)}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the code under test may raise anything
+        return f"raised {type(error).__name__}: {first_line(error)}{place_in(error)}"
     return ""
 
 

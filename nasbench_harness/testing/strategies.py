@@ -29,6 +29,7 @@ from nasbench_harness.testing.contract import Contract, fail, global_generators_
 from nasbench_harness.testing.playing import play_at_random_times, play_with_pending
 from nasbench_harness.testing.rules import rules_to_survive
 from nasbench_harness.testing.watching import watched
+from nasbench_harness.untrusted import first_line
 
 _SEEDS = np.arange(12)
 _SEEDS_ELSEWHERE = 4  # first seeds, whose runs are repeated in other processes
@@ -231,7 +232,7 @@ class StrategyContract(Contract):
             except Exception as error:
                 fail(
                     f"runs under {rule}",
-                    f"{type(error).__name__}: {error}",
+                    f"{type(error).__name__}: {first_line(error)}",
                     "a protocol belongs to the study, not to the strategy",
                     "a loss of +inf (no value), problem.budget.evaluations being None, or results in another order",
                 )

@@ -58,6 +58,22 @@ def exits(problem, rng):
     yield
 
 
+class OddError(BaseException):
+    """No Exception, as some libraries have them for aborts."""
+
+
+class MuteError(Exception):
+    """It has no text."""
+
+    def __str__(self):
+        return 5
+
+
+def raises_no_exception(problem, rng):
+    raise OddError("out of luck")
+    yield
+
+
 def yields_text(problem, rng):
     yield "|none~0|"
 
@@ -102,6 +118,7 @@ def rows_of(parts, seed):
 HOWS = {
     raises: "out of ideas",
     exits: r"called sys\.exit\(0\)",
+    raises_no_exception: "search raised OddError: out of luck",
     yields_text: "yield an architecture",
     yields_a_strange_index: "an architecture is in 0 … 255",
     yields_minus_one: "yielded -1: an architecture is in 0",
@@ -147,6 +164,8 @@ class Picky(Strategy):
                 raise KeyError("ask")
             if self.where == "exit":
                 sys.exit("no more")
+            if self.where == "odd":
+                raise OddError
             if self.where == "range":
                 architectures[self.is_bad] = 256
         return Proposals(architectures)
@@ -156,7 +175,7 @@ class Picky(Strategy):
             raise KeyError("tell")
 
 
-@pytest.mark.parametrize("where", ["ask", "tell", "range", "exit", "constructor"])
+@pytest.mark.parametrize("where", ["ask", "tell", "range", "exit", "odd", "constructor"])
 def test_a_class_that_raises_loses_the_runs_that_make_it_raise(tiny, monkeypatch, where, assert_same):
     spec = resolve(StrategyRef(Picky))
     monkeypatch.setattr(Picky, "where", "nowhere")
@@ -221,6 +240,33 @@ def test_the_others_are_stored_and_the_message_names_strategy_task_and_seeds(tin
         for seed in range(segment.first, segment.last + 1):
             found = columns["architecture"][columns["seed"] == seed]
             assert found.tolist() == rows_of(whole, seed)["architecture"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OddError("out of luck"), "search raised OddError: out of luck"),
+        (MuteError(), r"MuteError: \[its text raised TypeError\]"),
+    ],
+)
+def test_errors_without_a_text_and_other_kinds_cost_their_runs_only(tiny, tmp_path, error, message):
+    def stumbles(problem, rng):
+        raise error
+        yield
+
+    spec = resolve(StrategyRef(failing(stumbles), "mine"))
+    (report,) = execute([BatchPlan(spec, tiny, ((0, NUM_RUNS - 1),))], RULES, tmp_path, jobs=1)
+    assert (report.num_runs, report.num_failed) == (NUM_RUNS, 2)
+    assert re.match(rf"mine on tiny-set, seeds 3, 11 \(2 runs\): {message}, at test_failures\.py:\d+ ", report.failure)
+
+
+def test_ctrl_c_inside_a_strategy_ends_the_command(tiny):
+    def interrupted(problem, rng):
+        raise KeyboardInterrupt
+        yield
+
+    with pytest.raises(KeyboardInterrupt):
+        run_parts(resolve(StrategyRef(failing(interrupted))), tiny, RULES, np.arange(NUM_RUNS))
 
 
 def test_runs_of_a_batch_that_was_split_are_stored_with_the_bytes_of_a_whole_one(tiny, tmp_path, monkeypatch):
