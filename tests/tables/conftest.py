@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kit.tables import cache, nb201  # noqa: F401 - fixtures
+from kit.tables import cache, converted, filled, nb201  # noqa: F401 - fixtures
 
 from nasbench_harness.spaces import ProductSpace
 from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table

