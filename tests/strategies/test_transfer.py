@@ -124,6 +124,15 @@ def test_a_source_that_ranks_worse_than_the_target_gets_no_weight():
     assert ranking_weights(np.array([good, good]), losses, 100, RunStream(2)).tolist() == [0, 1], "the target wins ties"
 
 
+def test_sources_are_dropped_as_the_budget_is_spent():
+    """A source that always ranks better is kept with the share of the budget that is left."""
+    losses = np.arange(20.0)
+    both = np.array([losses, np.random.default_rng(3).normal(size=20)])
+    for spent, low, high in ((0.0, 200, 200), (0.75, 30, 70), (1.0, 0, 0)):
+        kept = sum(ranking_weights(both, losses, 20, RunStream(seed), spent)[0] > 0 for seed in range(200))
+        assert low <= kept <= high
+
+
 def test_left_out_means_are_those_of_smaller_processes():
     problem = load_task(TASK).problem(Protocol())
     encode, architectures = Encoding(problem), np.array([5, 90, 700, 3_000, 9_999, 15_000])
