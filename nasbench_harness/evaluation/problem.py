@@ -146,10 +146,14 @@ class Problem:
 
         Raises:
             UnknownNameError: The task has no free metric of this name.
-            InvalidInputError: ``runs`` does not fit.
+            InvalidInputError: ``runs`` does not fit, or an architecture is negative.
         """
         if metric not in self._free:
             raise UnknownNameError("free metric", metric, self._free)
+        indices = np.asarray(architectures)  # a mask or a slice has no negative entries
+        if indices.dtype.kind == "i" and np.min(indices, initial=0) < 0:  # NumPy would read the last architecture
+            most = self.space.num_architectures - 1
+            raise InvalidInputError(f"lookup: an architecture is in 0 … {most:,}, got {np.min(indices)}")
         if self._labels is not None:
             architectures = self._unlabeled(self._labels, architectures, runs)
         values = np.array(self._free[metric][architectures])  # a copy: the table stays as it is

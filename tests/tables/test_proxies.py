@@ -8,7 +8,7 @@ import pytest
 
 from nasbench_harness import load_task
 from nasbench_harness.analysis.proxies import mean_of_ranks
-from nasbench_harness.errors import UnknownNameError
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.statistics import rank_correlation, top_means
@@ -102,6 +102,14 @@ def test_scores_are_free_metrics_of_the_tasks(task):
     assert problem.lookup("params_m", np.array([0])).shape == (1,)
     with pytest.raises(UnknownNameError, match="did you mean 'meco'"):
         problem.lookup("mecoo", np.array([0]))
+
+
+def test_minus_one_is_not_the_last_architecture():
+    problem = load_task("nb201-cifar10").problem(Protocol())
+    with pytest.raises(InvalidInputError, match="an architecture is in 0 … 15,624, got -1"):
+        problem.lookup("meco", np.array([3, -1]))
+    assert problem.lookup("meco", np.zeros(0, dtype=int)).shape == (0,)
+    assert problem.num_lookups == {"meco": 0}
 
 
 def test_other_spaces_have_no_scores():
