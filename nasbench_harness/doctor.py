@@ -31,7 +31,8 @@ _LITTLE_SPACE = 2**30
 _TIMEOUT_S = 120
 # Both run in a process of their own: a broken library may end the interpreter, not only raise.
 _IMPORT = """
-import importlib, json, sys
+import importlib, json, os, sys
+os.environ.pop("MPLBACKEND", None)  # figures are files: they need no backend
 for name in sys.argv[1:]:
     try:
         importlib.import_module(name)

@@ -709,6 +709,28 @@ def test_terminals_that_are_narrow_or_know_ascii_only_get_everything_else(cli, t
     assert "?" in done.stdout  # for ± and –
 
 
+def test_the_locale_c_and_a_backend_that_is_not_here_change_no_report(cli, small, tmp_path):
+    shutil.copytree(small, tmp_path / "s")
+    figure = (tmp_path / "s" / "report" / "anytime.pdf").read_bytes()
+    c_locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
+    done = cli("report", "s", **c_locale, MPLBACKEND="nope")
+    assert done.returncode == 0, done.stderr
+    assert "nb201-cifar10" in done.stdout
+    assert "?" in done.stdout  # for ± and –
+    assert (tmp_path / "s" / "report" / "anytime.pdf").read_bytes() == figure
+
+
+def test_a_backend_that_is_here_stays_that_of_the_process():
+    code = (
+        "import os; from nasbench_harness.report.render.pictures import load_matplotlib as load\n"
+        "print(load().get_backend(), load().rcParams['backend'], os.environ['MPLBACKEND'])"
+    )
+    for backend, shown in (("svg", "svg svg svg"), ("nope", "agg agg nope")):
+        environment = {**os.environ, "MPLBACKEND": backend, "DISPLAY": "", "WAYLAND_DISPLAY": ""}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+        assert done.stdout.strip() == shown, done.stderr
+
+
 def test_very_long_names(cli, tmp_path):
     name = "x" * 256
     assert cli("compare", "--strategies", f"{name}=random-search", *SMALL[2:], "--out", "s").returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -120,7 +121,11 @@ def only_json(is_active: bool) -> Iterator[None]:
 
 def _accept_every_character() -> None:
     """If the terminal's encoding does not have a character, print a question mark instead of failing."""
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+    if not isinstance(sys.stdout, io.TextIOWrapper):
+        return
+    # In the locale "C" Python passes bytes through that it could not read, but fails at every other character.
+    is_c_locale = sys.stdout.errors == "surrogateescape" and codecs.lookup(sys.stdout.encoding).name != "utf-8"
+    if sys.stdout.errors == "strict" or is_c_locale:
         sys.stdout.reconfigure(errors="replace")
 
 

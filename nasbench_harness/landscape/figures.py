@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasbench_harness.landscape.analysis import Landscape
-from nasbench_harness.report.render.pictures import FIGURE_STYLE, TEXT_WIDTH
+from nasbench_harness.report.render.pictures import FIGURE_STYLE, TEXT_WIDTH, load_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ _BAND = (0.1, 0.9)
 
 def overview_figure(landscape: Landscape) -> Figure:
     """Autocorrelation of random walks, values by distance to the optimum, and effects of decisions if there are any."""
-    import matplotlib as mpl
+    mpl = load_matplotlib()
     from matplotlib.figure import Figure
 
     num_panels = 2 + (landscape.effects is not None)
@@ -39,7 +39,7 @@ def overview_figure(landscape: Landscape) -> Figure:
 
 def choices_figure(landscape: Landscape) -> Figure:
     """Empirical distribution of random draws with each choice, one panel per decision; gray: the whole space."""
-    import matplotlib as mpl
+    mpl = load_matplotlib()
     from matplotlib.figure import Figure
 
     num_decisions = len(landscape.decisions)

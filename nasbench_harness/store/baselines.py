@@ -86,7 +86,8 @@ def write_baseline(folder: Path, baseline: Baseline) -> Path:
     try:
         StudyFolder(folder).write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     except InvalidInputError as error:
-        raise InvalidInputError(f"cannot write the baseline {path}: choose another folder") from error
+        reason = f"{error.__cause__.strerror}: " if isinstance(error.__cause__, OSError) else ""
+        raise InvalidInputError(f"cannot write the baseline {path}: {reason}choose another folder") from error
     return path
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from nasbench_harness.errors import InvalidInputError, StoreError
 from nasbench_harness.files import remove_abandoned, replacing, temporary_name
 from nasbench_harness.store.identity import run_id
-from nasbench_harness.store.locks import updating
+from nasbench_harness.store.locks import not_writable, updating
 from nasbench_harness.store.segments import SEEDS_PER_SEGMENT, DamagedSegmentError, read_record, read_segment
 from nasbench_harness.untrusted import below
 
@@ -210,7 +210,7 @@ class StudyFolder:
             yield temporary
             os.replace(temporary, path)
         except OSError as error:
-            raise _not_writable(path, error) from error
+            raise not_writable(path, error) from error
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -226,7 +226,7 @@ class StudyFolder:
             with replacing(folder, lambda: updating(self.path)) as temporary:
                 yield temporary
         except OSError as error:
-            raise _not_writable(folder, error) from error
+            raise not_writable(folder, error) from error
 
     def remove_abandoned(self) -> None:
         """Remove temporary files of dead writers; folders that are none of a study's are not looked through."""
@@ -245,10 +245,6 @@ class StudyFolder:
     def write_json(self, path: Path, value: Any) -> None:
         """Write JSON with sorted keys (see ``write_text``)."""
         self.write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
-
-
-def _not_writable(path: Path, error: OSError) -> InvalidInputError:
-    return InvalidInputError(f"cannot write {path}: {error.strerror}: make it writable, or choose another --out")
 
 
 def _checked(path: Path, runs: str) -> Segment:

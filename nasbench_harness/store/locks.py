@@ -7,6 +7,7 @@ overwrite each other's study.toml. Stored runs are safe in any case.
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,11 @@ def _open(path: Path) -> IO[bytes]:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("ab")
     except OSError as error:
-        raise InvalidInputError(
-            f"cannot write {path}: {error.strerror}: make it writable, or choose another --out"
-        ) from error
+        raise not_writable(path, error) from error
+
+
+def not_writable(path: Path, error: OSError) -> InvalidInputError:
+    """A file of a study that cannot be written, with the reason and the remedy."""
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "free some space" if is_full else "make it writable"
+    return InvalidInputError(f"cannot write {path}: {error.strerror}: {remedy}, or choose another --out")

@@ -1,6 +1,8 @@
 """Baseline files: read back as written, readable as a diff, and refused in one line where they are damaged."""
 
+import errno
 import json
+import os
 import re
 from pathlib import Path
 
@@ -49,6 +51,14 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(InvalidInputError, match=r"cannot write the baseline .*: choose another folder"):
         write_baseline(tmp_path / "file", BASELINE)
+
+
+def test_a_baseline_on_a_full_disk_names_the_reason(tmp_path, monkeypatch):
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(full))
+    with pytest.raises(InvalidInputError, match=r"cannot write .*: No space left on device: choose another folder"):
+        write_baseline(tmp_path, BASELINE)
+    assert not list(tmp_path.iterdir())
 
 
 def spoil(path, change):

@@ -1,13 +1,16 @@
+import errno
+import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from nasbench_harness import files
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.store import locks
-from nasbench_harness.store.locks import Presence, updating
+from nasbench_harness.store.locks import Presence, not_writable, updating
 
 
 def test_a_second_writer_waits_for_the_first(tmp_path):
@@ -64,3 +67,12 @@ def test_a_lock_that_cannot_be_opened_is_one_error(tmp_path):
     (tmp_path / ".commands.lock").mkdir()
     with pytest.raises(InvalidInputError, match="cannot write"):
         Presence(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [(errno.ENOSPC, "free some space"), (errno.EDQUOT, "free some space"), (errno.EACCES, "make it writable")],
+)
+def test_the_remedy_suits_the_reason(code, remedy):
+    message = str(not_writable(Path("s"), OSError(code, os.strerror(code))))
+    assert message == f"cannot write s: {os.strerror(code)}: {remedy}, or choose another --out"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
+_BACKEND = "MPLBACKEND"
 TEXT_WIDTH = 5.5  # inches, of a single-column paper
 FIGURE_STYLE: Any = {
     "font.size": 8,
@@ -30,6 +34,25 @@ FIGURE_STYLE: Any = {
     "svg.hashsalt": "nasbench_harness",
     "svg.fonttype": "none",
 }
+
+
+def load_matplotlib() -> ModuleType:
+    """Import Matplotlib, whatever backend the environment asks for; returns its module.
+
+    Jupyter names its own backend to every process that a notebook starts. Where that backend is not installed, the
+    import of Matplotlib would fail, although files need no backend.
+    """
+    if "matplotlib" not in sys.modules:
+        backend = os.environ.pop(_BACKEND, None)
+        try:
+            import matplotlib as mpl
+        finally:
+            if backend is not None:
+                os.environ[_BACKEND] = backend
+        if backend:
+            with suppress(ValueError):  # there is no such backend here
+                mpl.rcParams["backend"] = backend  # as the import would have done
+    return sys.modules["matplotlib"]
 
 
 def to_pdf(figure: Figure, command: str) -> bytes:
@@ -51,8 +74,7 @@ def to_svg(figure: Figure, command: str) -> bytes:
 
 
 def _save(figure: Figure, format: str, **options: Any) -> bytes:  # noqa: A002 - matplotlib's own word
-    import matplotlib as mpl
-
+    mpl = load_matplotlib()
     buffer = io.BytesIO()
     with mpl.rc_context(FIGURE_STYLE), without_minor_ticks(figure) as minor:
         lines = [_marks(panel, axis, places) for panel, axis, places in minor if len(places)]
@@ -89,12 +111,11 @@ def _inside(axis: XAxis | YAxis) -> Any:
 
 def _marks(panel: Axes, axis: XAxis | YAxis, places: Any) -> Line2D:
     """Minor ticks as one line of markers, which looks like them and is drawn at once."""
-    import matplotlib as mpl
     from matplotlib.lines import Line2D
     from matplotlib.markers import TICKDOWN, TICKLEFT
 
     name, start = axis.axis_name, [0.0] * len(places)
-    look: Any = mpl.rcParams
+    look: Any = load_matplotlib().rcParams
     marker: Any
     x, y, marker, transform = places, start, TICKDOWN, panel.get_xaxis_transform("tick1")
     if name == "y":

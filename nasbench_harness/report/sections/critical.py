@@ -10,7 +10,7 @@ import numpy as np
 from nasbench_harness.analysis.comparison import ALPHA
 from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.report.render.pictures import FIGURE_STYLE, TEXT_WIDTH
+from nasbench_harness.report.render.pictures import FIGURE_STYLE, TEXT_WIDTH, load_matplotlib
 from nasbench_harness.report.sections.pairs import MIN_TASKS
 from nasbench_harness.report.sections.sentences import p_words
 from nasbench_harness.statistics import RankTests, rank_tests
@@ -36,8 +36,7 @@ def critical_difference_figure(analysis: Analysis, width: float | None = None, a
     Raises:
         InvalidInputError: There are too few tasks, strategies or seeds.
     """
-    import matplotlib as mpl
-
+    mpl = load_matplotlib()
     from nasbench_harness.report.render.notebook import NotebookFigure
 
     tests, labels = _tests(analysis), analysis.labels

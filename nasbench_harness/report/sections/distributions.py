@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from nasbench_harness.arrays import Floats
+from nasbench_harness.report.render.pictures import load_matplotlib
 
 
 def write_distributions(
@@ -23,6 +24,7 @@ def write_distributions(
         unit: Unit of regret.
         title: Above the figure.
     """
+    load_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

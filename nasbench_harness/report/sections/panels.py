@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.report.render.pictures import FIGURE_STYLE, TEXT_WIDTH, without_minor_ticks
+from nasbench_harness.report.render.pictures import FIGURE_STYLE, TEXT_WIDTH, load_matplotlib, without_minor_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +51,7 @@ def task_panels(
     Raises:
         InvalidInputError: There is no task, or there are several for one pair of axes.
     """
-    import matplotlib as mpl
+    mpl = load_matplotlib()
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     from nasbench_harness.report.render.notebook import NotebookFigure
