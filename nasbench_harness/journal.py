@@ -5,11 +5,48 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.files import try_lock
+
+
+CHECKSUM = "checksum"
+
+
+def with_checksum(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry and, as its last field, the checksum of all others, so that a changed bit is noticed.
+
+    Args:
+        entry: JSON values.
+
+    Example:
+        >>> with_checksum({"piece": 0})
+        {'piece': 0, 'checksum': '878723e355238dae'}
+    """
+    return {**entry, CHECKSUM: _checksum(entry)}
+
+
+def without_checksum(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry that ``with_checksum`` was given; an entry without checksum is returned as it is.
+
+    Raises:
+        ValueError: The checksum belongs to other values.
+
+    Example:
+        >>> without_checksum(with_checksum({"piece": 0}))
+        {'piece': 0}
+    """
+    content = {name: value for name, value in entry.items() if name != CHECKSUM}
+    if CHECKSUM in entry and entry[CHECKSUM] != _checksum(content):
+        raise ValueError("it differs from its checksum")
+    return content
+
+
+def _checksum(entry: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class LineJournal:
@@ -75,9 +112,9 @@ class LineJournal:
             if not whole:
                 self._write({"settings": self._settings})
                 return
-            first, *self.entries = map(json.loads, whole.splitlines())
+            first, *self.entries = [without_checksum(json.loads(line)) for line in whole.splitlines()]
             settings = dict(first["settings"])
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise self.damaged() from error
         if settings != self._settings:
             known = self._settings.keys() | settings.keys()
@@ -87,6 +124,6 @@ class LineJournal:
             )
 
     def _write(self, entry: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(entry, separators=(",", ":")) + "\n")
+        self._file.write(json.dumps(with_checksum(entry), separators=(",", ":")) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())

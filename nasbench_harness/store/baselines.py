@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.journal import with_checksum, without_checksum
 from nasbench_harness.store.folder import StudyFolder
 
 
@@ -84,6 +85,7 @@ def write_baseline(folder: Path, baseline: Baseline) -> Path:
     for task in content["tasks"].values():
         task["counts"] = dict(sorted(task["counts"].items(), key=lambda item: int(item[0])))
     try:
+        content = dict(sorted(with_checksum(content).items()))
         StudyFolder(folder).write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     except InvalidInputError as error:
         reason = f"{error.__cause__.strerror}: " if isinstance(error.__cause__, OSError) else ""
@@ -95,13 +97,15 @@ def read_baseline(path: Path) -> Baseline:
     """Read and check a baseline.
 
     Raises:
-        InvalidInputError: The file cannot be read, is no JSON, or does not have the form of a baseline.
+        InvalidInputError: The file cannot be read, is no JSON, differs from its checksum, or does not have the form
+            of a baseline.
     """
     from pydantic import TypeAdapter, ValidationError
 
     try:
         text = path.read_text(encoding="utf-8")
-        baseline: Baseline = TypeAdapter(Baseline).validate_json(text, extra="forbid")
+        content = json.dumps(without_checksum(json.loads(text)))
+        baseline: Baseline = TypeAdapter(Baseline).validate_json(content, extra="forbid")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InvalidInputError(f"cannot read the baseline {path}: {reason}") from error
@@ -109,6 +113,8 @@ def read_baseline(path: Path) -> Baseline:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise _damaged(path, f"{f'{where}: ' if where else ''}{first['msg'].lower()}") from None
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise _damaged(path, str(error)) from None
     for task, runs in baseline.tasks.items():
         if not runs.counts or min(runs.counts) < 0 or min(runs.counts.values()) < 1 or not runs.step > 0:
             raise _damaged(path, f"tasks.{task}: grid values must be at least 0, counts at least 1, step above 0")

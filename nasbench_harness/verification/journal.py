@@ -18,6 +18,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.files import try_lock
+from nasbench_harness.journal import with_checksum, without_checksum
 
 try:
     import fcntl
@@ -135,7 +136,7 @@ class Journal:
             if self._is_truncated:
                 os.truncate(self.path, self.path.read_bytes().rfind(b"\n") + 1)
                 self._is_truncated = False
-            self._file.write("".join(json.dumps(asdict(line)) + "\n" for line in lines).encode())
+            self._file.write("".join(json.dumps(with_checksum(asdict(line))) + "\n" for line in lines).encode())
             os.fsync(self._file.fileno())
         except OSError as error:
             raise _cannot_write(self.path, error) from error
@@ -146,15 +147,15 @@ class Journal:
         notices = []
         for number, line in enumerate(lines, start=1):
             try:
+                content = json.dumps(without_checksum(json.loads(line)))
                 if line.startswith(b'{"judged"'):
-                    self.judged.append(_adapter(_Judged).validate_json(line).judged)
+                    self.judged.append(_adapter(_Judged).validate_json(content).judged)
                     continue
-                entry = _adapter(TrainingRecord).validate_json(line)
-            except ValidationError as error:
-                first = error.errors(include_url=False)[0]
-                what = ": ".join([*map(str, first["loc"]), first["msg"]])
+                entry = _adapter(TrainingRecord).validate_json(content)
+            except (ValueError, AttributeError, RecursionError) as error:
                 raise InvalidInputError(
-                    f"{self.path}, line {number} is damaged ({what}): delete the line, its training is repeated"
+                    f"{self.path}, line {number} is damaged ({_reason(error)}): "
+                    "delete the line, its training is repeated"
                 ) from error
             if self.entries.setdefault(entry.key, entry).accuracy != entry.accuracy:
                 notices.append(f"{self.path}, line {number} has another accuracy of a training: the first stands")
@@ -162,6 +163,13 @@ class Journal:
             self._is_truncated = True
             notices.append(f"{self.path}: the last line is incomplete and is dropped; its training is repeated")
         self.notice = "; ".join(notices)
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors(include_url=False)[0]
+    return ": ".join([*map(str, first["loc"]), first["msg"]])
 
 
 @cache

@@ -13,6 +13,7 @@ from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.errors import StrategyError
 from nasbench_harness.evaluation import choice
 from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.journal import with_checksum, without_checksum
 from nasbench_harness.regression.baselines import Subject, find_subjects
 from nasbench_harness.regression.gate import check_baselines
 from nasbench_harness.regression.traces import grid_regrets, run_choices, trace_hash
@@ -216,13 +217,21 @@ def test_only_what_differs_is_in_the_family(folder, monkeypatch):
     assert sizes == [1]
 
 
+def replace_text(path, copy, old, new):
+    """A copy of a baseline with another text, and the checksum of this text."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    content = json.dumps(without_checksum(json.loads(text)), indent=1)
+    copy.write_text(json.dumps(with_checksum(json.loads(content.replace(old, new)))), encoding="utf-8")
+
+
 def test_traces_of_platform_strategies_are_compared_on_their_platform_only(tmp_path):
     (path,) = save_baseline(["reinforce"], [TASK], tmp_path, seeds=100, evaluations=20)
     (check,) = check_baseline(folder=tmp_path)
     assert check.by == "trace"
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = without_checksum(json.loads(path.read_text(encoding="utf-8")))
     content["platform"]["numpy"] = "1.0"
-    path.write_text(json.dumps(content), encoding="utf-8")
+    path.write_text(json.dumps(with_checksum(content)), encoding="utf-8")
     (check,) = check_baseline(folder=tmp_path, looks=[100])
     assert check.by == "statistics"
     assert "not compared: numpy" in check.notes[0]
@@ -233,7 +242,7 @@ def test_traces_of_platform_strategies_are_compared_on_their_platform_only(tmp_p
 def test_strategies_that_do_not_depend_on_the_platform_are_compared_anywhere(folder, tmp_path):
     path = baseline_path(folder, "random-search")
     elsewhere = tmp_path / path.name
-    elsewhere.write_text(path.read_text(encoding="utf-8").replace("x86_64", "other"), encoding="utf-8")
+    replace_text(path, elsewhere, "x86_64", "other")
     (check,) = check_baseline(folder=tmp_path)
     assert check.by == "trace"
 
@@ -266,9 +275,7 @@ def test_mistakes_are_refused_in_one_line(folder, tmp_path):
 )
 def test_files_that_no_longer_fit_are_refused_in_one_line(old, new, match, folder, tmp_path):
     path = baseline_path(folder, "random-search")
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    (tmp_path / path.name).write_text(text.replace(old, new), encoding="utf-8")
+    replace_text(path, tmp_path / path.name, old, new)
     with pytest.raises(InvalidInputError, match=match) as caught:
         check_baseline(folder=tmp_path)
     assert "\n" not in str(caught.value)

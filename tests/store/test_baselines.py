@@ -4,11 +4,13 @@ import errno
 import json
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.journal import with_checksum, without_checksum
 from nasbench_harness.store.baselines import Baseline, TaskBaseline, baseline_path, read_baseline, write_baseline
 
 RUNS = TaskBaseline("d" * 64, "val_accuracy", "pp", 0.25, "t" * 64, {100: 2, 20: 3, 0: 95})
@@ -62,9 +64,9 @@ def test_a_baseline_on_a_full_disk_names_the_reason(tmp_path, monkeypatch):
 
 
 def spoil(path, change):
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = without_checksum(json.loads(path.read_text(encoding="utf-8")))
     change(content)
-    path.write_text(json.dumps(content), encoding="utf-8")
+    path.write_text(json.dumps(with_checksum(content)), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,17 @@ def test_a_damaged_baseline_is_refused_in_one_line(change, message, tmp_path):
         read_baseline(path)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_a_changed_bit_never_gives_another_baseline(bit, tmp_path):
+    path = write_baseline(tmp_path, BASELINE)
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        changed = whole[position] ^ 1 << bit
+        path.write_bytes(whole[:position] + bytes([changed]) + whole[position + 1 :])
+        with suppress(InvalidInputError):
+            assert read_baseline(path) == BASELINE  # only white space differs
 
 
 def test_what_is_no_json_is_refused(tmp_path):

@@ -1,6 +1,7 @@
 import json
 import math
 import os
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -203,6 +204,17 @@ def test_a_damaged_line_is_named(design, task, make_trainer, tmp_path):
     path.write_text("\n".join([lines[0], "{]", *lines[2:]]) + "\n")
     with pytest.raises(InvalidInputError, match="line 2 is damaged"):
         Journal(path)
+
+
+def test_a_changed_bit_of_a_line_never_gives_another_training(tmp_path):
+    path = tmp_path / "j"
+    with Journal.opened(path) as journal:
+        journal.append([ENTRY])
+    whole = path.read_bytes()
+    for position in range(len(whole) - 1):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        with suppress(InvalidInputError):
+            assert Journal(path).entries in ({ENTRY.key: ENTRY}, {})  # {}: a new line end, so nothing is whole
 
 
 def test_time_stops_between_blocks_and_only_whole_blocks_are_tested(design, task, make_trainer, tmp_path):

@@ -1,0 +1,35 @@
+"""Journals: they continue, and no changed bit gives another piece."""
+
+from contextlib import suppress
+
+import pytest
+
+from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.journal import LineJournal
+
+
+def test_a_changed_bit_never_gives_another_piece(tmp_path):
+    path, settings, piece = tmp_path / "journal.jsonl", {"seed": 1}, {"piece": 0, "value": 0.25}
+    with LineJournal(path, settings) as journal:
+        journal.add(piece)
+    whole = path.read_bytes()
+    for position in range(len(whole) - 1):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        with suppress(InvalidInputError), LineJournal(path, settings) as journal:
+            (entry,) = journal.entries
+            assert piece.items() <= entry.items()  # a checksum of another name checks nothing
+
+
+def test_lines_of_an_earlier_version_have_no_checksum(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"settings":{"seed":1}}\n{"piece":0}\n', encoding="utf-8")
+    with LineJournal(path, {"seed": 1}) as journal:
+        assert journal.entries == [{"piece": 0}]
+
+
+@pytest.mark.parametrize("line", ["[]", "1", "null", "{"])
+def test_other_json_is_damage(line, tmp_path):
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"settings":{"seed":1}}\n' + line + "\n", encoding="utf-8")
+    with pytest.raises(InvalidInputError, match="is damaged: delete it"), LineJournal(path, {"seed": 1}):
+        pass
