@@ -12,7 +12,6 @@ from typing import Any
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.files import try_lock
 
-
 CHECKSUM = "checksum"
 
 
