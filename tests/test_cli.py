@@ -316,7 +316,7 @@ def test_json_of_status_and_report(cli):
     done = json.loads(cli("report", "s", "--format", "csv", "--json").stdout)
     names = ["main", "paper", "nb201-cifar10", "equivalents", "measures", "spending", "anytime", "anytime_seconds"]
     written = [f"{name}.csv" for name in names]
-    assert done == {"folder": "s/report", "files": written, "removed": []}
+    assert done == {"folder": "s/report", "files": written, "removed": [], "others": []}
     figures = json.loads(cli("report", "s", "--format", "png", "--json").stdout)
     assert figures["files"] == ["anytime.png", "anytime_seconds.png"]
     assert figures["removed"] == sorted(written)
@@ -729,6 +729,21 @@ def test_a_backend_that_is_here_stays_that_of_the_process():
         environment = {**os.environ, "MPLBACKEND": backend, "DISPLAY": "", "WAYLAND_DISPLAY": ""}
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
         assert done.stdout.strip() == shown, done.stderr
+
+
+def test_a_report_names_files_of_its_folder_that_are_not_its_own(cli, small, tmp_path):
+    shutil.copytree(small, tmp_path / "s")
+    (tmp_path / "s" / "report" / ".generated").unlink()
+    (tmp_path / "s" / "report" / "mine.txt").write_text("kept")
+    for damage in (None, "\0"):
+        if damage is not None:
+            (tmp_path / "s" / "report" / ".generated").write_text(damage)
+        *_, others = cli("report", "s", "--format", "csv").stdout.splitlines()
+        assert others.startswith("also in that folder, but not of this report: ")
+        names = cli("report", "s", "--format", "csv", "--json").stdout
+        assert {"mine.txt", "main.tex", "report.html"} <= set(json.loads(names)["others"])
+    again = cli("compare", *SMALL, "--out", "s").stdout.splitlines()
+    assert again[-2] == "also in that folder, but not of this report: mine.txt"
 
 
 def test_very_long_names(cli, tmp_path):

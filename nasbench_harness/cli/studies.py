@@ -18,7 +18,7 @@ from nasbench_harness.errors import InvalidInputError
 _FIRST_FILES = ("report.html", "report.md", "overview.tex", "main.tex", "anytime.pdf", "report.json")
 
 
-_MOST_REMOVED = 8  # names of removed files that are printed
+_MOST_NAMES = 8  # of removed or other files that are printed
 _TEX_FILES = ("paper.tex", "overview.tex", "main.tex", "main_1.tex")
 
 _FORMATS = ("html", "markdown", "latex", "csv", "json", "pdf", "png")
@@ -51,6 +51,7 @@ def compare(as_json: bool, is_verified: bool, top: int | None, **options: Any) -
         _print_report(study)
     click.echo(speed, err=as_json)
     click.echo(_place(study, names), err=as_json)
+    _say_others(_others(study, names), err=as_json)
     if is_verified:
         verify_study(study, verifiable_tasks(study)[0], None, winners, as_json=False)
     elif command := verify_command(study):
@@ -178,17 +179,16 @@ def report(
     study.check_complete()
     written, before = study.folder.report_folder, _files_of(study)
     names = study.write_report(_FORMATS if _ALL in formats else formats or None, columns, width, figures, curves)
-    removed = sorted(before - _files_of(study))
+    removed, others = sorted(before - _files_of(study)), _others(study, names)
     if as_json:
-        record = {"folder": str(study.folder.show(written)), "files": names, "removed": removed}
+        record = {"folder": str(study.folder.show(written)), "files": names, "removed": removed, "others": others}
         click.echo(json.dumps(record))
         return
     _print_report(study)
     click.echo(_place(study, names))
     if removed:
-        rest = len(removed) - _MOST_REMOVED
-        shown = [*removed[:_MOST_REMOVED], *([f"{rest} more"] if rest > 0 else [])]
-        click.echo(f"removed, as this report does not have them: {', '.join(shown)}")
+        click.echo(f"removed, as this report does not have them: {_first(removed)}")
+    _say_others(others)
     if "latex" in formats and (tex := [name for name in _TEX_FILES if name in names]):
         click.echo(
             f"in a paper: \\input{{{study.folder.show(written) / tex[0]}}}, with \\usepackage{{booktabs,siunitx}}"
@@ -239,6 +239,21 @@ def _files_of(study: Any) -> set[str]:
     """Names of the files in the report's folder."""
     folder = study.folder.report_folder
     return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+
+def _others(study: Any, names: list[str]) -> list[str]:
+    """Files in the report's folder that are not of this report: those of the user, or of a report that is forgotten."""
+    return sorted(name for name in _files_of(study).difference(names) if not name.startswith("."))
+
+
+def _say_others(others: list[str], *, err: bool = False) -> None:
+    if others:
+        click.echo(f"also in that folder, but not of this report: {_first(others)}", err=err)
+
+
+def _first(names: list[str]) -> str:
+    rest = len(names) - _MOST_NAMES
+    return ", ".join([*names[:_MOST_NAMES], *([f"{rest} more"] if rest > 0 else [])])
 
 
 def _place(study: Any, names: list[str]) -> str:

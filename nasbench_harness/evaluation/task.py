@@ -24,6 +24,7 @@ from nasbench_harness.tables.location import cache_folder
 from nasbench_harness.tables.registry import (
     TASK_GROUP,
     load_table,
+    refuse_damaged,
     split_task_name,
     trained_task_names,
 )
@@ -202,10 +203,12 @@ def check_task_name(name: str) -> None:
 
     Raises:
         UnknownNameError: There is no such task.
+        TableError: It may be one of a table that is damaged.
         InvalidInputError: The text after ``@`` is not written as it must be, or the task has no table.
     """
     whole, at, _ = name.partition("@")
     if whole not in all_task_names():
+        refuse_damaged(whole)
         raise UnknownNameError("task", whole, all_task_names())
     if not at:
         return

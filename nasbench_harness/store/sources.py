@@ -12,7 +12,8 @@ from typing import Any
 from nasbench_harness.errors import InvalidInputError, StoreError
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.segments import read_record
-from nasbench_harness.tables.imported import imported_names
+from nasbench_harness.tables.cache import open_table
+from nasbench_harness.tables.imported import SUMMARY, fault_of_spec, imported_names, imported_table_folder
 from nasbench_harness.tables.location import SPEC
 from nasbench_harness.tables.table import Table
 from nasbench_harness.untrusted import below, one_line
@@ -39,7 +40,7 @@ def note_tables(folder: StudyFolder, tasks: Iterable[tuple[str, Table]]) -> None
             "tasks": sorted({*names, *_note_of(folder, name).get("tasks", [])}),
         }
         folder.write_json(below(folder.path / _FOLDER, f"{name}.json"), note)
-        if table.folder is not None and (table.folder / SPEC).is_file():
+        if table.folder is not None and (table.folder / SPEC).is_file() and not fault_of_spec(table.folder):
             folder.write_bytes(_spec(folder, name), (table.folder / SPEC).read_bytes())
 
 
@@ -47,6 +48,7 @@ def check_task_exists(folder: StudyFolder, task: str, known: Iterable[str]) -> N
     """Refuse a task of a study whose table is not here.
 
     Raises:
+        TableError: The table is here, but damaged.
         StoreError: The study has runs or a note of the task, but there is no such task; names table and digest.
     """
     if task.partition("@")[0] in known:  # a task with choices left out has the table of the whole one
@@ -59,6 +61,11 @@ def check_task_exists(folder: StudyFolder, task: str, known: Iterable[str]) -> N
     if notes:
         name = notes[0]["name"]
         is_other = name in imported_names()  # it lacks the task
+        place = imported_table_folder(name)
+        if is_other and open_table(place).digest == notes[0]["digest"]:  # opening a damaged one says so
+            raise StoreError(
+                f"{place / SUMMARY} does not name the task {task} of its table: delete it, and it is written again"
+            )
         raise StoreError(
             f"the table {name} of the study {folder.shown} is not here{', another one has its name' * is_other}: "
             f"digest {one_line(notes[0]['digest'][:16])}, source {_first_line(notes[0]['source'])}: "

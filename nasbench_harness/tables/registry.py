@@ -147,6 +147,17 @@ def source_package(name: str) -> str:
     return str(_constant(tree, "PACKAGE"))
 
 
+def refuse_damaged(task: str) -> None:
+    """Say so if a task that is not known may be one of an imported table that is damaged.
+
+    Raises:
+        TableError: Such a table has a name that the task begins with.
+    """
+    for name in imported_names():
+        if task.startswith(f"{name}-") and not describe_imported(name)[1]:
+            load_table(name)
+
+
 def tasks_of_tables() -> Iterator[tuple[str, str, str]]:
     """(task, table, data set) of every task."""
     for table in table_names():

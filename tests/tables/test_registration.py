@@ -9,10 +9,11 @@ import sys
 import numpy as np
 import pytest
 
-from nasbench_harness import compare, run
-from nasbench_harness.errors import HarnessError, InvalidInputError, TableError, UnknownNameError
-from nasbench_harness.evaluation.task import make_task
+from nasbench_harness import compare, open_study, run
+from nasbench_harness.errors import HarnessError, InvalidInputError, StoreError, TableError, UnknownNameError
+from nasbench_harness.evaluation.task import check_task_name, make_task
 from nasbench_harness.spaces import ProductSpace
+from nasbench_harness.tables.check import check_table
 from nasbench_harness.tables.registration import register_table, remove_table
 from nasbench_harness.tables.registry import (
     describe_table,
@@ -74,11 +75,63 @@ def test_a_damaged_table_is_named_listed_and_can_be_replaced(cache):
     (cache / "imported" / "mine" / "one.val_accuracy.npy").write_bytes(b"")
     with pytest.raises(TableError, match=r"is corrupt \(.*\): import it again with --replace"):
         register_table(small())
+    (cache / "imported" / "mine" / "table.json").write_text("[]")
     (cache / "imported" / "mine" / "summary.json").write_text("[]")
-    assert describe_table("mine")[0].startswith("damaged")
+    assert describe_table("mine")[0].startswith("damaged (table.json does not match its digest): import it again")
     assert task_names() == embedded_task_names()
+    with pytest.raises(TableError, match=r"is corrupt \(table\.json does not match its digest\): import it again"):
+        check_task_name("mine-one")
     register_table(small(), replace=True)
     assert "mine-one" in task_names()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[]", b"\xff", b'{"summary": "s", "datasets": {}}'])
+def test_a_summary_that_is_lost_or_damaged_is_written_again_from_the_table(cache, content):
+    summary = register_table(small()).folder / "summary.json"
+    before = summary.read_bytes()
+    summary.unlink()
+    if content is not None:
+        summary.write_bytes(content)
+    assert task_names() == [*embedded_task_names(), "mine-one"]
+    assert summary.read_bytes() == before
+    assert check_table("mine").state == "ok"
+
+
+def test_a_summary_of_other_tasks_is_named_where_it_matters(cache, tmp_path):
+    summary = register_table(small()).folder / "summary.json"
+    study = run(["random-search"], ["mine-one"], seeds=2, evaluations=4, out=tmp_path / "s")
+    summary.write_text(summary.read_text().replace("one", "two"))
+    assert check_table("mine").findings == (
+        "summary.json describes another table: delete that file, and it is written again",
+    )
+    with pytest.raises(StoreError, match=r"summary\.json does not name the task mine-one of its table: delete"):
+        _ = open_study(study.path).tasks
+    (summary.parent / "table.json").write_text("[]")
+    with pytest.raises(TableError, match=r"is corrupt .*: import it again with --replace"):
+        _ = open_study(study.path).tasks
+
+
+@pytest.mark.parametrize(
+    ("content", "finding"),
+    [
+        (None, "spec.toml cannot be read: No such file or directory"),
+        ("name = 'mime'", "spec.toml does not match its digest"),
+        ("name = ", "spec.toml does not match its digest"),
+    ],
+)
+def test_a_damaged_specification_is_named_and_not_copied(cache, tmp_path, content, finding):
+    spec = register_table(small(), spec="name = 'mine'").folder / "spec.toml"
+    assert check_table("mine").state == "ok"
+    spec.unlink()
+    if content is not None:
+        spec.write_text(content)
+    found = check_table("mine")
+    assert (found.state, found.findings) == ("differs", (finding,))
+    assert "import it again with --replace" in found.advice
+    run(["random-search"], ["mine-one"], seeds=2, evaluations=4, out=tmp_path / "s")
+    assert [path.name for path in (tmp_path / "s" / "tables").iterdir()] == ["mine.json"]
+    (spec.parent / "spec.sha256").unlink()  # as an older version left it
+    assert check_table("mine").findings == (("spec.toml is no TOML",) if content == "name = " else ())
 
 
 def test_remove(cache):
