@@ -12,9 +12,9 @@ from typing import Any
 from nasbench_harness.errors import InvalidInputError, StoreError
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.segments import read_record
-from nasbench_harness.tables.cache import open_table
-from nasbench_harness.tables.imported import SUMMARY, fault_of_spec, imported_names, imported_table_folder
+from nasbench_harness.tables.imported import fault_of_spec, imported_names
 from nasbench_harness.tables.location import SPEC
+from nasbench_harness.tables.registry import refuse_damaged
 from nasbench_harness.tables.table import Table
 from nasbench_harness.untrusted import below, one_line
 
@@ -61,11 +61,7 @@ def check_task_exists(folder: StudyFolder, task: str, known: Iterable[str]) -> N
     if notes:
         name = notes[0]["name"]
         is_other = name in imported_names()  # it lacks the task
-        place = imported_table_folder(name)
-        if is_other and open_table(place).digest == notes[0]["digest"]:  # opening a damaged one says so
-            raise StoreError(
-                f"{place / SUMMARY} does not name the task {task} of its table: delete it, and it is written again"
-            )
+        refuse_damaged(task.partition("@")[0])
         raise StoreError(
             f"the table {name} of the study {folder.shown} is not here{', another one has its name' * is_other}: "
             f"digest {one_line(notes[0]['digest'][:16])}, source {_first_line(notes[0]['source'])}: "

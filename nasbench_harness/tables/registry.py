@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasbench_harness.errors import HarnessError, TableError, UnknownNameError
-from nasbench_harness.tables.imported import describe_imported, imported_names, imported_table_folder
+from nasbench_harness.tables.imported import SUMMARY, describe_imported, imported_names, imported_table_folder
 from nasbench_harness.tables.location import TRAINED_CELLS, cache_folder
 
 if TYPE_CHECKING:
@@ -148,14 +148,17 @@ def source_package(name: str) -> str:
 
 
 def refuse_damaged(task: str) -> None:
-    """Say so if a task that is not known may be one of an imported table that is damaged.
+    """Say so if a task that is not known is one of an imported table that is damaged, or may be.
 
     Raises:
-        TableError: Such a table has a name that the task begins with.
+        TableError: The table cannot be opened, or it has the task and only its summary does not.
     """
+    from nasbench_harness.tables.cache import open_table
+
     for name in imported_names():
-        if task.startswith(f"{name}-") and not describe_imported(name)[1]:
-            load_table(name)
+        folder = imported_table_folder(name)
+        if task.startswith(f"{name}-") and task.removeprefix(f"{name}-") in open_table(folder).datasets:
+            raise TableError(f"{folder / SUMMARY} does not name {task}: delete that file, and it is written again")
 
 
 def tasks_of_tables() -> Iterator[tuple[str, str, str]]:

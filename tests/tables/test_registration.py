@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nasbench_harness import compare, open_study, run
-from nasbench_harness.errors import HarnessError, InvalidInputError, StoreError, TableError, UnknownNameError
+from nasbench_harness.errors import HarnessError, InvalidInputError, TableError, UnknownNameError
 from nasbench_harness.evaluation.task import check_task_name, make_task
 from nasbench_harness.spaces import ProductSpace
 from nasbench_harness.tables.check import check_table
@@ -104,8 +104,12 @@ def test_a_summary_of_other_tasks_is_named_where_it_matters(cache, tmp_path):
     assert check_table("mine").findings == (
         "summary.json describes another table: delete that file, and it is written again",
     )
-    with pytest.raises(StoreError, match=r"summary\.json does not name the task mine-one of its table: delete"):
+    with pytest.raises(TableError, match=r"summary\.json does not name mine-one: delete that file"):
         _ = open_study(study.path).tasks
+    with pytest.raises(TableError, match=r"summary\.json does not name mine-one: delete that file"):
+        check_task_name("mine-one")
+    with pytest.raises(UnknownNameError):
+        check_task_name("mine-three")
     (summary.parent / "table.json").write_text("[]")
     with pytest.raises(TableError, match=r"is corrupt .*: import it again with --replace"):
         _ = open_study(study.path).tasks
