@@ -24,7 +24,7 @@ from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownName
 from nasbench_harness.optional import INSTALL_TORCH
 from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.catalog import strategy_entry_points
-from nasbench_harness.untrusted import first_line
+from nasbench_harness.untrusted import fault_of_text, first_line
 
 _LABEL = re.compile(r"[A-Za-z0-9._\- ]+")
 _REGISTERED = re.compile(r"[a-z0-9-]+")
@@ -116,9 +116,14 @@ def resolve(entry: StrategyRef) -> ResolvedStrategy:
             raise InvalidInputError(f"strategy {reference}: {key} must be a finite number, got {value}")
     given = {name: parameters[name] for name in known if name in entry.parameters}
     changed = {name: value for name, value in given.items() if name not in defaults or value != defaults[name]}
-    default_label = reference + (f"({_inline(changed)})" if changed else "")
+    plain = reference.replace("<locals>.", "")  # a label holds no HTML tag
+    default_label = plain + (f"({_inline(changed)})" if changed else "")
     if entry.label not in (None, default_label):
         check_label(str(entry.label))
+    elif fault := fault_of_text(default_label):  # a study with it could not be opened again
+        raise InvalidInputError(
+            f"strategy {reference}: the label made of its hyperparameters {fault}: give it one, label={reference}(…)"
+        )
     return ResolvedStrategy(entry.label or default_label, reference, parameters, target, source_hash(target))
 
 

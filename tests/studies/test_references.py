@@ -9,6 +9,7 @@ from textwrap import dedent
 
 import pytest
 
+from nasbench_harness import open_study, run
 from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.engine.strategy import Strategy
 from nasbench_harness.errors import HarnessError, InvalidInputError, UnknownNameError
@@ -295,6 +296,23 @@ def test_a_hyperparameter_without_default_needs_a_value(write_module):
         resolve(parse_strategy(f"{name}:f(size=1)"))
     assert resolve(parse_strategy(f"{name}:f(size=1,rate=2)")).parameters == {"size": 1, "rate": 2}
     assert resolve(parse_strategy(f"{name}:f(size=1,rate=2)")).label == f"{name}:f(size=1,rate=2)"
+
+
+@pytest.mark.parametrize(("text", "fault"), [("<b>", "holds an HTML tag"), ("a\nb", "holds a line break")])
+def test_a_default_label_that_no_study_may_have_is_refused_at_once(write_module, text, fault):
+    name = write_module("def f(problem, rng, *, text=''):\n    yield 0\n")
+    with pytest.raises(InvalidInputError, match=f"strategy {name}:f: the label made of its hyperparameters {fault}"):
+        resolve(StrategyRef(f"{name}:f", parameters={"text": text}))
+    assert resolve(StrategyRef(f"{name}:f", "mine", {"text": text})).label == "mine"
+
+
+def test_studies_of_local_functions_can_be_opened_again(tmp_path):
+    def local(problem, rng):
+        yield from range(4)
+
+    home = f"{__name__}:test_studies_of_local_functions_can_be_opened_again"
+    given = run([local], ["nb201-cifar10"], seeds=2, evaluations=4, out=tmp_path)
+    assert given.analysis.labels == open_study(tmp_path).analysis.labels == (f"{home}.local",)
 
 
 def test_a_function_must_take_problem_and_rng(write_module):
