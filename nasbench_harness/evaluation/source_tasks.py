@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import rankdata
 
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.errors import InvalidInputError
@@ -103,6 +102,8 @@ def _likeness(ours: Floats, theirs: Floats) -> str:
         ours: Values of the task, shape (num_architectures, num_replicates, num_fidelities).
         theirs: Values of the source.
     """
+    from scipy.stats import rankdata  # half a second, and only sources need it
+
     if np.array_equal(np.sort(ours, axis=None), np.sort(theirs, axis=None), equal_nan=True):
         return "holds, in this or another order, the very values of"
     ours, theirs = ours[:, :, -1], theirs[:, :, -1]
