@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -106,7 +106,7 @@ class NASBench201Space(ProductSpace):
     @cached_property
     def _classes(self) -> Ints:
         first_of: dict[str, int] = {}
-        expressions = (_expression(tuple(row)) for row in self._all_choices.tolist())
+        expressions = _expressions(self._all_choices)
         return read_only(np.array([first_of.setdefault(text, index) for index, text in enumerate(expressions)]))
 
     def graphs(self, architectures: Ints) -> Graphs:
@@ -182,19 +182,20 @@ def _meets() -> Bools:
     return meets
 
 
-def _expression(operations: tuple[int, ...]) -> str:
-    """The cell's output as a sorted sum over nested operations; '#' is zero."""
-    nodes = ["0"]
-    for node in (1, 2, 3):
-        terms = []
-        for (source, target), operation in zip(EDGES, operations, strict=True):
-            if target != node:
-                continue
-            if operation == 0 or nodes[source] == "#":
-                terms.append("#")
-            elif operation == 1:
-                terms.append(nodes[source])
-            else:
-                terms.append(f"({nodes[source]})@{OPERATIONS[operation]}")
-        nodes.append("+".join(sorted(terms)))
-    return nodes[3]
+def _expressions(choices: Ints) -> Iterator[str]:
+    """Yields the output of each cell as a sorted sum over nested operations; '#' is zero."""
+    term, inner = cache(_term), cache(_sum)  # many cells have inner nodes in common
+    for first, second, third, *last in choices.tolist():
+        one = term(first, "0")
+        two = inner(term(second, "0"), term(third, one))
+        yield _sum(*map(term, last, ("0", one, two)))
+
+
+def _sum(*terms: str) -> str:
+    return "+".join(sorted(terms))
+
+
+def _term(operation: int, source: str) -> str:
+    if operation == 0 or source == "#":
+        return "#"
+    return source if operation == 1 else f"({source})@{OPERATIONS[operation]}"

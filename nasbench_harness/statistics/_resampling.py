@@ -33,8 +33,7 @@ _MAX_WEIGHTS = 2_000_000
 def resampled_means(values: FloatArray, counts: NDArray[Any]) -> FloatArray:
     """Returns the mean of each resample, shape (num_resamples,), of values (num_runs,)."""
     center = values[0]
-    weights = counts.astype(np.float64)
-    return np.asarray(center + _product(values[None] - center, weights)[0] / len(values))
+    return np.asarray(center + np.einsum("r,rs->s", values - center, counts) / len(values))
 
 
 def resampled_interquartile_means(values: FloatArray, counts: NDArray[Any]) -> FloatArray:
