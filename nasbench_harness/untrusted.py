@@ -122,7 +122,7 @@ def read_toml(path: Path, kind: str, most_bytes: int) -> dict[str, Any]:
         raise InvalidInputError(f"cannot read the {kind} {path}: it is not UTF-8 text") from error
     except (ValueError, RecursionError) as error:  # TOML that is none, or numbers and nesting beyond reason
         reason = str(error).partition("\n")[0] or "nested too deep"
-        raise InvalidInputError(f"{path} is no TOML: {reason}") from error
+        raise InvalidInputError(f"{path} is no TOML: {reason}; correct it there, or restore the file") from error
 
 
 def first_mistake(error: ValidationError, path: Path, keys: Callable[[list[str]], Iterable[str]]) -> InvalidInputError:
