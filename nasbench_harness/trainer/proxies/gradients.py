@@ -87,7 +87,8 @@ def zico(network: nn.Module, batch: Batch) -> float:
     """Σ over layers log Σ_w mean|g| / std|g| over two batches (Li et al., "ZiCo", ICLR 2023).
 
     The standard deviation is that of the two values (division by 2). Weights whose gradients do not differ are left
-    out; a layer with no other weight adds nothing.
+    out; a layer with no other weight adds nothing. A weight whose gradients nearly agree dominates its layer, so the
+    rounding of another processor moves the score by up to 1 %.
     """
     first = _weights_and_gradients(network, batch, "zico")
     following = replace(batch, images=batch.next_images, labels=batch.next_labels)

@@ -30,6 +30,9 @@ FEW = ROWS[::20]  # repeated by the test
 RANK_BARS = {"params": 1, "flops": 1, "l2_norm": 0.92, "synflow": 0.99, "logsynflow": 0.99}
 RANK_BARS |= {"nwot": 0.98, "meco": 0.88, "swap": 0.94, "jacob_cov": 0.8}
 RANK_BARS |= {"zen": 0.96, "zen_features": 0.9, "zen_norm": 0.96}
+# Rounding of float32 on other machines. ATEN_CPU_CAPABILITY=default and ONEDNN_MAX_CPU_ISA=AVX2 show it on one machine:
+# zico, which divides by the difference of two gradients, moves by up to 1 %.
+OTHER_MACHINES = {"jacob_cov": 0.05, "epe_nas": 0.05, "grasp": 0.05, "plain": 0.05, "zico": 0.02}
 
 
 def kept():
@@ -69,7 +72,7 @@ def test_references_keep_their_level():
         write(FOLDER / "references.csv", [["architecture", *NAMES], *zip(ROWS, *columns, strict=True)])
     expected, found = kept(), references(FEW, NAMES)
     for name in NAMES:
-        tolerance = 0.05 if name in ("jacob_cov", "epe_nas", "grasp", "plain") else 2e-3  # float32 on other machines
+        tolerance = OTHER_MACHINES.get(name, 2e-3)
         assert np.allclose(found[name], expected[name][::20], rtol=tolerance, atol=1e-4, equal_nan=True), name
 
 
