@@ -18,7 +18,7 @@ from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.tables.restricted import MARK
 
 # Limits of what is no copy: other data sets agree by at most .98 and share few values of a row by chance.
-_MOST_COMMON = 0.5  # share of architectures for which a value of the source is one of the task
+_MOST_COMMON = 0.5  # share of architectures for which a value of the source is one of the task, beyond chance
 _MOST_AGREEMENT = 0.9999  # Spearman's correlation of means over replicates
 
 
@@ -107,9 +107,11 @@ def _likeness(ours: Floats, theirs: Floats) -> str:
     if np.array_equal(np.sort(ours, axis=None), np.sort(theirs, axis=None), equal_nan=True):
         return "holds, in this or another order, the very values of"
     ours, theirs = ours[:, :, -1], theirs[:, :, -1]
-    is_common = (ours[:, :, None] == theirs[:, None, :]).any(axis=(1, 2))
-    if is_common.mean() > _MOST_COMMON:
-        return f"has values in common, for {is_common.mean():.0%} of the architectures, with"
+    common = _share_in_common(ours, theirs)
+    # Coarse values, e.g. whole percents, agree by chance as well: as often as those of other architectures do.
+    by_chance = _share_in_common(ours, np.roll(theirs, len(theirs) // 2, axis=0))
+    if common - by_chance > _MOST_COMMON * (1 - by_chance):
+        return f"has values in common, for {common:.0%} of the architectures, with"
     is_known = ~(np.isnan(ours).all(axis=1) | np.isnan(theirs).all(axis=1))
     if not is_known.any():
         return ""
@@ -117,6 +119,11 @@ def _likeness(ours: Floats, theirs: Floats) -> str:
     if np.ptp(one) > 0 and np.ptp(other) > 0 and np.corrcoef(one, other)[0, 1] > _MOST_AGREEMENT:
         return "orders the architectures exactly like"
     return ""
+
+
+def _share_in_common(ours: Floats, theirs: Floats) -> float:
+    """Share of the rows in which a value of one is a value of the other, both of shape (num_rows, num_replicates)."""
+    return float((ours[:, :, None] == theirs[:, None, :]).any(axis=(1, 2)).mean())
 
 
 def _as_source(source: Task, protocol: Protocol) -> Protocol:

@@ -208,6 +208,16 @@ def test_a_copy_of_the_values_is_refused_before_any_run(in_memory):
     check_sources([view])
 
 
+def test_coarse_values_that_agree_by_chance_are_no_copy(in_memory):
+    rng = np.random.default_rng(0)
+    quality = rng.normal(size=(9, 1, 1))
+    ours, theirs = (np.round(90 + 0.4 * (quality + rng.normal(size=(9, 1, 1)))) for _ in range(2))
+    assert (ours == theirs).mean() > 0.6
+    assert not np.array_equal(np.sort(ours, axis=None), np.sort(theirs, axis=None))
+    in_memory["coarse-set"] = small_task("coarse", theirs, data=("elsewhere",))
+    check_sources([small_task("one", ours).under(protocol("coarse-set"))])
+
+
 def test_a_copy_on_another_scale_or_of_some_rows_is_refused_before_any_run(in_memory):
     values = np.random.default_rng(0).uniform(50, 90, (9, 3, 1)).round(2)
     view = small_task("one", values).under(protocol("copy-set"))
