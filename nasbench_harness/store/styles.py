@@ -47,6 +47,7 @@ KNOWN_LABELS = (
     "differential-evolution",
     "dehb",
     "learning-curve-stopping",
+    "nao",
 )
 NUM_RESERVED = 89  # numbers for known labels, also for those to come
 NUM_STYLES = NUM_RESERVED + 252

@@ -1,7 +1,8 @@
-"""Natural gradient against a plain one after the authors' code, Gumbel-softmax against a plain one, and learning."""
+"""Natural gradient against a plain one after the authors' code, the others against plain ones, and learning."""
 
 import numpy as np
 import pytest
+from nasbench_strategies.differentiable.nao import first_on_rays
 from nasbench_strategies.differentiable.natural_gradient import _utility
 
 from nasbench_harness.engine.batches import Rules, run_seeds
@@ -115,3 +116,35 @@ def test_it_learns(run, name):
 def test_results_without_a_value_change_nothing_in_gumbel_softmax(run):
     columns = run("gumbel-softmax", TASK, 5, evaluations=60, duplicates="forbid")
     assert (columns["status"] == 1).sum() == 5 * 60
+
+
+@pytest.mark.parametrize("task", [TASK, "graph-proteins"])
+def test_rays_are_followed_to_their_first_new_architecture(task):
+    space, rng = load_task(task).space, np.random.default_rng(0)
+    starts = rng.choice(space.num_architectures, 12, replace=False)
+    slopes = rng.normal(size=(12, int(space.num_choices.sum())))
+    seen = [*starts.tolist(), *rng.choice(space.num_architectures, space.num_architectures // 2).tolist()]
+    expected = set()
+    for start, slope in zip(starts, slopes, strict=True):
+        point = space.one_hot(np.array([start]))[0].astype(float)
+        for step in np.geomspace(0.01, 1e4, 5_000):
+            moved = np.split(point - step * slope, np.cumsum(space.num_choices)[:-1])
+            found = int(space.from_choices(np.array([[part.argmax() for part in moved]]))[0])
+            if found >= 0 and found not in seen:
+                expected.add(found)
+                break
+    assert first_on_rays(space, starts, slopes, seen).tolist() == sorted(expected)
+    assert len(expected) > 5
+
+
+def test_no_architecture_is_left_on_a_ray_that_was_seen_to_its_end():
+    space = load_task(TASK).space
+    assert not len(first_on_rays(space, np.array([3]), np.zeros((1, 30)), list(range(space.num_architectures))))
+
+
+def test_nao_moves_to_what_its_predictor_prefers(run):
+    """It proposes nothing twice, and better architectures than its random ones."""
+    columns = run("nao", TASK, 3, evaluations=60, duplicates="forbid")
+    values = load_task(TASK).scores["val"].values[columns["architecture"]].reshape(3, 60)
+    assert all(len(set(row.tolist())) == 60 for row in columns["architecture"].reshape(3, 60))
+    assert values[:, 20:].mean() > values[:, :20].mean() + 4

@@ -250,6 +250,18 @@ def test_perceptrons_have_the_gradient_of_their_error():
         assert networks._gradient[position] == pytest.approx((found[0] - found[1]) / 2e-6, abs=1e-6)
 
 
+def test_the_slopes_of_perceptrons_are_those_of_their_predictions():
+    generator = np.random.default_rng(0)
+    networks = Perceptrons(7, 3, 5, RunStream(1))
+    networks._parameters += 0.1 * generator.normal(size=len(networks._parameters))
+    features = generator.normal(size=(11, 7))
+    slopes = networks.slopes(features)
+    assert slopes.shape == (3, 11, 7)
+    for position, step in enumerate(1e-6 * np.eye(7)):
+        found = (networks.predict(features + step) - networks.predict(features - step)) / 2e-6
+        np.testing.assert_allclose(slopes[:, :, position], found, atol=1e-6)
+
+
 def test_perceptrons_learn_and_differ():
     generator = np.random.default_rng(0)
     features = generator.normal(size=(60, 7))

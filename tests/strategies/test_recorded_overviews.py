@@ -25,7 +25,6 @@ from nasbench_harness.studies.references import parse_strategy, resolve
 KEPT = Path(__file__).parents[2] / "results" / "strategies"
 TASKS = ("nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120")
 MODULE = "tests/strategies/test_recorded_overviews.py"
-LATER = {"differential-evolution"}  # installed after the overview was recorded
 ADAPTERS = ("optuna(sampler='random')", "optuna", "pymoo", "nevergrad")
 MULTI_OBJECTIVE = ("nsga2", "pareto-evolution", "pareto-local-search", "random-search")
 NATIVE = ("random-search", "tpe", "genetic-algorithm", "regularized-evolution")
@@ -45,9 +44,8 @@ def batch_of(text, task, num_seeds, protocol):
 
 @pytest.mark.slow
 def test_the_overview_is_the_report_of_compare(tmp_path):
-    """Every strategy that can run on the three tasks but the later ones, 100 seeds at 150 evaluations."""
-    usable, _ = usable_strategies(None, TASKS, Protocol(evaluations=150))
-    entries = [entry for entry in usable if entry.use not in LATER]
+    """Every strategy that can run on the three tasks, 100 seeds at 150 evaluations."""
+    entries, _ = usable_strategies(None, TASKS, Protocol(evaluations=150))
     folder = Path(os.environ.get("NASBENCH_STRATEGIES_STUDY", tmp_path))
     compare(entries, TASKS, 100, folder, evaluations=150)
     command = [sys.executable, "-m", "nasbench_harness", "report", str(folder), "--format", "png", "--format", "csv"]

@@ -94,13 +94,22 @@ QUICKER = {
     "gaussian-process": "gaussian-process(num_repeats=1,num_centers=2,num_random=20)",
     "source-weighted-scores": "source-weighted-scores(num_scored=300)",
     "bananas": "bananas(num_networks=2,num_updates=20)",
+    "nao": "nao(num_networks=2,num_updates=20)",
     "npenas": "npenas(num_networks=2,num_updates=20)",
     "random-forest": "random-forest(num_trees=3)",
 }
 
 
 # Their checks on a second space take seconds each. At 35 evaluations, 15 or more follow their initial ones.
-LEARNERS = ("bananas", "few-shot-predictor", "gaussian-process", "npenas", "random-forest", "ranking-weighted-ensemble")
+LEARNERS = (
+    "bananas",
+    "few-shot-predictor",
+    "gaussian-process",
+    "nao",
+    "npenas",
+    "random-forest",
+    "ranking-weighted-ensemble",
+)
 
 
 class Registered(InThisProcess):

@@ -57,6 +57,20 @@ class Perceptrons:
         """
         return self._forward(features)[-1][:, :, 0]
 
+    def slopes(self, features: Floats) -> Floats:
+        """Gradient of each network's prediction by the features, shape (num_networks, n, num_features).
+
+        Args:
+            features: Shape (n, num_features).
+        """
+        layers = self._forward(features)
+        slopes = np.ones_like(layers[-1])
+        for inputs, weights in zip(reversed(layers[:-1]), reversed(self._weights), strict=True):
+            slopes = slopes @ weights.swapaxes(1, 2)
+            if inputs is not features:
+                slopes *= inputs > 0
+        return slopes
+
     def _forward(self, features: Floats) -> list[Floats]:
         layers = [features]
         for position, (weights, biases) in enumerate(zip(self._weights, self._biases, strict=True)):
