@@ -777,8 +777,19 @@ def test_a_check_says_one_thing_about_an_architecture_that_does_not_exist(cli, t
     broken, message, others, total = done.stdout.splitlines()
     assert broken.startswith("BROKEN  It plays without an error")
     assert "15625" in message
-    assert others == f"12 other rules not tried: fix this first: {broken.removeprefix('BROKEN  ')}"
-    assert total == "my_beyond:beyond: 0 of 13 rules hold"
+    assert others == f"13 other rules not tried: fix this first: {broken.removeprefix('BROKEN  ')}"
+    assert total == "my_beyond:beyond: 0 of 1 rules hold, 13 not tried"
+
+
+def test_a_check_says_that_runs_end_by_themselves(cli, tmp_path):
+    code = "def short(problem, rng):\n    for _ in range(6):\n        yield problem.space.sample(rng)\n"
+    (tmp_path / "my_short.py").write_text(code)
+    done = cli("strategies", "check", "my_short:short", "--tasks", "nb201-cifar10")
+    assert done.returncode == 0
+    note = "12 of 12 runs end by themselves, the first after 6 of 50 evaluations"
+    assert done.stdout.splitlines()[-2] == f"note    {note}"
+    found = cli("strategies", "check", "my_short:short", "--tasks", "nb201-cifar10", "--json")
+    assert json.loads(found.stdout)["note"] == note
 
 
 def test_a_wrong_option_before_the_verb_is_one_line(cli):

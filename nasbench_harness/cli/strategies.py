@@ -85,6 +85,7 @@ def check_strategy(strategy: str, tasks: str | None, max_seconds: float, as_json
     from nasbench_harness.evaluation.task_names import split_task_names
     from nasbench_harness.studies.references import parse_strategy, resolve
     from nasbench_harness.testing import StrategyContract, run_contract
+    from nasbench_harness.testing.strategies import note_on
 
     check_limit(max_seconds, "max_seconds")
     members: dict[str, Any] = {"strategy": strategy, "max_seconds": max_seconds}
@@ -94,18 +95,24 @@ def check_strategy(strategy: str, tasks: str | None, max_seconds: float, as_json
             check_task_name(task)
     with only_json(as_json):
         label = resolve(parse_strategy(strategy)).label
-        findings = run_contract(type("Checked", (StrategyContract,), members)())
+        contract = type("Checked", (StrategyContract,), members)()
+        findings = run_contract(contract)
+        note = "" if findings[0].failure else note_on(contract)
     broken = [finding for finding in findings if finding.failure]
     if as_json:
-        click.echo(json.dumps({"strategy": label, "findings": [vars(finding) for finding in findings]}))
+        click.echo(json.dumps({"strategy": label, "findings": [vars(finding) for finding in findings], "note": note}))
     else:
         for finding in findings:
             if finding.was_tried:
                 click.echo(f"{'BROKEN' if finding.failure else 'ok    '}  {finding.rule}")
                 for line in finding.failure.splitlines():
                     click.echo(f"          {line}")
+        if note:
+            click.echo(f"note    {note}")
         for reason, number in Counter(finding.failure for finding in findings if not finding.was_tried).items():
             click.echo(f"{number} other rule{'s' if number > 1 else ''} {reason}")
-        click.echo(f"{label}: {len(findings) - len(broken)} of {len(findings)} rules hold")
+        tried = [finding for finding in findings if finding.was_tried]
+        untried = f", {len(findings) - len(tried)} not tried" if len(tried) < len(findings) else ""
+        click.echo(f"{label}: {len(findings) - len(broken)} of {len(tried)} rules hold{untried}")
     if broken:
         raise click.exceptions.Exit(1)

@@ -151,7 +151,7 @@ class Recording:
             index,
             float(entries.losses[0, 0]),
             tuple(entries.losses[0].tolist()),
-            int(entries.status[0]),
+            Status(int(entries.status[0])),
             float(entries.cost_s[0]),
             float(entries.finished_s[0]),
             place,

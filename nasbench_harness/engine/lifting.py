@@ -36,6 +36,7 @@ from nasbench_harness.untrusted import first_line
 NOT_OF_STRATEGIES = (KeyboardInterrupt, OutOfTimeError)
 _MAX_CLOSINGS = 10  # a generator may yield while it is closed, and again when it is closed again
 _NONE = int(Status.NONE)
+_STATUSES = tuple(Status)  # by number
 _evaluation = partial(tuple.__new__, Evaluation)  # twice as fast as Evaluation._make
 
 
@@ -136,7 +137,7 @@ class LiftedGenerators(Strategy):
             results.architectures.tolist(),
             losses,
             values,
-            status,
+            map(_STATUSES.__getitem__, status),
             results.cost_s.tolist(),
             results.finished_s.tolist(),
             results.fidelities.tolist(),
@@ -233,6 +234,10 @@ class LiftedGenerators(Strategy):
             return index(architecture)
         except TypeError:
             others = ", a Proposal or Progress" if advice == "yield" else ""
+            if isinstance(architecture, Evaluation):
+                raise StrategyError(
+                    f"{self._name} {verb} an Evaluation: {advice} its architecture, evaluation.architecture"
+                ) from None
             if isinstance(architecture, str):
                 others += "; problem.space.from_string(text) gives the index of an official string"
             raise StrategyError(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.engine.streams import RunStreams
 from nasbench_harness.evaluation.problem import Problem
+from nasbench_harness.evaluation.status import Status
 
 Search = TypeVar("Search", bound=Callable[..., Any])
 HIGHEST = -1  # a fidelity: the highest that the task has
@@ -151,7 +152,7 @@ class Evaluation(NamedTuple):
     architecture: int
     loss: float
     values: tuple[float, ...]
-    status: int
+    status: Status
     cost_s: float
     finished_s: float
     fidelity: int

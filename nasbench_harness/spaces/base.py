@@ -53,6 +53,19 @@ class _MadeOnce(ABCMeta):
         return space
 
 
+def refuse_tuple(architectures: Any) -> None:
+    """Refuse an Evaluation, a tuple that numpy would take for an index.
+
+    Raises:
+        TypeError: It is a tuple.
+    """
+    if isinstance(architectures, tuple):
+        kind = type(architectures).__name__
+        raise TypeError(
+            f"an architecture is an integer, and this is a value of type {kind}: pass evaluation.architecture"
+        )
+
+
 class SearchSpace(metaclass=_MadeOnce):
     """A finite set of architectures, numbered 0 … num_architectures − 1.
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nasbench_harness.arrays import Bools, Ints
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.spaces.base import RandomSource, SearchSpace
+from nasbench_harness.spaces.base import RandomSource, SearchSpace, refuse_tuple
 from nasbench_harness.spaces.neighborhood import Neighborhood
 from nasbench_harness.spaces.product import checked_classes
 
@@ -103,6 +103,7 @@ class ListSpace(SearchSpace):
 
     def mutate(self, parents: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
         """Draw a neighbor, all alike: (len(runs),), one draw each."""
+        refuse_tuple(parents)
         draws = np.atleast_1d(rng.uniform(None, runs))
         rows = np.atleast_1d(np.asarray(parents, dtype=np.int64))
         children = self._near.at(rows, (draws * self._near.count(rows)).astype(np.int64))
@@ -113,6 +114,7 @@ class ListSpace(SearchSpace):
 
         If the mixture is not in the list, the child is the first parent.
         """
+        refuse_tuple(first)
         from_first = rng.uniform(self.num_decisions, runs) < 0.5
         choices = np.where(from_first, self._all_choices[first], self._all_choices[second])
         found = self.from_choices(np.atleast_2d(choices))
@@ -127,6 +129,7 @@ class ListSpace(SearchSpace):
         """
         if isinstance(architectures, int | np.integer):
             return [one for one in self.neighbors(np.array([architectures]))[0].tolist() if one >= 0]
+        refuse_tuple(architectures)
         rows = np.asarray(architectures, dtype=np.int64)
         positions = np.broadcast_to(np.arange(self._near.most), (len(rows), self._near.most))
         is_near = positions < self._near.count(rows)[:, None]

@@ -16,7 +16,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.spaces.base import RandomSource, SearchSpace
+from nasbench_harness.spaces.base import RandomSource, SearchSpace, refuse_tuple
 from nasbench_harness.spaces.graphs import Graphs, with_ends
 from nasbench_harness.spaces.link_patterns import NUM_NODES, canonical_form, orderings
 
@@ -131,6 +131,7 @@ class NASBenchGraphSpace(SearchSpace):
                 first, num_others = self._others_of_one[int(rng.uniform() * len(self._others_of_one))]
                 child = self._mutations.item(parents, first + int(rng.uniform() * num_others))
             return child
+        refuse_tuple(parents)
         everyone = np.asarray(parents)
 
         def attempt(rows: Ints | EllipsisType, runs: Ints | None) -> Ints:
@@ -155,6 +156,7 @@ class NASBenchGraphSpace(SearchSpace):
                 taken = [one if rng.uniform() < 0.5 else other for one, other in pairs]
                 child = self._index_of_code.item(sum(map(mul, taken, self._weights_of_one)))
             return child
+        refuse_tuple(first)
         one, other = np.asarray(first), np.asarray(second)
 
         def attempt(rows: Ints | EllipsisType, runs: Ints | None) -> Ints:
@@ -172,6 +174,7 @@ class NASBenchGraphSpace(SearchSpace):
         """
         if isinstance(architectures, int | np.integer):
             return [neighbor for neighbor in self._neighbor_table[architectures].tolist() if neighbor >= 0]
+        refuse_tuple(architectures)
         neighbors: Ints = self._neighbor_table[architectures].astype(np.int64)
         return neighbors
 

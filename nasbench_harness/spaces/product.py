@@ -13,7 +13,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Ints, read_only
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.spaces.base import RandomSource, SearchSpace
+from nasbench_harness.spaces.base import RandomSource, SearchSpace, refuse_tuple
 
 MOST_ARCHITECTURES = 10_000_000  # a table has a row for each of them
 
@@ -128,6 +128,7 @@ class ProductSpace(SearchSpace):
         if isinstance(parents, int | np.integer):
             first, num_others = self._others_of_one[int(rng.uniform() * len(self._others_of_one))]
             return self._neighbor_table.item(parents, first + int(rng.uniform() * num_others))
+        refuse_tuple(parents)
         draws = rng.uniform(2, runs)
         decisions = (draws[:, 0] * self.num_decisions).astype(np.int64)
         offsets = (draws[:, 1] * (self._num_choices[decisions] - 1)).astype(np.int64)
@@ -139,6 +140,7 @@ class ProductSpace(SearchSpace):
             pairs = zip(self._all_choices[first].tolist(), self._all_choices[second].tolist(), strict=True)
             taken = [one if rng.uniform() < 0.5 else other for one, other in pairs]
             return self._index_of_code.item(sum(map(mul, taken, self._weights_of_one)))
+        refuse_tuple(first)
         from_first = rng.uniform(self.num_decisions, runs) < 0.5
         choices = np.where(from_first, self._all_choices[first], self._all_choices[second])
         return self._index_of_code[choices @ self._weights]
@@ -147,6 +149,7 @@ class ProductSpace(SearchSpace):
         """Architectures one decision away, ascending by decision, then choice: (n, num_neighbors)."""
         if isinstance(architectures, int | np.integer):
             return self._neighbor_table[architectures].tolist()
+        refuse_tuple(architectures)
         return self._neighbor_table[architectures]
 
     def canonical(self, architectures: Ints) -> Ints:

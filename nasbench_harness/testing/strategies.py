@@ -13,34 +13,37 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nasbench_harness.arrays import AnyArray, Ints
-from nasbench_harness.engine.batches import Rules, run_seeds
+from nasbench_harness.engine.batches import Rules
 from nasbench_harness.engine.needs import granted_problem
 from nasbench_harness.engine.resolved import ResolvedStrategy
-from nasbench_harness.evaluation.hashing import name_hash
 from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
-from nasbench_harness.evaluation.task import Task, load_task
+from nasbench_harness.evaluation.task import Task, load_task, restricted_task
+from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.references import parse_strategy, resolve
 from nasbench_harness.tables.registry import embedded_task_names
 from nasbench_harness.testing.contract import Contract, fail, global_generators_untouched
 from nasbench_harness.testing.playing import play_at_random_times, play_with_pending
 from nasbench_harness.testing.rules import rules_to_survive
+from nasbench_harness.testing.traces import SEEDS_ELSEWHERE, digest, trace_of
 from nasbench_harness.testing.watching import watched
 from nasbench_harness.untrusted import first_line
 
 _SEEDS = np.arange(12)
-_SEEDS_ELSEWHERE = 4  # first seeds, whose runs are repeated in other processes
 _LONGER = 4
 _FIRST_PROPOSALS = 5
 _MIN_ARCHITECTURES = 1_000  # of a space in which a first proposal that is the optimum is no chance
-_ALGORITHM_VALUES = ("architecture", "replicate", "training", "cost_s", "finished_s", "status")
+_OWN_GENERATOR = (
+    "a generator without a seed, as np.random.default_rng() makes it (rng.numpy_generator() has the run's seed)"
+)
+_LEFT_OUT = "none,nor_conv_1x1,avg_pool_3x3"  # two choices are left for each of six edges
 _OTHER_PROCESS = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from nasbench_harness.testing.strategies import trace_digest
+from nasbench_harness.testing.traces import trace_digest
 print(trace_digest(*json.loads(sys.argv[2])))
 """
 
@@ -131,7 +134,13 @@ class StrategyContract(Contract):
         for task, traces in self.together.items():
             for seeds in ([3], [7], [0, 11], [11, 5, 3, 0, 7]):
                 for seed, rows in self.trace(np.array(seeds), task).items():
-                    _same(rows, traces[seed], f"seed {seed} on {task} in the batch {seeds} instead of all twelve")
+                    where = f"seed {seed} on {task} in the batch {seeds} instead of all twelve"
+                    _same(
+                        rows,
+                        traces[seed],
+                        where,
+                        _cause(self.spec, "a draw for all runs at once, or a product without tile="),
+                    )
 
     def test_only_idle_runs_draw(self) -> None:
         """Runs that are asked at different times give the traces that they give together."""
@@ -149,7 +158,9 @@ class StrategyContract(Contract):
                     "the same proposals when only some runs are idle at a time",
                     f"seed {seed} proposes {proposals[seed][:8]}… instead of {expected_architectures[:8]}…",
                     "only idle runs are read, and only they may draw",
-                    "rng is called without runs=, or state of runs that are not idle is changed in ask()",
+                    _cause(
+                        self.spec, "rng is called without runs=, or state of runs that are not idle is changed in ask()"
+                    ),
                 )
 
     def test_evaluations_may_be_pending_and_finish_out_of_order(self) -> None:
@@ -191,7 +202,7 @@ class StrategyContract(Contract):
         if not _is_importable(self.spec):
             return  # defined where no other process can import it
         played = self.together[self.tasks[0]]
-        here = _digest([played[seed] for seed in _SEEDS[:_SEEDS_ELSEWHERE].tolist()])
+        here = digest([played[seed] for seed in SEEDS_ELSEWHERE.tolist()])
         arguments = [self.spec.reference, dict(self.spec.parameters), self.tasks[0], self.rules()]
         for hash_seed in ("1", "4242"):
             command = [sys.executable, "-c", _OTHER_PROCESS, json.dumps(sys.path), json.dumps(arguments)]
@@ -199,12 +210,12 @@ class StrategyContract(Contract):
             done = subprocess.run(command, capture_output=True, text=True, env=environment)
             there = (done.stdout.splitlines() or [""])[-1].strip()  # a program that it starts may print before
             if there != here:
-                arrived = there or (done.stderr.strip().splitlines() or ["nothing"])[-1]
+                problem = (done.stderr.strip().splitlines() or ["nothing"])[-1][:200]
                 fail(
-                    f"trace {here[:12]} in a process with PYTHONHASHSEED={hash_seed}",
-                    arrived[:200],
+                    f"trace {here} in a process with PYTHONHASHSEED={hash_seed}",
+                    f"trace {there}" if there else problem,
                     "a study must be repeatable",
-                    "the order of a set, hash(), id(), time, or state that outlives a run",
+                    f"the order of a set, hash(), id(), time, state that outlives a run, or {_OWN_GENERATOR}",
                 )
 
     def test_different_seeds_give_different_runs(self) -> None:
@@ -237,6 +248,21 @@ class StrategyContract(Contract):
                     "a loss of +inf (no value), problem.budget.evaluations being None, or results in another order",
                 )
 
+    def test_a_small_space_is_searched_without_an_error(self) -> None:
+        """Every proposal is an architecture of the space, if it has 64 only."""
+        task = load_task(self.tasks[0])
+        if not isinstance(task.space, NASBench201Space) or self.spec.needs.sources or self.spec.needs.training_data:
+            return
+        try:
+            trace_of(self.spec, restricted_task(task.table, task.dataset, _LEFT_OUT), _SEEDS[:4], self.rules())
+        except Exception as error:
+            fail(
+                "runs on 64 cells, which chance would leave soon",
+                f"{type(error).__name__}: {first_line(error)}",
+                "a strategy may be used on any space",
+                "an index that is off by one, or the size of one space as a number in the code",
+            )
+
     def test_the_optimum_is_not_known_from_the_start(self) -> None:
         """The table's optimum is not among the first proposals of most seeds."""
         for name, traces in self.together.items():
@@ -266,12 +292,27 @@ class StrategyContract(Contract):
             )
 
     def test_results_are_never_changed(self) -> None:
-        """The arrays that tell() and ask() get are read only."""
+        """Nothing that a strategy receives is changed by it."""
         self.trace(_SEEDS[:2], self.tasks[0])  # the engine hands out read-only arrays: writing raises
 
     def test_hyperparameters_are_json(self) -> None:
         """Hyperparameters are JSON values: they are part of a run's identity."""
         json.dumps(dict(self.spec.parameters))
+
+
+def note_on(contract: StrategyContract) -> str:
+    """A line about runs that end by themselves; empty if none does."""
+    traces = [rows for of_task in contract.together.values() for rows in of_task.values()]
+    counts = [int((rows["status"] != Status.PROGRESS).sum()) for rows in traces]
+    early = sum(count < contract.evaluations for count in counts)
+    first = f"the first after {min(counts)} of {contract.evaluations} evaluations"
+    return f"{early} of {len(counts)} runs end by themselves, {first}" if early else ""
+
+
+def _cause(spec: ResolvedStrategy, of_classes: str) -> str:
+    """The usual cause of traces that are not those of the run alone, for the form of the strategy."""
+    shared = f"a variable that one run changes and another reads, or {_OWN_GENERATOR}"
+    return shared if spec.is_generator else f"{of_classes}, or {shared}"
 
 
 def sources_for(task: str) -> list[str]:
@@ -281,31 +322,6 @@ def sources_for(task: str) -> list[str]:
     names = [f"{name}{at}{without}" for name in embedded_task_names() if name != whole]
     alike = [name for name in names if name.partition("-")[0] == whole.partition("-")[0]]
     return [name for name in alike if load_task(name).space.description() == space]
-
-
-def trace_of(
-    spec: ResolvedStrategy, task: Task, seeds: Ints, protocol: dict[str, Any]
-) -> dict[int, dict[str, AnyArray]]:
-    """Rows of every seed's run under a protocol."""
-    found = {}
-    size = spec.max_runs or len(seeds)
-    for part in (seeds[start : start + size] for start in range(0, len(seeds), size)):
-        batch = run_seeds(spec, task, Rules(Protocol(**protocol), 0), part)
-        for position, seed in enumerate(part.tolist()):
-            found[seed] = batch.trace.rows(slice(position, position + 1))
-    return found
-
-
-def trace_digest(reference: str, parameters: dict[str, Any], task: str, protocol: dict[str, Any]) -> str:
-    """One number for the traces of the contract's first seeds."""
-    seeds = _SEEDS[:_SEEDS_ELSEWHERE]
-    traces = trace_of(resolve(StrategyRef(reference, None, parameters)), load_task(task), seeds, protocol)
-    return _digest(list(traces.values()))
-
-
-def _digest(traces: list[dict[str, AnyArray]]) -> str:
-    text = json.dumps([[rows[name].tolist() for name in _ALGORITHM_VALUES] for rows in traces])
-    return f"{name_hash(text):016x}"
 
 
 def _is_importable(spec: ResolvedStrategy) -> bool:
@@ -321,7 +337,7 @@ def _is_importable(spec: ResolvedStrategy) -> bool:
         return False
 
 
-def _same(found: dict[str, AnyArray], expected: dict[str, AnyArray], where: str) -> None:
+def _same(found: dict[str, AnyArray], expected: dict[str, AnyArray], where: str, cause: str) -> None:
     for name in expected:
         equal_nan = expected[name].dtype.kind == "f"
         if name in found and np.array_equal(found[name], expected[name], equal_nan=equal_nan):
@@ -330,5 +346,5 @@ def _same(found: dict[str, AnyArray], expected: dict[str, AnyArray], where: str)
             f"the same trace for {where}",
             f"another {name}",
             "a run must depend on its identity only",
-            "a draw for all runs at once, state shared between runs, or a matrix product without tile=",
+            cause,
         )

@@ -31,6 +31,7 @@ def test_a_generator_yields_ints_numpy_integers_proposals_and_progress(search):
     assert received[4] is None
     evaluations = [answer for answer in received if answer is not None]
     assert all(type(evaluation) is Evaluation for evaluation in evaluations)
+    assert all(evaluation.status is Status.OK for evaluation in evaluations)
     assert [evaluation.architecture for evaluation in evaluations] == [3, 4, 5, 6, 7]
     assert [evaluation.ticket for evaluation in evaluations] == [0, 1, 2, 3, 4]
     is_ok = trace["status"] == OK
@@ -169,6 +170,20 @@ def test_nonsense_is_refused_with_what_to_yield(search, nonsense):
 
     with pytest.raises(StrategyError, match=r"my_search yielded .*: yield an architecture .* a Proposal or Progress"):
         search(my_search)
+
+
+def test_an_evaluation_in_place_of_its_architecture_says_so(search):
+    def yields_it(problem, rng):
+        yield (yield 1)
+
+    with pytest.raises(StrategyError, match=r"^yields_it yielded an Evaluation: yield its architecture, evaluation\."):
+        search(yields_it)
+
+    def recommends_it(problem, rng):
+        return (yield 1)
+
+    with pytest.raises(StrategyError, match=r"recommended an Evaluation: recommend \(or return\) its architecture"):
+        search(recommends_it)
 
 
 @pytest.mark.parametrize("wrong", [256, -2, 2**63, 2**70, Proposal(256)], ids=repr)

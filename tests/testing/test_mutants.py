@@ -34,7 +34,7 @@ from nasbench_harness.testing import (
     playing,
     run_contract,
 )
-from nasbench_harness.testing.strategies import trace_of
+from nasbench_harness.testing.traces import trace_of
 from nasbench_harness.testing.watching import watched
 
 COUNTER = itertools.count()
@@ -54,6 +54,27 @@ class NeverProposes(Strategy):
 
     def tell(self, results):
         pass
+
+
+def off_by_one(problem, rng):
+    while True:
+        yield 1 + rng.integers(problem.space.num_architectures)
+
+
+def has_a_generator_of_its_own(problem, rng):
+    own = np.random.default_rng()
+    while True:
+        yield int(own.integers(problem.space.num_architectures))
+
+
+def test_an_index_that_is_off_by_one_is_found_in_a_small_space():
+    message = of_strategy(off_by_one, "a_small_space_is_searched_without_an_error")
+    assert "yielded 64: an architecture is in 0 … 63" in message["a_small_space_is_searched_without_an_error"]
+
+
+def test_a_generator_without_a_seed_is_a_usual_cause():
+    rule = "a_run_is_the_same_in_any_batch"
+    assert "np.random.default_rng()" in of_strategy(has_a_generator_of_its_own, rule)[rule]
 
 
 def test_the_play_with_pending_evaluations_ends_by_itself(monkeypatch):
@@ -136,12 +157,12 @@ class CouplesItsRuns(Strategy):
         (global_generator, "global_generators_are_untouched", "instead of the rng that is handed over"),
         (same_for_all_seeds, "different_seeds_give_different_runs", "is_random = False"),
         (short_and_the_same_for_all_seeds, "different_seeds_give_different_runs", "expected: 2 different traces"),
-        (shared_state, "a_run_is_the_same_in_any_batch", "state shared between runs"),
+        (shared_state, "a_run_is_the_same_in_any_batch", "a variable that one run changes"),
         (needs_a_budget, "every_rule_of_a_protocol_is_survived", "problem.budget.evaluations being None"),
         (needs_a_value, "every_rule_of_a_protocol_is_survived", "a loss of +inf"),
         (DrawsForAll, "only_idle_runs_draw", "rng is called without runs="),
         (WritesIntoResults, "it_can_be_played", "read-only"),
-        (CouplesItsRuns, "a_run_is_the_same_in_any_batch", "state shared between runs"),
+        (CouplesItsRuns, "a_run_is_the_same_in_any_batch", "a variable that one run changes"),
     ],
 )
 def test_broken_strategies_are_told_why(strategy, rule, cause):

@@ -6,12 +6,12 @@ import subprocess
 import sys
 
 from nasbench_harness.testing import StrategyContract, run_contract
-from nasbench_harness.testing.strategies import trace_digest
+from nasbench_harness.testing.traces import trace_digest
 
 _DIGESTS = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from nasbench_harness.testing.strategies import trace_digest
+from nasbench_harness.testing.traces import trace_digest
 print(json.dumps([trace_digest(*case) for case in json.loads(sys.argv[2])]))
 """
 

@@ -1,0 +1,46 @@
+"""Traces of a strategy's runs, and one number for them that other processes can compute."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from nasbench_harness.arrays import AnyArray, Ints
+from nasbench_harness.engine.batches import Rules, run_seeds
+from nasbench_harness.engine.resolved import ResolvedStrategy
+from nasbench_harness.evaluation.hashing import name_hash
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.task import Task, load_task
+from nasbench_harness.store.record import StrategyRef
+from nasbench_harness.studies.references import resolve
+
+SEEDS_ELSEWHERE = np.arange(4)  # whose runs are repeated in other processes
+_ALGORITHM_VALUES = ("architecture", "replicate", "training", "cost_s", "finished_s", "status")
+
+
+def trace_of(
+    spec: ResolvedStrategy, task: Task, seeds: Ints, protocol: dict[str, Any]
+) -> dict[int, dict[str, AnyArray]]:
+    """Rows of every seed's run under a protocol."""
+    found = {}
+    size = spec.max_runs or len(seeds)
+    for part in (seeds[start : start + size] for start in range(0, len(seeds), size)):
+        batch = run_seeds(spec, task, Rules(Protocol(**protocol), 0), part)
+        for position, seed in enumerate(part.tolist()):
+            found[seed] = batch.trace.rows(slice(position, position + 1))
+    return found
+
+
+def trace_digest(reference: str, parameters: dict[str, Any], task: str, protocol: dict[str, Any]) -> str:
+    """One number for the traces of the contract's first seeds."""
+    spec = resolve(StrategyRef(reference, None, parameters))
+    traces = trace_of(spec, load_task(task), SEEDS_ELSEWHERE, protocol)
+    return digest(list(traces.values()))
+
+
+def digest(traces: list[dict[str, AnyArray]]) -> str:
+    """One number for the rows of some runs."""
+    text = json.dumps([[rows[name].tolist() for name in _ALGORITHM_VALUES] for rows in traces])
+    return f"{name_hash(text):016x}"
