@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def compare(as_json: bool, is_verified: bool, top: int | None, **options: Any) -
     if is_verified:
         verify_study(study, verifiable_tasks(study)[0], None, winners, as_json=False)
     elif command := verify_command(study):
-        click.echo(f"next, if you like: {command}", err=as_json)
+        needs = "" if find_spec("torch") else " (needs the extra torch)"
+        click.echo(f"next, if you like: {command}{needs}", err=as_json)
 
 
 @main.command()

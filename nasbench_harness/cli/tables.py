@@ -333,7 +333,11 @@ def _print_imported(table: Table, as_json: bool, covered: dict[str, int] | None 
         record = {"name": table.name, "sha256": table.digest, "tasks": names}
         click.echo(json.dumps(record if covered is None else record | {"covered": covered}))
         return
+    from nasbench_harness.evaluation.task import make_task
+
     click.echo(f"{table.name}: {table.folder}")
-    for dataset, task in zip(table.datasets.values(), names, strict=True):
+    for name, task in zip(table.datasets, names, strict=True):
+        dataset, has_results = table.datasets[name], make_task(table, name).scores["val"].exists
+        missing = f", {(~has_results).sum():,} of them without results" if not has_results.all() else ""
         metrics = ", ".join(f"{name} ({column.metric.role})" for name, column in dataset.columns.items())
-        click.echo(f"  {task}  ({dataset.title}): {dataset.space.num_architectures:,} architectures; {metrics}")
+        click.echo(f"  {task}  ({dataset.title}): {len(has_results):,} architectures{missing}; {metrics}")

@@ -33,7 +33,7 @@ def add_trace(folder: Path, file: Path, label: str, task: str | None, as_json: b
     if as_json:
         click.echo(json.dumps({"label": label, "sha256": trace.sha256, "tasks": trace.tasks}))
         return
-    click.echo(f"{label}: replayed on {', '.join(trace.tasks)}")
+    click.echo(f"added: runs of {label} on {', '.join(trace.tasks)}")
     click.echo(f"compare it: nasbench-harness report {folder}")
 
 

@@ -267,7 +267,10 @@ def _positions(name: str, fidelities: tuple[int, ...], values: Floats, fidelity:
         # Epochs without any value cannot be asked for.
         positions = [place for place in range(values.shape[2]) if not np.isnan(values[:, :, place]).all()]
         if len(fidelities) != values.shape[2] or len(positions) < 2:
-            raise InvalidInputError(f"task {name} has one fidelity: there is nothing to choose; leave --fidelity out")
+            raise InvalidInputError(
+                f"task {name} has one fidelity: there is nothing to choose; leave --fidelity out, or import a table "
+                "with several"
+            )
         return positions
     epochs = [fidelity] if isinstance(fidelity, int) else [int(part) for part in fidelity.split(",")]
     for wanted in epochs:

@@ -298,6 +298,8 @@ def open_study(path: str | Path) -> Study:
     Example: ``open_study("nasbench-results").table()`` is the table of a finished study.
     """
     folder = StudyFolder(Path(path))
+    if not Path(path).exists():
+        raise InvalidInputError(f"{path} does not exist: name the folder that compare or run printed")
     if not folder.study_file.is_file():
         raise InvalidInputError(f"{path} holds no study (no study.toml): name the folder that compare or run printed")
     record = read_record(folder.study_file)

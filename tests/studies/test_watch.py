@@ -218,7 +218,7 @@ def test_ctrl_c_on_a_terminal_ends_it_well(small):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nowhere", "--watch"), "nowhere holds no study"),
+        (("nowhere", "--watch"), "nowhere does not exist"),
         (("small", "--interval", "2"), "--interval belongs to --watch"),
         (("small", "--watch", "--interval", "0"), "--interval must be 0.1 … 3600 seconds, not 0"),
         (("small", "--watch", "--interval", "nan"), "--interval must be 0.1 … 3600 seconds, not nan"),
