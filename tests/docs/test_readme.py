@@ -60,8 +60,14 @@ def run_blocks(document, parsers):
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
 def test_python_blocks_run(document, tmp_path, monkeypatch):
+    files = python_files(document)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     run_blocks(document, [PythonCodeBlockParser()])
+    for name in files:  # other tests write modules of this name
+        sys.modules.pop(name.removesuffix(".py"), None)
 
 
 @pytest.mark.slow
