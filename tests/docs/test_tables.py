@@ -84,4 +84,18 @@ def test_every_key_is_explained():
 
 
 def test_every_block_is_toml():
-    assert len([tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", TEXT, flags=re.DOTALL)]) == 3
+    assert len([tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", TEXT, flags=re.DOTALL)]) == 4
+
+
+def test_the_simplest_case_is_imported_and_compared(cli, tmp_path):
+    table, specification = re.findall(r"```(?:toml)?\n(.*?)```", TEXT, flags=re.DOTALL)[:2]
+    (tmp_path / "results.csv").write_text(table)
+    commands = [line.split()[1:] for line in TEXT.splitlines() if line.startswith("nasbench-harness ")][:4]
+    cache = {"NASBENCH_HARNESS_CACHE": str(tmp_path / "cache")}
+    done = []
+    for command in commands:
+        done.append(cli(*command, **cache))
+        assert done[-1].returncode == 0, done[-1].stderr
+        if command[1] == "init-spec":
+            (tmp_path / "results.toml").write_text(specification)
+    assert "4 architectures" in done[1].stdout
