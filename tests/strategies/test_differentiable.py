@@ -139,7 +139,12 @@ def test_rays_are_followed_to_their_first_new_architecture(task):
 
 def test_no_architecture_is_left_on_a_ray_that_was_seen_to_its_end():
     space = load_task(TASK).space
-    assert not len(first_on_rays(space, np.array([3]), np.zeros((1, 30)), list(range(space.num_architectures))))
+    slopes = np.random.default_rng(0).normal(size=(1, 30))
+    assert not len(first_on_rays(space, np.array([3]), slopes, list(range(space.num_architectures))))
+
+
+def test_a_gradient_of_zero_leads_nowhere():
+    assert not len(first_on_rays(load_task(TASK).space, np.array([3]), np.zeros((1, 30)), [3]))
 
 
 def test_nao_moves_to_what_its_predictor_prefers(run):

@@ -94,7 +94,7 @@ def first_on_rays(space: SearchSpace, starts: Ints, slopes: Floats, seen: list[i
     gains = np.stack([np.take_along_axis(part, taken[:, [at]], 1)[:, 0] for at, part in enumerate(by_decision)], axis=1)
     gains -= np.stack([part.min(axis=1) for part in by_decision], axis=1)
     places = np.argsort(np.argsort(-gains, axis=1, kind="stable"), axis=1, kind="stable")
-    has_changed = places[:, None, :] <= np.arange(space.num_decisions)[:, None]
+    has_changed = (places[:, None, :] <= np.arange(space.num_decisions)[:, None]) & (gains[:, None, :] > 0)
     passed = np.where(has_changed, lowest[:, None, :], taken[:, None, :])
     architectures = space.from_choices(passed.reshape(-1, space.num_decisions)).reshape(passed.shape[:2])
     is_new = (architectures >= 0) & ~np.isin(architectures, seen)
