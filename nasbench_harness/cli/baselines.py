@@ -36,8 +36,6 @@ def save_baseline(
     from nasbench_harness.evaluation.task_names import split_task_names
     from nasbench_harness.studies.references import split_list
 
-    where = "each task of the default study" if tasks is None else tasks
-    click.echo(f"running {seeds:,} runs of each strategy on {where}", err=True)
     with only_json(as_json):
         paths = api.save_baseline(
             None if strategies is None else split_list(strategies),
