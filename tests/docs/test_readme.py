@@ -74,6 +74,7 @@ def test_python_blocks_run(document, tmp_path, monkeypatch):
 @pytest.mark.parametrize("document", DOCS)
 def test_python_and_shell_blocks_of_docs_run(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path / "cache"))  # pages import tables
     for name, text in files_of(document).items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     shell = [] if document in OWN_FILES else [CodeBlockParser("sh", run_shell)]
