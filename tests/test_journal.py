@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 import pytest
+from kit.files import rewrite
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.journal import LineJournal
@@ -14,7 +15,7 @@ def test_a_changed_bit_never_gives_another_piece(tmp_path):
         journal.add(piece)
     whole = path.read_bytes()
     for position in range(len(whole) - 1):
-        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        rewrite(path, whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
         with suppress(InvalidInputError), LineJournal(path, settings) as journal:
             (entry,) = journal.entries
             assert piece.items() <= entry.items()  # a checksum of another name checks nothing

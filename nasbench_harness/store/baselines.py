@@ -6,12 +6,16 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.journal import with_checksum, without_checksum
 from nasbench_harness.store.folder import StudyFolder
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,13 @@ def write_baseline(folder: Path, baseline: Baseline) -> Path:
     return path
 
 
+@cache
+def _adapter() -> TypeAdapter[Baseline]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Baseline)
+
+
 def read_baseline(path: Path) -> Baseline:
     """Read and check a baseline.
 
@@ -100,12 +111,12 @@ def read_baseline(path: Path) -> Baseline:
         InvalidInputError: The file cannot be read, is no JSON, differs from its checksum, or does not have the form
             of a baseline.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
         text = path.read_text(encoding="utf-8")
         content = json.dumps(without_checksum(json.loads(text)))
-        baseline: Baseline = TypeAdapter(Baseline).validate_json(content, extra="forbid")
+        baseline: Baseline = _adapter().validate_json(content, extra="forbid")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InvalidInputError(f"cannot read the baseline {path}: {reason}") from error

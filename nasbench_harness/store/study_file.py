@@ -6,14 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.record import (
-    MAX_SEEDS,
-    WIDTH_PATTERN,
-    CurveWord,
     Estimand,
     ImagesRecord,
     Quoted,
@@ -24,7 +21,6 @@ from nasbench_harness.store.record import (
     TraceRecord,
     TuningRule,
 )
-from nasbench_harness.store.styles import NUM_STYLES
 from nasbench_harness.untrusted import fault_of_text, first_mistake, read_toml
 
 DEFAULT_SEEDS = 200
@@ -175,92 +171,14 @@ def read_record(path: Path) -> StudyRecord:
 
 
 def _validated(content: dict[str, Any], path: Path) -> StudyRequest:
-    from pydantic import BaseModel, ConfigDict, Field, ValidationError
+    from pydantic import ValidationError
 
-    class StrategyTable(BaseModel):
-        model_config = ConfigDict(extra="forbid", strict=True)
-        use: str
-        label: str | None = None
-        parameters: dict[str, Any] = {}
+    from nasbench_harness.store.study_schema import TABLES, Study, TunedTable
 
-    class ReportTable(BaseModel):
-        model_config = ConfigDict(extra="forbid", strict=True)
-        order: list[str] = []
-        highlight: list[str] = []
-        estimand: Estimand | None = None
-        cells: Literal["std", "interval"] | None = None
-        resamples: int = Field(default=2_000, ge=100, le=1_000_000)
-        decimals: int = Field(default=2, ge=0, le=6)
-        margin: float = Field(default=0.05, gt=0, allow_inf_nan=False)
-        control: str | None = None
-        targets: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = [1.0, 0.5, 0.2, 0.1, 0.0]
-        budgets: list[Annotated[float, Field(gt=0, le=1)]] = [0.25, 0.5, 1.0]
-        curves: list[CurveWord] = []
-        figures: list[Literal["ecdf", "heatmap", "forest", "critical-difference"]] = []
-        columns: list[str] = []
-        width: str = Field(default="neurips", pattern=WIDTH_PATTERN)
-        groups: dict[str, list[str]] = {}
-        architectures: dict[str, str] = {}
-        cost: bool = False
-        caption: str = ""
-        notes: Literal["apart", "below"] = "apart"
-
-    class QuotedTable(BaseModel):
-        model_config = ConfigDict(extra="forbid", strict=True)
-        method: str
-        task: str
-        metric: str
-        mean: float
-        source: str
-        std: float | None = None
-        n: int | None = None
-
-    class TraceTable(BaseModel):
-        model_config = ConfigDict(extra="forbid", strict=True)
-        label: str
-        sha256: str = Field(pattern="^[0-9a-f]{64}$")
-        tasks: list[str]
-
-    class ImagesTable(BaseModel):
-        model_config = ConfigDict(extra="forbid", strict=True)
-        name: str
-        digest: str = Field(pattern="^[0-9a-f]{64}$")
-        strategies: list[str]
-
-    class TunedTable(BaseModel):
-        model_config = ConfigDict(extra="forbid", strict=True)
-        trials: int = 0
-        budget: int = 0
-        evaluations: int = 0
-
-    class Study(BaseModel):
-        model_config = ConfigDict(extra="forbid", strict=True)
-        seeds: int | None = Field(default=None, ge=1, le=MAX_SEEDS)
-        study_seed: int = Field(default=0, ge=0, lt=2**63)
-        tasks: list[str] | None = None
-        protocol: dict[str, Any] = {}
-        strategies: list[StrategyTable] | None = None
-        report: ReportTable = ReportTable()
-        quoted: list[QuotedTable] = []
-        traces: list[TraceTable] = []
-        images: ImagesTable | None = None
-        tuning: Literal["equal"] | None = None
-        tuning_records: str | None = None
-        tuned: TunedTable = TunedTable()
-        styles: dict[str, Annotated[int, Field(ge=0, lt=NUM_STYLES)]] = {}
-
-    tables: dict[str, type[BaseModel]] = {
-        "strategies": StrategyTable,
-        "report": ReportTable,
-        "quoted": QuotedTable,
-        "traces": TraceTable,
-        "images": ImagesTable,
-        "tuned": TunedTable,
-    }
     try:
         study = Study.model_validate(content)
     except ValidationError as error:
-        raise first_mistake(error, path, lambda place: tables.get("".join(place[:1]), Study).model_fields) from None
+        raise first_mistake(error, path, lambda place: TABLES.get("".join(place[:1]), Study).model_fields) from None
     strategies = (
         None if study.strategies is None else tuple(StrategyRef(**table.model_dump()) for table in study.strategies)
     )

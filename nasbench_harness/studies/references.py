@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
+from functools import lru_cache
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -196,9 +197,15 @@ def _code_hash(target: Callable[..., Any]) -> str:
             raise OSError("no source")
         in_session = target.__module__ == "__main__" or file is None or not Path(file).exists()
         text = inspect.getsource(target) if in_session or file is None else Path(file).read_text(encoding="utf-8")
-        return sha256(_without_docstrings(dedent(text)).encode()).hexdigest()
+        return _text_hash(dedent(text))
     except (OSError, TypeError, SyntaxError):
         return sha256(f"{sys.version} {_bytecode(target)}".encode()).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _text_hash(text: str) -> str:
+    """Hash of a source text without comments and docstrings; parsing takes milliseconds, and texts come again."""
+    return sha256(_without_docstrings(text).encode()).hexdigest()
 
 
 def _bytecode(target: Any) -> str:

@@ -6,6 +6,7 @@ import tomllib
 
 import numpy as np
 import pytest
+from kit.files import rewrite
 
 from nasbench_harness.errors import HarnessError
 from nasbench_harness.importers.files.build import import_table
@@ -136,8 +137,8 @@ def test_mutants_are_refused_or_right(cache, tmp_path, part):
                 spec = mutate(spec, rng)
             case _:
                 csv, spec = mutate(csv, rng), mutate(spec, rng)
-        (home / "t.csv").write_bytes(csv.encode("utf-8", "surrogatepass"))
-        (home / "t.toml").write_bytes(spec.encode("utf-8", "surrogatepass"))
+        rewrite(home / "t.csv", csv.encode("utf-8", "surrogatepass"))
+        rewrite(home / "t.toml", spec.encode("utf-8", "surrogatepass"))
         try:
             table = import_table(home / "t.csv", home / "t.toml")
         except HarnessError as error:
@@ -159,7 +160,7 @@ def test_drafts_of_mutants_are_toml_or_refused(tmp_path):
     drafted = 0
     for _ in range(400):
         csv = mutate(mutate(CSV, rng), rng)
-        (tmp_path / "t.csv").write_bytes(csv.encode("utf-8", "surrogatepass"))
+        rewrite(tmp_path / "t.csv", csv.encode("utf-8", "surrogatepass"))
         try:
             text = draft_spec(tmp_path / "t.csv")
         except HarnessError:

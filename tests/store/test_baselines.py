@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from kit.files import rewrite
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.journal import with_checksum, without_checksum
@@ -99,7 +100,7 @@ def test_a_changed_bit_never_gives_another_baseline(bit, tmp_path):
     whole = path.read_bytes()
     for position in range(len(whole)):
         changed = whole[position] ^ 1 << bit
-        path.write_bytes(whole[:position] + bytes([changed]) + whole[position + 1 :])
+        rewrite(path, whole[:position] + bytes([changed]) + whole[position + 1 :])
         with suppress(InvalidInputError):
             assert read_baseline(path) == BASELINE  # only white space differs
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kit.files import rewrite
 from kit.requests import request
 
 from nasbench_harness.errors import HarnessError
@@ -71,7 +72,7 @@ def mutate(rng, path):
     else:
         start = rng.integers(len(content))
         content[start:start] = rng.bytes(rng.integers(1, 50))
-    path.write_bytes(content)
+    rewrite(path, content)
 
 
 def replace_value(rng, table):

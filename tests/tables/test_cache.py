@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kit.files import rewrite
 
 from nasbench_harness.errors import TableError
 from nasbench_harness.evaluation.protocol import Protocol
@@ -24,7 +25,7 @@ LOAD = "from nasbench_harness.tables.registry import load_table; print(load_tabl
 def flip(path, position, bit=0):
     content = bytearray(path.read_bytes())
     content[position] ^= 1 << bit
-    path.write_bytes(content)
+    rewrite(path, content)
 
 
 def read(folder):

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from kit.files import rewrite
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.store.folder import StudyFolder
@@ -212,7 +213,7 @@ def test_a_changed_bit_of_a_line_never_gives_another_training(tmp_path):
         journal.append([ENTRY])
     whole = path.read_bytes()
     for position in range(len(whole) - 1):
-        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        rewrite(path, whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
         with suppress(InvalidInputError):
             assert Journal(path).entries in ({ENTRY.key: ENTRY}, {})  # {}: a new line end, so nothing is whole
 
