@@ -125,7 +125,7 @@ def _packages() -> Iterator[Check]:
         yield Check("packages", "packaging", "broken", "cannot be imported", advice, is_needed=True)
         return
     except PackageNotFoundError:
-        advice = f"pip install {HARNESS}"
+        advice = "in the folder of the checkout: pip install -e ."
         yield Check("packages", HARNESS, "missing", "not installed, only found on the path", advice, is_needed=True)
         return
     errors = _import_errors([module for requirement in core if (module := _module(requirement.name))])
@@ -156,10 +156,10 @@ def _strategies() -> Check:
         names = [name for name in strategy_entry_points() if describe(name)]
     except (HarnessError, OSError, SyntaxError) as error:
         return Check("packages", "strategies", "broken", str(error), "reinstall that package", is_needed=True)
-    advice = f"pip install --force-reinstall {HARNESS}"
+    advice = "in the folder of the checkout: pip install --force-reinstall -e ."
     if not names:
-        return Check("packages", "strategies", "broken", "none is registered", advice, is_needed=True)
-    return Check("packages", "strategies", "ok", f"{len(names)} registered: {', '.join(names)}", is_needed=True)
+        return Check("packages", "strategies", "broken", "none is installed", advice, is_needed=True)
+    return Check("packages", "strategies", "ok", f"{len(names)} installed: {', '.join(names)}", is_needed=True)
 
 
 def _extras() -> Iterator[Check]:

@@ -4,7 +4,7 @@ HarnessError                 a mistake that the message explains; the command li
 ├── InvalidInputError        a value, file or folder that cannot be used (also a ValueError)
 │   └── UnknownNameError     a task, strategy, key or choice that does not exist; suggests the nearest
 ├── TableError               a table whose source or cache is damaged
-├── StoreError               a block of runs that is truncated, foreign or incomplete
+├── StoreError               a segment of runs that is truncated, incomplete or of another study
 ├── StrategyError            a strategy that broke its contract
 └── RunsFailedError          some runs failed, the others are stored; the command line exits with 1
 """
@@ -41,7 +41,7 @@ class TableError(HarnessError):
 
 
 class StoreError(HarnessError):
-    """A block of runs that is truncated, foreign or incomplete."""
+    """A segment of runs that is truncated, incomplete or of another study."""
 
 
 class StrategyError(HarnessError):

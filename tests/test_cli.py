@@ -11,11 +11,15 @@ import sys
 import time
 from importlib.util import find_spec
 
+import click
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from nasbench_harness import load_task, open_study
+from nasbench_harness.cli.base import Group
+from nasbench_harness.errors import InvalidInputError, RunsFailedError
 
 SMALL = ("--strategies", "random-search", "--tasks", "nb201-cifar10", "--seeds", "12", "--evaluations", "20")
 MY_SEARCH = """
@@ -556,10 +560,24 @@ def test_a_mistake_in_a_trace_gets_one_line_and_leaves_the_study_as_it_was(cli, 
     assert json.loads(done.stdout)["tasks"] == ["nb201-cifar10"]
 
 
+@pytest.mark.parametrize(("error", "code"), [(RunsFailedError(["one failed"]), 1), (InvalidInputError("wrong"), 2)])
+def test_runs_that_fail_end_a_command_with_1_and_mistakes_with_2(error, code):
+    @click.group(cls=Group)
+    def group():
+        pass
+
+    @group.command()
+    def fails():
+        raise error
+
+    done = CliRunner().invoke(group, ["fails"])
+    assert (done.exit_code, done.stderr.count("\n")) == (code, 1)
+
+
 def test_tables_list_names_tasks_without_a_table_too(cli):
     lines = cli("tables", "list").stdout.splitlines()
     assert "  nb201-cifar10  (CIFAR-10)" in lines
-    assert lines[-2].startswith("without a table: what is asked for is trained")
+    assert lines[-2].startswith("without a table: architectures are trained on demand")
     assert lines[-1] == "  trained-animals8"
 
 

@@ -175,7 +175,8 @@ def read_runs(segments: Sequence[Segment], task: TaskView, seeds: Ints) -> Runs:
             wanted -= here
     if wanted:
         raise StoreError(
-            f"the study does not have {len(wanted)} of {len(seeds)} runs on {task.name}: run it to its end"
+            f"the study does not have {len(wanted)} of {len(seeds)} runs on {task.name}: "
+            "repeat the command that runs the study"
         )
     recommends = any("recommended" in part for part in parts) and task.protocol.selection == "own"
     for part in parts:

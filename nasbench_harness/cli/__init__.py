@@ -1,8 +1,8 @@
 """The command line: one verb a command, heavy imports inside the verbs.
 
-Exit codes: 0 done · 1 some runs failed, a strategy became inferior, ``doctor`` or ``tables check`` found something
-broken, ``tables build`` misses classes, or a fault of the harness · 2 a mistake in the input, explained in one line ·
-3 ``baseline check`` was inconclusive.
+Exit codes: 0 done · 1 some runs failed, a strategy became inferior, a check found something broken, a number of
+``reproduce`` fails, classes of ``tables build`` are missing, or the harness has a fault · 2 a mistake in the input,
+explained in one line · 3 ``baseline check`` was inconclusive.
 """
 
 from nasbench_harness.cli import (

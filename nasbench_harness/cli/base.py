@@ -14,7 +14,7 @@ from typing import Any, Never
 
 import click
 
-from nasbench_harness.errors import HarnessError
+from nasbench_harness.errors import HarnessError, RunsFailedError
 from nasbench_harness.workers import stop_workers
 
 # Writing to a file that is named says its name: these without one come from standard output.
@@ -65,13 +65,13 @@ class Group(click.Group):
             sys.exit(2)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb; a mistake ends with exit code 2, Ctrl-C with 130, SIGTERM with 143."""
+        """Run the verb; runs that fail end it with exit code 1, a mistake with 2, Ctrl-C with 130, SIGTERM with 143."""
         try:
             with _terminable():
                 return super().invoke(ctx)
         except HarnessError as error:
             say(f"error: {error}")
-            ctx.exit(2)
+            ctx.exit(1 if isinstance(error, RunsFailedError) else 2)
         except click.UsageError as error:
             _say_usage(error, ctx.command_path)
             ctx.exit(2)

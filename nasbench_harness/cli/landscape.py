@@ -21,8 +21,9 @@ from nasbench_harness.cli.tables import tables
 def landscape_command(task: str, fidelity: int | None, seed: int, out: Path | None, as_json: bool) -> None:
     """Explain the search space of TASK by its table.
 
-    Local optima and their basins, random walks, distance to the optimum, noise of replicates, agreement of rankings,
-    effects of decisions, quality by choice, and choices that can be left out: TASK@without=choice,… is a task again.
+    The output shows local optima and their basins, random walks, distance to the optimum, noise of replicates and
+    agreement of rankings. It also shows effects of decisions, quality by choice, and choices that can be left out.
+    TASK@without=choice,… is a task, too.
     """
     from rich.console import Console
 

@@ -23,7 +23,7 @@ def _protocol_options() -> list[Callable[..., Any]]:
         click.option(
             "--overrun",
             type=Choice(("discard", "count")),
-            help="Evaluations that would finish after the seconds.  [default: discard]",
+            help="Rule for evaluations that would exceed the budget of seconds or epochs.  [default: discard]",
         ),
         click.option(
             "--noise", type=NOISE, metavar="RULE", help="per_query, per_run, replicate=k or mean.  [default: per_query]"
@@ -40,16 +40,18 @@ def _protocol_options() -> list[Callable[..., Any]]:
         click.option(
             "--fidelity",
             metavar="EPOCHS",
-            help="Epochs to search at. all, or several with commas: the strategy chooses among them.",
+            help="Epochs at which evaluations are read. With all, or several epochs, the strategy chooses among them.",
         ),
         click.option(
-            "--continuation", type=Choice(("checkpoint", "restart")), help="Higher fidelity.  [default: checkpoint]"
+            "--continuation",
+            type=Choice(("checkpoint", "restart")),
+            help="Proposal of a higher fidelity: continue the training, or start a new one.  [default: checkpoint]",
         ),
         click.option("--workers", type=int, help="Evaluations of a run that are under way at once.  [default: 1]"),
         click.option(
             "--mode",
             type=Choice(("async", "sync")),
-            help="Several workers: each starts the next evaluation, or all wait.  [default: async]",
+            help="With several workers: a free worker starts at once, or all start together.  [default: async]",
         ),
         click.option("--objectives", metavar="A,B,…", help="Metrics, or functions of these.  [default: search metric]"),
         click.option(
@@ -82,8 +84,8 @@ def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--strategies",
             type=STRATEGIES,
             metavar="A,B,…",
-            help="Strategies, each written [label=]reference[(key=value, …)]; a reference is a registered name or "
-            "module:attribute. Default: five that finish in seconds; all: every installed one that can run here.",
+            help="Strategies, each written [label=]reference[(key=value, …)]. A reference is an installed name or "
+            "module:attribute. all: every installed strategy that can run here. Default: five that finish in seconds.",
         ),
         click.option(
             "--families",

@@ -106,7 +106,7 @@ def _overrides(given: dict[str, Any]) -> dict[str, int]:
 @click.option(
     "--columns", metavar="A,B,…", help="Scores, or functions module:function.  [default: the shipped table's]"
 )
-@click.option("--reference", is_flag=True, help="Full size, one architecture at a time, for all columns.")
+@click.option("--reference", is_flag=True, help="Compute every column at full size, one architecture at a time.")
 @click.option("--data", help="animals, noise, or data of the trainer.  [default: the shipped table's choice]")
 @_macro_options
 @click.option("--architectures", type=int, help="Uniform sample of so many cells.  [default: all]")

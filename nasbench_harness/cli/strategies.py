@@ -15,7 +15,7 @@ from nasbench_harness.cli.names import STRATEGY, TASKS
 
 @main.group(cls=Group)
 def strategies() -> None:
-    """Registered strategies."""
+    """List, describe, check and tune strategies."""
 
 
 @strategies.command("list")

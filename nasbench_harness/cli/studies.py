@@ -34,7 +34,7 @@ _ALL = "all"
 def compare(as_json: bool, is_verified: bool, top: int | None, **options: Any) -> None:
     """Do the missing runs, compare, and write the report.
 
-    The same command again does nothing that is done already; with more seeds, tasks or strategies it runs only those.
+    The same command again runs nothing twice. With more seeds, tasks or strategies it runs only the new ones.
     """
     from nasbench_harness.api import write_report
     from nasbench_harness.verification.winners import verifiable_tasks, verify_command

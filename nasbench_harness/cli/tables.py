@@ -44,7 +44,7 @@ def list_tables(as_json: bool) -> None:
         for dataset, title in datasets.items():
             click.echo(f"  {name}-{dataset}  ({title})")
     if trained_task_names():
-        click.echo("without a table: what is asked for is trained (extra torch), only where the task is named.")
+        click.echo("without a table: architectures are trained on demand (extra torch) if --tasks names the task.")
         for name in trained_task_names():
             click.echo(f"  {name}")
 

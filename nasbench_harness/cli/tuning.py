@@ -51,7 +51,7 @@ def tune_command(
     """Tune hyperparameters of strategies within their declared ranges, and compare on tasks that were held out.
 
     Successive halving over seeds, with the same budget for each strategy; hyperparameters that are given keep their
-    value. The record of each strategy, e.g. local-search.toml, says which tasks were which and how much it cost. The
+    value. The record of each strategy, e.g. local-search.toml, holds the tasks of each split and the cost. The
     same command continues after an interruption.
     """
     from nasbench_harness.evaluation.protocol import Protocol

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--controls",
     type=Choice(("matched", "random")),
-    help="As many live convolutions of each size, or random.  [default: matched]",
+    help="Controls with as many live convolutions of each kernel size, or random controls.  [default: matched]",
 )
 @click.option("--num-controls", type=int, help="Number of controls per candidate.  [default: 3]")
 @click.option("--training-seeds", type=int, help="Trainings of each architecture.  [default: 2]")
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     help="auto (small recipes: the CPU if it is faster), cpu, cuda or mps.  [default: auto]",
 )
 @click.option("--jobs", type=int, help="Processes; only 1 on a GPU.  [default: one for each core of a CPU]")
-@click.option("--max-seconds", type=float, help="Begin no block of a candidate and its controls after so long.")
+@click.option("--max-seconds", type=float, help="Real seconds after which no new block begins.")
 @click.option("--deterministic", is_flag=True, help="The same bits every time on the same GPU; slower.")
 @click.option("--compile", is_flag=True, help="Use torch's compiler; on a GPU, for long recipes.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and its time; train nothing.")

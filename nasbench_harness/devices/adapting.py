@@ -109,7 +109,8 @@ def sources_of(table: Table, dataset: str, devices: Sequence[str] | None, column
         found = {name: values for name, values in found.items() if counts[name] >= _MIN_KNOWN}
     elif min(counts.values()) < _MIN_KNOWN:
         name = min(counts, key=counts.__getitem__)
-        raise InvalidInputError(f"device {name} of {table.name}-{dataset} has fewer than {_MIN_KNOWN} values: leave it")
+        fault = f"device {name} of {table.name}-{dataset} has fewer than {_MIN_KNOWN} values"
+        raise InvalidInputError(f"{fault}: leave it out of --devices")
     if not found:
         raise InvalidInputError(
             f"{table.name}-{dataset} has no other device: extend it with latencies of a device first (tables extend)"

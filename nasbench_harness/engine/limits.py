@@ -49,7 +49,8 @@ class TimeLimit:
             signal.setitimer(signal.ITIMER_REAL, max(left, 1e-6), _AGAIN_S)
             return function(*arguments)
         except OutOfTimeError:
-            raise StrategyError(f"{self._owner} used more than {self.seconds:g} s of real time, its limit") from None
+            fault = f"{self._owner} used more than {self.seconds:g} s of real time, its limit"
+            raise StrategyError(f"{fault}: raise the limit, or make the strategy faster") from None
         finally:
             self._is_armed = False  # first, and without a call: from here on nothing is interrupted
             signal.setitimer(signal.ITIMER_REAL, 0)

@@ -229,7 +229,8 @@ class _Loop:
         return progressed & self.ledger.has_budget()
 
     def refuse_progress(self) -> Never:
-        raise StrategyError(f"{self.name} made progress {_MAX_PROGRESS:,} times in a row without an evaluation")
+        fault = f"{self.name} made progress {_MAX_PROGRESS:,} times in a row without an evaluation"
+        raise StrategyError(f"{fault}: propose an architecture, or end the run")
 
     def end(self, ended: Bools) -> None:
         """Keep recommendations of runs that ended, e.g. the return values of generators."""

@@ -209,7 +209,7 @@ def _check_trained(reader: _Reader, parts: Sequence[_Part], constrained: Sequenc
     place = list(reader.metrics).index(search) if search in reader.metrics else -1
     if len(parts) > 1 or place not in parts[0].places:
         raise InvalidInputError(
-            f"task {task} trains what is asked for, so that it has one objective, {search} or a function of it: "
+            f"task {task} trains on demand and takes one objective, {search} or a function of it: "
             "several objectives need a table"
         )
     if search in constrained:

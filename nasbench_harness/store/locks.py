@@ -32,7 +32,8 @@ def updating(folder: Path) -> Iterator[None]:
         end_s = time.monotonic() + _MAX_WAIT_S
         while not try_lock(file):
             if time.monotonic() > end_s:
-                raise InvalidInputError(f"another command has kept {file.name} for {_MAX_WAIT_S:.0f} s: end it first")
+                fault = f"another command has kept {file.name} locked for {_MAX_WAIT_S:.0f} s"
+                raise InvalidInputError(f"{fault}: wait until it ends, or end it, and repeat this command")
             time.sleep(0.02)
         yield
 

@@ -58,7 +58,8 @@ def shipped_scores() -> Mapping[str, Floats]:
         table = pq.ParquetFile(pa.BufferReader(shipped_content()), pre_buffer=False).read(use_threads=False)
         columns = {name: table[name].to_numpy() for name in SHIPPED}
     except (pa.ArrowException, KeyError) as error:
-        raise TableError("the package's table of scores is damaged: install nasbench-harness again") from error
+        advice = "in the folder of the checkout: pip install --force-reinstall -e ."
+        raise TableError(f"the table of scores of nasbench-harness is damaged; {advice}") from error
     for column in columns.values():
         column.flags.writeable = False
     return columns

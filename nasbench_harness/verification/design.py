@@ -90,7 +90,8 @@ def make_design(
     candidates, support = choose_candidates(known.classes, finals, observed)
     if len(candidates) < top:
         raise InvalidInputError(
-            f"--top {top}: the study's runs on {task.name} ended with {len(candidates)} different architectures only"
+            f"--top {top}: the study's runs on {task.name} ended with {len(candidates)} different architectures only: "
+            f"use --top {len(candidates)} or fewer"
         )
     candidates, support = candidates[:top], support[:top]
     rng = RunStream(int(stream_keys(study_seed, _CONTROLS_STREAM, task.name, np.zeros(1, dtype=np.int64))[0]))

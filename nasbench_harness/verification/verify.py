@@ -282,7 +282,7 @@ def _recipe(task: Task, options: VerifyOptions) -> Recipe:
     recipe = recipe_of(known.default_recipe if options.recipe is None else options.recipe)
     if recipe.space != known.kind:
         raise InvalidInputError(
-            f"recipe {recipe.name} trains {recipe.space}, the architectures of task {task.name} are {known.kind}: "
+            f"recipe {recipe.name} trains {recipe.space}, but the architectures of task {task.name} are {known.kind}: "
             f"use --recipe {known.default_recipe}"
         )
     if recipe.is_official and options.data is None and options.data_dir is None:

@@ -106,7 +106,7 @@ def _task_to_verify(study: Study, name: str | None) -> TaskView:
         if by_name[name].protocol.objectives and not _searches_accuracy(by_name[name]):
             raise InvalidInputError(f"task {name} is searched by other objectives than its accuracy: nothing to verify")
         if not by_name[name].scores["val"].has_optimum:
-            raise InvalidInputError(f"task {name} is trained already, there is no table's answer to verify")
+            raise InvalidInputError(f"task {name} trains on demand and its choices are trained: name another --task")
         return by_name[name]
     names = verifiable_tasks(study)
     if not names:

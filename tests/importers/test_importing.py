@@ -183,7 +183,7 @@ MISTAKES = {
     "off grid": (CSV, SPEC.replace('"val"', '"val"\nresolution = 0.25'), r"line 4, column 'val': 0.1 is no multiple"),
     "negative cost": (CSV.replace("300", "-300"), SPEC, r"line 4, column 'cost': a cost cannot be negative"),
     "falling cost": (CURVES_CSV.replace("21", "10"), CURVES, r"line 3, column 'c2': is less than 'c1'"),
-    "mixed epochs": (CURVES_CSV.replace("val_02", "val_3"), CURVES, "columns of 2 epochs where the data set has 3"),
+    "mixed epochs": (CURVES_CSV.replace("val_02", "val_3"), CURVES, "columns of 2 epochs, but the data set has 3"),
     "same epoch": (CURVES_CSV.replace("val_02", "val_01"), CURVES, "'val_1' and 'val_01' are the same epoch"),
     "no prefix": (CURVES_CSV.replace("val_", "v_"), CURVES, "no columns 'val_' . epoch"),
     "mixed replicates": (CSV, SPEC.replace('"val"', '{ 1 = ["val"], 2 = ["test", "cost"] }'), "same number of repl"),

@@ -48,8 +48,8 @@ def fidelities_of(task: str, given: list[int], layouts: Mapping[str, Layout]) ->
         if own and own != fidelities and own != fidelities[-1:]:
             missing = sorted(set(fidelities) - set(own)) or sorted(set(own) - set(fidelities))
             raise InvalidInputError(
-                f"{task}: {name} has columns of {len(own)} epochs where the data set has {len(fidelities)} "
-                f"(e.g. epoch {missing[0]}): a metric has a column for every epoch, or one for the last"
+                f"{task}: {name} has columns of {len(own)} epochs, but the data set has {len(fidelities)} "
+                f"(see epoch {missing[0]}): give a column for every epoch, or one for the last"
             )
     return tuple(fidelities)
 

@@ -57,7 +57,7 @@ def task_panels(
     from nasbench_harness.report.render.notebook import NotebookFigure
 
     if not entries:
-        raise InvalidInputError("no task has what this figure shows")
+        raise InvalidInputError("no chosen task has values for this figure: choose other tasks, or another figure")
     if ax is not None:
         if len(entries) > 1:
             raise InvalidInputError(f"ax holds one panel, and there are {len(entries)} tasks: choose one with tasks")
