@@ -95,6 +95,33 @@ def check_sources(views: Iterable[TaskView]) -> None:
                 raise InvalidInputError(f"source {source.name} {likeness} task {view.name}: leave it out")
 
 
+def same_data(first: str, second: str) -> str:
+    """How two tasks hold the same data, as a verb and its object; empty if they do not.
+
+    Tasks of different search spaces have different data. The choices that a task leaves out make no difference.
+
+    Args:
+        first: Name of a task.
+        second: Name of the other task.
+
+    Raises:
+        UnknownNameError: There is no such task.
+        TableError: A table is damaged.
+
+    >>> same_data("nb201-cifar10@without=none", "nb201-cifar10")
+    'is, but for choices that are left out, nb201-cifar10'
+    """
+    one, other = (open_named_task(name.partition(MARK)[0]) for name in (first, second))
+    if one.name == other.name:
+        return f"is, but for choices that are left out, {other.name}"
+    if one.space.description() != other.space.description():
+        return ""
+    if common := sorted(_data_of(one) & _data_of(other)):
+        return f"is the data of {other.name} under another name ({', '.join(common)})"
+    ours, theirs = (task.table.metrics(task.dataset, "search")[0].values for task in (one, other))
+    return f"{likeness} {other.name}" if (likeness := _likeness(ours, theirs)) else ""
+
+
 def _likeness(ours: Floats, theirs: Floats) -> str:
     """How the values of a source repeat those of a task; empty if they do not.
 

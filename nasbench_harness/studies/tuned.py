@@ -11,6 +11,7 @@ from typing import Any
 from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.source_tasks import same_data
 from nasbench_harness.store.record import TuningRule
 from nasbench_harness.store.tuning import Split, TuningRecord, read_tuning, tuning_path
 
@@ -51,6 +52,11 @@ def equal_tuning(
                     f"{record.strategy} on {', '.join(split.development)}: tune one of them again"
                 )
             _check_parameters(spec, split, task)
+        for other in first:
+            if same := same_data(other, task):
+                raise InvalidInputError(
+                    f"tuning = equal: the strategies were tuned on {other}, which {same}: leave {task} out"
+                )
     evaluations = max(split.evaluations for record in records for split in record.splits)
     return TuningRule(records_in, records[0].trials, records[0].budget, evaluations)
 

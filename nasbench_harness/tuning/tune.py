@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from nasbench_harness.engine.needs import granted_problem
 from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.errors import HarnessError, InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.evaluation.source_tasks import check_sources
+from nasbench_harness.evaluation.source_tasks import check_sources, same_data
 from nasbench_harness.evaluation.task import Task, check_task_name, load_task
 from nasbench_harness.journal import LineJournal
 from nasbench_harness.statistics import mean_interval
@@ -119,6 +120,10 @@ def plan_tuning(
         if task.trained is not None or not view.scores["val"].has_optimum:
             raise InvalidInputError(f"task {task.name} has no table: its optimum is unknown, and tuning needs it")
         granted_problem(spec, view, None, (), study_seed)
+    for development, left in splits:
+        for one, other in product(development, left):
+            if same := same_data(one, other):
+                raise InvalidInputError(f"task {one} {same}: tuning on it would see {other}; leave one of them out")
     num_tasks = len(splits[0][0])
     if budget is None:
         first_seeds = FIRST_SEEDS

@@ -13,7 +13,7 @@ from nasbench_harness.evaluation import source_tasks
 from nasbench_harness.evaluation.hashing import GOLDEN, OTHER_ODD, mix, name_hash, seed_sequence_keys, to_unit
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.scores import ScoreView
-from nasbench_harness.evaluation.source_tasks import check_sources, source_digests, with_sources
+from nasbench_harness.evaluation.source_tasks import check_sources, same_data, source_digests, with_sources
 from nasbench_harness.evaluation.task import Task, load_task, make_task
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.spaces import ProductSpace
@@ -230,6 +230,20 @@ def test_a_copy_on_another_scale_or_of_some_rows_is_refused_before_any_run(in_me
         in_memory["copy-set"] = small_task("copy", copy, data=("elsewhere",))
         with pytest.raises(InvalidInputError, match=f"^source copy-set {message}: leave it out$"):
             check_sources([view])
+
+
+def test_two_tasks_hold_the_same_data_by_name_or_by_values(in_memory):
+    in_memory["one-set"] = small_task("one", VALUES, data=("svhn",))
+    in_memory["named-set"] = small_task("named", VALUES[::-1] + 5, data=("cifar10", "svhn"))
+    in_memory["other-set"] = small_task("other", VALUES[::-1] * 2 + 5, data=("elsewhere",))
+    in_memory["copy-set"] = small_task("copy", VALUES * 2 + 5, data=("elsewhere",))
+    assert same_data("one-set", "named-set") == "is the data of named-set under another name (svhn)"
+    assert same_data("one-set", "copy-set") == "orders the architectures exactly like copy-set"
+    assert same_data("one-set", "other-set") == ""
+
+
+def test_tasks_of_other_spaces_hold_other_data():
+    assert same_data("nb201-cifar10", "graph-cora") == ""
 
 
 def test_no_data_sets_of_the_packages_count_as_copies():

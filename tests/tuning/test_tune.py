@@ -16,6 +16,9 @@ from nasbench_harness.errors import HarnessError, InvalidInputError
 from nasbench_harness.store.study_file import read_record, read_study_file
 from nasbench_harness.store.tuning import read_tuning, tuning_path
 from nasbench_harness.studies.planning import plan_study
+from nasbench_harness.tables.extending import with_columns
+from nasbench_harness.tables.registration import register_table
+from nasbench_harness.tables.registry import load_table
 from nasbench_harness.tuning import playing
 from nasbench_harness.tuning import tune as module
 from nasbench_harness.tuning.tune import TUNING_SEED, plan_tuning, tune
@@ -39,6 +42,13 @@ def fragile(problem, rng, *, size: Annotated[int, Range(1)] = 2):
         raise ValueError("no")
     while True:
         yield problem.space.sample(rng)
+
+
+@pytest.fixture
+def twin(filled):
+    """Another name of NAS-Bench-201, as ``tables adapt-device`` makes it."""
+    register_table(with_columns(load_table("nb201"), "cifar10", [], "nb201-twin", "a copy"))
+    return "nb201-twin-cifar10"
 
 
 @pytest.fixture
@@ -216,6 +226,28 @@ def test_a_record_is_read_as_it_was_written(tuned, tmp_path):
     assert json.dumps(dataclasses.asdict(read)) == json.dumps(dataclasses.asdict(record))
 
 
+ANOTHER_NAME = r"under another name \(cifar10\): tuning on it would see"
+PARTS = "is, but for choices that are left out, nb201-cifar10: tuning on it would see"
+
+
+@pytest.mark.parametrize(
+    ("on", "held_out", "message"),
+    [
+        ((TASKS[0],), ("nb201-twin-cifar10",), f"^task {TASKS[0]} is the data of nb201-twin-cifar10 {ANOTHER_NAME}"),
+        ((TASKS[0], "nb201-twin-cifar10"), (), f"^task nb201-twin-cifar10 is the data of {TASKS[0]} {ANOTHER_NAME}"),
+        ((TASKS[0],), (f"{TASKS[0]}@without=none",), f"^task {TASKS[0]} {PARTS}"),
+        (("nb201-twin-cifar10@without=none", TASKS[1]), (TASKS[0],), ANOTHER_NAME),
+    ],
+)
+def test_no_strategy_is_tuned_on_the_data_that_are_held_out(twin, on, held_out, message):
+    with pytest.raises(InvalidInputError, match=message):
+        plan_tuning(StrategyRef("local-search"), on, held_out, **RULES)
+
+
+def test_development_tasks_may_share_data(twin):
+    plan_tuning(StrategyRef("local-search"), (TASKS[0], twin), TASKS[1:2], **RULES)
+
+
 HAS_TORCH = find_spec("torch") is not None
 MISTAKES = [
     (["regularized-evolutoin", "--on", "nb201-cifar10,nb201-cifar100"], "did you mean 'regularized-evolution'"),
@@ -356,6 +388,13 @@ def test_other_development_tasks_are_refused(equal, tuned):
 
 def test_a_task_that_was_tuned_on_is_refused(equal):
     assert f"has no tuning that held {TASKS[1]} out" in refusal(equal(task=TASKS[1]))
+
+
+def test_a_task_whose_data_were_tuned_on_is_refused(twin, tuned, equal):
+    for name in NAMES:
+        path = Path(f"tuning/{name}.toml")
+        path.write_text(path.read_text(encoding="utf-8").replace(TASKS[1], "nb201-twin-cifar10"), encoding="utf-8")
+    assert f"tuned on nb201-twin-cifar10, which is the data of {TASKS[0]} under another name" in refusal(equal())
 
 
 def test_hyperparameters_that_the_tuning_did_not_choose_are_refused(equal):
