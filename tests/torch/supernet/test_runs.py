@@ -14,7 +14,7 @@ from nasbench_harness.evaluation.run_files import RunFiles
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.references import resolve
-from nasbench_harness.trainer.supernet import SharedWeights, settings_of
+from nasbench_harness.trainer.supernet import RunState, SharedWeights, settings_of
 from nasbench_harness.trainer.supernet.costs import Passes, epoch_passes, epoch_seconds, pass_cost
 from nasbench_harness.trainer.supernet.settings import METHODS
 
@@ -244,6 +244,26 @@ def test_a_run_that_was_stopped_continues_with_the_same_rows_and_notes(name, tmp
     assert trained == [0, 1, 1]
     assert same(play(name, files=lambda _: stopped), expected)
     assert whole.notes.read_bytes() == stopped.notes.read_bytes()
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+@pytest.mark.parametrize(("place", "name"), [(RunFiles, "note"), (RunState, "write")])
+def test_a_kill_between_notes_and_state_of_the_last_epoch_loses_no_notes(place, name, epochs, tmp_path, monkeypatch):
+    whole, stopped = (RunFiles(tmp_path / which, tmp_path / f"{which}.json") for which in ("whole", "stopped"))
+    play("rsps", files=lambda _: whole, epochs=epochs)
+    original, calls = getattr(place, name), []
+
+    def dies_before_the_last(self, content):
+        calls.append(name)
+        if len(calls) == epochs:
+            raise KeyboardInterrupt
+        original(self, content)
+
+    monkeypatch.setattr(place, name, dies_before_the_last)
+    with pytest.raises(KeyboardInterrupt):
+        play("rsps", files=lambda _: stopped, epochs=epochs)
+    play("rsps", files=lambda _: stopped, epochs=epochs)
+    assert stopped.notes.read_bytes() == whole.notes.read_bytes()
 
 
 def test_a_state_of_other_settings_or_a_damaged_one_is_ignored(tmp_path):

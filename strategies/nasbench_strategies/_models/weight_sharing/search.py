@@ -88,6 +88,8 @@ class _Run:
                 epochs.append(self._trained(epoch, epochs[-1]["architecture"] if epochs else None))
                 if epoch == len(self.seconds) - 1:
                     self.notes["ranking"] = self._ranking()
+            # Notes come first: a state is the proof that its epochs are noted, so a kill between both costs one epoch.
+            self.problem.files.note(self.notes)
             self.state.write(
                 {
                     "notes": json.dumps(self.notes),
@@ -95,7 +97,6 @@ class _Run:
                     "method": self.method.state(),
                 }
             )
-            self.problem.files.note(self.notes)
         architecture: int | None = epochs[epoch]["architecture"]
         return architecture
 
