@@ -12,11 +12,12 @@ from nasbench_harness.trainer.recipe import RECIPES
 from nasbench_harness.trainer.supernet.settings import JUDGING, Settings
 
 COST_MODELS = ("table-linear", "published")
-# Seconds of an epoch of 25,000 images, fitted to the training times of NAS-Bench-201 (R² .993): a constant, and the
-# share of each operation on one edge.
+# Seconds of 25,000 images, fitted to the training times of NAS-Bench-201 (R² .993): a constant, and the share of each
+# operation on one edge. In the table an epoch of CIFAR-100 or ImageNet16-120 costs 2 or 6.068 times one of CIFAR-10,
+# and has so many times 25,000 images: an image costs the same on all three.
 _IMAGES, _CONSTANT = 25_000, 3.549
 _SHARES = {"none": 0.0, "skip_connect": -0.189, "nor_conv_1x1": 1.733, "nor_conv_3x3": 2.283, "avg_pool_3x3": 0.832}
-_DATASETS = {"cifar10": 1.0, "cifar10-valid": 1.0, "cifar100": 2.0, "imagenet16-120": 6.068}
+_DATASETS = ("cifar10", "cifar10-valid", "cifar100", "imagenet16-120")
 _TRAINED_HERE = "animals8"
 # GPU seconds of a whole search as Chen, Gong and Wang, "Neural Architecture Search on ImageNet in Four GPU Hours",
 # ICLR 2021, table 1, quote them for the settings of NAS-Bench-201.
@@ -92,8 +93,9 @@ class PassCost:
 def pass_cost(task: str, settings: Settings, data: TrainingData) -> PassCost:
     """Cost of a supernet's passes on a task.
 
-    On the data sets of NAS-Bench-201 a pass costs seconds of the table, whatever network computes it here. On a task of
-    the package's own trainer it costs 3 · operations / 1e10, as a training there does.
+    On the data sets of NAS-Bench-201 a pass costs seconds of the table, whatever network computes it here; an image
+    costs the same on all three. On a task of the package's own trainer it costs 3 · operations / 1e10, as a training
+    there does.
 
     Args:
         task: Name of the task.
@@ -106,12 +108,10 @@ def pass_cost(task: str, settings: Settings, data: TrainingData) -> PassCost:
     >>> PassCost(joint_s=0.02, path_s=0.01).seconds(Passes(joint=100, path=50))
     2.5
     """
-    dataset = next((name for name in _DATASETS if task.endswith(f"-{name}")), None)
-    if dataset is not None:
-        per_image = _DATASETS[dataset] / _IMAGES
+    if task.endswith(tuple(f"-{name}" for name in _DATASETS)):
         joint = _CONSTANT + len(EDGES) * sum(_SHARES.values())
         path = _CONSTANT + len(EDGES) * sum(_SHARES.values()) / len(_SHARES)
-        return PassCost(joint * per_image, path * per_image)
+        return PassCost(joint / _IMAGES, path / _IMAGES)
     if task.endswith(f"-{_TRAINED_HERE}"):
         bare, full = _flops(settings, data)
         path = bare + (full - bare) / len(OPERATIONS)

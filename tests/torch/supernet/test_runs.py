@@ -37,10 +37,10 @@ def rules(seconds=BUDGET, **protocol):
     return Rules(Protocol(simulated_seconds=seconds, **protocol), 0, ToyImages())
 
 
-def play(name, seconds=BUDGET, seed=0, files=None, **parameters):
+def play(name, seconds=BUDGET, seed=0, files=None, task=TASK, **parameters):
     """Columns of a run's trace."""
     spec = resolve(StrategyRef(name, parameters=parameters))
-    (part,) = run_parts(spec, load_task(TASK), rules(seconds), np.array([seed]), None, files)
+    (part,) = run_parts(spec, load_task(task), rules(seconds), np.array([seed]), None, files)
     assert not part.failures, part.failures
     return {name: column.ravel() for name, column in part.batch.trace.columns().items()}
 
@@ -87,8 +87,6 @@ def test_the_table_in_its_own_currency():
     cost = pass_cost(TASK, settings, data)
     assert 25_000 * cost.joint_s == pytest.approx(31.5, abs=0.01)
     assert 25_000 * cost.path_s == pytest.approx(9.14, abs=0.005)
-    assert pass_cost("nb201-cifar100", settings, data).path_s == pytest.approx(2 * cost.path_s)
-    assert pass_cost("nb201-imagenet16-120", settings, data).joint_s == pytest.approx(6.068 * cost.joint_s)
     with pytest.raises(InvalidInputError, match="task graph-cora has no cost model for supernets"):
         pass_cost("graph-cora", settings, data)
 
@@ -103,6 +101,24 @@ def test_the_linear_model_fits_the_tables_times():
     residual = stored - modeled
     assert 1 - residual.var() / stored.var() > 0.99
     assert abs(residual.mean()) < 0.05
+
+
+@pytest.mark.parametrize(("dataset", "num_images"), [("cifar100", 50_000), ("imagenet16-120", 151_700)])
+def test_an_image_costs_the_same_on_every_data_set(dataset, num_images):
+    """The table's epochs differ by their number of images alone, so the images of a search are not charged twice."""
+    settings, data = settings_of("nb201-official", "gdas"), toy_data()
+    seconds = {
+        name: load_task(f"nb201-{name}").table.metrics(name, "cost")[0].values[:, :, 0] for name in ("cifar10", dataset)
+    }
+    ratios = seconds[dataset] / seconds["cifar10"]
+    assert ratios[np.isfinite(ratios)] == pytest.approx(num_images / 25_000)
+    assert pass_cost(f"nb201-{dataset}", settings, data) == pass_cost(TASK, settings, data)
+
+
+@pytest.mark.parametrize("task", ["nb201-cifar100", "nb201-imagenet16-120"])
+def test_a_search_is_charged_its_images_and_not_those_of_the_data_set(task):
+    columns = {name: play("rsps", epochs=1, task=name)["cost_s"].tolist() for name in (TASK, task)}
+    assert columns[task] == columns[TASK]
 
 
 def test_a_task_of_the_trainer_has_the_trainers_cost():
