@@ -360,14 +360,17 @@ def test_sampled_cells_have_the_probabilities_of_scored_ones():
     assert np.abs(shares - expected).max() < 0.025
 
 
-def test_a_constant_reward_moves_no_controller():
-    method = method_of("enas", baseline="moving")
+@pytest.mark.parametrize("baseline", ["moving", "frozen"])
+def test_a_constant_reward_moves_no_controller(baseline, monkeypatch):
+    """Through the baseline that runs use, over two epochs."""
+    monkeypatch.setattr("nasbench_strategies.weight_sharing.enas.ENTROPY_WEIGHT", 0.0)
+    method = method_of("enas", baseline=baseline)
     method.shared.accuracies = lambda *_: np.array([0.5])
-    kept = Baseline(False)
-    method.baseline.advantage = lambda accuracy, reward: kept.advantage(accuracy, accuracy)
     before = {name: value.detach().clone() for name, value in method.controller.named_parameters()}
-    method.update_controller(np.random.default_rng(0))
-    method.update_controller(np.random.default_rng(1))
+    for seed in range(2):
+        method.update_controller(np.random.default_rng(seed))
+        method.baseline.end_epoch()
+    assert method.baseline.value == 0.5
     assert equal(before, {name: value.detach() for name, value in method.controller.named_parameters()})
 
 
@@ -381,7 +384,7 @@ def test_a_better_reward_makes_its_cell_more_probable():
 
 
 def test_the_frozen_baseline_learns_nothing_in_the_first_epoch_and_moves_between_epochs():
-    frozen, moving = Baseline(True), Baseline(False)
+    frozen = Baseline(True)
     assert frozen.advantage(0.4, 0.5) == pytest.approx(0.1)
     assert frozen.advantage(0.8, 0.9) == pytest.approx(0.1)
     frozen.end_epoch()
@@ -390,8 +393,17 @@ def test_the_frozen_baseline_learns_nothing_in_the_first_epoch_and_moves_between
     assert frozen.advantage(0.9, 0.9) == pytest.approx(0.9 - (0.8 + 0.01 * 0.1))
     frozen.end_epoch()
     assert frozen.value == pytest.approx(0.801)
-    assert moving.advantage(0.4, 0.5) == pytest.approx(0.1)
-    assert moving.advantage(0.8, 0.9) == pytest.approx(0.9 - (0.4 + 0.01 * 0.5))
+
+
+def test_the_moving_baseline_holds_earlier_rewards_only():
+    """The first reward has none before it, so it only starts the baseline."""
+    moving = Baseline(False)
+    assert moving.advantage(0.4, 0.5) == 0.0
+    assert moving.advantage(0.8, 0.9) == pytest.approx(0.9 - 0.5)
+    assert moving.value == pytest.approx(0.5 + 0.01 * 0.4)
+    assert moving.advantage(0.1, 0.2) == pytest.approx(0.2 - 0.504)
+    moving.end_epoch()
+    assert moving.value == pytest.approx(0.504 - 0.01 * 0.304)
 
 
 @pytest.mark.parametrize("name", METHODS)
