@@ -65,8 +65,11 @@ class SecondOrder(AlphaMethod):
                     if momentum is not None:
                         change = change + settings.momentum * momentum
                     weight.sub_(rate * change)
+            statistics = [buffer.clone() for buffer in shared.network.buffers()]
             loss = shared.loss(step.selection, weights=self.logits.softmax(1))
             direct, *direction = torch.autograd.grad(loss, [self.logits, *weights], materialize_grads=True)
+            for buffer, kept in zip(shared.network.buffers(), statistics, strict=True):  # w' is a network of its own
+                buffer.copy_(kept)
             norm = torch.stack([part.norm() for part in direction]).norm()
             if not norm:
                 return direct

@@ -83,6 +83,28 @@ def test_weights_keep_their_bits_over_a_step_of_alpha():
     assert not torch.equal(method.logits, alpha)
 
 
+def test_the_look_ahead_of_second_order_leaves_no_running_statistics(monkeypatch):
+    """The pass of w' on selection images; the published code makes it on a copy of the network."""
+    method = method_of("darts-second", preset="nb201-official")
+    (step, *_) = method.shared.steps(0)
+    original, seen = method.shared.loss, []
+
+    def buffers():
+        return {name: value.clone() for name, value in method.shared.network.named_buffers()}
+
+    def watched(batch, **arguments):
+        before = buffers()
+        loss = original(batch, **arguments)
+        seen.append((batch is step.selection, before, buffers()))
+        return loss
+
+    monkeypatch.setattr(method.shared, "loss", watched)
+    method.step_alpha(step)
+    assert [is_selection for is_selection, *_ in seen] == [False, True, False, False]
+    assert all(not equal(before, after) for _, before, after in seen)
+    assert equal(seen[2][1], seen[0][2])
+
+
 @pytest.mark.parametrize("name", ["darts-first", "gdas"])
 def test_a_first_order_step_of_alpha_leaves_no_gradient_on_a_weight(name):
     method = method_of(name)
