@@ -174,7 +174,7 @@ class _Loop:
         idle = active
         while True:
             if self.charges is not None:
-                self.charges.bound()
+                self.charges.open()
             proposals = self.of_strategy(self.proposals, idle)
             proposes = proposals.architectures >= 0
             np.copyto(architectures, proposals.architectures, where=proposes)
@@ -183,7 +183,7 @@ class _Loop:
                 self.choose(proposals.fidelities, proposes)
             if proposals.extra_cost_s is None and self.charges is None:
                 return architectures, started
-            has_read = self.nobody if self.charges is None else self.charges.charge() & ~proposes
+            has_read = self.nobody if self.charges is None else self.charges.close() & ~proposes
             progressed = self.nobody
             if proposals.extra_cost_s is not None:
                 seconds = proposals.extra_cost_s
@@ -279,11 +279,7 @@ class _Loop:
         if self.labels is not None:
             columns = {**columns, "architectures": self.labels.shown(columns["architectures"])}
         results = results_of(columns, finished, feasible, self.ledger.clock_s)
-        if self.charges is not None:
-            self.charges.open(False)
         self.of_strategy(self.strategy.tell, results)
-        if self.charges is not None:
-            self.charges.open(True)
         if self.recommends:
             self.last_recommended = self.of_strategy(self.recommended)
             self.trace.recommend(self.last_recommended)
@@ -311,14 +307,16 @@ class _Loop:
             self.trace.recommend(self.last_recommended)
 
     def recommended(self) -> Ints:
-        """Recommendation of each run now; −1 for the incumbent."""
+        """Recommendation of each run now, −1 for the incumbent; that of a run whose sources took the rest stays."""
         answer = self.strategy.recommend()
-        if answer is None:
-            return np.full(self.num_runs, -1)
-        size = self.task.space.num_architectures
-        # A copy: a strategy may keep one array and change it.
-        recommended = checked_architectures(self.name, "recommend()", answer, self.num_runs, size)
-        return recommended.copy() if self.labels is None else self.labels.own(recommended)
+        recommended = np.full(self.num_runs, -1)
+        if answer is not None:
+            size = self.task.space.num_architectures
+            recommended = checked_architectures(self.name, "recommend()", answer, self.num_runs, size)
+            # A copy: a strategy may keep one array and change it.
+            recommended = recommended.copy() if self.labels is None else self.labels.own(recommended)
+        ended = self.ledger.ended_by_sources
+        return recommended if ended is None else np.where(ended, self.last_recommended, recommended)
 
     def of_strategy(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Call the strategy, or a check of its answer, on its time.

@@ -31,21 +31,23 @@ class SourceCharges:
     ) -> None:
         self._reads, self._ledger, self._record = reads, ledger, record
         self._is_charged = protocol.source_cost == "charged"
-        self._most = protocol.evaluations
+        self._most, self._end_s = protocol.evaluations, protocol.simulated_seconds
         self.num_rows = np.zeros(reads.num_runs, dtype=np.int64)
 
-    def bound(self) -> None:
-        """Let each run read no more than it can pay for before its last evaluation."""
+    def open(self) -> None:
+        """Allow reads from now on: of each run no more than it can pay for before its last evaluation."""
+        self._charge()  # the constructor may have read
+        self._reads.open(True)
         if self._is_charged:
             left = MAX_EVALUATIONS if self._most is None else self._most - self._ledger.counted - 1
-            self._reads.bound(np.where(self._ledger.has_budget(), left, 0))
+            self._reads.bound(np.where(self._ledger.has_budget(), left, 0), self._ledger.clock_s)
 
-    def open(self, is_open: bool) -> None:
-        """Allow or refuse reads from now on."""
-        self._reads.open(is_open)
+    def close(self) -> Bools:
+        """Refuse reads from now on and charge those until now; returns the runs that read any, shape (num_runs,)."""
+        self._reads.open(False)
+        return self._charge()
 
-    def charge(self) -> Bools:
-        """Charge the evaluations since the last call; returns the runs that read any, shape (num_runs,)."""
+    def _charge(self) -> Bools:
         runs, cost_s = self._reads.claim()
         reads = np.bincount(runs, minlength=len(self.num_rows))
         if self._is_charged and len(runs):
@@ -58,5 +60,9 @@ class SourceCharges:
                 charged_s, _ = self._ledger.spend(of_row)
                 self._record(reads > row, Status.SOURCE, charged_s)
             self.num_rows += reads
+            if self._end_s is not None:
+                has_ended = (reads > 0) & (self._ledger.clock_s >= self._end_s)
+                before = self._ledger.ended_by_sources
+                self._ledger.ended_by_sources = has_ended if before is None else before | has_ended
         has_read: Bools = reads > 0
         return has_read

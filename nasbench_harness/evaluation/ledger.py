@@ -57,6 +57,8 @@ class Ledger:
         clock_s: Simulated seconds that each run has spent, shape (num_runs,); NaN if the task has no cost.
         counted: Evaluations that were charged to each run, shape (num_runs,).
         epochs: Epochs that were charged to each run, shape (num_runs,); only counted if the protocol bounds them.
+        ended_by_sources: Runs whose time ended with an evaluation of a source: nothing after it counts, shape
+            (num_runs,); None: there are none.
         num_objectives: Number of losses of an evaluation.
         num_architectures: Size of the space.
 
@@ -97,6 +99,7 @@ class Ledger:
         self.clock_s = np.full(num_runs, 0.0 if task.has_cost else np.nan)
         self.counted = np.zeros(num_runs, dtype=np.int64)
         self.epochs = np.zeros(num_runs, dtype=np.int64)
+        self.ended_by_sources: Bools | None = None
 
     def evaluate(self, architectures: Ints, started: Bools, fidelities: Ints | None = None) -> Charges:
         """Start and finish one evaluation of every run that starts one (see ``start``); for runs with one worker."""
@@ -169,6 +172,10 @@ class Ledger:
             no_value = (status != _OK) & (status != _DUPLICATE)
             losses[no_value] = np.inf
             values = np.where(no_value[:, None], np.nan, values)
+        if self.ended_by_sources is not None:
+            too_late = charged & self.ended_by_sources
+            status[too_late], losses[too_late] = _OVERRUN, np.inf
+            values, cost_s = np.where(too_late[:, None], np.nan, values), np.where(too_late, 0.0, cost_s)
         finished_s = started_s + cost_s
         epochs_before = self.epochs
         if self._epochs is not None:

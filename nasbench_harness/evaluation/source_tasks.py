@@ -79,7 +79,9 @@ def with_sources(problem: Problem, view: TaskView, study_seed: int, run_seeds: I
         )
         for source in source_views(view)
     ]
-    reads = SourceReads(tasks, protocol.source_evaluations or 0, len(run_seeds), size)
+    end_s = protocol.simulated_seconds if protocol.source_cost == "charged" else None
+    answers_last = protocol.overrun == "count"
+    reads = SourceReads(tasks, protocol.source_evaluations or 0, len(run_seeds), size, end_s, answers_last)
     return replace(problem, sources=Sources(reads))
 
 

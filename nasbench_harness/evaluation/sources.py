@@ -46,16 +46,28 @@ class SourceReads:
         limit: Most evaluations of a run, all sources together.
         num_runs: Runs of the batch.
         num_architectures: Size of the space that the sources share with the task.
+        end_s: Simulated time at which the runs end, if evaluations of sources take time of theirs; else None.
+        answers_last: Whether the evaluation that finishes after this time is answered.
 
     Attributes:
         counts: Evaluations that each run read of each source, shape (num_runs,), by name.
         labels: Labels under which the runs see sources, as they see the task; None: there are none.
-        seconds: Training time of these, all sources together, shape (num_runs,); NaN if a source that was read has no
-            cost.
+        seconds: Training time that the runs spent on these, all sources together, shape (num_runs,); NaN if a source
+            that was read has no cost.
     """
 
-    def __init__(self, tasks: Sequence[SourceTask], limit: int, num_runs: int, num_architectures: int) -> None:
+    def __init__(
+        self,
+        tasks: Sequence[SourceTask],
+        limit: int,
+        num_runs: int,
+        num_architectures: int,
+        end_s: float | None = None,
+        answers_last: bool = False,
+    ) -> None:
         self._tasks = {task.name: task for task in tasks}
+        self._end_s, self._answers_last = end_s, answers_last
+        self._clock_s: Floats = np.zeros(num_runs)
         self._limit, self._num_architectures = limit, num_architectures
         self._trainings: dict[str, Ints] = {}  # of each run and architecture, flat; made when a source is first read
         self._bound = np.full(num_runs, limit)
@@ -72,13 +84,12 @@ class SourceReads:
 
     def left(self) -> Ints:
         """Evaluations that each run may still read, shape (num_runs,)."""
-        used = np.sum(list(self.counts.values()), axis=0)
-        left: Ints = np.maximum(np.minimum(self._limit - used, self._bound), 0)
-        return left
+        left = self._not_read()
+        return left if self._end_s is None else np.where(self._clock_s < self._end_s, left, 0)
 
-    def bound(self, most: Ints) -> None:
-        """Let each run read at most so many more before the next call, shape (num_runs,)."""
-        self._bound = most
+    def bound(self, most: Ints, clock_s: Floats) -> None:
+        """Let each run read at most so many more before the next call, from this time on, both (num_runs,)."""
+        self._bound, self._clock_s = most, clock_s
 
     def open(self, is_open: bool) -> None:
         """Allow or refuse reads from now on."""
@@ -96,23 +107,26 @@ class SourceReads:
     def read(self, name: str, architectures: Ints, runs: Ints) -> Floats:
         """Evaluate architectures on a source.
 
+        If evaluations take time of their runs, those of a run follow each other. One that finishes after the run's end
+        spends the rest, and those behind it do not start.
+
         Args:
             name: The source.
             architectures: Indices, shape (n,).
             runs: Position of the run that reads each of them, shape (n,).
 
         Returns:
-            Losses of the first objective, shape (n,); +inf if there is no value.
+            Losses of the first objective, shape (n,); +inf if there is no value, or no time for it.
 
         Raises:
-            InvalidInputError: A run reads more evaluations than it has left, or reads in ``tell``, or an index lies
-                outside the space.
+            InvalidInputError: A run reads more evaluations than it has left, or reads elsewhere than in its constructor
+                and in ``ask``, or an index lies outside the space.
         """
         if not self._is_open:
-            raise InvalidInputError(f"source {name}: sources are read in the constructor or in ask(), not in tell()")
+            raise InvalidInputError(f"source {name}: sources are read in the constructor or in ask(), nowhere else")
         check_indices("architecture", architectures, self._num_architectures)
         asked = np.bincount(runs, minlength=self.num_runs)
-        left = self.left()
+        left = self._not_read()
         if (asked > left).any():
             run = int((asked > left).argmax())
             raise InvalidInputError(
@@ -124,12 +138,39 @@ class SourceReads:
         task = self._tasks[name]
         replicates = task.noise.replicates(architectures, self._next_trainings(name, architectures, runs), runs)
         answers = task.oracle.evaluate(architectures, np.full(len(runs), task.fidelity), replicates)
-        self.counts[name] += asked
         cost_s = np.where(answers.status == Status.MISSING, 0.0, answers.cost_s)  # no training, no time
-        np.add.at(self.seconds, runs, cost_s)
+        losses = np.where(answers.status == Status.OK, task.measures.losses(answers.values)[:, 0], np.inf)
+        spent_s = cost_s
+        if self._end_s is not None:
+            before_s = self._clocks(runs, cost_s)
+            is_late = before_s + cost_s > self._end_s
+            if not self._answers_last:
+                losses[is_late] = np.inf
+                spent_s = np.where(is_late, self._end_s - before_s, cost_s)
+            starts = before_s < self._end_s
+            losses[~starts] = np.inf
+            runs, cost_s, spent_s = runs[starts], cost_s[starts], spent_s[starts]
+            asked = np.bincount(runs, minlength=self.num_runs)
+        self.counts[name] += asked
+        np.add.at(self.seconds, runs, spent_s)
         self._bound = self._bound - asked
         self._unclaimed.append((runs.astype(np.int64), cost_s))
-        return np.where(answers.status == Status.OK, task.measures.losses(answers.values)[:, 0], np.inf)
+        return losses
+
+    def _not_read(self) -> Ints:
+        """Evaluations that each run may still read if it has the time, shape (num_runs,)."""
+        used = np.sum(list(self.counts.values()), axis=0)
+        left: Ints = np.maximum(np.minimum(self._limit - used, self._bound), 0)
+        return left
+
+    def _clocks(self, runs: Ints, cost_s: Floats) -> Floats:
+        """Time at which each evaluation would start, shape (n,); moves the clocks behind the last ones."""
+        before_s, clock_s = [], self._clock_s.tolist()
+        for run, seconds in zip(runs.tolist(), cost_s.tolist(), strict=True):
+            before_s.append(clock_s[run])
+            clock_s[run] += seconds
+        self._clock_s = np.array(clock_s)
+        return np.array(before_s)
 
     def _next_trainings(self, name: str, architectures: Ints, runs: Ints) -> Ints:
         """Number of earlier trainings of each architecture in its run, which are counted, shape (n,)."""
@@ -163,8 +204,9 @@ class Source:
     def evaluate(self, architectures: Any, runs: Ints | None = None) -> Floats:
         """Losses of architectures on this task, one evaluation each, shape of ``architectures``.
 
-        A loss is that of the first objective; smaller is better; +inf if there is no value. Each evaluation draws a
-        replicate of the source under the protocol's noise. It is counted, and charged as the protocol says.
+        A loss is that of the first objective; smaller is better; +inf if there is no value, or no time for it. Each
+        evaluation draws a replicate of the source under the protocol's noise. It is counted, and charged as the
+        protocol says.
 
         Args:
             architectures: Indices; with ``runs`` the first axis is len(runs).

@@ -1,5 +1,7 @@
 """Evaluations of sources in the engine: charged as the protocol says, and never beyond the budget."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -92,15 +94,95 @@ def test_reading_more_than_is_left_fails_that_run():
         rows(reads_first, parameters={"number": 6}, evaluations=12)
 
 
-def test_seconds_are_charged_and_a_late_proposal_is_discarded():
-    cost_s = load_task(TASK).under(Protocol()).typical_cost_s
-    runs = rows(reads_first, evaluations=None, simulated_seconds=3 * cost_s, seeds=range(8))
-    for run in runs:
-        assert run["finished_s"].max() <= 3 * cost_s
-        assert (run["status"] == Status.OVERRUN).sum() <= 1
-        is_late = run["finished_s"][run["status"] == Status.SOURCE][-1] == 3 * cost_s
-        assert not is_late or (run["status"] != Status.OK).all()
-    assert any((run["status"] == Status.OK).any() for run in runs) or len(runs) == 8
+class Recommends(Strategy):
+    """Reads as many as it may, at once or one by one, and recommends the best that it was shown."""
+
+    needs = Needs(sources=True)
+    shown: ClassVar[list[list[float]]] = []  # losses that each run was shown
+
+    def __init__(self, problem, rng, *, at_once=True, in_constructor=False):
+        super().__init__(problem, rng)
+        type(self).shown = [[] for _ in range(rng.num_runs)]
+        self.at_once, self.best = at_once, np.full(rng.num_runs, -1)
+        if in_constructor:
+            self.read(np.arange(rng.num_runs))
+
+    def read(self, runs):
+        number = int(self.problem.sources.left[runs].max(initial=0)) if self.at_once else 1
+        drawn = np.stack([self.problem.space.sample(self.rng, runs) for _ in range(number)], axis=1)
+        for run, architectures, losses in zip(
+            runs.tolist(), drawn, self.problem.sources[SOURCE].evaluate(drawn, runs), strict=True
+        ):
+            self.shown[run] += losses.tolist()
+            if losses.min() <= np.nanmin(self.shown[run]):
+                self.best[run] = architectures[losses.argmin()]
+
+    def ask(self, idle):
+        runs = np.flatnonzero(idle & (self.problem.sources.left > 0))
+        if len(runs):
+            self.read(runs)
+        return Proposals(np.where(idle, self.problem.space.sample(self.rng), -1))
+
+    def tell(self, results):
+        pass
+
+    def recommend(self):
+        return self.best
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("parameters", [{}, {"at_once": False}, {"in_constructor": True}])
+@pytest.mark.parametrize("trainings", [0.3, 1, 4])
+@pytest.mark.parametrize("overrun", ["discard", "count"])
+def test_a_value_of_a_source_is_shown_only_if_it_is_paid(overrun, trainings, parameters, workers):
+    """Reads never spend more than the budget, by ``count`` than one training more; later ones change nothing."""
+    end_s = trainings * load_task(SOURCE).under(Protocol()).typical_cost_s
+    rules = {"evaluations": None, "simulated_seconds": end_s, "overrun": overrun, "workers": workers}
+    runs = rows(Recommends, seeds=range(6), number=300, parameters=parameters, **rules)
+    assert all(Recommends.shown)
+    longest_s = np.nanmax(load_task(SOURCE).table.column("cifar100", "train_cost_s").values)
+    for run, shown in zip(runs, Recommends.shown, strict=True):
+        is_read = run["status"] == Status.SOURCE
+        starts_s, ends_s = run["finished_s"] - run["cost_s"], run["finished_s"]
+        assert (starts_s[is_read] < end_s).all()
+        assert ends_s[is_read].max() <= end_s + (longest_s if overrun == "count" else 0)
+        assert (run["cost_s"][is_read] > 0).all(), "a row without cost was never trained"
+        last_is_shown = overrun == "count" or ends_s[is_read][-1] < end_s
+        assert np.isfinite(shown).sum() == is_read.sum() - (not last_is_shown)
+        if ends_s[is_read][-1] >= end_s:
+            last = int(np.flatnonzero(is_read)[-1])
+            after = slice(last + 1, None)
+            assert len(set(run.get("recommended", run["architecture"] * 0)[last:])) == 1
+            if workers == 1:
+                assert run["status"][after].tolist() in ([], [Status.OVERRUN])
+                assert run["cost_s"][after].sum() == 0
+                assert np.isnan(run["value_val_accuracy"][after]).all()
+
+
+def test_after_the_last_affordable_read_none_are_left():
+    @declare(needs=Needs(sources=True))
+    def reads_until_none_are_left(problem, rng):
+        while problem.sources.left:
+            problem.sources[SOURCE].evaluate(problem.space.sample(rng))
+        yield problem.space.sample(rng)
+
+    for run in rows(reads_until_none_are_left, evaluations=None, simulated_seconds=20_000, number=1_000):
+        assert run["status"].tolist() == [Status.SOURCE] * (len(run["status"]) - 1) + [Status.OVERRUN]
+        assert run["finished_s"][-2:].tolist() == [20_000, 20_000]
+
+
+def test_seconds_that_suffice_change_nothing():
+    bounded, free = (rows(reads_first, evaluations=12, simulated_seconds=seconds) for seconds in (10.0**9, None))
+    for run, other in zip(bounded, free, strict=True):
+        assert all(run[name].tobytes() == other[name].tobytes() for name in run)
+
+
+@pytest.mark.parametrize("name", ["source-ordered", "few-shot-predictor", "ranking-weighted-ensemble"])
+def test_installed_strategies_bear_reads_without_an_answer(name):
+    rules = {"evaluations": None, "simulated_seconds": 20_000, "number": 40}
+    for run in rows(name, **rules):
+        assert run["status"][-1] == Status.OVERRUN
+        assert run["finished_s"].max() == 20_000
 
 
 def test_reads_without_a_proposal_are_progress():
@@ -113,8 +195,19 @@ def test_tell_reads_nothing():
         def tell(self, results):
             self.problem.sources[SOURCE].evaluate(np.zeros((len(results.losses), 1), dtype=int))
 
-    with pytest.raises(InvalidInputError, match=r"in the constructor or in ask\(\), not in tell\(\)"):
+    with pytest.raises(InvalidInputError, match=r"in the constructor or in ask\(\), nowhere else"):
         rows(ReadsInTell, evaluations=8, cost="reported")
+
+
+def test_recommend_reads_nothing():
+    class ReadsToRecommend(InLockstep):
+        def recommend(self):
+            drawn = np.arange(self.rng.num_runs)
+            self.problem.sources[SOURCE].evaluate(drawn[:, None])
+            return drawn
+
+    with pytest.raises(InvalidInputError, match=r"in the constructor or in ask\(\), nowhere else"):
+        rows(ReadsToRecommend, evaluations=8, cost="reported")
 
 
 def test_a_run_is_the_same_in_any_batch():

@@ -56,7 +56,7 @@ def reads_the_table_of_a_source(problem, rng):
 
 @of_sources
 def opens_reads_again(problem, rng):
-    problem.sources.reads.bound(np.full(12, 10**6))
+    problem.sources.reads.bound(np.full(12, 10**6), np.zeros(12))
     while True:
         yield problem.space.sample(rng)
 
