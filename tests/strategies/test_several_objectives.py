@@ -2,20 +2,35 @@
 
 import numpy as np
 import pytest
+from nasbench_strategies._models.feasibility import FeasibleRewards, feasible_loss
 from nasbench_strategies.evolution.nsga2 import _crowding, _fronts
 from nasbench_strategies.evolution.pareto_evolution import _winner
 from nasbench_strategies.local.pareto_local_search import _dominates, _keep
 
-from nasbench_harness import Evaluation
+from nasbench_harness import Evaluation, Results
 from nasbench_harness.analysis.fronts import picks_of
 from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.evaluation.choice import rows_of
 from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.studies.references import parse_strategy, resolve
 
 NAMES = ("nsga2", "pareto-evolution", "pareto-local-search")
 TWO = {"objectives": "val_accuracy,latency_ms"}
+WITH_ONE_OBJECTIVE = (
+    "differential-evolution",
+    "genetic-algorithm",
+    "gumbel-softmax",
+    "local-search",
+    'local-search(acceptance="steepest",num_initial=1)',
+    "natural-gradient",
+    "regularized-evolution",
+    "reinforce",
+    "rnn-controller",
+    "score-seeded-evolution",
+    "source-seeded-evolution",
+)
 
 
 def evaluation(*values, architecture=0, feasible=True):
@@ -112,15 +127,36 @@ def test_a_run_has_the_same_trace_alone_and_with_others(name):
         np.testing.assert_array_equal(alone["architecture"], together["architecture"][together["run"] == seed])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *WITH_ONE_OBJECTIVE])
 def test_constraints_lead_the_search(name):
     """The fastest quarter: a uniform sample meets it in a quarter of the evaluations."""
     task, rules = load_task("nb201-cifar10"), {"evaluations": 150, "constraints": "latency_ms<=q25"}
+    if name.startswith("source"):
+        rules |= {"sources": "nb201-cifar100", "source_evaluations": 200, "source_cost": "reported"}
     columns = batch_of(name, "nb201-cifar10", 60, **rules).trace.rows(slice(0, 60))
     latency = task.problem(Protocol()).lookup("latency_ms", columns["architecture"]).reshape(60, 150)
     bound = np.quantile(task.problem(Protocol()).lookup("latency_ms", np.arange(15_625)), 0.25)
     # Five standard errors of a uniform sample.
     assert (latency[:, -50:] <= bound).mean() > 0.25 + 5 * np.sqrt(0.25 * 0.75 / 3_000)
+
+
+def test_an_infeasible_loss_is_infinite():
+    assert feasible_loss(evaluation(3.0)) == 3.0
+    assert feasible_loss(evaluation(3.0, feasible=False)) == np.inf
+
+
+def test_an_infeasible_reward_is_the_smallest_feasible_one_of_its_run_so_far():
+    rewards, zeros, inf = FeasibleRewards(3), np.zeros(3), np.inf
+
+    def of(given, feasible):
+        finished = np.full(3, Status.OK, dtype=np.int8)
+        results = Results(zeros, zeros, zeros, zeros[:, None], zeros, zeros, finished, np.array(feasible, dtype=bool))
+        return rewards(np.array(given), results).tolist()
+
+    assert of([-5.0, -1.0, -inf], [1, 0, 1]) == pytest.approx([-5.0, np.nan, -inf], nan_ok=True)
+    assert of([-9.0, -4.0, -2.0], [0, 1, 1]) == [-5.0, -4.0, -2.0]
+    assert of([-9.0, -3.0, -inf], [1, 1, 0]) == [-9.0, -3.0, -inf]
+    assert of([-1.0, -1.0, -1.0], [0, 0, 0]) == [-9.0, -4.0, -2.0]
 
 
 def test_they_reach_more_hypervolume_than_random_search():

@@ -11,6 +11,7 @@ Liu and Lin, "SNAS: Stochastic Neural Architecture Search", ICLR 2019.
 
 Deviations: a table has no gradient by the relaxed sample, as shared weights have; the linear model w stands in for it.
 Impossible architectures are drawn again, up to 100 times, and then replaced by a uniform one. A result without a value
+changes nothing. An infeasible architecture counts as the smallest feasible reward of its run so far; before any, it
 changes nothing.
 
 Reference: 91.24 / 72.53 / 46.07 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
@@ -24,6 +25,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 
 from nasbench_harness import Bools, Floats, Ints, Problem, Proposals, Range, Results, RunStreams, Strategy
+from nasbench_strategies._models.feasibility import FeasibleRewards
 
 FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-8  # of Adam
 MAX_REDRAWS = 100
@@ -61,6 +63,7 @@ class GumbelSoftmax(Strategy):
         self._logits = np.tile(np.where(self._is_choice, 0.0, -np.inf), (num_runs, 1, 1))
         self._model = np.zeros((num_runs, *self._shape))
         self._first_moment, self._second_moment = np.zeros_like(self._model), np.zeros_like(self._model)
+        self._feasible_rewards = FeasibleRewards(num_runs)
         self._mean, self._square, self._num_rewards = (np.zeros(num_runs) for _ in range(3))
         # Noise of each proposal, a ring by ticket; −inf marks choices that do not exist.
         self._noise = np.zeros((MAX_PENDING, num_runs, *self._shape), dtype=np.float32)
@@ -85,11 +88,13 @@ class GumbelSoftmax(Strategy):
 
     def tell(self, results: Results) -> None:
         """Fit the model, then move the logits."""
-        runs = np.flatnonzero((results.architectures >= 0) & np.isfinite(results.losses))
+        rewards = np.where(results.architectures >= 0, -results.losses, np.nan)
+        rewards = self._feasible_rewards(rewards, results)
+        runs = np.flatnonzero(np.isfinite(rewards))
         if not len(runs):
             return
         indicator = np.arange(self._shape[1]) == self.problem.space.choices(results.architectures[runs])[..., None]
-        error = self._standardized(runs, -results.losses[runs]) - (self._model[runs] * indicator).sum(axis=(1, 2))
+        error = self._standardized(runs, rewards[runs]) - (self._model[runs] * indicator).sum(axis=(1, 2))
         self._model[runs] += (self.model_rate / self._shape[0] * error)[:, None, None] * indicator
         noise = self._noise[results.ticket[runs] % MAX_PENDING, runs]
         relaxed = _softmax((self._logits[runs] + noise) / self.temperature)

@@ -11,7 +11,8 @@ Neural Architecture Search", ICML 2019 (ASNG).
             shrink Δ while successive steps agree, grow it while they disagree
 
 Deviations: the reward is the table's, in place of a loss under shared weights; 8 samples a step, where the paper has 2.
-Impossible architectures are drawn again, up to 100 times, and then replaced by a uniform one.
+Impossible architectures are drawn again, up to 100 times, and then replaced by a uniform one. An infeasible
+architecture counts as one without a value, which is the worst.
 
 Reference: 91.53 / 73.07 / 46.12 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).
@@ -24,6 +25,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 
 from nasbench_harness import Floats, Generational, Ints, Problem, Range, RunStreams
+from nasbench_strategies._models.feasibility import feasible_losses
 
 MAX_REDRAWS = 100
 
@@ -71,7 +73,7 @@ class NaturalGradient(Generational):
 
     def update(self, runs: Ints, architectures: Ints, losses: Floats) -> None:
         """A step along the natural gradient; none if all samples are equally good."""
-        utility = _utility(losses)
+        utility = _utility(feasible_losses(losses, self.generation_feasible[runs]))
         moves = utility.any(axis=1)
         runs, utility = runs[moves], utility[moves]
         choices = self.problem.space.choices(architectures[moves].ravel()).reshape(*utility.shape, -1)

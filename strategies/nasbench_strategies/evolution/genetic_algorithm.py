@@ -11,7 +11,8 @@ Algorithms 1991 (tournaments); Syswerda, "Uniform Crossover in Genetic Algorithm
             the best ``population_size`` of parents and children survive, the older first on ties
 
 Deviations: none from a textbook algorithm, of which there are many; where a space has no architecture with the child's
-decisions, the child is the first parent, and therefore mutated.
+decisions, the child is the first parent, and therefore mutated. An infeasible architecture counts as one without a
+value.
 
 Reference: 91.52 / 73.16 / 46.22 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 2,000 seeds at 200 evaluations; results/reference).
@@ -24,6 +25,7 @@ from typing import Annotated
 import numpy as np
 
 from nasbench_harness import Floats, Generational, Ints, Problem, Range, RunStreams
+from nasbench_strategies._models.feasibility import feasible_losses
 
 
 class GeneticAlgorithm(Generational):
@@ -68,6 +70,7 @@ class GeneticAlgorithm(Generational):
     def update(self, runs: Ints, architectures: Ints, losses: Floats) -> None:
         """Parents and children compete."""
         pool = np.concatenate([self._members[runs], architectures], axis=1)
+        losses = feasible_losses(losses, self.generation_feasible[runs])
         pool_losses = np.concatenate([self._losses[runs], losses], axis=1)
         survivors = pool_losses.argsort(axis=1, kind="stable")[:, : self.generation_size]
         self._members[runs] = np.take_along_axis(pool, survivors, axis=1)

@@ -8,7 +8,8 @@ Real, Aggarwal, Huang and Le, "Regularized Evolution for Image Classifier Archit
             the child replaces the oldest member, whatever its value
 
 Deviations: the defaults are 30 and 10, as later work on tables uses them (the paper has 100 and 25); mutation changes
-one decision of the space, uniform, to another choice, uniform.
+one decision of the space, uniform, to another choice, uniform. An infeasible architecture counts as one without a
+value.
 
 Reference: 91.50 / 73.20 / 46.25 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 2,000 seeds at 200 evaluations; results/reference).
@@ -21,6 +22,7 @@ from typing import Annotated
 import numpy as np
 
 from nasbench_harness import Bools, Ints, Problem, Proposals, Range, Results, RunStreams, Strategy
+from nasbench_strategies._models.feasibility import feasible_losses
 
 _WORST = np.finfo(np.float64).max
 
@@ -74,7 +76,8 @@ class RegularizedEvolution(Strategy):
         self._tickets.put(places, results.ticket[runs])
         self._members.put(places, results.architectures[runs])
         # Without a value a member loses against every other, but wins against an entrant without a result.
-        self._losses.put(places, np.minimum(results.losses[runs], _WORST))
+        losses = feasible_losses(results.losses[runs], results.feasible[runs])
+        self._losses.put(places, np.minimum(losses, _WORST))
 
     def _children(self, runs: Ints) -> Ints:
         """A mutation of the best entrant; where all entrants are still being evaluated, a random architecture."""

@@ -10,7 +10,8 @@ White, Nolen and Savani, "Exploring the Loss Landscape in Neural Architecture Se
             where none is better, evaluate one random architecture: it is the next center
 
 Deviations: none known for "steepest" with ``num_initial=1`` (the first paper's); "first" with 10 is this package's
-default, after the second paper's first-improvement variant.
+default, after the second paper's first-improvement variant. An infeasible architecture counts as one without a value,
+so a walk goes through feasible ones alone.
 
 Reference: 91.54 / 73.18 / 46.22 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 2,000 seeds at 200 evaluations; results/reference).
@@ -34,6 +35,7 @@ from nasbench_harness import (
     RunStreams,
     Strategy,
 )
+from nasbench_strategies._models.feasibility import feasible_losses
 
 MAX_PENDING = 256  # evaluations of one run that may be under way at once
 
@@ -138,12 +140,12 @@ class LocalSearch(Strategy):
         self._num_neighbors[stuck] = 0
 
     def _accept_better(self, runs: Ints, results: Results) -> None:
-        losses = results.losses[runs]
+        losses = feasible_losses(results.losses[runs], results.feasible[runs])
         better = losses < self._center_loss[runs]
         self._move(runs[better], results.architectures[runs[better]], losses[better])
 
     def _keep_best_neighbor(self, runs: Ints, results: Results) -> None:
-        losses = results.losses[runs]
+        losses = feasible_losses(results.losses[runs], results.feasible[runs])
         better = losses < self._best_neighbor_loss[runs]
         self._best_neighbor_loss[runs[better]] = losses[better]
         self._best_neighbor[runs[better]] = results.architectures[runs[better]]

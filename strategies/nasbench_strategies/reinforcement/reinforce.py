@@ -15,6 +15,7 @@ Outperform Random Architecture Search? An Investigation with TuNAS", CVPR 2020; 
 (percentage points of accuracy), where the paper has fractions.
 
 Deviations: learning rate 0.05, the published row's; no entropy term. A result without a value (+inf) changes nothing.
+An infeasible architecture counts as the smallest feasible reward of its run so far; before any, it changes nothing.
 In a list of architectures, each decision is drawn among the choices that continue one of them, with the policy's
 probabilities; the gradient stays that of independent decisions. Elsewhere impossible samples are drawn again; after
 1,000 of them in a row, a run takes a uniform architecture.
@@ -41,6 +42,7 @@ from nasbench_harness import (
     RunStreams,
     Strategy,
 )
+from nasbench_strategies._models.feasibility import FeasibleRewards
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam
 MAX_REDRAWS = 1_000
@@ -92,6 +94,7 @@ class Reinforce(Strategy):
         self._cumulative = np.empty_like(self._logits)
         self._renew_policy(np.arange(num_runs))
         self._baseline = np.full(num_runs, np.nan)  # NaN before the first result
+        self._feasible_rewards = FeasibleRewards(num_runs)
         # What was sampled, a ring by ticket: a space may know an architecture by other choices than those.
         self._samples = np.zeros((MAX_PENDING, num_runs, len(num_choices)), dtype=np.min_scalar_type(num_choices.max()))
         self._num_samples = np.zeros(num_runs, dtype=np.int64)
@@ -125,7 +128,7 @@ class Reinforce(Strategy):
             runs = np.flatnonzero(results.architectures >= 0)
             complexity = self.problem.lookup(self.complexity, results.architectures[runs], runs)
             rewards[runs] -= self.complexity_weight * np.abs(complexity / self.complexity_target - 1)
-        return rewards
+        return self._feasible_rewards(rewards, results)
 
     def _sample(self, runs: Ints) -> tuple[Ints, Ints]:
         """Choices (len(runs), num_decisions) and architectures (len(runs),), drawn again where impossible."""

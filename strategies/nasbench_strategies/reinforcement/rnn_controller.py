@@ -16,6 +16,7 @@ Deviations: one architecture a step, not a batch of them; a learning rate of 0.0
 is the previous choice as an indicator, in place of an embedding; no bias. Advantages are divided by the root of their
 mean square so far, so that the entropy weight fits every metric. Impossible architectures are drawn again, up to 100
 times, and then replaced by a uniform one. A result without a value changes nothing.
+An infeasible architecture counts as the smallest feasible reward of its run so far; before any, it changes nothing.
 
 Reference: 91.32 / 72.48 / 46.07 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).
@@ -29,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nasbench_harness import Bools, Floats, Ints, Problem, Proposals, Range, Results, RunStreams, Strategy
+from nasbench_strategies._models.feasibility import FeasibleRewards
 
 FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-8  # of Adam
 INITIAL_BOUND = 0.1
@@ -96,6 +98,7 @@ class RNNController(Strategy):
         self._num_steps = np.zeros((num_runs, 1))
         self._last: Pass | None = None  # of all runs, with the present parameters
         self._baseline = np.full(num_runs, np.nan)  # NaN before the first result
+        self._feasible_rewards = FeasibleRewards(num_runs)
         self._spread, self._num_rewards = np.zeros(num_runs), np.zeros(num_runs)
         # Samples and their log-probabilities, a ring by ticket: results may come in any order.
         self._samples = np.zeros((MAX_PENDING, num_runs, self._num_decisions), dtype=np.int64)
@@ -127,6 +130,7 @@ class RNNController(Strategy):
     def tell(self, results: Results) -> None:
         """Updates for every run with a finite reward; the first one only sets the baseline."""
         rewards = np.where(results.architectures >= 0, -results.losses, np.nan)
+        rewards = self._feasible_rewards(rewards, results)
         is_finite, is_first = np.isfinite(rewards), np.isnan(self._baseline)
         self._baseline[is_finite & is_first] = rewards[is_finite & is_first]
         runs = np.flatnonzero(is_finite & ~is_first)

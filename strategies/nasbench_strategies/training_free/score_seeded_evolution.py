@@ -10,7 +10,7 @@ Abdelfattah, Mehrotra, Dudziak and Lane, "Zero-Cost Proxies for Lightweight NAS"
 
 Deviations: the score is a column that was computed before (docs/proxies.md); its cost is declared per architecture.
 Several scores joined by "+" count by the mean of their ranks in the sample. The best scores are evaluated last, so that
-they live longest.
+they live longest. An infeasible architecture counts as one without a value.
 
 Reference: 91.53 / 73.24 / 46.27 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).
@@ -23,6 +23,7 @@ from collections.abc import Generator
 from typing import Annotated, Any
 
 from nasbench_harness import Needs, Problem, Proposal, Range, RunStream, declare
+from nasbench_strategies._models.feasibility import feasible_loss
 from nasbench_strategies._models.scores import checks_scores, sample_by_score
 
 
@@ -54,11 +55,11 @@ def score_seeded_evolution(
     for position, architecture in enumerate(order):
         cost = num_scored * seconds_per_score if position == 0 else 0.0
         evaluation = yield Proposal(architecture, extra_cost_s=cost)
-        members.append((evaluation.loss, architecture))
+        members.append((feasible_loss(evaluation), architecture))
     stream: Any = rng
     while True:
         entrants = rng.subset(len(members), min(sample_size, len(members)))
         parent = min((members[place] for place in entrants), key=lambda member: member[0])[1]
         child = problem.space.mutate(parent, stream)
         evaluation = yield child
-        members.append((evaluation.loss, child))
+        members.append((feasible_loss(evaluation), child))

@@ -11,6 +11,7 @@ start); Real et al., "Regularized Evolution for Image Classifier Architecture Se
 
 Deviations: the search is evolution, not a Gaussian process; all sources count alike. The best are evaluated last, so
 that they live longest. ``use_sources = false`` starts from a random population, for a comparison without transfer.
+An infeasible architecture counts as one without a value.
 
 Reference: 91.49 / 73.14 / 46.19 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, the other two as sources with 200 reported evaluations, mean of 100 seeds at 150 evaluations;
@@ -23,6 +24,7 @@ from collections import deque
 from typing import Annotated, Any
 
 from nasbench_harness import Needs, Problem, Range, RunStream, SearchGenerator, declare
+from nasbench_strategies._models.feasibility import feasible_loss
 from nasbench_strategies._models.sources import read_sample
 
 
@@ -51,10 +53,10 @@ def source_seeded_evolution(
     stream: Any = rng
     for architecture in [*first, *(problem.space.sample(stream) for _ in range(population_size - len(first)))]:
         evaluation = yield architecture
-        members.append((evaluation.loss, architecture))
+        members.append((feasible_loss(evaluation), architecture))
     while True:
         entrants = rng.subset(len(members), min(sample_size, len(members)))
         parent = min((members[place] for place in entrants), key=lambda member: member[0])[1]
         child = problem.space.mutate(parent, stream)
         evaluation = yield child
-        members.append((evaluation.loss, child))
+        members.append((feasible_loss(evaluation), child))
