@@ -95,6 +95,7 @@ def _print(plan: TuningPlan, record: TuningRecord, folder: Path) -> None:
         changed = {name: value for name, value in split.parameters.items() if value != plan.spec.parameters[name]}
         shown = ", ".join(f"{name}={json.dumps(value)}" for name, value in changed.items()) or "as given"
         cost = f"{split.evaluations:,} of {record.budget:,} evaluations"
+        cost += f", {split.source_evaluations:,} of sources" if split.source_evaluations else ""
         click.echo(f"tuned on {', '.join(split.development)} ({split.trials} settings, {cost}): {shown}")
         for result in split.results:
             effect = f"{result.difference:+.3f} [{result.low:+.3f}, {result.high:+.3f}] {result.unit}"

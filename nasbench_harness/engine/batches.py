@@ -60,8 +60,9 @@ class Part:
 
     Attributes:
         seeds: Their seeds, shape (num_runs,).
-        batch: Their rows; None if the only run failed.
-        failures: Error of each run that failed, by its seed.
+        batch: Their rows; None if the strategy failed, and nobody knows in which of them.
+        failures: Error of each run that failed, by its seed; without ``batch`` the first one stands for all.
+        num_evaluations: Evaluations that were charged to all of them, failed ones included.
         lookups: How many values of each free metric each run read, shape (num_runs,).
         sources: Counts of the evaluations of sources that the runs read; None: the strategy reads none.
     """
@@ -69,6 +70,7 @@ class Part:
     seeds: Ints
     batch: Batch | None
     failures: dict[int, Exception]
+    num_evaluations: int
     lookups: dict[str, Ints] = field(default_factory=dict)
     sources: SourceReads | None = None
 
@@ -94,6 +96,26 @@ def run_parts(
         run_timeout: Real seconds that the strategy may use for one run; None: any number.
         files: Gives the files of the run with a seed; None: runs keep none.
     """
+    part = run_together(spec, task, rules, seeds, run_timeout, files)
+    if part.batch is not None or len(seeds) == 1:
+        return [part]
+    middle = (len(seeds) + 1) // 2
+    return [
+        part
+        for half in (seeds[:middle], seeds[middle:])
+        for part in run_parts(spec, task, rules, half, run_timeout, files)
+    ]
+
+
+def run_together(
+    spec: ResolvedStrategy,
+    task: Task,
+    rules: Rules,
+    seeds: Ints,
+    run_timeout: float | None = None,
+    files: Callable[[int], RunFiles] | None = None,
+) -> Part:
+    """Run these seeds once (arguments: see ``run_parts``); after an error of a lockstep class there is no batch."""
     of_runs = [] if files is None else [files(seed) for seed in seeds.tolist()]
     problem = granted_problem(spec, task.under(rules.protocol), rules.images, of_runs, rules.study_seed, seeds)
     reads = problem.sources.reads
@@ -102,20 +124,14 @@ def run_parts(
             strategy = _made(spec, problem, task.name, rules, seeds)
             batch = play(strategy, task, rules.protocol, rules.study_seed, seeds, run_timeout, reads)
     except StrategyFailed as failed:
-        if len(seeds) == 1:
-            return [Part(seeds, None, {int(seeds[0]): cast(Exception, failed.__cause__)})]
-        middle = (len(seeds) + 1) // 2
-        return [
-            part
-            for half in (seeds[:middle], seeds[middle:])
-            for part in run_parts(spec, task, rules, half, run_timeout, files)
-        ]
+        error = cast(Exception, failed.__cause__)
+        return Part(seeds, None, {int(seeds[0]): error}, failed.num_evaluations, sources=reads)
     failures = {int(seeds[run]): error for run, error in batch.failures.items()}
     for seed in seeds[batch.is_empty].tolist():
-        error = StrategyError(f"{strategy.name}: the run ended without an evaluation or a recommendation")
-        failures.setdefault(seed, error)
+        empty = StrategyError(f"{strategy.name}: the run ended without an evaluation or a recommendation")
+        failures.setdefault(seed, empty)
     lookups = strategy.lookup_counts() if isinstance(strategy, Tiles) else problem.lookup_counts(len(seeds))
-    return [Part(seeds, batch, failures, lookups, reads)]
+    return Part(seeds, batch, failures, batch.num_evaluations, lookups, reads)
 
 
 def _made(spec: ResolvedStrategy, problem: Problem, task: str, rules: Rules, seeds: Ints) -> Strategy:

@@ -31,7 +31,13 @@ StrategyFactory = Callable[[], Strategy]
 
 
 class StrategyFailed(Exception):  # noqa: N818 - no error of its own: it carries the strategy's
-    """A strategy raised or broke its contract, and nobody knows for which run; ``__cause__`` says how."""
+    """A strategy raised or broke its contract, and nobody knows for which run; ``__cause__`` says how.
+
+    Attributes:
+        num_evaluations: Evaluations that were charged to all runs before it failed.
+    """
+
+    num_evaluations = 0
 
 
 def run_batch(
@@ -94,7 +100,11 @@ def play(
         Ledger(task, protocol, study_seed, run_seeds),
         labels_of(task.space, protocol, study_seed, run_seeds),
     )
-    return _Loop(strategy, task, protocol, ledger, run_timeout, sources, labels).run()
+    try:
+        return _Loop(strategy, task, protocol, ledger, run_timeout, sources, labels).run()
+    except StrategyFailed as failed:
+        failed.num_evaluations = int(ledger.counted.sum())
+        raise
 
 
 class _Loop:

@@ -51,9 +51,11 @@ class Split:
         held_out: Tasks that were not.
         trials: Settings that were tried.
         runs: Runs that the tuning needed.
-        evaluations: Evaluations of these runs.
+        evaluations: Evaluations that were charged to these runs; of runs that failed those before the error.
         parameters: All hyperparameters of the chosen setting.
         results: The outcome on the tasks that were held out.
+        source_evaluations: Evaluations of sources that these runs read; ``evaluations`` holds them if they are charged.
+        source_seconds: Training time of these; None if none was read, or if a source has no training times.
     """
 
     development: tuple[str, ...]
@@ -63,6 +65,8 @@ class Split:
     evaluations: int
     parameters: Mapping[str, Any]
     results: tuple[HeldOutResult, ...]
+    source_evaluations: int = 0
+    source_seconds: float | None = None
 
 
 @dataclass(frozen=True)

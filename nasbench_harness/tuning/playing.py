@@ -11,10 +11,9 @@ import numpy as np
 
 from nasbench_harness.analysis.across import reference_value
 from nasbench_harness.arrays import Floats
-from nasbench_harness.engine.batches import Rules, run_seeds
+from nasbench_harness.engine.batches import Rules, run_together
 from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.errors import HarnessError, InvalidInputError
-from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task, open_task
 from nasbench_harness.journal import LineJournal
 from nasbench_harness.regression.traces import run_choices
@@ -22,7 +21,6 @@ from nasbench_harness.studies.batches import plan_batches
 from nasbench_harness.workers import stop_workers, submit
 
 _IDENTITY = ("parameters", "task", "table", "first", "end")
-_COUNTED = (Status.OK, Status.OVERRUN, Status.FAILED, Status.MISSING)
 
 
 class Piece(NamedTuple):
@@ -47,13 +45,17 @@ class Played:
 
     Attributes:
         regrets: Final regret of each run, in the task's unit, shape (num_runs,).
-        evaluations: Evaluations of all runs.
+        evaluations: Evaluations that were charged to all runs; after a failure those up to it.
         failure: Why the setting cannot be run; empty if it can.
+        source_evaluations: Evaluations of sources that they read, charged or not.
+        source_seconds: Training time of these; NaN if a source has no training times.
     """
 
     regrets: Floats
     evaluations: int
     failure: str = ""
+    source_evaluations: int = 0
+    source_seconds: float = 0.0
 
 
 class Player:
@@ -88,8 +90,9 @@ class Player:
         self._num_runs = 0
         try:
             for entry in journal.entries:
-                regrets, counted = entry["regrets"], entry["evaluations"]
-                is_whole = all(type(regret) is int and regret >= 0 for regret in regrets) and type(counted) is int
+                regrets, counts = entry["regrets"], (entry["evaluations"], entry["source_evaluations"])
+                is_whole = all(type(number) is int and number >= 0 for number in (*regrets, *counts))
+                is_whole &= entry["source_seconds"] is None or entry["source_seconds"] >= 0
                 if not is_whole or len(regrets) != (0 if entry["failure"] else entry["end"] - entry["first"]):
                     raise journal.damaged()
                 self._known[_key(*(entry[name] for name in _IDENTITY))] = entry
@@ -126,7 +129,9 @@ class Player:
         if self._on_runs is not None:
             self._on_runs(self._num_runs, None)
         regrets = np.array(entry["regrets"], dtype=np.float64) * self._views[piece.task].resolution
-        return Played(regrets, entry["evaluations"], entry["failure"])
+        seconds = entry["source_seconds"]
+        counts = entry["evaluations"], entry["failure"], entry["source_evaluations"]
+        return Played(regrets, *counts, float("nan") if seconds is None else seconds)
 
     def score(self, played: Played, task: str) -> float:
         """Mean regret over the distance from the median of the table to its optimum; infinite after a failure."""
@@ -185,7 +190,7 @@ class Player:
 
 
 def play_one(spec: ResolvedStrategy, task: Task, rules: Rules, piece: Piece) -> dict[str, Any]:
-    """Regrets (in steps of the task's grid), evaluations and failure of a piece.
+    """Regrets (in steps of the task's grid), counts and failure of a piece.
 
     Args:
         spec: The strategy with the hyperparameters of the piece.
@@ -194,19 +199,31 @@ def play_one(spec: ResolvedStrategy, task: Task, rules: Rules, piece: Piece) -> 
         piece: The runs.
     """
     regrets: list[int] = []
-    evaluations = 0
+    evaluations, source_evaluations, source_seconds = 0, 0, 0.0
+    failure = ""
     scores = task.under(rules.protocol).scores["val"]
     try:
         for plan in plan_batches(spec, task, [(piece.first, piece.end - 1)], rules.protocol):
-            columns = run_seeds(spec, task, rules, plan.run_seeds).trace.columns()
-            picks = run_choices(columns, task, rules)
+            part = run_together(spec, task, rules, plan.run_seeds)
+            evaluations += part.num_evaluations
+            if part.sources is not None:
+                source_evaluations += int(np.sum(list(part.sources.counts.values())))
+                source_seconds += float(part.sources.seconds.sum())
+            if part.batch is None or part.failures:
+                raise next(iter(part.failures.values()))
+            picks = run_choices(part.batch.trace.columns(), task, rules)
             if (picks < 0).any():
                 raise InvalidInputError("a run returned nothing")
             regrets += scores.grid_regrets(picks).tolist()
-            evaluations += int(np.isin(columns["status"], _COUNTED).sum())
     except Exception as error:  # the strategy's own code may raise anything for a setting that it cannot use
-        return {"regrets": [], "evaluations": 0, "failure": f"{type(error).__name__}: {error}"}
-    return {"regrets": regrets, "evaluations": evaluations, "failure": ""}
+        regrets, failure = [], f"{type(error).__name__}: {error}"
+    return {
+        "regrets": regrets,
+        "evaluations": evaluations,
+        "source_evaluations": source_evaluations,
+        "source_seconds": None if np.isnan(source_seconds) else source_seconds,  # JSON has no NaN
+        "failure": failure,
+    }
 
 
 def play_there(spec: ResolvedStrategy, digest: str, rules: Rules, piece: Piece) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from nasbench_harness.tuning.sampling import configurations, describe_ranges
 FIRST_SEEDS = 10  # without a budget
 TUNING_SEED = MAX_SEEDS  # no study has the seeds of tuning
 _MOST_TRIALS = 10_000
+_COUNTS = 2  # of a journal's lines: 1 left out reads of sources, and evaluations before a failure
 _PROTOCOL = Protocol()
 
 
@@ -173,6 +175,7 @@ def tune(
         "source_hash": spec.source_hash,
         "protocol": rules.protocol.identity(),
         "study_seed": rules.study_seed,
+        "counts": _COUNTS,
     }
     with LineJournal(path.with_suffix(".jsonl"), identity) as journal:
         player = Player(spec, plan.tasks, rules, journal, jobs, on_runs)
@@ -205,16 +208,18 @@ def _split(
     held_out: tuple[str, ...],
 ) -> Split:
     """Tune on some tasks, and compare on others."""
-    spent = {"runs": 0, "evaluations": 0}
+    num_runs = 0
+    spent: list[Played] = []
 
     def scores(legs: Sequence[Leg]) -> Iterator[float]:
+        nonlocal num_runs
         wanted = [Piece(settings[one], task, TUNING_SEED + first, TUNING_SEED + end) for one, task, first, end in legs]
         with closing(player.play(wanted)) as outcomes:
             for (number, task, first, end), played in zip(legs, outcomes, strict=True):
                 if played.failure and number == 0:
                     raise HarnessError(f"{plan.spec.label} on {task}: {played.failure}")
-                spent["runs"] += end - first
-                spent["evaluations"] += played.evaluations
+                num_runs += end - first
+                spent.append(played)
                 yield player.score(played, task)
 
     # Fewer settings than trials (a small range) get the same runs as if all trials were used.
@@ -223,7 +228,19 @@ def _split(
     with closing(player.play(pieces)) as outcomes:
         results = tuple(_compare(plan, task, next(outcomes), next(outcomes)) for task in held_out)
     parameters = _given({**plan.spec.parameters, **settings[best]})
-    return Split(development, held_out, len(settings), spent["runs"], spent["evaluations"], parameters, results)
+    source_evaluations = sum(played.source_evaluations for played in spent)
+    source_seconds = sum(played.source_seconds for played in spent)
+    return Split(
+        development,
+        held_out,
+        len(settings),
+        num_runs,
+        sum(played.evaluations for played in spent),
+        parameters,
+        results,
+        source_evaluations,
+        source_seconds if source_evaluations and not math.isnan(source_seconds) else None,
+    )
 
 
 def _compare(plan: TuningPlan, task: str, untuned: Played, tuned: Played) -> HeldOutResult:

@@ -7,10 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from nasbench_harness import Protocol, Range, StrategyRef, compare
+from nasbench_harness import Needs, Proposals, Protocol, Range, Strategy, StrategyRef, compare, declare
 from nasbench_harness.cli import main
 from nasbench_harness.errors import HarnessError, InvalidInputError
 from nasbench_harness.store.study_file import read_record, read_study_file
@@ -77,6 +78,52 @@ def test_evaluations_are_counted_exactly(tuned):
     assert record.budget == 2_400
     # A run that two splits need is done once.
     assert 2_400 < record.evaluations < 3 * 2_400
+
+
+@declare(needs=Needs(sources=True))
+def reads_first(problem, rng, *, size: Annotated[int, Range(1)] = 2):
+    problem.sources[TASKS[1]].evaluate([problem.space.sample(rng) for _ in range(15)])
+    while True:
+        yield problem.space.sample(rng)
+
+
+@pytest.mark.parametrize("cost", ["charged", "reported"])
+def test_evaluations_of_sources_are_counted(tuned, cost):
+    protocol = Protocol(evaluations=20, sources=TASKS[1:2], source_evaluations=15, source_cost=cost)
+    record = tuned(StrategyRef(reads_first), TASKS[:1], TASKS[2:], trials=2, protocol=protocol)
+    (split,) = record.splits
+    assert split.runs == 20
+    assert (split.evaluations, split.source_evaluations) == (20 * 20, 20 * 15)
+    assert split.source_seconds > 20 * 15 * 1_000  # an architecture trains for more than 1,000 s
+
+
+class Stumbling(Strategy):
+    """Fails after five evaluations of each run, unless its size is 2."""
+
+    def __init__(self, problem, rng, *, size: Annotated[int, Range(1)] = 2):
+        self.problem, self.rng, self.size, self.told = problem, rng, size, 0
+
+    def ask(self, idle):
+        if self.size != 2 and self.told == 5:
+            raise ValueError("no")
+        return Proposals(np.where(idle, self.problem.space.sample(self.rng), -1))
+
+    def tell(self, results):
+        self.told += 1
+
+
+def stumbling(problem, rng, *, size: Annotated[int, Range(1)] = 2):
+    for _ in range(5 if size != 2 else 1_000):
+        yield problem.space.sample(rng)
+    raise ValueError("no")
+
+
+@pytest.mark.parametrize("strategy", [Stumbling, stumbling])
+def test_evaluations_before_a_failure_are_counted(tuned, strategy):
+    record = tuned(StrategyRef(strategy), TASKS[:1], TASKS[1:2], trials=2, budget=20 * 20)
+    (split,) = record.splits
+    assert split.parameters == {"size": 2}
+    assert split.evaluations == 10 * 20 + 10 * 5
 
 
 def test_tasks_that_are_named_are_held_out(tuned):
