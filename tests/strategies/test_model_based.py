@@ -6,7 +6,8 @@ from nasbench_strategies._models.encoding import Encoding, standardized
 from nasbench_strategies._models.gaussian_process import GaussianProcess
 from nasbench_strategies.model_based.npenas import npenas
 
-from nasbench_harness import Evaluation, Protocol, RunStream, load_task
+from nasbench_harness import Evaluation, InvalidInputError, Protocol, RunStream, load_task
+from nasbench_harness.studies.references import parse_strategy, resolve
 
 NAMES = ("gaussian-process", "tpe", "random-forest", "bananas", "npenas")
 # Accuracy of the incumbent on nb201-cifar10 without noise, at 150 evaluations, mean of 100 seeds: at least.
@@ -117,6 +118,46 @@ def test_nothing_is_evaluated_twice_beyond_the_repeats(run, name):
     for seed in range(2):
         learned = columns["architecture"][columns["run"] == seed][20:]
         assert len(set(learned.tolist())) == len(learned)
+
+
+CONSTRAINED = {"evaluations": 60, "constraints": "latency_ms<=q25"}
+
+
+def feasible_of(columns):
+    """Whether each row of runs under CONSTRAINED is among the fastest quarter."""
+    lookup = load_task("nb201-cifar10").problem(Protocol()).lookup
+    return lookup("latency_ms", columns["architecture"]) <= np.quantile(lookup("latency_ms", np.arange(15_625)), 0.25)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "nao"])
+def test_constraints_lead_the_search(run, name):
+    """The fastest quarter: a uniform sample meets it in a quarter of the evaluations."""
+    is_feasible = feasible_of(run(name, "nb201-cifar10", 10, **CONSTRAINED)).reshape(10, 60)
+    # Five standard errors of a uniform sample.
+    assert is_feasible[:, -30:].mean() > 0.25 + 5 * np.sqrt(0.25 * 0.75 / 300)
+
+
+def test_the_gaussian_process_recommends_feasible_architectures(run):
+    columns = run("gaussian-process", "nb201-cifar10", 10, **CONSTRAINED)
+    recommended = columns["recommended"] >= 0
+    assert recommended.sum() > 10 * 35
+    assert feasible_of({"architecture": columns["recommended"][recommended]}).all()
+
+
+@pytest.mark.parametrize("name", [*NAMES, "nao"])
+@pytest.mark.parametrize("duplicates", ["free", "forbid"])
+def test_repeats_of_a_class_are_not_proposed_again(run, name, duplicates):
+    columns = run(name, "nb201-cifar10", 2, evaluations=80, duplicates=duplicates, duplicates_by="class")
+    for seed in range(2):
+        proposed = columns["architecture"][columns["run"] == seed][20:]
+        assert len(np.unique(proposed)) == len(proposed)
+        assert (columns["status"][columns["run"] == seed] == 1).sum() == 80
+
+
+@pytest.mark.parametrize("name", ["gaussian-process", "random-forest", "bananas", "npenas", "nao"])
+def test_a_quantile_of_zero_is_refused_as_all_losses_would_be_equal(name):
+    with pytest.raises(InvalidInputError, match=f"{name}: quantile must be in 0 … 1 \\(0 excluded\\), not 0"):
+        resolve(parse_strategy(f"{name}(quantile=0.0)"))
 
 
 @pytest.mark.slow

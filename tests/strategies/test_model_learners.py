@@ -285,6 +285,29 @@ def test_a_history_leaves_answers_without_news_out():
     history.add(evaluation(7, 1.0))
     assert (history.architectures, history.losses) == ([4, 9, 7], [2.0, np.inf, 1.0])
     assert history.best(history.losses, 2).tolist() == [7, 4]
+    assert history.seen == [4, 4, 4, 9, 7]
+
+
+def test_infeasible_losses_are_the_worst():
+    history = History()
+    history.add(evaluation(4, 2.0))
+    history.add(evaluation(9, 0.5)._replace(feasible=False))
+    assert history.losses == [2.0, np.inf]
+    assert history.best(history.losses, 2).tolist() == [4, 9]
+    assert standardized(history.losses, 0.5).tolist() == [-1.0, 1.0]
+    assert standardized([3.0, 3.0], 0.5).tolist() == standardized([np.inf, np.inf], 0.5).tolist() == [0.0, 0.0]
+
+
+def test_a_history_starts_with_random_architectures_until_one_is_feasible():
+    history, space = History(), problem().space
+    start = history.start(space, RunStream(1), 3)
+    proposals = [next(start)]
+    for _ in range(4):
+        proposals.append(start.send(evaluation(proposals[-1], 1.0)._replace(feasible=False)))
+    with pytest.raises(StopIteration):
+        start.send(evaluation(proposals[-1], 1.0))
+    plain = RunStream(1)
+    assert proposals == history.architectures == [space.sample(plain) for _ in range(5)]
 
 
 def test_candidates_are_new_and_never_run_out():

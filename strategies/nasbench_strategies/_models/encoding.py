@@ -52,10 +52,11 @@ class Choices:
 
 
 class Encoding:
-    """Features of architectures in blocks, scaled so that half a squared distance is between 0 and 1.
+    """Features of architectures in blocks.
 
     The first blocks are those of ``Choices``, or Weisfeiler–Lehman subtrees of depth 0 and 1. The last block holds
-    the rank of training-free scores, if there are any.
+    the rank of training-free scores, if there are any. Half a squared distance is between 0 and 1 for choices and
+    subtrees, between 0 and the number of decisions for counts, and at most half the number of scores for ranks.
 
     Args:
         problem: The search view.
@@ -99,10 +100,11 @@ def _ranks(column: Floats) -> Floats:
 def standardized(losses: Sequence[float], quantile: float) -> Floats:
     """Losses clipped at a quantile, then with mean 0 and variance 1, shape (n,).
 
-    Most architectures are bad in ways that say nothing about the best: clipping keeps them from ruling a model.
+    Most architectures are bad in ways that say nothing about the best: clipping keeps them from ruling a model. If
+    clipping leaves the finite losses equal, only the infinite ones are worse.
 
     Args:
-        losses: Observed losses; +inf where there is no value.
+        losses: Observed losses; +inf if there is no feasible value.
         quantile: Losses above this quantile of the finite ones count as it.
 
     >>> standardized([1.0, 3.0, 90.0], 0.5)
@@ -113,6 +115,8 @@ def standardized(losses: Sequence[float], quantile: float) -> Floats:
     if not len(finite):
         return np.zeros(len(values))
     clipped = np.minimum(values, np.quantile(finite, quantile))
+    if clipped.min() == clipped.max():
+        clipped = np.isinf(values).astype(np.float64)
     deviation = clipped.std()
     result: Floats = (clipped - clipped.mean()) / (deviation if deviation > 0 else 1.0)
     return result

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
 
-from nasbench_harness import Evaluation, Floats, Ints, RunStream, Status
+from nasbench_harness import Evaluation, Floats, Ints, RunStream, SearchSpace, Status
 
 
 class History:
@@ -15,22 +15,38 @@ class History:
 
     Attributes:
         architectures: The architectures.
-        losses: Their losses; +inf where there is no value.
+        losses: Their losses; +inf if there is no value, or if a constraint is not met.
+        seen: Every proposed architecture, also repeats of a class that brought nothing new. Propose none of them again.
     """
 
     def __init__(self) -> None:
         self.architectures: list[int] = []
         self.losses: list[float] = []
+        self.seen: list[int] = []
 
     def __len__(self) -> int:
         return len(self.architectures)
 
     def add(self, evaluation: Evaluation) -> None:
         """Keep an evaluation, unless it answers a repeat with what is known already."""
+        self.seen.append(evaluation.architecture)
         if evaluation.status in (Status.DUPLICATE, Status.REJECTED):
             return
         self.architectures.append(evaluation.architecture)
-        self.losses.append(evaluation.loss)
+        self.losses.append(evaluation.loss if evaluation.feasible else np.inf)
+
+    def start(self, space: SearchSpace, rng: RunStream, size: int) -> Generator[int, Evaluation, None]:
+        """Evaluate random architectures: ``size``, and more until one has a value and is feasible.
+
+        Args:
+            space: The search space.
+            rng: The run's stream.
+            size: Smallest number of evaluations.
+        """
+        for _ in range(size):
+            self.add((yield space.sample(rng)))
+        while np.isinf(self.losses).all():
+            self.add((yield space.sample(rng)))
 
     def best(self, losses: Any, size: int) -> Ints:
         """The ``size`` different architectures with the smallest of these losses, the best first.

@@ -9,9 +9,13 @@ Luo, Tian, Qin, Chen and Liu, "Neural Architecture Optimization", NeurIPS 2018 (
             evaluate the ``batch_size`` of these with the smallest predictions
 
 Deviations: the paper encodes architectures by a recurrent network and decodes points by another one. Here the predictor
-reads the choices, and each decision takes its largest entry. The step t grows until a new architecture appears, as in
-the authors' program; if no ray has one, a random architecture is evaluated. The settings of the networks are those of
-``bananas``, which were chosen on NAS-Bench-201, so results on it are optimistic.
+is the mean of several networks that read the choices, and each decision takes its largest entry. In the authors'
+program one step t grows for all parents until there are enough new architectures, and a parent may give several; all
+of them are evaluated. Here each ray has a step of its own and gives at most one, and only the best by prediction are
+evaluated. Fewer are evaluated if fewer rays have one, so a nearly used-up space trains a predictor for each; if no ray
+has one, a random architecture is evaluated. Losses are clipped at their median. Infeasible losses count as the median
+and are worse than all feasible ones among parents. The first random architectures go on until one is feasible. The
+settings of the networks are those of ``bananas``, which were chosen on NAS-Bench-201, so results on it are optimistic.
 
 Reference: 91.53 / 73.31 / 46.27 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).
@@ -41,7 +45,7 @@ def nao(
     num_updates: Annotated[int, Range(1)] = 150,
     learning_rate: Annotated[float, Range(0)] = 0.02,
     num_parents: Annotated[int, Range(1)] = 50,
-    quantile: Annotated[float, Range(0, 1)] = 0.5,
+    quantile: Annotated[float, Range(above=0, high=1)] = 0.5,
 ) -> SearchGenerator:
     """Descent from the best architectures along the gradient of the predicted loss.
 
@@ -58,15 +62,14 @@ def nao(
         quantile: Losses above this quantile count as it.
     """
     space, history = problem.space, History()
-    for _ in range(num_initial):
-        history.add((yield space.sample(rng)))
+    yield from history.start(space, rng, num_initial)
     while True:
         features = space.one_hot(np.array(history.architectures)).astype(float)
         networks = Perceptrons(features.shape[1], num_networks, width, rng)
         networks.train(features, standardized(history.losses, quantile), num_updates, learning_rate)
         parents = history.best(history.losses, num_parents)
         slopes = networks.slopes(space.one_hot(parents).astype(float)).mean(axis=0)
-        found = first_on_rays(space, parents, slopes, history.architectures)
+        found = first_on_rays(space, parents, slopes, history.seen)
         if not len(found):
             history.add((yield space.sample(rng)))
             continue

@@ -11,8 +11,9 @@ AAAI 2021.
 
 Deviations: by default the features are one-hot choices; ``encoding="path"`` takes paths, of which only those of
 evaluated architectures count. The networks have two layers, are trained on all results at once, and minimize the
-squared error of losses that are clipped at their median. The settings were chosen on NAS-Bench-201, so results on it
-are optimistic.
+squared error of losses that are clipped at their median. Infeasible losses count as the median and are worse than all
+feasible ones among parents. The first random architectures go on until one is feasible. The settings were chosen on
+NAS-Bench-201, so results on it are optimistic.
 
 Reference: 91.51 / 73.31 / 46.30 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).
@@ -43,7 +44,7 @@ def bananas(
     num_updates: Annotated[int, Range(1)] = 150,
     learning_rate: Annotated[float, Range(0)] = 0.02,
     num_parents: Annotated[int, Range(1)] = 10,
-    quantile: Annotated[float, Range(0, 1)] = 0.5,
+    quantile: Annotated[float, Range(above=0, high=1)] = 0.5,
     encoding: Annotated[str, OneOf("onehot", "path")] = "onehot",
 ) -> SearchGenerator:
     """Thompson sampling under an ensemble of perceptrons.
@@ -63,14 +64,13 @@ def bananas(
     """
     space, history = problem.space, History()
     encode = Paths(space) if encoding == "path" else lambda architectures: space.one_hot(architectures).astype(float)
-    for _ in range(num_initial):
-        history.add((yield space.sample(rng)))
+    yield from history.start(space, rng, num_initial)
     while True:
         features = encode(np.array(history.architectures))
         networks = Perceptrons(features.shape[1], num_networks, width, rng)
         networks.train(features, standardized(history.losses, quantile), num_updates, learning_rate)
         parents = history.best(history.losses, num_parents)
-        candidates = new_candidates(space, parents, 0, history.architectures, rng)
+        candidates = new_candidates(space, parents, 0, history.seen, rng)
         predictions = networks.predict(encode(candidates)[:, : features.shape[1]])  # no path that is new
         drawn = predictions.mean(axis=0) + predictions.std(axis=0) * rng.normal(len(candidates))
         for candidate in candidates[np.argsort(drawn, kind="stable")[:batch_size]].tolist():

@@ -8,12 +8,14 @@ Configuration", LION 2011 (the Hamming kernel for categorical decisions).
     repeat: fit a Gaussian process to all losses; its noise is learned from the repeats
             candidates: neighbors of the ``num_centers`` best by posterior mean, and ``num_random`` draws
             evaluate the new candidate with the largest expected improvement on the best posterior mean
-    return the evaluated architecture with the best posterior mean
+    return the evaluated feasible architecture with the best posterior mean
 
 Deviations: the kernel also compares how often each operation is taken, wherever it is. Losses above their median count
-as the median. Each architecture has a deviation of its own, which is not noise: if repeats give equal values, the run
-returns the best value that it saw. One set of defaults serves all tasks. The settings were chosen on NAS-Bench-201, and
-the default kernel on NAS-Bench-201 and NAS-Bench-Graph, so results on them are optimistic.
+as the median, and so do infeasible ones. The first random architectures go on until one is feasible. A recommendation
+comes with the next proposal, so the last evaluation of a run never enters it. Each architecture has a deviation of its
+own, which is not noise: if repeats give equal values, the run returns the best value that it saw. One set of defaults
+serves all tasks. The settings were chosen on NAS-Bench-201, and the default kernel on NAS-Bench-201 and
+NAS-Bench-Graph, so results on them are optimistic.
 
 Options: ``scores`` adds training-free scores as inputs, and ``prior`` as the mean of the process with a learned weight,
 which made no difference (results/proxies/prior_mean.csv). ``kernel="weisfeiler-lehman"`` compares subtrees of the
@@ -50,7 +52,7 @@ def gaussian_process(
     num_repeats: Annotated[int, Range(0)] = 3,
     num_centers: Annotated[int, Range(1)] = 5,
     num_random: Annotated[int, Range(0)] = 100,
-    quantile: Annotated[float, Range(0, 1)] = 0.5,
+    quantile: Annotated[float, Range(above=0, high=1)] = 0.5,
     sweep_every: Annotated[int, Range(1)] = 5,
     kernel: Annotated[str, OneOf("hamming", "weisfeiler-lehman")] = "hamming",
     local_search: bool = False,
@@ -77,8 +79,8 @@ def gaussian_process(
     """
     space, encode, history = problem.space, Encoding(problem, scores, prior, kernel), History()
     cost = space.num_architectures * seconds_per_score if scores or prior else 0.0
-    for number in range(num_initial):
-        history.add((yield Proposal(space.sample(rng), extra_cost_s=cost if number == 0 else 0.0)))
+    history.add((yield Proposal(space.sample(rng), extra_cost_s=cost)))
+    yield from history.start(space, rng, num_initial - 1)
     for _ in range(num_repeats):
         history.add((yield int(history.best(history.losses, 1)[0])))
     model, sweeps = GaussianProcess(encode.num_blocks, encode.num_trends), _FIRST_SWEEPS
@@ -88,12 +90,12 @@ def gaussian_process(
 
     while True:
         model.fit(encode(np.array(history.architectures)), standardized(history.losses, quantile), sweeps)
-        means = model.fitted_mean()
+        means = np.where(np.isfinite(history.losses), model.fitted_mean(), np.inf)
         centers = history.best(means, num_centers)
-        candidates = new_candidates(space, centers, num_random, history.architectures, rng)
+        candidates = new_candidates(space, centers, num_random, history.seen, rng)
         improvements = improvement(candidates)
         if local_search:
             starts = candidates[np.argsort(-improvements, kind="stable")[:num_centers]]
-            candidates, improvements = climb(space, starts, improvement, history.architectures)
+            candidates, improvements = climb(space, starts, improvement, history.seen)
         history.add((yield Proposal(int(candidates[improvements.argmax()]), recommendation=int(centers[0]))))
         sweeps = int(len(history) % sweep_every == 0)

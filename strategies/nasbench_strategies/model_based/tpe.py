@@ -9,7 +9,8 @@ Bergstra, Bardenet, Bengio and Kégl, "Algorithms for Hyper-Parameter Optimizati
             evaluate the new one with the largest ratio of its chances, good to others
 
 Deviations: the decisions are independent and have no tree. The good group is a fixed share of the results.
-Architectures that were evaluated before are left out. The settings were chosen on NAS-Bench-201, so results on it are
+Architectures that were evaluated before are left out. Infeasible results are worse than all feasible ones, and the
+first random architectures go on until one is feasible. The settings were chosen on NAS-Bench-201, so results on it are
 optimistic.
 
 Reference: 91.48 / 73.26 / 46.24 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
@@ -47,8 +48,7 @@ def tpe(
         prior_weight: Results that a uniform choice counts as.
     """
     space, history = problem.space, History()
-    for _ in range(num_initial):
-        history.add((yield space.sample(rng)))
+    yield from history.start(space, rng, num_initial)
     while True:
         choices = space.choices(np.array(history.architectures))[np.argsort(history.losses, kind="stable")]
         num_good = min(max(int(np.ceil(good_fraction * len(choices))), 1), len(choices) - 1)
@@ -57,7 +57,7 @@ def tpe(
         candidates = draw(good, num_candidates, rng)
         ratios = np.log(good / others)[np.arange(space.num_decisions), candidates].sum(axis=1)
         found = space.from_choices(candidates)
-        is_new = (found >= 0) & ~np.isin(found, history.architectures)
+        is_new = (found >= 0) & ~np.isin(found, history.seen)
         best = int(found[np.where(is_new, ratios, -np.inf).argmax()])
         history.add((yield best if is_new.any() else space.sample(rng)))
 

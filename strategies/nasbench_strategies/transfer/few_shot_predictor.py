@@ -11,7 +11,8 @@ a few evaluations trained.
             evaluate the best ``batch_size`` of a new random pool, and of the neighbors of the best, by the prediction
 
 Deviations: Gaussian processes on one-hot choices in place of graph networks; data sets have no description of their
-own. ``use_sources = false`` leaves the Gaussian process alone, for a comparison without transfer.
+own. Infeasible losses share the worst rank. ``use_sources = false`` leaves the Gaussian process alone, for a comparison
+without transfer.
 
 Reference: 91.57 / 73.32 / 46.30 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, the other two as sources with 200 reported evaluations, mean of 100 seeds at 150 evaluations;
@@ -67,6 +68,6 @@ def few_shot_predictor(
         predictor = FewShotPredictor(encode, models, shrinkage)
         predictor.fit(np.array(history.architectures), np.array(history.losses))
         centers = history.best(history.losses, num_centers)
-        pool = new_candidates(space, centers, pool_size, history.architectures, rng)
+        pool = new_candidates(space, centers, pool_size, history.seen, rng)
         for architecture in pool[np.argsort(predictor.predict(pool), kind="stable")[:batch_size]].tolist():
             history.add((yield architecture))

@@ -16,9 +16,10 @@ Optimization", Machine Learning 2018 (the acquisition).
             target's model, and how far each source's prediction falls below its prediction of everything evaluated
 
 Deviations: the target's weight is at least that of equal weights. The models are fitted once for each batch. Losses
-above their median count as the median. A budget without a number of evaluations drops no source for being late. The
-acquisition was chosen on pairs of NAS-Bench-Graph: that of the first paper, the mean and variance of the ensemble, lost
-more there. ``use_sources = false`` leaves the target's model alone, for a comparison without transfer.
+above their median count as the median, and so do infeasible ones. A budget without a number of evaluations drops no
+source for being late. The acquisition was chosen on pairs of NAS-Bench-Graph: that of the first paper, the mean and
+variance of the ensemble, lost more there. ``use_sources = false`` leaves the target's model alone, for a comparison
+without transfer.
 
 Reference: 91.57 / 73.33 / 46.32 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, the other two as sources with 200 reported evaluations, mean of 100 seeds at 150 evaluations;
@@ -55,7 +56,7 @@ def ranking_weighted_ensemble(
     num_centers: Annotated[int, Range(1)] = 5,
     num_random: Annotated[int, Range(0)] = 100,
     num_draws: Annotated[int, Range(1)] = 50,
-    quantile: Annotated[float, Range(0, 1)] = 0.5,
+    quantile: Annotated[float, Range(above=0, high=1)] = 0.5,
     use_sources: bool = True,
 ) -> SearchGenerator:
     """Expected improvement under the ensemble.
@@ -87,8 +88,8 @@ def ranking_weighted_ensemble(
         models_there = np.array([*there, target.left_out_mean()])
         weights = ranking_weights(models_there, np.array(history.losses), num_draws, rng, spent)
         centers = history.best(target.fitted_mean(), num_centers)
-        candidates = new_candidates(space, centers, num_random, history.architectures, rng)
-        candidates = np.union1d(candidates, np.setdiff1d(best_there[:_NUM_BEST_THERE], history.architectures))
+        candidates = new_candidates(space, centers, num_random, history.seen, rng)
+        candidates = np.union1d(candidates, np.setdiff1d(best_there[:_NUM_BEST_THERE], history.seen))
         features = encode(candidates)
         improvements = expected_improvement(float(target.fitted_mean().min()), *target.predict(features))
         improvements *= max(float(weights[-1]), 1 / len(weights))
