@@ -192,12 +192,20 @@ class TuningRule:
         trials: Settings that each tuning was allowed.
         budget: Evaluations that each tuning was allowed.
         evaluations: Most evaluations that a tuning used.
+        fewer: Trials of each strategy whose ranges hold fewer settings, by label.
     """
 
     records: str = "tuning"
     trials: int = 0
     budget: int = 0
     evaluations: int = 0
+    fewer: Mapping[str, int] = field(default_factory=dict)
+
+    def joined(self, other: TuningRule | None) -> TuningRule | None:
+        """Both rules as one; None if they differ in more than the strategies."""
+        if other is None or replace(other, fewer=self.fewer) != self:
+            return None
+        return replace(self, fewer={**self.fewer, **other.fewer})
 
 
 @dataclass(frozen=True)
@@ -253,7 +261,7 @@ class StudyRecord:
             quoted=tuple(dict.fromkeys([*self.quoted, *other.quoted])),
             traces=tuple(traces),
             images=self._joined_images(other.images),
-            tuning=self.tuning if self.tuning == other.tuning else None,
+            tuning=None if self.tuning is None else self.tuning.joined(other.tuning),
         ).with_styles(self)
 
     def with_styles(self, before: StudyRecord | None) -> StudyRecord:
@@ -288,7 +296,7 @@ class StudyRecord:
             "protocol": _given(self.protocol.fields_to_store()),
         }
         if self.tuning is not None:
-            cost = asdict(self.tuning)
+            cost = {name: value for name, value in asdict(self.tuning).items() if value != {}}
             content |= {"tuning": "equal", "tuning_records": cost.pop("records"), "tuned": cost}
         if self.report != ReportOptions():
             content["report"] = _given(asdict(self.report))

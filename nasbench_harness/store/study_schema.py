@@ -80,6 +80,7 @@ class TunedTable(_Table):
     trials: int = 0
     budget: int = 0
     evaluations: int = 0
+    fewer: dict[str, int] = {}
 
 
 class Study(_Table):

@@ -87,6 +87,7 @@ class TuningRecord:
         splits: The tunings.
         command: The command that wrote the record.
         harness: Version of nasbench_harness.
+        fixed: Hyperparameters with a range that the command gave, so that they were not tuned.
     """
 
     strategy: str
@@ -102,6 +103,7 @@ class TuningRecord:
     splits: tuple[Split, ...] = field(default_factory=tuple)
     command: str = ""
     harness: str = ""
+    fixed: tuple[str, ...] = ()
 
     def split_of(self, task: str) -> Split | None:
         """The split that holds a task out; None if no split does."""

@@ -31,7 +31,7 @@ def equal_tuning(
 
     Raises:
         InvalidInputError: A strategy has no record or one of another budget, protocol, tasks or version of its code, or
-            other hyperparameters than it was tuned to.
+            other hyperparameters than it was tuned to, or some of them were not tuned but given.
     """
     records = [_record(Path(records_in), spec, tasks, protocol) for spec in specs]
     for record in records[1:]:
@@ -58,7 +58,12 @@ def equal_tuning(
                     f"tuning = equal: the strategies were tuned on {other}, which {same}: leave {task} out"
                 )
     evaluations = max(split.evaluations for record in records for split in record.splits)
-    return TuningRule(records_in, records[0].trials, records[0].budget, evaluations)
+    trials = {
+        spec.label: min(_split(record, task).trials for task in tasks)
+        for spec, record in zip(specs, records, strict=True)
+    }
+    fewer = {label: number for label, number in trials.items() if number < records[0].trials}
+    return TuningRule(records_in, records[0].trials, records[0].budget, evaluations, fewer)
 
 
 def _record(folder: Path, spec: ResolvedStrategy, tasks: Sequence[str], protocol: Protocol) -> TuningRecord:
@@ -69,6 +74,11 @@ def _record(folder: Path, spec: ResolvedStrategy, tasks: Sequence[str], protocol
     record = read_tuning(path)
     if record.source_hash != spec.source_hash:
         raise InvalidInputError(f"tuning = equal: {spec.reference} has changed since it was tuned ({path}): {advice}")
+    if record.fixed:
+        raise InvalidInputError(
+            f"tuning = equal: {', '.join(record.fixed)} of {spec.reference} had a given value and was not tuned "
+            f"({path}): {advice}"
+        )
     theirs, ours = record.rules, protocol
     different = [field.name for field in fields(Protocol) if getattr(theirs, field.name) != getattr(ours, field.name)]
     if different:

@@ -25,7 +25,7 @@ from nasbench_harness.store.tuning import HeldOutResult, Split, TuningRecord, tu
 from nasbench_harness.studies.references import resolve
 from nasbench_harness.tuning.halving import Leg, Schedule, first_seeds_within, race
 from nasbench_harness.tuning.playing import Piece, Played, Player
-from nasbench_harness.tuning.sampling import configurations, describe_ranges
+from nasbench_harness.tuning.sampling import configurations, describe_ranges, tunable
 
 FIRST_SEEDS = 10  # without a budget
 TUNING_SEED = MAX_SEEDS  # no study has the seeds of tuning
@@ -195,6 +195,7 @@ def tune(
             splits=splits,
             command=plan.command,
             harness=version("nasbench-harness"),
+            fixed=tuple(name for name in tunable(spec) if name in plan.fixed),
         )
         write_tuning(folder, record)
     return record

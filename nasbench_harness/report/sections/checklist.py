@@ -5,6 +5,7 @@ from __future__ import annotations
 from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.report.captions import run_counts, runs_text
 from nasbench_harness.report.model import ReportCell, ReportColumn, ReportRow, ReportTable
+from nasbench_harness.report.sections.protocol import fewer_settings
 from nasbench_harness.store.record import MIN_SEEDS
 
 _FEW_SEEDS = 30
@@ -67,6 +68,7 @@ def _tuning(analysis: Analysis) -> tuple[str, bool | None, str]:
     if rule is None:
         return item, None, "hyperparameters are recorded, their tuning is not"
     reason = f"on other tasks, {rule.trials:,} trials and {rule.budget:,} evaluations for each strategy"
+    reason += fewer_settings(rule)
     return item, None if analysis.replayed else True, reason
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.report.captions import runs_text
+from nasbench_harness.store.record import TuningRule
 
 
 def protocol_sentences(analysis: Analysis) -> list[str]:
@@ -83,8 +84,14 @@ def protocol_sentences(analysis: Analysis) -> list[str]:
     if analysis.tuning is not None:
         sentences.append(
             f"The hyperparameters of each strategy were tuned on other tasks with {analysis.tuning.trials:,} trials "
-            f"and up to {analysis.tuning.budget:,} evaluations."
+            f"and up to {analysis.tuning.budget:,} evaluations{fewer_settings(analysis.tuning)}."
         )
     if protocol.workers > 1:
         sentences.append(f"{protocol.workers} simulated workers evaluate at the same time ({protocol.mode}).")
     return sentences
+
+
+def fewer_settings(rule: TuningRule) -> str:
+    """The strategies with fewer trials than the rule allows, to be added to a sentence; empty if there are none."""
+    exceptions = ", ".join(f"{label} ({trials:,})" for label, trials in rule.fewer.items())
+    return f"; fewer settings exist for {exceptions}" if exceptions else ""
