@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from nasbench_harness.engine.resolved import ResolvedStrategy
-from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.source_tasks import same_data
+from nasbench_harness.evaluation.task import open_named_task
 from nasbench_harness.store.record import TuningRule
 from nasbench_harness.store.tuning import Split, TuningRecord, read_tuning, tuning_path
 
@@ -31,7 +32,8 @@ def equal_tuning(
 
     Raises:
         InvalidInputError: A strategy has no record or one of another budget, protocol, tasks or version of its code, or
-            other hyperparameters than it was tuned to, or some of them were not tuned but given.
+            other hyperparameters than it was tuned to, or some of them were not tuned but given; or a development
+            task is not here, has another table now, or has the data of a task of the study.
     """
     records = [_record(Path(records_in), spec, tasks, protocol) for spec in specs]
     for record in records[1:]:
@@ -53,6 +55,7 @@ def equal_tuning(
                 )
             _check_parameters(spec, split, task)
         for other in first:
+            _check_table(other, records)
             if same := same_data(other, task):
                 raise InvalidInputError(
                     f"tuning = equal: the strategies were tuned on {other}, which {same}: leave {task} out"
@@ -98,6 +101,23 @@ def _split(record: TuningRecord, task: str) -> Split:
     if split is None:  # checked with the record
         raise InvalidInputError(f"tuning = equal: {record.strategy} has no tuning that held {task} out")
     return split
+
+
+def _check_table(task: str, records: Sequence[TuningRecord]) -> None:
+    """Refuse a development task whose table is not the one that the strategies were tuned on."""
+    try:
+        digest = open_named_task(task).table.digest
+    except UnknownNameError as error:
+        raise InvalidInputError(
+            f"tuning = equal: the strategies were tuned on {task}, which is not here: import its table, so that its "
+            "data can be compared"
+        ) from error
+    for record in records:
+        if record.tables.get(task) != digest:
+            raise InvalidInputError(
+                f"tuning = equal: {record.strategy} was tuned on another version of {task} than the one here: tune it "
+                "again, or import that version"
+            )
 
 
 def _check_parameters(spec: ResolvedStrategy, split: Split, task: str) -> None:

@@ -438,10 +438,32 @@ def test_a_task_that_was_tuned_on_is_refused(equal):
     assert f"has no tuning that held {TASKS[1]} out" in refusal(equal(task=TASKS[1]))
 
 
+def change_record(name, old, new):
+    path = Path(f"tuning/{name}.toml")
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_a_development_table_that_was_replaced_is_refused(equal):
+    for name in NAMES:
+        change_record(name, load_table("nb201").digest, "0" * 64)
+    assert f"{NAMES[0]} was tuned on another version of {TASKS[1]}" in refusal(equal())
+
+
+def test_a_development_task_that_is_not_here_is_refused(equal):
+    for name in NAMES:
+        change_record(name, TASKS[1], "gone-cifar100")
+    assert "were tuned on gone-cifar100, which is not here: import its table" in refusal(equal())
+
+
 def test_a_task_whose_data_were_tuned_on_is_refused(twin, tuned, equal):
     for name in NAMES:
-        path = Path(f"tuning/{name}.toml")
-        path.write_text(path.read_text(encoding="utf-8").replace(TASKS[1], "nb201-twin-cifar10"), encoding="utf-8")
+        change_record(name, TASKS[1], "nb201-twin-cifar10")
+        change_record(name, load_table("nb201").digest, load_table("nb201-twin").digest)
+    change_record("random-search", load_table("nb201-twin").digest, load_table("nb201").digest)
+    assert "random-search was tuned on another version of nb201-twin-cifar10" in refusal(equal())
+    change_record("random-search", load_table("nb201").digest, load_table("nb201-twin").digest)
     assert f"tuned on nb201-twin-cifar10, which is the data of {TASKS[0]} under another name" in refusal(equal())
 
 
@@ -460,12 +482,8 @@ def test_hyperparameters_that_were_given_and_not_tuned_are_refused(equal, tuned)
 
 def test_a_record_of_an_earlier_version_is_valid(equal):
     for name in NAMES:
-        path = Path(f"tuning/{name}.toml")
-        text = path.read_text(encoding="utf-8")
         for line in ("fixed = []\n", "source_evaluations = 0\n"):
-            assert line in text
-            text = text.replace(line, "")
-        path.write_text(text, encoding="utf-8")
+            change_record(name, line, "")
     assert plan_study(read_study_file(equal()), "study").study.record.tuning.trials == 4
 
 
