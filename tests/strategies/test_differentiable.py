@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from nasbench_strategies.differentiable.nao import first_on_rays
-from nasbench_strategies.differentiable.natural_gradient import _utility
+from nasbench_strategies.differentiable.natural_gradient import NaturalGradient, _utility
 
 from nasbench_harness.engine.batches import Rules, run_seeds
+from nasbench_harness.engine.streams import RunStreams
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.studies.references import parse_strategy, resolve
@@ -85,6 +86,13 @@ def test_two_samples_as_in_the_paper(run, run_plain):
     parameters = {"num_samples": 2, "step_size": 0.5}
     slow = run_plain(plain_natural_gradient, "natural-gradient", TASK, 5, parameters, evaluations=80)
     np.testing.assert_array_equal(fast["architecture"], slow["architecture"])
+
+
+def test_a_generation_of_equal_losses_moves_nothing():
+    strategy = NaturalGradient(load_task(TASK).problem(Protocol()), RunStreams(np.arange(2, dtype=np.uint64)))
+    before = strategy._theta.copy()
+    strategy.update(np.arange(2), strategy.propose(np.arange(2)), np.full((2, 8), np.inf))
+    np.testing.assert_array_equal(strategy._theta, before)
 
 
 def test_equal_losses_share_their_utilities():

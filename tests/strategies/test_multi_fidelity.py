@@ -10,7 +10,7 @@ from nasbench_strategies._models.brackets import Bracket, hyperband_plans, rungs
 from nasbench_strategies._models.kernel_density import KernelDensity
 from nasbench_strategies.multi_fidelity.learning_curve_stopping import learning_curve_stopping
 
-from nasbench_harness import Evaluation, InvalidInputError, RunStream, check_baseline, load_task
+from nasbench_harness import Evaluation, HarnessError, InvalidInputError, RunStream, check_baseline, load_task, run
 from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.engine.lifting import LiftedGenerators
 from nasbench_harness.engine.loop import run_batch
@@ -202,6 +202,15 @@ def test_rungs_are_the_nearest_fidelities(fidelities, eta, min_epochs, expected)
 def test_a_lowest_rung_above_the_highest_fidelity_is_refused(curves):  # noqa: F811
     with pytest.raises(InvalidInputError, match="min_epochs must be at most 27, the highest fidelity, not 28"):
         traces("hyperband(min_epochs=28)", curves, 1, evaluations=3)
+
+
+@pytest.mark.parametrize("parameters", ["eta=50", "min_epochs=27"])
+def test_differential_evolution_on_one_rung_is_refused_before_any_run(parameters, curves, tmp_path):  # noqa: F811
+    with pytest.raises(
+        HarnessError, match=r"dehb needs two rungs, and eta=\d+ with min_epochs=\d+ gives one \(27 epochs\)"
+    ):
+        run([f"dehb({parameters})"], tasks=[curves], seeds=2, fidelity="all", out=tmp_path / "study")
+    assert not (tmp_path / "study").exists()
 
 
 def test_the_brackets_are_those_of_the_paper():

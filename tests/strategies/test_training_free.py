@@ -28,6 +28,16 @@ def test_best_of_n_trains_one_architecture_and_charges_the_scores(tmp_path):
     assert accuracy[frame.architecture].mean() > accuracy.mean() + 3
 
 
+@pytest.mark.parametrize("label", NAMES)
+def test_only_architectures_that_exist_are_charged(label, tmp_path):
+    """A sample of 20,000 out of 15,625 cells is the whole space."""
+    seconds = [
+        proposals(tmp_path / str(size), label, f"(num_scored={size},seconds_per_score=2.0)", 1).finished_s.to_numpy()
+        for size in (15_625, 20_000)
+    ]
+    np.testing.assert_array_equal(*seconds)
+
+
 def test_all_of_the_space_gives_the_best_score(tmp_path):
     frame = proposals(tmp_path, "best", '(num_scored=15625,score="swap")')
     swap = load_task(TASK).problem(Protocol()).lookup("swap", np.arange(15_625))

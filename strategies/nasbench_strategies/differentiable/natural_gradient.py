@@ -75,6 +75,8 @@ class NaturalGradient(Generational):
         """A step along the natural gradient; none if all samples are equally good."""
         utility = _utility(feasible_losses(losses, self.generation_feasible[runs]))
         moves = utility.any(axis=1)
+        if not moves.any():
+            return
         runs, utility = runs[moves], utility[moves]
         choices = self.problem.space.choices(architectures[moves].ravel()).reshape(*utility.shape, -1)
         indicator = np.arange(self._width) == choices[..., None]

@@ -14,7 +14,9 @@ IJCAI 2021.
 
 Deviations: the rungs are the fidelities of the task that are nearest to highest / eta^k epochs. In the first pass every
 bracket begins with random architectures. Where a space has no architecture with the trial's decisions, a uniform one
-takes its place. It is one generator, so it has one worker.
+takes its place. It is one generator, so it has one worker. The parents of a rung stay the same until the rung is
+trained. On the first rung x may be one of them. A member that joins may repeat a parent, so their difference may be 0.
+One rung is refused: its population is a single member.
 
 Reference: 88.07 / 88.24 / 88.44 % (noiseless validation accuracy of the incumbent on measured learning curves of 100
 epochs, after 1,000 / 3,000 / 10,000 epochs, mean of 200 seeds; results/strategies/fidelities.csv).
@@ -28,9 +30,29 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from nasbench_harness import Floats, Needs, Problem, Proposal, Range, RunStream, SearchGenerator, declare
+from nasbench_harness import (
+    Floats,
+    InvalidInputError,
+    Needs,
+    Problem,
+    Proposal,
+    Range,
+    RunStream,
+    SearchGenerator,
+    declare,
+)
 from nasbench_strategies._models.brackets import hyperband_plans, rungs_of
 from nasbench_strategies._models.relaxed import Relaxed
+
+
+def _check(problem: Problem, *, eta: int, min_epochs: int, **_: float) -> None:
+    """Refuse a single rung before any run: the trials of its only member are that member."""
+    rungs = rungs_of(problem.fidelities, eta, min_epochs)
+    if len(rungs) < 2:
+        raise InvalidInputError(
+            f"dehb needs two rungs, and eta={eta} with min_epochs={min_epochs} gives one "
+            f"({problem.fidelities[rungs[0]]} epochs): choose a smaller one of them"
+        )
 
 
 class _Member(NamedTuple):
@@ -90,6 +112,9 @@ def dehb(
                     evaluation = yield Proposal(trial.architecture, fidelity=rung)
                     trial = trial._replace(result=(not evaluation.feasible, evaluation.loss))
                     population[place] = min(trial, population[place], key=_result)
+
+
+dehb.check = _check  # type: ignore[attr-defined]  # functions take attributes
 
 
 def _result(member: _Member) -> tuple[bool, float]:

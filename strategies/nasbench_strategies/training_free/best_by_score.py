@@ -42,5 +42,5 @@ def best_by_score(
         num_scored: Size of the sample.
         seconds_per_score: Declared cost of scoring one architecture.
     """
-    best = int(sample_by_score(problem, score, num_scored, rng)[0])
-    yield Proposal(best, extra_cost_s=num_scored * seconds_per_score)
+    order = sample_by_score(problem, score, num_scored, rng)
+    yield Proposal(int(order[0]), extra_cost_s=len(order) * seconds_per_score)

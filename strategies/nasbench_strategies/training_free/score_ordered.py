@@ -42,6 +42,6 @@ def score_ordered(
         seconds_per_score: Declared cost of scoring one architecture.
     """
     order = sample_by_score(problem, score, num_scored, rng).tolist()
-    yield Proposal(order[0], extra_cost_s=num_scored * seconds_per_score)
+    yield Proposal(order[0], extra_cost_s=len(order) * seconds_per_score)
     for architecture in order[1:]:  # noqa: UP028 - a list takes no answers from the engine
         yield architecture

@@ -50,10 +50,10 @@ def score_seeded_evolution(
         sample_size: Members of a tournament.
         seconds_per_score: Declared cost of scoring one architecture.
     """
-    order = sample_by_score(problem, score, num_scored, rng)[:population_size][::-1].tolist()
+    order = sample_by_score(problem, score, num_scored, rng)
     members: deque[tuple[float, int]] = deque(maxlen=population_size)
-    for position, architecture in enumerate(order):
-        cost = num_scored * seconds_per_score if position == 0 else 0.0
+    for position, architecture in enumerate(order[:population_size][::-1].tolist()):
+        cost = len(order) * seconds_per_score if position == 0 else 0.0
         evaluation = yield Proposal(architecture, extra_cost_s=cost)
         members.append((feasible_loss(evaluation), architecture))
     stream: Any = rng
