@@ -2,12 +2,18 @@
 
 import numpy as np
 import pytest
+from kit.tasks import Barren
+from nasbench_strategies.differentiable import gumbel_softmax
+from nasbench_strategies.differentiable.gumbel_softmax import GumbelSoftmax
 from nasbench_strategies.differentiable.nao import first_on_rays
 from nasbench_strategies.differentiable.natural_gradient import NaturalGradient, _utility
 
 from nasbench_harness.engine.batches import Rules, run_seeds
+from nasbench_harness.engine.strategy import Results
 from nasbench_harness.engine.streams import RunStreams
+from nasbench_harness.evaluation.problem import Budget, Problem
 from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.studies.references import parse_strategy, resolve
 
@@ -119,6 +125,18 @@ def test_it_learns(run, name):
     # A uniform sample has 61.3 on average.
     assert values[:, :8].mean() < 63
     assert values[:, -20:].mean() > 68
+
+
+def test_a_uniform_architecture_in_place_of_impossible_ones_moves_the_model_only(monkeypatch):
+    monkeypatch.setattr(gumbel_softmax, "MAX_REDRAWS", 2)
+    strategy = GumbelSoftmax(Problem(Barren(), (), Budget(9)), RunStreams(np.arange(4, dtype=np.uint64)))
+    everyone, zeros, finished = np.ones(4, dtype=bool), np.zeros(4), np.full(4, Status.OK)
+    for ticket in range(3):
+        architectures, tickets = strategy.ask(everyone).architectures, np.full(4, ticket)
+        values = np.arange(4.0)[:, None] * ticket
+        strategy.tell(Results(tickets, architectures, tickets, values, zeros, zeros, finished, everyone))
+    assert (strategy._model[1:] != 0).any(axis=(1, 2)).all()
+    np.testing.assert_array_equal(strategy._logits, np.where(strategy._is_choice, 0.0, -np.inf)[None].repeat(4, axis=0))
 
 
 def test_results_without_a_value_change_nothing_in_gumbel_softmax(run):

@@ -1,11 +1,13 @@
 """REINFORCE against a plain generator written from its definition, and the reference values."""
 
 import math
+from itertools import count
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.tasks import Barren
 from nasbench_strategies.reinforcement import reinforce
 from nasbench_strategies.reinforcement.reinforce import Reinforce
 
@@ -290,17 +292,31 @@ def test_the_largest_draw_leads_to_an_existing_choice():
 
 
 def test_a_policy_that_gives_nothing_possible_falls_back_to_uniform(monkeypatch):
-    class Barren(ProductSpace):
-        def from_choices(self, choices):
-            return np.full(len(choices), -1)
-
     monkeypatch.setattr(reinforce, "MAX_REDRAWS", 3)
-    strategy = strategy_on(Barren("barren", [["a", "b"], ["c", "d", "e"]]), 3_000)
+    strategy = strategy_on(Barren(), 3_000)
     untouched = RunStreams(np.random.default_rng(0).integers(0, 2**64, 3_000, dtype=np.uint64))
     architectures = strategy.ask(np.ones(3_000, dtype=bool)).architectures
     untouched.uniform(2 * (1 + 3))
     np.testing.assert_array_equal(architectures, strategy.problem.space.sample(untouched))
-    np.testing.assert_array_equal(strategy._samples[0], strategy.problem.space.choices(architectures))
+    taken = strategy._samples.take(results(np.zeros(3_000, dtype=int), architectures, np.zeros(3_000)))
+    np.testing.assert_array_equal(taken, strategy.problem.space.choices(architectures))
+
+
+def test_a_last_sample_that_is_possible_is_taken(monkeypatch):
+    calls = count(1)
+
+    class Late(ProductSpace):
+        def from_choices(self, choices):
+            return super().from_choices(choices) if next(calls) == 4 else np.full(len(choices), -1)
+
+    monkeypatch.setattr(reinforce, "MAX_REDRAWS", 3)
+    strategy = strategy_on(Late("late", [["a", "b"], ["c", "d", "e"]]), 50)
+    architectures = strategy.ask(np.ones(50, dtype=bool)).architectures
+    samples = strategy._samples.take(results(np.zeros(50, dtype=int), architectures, np.zeros(50)))
+    np.testing.assert_array_equal(samples, strategy.problem.space.choices(architectures))
+    untouched = RunStreams(np.random.default_rng(0).integers(0, 2**64, 50, dtype=np.uint64))
+    untouched.uniform(2 * (1 + 3))
+    assert (strategy.rng.uniform() == untouched.uniform()).all()  # nothing uniform was drawn
 
 
 @pytest.mark.parametrize(("noise", "evaluations", "dataset", "mean"), CASES)

@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from kit.tasks import Barren
+from nasbench_strategies.reinforcement import rnn_controller
 from nasbench_strategies.reinforcement.rnn_controller import RNNController, _log_probability
 
 from nasbench_harness.engine.batches import Rules, run_seeds
+from nasbench_harness.engine.strategy import Results
 from nasbench_harness.engine.streams import RunStreams
+from nasbench_harness.evaluation.problem import Budget, Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.studies.references import parse_strategy, resolve
@@ -135,6 +139,17 @@ def test_ppo_stops_at_the_clipped_ratio():
     # Momentum fades after the gradient has become 0.
     assert (steps[-1] < 0.15 * steps[0]).all()
     assert (_log_probability(strategy._pass(np.arange(4), samples)) - before > np.log(1.1)).all()
+
+
+def test_a_uniform_architecture_in_place_of_impossible_ones_has_its_own_probability(monkeypatch):
+    monkeypatch.setattr(rnn_controller, "MAX_REDRAWS", 2)
+    problem, runs = Problem(Barren(), (), Budget(9)), np.arange(20)
+    strategy = RNNController(problem, RunStreams(runs.astype(np.uint64)), num_updates=3)
+    strategy._parameters *= 20  # away from the flat start
+    architectures, zeros = strategy.ask(np.ones(20, dtype=bool)).architectures, np.zeros(20)
+    results = Results(zeros.astype(int), architectures, zeros, zeros[:, None], zeros, zeros, zeros, zeros == 0)
+    expected = _log_probability(strategy._pass(runs, problem.space.choices(architectures)))
+    np.testing.assert_array_equal(strategy._log_probability.take(results), expected)
 
 
 def test_a_run_has_the_same_trace_alone_and_with_others():

@@ -5,14 +5,14 @@ Liu and Lin, "SNAS: Stochastic Neural Architecture Search", ICLR 2019.
 
     all logits θ are 0, the reward model w (a weight for each choice) is 0
     repeat: draw Gumbel noise g; evaluate the architecture argmax(θ + g)
-            reward r = −loss, less the mean so far, over the spread so far
+            reward r = −loss, less the mean so far, over the spread so far; both include the present one
             w takes a step of least squares towards r at the indicator of the architecture
             one step of Adam along the gradient of w · softmax((θ + g) / ``temperature``) by θ
 
 Deviations: a table has no gradient by the relaxed sample, as shared weights have; the linear model w stands in for it.
-Impossible architectures are drawn again, up to 100 times, and then replaced by a uniform one. A result without a value
-changes nothing. An infeasible architecture counts as the smallest feasible reward of its run so far; before any, it
-changes nothing.
+Impossible architectures are drawn again, up to 100 times, and then replaced by a uniform one, which moves w
+and not θ. A result without a value changes nothing. An infeasible architecture counts as the smallest feasible reward
+of its run so far; before any, it changes nothing.
 
 Reference: 91.24 / 72.53 / 46.07 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).
@@ -26,10 +26,10 @@ import numpy as np
 
 from nasbench_harness import Bools, Floats, Ints, Problem, Proposals, Range, Results, RunStreams, Strategy
 from nasbench_strategies._models.feasibility import FeasibleRewards
+from nasbench_strategies._models.notes import Notes
 
 FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-8  # of Adam
 MAX_REDRAWS = 100
-MAX_PENDING = 256  # evaluations of one run that may be under way at once
 
 
 class GumbelSoftmax(Strategy):
@@ -65,29 +65,31 @@ class GumbelSoftmax(Strategy):
         self._first_moment, self._second_moment = np.zeros_like(self._model), np.zeros_like(self._model)
         self._feasible_rewards = FeasibleRewards(num_runs)
         self._mean, self._square, self._num_rewards = (np.zeros(num_runs) for _ in range(3))
-        # Noise of each proposal, a ring by ticket; −inf marks choices that do not exist.
-        self._noise = np.zeros((MAX_PENDING, num_runs, *self._shape), dtype=np.float32)
-        self._num_proposed = np.zeros(num_runs, dtype=np.int64)
+        self._noise = Notes(num_runs, self._shape, np.float32)  # NaN if the architecture is not its argmax
+        self._num_steps = np.zeros(num_runs)  # of Adam
 
     def ask(self, idle: Bools) -> Proposals:
         """The most likely architecture under fresh noise."""
         space, runs = self.problem.space, np.flatnonzero(idle)
-        architectures = np.full(len(idle), -1)
-        again = runs
+        found, noise = np.full(len(runs), -1), np.empty((len(runs), *self._shape))
+        again = np.arange(len(runs))
         for _ in range(MAX_REDRAWS):
-            noise = self.rng.gumbel(self._shape[0] * self._shape[1], again).reshape(-1, *self._shape)
-            self._noise[self._num_proposed[again] % MAX_PENDING, again] = noise
-            architectures[again] = space.from_choices((self._logits[again] + noise).argmax(axis=2))
-            again = runs[architectures[runs] < 0]
+            noise[again] = self.rng.gumbel(self._shape[0] * self._shape[1], runs[again]).reshape(-1, *self._shape)
+            found[again] = space.from_choices((self._logits[runs[again]] + noise[again]).argmax(axis=2))
+            again = np.flatnonzero(found < 0)
             if not len(again):
                 break
         else:
-            architectures[again] = space.sample(self.rng, again)
-        self._num_proposed[runs] += 1
+            found[again] = space.sample(self.rng, runs[again])
+            noise[again] = np.nan
+        self._noise.add(runs, noise)
+        architectures = np.full(len(idle), -1)
+        architectures[runs] = found
         return Proposals(architectures)
 
     def tell(self, results: Results) -> None:
         """Fit the model, then move the logits."""
+        noise = self._noise.take(results)
         rewards = np.where(results.architectures >= 0, -results.losses, np.nan)
         rewards = self._feasible_rewards(rewards, results)
         runs = np.flatnonzero(np.isfinite(rewards))
@@ -96,14 +98,16 @@ class GumbelSoftmax(Strategy):
         indicator = np.arange(self._shape[1]) == self.problem.space.choices(results.architectures[runs])[..., None]
         error = self._standardized(runs, rewards[runs]) - (self._model[runs] * indicator).sum(axis=(1, 2))
         self._model[runs] += (self.model_rate / self._shape[0] * error)[:, None, None] * indicator
-        noise = self._noise[results.ticket[runs] % MAX_PENDING, runs]
-        relaxed = _softmax((self._logits[runs] + noise) / self.temperature)
+        runs = runs[~np.isnan(noise[runs, 0, 0])]
+        if not len(runs):
+            return
+        relaxed = _softmax((self._logits[runs] + noise[runs]) / self.temperature)
         rewards = self._model[runs]
         gradient = relaxed * (rewards - (relaxed * rewards).sum(axis=2, keepdims=True)) / self.temperature
         self._climb(runs, gradient)
 
     def _standardized(self, runs: Ints, rewards: Floats) -> Floats:
-        """Rewards less their mean so far, over their spread so far; 0 at first."""
+        """Rewards less their mean so far, over their spread so far; both include them, so the first is 0."""
         self._num_rewards[runs] += 1
         count, before = self._num_rewards[runs], self._mean[runs]
         self._mean[runs] += (rewards - before) / count
@@ -114,7 +118,8 @@ class GumbelSoftmax(Strategy):
 
     def _climb(self, runs: Ints, gradient: Floats) -> None:
         """One step of Adam."""
-        count = self._num_rewards[runs, None, None]
+        self._num_steps[runs] += 1
+        count = self._num_steps[runs, None, None]
         first = FIRST_DECAY * self._first_moment[runs] + (1 - FIRST_DECAY) * gradient
         second = SECOND_DECAY * self._second_moment[runs] + (1 - SECOND_DECAY) * gradient**2
         self._first_moment[runs], self._second_moment[runs] = first, second

@@ -36,8 +36,7 @@ from nasbench_harness import (
     Strategy,
 )
 from nasbench_strategies._models.feasibility import feasible_losses
-
-MAX_PENDING = 256  # evaluations of one run that may be under way at once
+from nasbench_strategies._models.notes import Notes
 
 
 class LocalSearch(Strategy):
@@ -71,10 +70,8 @@ class LocalSearch(Strategy):
         self._num_neighbors = np.zeros(num_runs, dtype=np.int64)
         self._position = np.zeros(num_runs, dtype=np.int64)  # next in _order
         self._num_answered = np.zeros(num_runs, dtype=np.int64)  # of the center's neighbors
-        # Number of the center whose neighbor each proposal is, 0 for random ones: a ring by ticket.
-        self._center = np.zeros(num_runs, dtype=np.int64)
-        self._center_of = np.zeros((MAX_PENDING, num_runs), dtype=np.int64)
-        self._num_proposed = np.zeros(num_runs, dtype=np.int64)
+        self._center = np.zeros(num_runs, dtype=np.int64)  # how many there were
+        self._center_of = Notes(num_runs, (), np.int64)  # center whose neighbor a proposal is, 0 for a random one
 
     def ask(self, idle: Bools) -> Proposals:
         """A random architecture, or the center's next neighbor; −1 while only results are missing."""
@@ -84,17 +81,16 @@ class LocalSearch(Strategy):
         if len(starters):
             architectures[starters] = self.problem.space.sample(self.rng, starters)
             self._random_queued[starters] -= 1
-            self._center_of[self._num_proposed[starters] % MAX_PENDING, starters] = 0
+            self._center_of.add(starters, np.zeros_like(starters))
         if len(walkers):
             architectures[walkers] = self._next_neighbors(walkers)
-            self._center_of[self._num_proposed[walkers] % MAX_PENDING, walkers] = self._center[walkers]
-        self._num_proposed += architectures >= 0
+            self._center_of.add(walkers, self._center[walkers])
         return Proposals(architectures)
 
     def tell(self, results: Results) -> None:
         """Accept, walk on, or decide to start again."""
         told = np.flatnonzero(results.architectures >= 0)
-        center_of = self._center_of[results.ticket[told] % MAX_PENDING, told]
+        center_of = self._center_of.take(results)[told]
         self._tell_random(told[center_of == 0], results)
         # A late neighbor of an earlier center counts if it is better, but not before a new walk has begun.
         walks = (center_of > 0) & (self._random_missing[told] == 0)

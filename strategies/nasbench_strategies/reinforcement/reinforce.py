@@ -43,10 +43,10 @@ from nasbench_harness import (
     Strategy,
 )
 from nasbench_strategies._models.feasibility import FeasibleRewards
+from nasbench_strategies._models.notes import Notes
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam
 MAX_REDRAWS = 1_000
-MAX_PENDING = 256  # evaluations of one run that may be under way at once
 
 
 class Reinforce(Strategy):
@@ -95,22 +95,20 @@ class Reinforce(Strategy):
         self._renew_policy(np.arange(num_runs))
         self._baseline = np.full(num_runs, np.nan)  # NaN before the first result
         self._feasible_rewards = FeasibleRewards(num_runs)
-        # What was sampled, a ring by ticket: a space may know an architecture by other choices than those.
-        self._samples = np.zeros((MAX_PENDING, num_runs, len(num_choices)), dtype=np.min_scalar_type(num_choices.max()))
-        self._num_samples = np.zeros(num_runs, dtype=np.int64)
+        # What was sampled: a space may know an architecture by other choices than those.
+        self._samples = Notes(num_runs, (len(num_choices),), np.min_scalar_type(num_choices.max()))
 
     def ask(self, idle: Bools) -> Proposals:
         """Sample the policy of every idle run."""
         architectures = np.full(len(idle), -1)
         runs = np.flatnonzero(idle)
         samples, architectures[runs] = self._sample(runs)
-        self._samples[self._num_samples[runs] % MAX_PENDING, runs] = samples
-        self._num_samples[runs] += 1
+        self._samples.add(runs, samples)
         return Proposals(architectures)
 
     def tell(self, results: Results) -> None:
         """One step for every run with a finite reward; the first one only sets the baseline."""
-        rewards = self._rewards(results)
+        rewards, samples = self._rewards(results), self._samples.take(results)
         is_finite = np.isfinite(rewards)
         is_first = np.isnan(self._baseline)
         self._baseline[is_finite & is_first] = rewards[is_finite & is_first]
@@ -119,7 +117,7 @@ class Reinforce(Strategy):
             return
         advantages = rewards[runs] - self._baseline[runs]
         self._baseline[runs] = self.baseline_decay * self._baseline[runs] + (1 - self.baseline_decay) * rewards[runs]
-        self._step(runs, advantages, self._samples[results.ticket[runs] % MAX_PENDING, runs])
+        self._step(runs, advantages, samples[runs])
 
     def _rewards(self, results: Results) -> Floats:
         """Reward of every run, shape (num_runs,); not finite where there is none."""
@@ -144,6 +142,7 @@ class Reinforce(Strategy):
                 return samples, architectures
             samples[impossible] = self._draw(runs[impossible])
             architectures[impossible] = space.from_choices(samples[impossible])
+        impossible = np.flatnonzero(architectures < 0)
         architectures[impossible] = space.sample(self.rng, runs[impossible])
         samples[impossible] = space.choices(architectures[impossible])
         return samples, architectures

@@ -31,11 +31,11 @@ import numpy.typing as npt
 
 from nasbench_harness import Bools, Floats, Ints, Problem, Proposals, Range, Results, RunStreams, Strategy
 from nasbench_strategies._models.feasibility import FeasibleRewards
+from nasbench_strategies._models.notes import Notes
 
 FIRST_DECAY, SECOND_DECAY, EPSILON = 0.9, 0.999, 1e-8  # of Adam
 INITIAL_BOUND = 0.1
 MAX_REDRAWS = 100
-MAX_PENDING = 256  # evaluations of one run that may be under way at once
 ROWS_AT_ONCE = 8  # rows of Adam that fit a cache together
 
 Array = npt.NDArray[np.float32]
@@ -100,10 +100,8 @@ class RNNController(Strategy):
         self._baseline = np.full(num_runs, np.nan)  # NaN before the first result
         self._feasible_rewards = FeasibleRewards(num_runs)
         self._spread, self._num_rewards = np.zeros(num_runs), np.zeros(num_runs)
-        # Samples and their log-probabilities, a ring by ticket: results may come in any order.
-        self._samples = np.zeros((MAX_PENDING, num_runs, self._num_decisions), dtype=np.int64)
-        self._log_probability = np.zeros((MAX_PENDING, num_runs))
-        self._num_samples = np.zeros(num_runs, dtype=np.int64)
+        self._samples = Notes(num_runs, (self._num_decisions,), np.int64)
+        self._log_probability = Notes(num_runs, (), np.float64)
 
     def ask(self, idle: Bools) -> Proposals:
         """Sample the policy of every idle run."""
@@ -120,9 +118,9 @@ class RNNController(Strategy):
             again = np.flatnonzero(found < 0)
             found[again] = space.sample(self.rng, runs[again])
             samples[again] = space.choices(found[again])
-        slots = self._num_samples[runs] % MAX_PENDING
-        self._samples[slots, runs], self._log_probability[slots, runs] = samples, log_probability
-        self._num_samples[runs] += 1
+            log_probability[again] = _log_probability(self._pass(runs[again], samples[again]))
+        self._samples.add(runs, samples)
+        self._log_probability.add(runs, log_probability)
         architectures = np.full(len(idle), -1)
         architectures[runs] = found
         return Proposals(architectures)
@@ -131,6 +129,7 @@ class RNNController(Strategy):
         """Updates for every run with a finite reward; the first one only sets the baseline."""
         rewards = np.where(results.architectures >= 0, -results.losses, np.nan)
         rewards = self._feasible_rewards(rewards, results)
+        samples, drawn = self._samples.take(results), self._log_probability.take(results)
         is_finite, is_first = np.isfinite(rewards), np.isnan(self._baseline)
         self._baseline[is_finite & is_first] = rewards[is_finite & is_first]
         runs = np.flatnonzero(is_finite & ~is_first)
@@ -141,10 +140,8 @@ class RNNController(Strategy):
         self._num_rewards[runs] += 1
         self._spread[runs] += (advantages**2 - self._spread[runs]) / self._num_rewards[runs]
         advantages /= np.sqrt(self._spread[runs]) + EPSILON
-        slots = results.ticket[runs] % MAX_PENDING
-        samples, drawn = self._samples[slots, runs], self._log_probability[slots, runs]
         for update in range(self.num_updates):
-            self._step(runs, samples, advantages, drawn if update else None)
+            self._step(runs, samples[runs], advantages, drawn[runs] if update else None)
 
     def _draw(self, runs: Ints) -> tuple[Ints, Floats]:
         """Choices (len(runs), num_decisions) and the logarithm of their probability (len(runs),)."""

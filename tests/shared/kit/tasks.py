@@ -20,6 +20,16 @@ from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenan
 Traces = list[dict[str, np.ndarray]]
 
 
+class Barren(ProductSpace):
+    """Two decisions whose choices are never an architecture."""
+
+    def __init__(self) -> None:
+        super().__init__("barren", [["a", "b"], ["c", "d", "e"]])
+
+    def from_choices(self, choices: np.ndarray) -> np.ndarray:
+        return np.full(len(choices), -1)
+
+
 def _tiny_task() -> Task:
     rng = np.random.default_rng(20)
     space = ProductSpace("tiny", [["a", "b", "c", "d"]] * 4)
