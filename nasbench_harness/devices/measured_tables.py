@@ -24,6 +24,7 @@ from nasbench_harness.devices.predictor import MIN_MEASURED, DeviceFeatures, cho
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.tables.extending import check_new_name, with_columns
+from nasbench_harness.tables.imported import imported_names
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.tables.table import Metric, MetricArray, Table
@@ -113,7 +114,7 @@ def measure_table(
     if new_column in base.datasets[key].columns:
         raise InvalidInputError(f"{base.name}-{key} has a metric {new_column} already: give --column")
     new_name, journal = name or f"{table}-{plain}", out or Path(f"{table}-{key}-{new_column}.jsonl")
-    check_new_name(new_name, base, replace or journal.exists())
+    check_new_name(new_name, base, replace or _was_made_of(journal, new_name))
     task = make_task(base, key)
     kind = trainable(task)
     rows = _rows(base, key, count, architectures, seed)
@@ -142,6 +143,14 @@ def measure_table(
     stored = register_table(extended, replace=replace)
     spread, size = float(np.median(found.spread)), base.datasets[key].space.num_architectures
     return MeasuredTable(stored, key, found.device, found.seconds, spread, len(rows), size)
+
+
+def _was_made_of(journal: Path, name: str) -> bool:
+    """Whether a table of this name holds the values of this very journal, so that nothing is left to be measured."""
+    if not journal.is_file() or name not in imported_names():
+        return False
+    digest = hashlib.sha256(journal.read_bytes()).hexdigest()
+    return load_table(name).provenance.sha256.get(journal.name) == digest
 
 
 def _rows(base: Table, dataset: str, count: int | None, architectures: str | None, seed: int) -> Ints:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 from nasbench_harness.arrays import Floats
 from nasbench_harness.errors import HarnessError, InvalidInputError
 from nasbench_harness.journal import LineJournal
+from nasbench_harness.trainer import networks as package
 from nasbench_harness.trainer.loop.devices import (
     Execution,
     is_out_of_memory,
@@ -92,7 +94,7 @@ class Measured:
     Attributes:
         latency_ms: Median over all timed passes, shape (num_networks,).
         spread: Largest minus smallest median of a round over the median of all, shape (num_networks,).
-        seconds: Real seconds of all rounds, warm-up and building included.
+        seconds: Real seconds of all visits in the journal, warm-up and building included.
         device: Name of the device.
     """
 
@@ -113,7 +115,8 @@ def measure(
     """Measure the latency of every network in interleaved rounds.
 
     A round visits the networks in an order of its own, so a machine that grows slower slows all of them alike. Each
-    visit is a line of the journal; the same call continues after the last one.
+    visit is a line of the journal; the same call continues after the last one. The first visit after each start is
+    done twice, and the first time is dropped.
 
     Args:
         networks: The networks.
@@ -135,6 +138,7 @@ def measure(
         **identity,
         "device": name,
         "torch": torch.__version__,
+        "code": _code_digest(),
         "recipe": networks.recipe.digest,
         "num_classes": networks.num_classes,
         "side": networks.side,
@@ -144,9 +148,13 @@ def measure(
     with LineJournal(journal, settings) as kept, execution.applied(device):
         visits = _read_visits(kept, timing, count)
         images = networks.images(timing.batch_size, device)
+        is_cold = True
         for number in range(timing.rounds):
             for position in np.random.default_rng(number).permutation(count).tolist():
                 if (number, position) not in visits:
+                    if is_cold:  # the first passes of a process are slow for any network
+                        _visit(networks, networks.names[position], images, device, timing)
+                        is_cold = False
                     begun = perf_counter_ns()
                     times = _visit(networks, networks.names[position], images, device, timing)
                     seconds = round((perf_counter_ns() - begun) / 1e9, 6)
@@ -165,6 +173,13 @@ def name_of(device: torch.device) -> str:
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
     return f"{processor_name()}, one thread" if device.type == "cpu" else str(device.type)
+
+
+def _code_digest() -> str:
+    """Digest of the code of the networks and of their measurement: other code, other latencies."""
+    folder = Path(package.__file__).parent
+    files = [Path(__file__), *sorted(folder.rglob("*.py"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def _read_visits(journal: LineJournal, timing: Timing, count: int) -> dict[tuple[int, int], tuple[list[int], float]]:

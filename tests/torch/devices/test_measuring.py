@@ -65,7 +65,7 @@ def test_a_killed_command_continues_after_its_last_visit(tmp_path, monkeypatch):
 
     def dying(*arguments):
         calls.append(arguments[1])
-        if len(calls) == 3:
+        if len(calls) == 4:
             raise KeyboardInterrupt
         return whole(*arguments)
 
@@ -75,10 +75,33 @@ def test_a_killed_command_continues_after_its_last_visit(tmp_path, monkeypatch):
     with path.open("a", encoding="utf-8") as file:
         file.write('{"round":1,"net')  # a line that was being written
     measure(networks(), "cpu", Timing(2, 2, 0), path, {})
-    assert len(calls) == 2 + 1 + 2
+    assert len(calls) == (1 + 2 + 1) + (1 + 2)  # each start repeats its first visit, whose times are dropped
     again = measure(networks(), "cpu", Timing(2, 2, 0), path, {})
-    assert len(calls) == 5
+    assert len(calls) == 7
     assert again.latency_ms.min() > 0
+
+
+def test_the_first_times_of_a_process_are_dropped(tmp_path, monkeypatch):
+    clock = iter(range(1, 99))
+    monkeypatch.setattr(measuring, "_visit", lambda *_: [next(clock)])
+    measure(networks(), "cpu", Timing(2, 1, 0), tmp_path / "journal.jsonl", {})
+    _, *visits = map(json.loads, (tmp_path / "journal.jsonl").read_text(encoding="utf-8").splitlines())
+    assert [visit["ns"] for visit in visits] == [[2], [3], [4], [5]]
+
+
+def test_a_journal_of_other_code_is_refused(tmp_path, monkeypatch):
+    measure(networks(), "cpu", Timing(1, 2, 0), tmp_path / "journal.jsonl", {})
+    monkeypatch.setattr(measuring, "_code_digest", lambda: "0" * 64)
+    with pytest.raises(InvalidInputError, match=r"belongs to other settings \(code\)"):
+        measure(networks(), "cpu", Timing(1, 2, 0), tmp_path / "journal.jsonl", {})
+
+
+def test_the_digest_of_the_code_follows_the_networks(tmp_path, monkeypatch):
+    (tmp_path / "cells.py").write_text("one", encoding="utf-8")
+    monkeypatch.setattr(measuring.package, "__file__", str(tmp_path / "__init__.py"))
+    before = measuring._code_digest()
+    (tmp_path / "cells.py").write_text("two", encoding="utf-8")
+    assert measuring._code_digest() != before
 
 
 @pytest.mark.parametrize(
@@ -129,6 +152,17 @@ def test_the_table_gets_the_measured_column_and_with_predict_the_rest(tmp_path):
     np.testing.assert_array_equal(columns["latency_cpu_ms"].values[:, 0, 0], values)  # from the journal
     assert columns["predicted_latency_cpu_ms"].metric.role == "proxy"
     assert (columns["predicted_latency_cpu_ms"].values > 0).all()
+
+
+def test_a_taken_name_is_refused_before_anything_is_measured(tmp_path, monkeypatch):
+    options = {"architectures": "7,8", "out": tmp_path / "j.jsonl", **SMALL}
+    measure_table("nb201", name="nb201-mine", **options)
+    assert measure_table("nb201", name="nb201-mine", **options).table.name == "nb201-mine"  # the same command again
+    monkeypatch.setattr(measuring, "_visit", lambda *_: pytest.fail("it is measured"))
+    text = (tmp_path / "j.jsonl").read_text(encoding="utf-8")
+    (tmp_path / "j.jsonl").write_text(text[: text.rindex("{")], encoding="utf-8")  # another command was interrupted
+    with pytest.raises(InvalidInputError, match="there is a table named nb201-mine already"):
+        measure_table("nb201", name="nb201-mine", **options)
 
 
 def test_the_data_set_gives_the_size_of_images(tmp_path):
