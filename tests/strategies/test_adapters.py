@@ -1,17 +1,19 @@
 """Optimizers of other packages: options, failures, several objectives, versions and their contract."""
 
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from nasbench_strategies._models import libraries
-from nasbench_strategies._models.libraries import Losses
+from nasbench_strategies._models.libraries import finite_losses
 
-from nasbench_harness import Evaluation, run
+from nasbench_harness import Evaluation, RunStream, run
 from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.errors import InvalidInputError, RunsFailedError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
+from nasbench_harness.spaces import ProductSpace
 from nasbench_harness.studies.references import parse_strategy, resolve
 from nasbench_harness.testing import StrategyContract, run_contract
 
@@ -85,14 +87,47 @@ def test_unknown_options_are_refused_with_the_nearest():
         resolve(parse_strategy("optuna(sampler='tpee')"))
 
 
-def test_an_evaluation_without_a_value_counts_as_the_worst_so_far():
+def test_an_evaluation_without_a_value_is_worse_than_every_other():
     def of(*values):
         return Evaluation(0, values[0], values, 1, 0.0, 0.0, 0, 0)
 
-    losses = Losses(2)
-    assert losses.of(None) == [0.0, 0.0]
-    assert losses.of(of(-3.0, 5.0)) == [-3.0, 5.0]
-    assert losses.of(of(-1.0, 2.0)) == [-1.0, 2.0]
-    assert losses.of(of(np.inf, np.inf)) == [-1.0, 5.0]
-    assert losses.of(of(-9.0, 1.0)._replace(feasible=False)) == [-1.0, 5.0]
-    assert losses.of(None) == [-1.0, 5.0]
+    assert finite_losses(of(-3.0, 5.0), 2) == [-3.0, 5.0]
+    for bad in (None, of(np.inf, np.inf), of(-9.0, 1.0)._replace(feasible=False)):
+        assert finite_losses(bad, 2) == [1e18, 1e18]
+
+
+@pytest.mark.parametrize("text", [text for text in ALL if text.values[0] != "optuna(sampler='random')"])
+def test_constraints_lead_the_search(text):
+    """The fastest quarter: a uniform sample meets it in a quarter of the evaluations."""
+    columns = trace(text, "nb201-cifar10", 20, evaluations=150, constraints="latency_ms<=q25")
+    lookup = load_task("nb201-cifar10").problem(Protocol()).lookup
+    latency = lookup("latency_ms", columns["architecture"]).reshape(20, 150)
+    is_feasible = latency <= np.quantile(lookup("latency_ms", np.arange(15_625)), 0.25)
+    # Five standard errors of a uniform sample.
+    assert is_feasible[:, -50:].mean() > 0.25 + 5 * np.sqrt(0.25 * 0.75 / 1_000)
+
+
+@needs("nevergrad")
+@pytest.mark.parametrize("text", OPTIONS["nevergrad"])
+def test_two_objectives_under_a_constraint_lead_the_search_of_nevergrad(text):
+    protocol = {"objectives": "val_accuracy,params_m", "constraints": "latency_ms<=q25"}
+    columns = trace(text, "nb201-cifar10", 20, evaluations=150, **protocol)
+    lookup = load_task("nb201-cifar10").problem(Protocol()).lookup
+    is_feasible = lookup("latency_ms", columns["architecture"]) <= np.quantile(
+        lookup("latency_ms", np.arange(15_625)), 0.25
+    )
+    assert is_feasible.reshape(20, 150)[:, -50:].mean() > 0.25 + 5 * np.sqrt(0.25 * 0.75 / 1_000)
+
+
+@needs("pymoo")
+@pytest.mark.parametrize("algorithm", ["ga", "de", "nsga-ii"])
+def test_pymoo_goes_on_in_a_space_that_is_used_up(algorithm):
+    from nasbench_strategies.adapters.pymoo import pymoo_search
+
+    space = ProductSpace("small", [["a", "b"], ["c", "d"]])
+    problem = SimpleNamespace(space=space, objectives=[None])
+    search = pymoo_search(problem, RunStream(1), algorithm=algorithm)
+    found = [next(search)]
+    while len(found) < 200:
+        found.append(search.send(Evaluation(found[-1], float(found[-1]), (float(found[-1]),), 1, 0.0, 0.0, 0, 0)))
+    assert set(found) == {0, 1, 2, 3}

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from nasbench_harness import Evaluation, InvalidInputError, RunStream
 
 MAX_IMPOSSIBLE = 1_000  # proposals in a row that are no architecture
+WORST = 1e18  # in place of a loss: above all losses, and below 5e20, from which on Nevergrad warns
 
 
 def installed_version(package: str) -> str:
@@ -33,20 +34,12 @@ def seed_of(rng: RunStream) -> int:
     return int(rng.integers(2**31))
 
 
-class Losses:
-    """Losses as a library may see them: one without a value, or infeasible, counts as the worst so far."""
+def finite_losses(evaluation: Evaluation | None, num_objectives: int) -> list[float]:
+    """One finite loss for each objective, as a library may see them; WORST without a value and if infeasible.
 
-    def __init__(self, num_objectives: int) -> None:
-        self._worst = [0.0] * num_objectives
-        self._has_any = False
-
-    def of(self, evaluation: Evaluation | None) -> list[float]:
-        """One finite loss for each objective; None stands for a proposal that is no architecture."""
-        has_value = evaluation is not None and all(value < float("inf") for value in evaluation.values)
-        if evaluation is None or not has_value or not evaluation.feasible:
-            return list(self._worst)
-        values = list(evaluation.values)
-        pairs = zip(values, self._worst, strict=True)
-        self._worst = [max(pair) for pair in pairs] if self._has_any else list(values)
-        self._has_any = True
-        return values
+    Args:
+        evaluation: None stands for a proposal that is no architecture.
+        num_objectives: Number of objectives.
+    """
+    is_good = evaluation is not None and evaluation.feasible and all(value < WORST for value in evaluation.values)
+    return list(evaluation.values) if evaluation is not None and is_good else [WORST] * num_objectives

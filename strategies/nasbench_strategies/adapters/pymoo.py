@@ -8,9 +8,11 @@ Meyarivan, "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", IEEE 
     repeat: ask for a population, evaluate its members one after another, and tell it their losses
 
 Deviations: populations of 20, as 150 evaluations are few; integers come from rounded real operators, as the package
-documents. A member without a value, an infeasible one, or one that is no architecture, counts as the worst losses so
-far; after 1,000 members in a row that are no architecture a uniform one is evaluated and not told. The installed
-version is a hyperparameter, and so part of the identity.
+documents. A member without a value, an infeasible one, or one that is no architecture, counts as worse than every other
+member. After 1,000 members in a row that are no architecture a uniform one is evaluated and not told. If the package
+finds no new child, as in a space that is used up, the other architectures of the run are uniform. One member is
+evaluated at a time, at the highest fidelity: several workers are refused. The installed version is a hyperparameter,
+and so part of the identity.
 
 Reference: 91.46 / 72.98 / 46.20 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).
@@ -24,7 +26,13 @@ from typing import Annotated, Any
 import numpy as np
 
 from nasbench_harness import Needs, OneOf, Problem, Range, RunStream, declare
-from nasbench_strategies._models.libraries import MAX_IMPOSSIBLE, Losses, check_version, installed_version, seed_of
+from nasbench_strategies._models.libraries import (
+    MAX_IMPOSSIBLE,
+    check_version,
+    finite_losses,
+    installed_version,
+    seed_of,
+)
 
 VERSION = installed_version("pymoo")
 
@@ -51,9 +59,8 @@ def pymoo_search(
     search = _algorithm(algorithm, population_size)
     num_objectives = len(problem.objectives) if algorithm == "nsga-ii" else 1  # the others know the first only
     search.setup(_decisions(problem, num_objectives), seed=seed_of(rng), verbose=False)
-    losses, num_impossible = Losses(len(problem.objectives)), 0
-    while search.has_next():
-        members = search.ask()
+    num_impossible = 0
+    while (members := search.ask()) is not None:
         told = []
         for architecture in problem.space.from_choices(members.get("X").astype(np.int64)).tolist():
             evaluation = None
@@ -62,9 +69,11 @@ def pymoo_search(
             elif num_impossible == MAX_IMPOSSIBLE:
                 yield int(problem.space.sample(rng))
             num_impossible = 0 if architecture >= 0 or num_impossible == MAX_IMPOSSIBLE else num_impossible + 1
-            told.append(losses.of(evaluation))
+            told.append(finite_losses(evaluation, len(problem.objectives)))
         members.set("F", np.array(told)[:, :num_objectives])
         search.tell(infills=members)
+    while True:  # the package found no child that is new
+        yield int(problem.space.sample(rng))
 
 
 def _decisions(problem: Problem, num_objectives: int) -> Any:
