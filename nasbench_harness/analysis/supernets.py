@@ -45,6 +45,7 @@ class SupernetRun:
         num_ranked: Number of fixed cells that the table knows.
         kendall: Kendall's tau-b of their shared-weight accuracies and the table's values; NaN if the supernet is
             not healthy.
+        halves: Origin of the two halves of images; empty in notes of earlier versions.
     """
 
     label: str
@@ -54,6 +55,7 @@ class SupernetRun:
     median_accuracy: float
     num_ranked: int
     kendall: float
+    halves: str = ""
 
     @property
     def is_healthy(self) -> bool:
@@ -87,7 +89,8 @@ def supernet_run(label: str, task: TaskView, seed: int, notes: Mapping[str, Any]
     kendall = math.nan
     if median >= HEALTHY_ACCURACY and known.sum() > 1:
         kendall = rank_correlation(accuracies[known], values[known], "kendall").estimate
-    return SupernetRun(label, task.name, seed, epochs, median, int(known.sum()), kendall)
+    halves = notes.get("halves", "")
+    return SupernetRun(label, task.name, seed, epochs, median, int(known.sum()), kendall, halves)
 
 
 def mean_entropy(probabilities: Sequence[Sequence[float]] | None) -> float:

@@ -26,6 +26,7 @@ class TrainingData:
         std: Standard deviation of each channel.
         can_flip: A mirrored image keeps its class.
         digest: sha256 over images, labels and halves.
+        halves: Origin of the halves: the ``source`` of the data, a ``file``, or ``drawn``; empty if unknown.
     """
 
     name: str
@@ -38,6 +39,7 @@ class TrainingData:
     std: tuple[float, ...]
     can_flip: bool
     digest: str
+    halves: str = ""
 
     @property
     def side(self) -> int:

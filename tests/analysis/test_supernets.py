@@ -55,6 +55,15 @@ def test_epochs_without_a_cell_and_with_one(task):
     assert supernets_table([run]).rows[0].cells[6].text == "1.61"
 
 
+def test_a_report_says_that_halves_were_drawn_and_reads_notes_without_their_origin(task):
+    old = notes([90.0] * 20)
+    titles = [
+        supernets_table([supernet_run("gdas", task, 0, shown)]).title
+        for shown in (old, {**old, "halves": "file"}, {**old, "halves": "drawn"})
+    ]
+    assert ["halves of the images were drawn" in title for title in titles] == [False, False, True]
+
+
 def test_entropy_of_a_certain_and_of_no_choice():
     assert mean_entropy([[1.0, 0.0, 0.0]] * 6) == 0.0
     assert math.isnan(mean_entropy(None))

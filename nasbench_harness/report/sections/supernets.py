@@ -46,6 +46,8 @@ def supernets_table(runs: Sequence[SupernetRun]) -> ReportTable:
         f"these accuracies with the table's values; it is not shown below a median of {HEALTHY_ACCURACY:.0f} %. "
         "Entropy of α: mean over the edges in nats, at most ln 5 = 1.61. Seconds are simulated."
     )
+    if any(run.halves == "drawn" for run in runs):
+        title += " The halves of the images were drawn; they are not the official ones, which --split names."
     return ReportTable("supernets", title, columns, tuple(rows))
 
 

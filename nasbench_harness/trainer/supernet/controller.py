@@ -1,7 +1,9 @@
 """The controller of ENAS: an LSTM that samples the operations of a cell one after the other.
 
-Pham, Guan, Zoph, Le and Dean, "Efficient Neural Architecture Search via Parameter Sharing", ICML 2018; sizes and
-constants as in the code that Dong and Yang published with NAS-Bench-201.
+Pham, Guan, Zoph, Le and Dean, "Efficient Neural Architecture Search via Parameter Sharing", ICML 2018; sizes as in the
+code that Dong and Yang published with NAS-Bench-201. Deviations: that code draws only the start, the embedding, the
+weights of the first layer and of the readout within ±.1. It leaves the rest as torch draws them, and each layer has two
+biases.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def epoch_passes(method: str, settings: Settings, data: TrainingData, derives: b
         joint, path = 1, 1
     forward = 0
     if method == "enas":
-        forward += settings.controller_updates * settings.controller_samples * settings.batch_size
+        forward += settings.controller_updates * settings.controller_samples * settings.reward_images
     if method in JUDGING and derives:
         forward += settings.num_judged * min(settings.judged_images, len(data.selection_labels))
     return Passes(joint * num_images, path * num_images + forward / 3)

@@ -95,7 +95,8 @@ def _of_trainer(data: ImageData) -> TrainingData:
         first_size = -(-len(train.labels) // 2)
         parts = stratified_thirds(train.labels, (first_size, len(train.labels) - first_size))
         train, second = (train.take(part) for part in parts)
-    return _training_data(data.name, train, second, data.num_classes, data.mean, data.std, data.can_flip)
+    found = _training_data(data.name, train, second, data.num_classes, data.mean, data.std, data.can_flip)
+    return replace(found, halves=data.split_origin)
 
 
 def _larger_animals() -> TrainingData:
@@ -109,7 +110,8 @@ def _larger_animals() -> TrainingData:
     train, second = (whole.take(part) for part in parts[:2])
     mean, std = float(train.images.mean()), max(1.0, float(train.images.std()))
     num_classes = int(whole.labels.max()) + 1
-    return _training_data(LARGER_ANIMALS, train, second, num_classes, (mean,), (std,), can_flip=True)
+    found = _training_data(LARGER_ANIMALS, train, second, num_classes, (mean,), (std,), can_flip=True)
+    return replace(found, halves="source")
 
 
 def _training_data(

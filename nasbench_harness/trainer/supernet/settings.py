@@ -53,6 +53,7 @@ class Settings:
         baseline: The baseline is ``frozen`` within an epoch as in the published code, or ``moving``.
         controller_updates: Updates of a controller per epoch.
         controller_samples: Cells sampled per update of a controller.
+        reward_images: Images on which the reward of a controller's sample is measured.
         ranking_images: Images on which the report's fixed cells are ranked.
     """
 
@@ -85,6 +86,7 @@ class Settings:
     baseline: Literal["frozen", "moving"] = "frozen"
     controller_updates: int = 50
     controller_samples: int = 20
+    reward_images: int = 64
     ranking_images: int = 5_000
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
@@ -141,12 +143,8 @@ _CHOICES = {
 }
 
 
-_CONTROLLER: dict[str, Any] = {
-    "alpha_rate": 1e-3,
-    "alpha_betas": (0.0, 0.999),
-    "alpha_epsilon": 1e-3,
-    "alpha_decay": 0.0,
-}
+_CONTROLLER: dict[str, Any] = {"alpha_rate": 1e-3, "alpha_epsilon": 1e-3, "alpha_decay": 0.0}
+_CONTROLLER_2020: dict[str, Any] = {**_CONTROLLER, "alpha_betas": (0.0, 0.999)}
 _DARTS_2020: dict[str, Any] = {"epochs": 50, "gradient_clip": 5.0}
 _PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "nb201-official": {
@@ -154,18 +152,20 @@ _PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "darts-first": _DARTS_2020,
         "darts-second": _DARTS_2020,
         "enas": {
-            **_CONTROLLER,
+            **_CONTROLLER_2020,
             "learning_rate": 0.05,
             "final_rate": 5e-4,
             "rate_period": 10,
             "batch_size": 128,
             "weight_decay": 2.5e-4,
             "gradient_clip": 5.0,
+            "reward_images": 128,
         },
     },
     "nats-official": {
-        "": {"epochs": 100, "normalization": "batch", "alpha_first": False, "draw_per_cell": True},
-        "enas": {**_CONTROLLER, "weight_decay": 2.5e-4},
+        "": {"epochs": 100, "normalization": "batch", "alpha_first": False},
+        "rsps": {"draw_per_cell": True},
+        "enas": {**_CONTROLLER, "reward_images": 512},
     },
     "demo-cpu": {
         "": {
@@ -186,7 +186,7 @@ _PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "gdas": {"epochs": 30},
         "rsps": {"epochs": 40},
         "setn": {"epochs": 12},
-        "enas": {**_CONTROLLER, "epochs": 20},
+        "enas": {**_CONTROLLER_2020, "epochs": 20},
     },
 }
 PRESETS = tuple(_PRESETS)

@@ -8,10 +8,10 @@ Liu, Simonyan and Yang, "DARTS: Differentiable Architecture Search", ICLR 2019, 
                            one step of α on a batch of the second half
     the cell: the operation with the largest α on each edge, none included
 
-Deviations: none known. The cell of the last epoch is returned.
+Deviations: those of all six methods (docs/weight-sharing.md). The cell of the last epoch is returned.
 
 Reference: 39.77 / 54.30 % (published validation and test accuracy on CIFAR-10, 50 epochs, mean of 3 runs); this package
-has not repeated the official setting.
+has not repeated the official setting, which is made for a GPU.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def darts_first(
     Args:
         problem: The search view; its training data are the two halves.
         rng: The run's stream.
-        preset: ``demo-cpu``, ``nb201-official`` or ``nats-official``.
+        preset: ``demo-cpu``, or ``nb201-official`` or ``nats-official``, which are made for a GPU.
         epochs: Epochs of the search; 0: the preset's.
         cost_model: ``table-linear`` or ``published``.
     """

@@ -8,11 +8,11 @@ Liu, Simonyan and Yang, "DARTS: Differentiable Architecture Search", ICLR 2019, 
     ∇α = ∇α L_valid(w') − ξ (∇α L_train(w + ε v) − ∇α L_train(w − ε v)) / (2 ε)
     everything else as in ``darts-first``
 
-Deviations: the weights are put back from a copy after the step of α, to the last bit; the published code adds and
-subtracts. The cell of the last epoch is returned.
+Deviations: those of all six methods (docs/weight-sharing.md). The weights are put back from a copy after the step of α,
+to the last bit; the published code adds and subtracts. The cell of the last epoch is returned.
 
 Reference: 39.77 / 54.30 % (published validation and test accuracy on CIFAR-10, 50 epochs, mean of 3 runs); this package
-has not repeated the official setting.
+has not repeated the official setting, which is made for a GPU.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def darts_second(
     Args:
         problem: The search view; its training data are the two halves.
         rng: The run's stream.
-        preset: ``demo-cpu``, ``nb201-official`` or ``nats-official``.
+        preset: ``demo-cpu``, or ``nb201-official`` or ``nats-official``, which are made for a GPU.
         epochs: Epochs of the search; 0: the preset's.
         cost_model: ``table-linear`` or ``published``.
     """

@@ -8,14 +8,24 @@ the code published with NAS-Bench-201 (ICLR 2020) and NATS-Bench (TPAMI 2021).
                                reward r = accuracy + 1e-4 · entropy; REINFORCE with baseline b, gradient at most 5
     judge 100 sampled cells on images of the second half; return the most accurate
 
-Deviations: with ``baseline="frozen"``, as in the published code of 2020, an epoch's samples are compared with the last
-baseline of the epoch before, which each moves by a hundredth of its own reward. In the first epoch each is compared
-with its own accuracy, so only the entropy teaches. With ``moving`` a sample is compared with the mean of earlier
-rewards, whose older ones fade. Under ``demo-cpu`` the baseline moves, a controller has 20 updates per epoch, and
-judging is that of ``rsps``. The cell of the last epoch is returned.
+Deviations: those of all six methods (docs/weight-sharing.md).
+
+- Baseline: with ``baseline="frozen"``, as in the published code of 2020, an epoch's samples are compared with the last
+  baseline of the epoch before, which each moves by a hundredth of its own reward. In the first epoch each is compared
+  with its own accuracy, so only the entropy teaches. The code of 2021 keeps an epoch's mean baseline instead of its
+  last. With ``moving`` a sample is compared with the mean of earlier rewards, whose older ones fade.
+- Reward: the entropy in it has no gradient of its own; in the published code it has one. The images are drawn with
+  replacement and not augmented; the published code goes through the half, that of 2020 with augmented images.
+- Judging: the code of 2020 judges 10 cells in each epoch and 100 after the last, on 128 augmented images each. The
+  official presets judge 100 on 512 plain images in each epoch.
+- Controller: all initial values are within ±.1, and a layer has one bias. The published code leaves the biases and the
+  second layer as torch draws them, and has two biases for each layer.
+- Under ``demo-cpu`` the baseline moves, a controller has 20 updates per epoch, and judging is that of ``rsps``.
+
+The cell of the last epoch is returned.
 
 Reference: 37.51 / 53.89 % (published validation and test accuracy on CIFAR-10, 250 epochs, mean of 3 runs); this
-package has not repeated the official setting.
+package has not repeated the official setting, which is made for a GPU.
 """
 
 from __future__ import annotations
@@ -93,8 +103,8 @@ class ControllerSearch(Judging):
         sampled = self.controller.sample(rng.random((settings.controller_samples, self.controller.num_edges)))
         advantages = []
         for cell, entropy in zip(sampled.choices.tolist(), sampled.entropy.tolist(), strict=True):
-            positions = rng.integers(self.shared.selection_half.num_images, size=settings.batch_size)
-            shares = self.shared.accuracies([cell], lambda _, chosen=positions: chosen, settings.batch_size)
+            positions = rng.integers(self.shared.selection_half.num_images, size=settings.reward_images)
+            shares = self.shared.accuracies([cell], lambda _, chosen=positions: chosen, settings.reward_images)
             accuracy = float(shares[0])
             advantages.append(self.baseline.advantage(accuracy, accuracy + ENTROPY_WEIGHT * entropy))
         weights = torch.tensor(advantages, dtype=self.shared.dtype, device=self.shared.device)
@@ -143,7 +153,7 @@ def enas(
     Args:
         problem: The search view; its training data are the two halves.
         rng: The run's stream.
-        preset: ``demo-cpu``, ``nb201-official`` or ``nats-official``.
+        preset: ``demo-cpu``, or ``nb201-official`` or ``nats-official``, which are made for a GPU.
         epochs: Epochs of the search; 0: the preset's.
         cost_model: ``table-linear`` or ``published``.
         judging: Candidates see the ``same`` images or a ``different`` batch each; empty: the preset's choice.

@@ -8,11 +8,12 @@ published with NAS-Bench-201 (ICLR 2020) and NATS-Bench (TPAMI 2021).
                            one step of α by another sampled cell on a batch of the second half
     the cell: the operation with the largest α on each edge
 
-Deviations: ``gradient="paper"`` gives the operations that were not sampled their own gradient, and pays a joint pass
-for it; the default is the published code's (see ``Settings.gradient``). The cell of the last epoch is returned.
+Deviations: those of all six methods (docs/weight-sharing.md). ``gradient="paper"`` gives the operations that were not
+sampled their own gradient, and pays a joint pass for it. The default is the published code's (see
+``Settings.gradient``). The cell of the last epoch is returned.
 
 Reference: 89.89 / 93.61 % (published validation and test accuracy on CIFAR-10, 250 epochs, mean of 3 runs); this
-package has not repeated the official setting.
+package has not repeated the official setting, which is made for a GPU.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def gdas(
     Args:
         problem: The search view; its training data are the two halves.
         rng: The run's stream.
-        preset: ``demo-cpu``, ``nb201-official`` or ``nats-official``.
+        preset: ``demo-cpu``, or ``nb201-official`` or ``nats-official``, which are made for a GPU.
         epochs: Epochs of the search; 0: the preset's.
         cost_model: ``table-linear`` or ``published``.
         gradient: ``official`` or ``paper``; empty: the preset's.

@@ -6,12 +6,13 @@ published with NAS-Bench-201 (ICLR 2020) and NATS-Bench (TPAMI 2021).
     repeat for each batch: draw a uniform cell; one step of its weights on the first half
     judge 100 random cells on images of the second half; return the most accurate
 
-Deviations: a judgment costs the passes that it makes. Under ``demo-cpu`` all candidates are judged on the same images
-and every tenth epoch only; the official presets judge each on a batch of its own (``judging``). The cell of the last
-epoch is returned.
+Deviations: those of all six methods (docs/weight-sharing.md). A judgment costs the passes that it makes. Under
+``demo-cpu`` all candidates are judged on the same images and every tenth epoch only; the official presets judge each on
+a batch of its own (``judging``). The code of 2021 draws a node's edges again if all are none; here such nodes stay. The
+cell of the last epoch is returned.
 
 Reference: 80.42 / 84.07 % (published validation and test accuracy on CIFAR-10, 250 epochs, mean of 3 runs); this
-package has not repeated the official setting.
+package has not repeated the official setting, which is made for a GPU.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def rsps(
     Args:
         problem: The search view; its training data are the two halves.
         rng: The run's stream.
-        preset: ``demo-cpu``, ``nb201-official`` or ``nats-official``.
+        preset: ``demo-cpu``, or ``nb201-official`` or ``nats-official``, which are made for a GPU.
         epochs: Epochs of the search; 0: the preset's.
         cost_model: ``table-linear`` or ``published``.
         judging: Candidates see the ``same`` images or a ``different`` batch each; empty: the preset's choice.

@@ -7,11 +7,11 @@ code published with NAS-Bench-201 (ICLR 2020) and NATS-Bench (TPAMI 2021).
                            one step of α on a batch of the second half, through the sum of all operations
     judge the 100 cells with the largest probability under softmax(α) on images of the second half; return the best
 
-Deviations: a judgment costs the passes that it makes; see ``rsps`` for the images. The cell of the last epoch is
-returned.
+Deviations: those of all six methods (docs/weight-sharing.md). A judgment costs the passes that it makes; see ``rsps``
+for the images. The cell of the last epoch is returned.
 
 Reference: 84.04 / 87.64 % (published validation and test accuracy on CIFAR-10, 250 epochs, mean of 3 runs); this
-package has not repeated the official setting.
+package has not repeated the official setting, which is made for a GPU.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def setn(
     Args:
         problem: The search view; its training data are the two halves.
         rng: The run's stream.
-        preset: ``demo-cpu``, ``nb201-official`` or ``nats-official``.
+        preset: ``demo-cpu``, or ``nb201-official`` or ``nats-official``, which are made for a GPU.
         epochs: Epochs of the search; 0: the preset's.
         cost_model: ``table-linear`` or ``published``.
         judging: Candidates see the ``same`` images or a ``different`` batch each; empty: the preset's choice.

@@ -1,9 +1,11 @@
 """Training data of a study: disjoint halves, no image that a table measures with, a digest that decides."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
+from kit.supernets import write_cifar
 
 from nasbench_harness import InvalidInputError, UnknownNameError
 from nasbench_harness.trainer import load_data
@@ -62,6 +64,16 @@ def test_other_data_are_training_and_validation_images(npz):
     assert np.array_equal(data.selection_images[:, 0], stored["x_valid"])
     assert images.digest == data.digest
     assert len(images.digest) == 64
+
+
+def test_the_origin_of_the_halves_is_known(npz, tmp_path):
+    assert halved_images("animals16").load().halves == "source"
+    assert halved_images(None, npz()).load().halves == "source"
+    folder = write_cifar(tmp_path / "cifar")
+    assert halved_images("cifar10", folder).load().halves == "drawn"
+    split = tmp_path / "halves.json"
+    split.write_text(json.dumps({"train": list(range(25)), "valid": list(range(25, 50))}))
+    assert halved_images("cifar10", folder, split).load().halves == "file"
 
 
 def test_images_of_another_digest_are_refused(npz):

@@ -397,7 +397,7 @@ def test_a_constant_reward_moves_no_controller(baseline, monkeypatch):
 
 
 def test_a_better_reward_makes_its_cell_more_probable():
-    method = method_of("enas", baseline="moving", alpha_rate=0.01)
+    method = method_of("enas", baseline="moving", alpha_rate=0.01, controller_samples=20)
     method.shared.accuracies = lambda cells, *_: np.array([float(cells[0][0] == 2)])
     rng = np.random.default_rng(0)
     for _ in range(60):

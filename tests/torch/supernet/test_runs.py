@@ -14,6 +14,7 @@ from nasbench_harness.evaluation.run_files import RunFiles
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.references import resolve
+from nasbench_harness.trainer.loop.devices import torch_device
 from nasbench_harness.trainer.supernet import RunState, SharedWeights, settings_of
 from nasbench_harness.trainer.supernet.costs import Passes, epoch_passes, epoch_seconds, pass_cost
 from nasbench_harness.trainer.supernet.settings import METHODS
@@ -138,7 +139,7 @@ def test_a_task_of_the_trainer_has_the_trainers_cost():
 def test_passes_of_each_method():
     data = toy_data()  # 24 images in each half
     settings = toy_settings("enas")
-    forward = 2 * 3 * 8
+    forward = 2 * 3 * 6
     judged = 5 * 12
     expected = {
         "darts-first": Passes(48, 0),
@@ -296,6 +297,7 @@ def test_notes_hold_the_trace_of_the_search(tmp_path):
     files = RunFiles(tmp_path / "states", tmp_path / "notes.json")
     columns = play("gdas", files=lambda _: files)
     notes = json.loads(files.notes.read_text())
+    assert (notes["data"], notes["halves"], notes["device"]) == ("toy", "source", str(torch_device("auto")))
     assert [epoch["architecture"] for epoch in notes["epochs"]] == columns["recommended"].tolist()
     assert [epoch["cost_s"] for epoch in notes["epochs"]] == columns["cost_s"].tolist()
     assert np.array(notes["epochs"][0]["alpha"]).shape == (6, 5)

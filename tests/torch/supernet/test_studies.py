@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from kit.supernets import write_cifar
 from nasbench_strategies._models.weight_sharing import search as driver
 
 from nasbench_harness import Protocol, compare, load_task, open_study
@@ -155,17 +155,6 @@ def test_families_choose_supernets_if_there_are_images(data):
     assert not left_out
 
 
-def write_cifar(folder, number=10):
-    """The official batches' format with few images."""
-    rng = np.random.default_rng(0)
-    (folder / "cifar-10-batches-py").mkdir(parents=True)
-    for name in [*(f"data_batch_{index}" for index in range(1, 6)), "test_batch"]:
-        labels = [index % 10 for index in range(number)]
-        batch = {"data": rng.integers(0, 256, (number, 3072), dtype=np.uint8), "labels": labels}
-        (folder / "cifar-10-batches-py" / name).write_bytes(pickle.dumps(batch, protocol=2))
-    return folder
-
-
 @pytest.mark.parametrize("preset", ["nb201-official", "nats-official"])
 @pytest.mark.parametrize("name", METHODS)
 def test_the_official_presets_run_one_epoch_on_a_cifar_folder(name, preset, tmp_path, monkeypatch):
@@ -205,10 +194,14 @@ def test_presets_are_the_published_settings():
     for name in METHODS:
         newer = settings_of("nats-official", name)
         assert (newer.epochs, newer.normalization, newer.gradient_clip, newer.alpha_first) == (100, "batch", 0.0, False)
-        assert newer.draw_per_cell
-        assert newer.batch_size == 64
+        assert newer.draw_per_cell == (name == "rsps")
+        assert (newer.batch_size, newer.weight_decay, newer.alpha_betas) == (64, 5e-4, (0.5, 0.999))
         assert settings_of("nb201-official", name).judging == "different"
         assert settings_of("demo-cpu", name).judging == "same"
+    newer = settings_of("nats-official", "enas")
+    assert (newer.alpha_rate, newer.alpha_epsilon, newer.alpha_decay) == (1e-3, 1e-3, 0.0)
+    presets = ("nb201-official", "nats-official", "demo-cpu")
+    assert [settings_of(preset, "enas").reward_images for preset in presets] == [128, 512, 64]
 
 
 def test_the_rate_of_enas_rises_again():

@@ -72,6 +72,8 @@ class _Run:
             "method": method.name,
             "settings": dataclasses.asdict(method.settings),
             "data": _data(problem).name,
+            "halves": _data(problem).halves,
+            "device": str(method.shared.device),
             "epochs": [],
         }
         stored = state.read()
