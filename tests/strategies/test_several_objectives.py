@@ -1,19 +1,23 @@
 """NSGA-II and Pareto searches: plain versions, dominance, constraints, and the hypervolume that they reach."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from nasbench_strategies._models.feasibility import FeasibleRewards, feasible_loss
-from nasbench_strategies.evolution.nsga2 import _crowding, _fronts
+from nasbench_strategies.evolution.nsga2 import NSGA2, _crowding, _fronts
 from nasbench_strategies.evolution.pareto_evolution import _winner
 from nasbench_strategies.local.pareto_local_search import _dominates, _keep
 
-from nasbench_harness import Evaluation, Results
+from nasbench_harness import Evaluation, Results, RunStreams
 from nasbench_harness.analysis.fronts import picks_of
 from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.evaluation.choice import rows_of
+from nasbench_harness.evaluation.problem import Budget, Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import load_task
+from nasbench_harness.spaces import ProductSpace
 from nasbench_harness.studies.references import parse_strategy, resolve
 
 NAMES = ("nsga2", "pareto-evolution", "pareto-local-search")
@@ -115,6 +119,17 @@ def test_the_winner_of_a_tournament_has_the_fewest_dominators():
     ]
     assert _winner(entrants) == 8
     assert _winner(entrants[::2]) == 9
+
+
+def test_memory_of_nsga2_is_that_of_its_proposals():
+    """A run of a space of ten million architectures keeps no array of their size."""
+    space = ProductSpace("large", [list("abcdefghij")] * 7)
+    tracemalloc.start()
+    strategy = NSGA2(Problem(space, (), Budget(200)), RunStreams(np.arange(100, dtype=np.uint64)))
+    strategy.propose(np.arange(100))
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert used < 10_000_000
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,7 +7,8 @@ Evolutionary Computation 2002.
     repeat: make as many children, each so:
                 each of two parents is the better of two members, drawn with replacement
                 each decision of the child comes from either parent with probability ½
-                mutate one decision with ``mutation_probability``, and again while the child was evaluated before
+                mutate one decision with ``mutation_probability``; again while the child was evaluated before, up to 10
+                    times
             sort parents and children into fronts; the first fronts survive, the crowded ones of the last front die
 
 Better is the earlier front, then the larger crowding distance. Feasible architectures dominate infeasible ones.
@@ -28,6 +29,7 @@ from typing import Annotated
 import numpy as np
 
 from nasbench_harness import Bools, Floats, Generational, Ints, Problem, Range, RunStreams
+from nasbench_strategies._models.brackets import Unseen
 
 MAX_MUTATIONS = 10  # of a child that was evaluated before
 
@@ -56,7 +58,7 @@ class NSGA2(Generational):
         self._members = np.full((rng.num_runs, population_size), -1)
         self._losses = np.full((rng.num_runs, population_size, len(problem.objectives)), np.inf)
         self._feasible = np.zeros((rng.num_runs, population_size), dtype=bool)
-        self._is_known = np.zeros((rng.num_runs, problem.space.num_architectures), dtype=bool)
+        self._proposed = Unseen(problem, rng)
 
     def propose(self, runs: Ints) -> Ints:
         """Random architectures first, then children."""
@@ -68,7 +70,7 @@ class NSGA2(Generational):
                 generation[~has_members, position] = self.problem.space.sample(self.rng, beginners)
             if len(breeders):
                 generation[has_members, position] = self._children(breeders)
-            self._is_known[runs, generation[:, position]] = True
+            self._proposed.add(runs, generation[:, position])
         return generation
 
     def update(self, runs: Ints, architectures: Ints, losses: Floats) -> None:  # noqa: ARG002 - all objectives count
@@ -91,7 +93,7 @@ class NSGA2(Generational):
         mutates = self.rng.uniform(runs=runs) < self.mutation_probability
         for _ in range(MAX_MUTATIONS):
             children[mutates] = space.mutate(children[mutates], self.rng, runs[mutates])
-            mutates = self._is_known[runs, children]
+            mutates = self._proposed.has(runs, children)
             if not mutates.any():
                 break
         return children

@@ -8,8 +8,10 @@ Experimental Study", Metaheuristics for Multiobjective Optimisation 2004.
             evaluate its neighbors in a random order; the archive keeps those that no other dominates
             if there is no such member, evaluate one random architecture
 
-Deviations: architectures that were evaluated before are not evaluated again; 10 random architectures come first, where
-the paper has one. Feasible architectures dominate infeasible ones. With one objective it is a local search.
+Deviations: neighbors that were evaluated before are not evaluated again; 10 random architectures come first, where the
+paper has one. Feasible architectures dominate infeasible ones. A random architecture may repeat an earlier one, and it
+enters the archive only if no member dominates it. With one objective, a run is therefore a random search after its
+first local optimum; ``local-search`` walks from each random architecture.
 
 Reference: 91.44 / 72.92 / 45.82 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).
