@@ -27,8 +27,8 @@ class HeldOutResult:
         unit: Unit of the regrets.
         untuned: Mean regret before tuning.
         tuned: Mean regret after tuning.
-        difference: Mean of tuned − untuned over seeds; below 0 if tuning helped.
-        low: Lower end of the difference's 95 % interval, paired by seed.
+        difference: Tuned − untuned; below 0 if tuning helped.
+        low: Lower end of the difference's 95 % interval (Welch; of records of earlier versions: paired by seed).
         high: Upper end.
     """
 

@@ -11,6 +11,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from nasbench_harness.arrays import Floats
 from nasbench_harness.engine.batches import Rules
 from nasbench_harness.engine.needs import granted_problem
 from nasbench_harness.engine.resolved import ResolvedStrategy
@@ -19,7 +22,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.source_tasks import check_sources, same_data
 from nasbench_harness.evaluation.task import Task, check_task_name, load_task
 from nasbench_harness.journal import LineJournal
-from nasbench_harness.statistics import mean_interval
+from nasbench_harness.statistics import mean_difference
 from nasbench_harness.store.record import MAX_SEEDS, StrategyRef
 from nasbench_harness.store.tuning import HeldOutResult, Split, TuningRecord, tuning_path, write_tuning
 from nasbench_harness.studies.references import resolve
@@ -245,15 +248,30 @@ def _split(
 
 
 def _compare(plan: TuningPlan, task: str, untuned: Played, tuned: Played) -> HeldOutResult:
-    """Regrets of the strategy as it is given and as it was tuned; runs with the same seed are pairs."""
+    """Regrets of the strategy as it is given and as it was tuned."""
     for played in (untuned, tuned):
         if played.failure:
             raise HarnessError(f"{plan.spec.label} on {task}: {played.failure}")
     before, after = untuned.regrets, tuned.regrets
-    low, high = mean_interval(after - before)
+    low, high = change_interval(before, after)
     unit = plan.tasks[task].under(plan.rules.protocol).scores["val"].metric.difference_unit
     means = float(before.mean()), float(after.mean())
     return HeldOutResult(task, plan.seeds, unit, *means, float((after - before).mean()), low, high)
+
+
+def change_interval(before: Floats, after: Floats) -> tuple[float, float]:
+    """95 % interval (Welch) of the mean of ``after`` minus that of ``before``, two samples that are independent.
+
+    A common seed makes no pair of two settings. A setting that stays has the very same runs, and no change.
+
+    Args:
+        before: Regrets before tuning, shape (num_runs,).
+        after: Regrets after tuning, same shape.
+
+    >>> change_interval(np.array([0.1, 0.3]), np.array([0.1, 0.3]))
+    (0.0, 0.0)
+    """
+    return (0.0, 0.0) if np.array_equal(before, after) else mean_difference(after, before)
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

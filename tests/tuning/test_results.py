@@ -4,6 +4,7 @@ Each of the three tasks is held out once. Every strategy has the same budget on 
 """
 
 import csv
+import json
 import os
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from nasbench_harness.statistics.ranking import mean_ranks
 from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES
 from nasbench_harness.studies.references import resolve
-from nasbench_harness.tuning.tune import plan_tuning, tune
+from nasbench_harness.tuning.tune import change_interval, plan_tuning, tune
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "results" / "tuning"
@@ -52,13 +53,15 @@ def finals(records):
 def rank_changes(values):
     """Mean rank over the tasks before and after, and the 95 % interval of the change, by strategy.
 
-    The same seeds are drawn for both forms of a strategy, and others for each strategy and task.
+    The runs of both forms are independent samples, unless tuning changed nothing and they are the same runs.
     """
     estimates = np.zeros((2, len(NAMES), len(TASKS), NUM_RESAMPLES))
     for row in range(len(NAMES)):
         for column in range(len(TASKS)):
-            counts = count_matrix(SEEDS, NUM_RESAMPLES, np.random.SeedSequence([row, column]))
+            is_same = np.array_equal(*values[:, row, column])
             for number in range(2):
+                entropy = [row, column, 1] if number and not is_same else [row, column]
+                counts = count_matrix(SEEDS, NUM_RESAMPLES, np.random.SeedSequence(entropy))
                 estimates[number, row, column] = resampled_mean(values[number, row, column], counts)
     before, after = (resampled_mean_ranks(part) for part in estimates)
     ends = np.quantile(after - before, [0.025, 0.975], axis=1)
@@ -78,7 +81,7 @@ def csv_text(records, values):
         for column, task in enumerate(TASKS):
             before, after = values[:, row, column]
             numbers = (before.mean(), before.std(ddof=1), after.mean(), after.std(ddof=1), (after - before).mean())
-            shown = ",".join(f"{number:.4f}" for number in (*numbers, *mean_interval(after - before)))
+            shown = ",".join(f"{number:.4f}" for number in (*numbers, *change_interval(before, after)))
             split = records[name].split_of(task)
             chosen = " ".join(f"{key}={value}" for key, value in split.parameters.items())
             both = ",".join(f"{rank:g}" for rank in ranks[:, row, column])
@@ -126,8 +129,8 @@ def report_text(records, values, changes):
         f"({most:,} at most were used): {BUDGET // 200:,} times the budget of one run. The last row counts those of "
         "all three tunings of a strategy, shared ones once.",
         "Intervals: 95 %, not simultaneous, percentile bootstrap over seeds of the change of the mean rank, "
-        f"{NUM_RESAMPLES:,} resamples. Seeds of the tuning are no seeds of this table. The defaults may "
-        "have been chosen with these tables in view.",
+        f"{NUM_RESAMPLES:,} resamples, with runs before and after tuning as independent samples. Seeds of the tuning "
+        "are no seeds of this table. The defaults may have been chosen with these tables in view.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -197,6 +200,31 @@ def kept_text(name):
 
 def kept_rows(name):
     return list(csv.DictReader(kept_text(name).splitlines()[1:]))
+
+
+def test_intervals_are_those_of_independent_samples():
+    for row in kept_rows("tuning.csv"):
+        change, low, high = (float(row[f"{name}_pp"]) for name in ("difference", "low", "high"))
+        error = float(np.hypot(float(row["untuned_std"]), float(row["tuned_std"]))) / SEEDS**0.5
+        half = 1.966 * error if change else 0  # t with 356 … 398 degrees of freedom: 1.9659 … 1.9666
+        assert (low, high) == pytest.approx((change - half, change + half), abs=2e-4)
+
+
+def test_one_change_of_regret_has_an_interval_without_0():
+    """As docs/tuning.md says."""
+    apart = [row for row in kept_rows("tuning.csv") if float(row["low_pp"]) > 0 or float(row["high_pp"]) < 0]
+    assert [(row["strategy"], row["task"]) for row in apart] == [("local-search", TASKS[0])]
+    assert all(float(row["low"]) <= 0 <= float(row["high"]) for row in kept_rows("ranks.csv"))
+
+
+def test_rankings_of_the_tasks_are_as_alike_as_the_page_says():
+    found = []
+    for task in TASKS:
+        record = json.loads((ROOT / "results" / "landscape" / task / "landscape.json").read_text(encoding="utf-8"))
+        rows = [row for table in record["tables"] for row in table["rows"] if row.get("kind") == "data set"]
+        found += [row["rank_correlation"] for row in rows if row["other"] in TASKS]
+    assert len(found) == 6
+    assert (round(min(found), 2), round(max(found), 2)) == (0.96, 0.98)
 
 
 def test_every_strategy_had_the_same_budget():

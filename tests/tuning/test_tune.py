@@ -23,7 +23,7 @@ from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.tuning import playing
 from nasbench_harness.tuning import tune as module
-from nasbench_harness.tuning.tune import TUNING_SEED, plan_tuning, tune
+from nasbench_harness.tuning.tune import TUNING_SEED, change_interval, plan_tuning, tune
 
 TASKS = ("nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120")
 RULES = {"trials": 4, "seeds": 10, "protocol": Protocol(evaluations=20)}
@@ -140,6 +140,14 @@ def test_tuning_finds_what_helps(tuned):
         assert split.parameters["waste"] < 8
         assert split.results[0].high < 0
         assert split.results[0].difference == pytest.approx(split.results[0].tuned - split.results[0].untuned)
+
+
+def test_the_interval_of_the_change_does_not_depend_on_labels_of_seeds():
+    before, after = np.random.default_rng(0).normal(size=(2, 30))
+    low, high = change_interval(before, after)
+    assert low < after.mean() - before.mean() < high
+    assert (low, high) == pytest.approx(change_interval(before, after[::-1]))
+    assert change_interval(before, before) == (0, 0)
 
 
 def test_runs_of_tuning_are_no_runs_of_a_study(tuned, tmp_path):
