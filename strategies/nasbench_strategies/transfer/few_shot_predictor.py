@@ -14,8 +14,8 @@ Deviations: Gaussian processes on one-hot choices in place of graph networks; da
 own. Infeasible losses share the worst rank. ``use_sources = false`` leaves the Gaussian process alone, for a comparison
 without transfer.
 
-Reference: 91.57 / 73.32 / 46.30 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
-ImageNet16-120, the other two as sources with 200 reported evaluations, mean of 100 seeds at 150 evaluations;
+Reference: 91.54 / 73.20 / 46.29 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
+ImageNet16-120, the other two as sources with 200 reported evaluations, mean of 100 seeds at 50 evaluations;
 results/transfer).
 """
 

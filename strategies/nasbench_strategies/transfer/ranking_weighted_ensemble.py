@@ -21,8 +21,8 @@ source for being late. The acquisition was chosen on pairs of NAS-Bench-Graph: t
 variance of the ensemble, lost more there. ``use_sources = false`` leaves the target's model alone, for a comparison
 without transfer.
 
-Reference: 91.57 / 73.33 / 46.32 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
-ImageNet16-120, the other two as sources with 200 reported evaluations, mean of 100 seeds at 150 evaluations;
+Reference: 91.53 / 73.12 / 46.28 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
+ImageNet16-120, the other two as sources with 200 reported evaluations, mean of 100 seeds at 50 evaluations;
 results/transfer).
 """
 

@@ -7,10 +7,12 @@ order that was learned on other data sets.
     evaluate them on the task in the order of their mean ranks, until the budget ends
 
 Deviations: the order is that of mean ranks, not the greedy one of the paper. If the sample is used up, random
-architectures follow. ``use_sources = false`` draws all of them at random, for a comparison without transfer.
+architectures follow. A sample that is not larger than the budget is evaluated whole: then sources change only when an
+architecture is evaluated, not which ones. ``use_sources = false`` draws all of them at random, for a comparison without
+transfer.
 
-Reference: 91.06 / 71.69 / 45.40 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
-ImageNet16-120, the other two as sources with 200 reported evaluations, mean of 100 seeds at 150 evaluations;
+Reference: 90.97 / 71.41 / 45.26 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
+ImageNet16-120, the other two as sources with 200 reported evaluations, mean of 100 seeds at 50 evaluations;
 results/transfer).
 """
 

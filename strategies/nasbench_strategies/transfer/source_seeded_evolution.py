@@ -13,8 +13,8 @@ Deviations: the search is evolution, not a Gaussian process; all sources count a
 that they live longest. ``use_sources = false`` starts from a random population, for a comparison without transfer.
 An infeasible architecture counts as one without a value.
 
-Reference: 91.49 / 73.14 / 46.19 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
-ImageNet16-120, the other two as sources with 200 reported evaluations, mean of 100 seeds at 150 evaluations;
+Reference: 91.32 / 72.36 / 45.84 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
+ImageNet16-120, the other two as sources with 200 reported evaluations, mean of 100 seeds at 50 evaluations;
 results/transfer).
 """
 

@@ -13,8 +13,8 @@ The shrinkage was chosen on NAS-Bench-201; equal weights are hard to beat there.
 Deviations: the scores are columns that were computed before (docs/proxies.md); their cost is declared per architecture.
 ``use_sources = false`` weights all scores alike, for a comparison without transfer.
 
-Reference: 91.35 / 72.58 / 46.06 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
-ImageNet16-120, the other two as sources with 200 reported evaluations, mean of 100 seeds at 150 evaluations;
+Reference: 91.34 / 72.60 / 46.04 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
+ImageNet16-120, the other two as sources with 200 reported evaluations, mean of 100 seeds at 50 evaluations;
 results/transfer).
 """
 
