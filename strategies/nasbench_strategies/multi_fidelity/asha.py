@@ -9,7 +9,7 @@ Hyperparameter Tuning", MLSys 2020.
     otherwise train a random architecture up to the lowest rung
 
 Deviations: the rungs are the fidelities of the task that are nearest to highest / eta^k epochs. A run draws an
-architecture once.
+architecture once. Feasible architectures are better than infeasible ones.
 
 Reference: 88.18 / 88.39 / 88.55 % (noiseless validation accuracy of the incumbent on measured learning curves of 100
 epochs, after 1,000 / 3,000 / 10,000 epochs, mean of 200 seeds; results/strategies/fidelities.csv).

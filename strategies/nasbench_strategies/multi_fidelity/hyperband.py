@@ -8,7 +8,8 @@ Optimization", JMLR 2018.
         successive halving with them on the s + 1 highest rungs
 
 Deviations: the rungs are the fidelities of the task that are nearest to highest / eta^k epochs. A run draws an
-architecture once. Workers that would wait for the results of a rung begin the next bracket.
+architecture once. Workers that would wait for the results of a rung begin the next bracket. Feasible
+architectures are better than infeasible ones.
 
 Reference: 88.06 / 88.32 / 88.46 % (noiseless validation accuracy of the incumbent on measured learning curves of 100
 epochs, after 1,000 / 3,000 / 10,000 epochs, mean of 200 seeds; results/strategies/fidelities.csv).

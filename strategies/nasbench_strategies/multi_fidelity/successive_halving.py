@@ -6,7 +6,8 @@ Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparamet
             train the best 1/``eta`` of them for ``eta`` times as many epochs, and so on up to the highest rung
 
 Deviations: the rungs are the fidelities of the task that are nearest to highest / eta^k epochs. A run draws an
-architecture once. Workers that would wait for the results of a rung begin the next bracket.
+architecture once. Workers that would wait for the results of a rung begin the next bracket. Feasible
+architectures are better than infeasible ones.
 
 Reference: 88.12 / 88.37 / 88.56 % (noiseless validation accuracy of the incumbent on measured learning curves of 100
 epochs, after 1,000 / 3,000 / 10,000 epochs, mean of 200 seeds; results/strategies/fidelities.csv).
