@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 from nasbench_strategies._models.encoding import Encoding, standardized
 from nasbench_strategies._models.gaussian_process import GaussianProcess
+from nasbench_strategies._models.kernel_density import KernelDensity
 from nasbench_strategies.model_based.npenas import npenas
 
-from nasbench_harness import Evaluation, InvalidInputError, Protocol, RunStream, load_task
+from nasbench_harness import Evaluation, InvalidInputError, Protocol, RunStream, RunStreams, load_task
+from nasbench_harness.engine.batches import Rules, run_seeds
+from nasbench_harness.evaluation.task import make_task
+from nasbench_harness.spaces import ListSpace
 from nasbench_harness.studies.references import parse_strategy, resolve
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 NAMES = ("gaussian-process", "tpe", "random-forest", "bananas", "npenas")
 # Accuracy of the incumbent on nb201-cifar10 without noise, at 150 evaluations, mean of 100 seeds: at least.
@@ -152,6 +157,38 @@ def test_repeats_of_a_class_are_not_proposed_again(run, name, duplicates):
         proposed = columns["architecture"][columns["run"] == seed][20:]
         assert len(np.unique(proposed)) == len(proposed)
         assert (columns["status"][columns["run"] == seed] == 1).sum() == 80
+
+
+@pytest.fixture(scope="module")
+def listed():
+    """A sample of 400 of 5⁸ architectures: nearly no combination of choices is one of them."""
+    rows = np.unique(np.random.default_rng(0).integers(0, 5, (400, 8)), axis=0)
+    space = ListSpace("sample", [f"k{index}" for index in range(len(rows))], [list("abcde")] * 8, rows)
+    values = 60 + 3.0 * (rows == 2).sum(axis=1)[:, None, None]
+    column = MetricArray(Metric("val_accuracy", "%", "maximize", "search"), values)
+    datasets = {"one": Dataset("One", space, {"val_accuracy": column})}
+    return make_task(Table("sample", datasets, Provenance("s", "1", "l")), "one")
+
+
+def test_tpe_learns_in_a_list_of_architectures(listed):
+    rules = Rules(Protocol(evaluations=100), study_seed=0)
+    rows = run_seeds(resolve(parse_strategy("tpe")), listed, rules, np.arange(10)).trace.rows(slice(0, 10))
+    found = listed.scores["val"].values[rows["architecture"]].reshape(10, 100)
+    assert found[:, 20:60].mean() > found[:, :20].mean() + 2
+
+
+def test_densities_draw_from_a_list_of_architectures(listed):
+    space, runs = listed.space, RunStreams(np.arange(2, dtype=np.uint64))
+    rows = space.choices(np.array([3, 200, 399] * 100))
+    drawn = KernelDensity(rows, space.num_choices).draw(space, 2_000, runs, 1)
+    assert (space.from_choices(drawn) >= 0).all()
+    density = KernelDensity(rows, space.num_choices)
+    uniform = space.choices(np.arange(space.num_architectures))
+    assert density(drawn).mean() > 5 * density(uniform).mean()
+    choice_of_first = np.bincount(drawn[:, 0], minlength=5) / 2_000
+    leaves = 0.8 * 300 ** (-2 / 12)
+    expected = np.mean([np.where(np.arange(5) == row[0], 1 - leaves, leaves / 4) for row in rows], axis=0)
+    np.testing.assert_allclose(choice_of_first, expected, atol=0.05)
 
 
 @pytest.mark.parametrize("name", ["gaussian-process", "random-forest", "bananas", "npenas", "nao"])

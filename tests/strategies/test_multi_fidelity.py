@@ -18,6 +18,7 @@ from nasbench_harness.engine.strategy import Proposal
 from nasbench_harness.engine.streams import RunStreams, stream_keys
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.regression.baselines import find_subjects
+from nasbench_harness.spaces import ProductSpace
 from nasbench_harness.studies.catalog import names_of
 from nasbench_harness.studies.references import parse_strategy, resolve
 
@@ -302,15 +303,15 @@ def test_workers_never_wait(name, curves):  # noqa: F811
 
 
 def test_the_kernel_density_is_a_distribution():
-    num_choices = np.array([2, 3, 1])
-    density = KernelDensity(np.array([[0, 1, 0], [1, 1, 0], [0, 2, 0]]), num_choices)
-    everything = np.array([[a, b, 0] for a in range(2) for b in range(3)])
+    space = ProductSpace("small", [["a", "b"], ["c", "d", "e"]])
+    density = KernelDensity(np.array([[0, 1], [1, 1], [0, 2]]), space.num_choices)
+    everything = space.choices(np.arange(6))
     chances = density(everything)
     assert chances.sum() == pytest.approx(1)
-    drawn = density.draw(20_000, RunStreams(np.array([5, 7], dtype=np.uint64)), 1)
+    drawn = density.draw(space, 20_000, RunStreams(np.array([5, 7], dtype=np.uint64)), 1)
     counts = [(drawn == row).all(axis=1).mean() for row in everything]
     np.testing.assert_allclose(counts, chances, atol=5 * np.sqrt(0.25 / 20_000))
-    np.testing.assert_allclose(KernelDensity(everything[:1], num_choices)(everything), 1 / 6)
+    np.testing.assert_allclose(KernelDensity(everything[:1], space.num_choices)(everything), 1 / 6)
 
 
 def test_bohb_learns_which_architectures_are_good(curves):  # noqa: F811

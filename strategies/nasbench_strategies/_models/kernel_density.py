@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nasbench_harness import Floats, Ints, RunStreams
+from nasbench_harness import Floats, Ints, RunStreams, SearchSpace
+from nasbench_strategies._models.existing import draw_existing
 
 
 class KernelDensity:
@@ -33,10 +34,13 @@ class KernelDensity:
         density: Floats = factors.prod(axis=2).mean(axis=1)
         return density
 
-    def draw(self, size: int, rng: RunStreams, run: int) -> Ints:
+    def draw(self, space: SearchSpace, size: int, rng: RunStreams, run: int) -> Ints:
         """Choices drawn from the density with the stream of one run, shape (size, num_decisions).
 
+        In a sparse space each decision is drawn among the choices that continue an architecture.
+
         Args:
+            space: The search space.
             size: Number of draws.
             rng: The runs' streams.
             run: The run that draws.
@@ -44,6 +48,10 @@ class KernelDensity:
         num_decisions = len(self._num_choices)
         uniforms = rng.uniform(size * (1 + 2 * num_decisions), np.array([run])).reshape(size, -1)
         centers = self._choices[(uniforms[:, 0] * len(self._choices)).astype(np.int64)]
+        if space.is_sparse:
+            is_own = centers[:, :, None] == np.arange(self._num_choices.max())
+            chances = np.where(is_own, 1 - self._leaves[:, None], self._others[:, None])
+            return draw_existing(space, chances, uniforms[:, 1 : 1 + num_decisions])
         leaves = uniforms[:, 1 : 1 + num_decisions] < self._leaves
         steps = 1 + (uniforms[:, 1 + num_decisions :] * (self._num_choices - 1)).astype(np.int64)
         drawn: Ints = np.where(leaves, (centers + steps) % self._num_choices, centers)

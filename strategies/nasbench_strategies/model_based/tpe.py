@@ -8,10 +8,10 @@ Bergstra, Bardenet, Bengio and Kégl, "Algorithms for Hyper-Parameter Optimizati
             draw ``num_candidates`` architectures from the estimate of the good group
             evaluate the new one with the largest ratio of its chances, good to others
 
-Deviations: the decisions are independent and have no tree. The good group is a fixed share of the results.
-Architectures that were evaluated before are left out. Infeasible results are worse than all feasible ones, and the
-first random architectures go on until one is feasible. The settings were chosen on NAS-Bench-201, so results on it are
-optimistic.
+Deviations: the decisions are independent and have no tree. The good group is a fixed share of the results. In a
+list of architectures, each decision is drawn among the choices that continue one of them. Architectures that were
+evaluated before are left out. Infeasible results are worse than all feasible ones, and the first random architectures
+go on until one is feasible. The settings were chosen on NAS-Bench-201, so results on it are optimistic.
 
 Reference: 91.48 / 73.26 / 46.24 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).
@@ -23,7 +23,8 @@ from typing import Annotated
 
 import numpy as np
 
-from nasbench_harness import Floats, Ints, Problem, Range, RunStream, SearchGenerator, declare
+from nasbench_harness import Floats, Ints, Problem, Range, RunStream, SearchGenerator, SearchSpace, declare
+from nasbench_strategies._models.existing import draw_existing
 from nasbench_strategies._models.history import History
 
 
@@ -54,7 +55,7 @@ def tpe(
         num_good = min(max(int(np.ceil(good_fraction * len(choices))), 1), len(choices) - 1)
         good = chances(choices[:num_good], space.num_choices, prior_weight)
         others = chances(choices[num_good:], space.num_choices, prior_weight)
-        candidates = draw(good, num_candidates, rng)
+        candidates = draw(space, good, num_candidates, rng)
         ratios = np.log(good / others)[np.arange(space.num_decisions), candidates].sum(axis=1)
         found = space.from_choices(candidates)
         is_new = (found >= 0) & ~np.isin(found, history.seen)
@@ -76,9 +77,11 @@ def chances(choices: Ints, num_choices: Ints, prior_weight: float) -> Floats:
     return found
 
 
-def draw(chance: Floats, size: int, rng: RunStream) -> Ints:
+def draw(space: SearchSpace, chance: Floats, size: int, rng: RunStream) -> Ints:
     """Choices drawn for each decision by its chances, shape (size, num_decisions)."""
     thresholds = rng.uniform(size * len(chance)).reshape(size, len(chance))
+    if space.is_sparse:
+        return draw_existing(space, np.broadcast_to(chance, (size, *chance.shape)), thresholds)
     limits = np.minimum(chance.cumsum(axis=1), 1.0)
     limits[limits > 1 - 1e-9] = np.inf  # the last choice takes the rounding
     taken: Ints = (limits <= thresholds[:, :, None]).sum(axis=2)

@@ -9,8 +9,9 @@ Falkner, Klein and Hutter, "BOHB: Robust and Efficient Hyperparameter Optimizati
             of ``num_candidates`` draws from the first, the one with the largest ratio of the two densities
 
 Deviations: the kernels are those for categories, with a width by rule. The rungs are the fidelities of the task that
-are nearest to highest / eta^k epochs. A run draws an architecture once. Workers that would wait for the results of a
-rung begin the next bracket.
+are nearest to highest / eta^k epochs. A run draws an architecture once. In a list of architectures, each decision is
+drawn among the choices that continue one of them. Workers that would wait for the results of a rung begin the next
+bracket.
 
 Reference: 88.11 / 88.44 / 88.65 % (noiseless validation accuracy of the incumbent on measured learning curves of 100
 epochs, after 1,000 / 3,000 / 10,000 epochs, mean of 200 seeds; results/strategies/fidelities.csv).
@@ -98,7 +99,7 @@ class BOHB(Strategy):
         num_others = max(smallest, len(choices) - num_good)
         good = KernelDensity(choices[:num_good], space.num_choices)
         others = KernelDensity(choices[len(choices) - num_others :], space.num_choices)
-        candidates = good.draw(self.num_candidates, self.rng, run)
+        candidates = good.draw(space, self.num_candidates, self.rng, run)
         found = space.from_choices(candidates)
         is_old = self._unseen.has(np.full(len(found), run), found)
         ratios = np.where((found < 0) | is_old, -1.0, good(candidates) / others(candidates))
