@@ -21,14 +21,32 @@ SOURCE_OF = {
     "graph-pubmed": "graph-cora",
 }
 COSTS = ("reported", "charged")
-SEEDS, EVALUATIONS, SOURCE_EVALUATIONS, ALPHA = 200, 100, 50, 0.05
-COLUMNS = "strategy,target,source,source_cost,regret_without_pp,regret_with_pp,gain_pp,low_pp,high_pp,p_holm,verdict"
+SEEDS, EVALUATIONS, SOURCE_EVALUATIONS, ALPHA = 200, 100, (50, 80), 0.05
+COLUMNS = (
+    "strategy,target,source,source_evaluations,source_cost,regret_without_pp,regret_with_pp,gain_pp,low_pp,high_pp,"
+    "p_holm,verdict"
+)
 
 
-def regrets_of(texts, task, source, cost, folder):
-    """Regrets of each label under one rule for the cost of a source."""
-    rules = {"evaluations": EVALUATIONS, "source_evaluations": SOURCE_EVALUATIONS, "source_cost": cost}
-    study = run(texts, [task], SEEDS, folder / f"{task}-{cost}", sources=[source], **rules)
+def depends_on_sources(name, number, cost):
+    """Whether a source can change the result: a run evaluates the whole of a small sample, whatever its order."""
+    left = EVALUATIONS - number if cost == "charged" else EVALUATIONS
+    return name != "source-ordered" or number > left
+
+
+CASES = [
+    (name, number, cost)
+    for name in STRATEGIES
+    for number in SOURCE_EVALUATIONS
+    for cost in COSTS
+    if depends_on_sources(name, number, cost)
+]
+
+
+def regrets_of(texts, task, source, number, cost, folder):
+    """Regrets of each label under one rule for the cost of so many evaluations of a source."""
+    rules = {"evaluations": EVALUATIONS, "source_evaluations": number, "source_cost": cost}
+    study = run(texts, [task], SEEDS, folder / f"{task}-{number}-{cost}", sources=[source], **rules)
     return {label: rows.regret_pp.to_numpy() for label, rows in study.frame().sort_values("seed").groupby("strategy")}
 
 
@@ -36,12 +54,11 @@ def rows_of(folder):
     """Rows of source_cost.csv, Holm over all of them."""
     found = {}
     for task, source in SOURCE_OF.items():
-        alone = [f"{name} alone={name}(use_sources=false)" for name in STRATEGIES]
-        reported = regrets_of([*STRATEGIES, *alone], task, source, "reported", folder)
-        charged = regrets_of(STRATEGIES, task, source, "charged", folder)
-        for name in STRATEGIES:
-            for cost, regrets in zip(COSTS, (reported, charged), strict=True):
-                found[name, task, source, cost] = reported[f"{name} alone"], regrets[name]
+        alone = [f"{name}={name}(use_sources=false)" for name in STRATEGIES]
+        without = regrets_of(alone, task, source, 1, "reported", folder)
+        for name, number, cost in CASES:
+            with_source = regrets_of([name], task, source, number, cost, folder)
+            found[name, task, source, str(number), cost] = without[name], with_source[name]
     rows = []
     for (key, (without, with_source)), holm in zip(
         found.items(), adjust([compare_means(*regrets) for regrets in found.values()]), strict=True
@@ -66,16 +83,55 @@ def test_sources_beside_the_budget_and_as_a_part_of_it(tmp_path):
     assert rows == [list(row.values()) for row in kept_rows()]
 
 
+def page():
+    return " ".join((ROOT / "docs" / "transfer.md").read_text(encoding="utf-8").split())
+
+
+def test_no_recorded_row_is_blind_to_its_source():
+    """One row for each pair and case, and none of a sample that is evaluated whole."""
+    columns = ("strategy", "target", "source", "source_evaluations", "source_cost")
+    found = [tuple(row[name] for name in columns) for row in kept_rows()]
+    assert found == [
+        (name, task, source, str(number), cost) for task, source in SOURCE_OF.items() for name, number, cost in CASES
+    ]
+    assert [case for case in CASES if case[0] == "source-ordered"] == [("source-ordered", 80, "charged")]
+
+
 def test_the_page_quotes_every_gain():
     """Each cell is a gain with its interval; * marks a difference."""
-    page = " ".join((ROOT / "docs" / "transfer.md").read_text(encoding="utf-8").split())
-    for name in STRATEGIES:
+    rows = kept_rows()
+    assert f"Holm over all {len(rows)} rows" in page()
+    for name, number in {(row["strategy"], row["source_evaluations"]) for row in rows}:
         for task, source in SOURCE_OF.items():
-            own = [row for row in kept_rows() if (row["strategy"], row["target"]) == (name, task)]
-            assert [(row["source"], row["source_cost"]) for row in own] == [(source, cost) for cost in COSTS]
-            cells = [
-                f"{float(row['gain_pp']):+.2f} [{float(row['low_pp']):+.2f}, {float(row['high_pp']):+.2f}]"
-                + ("" if row["verdict"] == "no difference" else "*")
-                for row in own
-            ]
-            assert f"| {name} | {source} → {task} | {' | '.join(cells)} |" in page
+            key = (name, number, task)
+            cells = dict.fromkeys(COSTS, "–") | {
+                row["source_cost"]: f"{float(row['gain_pp']):+.2f} [{float(row['low_pp']):+.2f}, "
+                f"{float(row['high_pp']):+.2f}]{'' if row['verdict'] == 'no difference' else '*'}"
+                for row in rows
+                if (row["strategy"], row["source_evaluations"], row["target"]) == key
+            }
+            assert f"| {name} | {source} → {task} | {number} | {' | '.join(cells.values())} |" in page()
+
+
+def test_the_page_says_no_more_than_the_rows():
+    """Verdicts by strategy, source evaluations and cost, in the order of SOURCE_OF."""
+    verdicts = {case: [] for case in CASES}
+    for row in kept_rows():
+        case = (row["strategy"], int(row["source_evaluations"]), row["source_cost"])
+        verdicts[case].append(row["verdict"])
+        assert row["source_cost"] != "charged" or float(row["gain_pp"]) < 0
+    assert "No charged row has a gain." in page()
+    assert verdicts["source-ordered", 80, "charged"] == ["no difference"] * 3 + ["worse"] * 2
+    assert "`source-ordered` loses on the two graph pairs." in page()
+    gains = [float(row["gain_pp"]) for row in kept_rows() if row["strategy"] == "source-ordered"][:3]
+    assert f"lie between {min(gains):.2f} and {max(gains):.2f} pp" in page()
+    assert verdicts["source-seeded-evolution", 50, "charged"] == ["worse"] * 5
+    assert verdicts["source-seeded-evolution", 80, "charged"] == ["worse"] * 5
+    assert "loses on all five pairs with both numbers" in page()
+    reported = [verdicts["source-seeded-evolution", number, "reported"].count("better") for number in (80, 50)]
+    assert reported == [2, 1]
+    with (FILE.parent / "pairs.csv").open(encoding="utf-8") as lines:
+        agreement = {(row["target"], row["source"]): float(row["spearman"]) for row in csv.DictReader(list(lines)[1:])}
+    shown = [f"{agreement[pair]:.2f}"[1:] for pair in SOURCE_OF.items()]
+    assert f"The pairs agree by {', '.join(shown[:-1])} and {shown[-1]}" in page()
+    assert "on two pairs with 80, and on one with 50" in page()
