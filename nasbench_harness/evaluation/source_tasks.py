@@ -111,17 +111,17 @@ def same_data(first: str, second: str) -> str:
         TableError: A table is damaged.
 
     >>> same_data("nb201-cifar10@without=none", "nb201-cifar10")
-    'is, but for choices that are left out, nb201-cifar10'
+    'shares its architectures with nb201-cifar10'
     """
     one, other = (open_named_task(name.partition(MARK)[0]) for name in (first, second))
     if one.name == other.name:
-        return f"is, but for choices that are left out, {other.name}"
+        return f"shares its architectures with {second}"
     if one.space.description() != other.space.description():
         return ""
     if common := sorted(_data_of(one) & _data_of(other)):
-        return f"is the data of {other.name} under another name ({', '.join(common)})"
+        return f"is the data of {second} under another name ({', '.join(common)})"
     ours, theirs = (task.table.metrics(task.dataset, "search")[0].values for task in (one, other))
-    return f"{likeness} {other.name}" if (likeness := _likeness(ours, theirs)) else ""
+    return f"{likeness} {second}" if (likeness := _likeness(ours, theirs)) else ""
 
 
 def _likeness(ours: Floats, theirs: Floats) -> str:

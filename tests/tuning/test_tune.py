@@ -283,7 +283,7 @@ def test_a_record_is_read_as_it_was_written(tuned, tmp_path):
 
 
 ANOTHER_NAME = r"under another name \(cifar10\): tuning on it would see"
-PARTS = "is, but for choices that are left out, nb201-cifar10: tuning on it would see"
+PARTS = f"shares its architectures with {TASKS[0]}@without=none: tuning on it would see"
 
 
 @pytest.mark.parametrize(
