@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import math
+import random
 
 import numpy as np
 import pytest
@@ -21,10 +22,23 @@ from nasbench_harness.trainer.supernet import Controller, random_cell
 METHODS = {method.name: method for method in (FirstOrder, SecondOrder, GumbelSearch, RandomSharing, TemplateNetwork)}
 METHODS["enas"] = ControllerSearch
 WITH_ALPHA = ("darts-first", "darts-second", "gdas", "setn")
+LEARNED = (*WITH_ALPHA, "enas")  # methods that learn an architecture: α or a controller
 
 
 def method_of(name, seed=0, **changes):
     return METHODS[name](toy_shared(name, seed, **changes))
+
+
+def architecture_of(method):
+    """α or the controller, as copies by name."""
+    if isinstance(method, ControllerSearch):
+        return {name: value.detach().clone() for name, value in method.controller.named_parameters()}
+    return {"alpha": method.logits.detach().clone()}
+
+
+def network_of(method):
+    """Weights and running statistics, as copies by name."""
+    return {name: value.clone() for name, value in method.shared.network.state_dict().items()}
 
 
 def permuted(data, half):
@@ -33,8 +47,8 @@ def permuted(data, half):
     return dataclasses.replace(data, **{f"{half}_labels": np.roll(labels, 7)})
 
 
-@pytest.mark.parametrize("name", WITH_ALPHA)
-def test_alpha_follows_the_second_half_and_weights_the_first(name):
+@pytest.mark.parametrize("name", LEARNED)
+def test_architectures_follow_the_second_half_and_weights_the_first(name):
     """With the other side's rate at (nearly) nothing, labels of the wrong half move nothing."""
     data = toy_data()
     for frozen, half in (
@@ -48,19 +62,19 @@ def test_alpha_follows_the_second_half_and_weights_the_first(name):
             methods.append(method)
         first, second = methods
         if half == "weight":
-            assert torch.equal(first.logits, second.logits)
-            assert not torch.equal(first.logits, first.shared.initial_alpha())
+            assert equal(architecture_of(first), architecture_of(second))
+            assert not equal(architecture_of(first), architecture_of(method_of(name)))
         else:
             assert equal(parameters_of(first.shared), parameters_of(second.shared))
 
 
-@pytest.mark.parametrize("name", WITH_ALPHA)
-def test_alpha_moves_with_the_labels_of_the_second_half(name):
+@pytest.mark.parametrize("name", LEARNED)
+def test_architectures_move_with_the_labels_of_the_second_half(name):
     data = toy_data()
     first, second = (method_of(name, data=shown) for shown in (data, permuted(data, "selection")))
     first.train_epoch(0)
     second.train_epoch(0)
-    assert not torch.equal(first.logits, second.logits)
+    assert not equal(architecture_of(first), architecture_of(second))
 
 
 def test_uniform_sampling_never_reads_the_second_half():
@@ -81,6 +95,23 @@ def test_weights_keep_their_bits_over_a_step_of_alpha():
     assert equal(parameters_of(method.shared), before)
     assert equal(method.shared.optimizer.momenta, momenta)
     assert not torch.equal(method.logits, alpha)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_an_epoch_of_architecture_steps_alone_leaves_all_weights(name):
+    """To the last bit; a controller, whose rewards are evaluations, leaves the running statistics, too."""
+    method = method_of(name, preset="nb201-official")
+    for step in list(method.shared.steps(0))[:2]:
+        method.shared.step_weights(step.weights, 0.1, (3, 2, 1, 4, 2, 3))
+    before, architecture = network_of(method), architecture_of(method)
+    weights, momenta = parameters_of(method.shared), copy.deepcopy(method.shared.optimizer.momenta)
+    method.shared.step_weights = lambda *_, **__: None
+    method.train_epoch(0)
+    assert not equal(architecture_of(method), architecture)
+    assert equal(parameters_of(method.shared), weights)
+    assert equal(method.shared.optimizer.momenta, momenta)
+    if name == "enas":
+        assert equal(network_of(method), before)
 
 
 def test_the_look_ahead_of_second_order_leaves_no_running_statistics(monkeypatch):
@@ -352,20 +383,26 @@ def small_controller():
     return Controller(0, num_edges=2, num_operations=3, size=4).double()
 
 
-def test_the_controllers_gradient_is_the_exact_one():
-    controller = small_controller()
-    rewards = np.random.default_rng(0).random((3, 3))
+def test_an_update_of_the_controller_ascends_the_expected_reward(monkeypatch):
+    """One sample of each cell, weighted by its probability: the update's gradient is the exact one, less its sign."""
+    monkeypatch.setattr("nasbench_strategies.weight_sharing.enas.ENTROPY_WEIGHT", 0.0)
+    controller, method = small_controller(), method_of("enas")
     cells = np.array([(a, b) for a in range(3) for b in range(3)])
-    values = torch.tensor([rewards[tuple(cell)] for cell in cells])
-    parameters = list(controller.parameters())
+    rewards = np.random.default_rng(0).random((3, 3))
     probabilities = controller.score(cells).log_probability.exp()
     assert probabilities.sum().item() == pytest.approx(1.0)
-    exact = torch.autograd.grad((probabilities * values).sum(), parameters)
-    scored = controller.score(cells)
-    weights = scored.log_probability.exp().detach()
-    estimated = torch.autograd.grad((scored.log_probability * weights * (values - 0.37)).sum(), parameters)
-    for ours, theirs in zip(estimated, exact, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    values = torch.tensor([rewards[tuple(cell)] for cell in cells])
+    exact = torch.autograd.grad((probabilities * values).sum(), list(controller.parameters()), retain_graph=True)
+    shares, clips = iter(probabilities.tolist()), []
+    method.controller = controller
+    controller.sample = lambda uniforms: controller.score(cells)
+    method.shared.accuracies = lambda asked, *_: np.array([rewards[tuple(asked[0])]])
+    method.baseline.advantage = lambda accuracy, reward: len(cells) * next(shares) * (reward - 0.37)
+    method.optimizer.step = clips.append
+    method.update_controller(np.random.default_rng(0))
+    for parameter, gradient in zip(controller.parameters(), exact, strict=True):
+        torch.testing.assert_close(-parameter.grad, gradient, rtol=0, atol=1e-12)
+    assert clips == [5.0]
 
 
 def test_sampled_cells_have_the_probabilities_of_scored_ones():
@@ -431,6 +468,7 @@ def test_the_moving_baseline_holds_earlier_rewards_only():
 @pytest.mark.parametrize("name", METHODS)
 def test_two_runs_of_one_seed_are_equal_and_global_generators_untouched(name):
     states = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002 - the global state is the point
+    plain = random.getstate()
     trained = []
     for _ in range(2):
         method = method_of(name, dtype=torch.float32)
@@ -438,21 +476,26 @@ def test_two_runs_of_one_seed_are_equal_and_global_generators_untouched(name):
         trained.append((parameters_of(method.shared), method.derive(0)))
     assert torch.equal(torch.get_rng_state(), states[0])
     assert np.random.get_state()[1].tolist() == states[1]  # noqa: NPY002
+    assert random.getstate() == plain
     assert equal(trained[0][0], trained[1][0])
     assert trained[0][1] == trained[1][1]
 
 
+@pytest.mark.parametrize("preset", ["demo-cpu", "nb201-official"])
 @pytest.mark.parametrize("name", METHODS)
-def test_a_restored_method_continues_as_if_it_had_not_stopped(name):
-    whole = method_of(name, dtype=torch.float32)
+def test_a_restored_method_continues_as_if_it_had_not_stopped(name, preset):
+    """Under the official preset with running statistics and the frozen baseline."""
+    whole = method_of(name, dtype=torch.float32, preset=preset)
     whole.train_epoch(0)
     state = {"shared": whole.shared.state(), "method": whole.state()}
     state = copy.deepcopy(state)
     whole.train_epoch(1)
-    resumed = method_of(name, dtype=torch.float32)
+    resumed = method_of(name, dtype=torch.float32, preset=preset)
     resumed.shared.restore(state["shared"])
     resumed.restore(state["method"])
     resumed.train_epoch(1)
-    assert equal(parameters_of(whole.shared), parameters_of(resumed.shared))
+    assert equal(network_of(whole), network_of(resumed))
+    if name in LEARNED:
+        assert equal(architecture_of(whole), architecture_of(resumed))
     assert whole.derive(1) == resumed.derive(1)
     assert whole.alpha() == resumed.alpha()
