@@ -113,3 +113,14 @@ def test_sources_are_worth_many_evaluations():
         assert ends[task, 5, "yes"][0] > ends[task, 5, "no"][1]
     for task in NB201:
         assert ends[task, 5, "yes"][0] > ends[task, 50, "no"][1]
+
+
+def test_the_page_says_how_much_sources_help_on_graphs():
+    taus = {
+        (row["target"], int(row["evaluations"]), row["sources"]): float(row["kendall_tau"])
+        for row in kept_rows("few_shot.csv")
+    }
+    gains = {task: [taus[task, few, "yes"] - taus[task, few, "no"] for few in FEW] for task in GRAPH}
+    page = " ".join((ROOT / "docs" / "transfer.md").read_text(encoding="utf-8").split())
+    assert all(max(of_task) == of_task[0] for of_task in gains.values()), "most at 5 evaluations"
+    assert f"at 50 the largest difference is {max(of_task[-1] for of_task in gains.values()):.2f}." in page

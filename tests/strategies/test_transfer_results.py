@@ -259,9 +259,7 @@ def test_transfer_helps_where_data_sets_agree():
     alike = [row for row in rows if float(row["spearman"]) > 0.9 and row["strategy"] != "source-weighted-scores"]
     assert alike
     assert all(float(row["low_pp"]) > 0 for row in alike)
-    worse = [row for row in rows if row["verdict"] == "worse"]
-    assert worse, "negative transfer is shown"
-    assert all(float(row["spearman"]) < 0.7 or row["strategy"] == "source-weighted-scores" for row in worse)
+    assert any(row["verdict"] == "worse" for row in rows), "negative transfer is shown"
 
 
 @pytest.mark.parametrize("name", STRATEGIES["nb201"])
@@ -291,11 +289,26 @@ def test_the_page_quotes_what_was_recorded():
 
 
 def test_the_page_counts_pairs_by_agreement():
-    rows = [
-        row for row in kept_rows("pairs.csv") if row["strategy"] == "source-ordered" and row["target"] in set(GRAPH)
-    ]
-    alike = [row["verdict"] for row in rows if float(row["spearman"]) > 0.3]
-    others = [row["verdict"] for row in rows if float(row["spearman"]) < 0.25]
-    assert len(alike) + len(others) == len(rows)
-    assert (len(alike), alike.count("better"), alike.count("worse")) == (30, 25, 0)
-    assert (len(others), others.count("better"), others.count("worse")) == (26, 0, 8)
+    """Of every strategy, and it names each row that is worse although the rankings agree."""
+    page = " ".join((ROOT / "docs" / "transfer.md").read_text(encoding="utf-8").split())
+    rows = [row for row in kept_rows("pairs.csv") if row["target"] in set(GRAPH)]
+    assert all(float(row["spearman"]) > 0.3 for row in rows if row["verdict"] == "better")
+    for name in ON_BOTH:
+        cells = []
+        for is_alike, number in ((True, 30), (False, 26)):
+            verdicts = [
+                r["verdict"] for r in rows if r["strategy"] == name and (float(r["spearman"]) > 0.3) == is_alike
+            ]
+            assert len(verdicts) == number
+            cells.append(" / ".join(str(verdicts.count(of)) for of in ("better", "no difference", "worse")))
+        assert f"| {name} | {' | '.join(cells)} |" in page
+    assert not any(0.25 <= float(row["spearman"]) <= 0.3 for row in rows)
+    worse = [row for row in rows if row["verdict"] == "worse" and float(row["spearman"]) > 0.3]
+    assert len(worse) == 3
+    for row in worse:
+        gain, low, high = (f"{float(row[name]):+.2f}" for name in ("gain_pp", "low_pp", "high_pp"))
+        pair = f"{row['strategy']} | {row['source']} → {row['target']} | {float(row['spearman']):.2f}".replace(
+            "0.", "."
+        )
+        assert f"| {pair} | {gain} [{low}, {high}] |" in page
+    assert "Three rows above .3 are worse" in page
