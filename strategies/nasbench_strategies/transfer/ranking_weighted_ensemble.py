@@ -17,9 +17,8 @@ Optimization", Machine Learning 2018 (the acquisition).
 
 Deviations: the target's weight is at least that of equal weights. The models are fitted once for each batch. Losses
 above their median count as the median, and so do infeasible ones. A budget without a number of evaluations drops no
-source for being late. The acquisition was chosen on pairs of NAS-Bench-Graph: that of the first paper, the mean and
-variance of the ensemble, lost more there. ``use_sources = false`` leaves the target's model alone, for a comparison
-without transfer.
+source for being late. The acquisition was chosen on pairs of NAS-Bench-Graph, which are not recorded: none of its tasks
+is held out. ``use_sources = false`` leaves the target's model alone, for a comparison without transfer.
 
 Reference: 91.53 / 73.12 / 46.28 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, the other two as sources with 200 reported evaluations, mean of 100 seeds at 50 evaluations;
