@@ -210,10 +210,13 @@ def test_recommend_reads_nothing():
         rows(ReadsToRecommend, evaluations=8, cost="reported")
 
 
-def test_a_run_is_the_same_in_any_batch():
-    whole = rows(reads_whenever_it_can, evaluations=15, seeds=range(5))
+@pytest.mark.parametrize("strategy", [reads_whenever_it_can, Recommends])
+@pytest.mark.parametrize("seconds", [None, 30_000])
+def test_a_run_is_the_same_in_any_batch(strategy, seconds):
+    budget = {"evaluations": 15, "simulated_seconds": seconds}
+    whole = rows(strategy, seeds=range(5), **budget)
     for seeds in ([3], [4, 1]):
-        for seed, run in zip(seeds, rows(reads_whenever_it_can, evaluations=15, seeds=seeds), strict=True):
+        for seed, run in zip(seeds, rows(strategy, seeds=seeds, **budget), strict=True):
             for name in run.keys() - {"run"}:
                 assert run[name].tobytes() == whole[seed][name].tobytes(), name
 
