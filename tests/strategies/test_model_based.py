@@ -1,10 +1,14 @@
 """Model-based strategies: traces of plain versions, recommendations, and the reference points of the literature."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from nasbench_strategies._models.encoding import Encoding, standardized
 from nasbench_strategies._models.gaussian_process import GaussianProcess
 from nasbench_strategies._models.kernel_density import KernelDensity
+from nasbench_strategies._models.perceptrons import Perceptrons
+from nasbench_strategies.model_based.bananas import bananas
 from nasbench_strategies.model_based.npenas import npenas
 
 from nasbench_harness import Evaluation, InvalidInputError, Protocol, RunStream, RunStreams, load_task
@@ -117,6 +121,19 @@ def test_npenas_evaluates_the_most_promising_children_of_the_best(monkeypatch):
         assert len(offered[number]) > 50
 
 
+def test_bananas_trains_on_paths_of_evaluated_architectures_only(monkeypatch):
+    """Candidates bring paths, too, and a column that is zero in training would keep its random weights."""
+    trained = []
+    train = Perceptrons.train
+    monkeypatch.setattr(
+        Perceptrons, "train", lambda self, features, *rest: trained.append(features) or train(self, features, *rest)
+    )
+    played(partial(bananas, encoding="path"), "nb201-cifar100", np.random.default_rng(4).random(15_625), 51)
+    assert [len(features) for features in trained] == [20, 30, 40, 50]
+    assert all(features.any(axis=0).all() for features in trained)
+    assert trained[0].shape[1] < trained[-1].shape[1]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_evaluated_twice_beyond_the_repeats(run, name):
     columns = run(name, "graph-proteins", 2, evaluations=60)
@@ -125,6 +142,9 @@ def test_nothing_is_evaluated_twice_beyond_the_repeats(run, name):
         assert len(set(learned.tolist())) == len(learned)
 
 
+SOURCES = {"sources": "nb201-cifar100", "source_evaluations": 50, "source_cost": "reported"}
+WITH_HISTORY = {name: {} for name in (*NAMES, "nao")}  # and the protocol that they need
+WITH_HISTORY |= dict.fromkeys(["few-shot-predictor", "ranking-weighted-ensemble"], SOURCES)
 CONSTRAINED = {"evaluations": 60, "constraints": "latency_ms<=q25"}
 
 
@@ -134,10 +154,11 @@ def feasible_of(columns):
     return lookup("latency_ms", columns["architecture"]) <= np.quantile(lookup("latency_ms", np.arange(15_625)), 0.25)
 
 
-@pytest.mark.parametrize("name", [*NAMES, "nao"])
+@pytest.mark.parametrize("name", WITH_HISTORY)
 def test_constraints_lead_the_search(run, name):
     """The fastest quarter: a uniform sample meets it in a quarter of the evaluations."""
-    is_feasible = feasible_of(run(name, "nb201-cifar10", 10, **CONSTRAINED)).reshape(10, 60)
+    columns = run(name, "nb201-cifar10", 10, **CONSTRAINED, **WITH_HISTORY[name])
+    is_feasible = feasible_of(columns).reshape(10, 60)
     # Five standard errors of a uniform sample.
     assert is_feasible[:, -30:].mean() > 0.25 + 5 * np.sqrt(0.25 * 0.75 / 300)
 
@@ -149,10 +170,11 @@ def test_the_gaussian_process_recommends_feasible_architectures(run):
     assert feasible_of({"architecture": columns["recommended"][recommended]}).all()
 
 
-@pytest.mark.parametrize("name", [*NAMES, "nao"])
+@pytest.mark.parametrize("name", WITH_HISTORY)
 @pytest.mark.parametrize("duplicates", ["free", "forbid"])
 def test_repeats_of_a_class_are_not_proposed_again(run, name, duplicates):
-    columns = run(name, "nb201-cifar10", 2, evaluations=80, duplicates=duplicates, duplicates_by="class")
+    protocol = {"evaluations": 80, "duplicates": duplicates, "duplicates_by": "class", **WITH_HISTORY[name]}
+    columns = run(name, "nb201-cifar10", 2, **protocol)
     for seed in range(2):
         proposed = columns["architecture"][columns["run"] == seed][20:]
         assert len(np.unique(proposed)) == len(proposed)

@@ -12,10 +12,11 @@ Deviations: the paper encodes architectures by a recurrent network and decodes p
 is the mean of several networks that read the choices, and each decision takes its largest entry. In the authors'
 program one step t grows for all parents until there are enough new architectures, and a parent may give several; all
 of them are evaluated. Here each ray has a step of its own and gives at most one, and only the best by prediction are
-evaluated. Fewer are evaluated if fewer rays have one, so a nearly used-up space trains a predictor for each; if no ray
-has one, a random architecture is evaluated. Losses are clipped at their median. Infeasible losses count as the median
-and are worse than all feasible ones among parents. The first random architectures go on until one is feasible. The
-settings of the networks are those of ``bananas``, which were chosen on NAS-Bench-201, so results on it are optimistic.
+evaluated. If no ray has one, a random architecture is evaluated. In a list of architectures and in a nearly used-up
+space few rays have one, so almost every evaluation needs a new predictor. Losses are clipped at their median.
+Infeasible losses count as the median and are worse than all feasible ones among parents. The first random
+architectures go on until one is feasible. The settings of the networks are those of ``bananas``, which were chosen on
+NAS-Bench-201, so results on it are optimistic.
 
 Reference: 91.53 / 73.31 / 46.27 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).

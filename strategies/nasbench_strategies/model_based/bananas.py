@@ -67,11 +67,13 @@ def bananas(
     yield from history.start(space, rng, num_initial)
     while True:
         features = encode(np.array(history.architectures))
+        columns = np.flatnonzero(features.any(axis=0)) if encoding == "path" else slice(None)  # not of candidates alone
+        features = features[:, columns]
         networks = Perceptrons(features.shape[1], num_networks, width, rng)
         networks.train(features, standardized(history.losses, quantile), num_updates, learning_rate)
         parents = history.best(history.losses, num_parents)
         candidates = new_candidates(space, parents, 0, history.seen, rng)
-        predictions = networks.predict(encode(candidates)[:, : features.shape[1]])  # no path that is new
+        predictions = networks.predict(encode(candidates)[:, columns])
         drawn = predictions.mean(axis=0) + predictions.std(axis=0) * rng.normal(len(candidates))
         for candidate in candidates[np.argsort(drawn, kind="stable")[:batch_size]].tolist():
             history.add((yield candidate))
