@@ -158,7 +158,7 @@ def test_only_what_is_asked_for_is_trained():
     ("fields", "message"),
     [
         ({"objectives": "val_accuracy,size_m"}, "several objectives need a table"),
-        ({"objectives": "size_m"}, "it has one objective, val_accuracy or a function of it"),
+        ({"objectives": "size_m"}, "and takes one objective, val_accuracy or a function of it"),
         ({"constraints": "val_accuracy>=50"}, "constraints bound free metrics, not val_accuracy"),
         ({"constraints": "size_m<=0.5"}, "no architecture of task small-set meets it"),
         ({"constraints": "size_m<=2,size_m>=3"}, "no architecture of task small-set meets all of them"),

@@ -168,7 +168,7 @@ def test_the_official_recipe_is_compared_with_the_table(study, tmp_path, monkeyp
     ("options", "message"),
     [
         ({"recipe": "animals9"}, "unknown recipe 'animals9': did you mean 'animals8-1'"),
-        ({"recipe": "nats-sss-90"}, "recipe nats-sss-90 trains widths, the .* are cells: use --recipe animals8-10"),
+        ({"recipe": "nats-sss-90"}, "recipe nats-sss-90 trains widths, but the .* are cells: use --recipe animals8-10"),
         ({"data": "cifar10"}, "data cifar10 does not come with a package: name its folder or file with --data-dir"),
         ({"device": "tpu"}, "unknown device 'tpu'"),
         ({"device": "cpu", "compile": True}, "compiling pays on a GPU only"),

@@ -306,7 +306,7 @@ def test_only_named_and_suggested(small, tmp_path):
         tasks.load_task(NAME).under(Protocol(fidelity=12))
     study = run_small(tmp_path / "study", evaluations=2)
     assert verify_command(study) == ""
-    with pytest.raises(InvalidInputError, match="trained already"):
+    with pytest.raises(InvalidInputError, match="trains on demand"):
         verify(study, NAME)
 
 
