@@ -74,6 +74,7 @@ def test_the_same_command_again_does_nothing_and_more_seeds_run_only_the_missing
     assert sorted(path.name for path in segments(tmp_path / "s")) == ["seeds-0-11.parquet", "seeds-12-29.parquet"]
 
 
+@pytest.mark.thorough
 def test_a_study_in_parts_reports_what_a_study_at_once_reports(cli, tmp_path):
     for seeds in ("7", "30"):
         assert cli("compare", *SMALL, "--seeds", seeds, "--out", "parts").returncode == 0
@@ -82,6 +83,7 @@ def test_a_study_in_parts_reports_what_a_study_at_once_reports(cli, tmp_path):
         assert path.read_bytes() == (tmp_path / "parts" / "report" / path.name).read_bytes(), path.name
 
 
+@pytest.mark.thorough
 def test_same_bytes_with_another_hash_seed_and_two_jobs(cli, tmp_path):
     wide = ("compare", "--tasks", "nb201-cifar10", "--seeds", "130", "--evaluations", "15")
     assert cli(*wide, "--out", "a", PYTHONHASHSEED="1").returncode == 0
@@ -91,6 +93,7 @@ def test_same_bytes_with_another_hash_seed_and_two_jobs(cli, tmp_path):
             assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes(), path
 
 
+@pytest.mark.thorough
 def test_changed_code_runs_again_and_old_runs_are_kept(cli, tmp_path):
     mine = ("compare", "--strategies", "mine=my_search:my_search", *SMALL[2:], "--out", "s")
     source = tmp_path / "my_search.py"
@@ -220,6 +223,7 @@ def test_a_mistake_gets_one_line_and_leaves_nothing(cli, tmp_path, arguments, me
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("damage", ["truncated", "altered", "misnamed"])
 def test_a_damaged_segment_is_moved_aside_and_its_runs_are_done_again(cli, small, tmp_path, damage):
     shutil.copytree(small, tmp_path / "s")
@@ -244,6 +248,7 @@ def test_a_damaged_segment_is_moved_aside_and_its_runs_are_done_again(cli, small
     assert {file.name: file.read_bytes() for file in (tmp_path / "s" / "report").iterdir()} == before
 
 
+@pytest.mark.thorough
 def test_a_corrupt_cache_is_named(cli, tmp_path):
     cache = tmp_path / "cache"
     assert cli("tables", "info", "nb201", NASBENCH_HARNESS_CACHE=str(cache)).returncode == 0
@@ -357,6 +362,7 @@ def test_every_verb_has_help(cli):
     assert {name.replace("_", "-") for name in Protocol.__dataclass_fields__} <= fields
 
 
+@pytest.mark.thorough
 def test_the_command_and_the_study_file_of_a_report_repeat_it(cli, tmp_path):
     """Also where strategies have no label of their own: their default labels hold colons and parentheses."""
     (tmp_path / "my_search.py").write_text(MY_SEARCH)
@@ -379,6 +385,7 @@ def test_a_run_without_any_result_is_a_failure_of_its_strategy(cli, tmp_path):
     assert "seeds 0-11: nothing: the run ended without an evaluation or a recommendation" in done.stderr
 
 
+@pytest.mark.thorough
 def test_stale_runs_stay_where_they_are_when_the_study_is_refused(cli, tmp_path):
     mine = ("compare", "--strategies", "random-search,my_search:my_search", "--seeds", "3", "--evaluations", "4")
     mine += ("--tasks", "nb201-cifar10,nb201-cifar100", "--out", "s")
@@ -446,6 +453,7 @@ source = "Dong and Yang, 2020, Table 5"
 """
 
 
+@pytest.mark.thorough
 def test_quoted_rows_order_and_highlight_come_from_the_study_file(cli, tmp_path):
     (tmp_path / "file.toml").write_text(STUDY_FILE, encoding="utf-8")
     done = cli("compare", "--config", "file.toml", "--out", "s")
@@ -487,6 +495,7 @@ def test_simulated_seconds_bind_every_run(cli, tmp_path):
     assert "random search, exact" not in text  # no closed form for seconds
 
 
+@pytest.mark.thorough
 def test_paper_means_500_seeds_and_10_000_resamples(cli, tmp_path):
     small = ("--strategies", "random-search", "--tasks", "nb201-cifar10", "--evaluations", "2", "--paper")
     assert cli("compare", *small, "--out", "s").returncode == 0
@@ -498,6 +507,7 @@ def test_paper_means_500_seeds_and_10_000_resamples(cli, tmp_path):
     assert " --paper --seeds 20 --evaluations 2\n" in (tmp_path / "s" / "report" / "main.tex").read_text("utf-8")
 
 
+@pytest.mark.thorough
 def test_a_study_file_may_name_the_tasks_only(cli, tmp_path):
     (tmp_path / "suite.toml").write_text('tasks = ["nb201-cifar100"]\n', encoding="utf-8")
     arguments = ("--strategies", "random-search", "--seeds", "3", "--evaluations", "2", "--config", "suite.toml")
@@ -510,6 +520,7 @@ def test_a_study_file_may_name_the_tasks_only(cli, tmp_path):
     assert "nb201-cifar100" not in other.stdout
 
 
+@pytest.mark.thorough
 def test_a_trace_is_exported_added_back_and_compared(cli, tmp_path):
     two = ("--strategies", "random-search", "--tasks", "nb201-cifar10,nb201-cifar100", *SMALL[4:])
     assert cli("run", *two, "--out", "s").returncode == 0
@@ -581,6 +592,7 @@ def test_tables_list_names_tasks_without_a_table_too(cli):
     assert lines[-1] == "  trained-animals8"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_stopped_is_one_line_and_the_same_command_goes_on(tmp_path, sent, code, jobs):
@@ -618,6 +630,7 @@ def prints(problem, rng):
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_a_strategy_may_change_the_folder_and_print(cli, tmp_path, jobs):
     (tmp_path / "my.py").write_text(WANDERERS)
@@ -706,6 +719,7 @@ def test_runs_that_vanish_are_named(cli, tmp_path):
     assert not (tmp_path / "s" / "report").exists()
 
 
+@pytest.mark.thorough
 def test_a_full_disk_behind_standard_output_is_one_line(cli, tmp_path):
     for environment in ({"PYTHONUNBUFFERED": "1"}, {"PYTHONUNBUFFERED": ""}):
         for verb in (("compare", *SMALL, "--out", "s"), ("tables", "list", "--json"), ("--help",)):
@@ -720,6 +734,7 @@ def test_a_full_disk_behind_standard_output_is_one_line(cli, tmp_path):
     assert "12 of 12 runs done" in cli("status", "s").stdout
 
 
+@pytest.mark.thorough
 def test_terminals_that_are_narrow_or_know_ascii_only_get_everything_else(cli, tmp_path):
     narrow = {"PYTHONIOENCODING": "ascii", "COLUMNS": "20"}
     done = cli("compare", *SMALL, "--out", "s", **narrow)
@@ -729,6 +744,7 @@ def test_terminals_that_are_narrow_or_know_ascii_only_get_everything_else(cli, t
     assert "?" in done.stdout  # for ± and –
 
 
+@pytest.mark.thorough
 def test_the_locale_c_and_a_backend_that_is_not_here_change_no_report(cli, small, tmp_path):
     shutil.copytree(small, tmp_path / "s")
     figure = (tmp_path / "s" / "report" / "anytime.pdf").read_bytes()
@@ -751,6 +767,7 @@ def test_a_backend_that_is_here_stays_that_of_the_process():
         assert done.stdout.strip() == shown, done.stderr
 
 
+@pytest.mark.thorough
 def test_a_report_names_files_of_its_folder_that_are_not_its_own(cli, small, tmp_path):
     shutil.copytree(small, tmp_path / "s")
     (tmp_path / "s" / "report" / ".generated").unlink()
@@ -801,6 +818,7 @@ def test_a_check_says_one_thing_about_an_architecture_that_does_not_exist(cli, t
     assert total == "my_beyond:beyond: 0 of 1 rules hold, 13 not tried"
 
 
+@pytest.mark.thorough
 def test_a_check_says_that_runs_end_by_themselves(cli, tmp_path):
     code = "def short(problem, rng):\n    for _ in range(6):\n        yield problem.space.sample(rng)\n"
     (tmp_path / "my_short.py").write_text(code)

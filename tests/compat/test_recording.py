@@ -6,6 +6,7 @@ import threading
 
 import pandas as pd
 import pytest
+from kit.cases import fast_first
 
 from nasbench_harness import record, run
 from nasbench_harness.compat.recording import BudgetSpentError
@@ -41,12 +42,15 @@ def record_runs(out, seeds=range(10), **protocol):
 
 @pytest.mark.parametrize(
     "protocol",
-    [
-        {"evaluations": 12},
-        {"evaluations": 12, "noise": "per_run"},
-        {"evaluations": 12, "duplicates": "free"},
-        {"simulated_seconds": 40_000.0},
-    ],
+    fast_first(
+        [
+            {"evaluations": 12, "duplicates": "free"},
+            {"simulated_seconds": 40_000.0},
+            {"evaluations": 12},
+            {"evaluations": 12, "noise": "per_run"},
+        ],
+        2,
+    ),
 )
 def test_what_a_script_saw_are_the_rows_of_the_study(tmp_path, protocol):
     seen = record_runs(tmp_path / "recordings", **protocol)
@@ -155,6 +159,7 @@ def test_mistakes_are_refused_before_anything_runs(tmp_path):
         pytest.fail("the block must not start")
 
 
+@pytest.mark.thorough
 def test_a_run_returns_what_the_script_reports(tmp_path):
     """Odd seeds report the worst architecture that they saw; even seeds report nothing and return their incumbent."""
     worst, best = {}, {}

@@ -60,6 +60,7 @@ def test_the_scripts_spend_the_seconds_of_the_table(old_script):
     assert names["total_time"][-2] < SETTINGS["TIME_BUDGET"] <= names["total_time"][-1]
 
 
+@pytest.mark.thorough
 def test_evolution_finds_better_cells_than_random_search(old_script):
     """The loops search: over 20 seeds the evolution's last cells are better than those of random search."""
     means = {

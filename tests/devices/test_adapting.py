@@ -102,6 +102,7 @@ def test_a_declared_cost_survives_the_cache_and_changes_no_other_digest(cache, m
     assert "cost_s" not in text.replace("train_cost_s", "")
 
 
+@pytest.mark.thorough
 def test_the_command_chooses_then_predicts(cli, cache, tmp_path):
     done = cli("tables", "adapt-device", "nb201", "--column", "pad_ms", "--choose", 5)
     assert done.returncode == 0, done.stderr

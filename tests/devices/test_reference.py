@@ -117,6 +117,7 @@ def test_ten_measurements_rank_an_unseen_device(latencies):
         np.testing.assert_allclose(numbers, kept[key], atol=0.01)
 
 
+@pytest.mark.thorough
 def test_a_few_draws_agree_with_the_record(latencies):
     """The first draws of two devices lie within the recorded range, and ten are worth more than five."""
     kept = {(row["device"], row["measured"], row["choice"]): row for row in kept_rows()}

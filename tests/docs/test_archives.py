@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
 from nats_bench import api_utils
 
 from nasbench_harness.importers.archives.importer import read_archive
@@ -21,6 +22,7 @@ def first_rows(problem, rng):
 """
 
 
+@pytest.mark.thorough
 def test_its_commands_run_and_its_metrics_are_those_of_an_archive(cli, tmp_path, official_results):
     commands = [shlex.split(line) for line in re.search(r"```sh\n(.*?)```", TEXT, re.DOTALL)[1].splitlines()]
     folder = tmp_path / commands[0][-1]

@@ -72,6 +72,7 @@ def test_the_suite_file_is_the_default_study():
     assert Protocol.from_mapping(file.protocol, "the suite") == Protocol()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("folder", ["objectives", "constraints"])
 def test_studies_with_other_goals_still_give_what_results_hold(folder, tmp_path):
     kept = (ROOT / "results" / folder / "report.md").read_text(encoding="utf-8")
@@ -83,6 +84,7 @@ def test_studies_with_other_goals_still_give_what_results_hold(folder, tmp_path)
     assert tables[0] == tables[1]
 
 
+@pytest.mark.thorough
 def test_against_random_search_the_strategies_win_where_they_should(tmp_path):
     """What results/significance holds: a study of 300 evaluations with random search as its declared control."""
     study = run(["genetic-algorithm", "reinforce", "random-search"], evaluations=300, out=tmp_path)

@@ -101,6 +101,7 @@ def test_missing_values_are_infinite_and_in_place(problem):
     assert losses.tolist() == [[5.0, np.inf, 5.0]]
 
 
+@pytest.mark.thorough
 @given(st.randoms(use_true_random=False), st.integers(1, 4), st.integers(1, 5))
 def test_results_may_come_in_any_order(tiny, random, num_runs, num_workers):
     strategy = Recorder(tiny.problem(Protocol()), streams(num_runs))

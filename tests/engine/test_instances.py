@@ -261,6 +261,7 @@ def test_scripts_and_traces_from_elsewhere_have_no_labels(tmp_path):
         study.add_trace(path, "again")
 
 
+@pytest.mark.thorough
 def test_instances_are_part_of_the_identity_and_of_the_caption(tmp_path):
     options = {"seeds": 2, "evaluations": 3}
     compare(["random-search"], [TASK], out=tmp_path / "s", **options)

@@ -8,6 +8,7 @@ import tarfile
 
 import numpy as np
 import pytest
+from kit.cases import fast_first
 from nats_bench import api_utils
 from nats_bench.api_size import NATSsize
 from nats_bench.api_topology import NATStopology
@@ -86,7 +87,7 @@ def topology(cells):
     return NATStopology(single(*cells), verbose=False)
 
 
-@pytest.mark.parametrize("kind", ["folder", "old pickles", "tar", "file"])
+@pytest.mark.parametrize("kind", fast_first(["folder", "old pickles", "tar", "file"], 2))
 def test_every_value_of_a_topology_archive_is_what_the_package_answers(kind, cells, folder, tmp_path, assert_answers):
     path = {
         "folder": lambda: folder,
@@ -180,7 +181,7 @@ class Interrupted(BaseException):
     """What a user's Ctrl-C is."""
 
 
-@pytest.mark.parametrize("kind", ["folder", "tar", "file"])
+@pytest.mark.parametrize("kind", fast_first(["tar", "folder", "file"]))
 def test_reading_goes_on_where_it_was_interrupted(kind, cells, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(records, "_CHECKPOINT_EVERY", 2)
     path = folder if kind == "folder" else tmp_path / "archive"
@@ -215,6 +216,7 @@ def test_reading_goes_on_where_it_was_interrupted(kind, cells, folder, tmp_path,
 keep = records.RecordStore.append
 
 
+@pytest.mark.thorough
 def test_an_imported_archive_is_a_table_like_any_other(folder, cache):
     table = import_archive(folder, schedules=["12"])
     assert load_table("nats-tss").digest == table.digest

@@ -14,6 +14,8 @@ from nasbench_harness.importers.benchmarks import BENCHMARKS, import_benchmark
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.testing import TableContract, run_contract
 
+pytestmark = pytest.mark.thorough  # the tables have 62,208 and 30,000 rows
+
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):

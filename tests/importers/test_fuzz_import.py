@@ -6,6 +6,7 @@ import tomllib
 
 import numpy as np
 import pytest
+from kit.cases import fast_first
 from kit.files import rewrite
 
 from nasbench_harness.errors import HarnessError
@@ -120,7 +121,7 @@ def is_float(text):
         return False
 
 
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", fast_first(range(4)))
 def test_mutants_are_refused_or_right(cache, tmp_path, part):
     rng = random.Random(part)
     home = tmp_path / "home"

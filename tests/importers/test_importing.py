@@ -372,6 +372,7 @@ def test_lists_whose_rows_have_no_neighbors_say_so(cache, tmp_path, cli):
     assert "60 of 60 architectures have fewer than 8 neighbors that differ in one column (58 have none)" in shown
 
 
+@pytest.mark.thorough
 def test_two_processes_import_the_same_file_at_once(cache, tmp_path):
     (tmp_path / "t.csv").write_text(CSV)
     (tmp_path / "t.toml").write_text(SPEC)

@@ -73,6 +73,7 @@ def test_nasbench201_equals_its_file_and_the_embedded_table(cache, tmp_path, nb2
     assert np.round(best, 2).tolist() == [94.37, 73.51, 47.31]
 
 
+@pytest.mark.thorough
 def test_learning_curves_equal_their_file(cache, tmp_path):
     source = file("spiking_curves.parquet")
     (tmp_path / "spec.toml").write_text(CURVES_SPEC)

@@ -99,6 +99,7 @@ def test_fidelities_and_test():
     np.testing.assert_array_equal(early.values, curve[:, 0, 0])
 
 
+@pytest.mark.thorough
 def test_minimized_metrics_and_missing_values(tmp_path):
     space = ProductSpace("letters", [["a", "b", "c"], ["d", "e", "f"]])
     values = np.arange(9.0)[:, None, None]
@@ -118,6 +119,7 @@ def test_nothing_to_show():
             landscape_of(task_of(space, values[:, None, None]))
 
 
+@pytest.mark.thorough
 def test_files_have_the_same_bytes_again(cifar100, tmp_path):
     written = write_landscape(cifar100, tmp_path / "one", "here")
     again = landscape_of(load_task("nb201-cifar100").under(Protocol()))
@@ -137,6 +139,7 @@ def test_results_hold_what_the_command_gives(task):
     assert text == (RESULTS / task / name).read_text(encoding="utf-8")
 
 
+@pytest.mark.thorough
 def test_the_command_line(cli, tmp_path):
     done = cli("tables", "landscape", "nb201-cifar10", "--out", tmp_path / "out", COLUMNS="100")
     assert done.returncode == 0, done.stderr

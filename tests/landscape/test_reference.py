@@ -26,6 +26,7 @@ def task_of(space, val, test, fidelities, fidelity):
     return make_task(table, "one").under(Protocol(fidelity=fidelity))
 
 
+@pytest.mark.thorough
 def test_fidelities_and_test_of_real_curves():
     folder = Path(os.environ.get("NASBENCH_REFERENCE_DATA") or Path(__file__).parents[3] / "shared" / "data")
     file = folder / "spiking_curves.parquet"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kit.cases import fast_only
 
 from nasbench_harness import InvalidInputError, UnknownNameError, api, check_baseline, load_task, run, save_baseline
 from nasbench_harness.engine.batches import Rules, run_seeds
@@ -89,7 +90,23 @@ def test_every_registered_strategy_owns_a_baseline_and_there_are_no_orphans():
         assert num_seeds == {3_000} if subject.path.stem in DEFAULT_STRATEGIES else min(num_seeds) >= 100
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in BASELINES.glob("*.json")))
+SLOW_TO_REPLAY = (  # 100 runs of each take a second and more
+    "bananas",
+    "few-shot-predictor",
+    "gaussian-process",
+    "nao",
+    "npenas",
+    "pareto-evolution",
+    "random-forest",
+    "ranking-weighted-ensemble",
+    "rnn-controller",
+    "score-seeded-evolution",
+    "tpe",
+)
+OWNERS = sorted(path.stem for path in BASELINES.glob("*.json"))
+
+
+@pytest.mark.parametrize("name", fast_only(OWNERS, [name for name in OWNERS if name not in SLOW_TO_REPLAY]))
 def test_no_registered_strategy_has_changed(name):
     checks = check_baseline([name], folder=BASELINES)
     assert checks
@@ -307,6 +324,7 @@ def test_regrets_do_not_depend_on_how_seeds_are_batched():
     np.testing.assert_array_equal(whole, parts)
 
 
+@pytest.mark.thorough
 def test_the_command_line_saves_checks_and_tells_by_its_exit_code(cli, tmp_path):
     small = ("--tasks", TASK, "--seeds", "300", "--evaluations", "40", "--out", "b")
     saved = cli("baseline", "save", "--strategies", "s=regularized-evolution(sample_size=5)", *small)

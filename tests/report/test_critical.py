@@ -88,6 +88,7 @@ def test_too_little_is_refused(made_task, analysis_of, num_tasks, labels, num_se
         critical_difference_figure(few)
 
 
+@pytest.mark.thorough
 def test_a_report_shows_it_or_stays_as_it_was(tmp_path):
     tasks = ["nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120", "graph-cora", "graph-citeseer", "graph-pubmed"]
     study = run(["random-search", "local-search", "reinforce"], tasks, seeds=10, evaluations=20, out=tmp_path)

@@ -54,6 +54,7 @@ def compiled(text, width, folder):
     return (folder / "paper.log").read_text(encoding="utf-8", errors="replace")
 
 
+@pytest.mark.thorough
 @needs_latex
 @pytest.mark.parametrize("width", CLASSES)
 def test_no_table_overruns_its_column(study, tmp_path, width):

@@ -162,6 +162,7 @@ frame.onload = () => {{
 </script>"""
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: apt install chromium")
 @pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext is missing: apt install poppler-utils")
 def test_a_printed_page_has_the_names_of_columns(page, tmp_path):
@@ -177,6 +178,7 @@ def test_a_printed_page_has_the_names_of_columns(page, tmp_path):
     assert "expected running time to" in done.stdout  # the last columns of the widest table
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing: apt install chromium")
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_works_in_a_browser(page, tmp_path, width):

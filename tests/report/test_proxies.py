@@ -5,6 +5,7 @@ import signal
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from kit.cases import fast_first
 from scipy.stats import spearmanr
 
 from nasbench_harness import compare, load_task
@@ -96,6 +97,7 @@ def test_every_table_names_the_set_of_architectures(analysis):
     assert "meco (N=5, C=8)" in to_markdown(tables[0])
 
 
+@pytest.mark.thorough
 def test_a_report_in_the_current_folder_names_each_task_and_combination_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     twice = ["--tasks", "nb201-cifar10,nb201-cifar10", "--combine", "meco+swap,meco+swap"]
@@ -106,7 +108,7 @@ def test_a_report_in_the_current_folder_names_each_task_and_combination_once(tmp
     assert [row["score"] for row in tables[0]["rows"]].count("meco+swap") == 1
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+@pytest.mark.parametrize(("name", "code"), fast_first([("SIGTERM", 143), ("SIGINT", 130)]))
 def test_a_signal_leaves_no_file_of_the_report(name, code, tmp_path, monkeypatch):
     def end(*_):
         assert list(tmp_path.iterdir())
@@ -130,6 +132,7 @@ def test_scores_are_described_within_the_width_of_the_terminal(verb, width, monk
     assert ("C = (ReLU input > 0)" in words) == (verb[-1] != "az_trainability")
 
 
+@pytest.mark.thorough
 def test_report_of_the_shipped_scores_as_files_and_json(tmp_path):
     arguments = ["proxies", "report", "--tasks", "nb201-cifar10", "--resamples", "0"]
     result = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path / "one")])
@@ -155,6 +158,7 @@ def test_report_of_the_shipped_scores_as_files_and_json(tmp_path):
     assert rows["params"]["spearman_all"] == pytest.approx(0.712, abs=1e-3)
 
 
+@pytest.mark.thorough
 def test_the_page_of_a_study_shows_the_scores_that_its_strategies_read(tmp_path):
     names = ["best-by-score(score='swap+nwot', num_scored=20)", "random-search"]
     names.append("twice=best-by-score(score='swap+swap', num_scored=20)")  # one score is no mean of ranks

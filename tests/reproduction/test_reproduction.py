@@ -69,6 +69,7 @@ def test_recalled_numbers_are_shown_and_nothing_is_decided(published):
     assert "bohb" not in {row.published.strategy for row in rows}
 
 
+@pytest.mark.thorough
 def test_a_strategy_that_needs_several_epochs_is_run_if_the_table_has_them(cache, published):
     """The tasks of 12 epochs with values after 1, 3 and 9 more: BOHB is run on them, and the others read the last."""
     table = load_table(published)
@@ -92,6 +93,7 @@ def test_steepest_local_search_needs_the_published_number_of_evaluations():
     assert np.isnan(row.error)
 
 
+@pytest.mark.thorough
 def test_table_and_json_hold_the_same_numbers():
     rows = reproduce(STEEPEST, "nb201", num_runs=20)
     table = reproduction_table(STEEPEST, rows)
@@ -103,6 +105,7 @@ def test_table_and_json_hold_the_same_numbers():
     json.dumps(values, allow_nan=False)
 
 
+@pytest.mark.thorough
 def test_rows_that_are_not_run_are_quoted_beside(published):
     rows = reproduce(TABLE4, published, num_runs=2)
     table = reproduction_table(TABLE4, rows)
@@ -150,6 +153,7 @@ def test_the_command_names_every_preset():
     assert tuple(PRESETS) == NAMES
 
 
+@pytest.mark.thorough
 def test_the_command_prints_and_writes(cli, tmp_path):
     done = cli("reproduce", "local-search-steepest", "--table", "nb201", "--runs", 50, "--out", tmp_path / "rows.md")
     assert done.returncode == 0, done.stderr

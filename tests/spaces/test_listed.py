@@ -70,6 +70,7 @@ def test_choices_and_strings_round_trip(space, seed):
     assert space.from_choices(wanted).tolist() == [rows.get(tuple(row), -1) for row in wanted.tolist()]
 
 
+@pytest.mark.thorough
 @settings(deadline=None)
 @given(spaces(), st.integers(0, 2**32))
 def test_operators_stay_in_the_list_and_agree_with_one_run(space, seed):

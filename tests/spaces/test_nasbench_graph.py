@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.cases import fast_first
 from nas_bench_graph import light_read
 from nas_bench_graph.architecture import Arch, gnn_list, gnn_list_proteins, link_list
 from scipy import stats
@@ -85,6 +86,7 @@ def test_rows_are_the_stored_ones_in_the_order_of_their_keys(dataset):
     assert [int(space.to_key(index)) for index in everyone(space)] == sorted(light_read(dataset))
 
 
+@pytest.mark.thorough
 def test_every_way_to_write_an_architecture_leads_to_the_packages_row(package_keys):
     assert len(package_keys) == 157_464
     links = np.array([links for links, _ in package_keys])
@@ -233,7 +235,7 @@ def test_one_hot_marks_every_choice(graph_space):
     assert all((block.sum(axis=1) == 1).all() for block in blocks)
 
 
-@pytest.mark.parametrize(("space", "step"), [(LARGE, 131), (SMALL, 7)], ids=["large", "small"])
+@pytest.mark.parametrize(("space", "step"), fast_first([(LARGE, 1_310), (SMALL, 70), (LARGE, 131), (SMALL, 7)], 2))
 def test_neighbors_are_the_distinct_rows_one_decision_away(space, step):
     some = everyone(space)[::step]
     found_of_all = space.neighbors(some)
@@ -243,6 +245,7 @@ def test_neighbors_are_the_distinct_rows_one_decision_away(space, step):
         assert found.tolist() == expected + [-1] * (found_of_all.shape[1] - len(expected))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("space", "fewest", "most", "one_way"), [(LARGE, 15, 40, 145_136), (SMALL, 7, 24, 9_812)])
 def test_neighbors_are_not_symmetric(space, fewest, most, one_way):
     """A change may lead to a row whose own description is more than one change away."""

@@ -39,6 +39,7 @@ def test_intervals_hold_the_estimate_and_repeat(coefficient):
     assert 0.05 < one.high - one.low < 0.5
 
 
+@pytest.mark.thorough
 def test_intervals_cover():
     """True correlation of a bivariate normal: Spearman's is 6/π · asin(ρ/2)."""
     truth, covered = 6 / np.pi * np.arcsin(0.7 / 2), 0

@@ -111,6 +111,7 @@ def test_separated_samples_are_exact_at_any_size():
         brunner_munzel([0, 1], [2, 3])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("test", [compare_means, compare_ranks])
 @pytest.mark.parametrize("num_runs", [12, 40, 150])
 def test_size_on_tie_heavy_null(test, num_runs):

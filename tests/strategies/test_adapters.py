@@ -40,6 +40,7 @@ def trace(text, task, num_seeds, **protocol):
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("text", ALL)
 def test_runs_spend_their_budget_on_spaces_of_every_shape(text):
     for task in (TASK, "graph-proteins"):
@@ -96,6 +97,7 @@ def test_an_evaluation_without_a_value_is_worse_than_every_other():
         assert finite_losses(bad, 2) == [1e18, 1e18]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("text", [text for text in ALL if text.values[0] != "optuna(sampler='random')"])
 def test_constraints_lead_the_search(text):
     """The fastest quarter: a uniform sample meets it in a quarter of the evaluations."""
@@ -107,6 +109,7 @@ def test_constraints_lead_the_search(text):
     assert is_feasible[:, -50:].mean() > 0.25 + 5 * np.sqrt(0.25 * 0.75 / 1_000)
 
 
+@pytest.mark.thorough
 @needs("nevergrad")
 @pytest.mark.parametrize("text", OPTIONS["nevergrad"])
 def test_two_objectives_under_a_constraint_lead_the_search_of_nevergrad(text):

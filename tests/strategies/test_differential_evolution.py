@@ -61,7 +61,11 @@ def plain_differential_evolution(problem, rng, *, population_size=10, mutation_f
     ],
     ids=str,
 )
-@pytest.mark.parametrize("parameters", [(10, 0.5, 0.5), (4, 1.5, 0.0), (25, 0.9, 1.0)], ids=str)
+@pytest.mark.parametrize(
+    "parameters",
+    [(10, 0.5, 0.5), *(pytest.param(values, marks=pytest.mark.thorough) for values in ((4, 1.5, 0.0), (25, 0.9, 1.0)))],
+    ids=str,
+)
 def test_a_plain_generator_has_the_same_traces(run, run_plain, assert_same_traces, task, protocol, parameters):
     named = dict(zip(("population_size", "mutation_factor", "crossover_probability"), parameters, strict=True))
     text = f"{NAME}({','.join(f'{name}={value}' for name, value in named.items())})"

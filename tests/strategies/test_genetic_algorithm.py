@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from kit.cases import fast_first
 from nasbench_strategies.evolution.genetic_algorithm import GeneticAlgorithm
 
 from nasbench_harness.engine.streams import RunStreams
@@ -83,7 +84,7 @@ PARAMETERS = [(20, 3, 0.5), (10, 2, 0.0), (7, 7, 1.0), (1, 1, 0.3), (5, 1, 0.9),
 PAIRS = [(PROTOCOLS[case % 4], PARAMETERS[case % 6]) for case in range(12)]
 
 
-@pytest.mark.parametrize(("protocol", "parameters"), PAIRS, ids=str)
+@pytest.mark.parametrize(("protocol", "parameters"), fast_first(PAIRS, 4), ids=str)
 def test_a_plain_generator_has_the_same_traces(run, run_plain, assert_same_traces, protocol, parameters):
     named = dict(zip(("population_size", "tournament_size", "mutation_probability"), parameters, strict=True))
     text = f"{NAME}({','.join(f'{name}={value}' for name, value in named.items())})"
@@ -163,6 +164,7 @@ def test_an_impossible_child_is_the_first_parent_mutated():
     assert (distance == 1).any(axis=1).all()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("noise", "evaluations", "dataset", "mean"), CASES)
 def test_reference_values(scores, assert_near, noise, evaluations, dataset, mean):
     assert_near(scores(NAME, dataset, noise, evaluations), mean, 3_000)

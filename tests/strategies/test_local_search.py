@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from kit.cases import fast_first
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
@@ -66,9 +67,11 @@ def test_the_docstring_names_the_papers():
     assert "Ottelander et al." in text
 
 
-@pytest.mark.parametrize("protocol", [{}, {"duplicates": "free"}, {"noise": "mean"}, {"noise": "per_run"}], ids=str)
+@pytest.mark.parametrize(
+    "protocol", fast_first([{}, {"duplicates": "free"}, {"noise": "mean"}, {"noise": "per_run"}], 2), ids=str
+)
 @pytest.mark.parametrize("acceptance", ["first", "steepest"])
-@pytest.mark.parametrize("num_initial", [1, 2, 10])
+@pytest.mark.parametrize("num_initial", fast_first([2, 1, 10]))
 def test_a_plain_generator_has_the_same_traces(run, run_plain, assert_same_traces, protocol, acceptance, num_initial):
     text = f"local-search(acceptance='{acceptance}',num_initial={num_initial})"
     lockstep = run(text, "nb201-cifar100", 12, evaluations=400, **protocol)
@@ -92,6 +95,7 @@ def test_the_defaults_are_first_and_10():
     assert resolve(parse_strategy("local-search")).parameters == {"acceptance": "first", "num_initial": 10}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("duplicates", "noise", "dataset", "mean", "share"), CASES)
 def test_reference_values(run, incumbents_of, assert_near, duplicates, noise, dataset, mean, share):
     task = load_task(f"nb201-{dataset}")
@@ -101,6 +105,7 @@ def test_reference_values(run, incumbents_of, assert_near, duplicates, noise, da
     assert_near((chosen == task.scores["val"].optimum).astype(float), share, 3_000, np.sqrt(share * (1 - share)))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("duplicates", "reference", "tolerance"), [("free", 123.8, 12), ("charge", 146.3, 15)])
 def test_evaluations_until_the_optimum_under_steepest(run, duplicates, reference, tolerance):
     task = load_task("nb201-cifar100")

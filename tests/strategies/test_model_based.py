@@ -80,6 +80,7 @@ def test_the_gaussian_process_recommends_its_best_posterior_mean(run):
             sweeps = int((count + 1) % 5 == 0)
 
 
+@pytest.mark.thorough
 def test_without_noise_the_gaussian_process_returns_the_best_value_it_saw(run):
     columns = run("gaussian-process", "graph-cora", 4, evaluations=60)
     values = columns["value_val_accuracy"].reshape(4, 60)
@@ -154,6 +155,7 @@ def feasible_of(columns):
     return lookup("latency_ms", columns["architecture"]) <= np.quantile(lookup("latency_ms", np.arange(15_625)), 0.25)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", WITH_HISTORY)
 def test_constraints_lead_the_search(run, name):
     """The fastest quarter: a uniform sample meets it in a quarter of the evaluations."""

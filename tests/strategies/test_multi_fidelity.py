@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kit.cases import fast_first
 from kit.contracts import InThisProcess, failures, traces_in_other_processes
 from kit.curves import EPOCHS, curves  # noqa: F401 - a fixture
 from nasbench_strategies._models.brackets import Bracket, hyperband_plans, rungs_of
@@ -360,11 +361,12 @@ def contract_of(name, task):
     return type("Registered", (InThisProcess,), {"strategy": name, "tasks": (task,), "evaluations": 90})()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", fast_first(NAMES))
 def test_contracts(name, curves):  # noqa: F811
     assert failures(contract_of(name, curves)) == {}
 
 
+@pytest.mark.thorough
 def test_other_processes_and_hash_seeds_give_the_same_traces(curves):  # noqa: F811
     """The rule that those contracts leave out."""
     assert len(set(traces_in_other_processes([contract_of(name, curves) for name in NAMES]))) == len(NAMES)

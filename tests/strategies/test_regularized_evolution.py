@@ -4,6 +4,7 @@ from collections import deque
 
 import numpy as np
 import pytest
+from kit.cases import fast_first
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.task import load_task
@@ -70,7 +71,7 @@ def test_the_docstring_names_the_paper():
 
 @pytest.mark.parametrize("protocol", [{}, {"duplicates": "free"}, {"duplicates": "forbid", "noise": "mean"}], ids=str)
 @pytest.mark.parametrize("search", [plain_regularized_evolution, evolution_as_in_the_paper])
-@pytest.mark.parametrize(("population_size", "sample_size"), [(30, 10), (10, 3), (5, 5), (7, 1), (1, 1)])
+@pytest.mark.parametrize(("population_size", "sample_size"), fast_first([(30, 10), (5, 5), (10, 3), (7, 1), (1, 1)], 2))
 def test_a_plain_generator_has_the_same_traces(
     run, run_plain, assert_same_traces, search, protocol, population_size, sample_size
 ):
@@ -108,6 +109,7 @@ def test_the_first_proposals_are_uniform(run):
         assert (np.abs(np.bincount(decision, minlength=5) - 3_000) < 5 * np.sqrt(15_000 * 0.2 * 0.8)).all()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("text", "noise", "evaluations", "dataset", "mean"), CASES)
 def test_reference_values(scores, assert_near, assert_std_near, text, noise, evaluations, dataset, mean):
     sample = scores(text, dataset, noise, evaluations)

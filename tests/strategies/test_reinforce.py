@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.cases import fast_first
 from kit.tasks import Barren
 from nasbench_strategies.reinforcement import reinforce
 from nasbench_strategies.reinforcement.reinforce import Reinforce
@@ -169,7 +170,7 @@ PARAMETERS = [
 PAIRS = [(PROTOCOLS[(case + turn) % 4], PARAMETERS[case]) for turn in (0, 1) for case in range(4)]
 
 
-@pytest.mark.parametrize(("protocol", "parameters"), PAIRS, ids=str)
+@pytest.mark.parametrize(("protocol", "parameters"), fast_first(PAIRS, 4), ids=str)
 def test_a_plain_generator_has_the_same_traces(run, run_plain, assert_same_traces, protocol, parameters):
     inside = ",".join(f"{name}={value!r}" for name, value in parameters.items())
     lockstep = run(f"{NAME}({inside})", "nb201-cifar100", 6, **protocol)
@@ -178,7 +179,7 @@ def test_a_plain_generator_has_the_same_traces(run, run_plain, assert_same_trace
 
 
 @pytest.mark.parametrize("parameters", [{}, {"complexity": "size", "complexity_target": 1.0}], ids=str)
-@pytest.mark.parametrize("duplicates", ["charge", "free"])
+@pytest.mark.parametrize("duplicates", fast_first(["free", "charge"]))
 def test_impossible_missing_and_folded_architectures(folded_task, assert_same_traces, duplicates, parameters):
     """The learner sees its own samples, draws impossible ones again, and learns nothing where there is no value."""
     rules, seeds = Rules(Protocol(evaluations=150, duplicates=duplicates), 0), np.arange(8)
@@ -319,6 +320,7 @@ def test_a_last_sample_that_is_possible_is_taken(monkeypatch):
     assert (strategy.rng.uniform() == untouched.uniform()).all()  # nothing uniform was drawn
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("noise", "evaluations", "dataset", "mean"), CASES)
 def test_reference_values(scores, assert_near, noise, evaluations, dataset, mean):
     assert_near(scores(NAME, dataset, noise, evaluations), mean, 3_000)

@@ -121,6 +121,7 @@ def test_the_winner_of_a_tournament_has_the_fewest_dominators():
     assert _winner(entrants[::2]) == 9
 
 
+@pytest.mark.thorough
 def test_memory_of_nsga2_is_that_of_its_proposals():
     """A run of a space of ten million architectures keeps no array of their size."""
     space = ProductSpace("large", [list("abcdefghij")] * 7)
@@ -174,6 +175,7 @@ def test_an_infeasible_reward_is_the_smallest_feasible_one_of_its_run_so_far():
     assert of([-1.0, -1.0, -1.0], [0, 0, 0]) == [-9.0, -4.0, -2.0]
 
 
+@pytest.mark.thorough
 def test_they_reach_more_hypervolume_than_random_search():
     """NSGA-II: 98 % of the true front's hypervolume on average within 300 evaluations."""
     found = {name: hypervolumes(name, 100, evaluations=300, noise="mean", **TWO) for name in (*NAMES, "random-search")}

@@ -100,6 +100,7 @@ def test_summits_have_no_higher_neighbor_that_is_new():
     assert (summits != starts).any()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("task", ["nb201-cifar100", "graph-proteins"])
 def test_variants_evaluate_nothing_twice_and_differ_from_the_default(run, variant, task):

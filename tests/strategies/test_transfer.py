@@ -64,6 +64,7 @@ def test_the_first_population_is_the_best_of_the_source(run):
             parents.add(child)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "source-weighted-scores"])
 def test_sources_help_where_the_data_sets_agree(run, name):
     """After 30 evaluations, mean of 12 seeds."""

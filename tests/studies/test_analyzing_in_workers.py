@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from kit.cases import fast_first
 
 from nasbench_harness import compare
 from nasbench_harness.studies import analyzing_in_workers as analyzing
@@ -12,7 +13,7 @@ def files_of(study):
     return {path.name: path.read_bytes() for path in study.folder.report_folder.iterdir()}
 
 
-@pytest.mark.parametrize("is_killed", [False, True])
+@pytest.mark.parametrize("is_killed", fast_first([True, False]))
 def test_workers_give_a_report_the_same_bytes(tmp_path, monkeypatch, is_killed):
     """Also if a worker dies: this process then analyzes the tasks."""
     options = {"tasks": ["nb201-cifar10", "graph-cora"], "seeds": 12, "evaluations": 10}

@@ -33,6 +33,7 @@ def resolvable():
     return [name for name in strategy_entry_points() if has_torch or "torch" not in describe(name).needs]
 
 
+@pytest.mark.thorough
 def test_needs_in_the_source_are_those_of_the_code():
     for name in resolvable():
         needs = getattr(resolve(StrategyRef(name)).target, "needs", Needs())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kit.cases import fast_first
 from loky import get_reusable_executor
 from loky.process_executor import BrokenProcessPool
 
@@ -264,6 +265,7 @@ def test_a_failing_strategy_is_recorded_and_the_others_go_on(named, tmp_path, wr
     assert not list(out.rglob("*.tmp"))
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("_fresh_workers")
 def test_workers_of_an_earlier_study_find_code_of_the_folder_entered_since(named, tmp_path, random_search, written):
     rules = Rules(Protocol(evaluations=5), study_seed=0)
@@ -272,6 +274,7 @@ def test_workers_of_an_earlier_study_find_code_of_the_folder_entered_since(named
     assert [report.failure for report in reports] == ["", ""]
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("_fresh_workers")
 @pytest.mark.parametrize("kills", ["kills", "kills_late"])  # late: the others are done by then
 def test_a_worker_that_dies_fails_alone(named, tmp_path, written, kills):
@@ -282,6 +285,7 @@ def test_a_worker_that_dies_fails_alone(named, tmp_path, written, kills):
     assert len(list((tmp_path / "failures").iterdir())) == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("_fresh_workers")
 def test_of_a_batch_that_kills_its_worker_only_the_runs_that_do_it_are_lost(named, tmp_path, random_search, written):
     (spec,) = specs_of(f"{written}:kills_some")
@@ -444,7 +448,7 @@ def works(problem, rng):
         yield rng.integers(problem.space.num_architectures)
 
 
-@pytest.mark.parametrize("max_runs", [1, 7, 100, 250])
+@pytest.mark.parametrize("max_runs", fast_first([100, 1, 7, 250]))
 def test_no_more_runs_are_alive_than_a_strategy_allows(tiny, tmp_path, monkeypatch, max_runs):
     spec = resolve(StrategyRef(works))
     list(execute(plan_batches(spec, tiny, cells(120), Protocol()), Rules(Protocol(), 0), tmp_path / "free", jobs=1))

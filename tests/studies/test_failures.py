@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from kit.cases import fast_first
 from kit.requests import request
 
 from nasbench_harness import Progress, Proposal, Proposals, Strategy
@@ -129,7 +130,7 @@ HOWS = {
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nothing closes ``never_closes``
-@pytest.mark.parametrize("how", HOWS, ids=lambda how: how.__name__)
+@pytest.mark.parametrize("how", fast_first(HOWS, 3), ids=lambda how: how.__name__)
 def test_a_generator_that_fails_costs_its_own_run(tiny, how, assert_same):
     search = failing(how)
     seeds = np.arange(NUM_RUNS)
@@ -333,6 +334,7 @@ def test_a_generator_that_hangs_fails_alone_after_the_limit(tiny, how):
         assert "used more than 0.3 s of real time" in str(error)
 
 
+@pytest.mark.thorough
 def test_the_limit_holds_for_all_of_a_run_not_for_one_call(tiny):
     def dawdles(problem, rng):
         while True:

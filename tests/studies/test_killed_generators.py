@@ -23,6 +23,7 @@ slow.max_runs = 1
 NUM_SEEDS, NUM_EVALUATIONS = 12, 6
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_kill_loses_at_most_the_runs_under_way(tmp_path, jobs):
     (tmp_path / "slow_search.py").write_text(SLOW, encoding="utf-8")

@@ -383,6 +383,7 @@ def run_in_main(tmp_path, text):
     return subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.thorough
 def test_in_a_script_only_the_object_itself_counts(tmp_path):
     original = run_in_main(tmp_path, GENERATOR)
     assert run_in_main(tmp_path, GENERATOR.replace("STEP = 1", "STEP = 2")) == original

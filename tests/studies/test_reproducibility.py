@@ -9,6 +9,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from kit.cases import fast_only
 
 from nasbench_harness.engine.batches import Rules
 from nasbench_harness.evaluation.protocol import Protocol
@@ -59,7 +60,9 @@ def batch_of_500(search, task):
     return {(strategy, name): search(strategy, range(500), task, **PROTOCOLS[name]) for strategy, name in CASES}
 
 
-@pytest.mark.parametrize(("strategy", "name"), CASES)
+@pytest.mark.parametrize(
+    ("strategy", "name"), fast_only(CASES, [case for case in CASES if case[1] in ("charge", "async")])
+)
 def test_alone_in_a_batch_of_7_and_of_500(search, task, batch_of_500, assert_same, strategy, name):
     together = batch_of_500[strategy, name]
     for seed in (0, 1, 6, 99, 100, 313, 499):
@@ -72,6 +75,7 @@ def test_alone_in_a_batch_of_7_and_of_500(search, task, batch_of_500, assert_sam
         assert_same(trace, together[seed])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_with_one_and_with_two_jobs(task, batch_of_500, tmp_path, name):
     rules = Rules(Protocol(**PROTOCOLS[name]), study_seed=0)

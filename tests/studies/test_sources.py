@@ -61,6 +61,7 @@ def test_charged_sources_begin_the_curves_later(tmp_path):
     assert ',"source",' in rows[0].read_text(encoding="utf-8")
 
 
+@pytest.mark.thorough
 def test_workers_give_the_same_bytes(tmp_path):
     """The strategy must be importable in a worker, so an installed one stands in."""
     rules = {**RULES, "evaluations": 10}
@@ -90,6 +91,7 @@ def test_another_number_of_source_evaluations_is_another_study(tmp_path):
         run(["random-search"], TASKS, 10, tmp_path, evaluations=10, **{**RULES, "source_evaluations": 21})
 
 
+@pytest.mark.thorough
 def test_a_study_file_holds_the_sources(tmp_path, cli):
     study = run(["random-search"], TASKS, 10, tmp_path / "study", evaluations=10, **RULES)
     text = study.folder.study_text().decode()

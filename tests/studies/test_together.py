@@ -41,6 +41,7 @@ def labels_and_seeds(folder):
     return record.labels, record.num_seeds
 
 
+@pytest.mark.thorough
 def test_two_compares_with_other_strategies(tmp_path):
     first, second = plan(tmp_path, ["random-search"]), plan(tmp_path, ["local-search", "re=regularized-evolution"])
     first.begin()
@@ -56,6 +57,7 @@ def test_two_compares_with_other_strategies(tmp_path):
     assert labels_and_seeds(tmp_path) == (["random-search"], 12)
 
 
+@pytest.mark.thorough
 def test_a_command_that_has_written_since_the_planning_counts_as_one_at_the_same_time(tmp_path):
     late = plan(tmp_path, ["local-search"])
     run(first := plan(tmp_path, ["random-search"]))
@@ -144,6 +146,7 @@ def test_the_same_rows_again_mend_a_damaged_trace(tmp_path):
     assert open_study(tmp_path / "s").frame().equals(frame)
 
 
+@pytest.mark.thorough
 def test_two_processes_at_once(tmp_path):
     """As users start them: with a strategy that takes its time, so that both run at once."""
     (tmp_path / "slow.py").write_text(

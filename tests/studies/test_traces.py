@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from kit.cases import fast_first
 
 from nasbench_harness import InvalidInputError, Progress, Proposal, compare, load_task, open_study, run
 from nasbench_harness.errors import StoreError
@@ -87,7 +88,7 @@ OTHER_RULES = [
 ]
 
 
-@pytest.mark.parametrize("protocol", OTHER_RULES, ids=str)
+@pytest.mark.parametrize("protocol", fast_first(OTHER_RULES, 2), ids=str)
 def test_so_it_is_under_other_rules(tmp_path, protocol):
     study = run(["local-search", spends], TASKS[:1], 40, tmp_path, **protocol)
     for label in ("local-search", f"{__name__}:spends"):
@@ -129,6 +130,7 @@ def test_the_same_rows_may_have_two_labels_and_lie_once(study, tmp_path):
     assert_same_rows(study, "mine", "mine too")
 
 
+@pytest.mark.thorough
 def test_the_same_command_with_other_strategies_keeps_traces(study, tmp_path):
     study.add_trace(write(tmp_path / "runs.csv", tasks=TASKS), "mine")
     again = compare(["random-search"], TASKS[::-1], SEEDS, study.path, evaluations=20)

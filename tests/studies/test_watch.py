@@ -35,6 +35,7 @@ def started(snapshot_s, folder):
     os.utime(folder / "study.toml", (snapshot_s, snapshot_s))
 
 
+@pytest.mark.thorough
 def test_a_growing_study_is_followed_to_its_end(tmp_path):
     """The watcher sees what another process stores, and ends by itself."""
     arguments = ["run", "--tasks", "nb201-cifar10", "--seeds", "1500", "--evaluations", "100", "--out", "s"]

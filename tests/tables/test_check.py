@@ -39,6 +39,7 @@ def test_a_whole_table_equals_its_source(cache):
     assert check_table("nb201", with_source=False).source == ""
 
 
+@pytest.mark.thorough
 def test_every_damaged_array_is_named_and_its_values_are_counted(filled):
     folder = table_folder("nb201")
     for name, position in (("cifar10.val_accuracy.npy", -8), ("imagenet16-120.latency_ms.npy", -80)):
@@ -150,6 +151,7 @@ def test_every_flipped_bit_is_found(tiny, position, bit):
     ]
 
 
+@pytest.mark.thorough
 def test_the_verb(cli, tmp_path):
     cache = {"NASBENCH_HARNESS_CACHE": str(tmp_path / "cache")}
     assert "nb201: not cached yet" in cli("tables", "check", **cache).stdout

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from kit.cases import fast_first
 from kit.files import rewrite
 
 from nasbench_harness.errors import HarnessError
@@ -38,7 +39,7 @@ from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenan
 
 RECORD = Path(__file__).parents[2] / "results" / "reliability" / "damaged_files.csv"
 KINDS = ("metadata", "array", "summary", "specification", "parquet", "csv", "trace", "archive")
-NUM_SHORT, NUM_LONG = 40, 1_250  # of each kind
+NUM_FAST, NUM_SHORT, NUM_LONG = 8, 40, 1_250  # of each kind
 STRANGE = [None, True, 0, -1, 1, 10**12, 2**63, 10**400, 0.5, -0.0, 1e308, float("nan"), float("inf")]
 STRANGE += [
     "",
@@ -299,7 +300,10 @@ def damage(kind, path, content, rng):
     return damaged_array(content, rng) if kind == "array" and rng.random() < 0.7 else damaged(content, rng)
 
 
-@pytest.mark.parametrize("num_mutants", [NUM_SHORT, pytest.param(NUM_LONG, marks=[pytest.mark.fuzz, pytest.mark.slow])])
+@pytest.mark.parametrize(
+    "num_mutants",
+    [*fast_first((NUM_FAST, NUM_SHORT)), pytest.param(NUM_LONG, marks=[pytest.mark.fuzz, pytest.mark.slow])],
+)
 def test_damaged_files_end_in_one_line(case, num_mutants, request, tmp_path):
     if num_mutants == NUM_LONG and "fuzz" not in request.config.getoption("markexpr"):
         pytest.skip("10,000 files take minutes: run with -m fuzz")

@@ -265,6 +265,7 @@ def pipe(path):
     os.mkfifo(path)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "make"),
     [
@@ -317,6 +318,7 @@ def test_a_device_is_no_specification(tmp_path):
     assert_refused(outcome, "/dev/zero")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["product", "zeros", "pipe", "json"])
 def test_bombs_in_the_cache(cache, tiny, tmp_path, kind):
     folder = register_table(finite(tiny)).folder
@@ -336,6 +338,7 @@ def test_bombs_in_the_cache(cache, tiny, tmp_path, kind):
     assert (code, peak_mb < MOST_MB, seconds < MOST_S) == (1, True, True)
 
 
+@pytest.mark.thorough
 def test_a_pickle_of_few_bytes_that_builds_one_type_again_and_again(tmp_path):
     state = b"(K\x03\x8c\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t\x94"
     content = (
@@ -378,6 +381,7 @@ def together(arguments, cache, cwd):
     assert [path.name for path in (cache / "imported").iterdir()] == [json.loads(ends[0][0])["name"]]
 
 
+@pytest.mark.thorough
 def test_one_file_can_be_imported_by_several_commands_at_once(cache, tmp_path):
     (tmp_path / "t.csv").write_text(ROWS)
     (tmp_path / "t.toml").write_text(SPEC)
@@ -386,6 +390,7 @@ def test_one_file_can_be_imported_by_several_commands_at_once(cache, tmp_path):
     assert "bomb" in table_names()
 
 
+@pytest.mark.thorough
 def test_one_archive_can_be_imported_by_several_commands_at_once(cache, tmp_path, genuine_archives):
     (archive,) = [path for path in genuine_archives.iterdir() if "tss" in path.name and path.is_dir()][:1]
     shutil.copytree(archive, tmp_path / archive.name)

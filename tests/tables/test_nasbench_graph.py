@@ -5,6 +5,7 @@ import random
 
 import numpy as np
 import pytest
+from kit.cases import fast_first
 from nas_bench_graph import light_read
 from scipy import stats
 
@@ -248,18 +249,24 @@ def changed(**fields):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [
-        (without(87072), "does not hold the 26,206 architectures of its space: reinstall nas-bench-graph"),
-        (lambda rows: {**rows, 88888: rows[87072]}, "does not hold the 26,206 architectures"),
-        (list, "does not hold the 26,206 architectures"),
-        (changed(valid_perf=0.81931), "validation values are no multiples of 1/1500: reinstall"),
-        (changed(perf=0.81931), "test values are no multiples of 1/3000: reinstall"),
-        (changed(latency=float("nan")), "a row's latency is not finite: reinstall"),
-        (changed(para=None), "a row has no number para: reinstall"),
-        (lambda rows: {**rows, 87072: {}}, "a row has no number valid_perf: reinstall"),
-        (lambda rows: {**rows, 87072: 0.8}, "a row has no number valid_perf: reinstall"),
-        (lambda rows: {**rows, 87072: print}, r"refused to read \S+cora\.bench: the pickle refers to builtins\.print"),
-    ],
+    fast_first(
+        [
+            (without(87072), "does not hold the 26,206 architectures of its space: reinstall nas-bench-graph"),
+            (lambda rows: {**rows, 88888: rows[87072]}, "does not hold the 26,206 architectures"),
+            (list, "does not hold the 26,206 architectures"),
+            (changed(valid_perf=0.81931), "validation values are no multiples of 1/1500: reinstall"),
+            (changed(perf=0.81931), "test values are no multiples of 1/3000: reinstall"),
+            (changed(latency=float("nan")), "a row's latency is not finite: reinstall"),
+            (changed(para=None), "a row has no number para: reinstall"),
+            (lambda rows: {**rows, 87072: {}}, "a row has no number valid_perf: reinstall"),
+            (lambda rows: {**rows, 87072: 0.8}, "a row has no number valid_perf: reinstall"),
+            (
+                lambda rows: {**rows, 87072: print},
+                r"refused to read \S+cora\.bench: the pickle refers to builtins\.print",
+            ),
+        ],
+        3,
+    ),
     ids=["lacks", "has more", "list", "valid", "test", "latency", "none", "empty", "number", "code"],
 )
 def test_damaged_files_are_refused(rewrite, change, message):

@@ -48,6 +48,7 @@ def test_a_registered_table_is_a_table_like_any_other(cache):
     assert make_task(table, "one").scores["val"].optimum == 5
 
 
+@pytest.mark.thorough
 def test_compare_takes_imported_tasks_by_name_only(cache, tmp_path):
     register_table(small("other"))
     named = compare(["random-search"], ["other-one"], seeds=3, evaluations=4, out=tmp_path / "named")

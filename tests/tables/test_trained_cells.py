@@ -92,6 +92,7 @@ def test_epochs_are_offered_by_their_agreement_with_the_end_of_another_seed(buil
     assert offered_epochs([0.5, 0.2, float("nan"), 0.1]) == (1, 4)
 
 
+@pytest.mark.thorough
 def test_the_file_is_small_says_where_it_comes_from_and_repeats(built, tmp_path):
     rows, file = built
     assert file.stat().st_size <= 1.5e6

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from kit.cases import fast_only
 from kit.contracts import InThisProcess, traces_in_other_processes
 
 from nasbench_harness.evaluation.protocol import Protocol
@@ -112,6 +113,10 @@ LEARNERS = (
 )
 
 
+# The fast suite leaves their contracts out: a second and more each.
+SECONDS = (*LEARNERS, "genetic-algorithm", "gumbel-softmax", "nsga2", "rnn-controller", "source-weighted-scores", "tpe")
+
+
 class Registered(InThisProcess):
     tasks = ("nb201-cifar10", "nb201-imagenet16-120")
 
@@ -129,18 +134,17 @@ def restricted(name):
     return type("Restricted", (Restricted,), {"strategy": {**SMALLER, **QUICKER}.get(name, name)})()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", fast_only(NAMES, [name for name in NAMES if name not in SECONDS]))
 def test_registered_strategies(name):
     assert [finding for finding in run_contract(registered(name)) if finding.failure] == []
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LEARNERS else name for name in NAMES]
-)
+@pytest.mark.parametrize("name", fast_only(NAMES, ("genetic-algorithm", "local-search", "natural-gradient")))
 def test_registered_strategies_on_a_restricted_space(name):
     assert [finding for finding in run_contract(restricted(name)) if finding.failure] == []
 
 
+@pytest.mark.thorough
 def test_other_processes_and_hash_seeds_give_the_same_traces():
     """The rule that the classes above leave out."""
     here = traces_in_other_processes(

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from kit.cases import fast_first
 from kit.contracts import failures
 
 from nasbench_harness import Progress, Proposals, Strategy
@@ -226,13 +227,16 @@ class ScoresInLockstep(DrawsForAll):
 
 @pytest.mark.parametrize(
     ("strategy", "what"),
-    [
-        (asks_for_the_scores, "scores of a Task, values of a ScoreView"),
-        (asks_for_the_table, "column of a Table"),
-        (rummages, r"gc.get_objects()"),
-        (climbs_the_stack, "sys._getframe()"),
-        (ScoresInLockstep, "grid_values of a ScoreView"),
-    ],
+    fast_first(
+        [
+            (asks_for_the_scores, "scores of a Task, values of a ScoreView"),
+            (ScoresInLockstep, "grid_values of a ScoreView"),
+            (asks_for_the_table, "column of a Table"),
+            (rummages, r"gc.get_objects()"),
+            (climbs_the_stack, "sys._getframe()"),
+        ],
+        2,
+    ),
 )
 def test_a_strategy_that_reads_scores_is_named(strategy, what):
     assert what in of_strategy(strategy, "no_scores_are_read")["no_scores_are_read"]
@@ -261,6 +265,7 @@ def never_ends(problem, rng):
         yield Progress(1e-9)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("strategy", [hangs, never_ends])
 def test_a_check_ends_by_itself(strategy):
     start = time.monotonic()
@@ -334,6 +339,7 @@ def test_one_rule_names_an_architecture_that_does_not_exist(strategy):
     }
 
 
+@pytest.mark.thorough
 def test_an_architecture_that_does_not_exist_is_named_with_evaluations_pending_too():
     found = of_strategy(OutOfRangeWhenPending)
     assert list(found) == [
@@ -403,6 +409,7 @@ class FiledByOrder(Strategy):
         self.is_lost |= told & (results.architectures != self.latest)
 
 
+@pytest.mark.thorough
 def test_a_strategy_that_expects_results_in_order_is_found():
     found = of_strategy(FiledByOrder)
     assert list(found) == ["evaluations_may_be_pending_and_finish_out_of_order"]

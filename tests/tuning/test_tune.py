@@ -167,6 +167,7 @@ def test_the_record_is_the_same_again_and_does_no_run_twice(tuned, tmp_path, mon
     assert path.read_bytes() == before
 
 
+@pytest.mark.thorough
 def test_a_killed_tuning_continues(tuned, tmp_path, monkeypatch):
     whole = tuned()
     files = {path.name: path.read_bytes() for path in (tmp_path / "tuning").iterdir()}
@@ -192,6 +193,7 @@ def files_of(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.thorough
 def test_workers_write_the_same_bytes(tuned, tmp_path):
     tuned()
     alone = files_of(tmp_path / "tuning")
@@ -381,6 +383,7 @@ def equal(tuned, tmp_path, monkeypatch):
     return write
 
 
+@pytest.mark.thorough
 def test_a_study_of_equally_tuned_strategies_is_run_and_says_so(equal):
     done = CliRunner().invoke(main, ["compare", "--config", str(equal()), "--out", "study"])
     assert done.exit_code == 0, done.stderr

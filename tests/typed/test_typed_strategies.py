@@ -34,6 +34,7 @@ def test_queries_are_floats():
     assert {type(value) for value in load_task("graph-cora").query(3).values()} == {float}
 
 
+@pytest.mark.thorough
 def test_mypy_finds_the_mistakes(tmp_path):
     """Without the comments that ignore them."""
     pytest.importorskip("mypy")

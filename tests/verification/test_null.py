@@ -33,6 +33,7 @@ def verdicts(task, options):
         yield test(scores[:, 0], scores[:, 1:]).verdict(ALPHA)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("options", [VerifyOptions(), VerifyOptions().quick()], ids=["default", "quick"])
 def test_random_cells_are_confirmed_in_at_most_7_percent(task, options):
     """At level .05, more than 70 of 1,000 come less than once in 200 choices of the seed."""

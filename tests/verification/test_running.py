@@ -76,6 +76,7 @@ def test_a_torn_last_line_is_dropped_with_a_notice(design, task, make_trainer, t
     assert sorted(path.read_text().splitlines()) == sorted(text.splitlines())
 
 
+@pytest.mark.thorough
 def test_announcing_leaves_an_incomplete_line_for_the_run_to_tell(design, task, make_trainer, tmp_path):
     """The command announces first: the notice must reach the user all the same."""
     options = VerifyOptions()

@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 import pytest
+from kit.cases import fast_first
 
 from nasbench_harness.evaluation.task import load_task, make_task
 from nasbench_harness.spaces import NASBench201Space, ProductSpace
@@ -53,6 +54,7 @@ def test_parameters_are_those_for_the_tables_classes(task):
         assert trainable(load_task(name)).params_m[index] == pytest.approx(expected)
 
 
+@pytest.mark.thorough
 def test_controls_of_widths_are_the_nearest_in_parameters(widths_task):
     design = make_design(
         widths_task, np.repeat([5_000, 20_000, 32_767], 3), lambda _: 0.0, 0,
@@ -90,7 +92,7 @@ def test_values_are_compared_with_the_table_of_the_same_recipe_only(
     assert made_the_table(recipe, data, task) is expected
 
 
-@pytest.mark.parametrize("num_replicates", [1, 2])
+@pytest.mark.parametrize("num_replicates", fast_first([2, 1]))
 def test_the_table_is_read_where_it_is_scored(tmp_path, make_trainer, num_replicates):
     """Searched at the first fidelity, compared at the last; one replicate has no spread, so z is unknown."""
     task = make_task(table_over(WIDTHS, num_replicates=num_replicates), "cifar10-valid-90")

@@ -166,6 +166,7 @@ def test_parameters_are_those_of_the_trained_network_and_the_tables_beside(task,
     assert row[names.index("table, parameters (M)")] == f"{outcome.trained[0].table_params_m:.3f}"
 
 
+@pytest.mark.thorough
 def test_the_sealed_test_stands_beside_and_decides_nothing(task, finals, outcome_of, design):
     entries = entries_with(design, float)
     tested = {
@@ -193,6 +194,7 @@ def test_the_figure_shows_blocks(task, outcome_of):
     assert sum(len(line.get_xdata()) for line in by_value.lines if line.get_marker() in ("o", "D")) == 20
 
 
+@pytest.mark.thorough
 def test_files_have_the_same_bytes_and_no_seconds(task, outcome_of):
     outcome = outcome_of()
     first = dict(verification_files(outcome, task, "nasbench-harness verify", timings=False))
