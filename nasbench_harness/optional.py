@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from nasbench_harness.errors import InvalidInputError
 
 USES_OF_EXTRAS = {
-    "torch": "verify, tasks that train, tables build and measure, proxies score and build",
+    "torch": "verify, tasks and strategies that train, tables build and measure, proxies score and build",
     "adapters": "the strategies of Optuna, pymoo and Nevergrad",
     "moo": "three and more objectives",
 }

@@ -13,6 +13,8 @@ import pytest
 from hypothesis import settings
 
 from nasbench_harness import compare
+from nasbench_harness.studies import catalog
+from nasbench_harness.tables import registry
 
 pytest_plugins = ["pytester"]
 REFERENCE_DATA = "NASBENCH_REFERENCE_DATA"
@@ -68,6 +70,32 @@ def command_server(tmp_path_factory):
 
     yield run
     server.communicate()
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Function (kind, name="module:attribute", …) that installs entry points of strategies or tables.
+
+    It returns the folder of their modules, which is on the path.
+    """
+    folder = tmp_path / "plugins"
+
+    def forget():
+        for found in (registry.table_entry_points, registry._describe_provider, catalog.strategy_entry_points):
+            found.cache_clear()
+
+    def install(kind, **entries):
+        info = folder / f"other_{kind}-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: other-{kind}\nVersion: 1.0\n")
+        lines = [f"[nasbench_harness.{kind}]", *(f"{name} = {place}" for name, place in entries.items())]
+        (info / "entry_points.txt").write_text("\n".join(lines))
+        monkeypatch.syspath_prepend(folder)
+        forget()
+        return folder
+
+    yield install
+    forget()
 
 
 @pytest.fixture

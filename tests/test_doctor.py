@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import os
+import re
 import shlex
 import sys
 from importlib.metadata import PackageNotFoundError
@@ -77,13 +78,35 @@ def test_every_extra_is_shown_with_its_command(cache, monkeypatch, no_imports):
     without(monkeypatch, "torch", "nas-bench-201", "animal-shape-mnist")
     torch = next(check for check in examine() if check.group == "extras" and check.name == "torch")
     assert torch.state == "missing"
-    use, _, absent = torch.detail.partition("; not installed: ")
-    assert use == "only for verify, tasks that train, tables build and measure, proxies score and build"
-    assert set(absent.split(", ")) == {"torch", "nas-bench-201", "animal-shape-mnist"}
-    assert sorted(torch.advice.split()) == sorted(INSTALL_TORCH.split())
+    use, _, absent = torch.detail.partition("; ")
+    assert use == "only for verify, tasks and strategies that train, tables build and measure, proxies score and build"
+    names = ("torch", "nas-bench-201", "animal-shape-mnist")
+    assert sorted(absent.split(", ")) == sorted(f"{name} not installed" for name in names)
+    wanted = [re.split("[<>=]", word)[0] for word in shlex.split(torch.advice)]
+    assert sorted(wanted) == sorted(INSTALL_TORCH.split())
     assert not torch.is_obstacle
     extras = {check.name for check in examine() if check.group == "extras"}
     assert extras == set(importlib.metadata.metadata("nasbench-harness").get_all("Provides-Extra"))
+
+
+def test_an_extra_of_another_version_is_broken_and_the_command_names_the_version(monkeypatch):
+    without(monkeypatch, versions={"optuna": "4.1", "pymoo": "0.6.2", "nevergrad": "1.0"})
+    adapters = named(doctor._extras(), "adapters")
+    assert (adapters.state, adapters.is_obstacle) == ("broken", False)
+    assert "; optuna 4.1 does not fit: >=5 is needed; installed: " in adapters.detail
+    assert {"pymoo 0.6.2", "nevergrad 1.0"} <= set(adapters.detail.rpartition(": ")[2].split(", "))
+    assert adapters.advice == "pip install 'optuna>=5'"
+
+
+def test_strategies_and_tables_of_others_that_cannot_be_read_are_no_obstacle(cache, no_imports, installed):
+    installed("strategies", broken="gone:mine")
+    installed("tables", lost="gone:convert")
+    packages = {check.name: check for check in doctor._packages()}
+    assert packages["strategy broken"].state == "broken"
+    assert packages["strategies"].state == "ok"
+    lost = named(doctor._tables(), "lost")
+    assert (lost.state, lost.is_obstacle) == ("missing", False)
+    assert "module gone does not exist" in lost.detail
 
 
 @pytest.mark.thorough

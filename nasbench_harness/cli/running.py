@@ -75,7 +75,7 @@ def requested(
 ) -> tuple[StudyRequest, list[str]]:
     """The study that a command line asks for, and a line for each strategy that is left out.
 
-    Flags override the study file.
+    Flags override the study file. Tables that cannot be read have lines, too, if the study takes all tables.
 
     Raises:
         InvalidInputError: Two flags choose the strategies, or the study file cannot be read.
@@ -85,6 +85,7 @@ def requested(
     from nasbench_harness.studies.choosing import usable_strategies
     from nasbench_harness.studies.planning import training_images
     from nasbench_harness.studies.references import parse_strategy, split_list
+    from nasbench_harness.tables.registry import describe_table, table_entry_points
 
     if strategies is not None and families is not None:
         raise InvalidInputError("--strategies and --families both choose the strategies: give one of them")
@@ -93,12 +94,14 @@ def requested(
     names = None if tasks is None else tuple(split_task_names(tasks))
     request = request.updated(protocol, tasks=names, seeds=seeds, study_seed=study_seed)
     request = request.updated(data=data, data_dir=data_dir, split=split)
+    unreadable = [name for name in table_entry_points() if not describe_table(name)[1]] if request.tasks is None else []
+    lines = [f"left out: table {name}: {describe_table(name)[0]}" for name in unreadable]
     if strategies == "all" or families is not None:
         chosen = None if families is None else split_list(families)
         entries, left_out = usable_strategies(chosen, request.tasks, request.rules, training_images(request))
-        return request.updated(strategies=tuple(entries)), left_out
+        return request.updated(strategies=tuple(entries)), [*lines, *left_out]
     given = None if strategies is None else tuple(map(parse_strategy, split_list(strategies)))
-    return request.updated(strategies=given), []
+    return request.updated(strategies=given), lines
 
 
 def _with_progress(plan: Plan, execute: Callable[[Plan], Generator[BatchResult, None, None]]) -> list[BatchResult]:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from nasbench_harness.errors import UnknownNameError
-from nasbench_harness.tables.registry import source_file
+from nasbench_harness.errors import HarnessError, UnknownNameError
+from nasbench_harness.tables.registry import syntax_tree
 
 GROUP = "nasbench_harness.strategies"
 # The strategies of a study that names none: they finish in seconds and run on every table.
 DEFAULT_STRATEGIES = ("genetic-algorithm", "local-search", "random-search", "regularized-evolution", "reinforce")
+UNREADABLE = "not-readable"
 _WORDS = {
     "torch": "torch",
     "fidelities": "several fidelities",
@@ -62,7 +63,7 @@ class Description:
 
 @cache
 def strategy_entry_points() -> dict[str, EntryPoint]:
-    """StrategyRef point of every installed strategy, by name."""
+    """Entry point of every installed strategy, by name."""
     return {entry.name: entry for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)}
 
 
@@ -71,20 +72,27 @@ def describe(name: str) -> Description:
 
     Raises:
         UnknownNameError: No such strategy.
+        HarnessError: Its module cannot be read.
     """
     if name not in strategy_entry_points():
         raise UnknownNameError("strategy", name, strategy_entry_points())
     entry = strategy_entry_points()[name]
-    tree = ast.parse(source_file(entry).read_text(encoding="utf-8"))
+    tree = syntax_tree(entry)
     parents = entry.module.split(".")[:-1] or [entry.module]
     return Description(name, parents[-1].replace("_", "-"), ast.get_docstring(tree) or "", tuple(_needs(tree)))
 
 
 def families() -> dict[str, list[Description]]:
-    """Installed strategies by family, both in alphabetical order."""
+    """Installed strategies by family, both in alphabetical order.
+
+    Strategies whose module cannot be read form a family of their own; their text is the reason.
+    """
     found: dict[str, list[Description]] = {}
     for name in strategy_entry_points():
-        description = describe(name)
+        try:
+            description = describe(name)
+        except HarnessError as error:
+            description = Description(name, UNREADABLE, str(error), ())
         found.setdefault(description.family, []).append(description)
     return dict(sorted(found.items()))
 
@@ -103,11 +111,14 @@ def names_of(chosen: Sequence[str]) -> list[str]:
 
 
 def _needs(tree: ast.Module) -> Iterator[str]:
-    """Things that stand in ``Needs(…)``."""
+    """Needs that stand in ``Needs(…)``, in words; one whose value is no literal counts as a need."""
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Needs":
             for keyword in call.keywords:
-                value = ast.literal_eval(keyword.value)
+                try:
+                    value = ast.literal_eval(keyword.value)
+                except ValueError:
+                    value = ["other packages"] if keyword.arg == "packages" else "several"
                 if keyword.arg == "num_objectives":
                     yield f"{value} objectives"
                 elif keyword.arg == "packages":

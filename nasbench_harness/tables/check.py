@@ -21,7 +21,13 @@ from nasbench_harness.tables.imported import (
     imported_table_folder,
 )
 from nasbench_harness.tables.metadata import METADATA
-from nasbench_harness.tables.registry import source_package, table_entry_points, table_folder, table_names
+from nasbench_harness.tables.registry import (
+    describe_table,
+    source_package,
+    table_entry_points,
+    table_folder,
+    table_names,
+)
 from nasbench_harness.tables.table import Table
 
 
@@ -75,6 +81,8 @@ def check_table(name: str, *, with_source: bool = True) -> TableState:
     """
     if name not in table_names() and (Path(name) / METADATA).is_file():
         return _state_of(name, Path(name), None, "")
+    if name in table_entry_points() and not (described := describe_table(name))[1]:
+        return TableState(name, "missing", findings=(described[0],), advice="reinstall or remove its package")
     try:
         folder = table_folder(name)
     except TableError as error:

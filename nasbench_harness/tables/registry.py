@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
+from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from nasbench_harness.errors import HarnessError, TableError, UnknownNameError
 from nasbench_harness.tables.imported import SUMMARY, describe_imported, imported_names, imported_table_folder
@@ -17,6 +19,7 @@ from nasbench_harness.tables.location import TRAINED_CELLS, cache_folder
 if TYPE_CHECKING:
     from nasbench_harness.tables.table import Table
 
+Constant = TypeVar("Constant", str, dict[str, str])
 GROUP = "nasbench_harness.tables"
 # Tasks without a table: functions that take no argument and return a Task.
 TASK_GROUP = "nasbench_harness.tasks"
@@ -29,19 +32,28 @@ _TRAINED_CELLS = EntryPoint("tiny201", "nasbench_harness.tables.trained_cells:co
 
 @cache
 def table_entry_points() -> dict[str, EntryPoint]:
-    """StrategyRef point of every installed table provider, by table name; this package's tables come first."""
+    """Entry point of every installed table provider, by table name; this package's tables come first."""
     found = sorted(entry_points(group=GROUP), key=lambda entry: (_OWN.get(entry.name, len(_OWN)), entry.name))
     found += [_TRAINED_CELLS] if TRAINED_CELLS.is_file() else []
     return {entry.name: entry for entry in found}
 
 
-def source_file(entry: EntryPoint) -> Path:
-    """File of an entry point's module, found without importing anything."""
+def syntax_tree(entry: EntryPoint) -> ast.Module:
+    """Syntax tree of an entry point's module, read without importing anything.
+
+    Raises:
+        HarnessError: The module cannot be found, or it cannot be read as Python.
+    """
     top, *rest = entry.module.split(".")
     spec = find_spec(top)
-    if spec is None or not spec.submodule_search_locations:
-        raise HarnessError(f"entry point {entry.name}: package {top} is not importable: reinstall it")
-    return Path(spec.submodule_search_locations[0], *rest).with_suffix(".py")
+    for part in rest:  # find_spec of the whole name would import the packages around the module
+        spec = PathFinder.find_spec(part, spec.submodule_search_locations or []) if spec is not None else None
+    if spec is None or spec.origin is None:
+        raise HarnessError(f"entry point {entry.name}: module {entry.module} does not exist: reinstall its package")
+    try:
+        return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise HarnessError(f"entry point {entry.name}: {spec.origin} cannot be read: {error}") from None
 
 
 def table_names() -> list[str]:
@@ -52,20 +64,28 @@ def table_names() -> list[str]:
 def describe_table(name: str) -> tuple[str, dict[str, str]]:
     """First docstring line of a table's provider, or the source of an imported one, and its {data set: title}.
 
+    A table of another package whose provider cannot be read says so and has no data sets; so does a damaged import.
+
     Raises:
         UnknownNameError: There is no such table.
+        HarnessError: The provider of one of this package's tables cannot be read.
     """
     if name in table_entry_points():
-        return _describe_provider(name)
+        try:
+            return _describe_provider(name)
+        except HarnessError as error:
+            if name in _OWN:
+                raise
+            return str(error), {}
     _check_name(name)
     return describe_imported(name)
 
 
 @cache
 def _describe_provider(name: str) -> tuple[str, dict[str, str]]:
-    tree = ast.parse(source_file(table_entry_points()[name]).read_text(encoding="utf-8"))
+    tree = syntax_tree(table_entry_points()[name])
     summary = (ast.get_docstring(tree) or "").partition("\n")[0]
-    return summary, dict(_constant(tree, "DATASETS"))
+    return summary, _constant(tree, "DATASETS", dict)
 
 
 def task_names() -> list[str]:
@@ -143,18 +163,21 @@ def table_folder(name: str) -> Path:
 
 def source_package(name: str) -> str:
     """Distribution that a registered table is read from."""
-    tree = ast.parse(source_file(table_entry_points()[name]).read_text(encoding="utf-8"))
-    return str(_constant(tree, "PACKAGE"))
+    return _constant(syntax_tree(table_entry_points()[name]), "PACKAGE", str)
 
 
 def refuse_damaged(task: str) -> None:
-    """Say so if a task that is not known is one of an imported table that is damaged, or may be.
+    """Say so if a task that is not known is one of a table that is damaged, or may be.
 
     Raises:
-        TableError: The table cannot be opened, or it has the task and only its summary does not.
+        HarnessError: The module of the table's provider cannot be read.
+        TableError: An imported table cannot be opened, or it has the task and only its summary does not.
     """
     from nasbench_harness.tables.cache import open_table
 
+    for name in table_entry_points():
+        if task.startswith(f"{name}-"):
+            _describe_provider(name)
     for name in imported_names():
         folder = imported_table_folder(name)
         if task.startswith(f"{name}-") and task.removeprefix(f"{name}-") in open_table(folder).datasets:
@@ -173,8 +196,13 @@ def _check_name(name: str) -> None:
         raise UnknownNameError("table", name, table_names())
 
 
-def _constant(tree: ast.Module, name: str) -> Any:
+def _constant(tree: ast.Module, name: str, kind: type[Constant]) -> Constant:
     for node in tree.body:
         if isinstance(node, ast.Assign) and [getattr(target, "id", None) for target in node.targets] == [name]:
-            return ast.literal_eval(node.value)
-    raise HarnessError(f"a table provider must define the constant {name} at the top of its module")
+            with suppress(ValueError):
+                value = ast.literal_eval(node.value)
+                if isinstance(value, kind):
+                    return value
+    raise HarnessError(
+        f"a table provider must define the constant {name}, a literal {kind.__name__}, at the top of its module"
+    )

@@ -53,6 +53,29 @@ def test_the_catalog_imports_no_strategy():
     assert found.stdout.strip() == "[]"
 
 
+def test_modules_and_packages_of_others_are_described_wherever_their_file_is(installed):
+    folder = installed("strategies", walk="walking:walk", jump="jumping:jump", fly="deep.down.flying:fly")
+    for path in ("walking.py", "jumping/__init__.py", "deep/down/flying.py"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(f'"""{path}."""\nNeeds(torch=HAS_TORCH, packages=NAMES, num_objectives=2)\n')
+    needs = ("torch", "other packages", "2 objectives")
+    assert describe("walk") == Description("walk", "walking", "walking.py.", needs)
+    assert describe("jump") == Description("jump", "jumping", "jumping/__init__.py.", needs)
+    assert describe("fly") == Description("fly", "down", "deep/down/flying.py.", needs)
+
+
+def test_a_strategy_that_cannot_be_read_leaves_the_others_listed(installed):
+    folder = installed("strategies", gone="nowhere:gone", torn="torn:torn")
+    (folder / "torn.py").write_text("def torn(")
+    found = families()
+    gone, torn = found.pop("not-readable")
+    assert (gone.name, torn.name) == ("gone", "torn")
+    assert gone.summary == "entry point gone: module nowhere does not exist: reinstall its package"
+    assert torn.summary.startswith(f"entry point torn: {folder / 'torn.py'} cannot be read: ")
+    assert "random" in found
+    assert "random-search" in names_of(["random"])
+
+
 def test_the_default_study_has_five_strategies():
     assert [entry.use for entry in strategy_refs(None)] == list(DEFAULT_STRATEGIES)
     assert set(DEFAULT_STRATEGIES) < set(strategy_entry_points())

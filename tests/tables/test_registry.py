@@ -3,10 +3,13 @@ import sys
 
 import pytest
 
-from nasbench_harness.errors import UnknownNameError
+from nasbench_harness.cli.running import requested
+from nasbench_harness.errors import HarnessError, UnknownNameError
+from nasbench_harness.tables.check import check_table
 from nasbench_harness.tables.registry import (
     describe_table,
     load_table,
+    refuse_damaged,
     split_task_name,
     table_entry_points,
     table_folder,
@@ -37,6 +40,22 @@ print(*names, "|", *sorted(heavy & set(sys.modules)))
     names, _, imported = found.partition("|")
     assert names.split() == task_names()
     assert imported.split() == []
+
+
+def test_a_provider_that_cannot_be_read_leaves_the_other_tables_usable(installed):
+    folder = installed("tables", lost="nowhere:convert", odd="odd:convert", fine="fine:convert")
+    (folder / "odd.py").write_text("DATASETS = dict(a='A')")
+    (folder / "fine.py").write_text('"""Fine: a table."""\nDATASETS = {"a": "A"}')
+    assert describe_table("fine") == ("Fine: a table.", {"a": "A"})
+    assert describe_table("lost") == ("entry point lost: module nowhere does not exist: reinstall its package", {})
+    assert describe_table("odd")[0].startswith("a table provider must define the constant DATASETS, a literal dict")
+    assert set(NB201_TASKS) < set(task_names())
+    with pytest.raises(HarnessError, match="module nowhere does not exist"):
+        refuse_damaged("lost-a")
+    state = check_table("lost")
+    assert (state.state, state.advice) == ("missing", "reinstall or remove its package")
+    _, left_out = requested(None, None, None, None, 1, None, False, None, None, None)
+    assert [line.partition(": ")[2][:11] for line in left_out] == ["table lost:", "table odd: "]
 
 
 def test_task_names_split_into_table_and_data_set():
