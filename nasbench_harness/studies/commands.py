@@ -24,13 +24,21 @@ def rule_flags(record: StudyRecord, default_seeds: int) -> list[str]:
         parts += ["--seeds", str(record.num_seeds)]
     if record.study_seed:
         parts += ["--study-seed", str(record.study_seed)]
-    defaults = Protocol()
+    defaults = vars(Protocol())
+    if record.protocol.simulated_seconds is not None or record.protocol.epochs is not None:
+        defaults = {**defaults, "evaluations": None}  # then no flag means no bound
     for name, value in vars(record.protocol).items():
-        if value is not None and value != getattr(defaults, name):
-            text = f"{value:.15g}" if isinstance(value, float) else str(value)
+        if value is not None and value != defaults[name]:
+            text = _shortest(value) if isinstance(value, float) else str(value)
             text = ",".join(value) if isinstance(value, tuple) else text
             parts += [f"--{name.replace('_', '-')}", shlex.quote(text)]
     return parts
+
+
+def _shortest(value: float) -> str:
+    """A number that is read back as the same number."""
+    text = f"{value:.15g}"
+    return text if float(text) == value else repr(value)
 
 
 def written(strategy: StrategyRecord) -> str:
@@ -62,7 +70,8 @@ def canonical_command(record: StudyRecord) -> str:
     parts = ["nasbench-harness", "compare"]
     has_history = dict(record.styles) != moved(style_numbers(record.labels))
     needs_file = has_history or record.quoted or record.protocol.fidelity_by_task or record.tuning
-    if needs_file or replace(record.report, resamples=0) != ReportOptions(resamples=0):
+    is_paper = record.report == replace(ReportOptions(), resamples=PAPER_RESAMPLES)
+    if needs_file or not (is_paper or record.report == ReportOptions()):
         return " ".join([*parts, "--config", "study.toml"])  # what only a study file can say
     references = [(entry.reference, entry.label) for entry in record.strategies]
     if references != [(name, name) for name in DEFAULT_STRATEGIES]:
@@ -72,7 +81,6 @@ def canonical_command(record: StudyRecord) -> str:
     if record.images is not None:
         is_packaged = record.images.name in PACKAGED_DATA
         parts += ["--data", record.images.name, *([] if is_packaged else ["--data-dir", "DIR"])]
-    is_paper = record.report.resamples == PAPER_RESAMPLES
     if is_paper:
         parts += ["--paper"]
     return " ".join([*parts, *rule_flags(record, PAPER_SEEDS if is_paper else DEFAULT_SEEDS)])
