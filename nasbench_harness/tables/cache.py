@@ -133,13 +133,25 @@ def _write(table: Table, temporary: Path, texts: Mapping[str, str]) -> str:
 
 
 def _put(temporary: Path, folder: Path, replace: bool) -> None:
-    if folder.is_symlink() and not replace:
+    """Give the folder its name; a folder that is replaced is deleted only when the new one stands in its place."""
+    if not (replace and (folder.is_dir() or folder.is_symlink())):
         refuse_link(folder)
-    if replace and (folder.is_dir() or folder.is_symlink()):
-        with suppress(FileNotFoundError):  # another process replaces it, too
-            shutil.rmtree(hide(folder), ignore_errors=True)
-        _put(temporary, folder, replace=False)
+        _rename(temporary, folder)
         return
+    hidden = _temporary_folder(folder)
+    try:
+        with suppress(FileNotFoundError):  # another process replaces it, too
+            folder.rename(hidden / folder.name)
+        _rename(temporary, folder)
+    except BaseException:  # also Ctrl-C
+        with suppress(OSError):  # nothing was hidden, or a new one is there
+            (hidden / folder.name).rename(folder)
+        raise
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _rename(temporary: Path, folder: Path) -> None:
     try:
         temporary.rename(folder)
     except OSError:

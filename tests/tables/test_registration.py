@@ -13,6 +13,7 @@ from nasbench_harness import compare, open_study, run
 from nasbench_harness.errors import HarnessError, InvalidInputError, TableError, UnknownNameError
 from nasbench_harness.evaluation.task import check_task_name, make_task
 from nasbench_harness.spaces import ProductSpace
+from nasbench_harness.tables import cache as cache_module
 from nasbench_harness.tables.check import check_table
 from nasbench_harness.tables.registration import register_table, remove_table
 from nasbench_harness.tables.registry import (
@@ -69,6 +70,27 @@ def test_the_same_table_again_is_fine_and_another_one_needs_replace(cache):
     assert register_table(other, replace=True).digest != first.digest
     assert load_table("mine").column("one", "val_accuracy").values.max() == 1
     assert [path.name for path in (cache / "imported").iterdir()] == ["mine"]
+
+
+def interrupted(*_, **__):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "is_old"),
+    [(cache_module.shutil, "rmtree", False), (cache_module, "_rename", True)],
+    ids=["while the old table is deleted", "before the new table has its name"],
+)
+def test_a_replacement_that_is_stopped_leaves_one_whole_table(cache, monkeypatch, where, name, is_old):
+    first, other = register_table(small()), small(values=np.ones((6, 1, 1)))
+    with monkeypatch.context() as patched:
+        patched.setattr(where, name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            register_table(other, replace=True)
+    load_table.cache_clear()
+    table = load_table("mine")
+    assert (table.digest == first.digest) == is_old
+    assert table.column("one", "val_accuracy").values.max() == (5 if is_old else 1)
 
 
 def test_a_damaged_table_is_named_listed_and_can_be_replaced(cache):
