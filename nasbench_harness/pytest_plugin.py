@@ -85,7 +85,7 @@ class StrategyRegression:
             task: Name of the task.
             label: Name of the baseline; default: as ``baseline save`` names it.
             margin: Difference of mean regret that matters; default .05 pp for accuracies.
-            alpha: Chance of a false alarm.
+            alpha: Chance of a false "inferior" in this check; it does not bound how often a check is inconclusive.
             looks: Numbers of seeds at which to decide; default 100, 300, 1,000, 3,000.
             trace: Whether an equal trace settles the matter without statistics.
             first_seed: First seed of the new runs; fresh ones for a look that an inconclusive check made you declare.

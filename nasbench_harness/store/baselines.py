@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from nasbench_harness.store.folder import StudyFolder
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+
+_MAX_NAME = 150  # letters of a label in the name of a file; file systems allow 255
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,14 @@ class Baseline:
 
 
 def baseline_path(folder: Path, label: str) -> Path:
-    """File of a strategy's baseline: its label with everything unusual in file names replaced."""
-    return folder / f"{re.sub(r'[^A-Za-z0-9._]+', '-', label).strip('-')}.json"
+    """File of a strategy's baseline: no two labels have the same one.
+
+    >>> baseline_path(Path("baselines"), "random-search").name
+    'random-search.json'
+    """
+    plain = re.sub(r"[^A-Za-z0-9._]+", "-", label).strip("-")[:_MAX_NAME]
+    name = plain if plain == label else f"{plain}-{sha256(label.encode()).hexdigest()[:8]}"
+    return folder / f"{name}.json"
 
 
 def write_baseline(folder: Path, baseline: Baseline) -> Path:
@@ -129,8 +138,10 @@ def read_baseline(path: Path) -> Baseline:
     for task, runs in baseline.tasks.items():
         if not runs.counts or min(runs.counts) < 0 or min(runs.counts.values()) < 1 or not runs.step > 0:
             raise _damaged(path, f"tasks.{task}: grid values must be at least 0, counts at least 1, step above 0")
-    if baseline_path(path.parent, baseline.label) != path:
-        raise InvalidInputError(f"{path} holds the baseline of {baseline.label!r}: rename it, or save that one again")
+    if (expected := baseline_path(path.parent, baseline.label)) != path:
+        raise InvalidInputError(
+            f"{path} holds the baseline of {baseline.label!r}: rename it to {expected.name}, or save that one again"
+        )
     return baseline
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import re
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ BASELINE = Baseline(
 
 def test_a_baseline_is_read_as_it_was_written(tmp_path):
     path = write_baseline(tmp_path, BASELINE)
-    assert path == tmp_path / "my_search-my_search-patience-3.json" == baseline_path(tmp_path, BASELINE.label)
+    assert path == tmp_path / "my_search-my_search-patience-3-521a5cbe.json" == baseline_path(tmp_path, BASELINE.label)
     assert read_baseline(path) == BASELINE
     assert read_baseline(path).tasks["nb201-cifar10"].num_seeds == 100
 
@@ -49,6 +50,19 @@ def test_saving_again_replaces_the_file_and_leaves_nothing_behind(tmp_path):
     first = write_baseline(tmp_path, BASELINE).read_bytes()
     assert write_baseline(tmp_path, BASELINE).read_bytes() == first
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "labels", [("s(temperature=-0.5)", "s(temperature=0.5)"), ("my run", "my-run"), ("a:b", "a-b")]
+)
+def test_labels_that_differ_in_other_characters_have_files_of_their_own(labels, tmp_path):
+    paths = [write_baseline(tmp_path, replace(BASELINE, label=label)) for label in labels]
+    assert [read_baseline(path).label for path in paths] == list(labels)
+    assert len(set(paths)) == 2
+
+
+def test_a_long_label_can_be_saved(tmp_path):
+    assert read_baseline(write_baseline(tmp_path, replace(BASELINE, label="x" * 300))).label == "x" * 300
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
@@ -83,7 +97,7 @@ def spoil(path, change):
             "grid values must be at least 0",
         ),
         (lambda content: content["tasks"]["nb201-cifar10"]["counts"].clear(), "counts at least 1"),
-        (lambda content: content.update(label="another"), "holds the baseline of 'another'"),
+        (lambda content: content.update(label="another"), "holds the baseline of 'another': rename it to another.json"),
     ],
 )
 def test_a_damaged_baseline_is_refused_in_one_line(change, message, tmp_path):
