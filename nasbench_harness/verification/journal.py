@@ -135,9 +135,12 @@ class Journal:
         try:
             if self._is_truncated:
                 os.truncate(self.path, self.path.read_bytes().rfind(b"\n") + 1)
-                self._is_truncated = False
-            self._file.write("".join(json.dumps(with_checksum(asdict(line))) + "\n" for line in lines).encode())
+            self._is_truncated = True  # until all lines are whole on the disk
+            left = "".join(json.dumps(with_checksum(asdict(line))) + "\n" for line in lines).encode()
+            while left:  # an almost full disk takes a part without an error, and raises it for the rest
+                left = left[self._file.write(left) :]
             os.fsync(self._file.fileno())
+            self._is_truncated = False
         except OSError as error:
             raise _cannot_write(self.path, error) from error
 

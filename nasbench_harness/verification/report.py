@@ -89,7 +89,8 @@ def caption(outcome: Outcome, task: Task) -> str:
         parts.append(
             f"{outcome.num_judged - 1} other design{'s' * (outcome.num_judged > 2)} of this study and task had been "
             f"judged before, and each could have been confirmed by chance: alpha divided by their number is {ALPHA} / "
-            f"{outcome.num_judged} = {outcome.shared_alpha:.4f}; at this level the verdict is {outcome.shared_verdict}."
+            f"{outcome.num_judged} = {outcome.shared_alpha:.4f}; at this level the verdict is {outcome.shared_verdict}"
+            ", which does not bound the chance over all designs."
         )
     if not math.isnan(outcome.tau):
         small = ", indicative" if len(outcome.trained) < 10 else ""
@@ -112,16 +113,23 @@ def caption(outcome: Outcome, task: Task) -> str:
     if outcome.agreement is not None:
         found = outcome.agreement
         known = [abs(z) for z in found.z if not math.isnan(z)]
-        part = f" but on {outcome.part}, where no difference tells anything" if outcome.part else ""
         worst = f"; largest |z| {max(known):.1f}" if known else ""
-        cells = f" on {len(outcome.sampled)} random connected cells that no search chose" if outcome.sampled else ""
+        num_controls = sum(not item.is_candidate and not math.isnan(item.table_value) for item in outcome.trained)
+        cells = f"{num_controls} controls, which were drawn by chance"
+        if outcome.sampled:
+            cells = f"{len(outcome.sampled)} random connected cells that no search chose"
         margin = f"{found.margin:g}".removeprefix("0")
         parts.append(
-            f"Against the table, of the same recipe{part}{cells}: {found.verdict} (trained − table "
+            f"Against the table, of the same recipe, on {cells}: {found.verdict} (trained − table "
             f"{found.difference:+.2f} pp [{found.low:+.2f}, {found.high:+.2f}], margin ± {margin} pp{worst})."
         )
     elif design.sample:
         parts.append("The cells for the agreement with the table are not all trained: nothing is said about it.")
+    elif outcome.unlike:
+        parts.append(
+            f"The recipe is the table's own, but {outcome.unlike}: no difference from the table tells anything, and "
+            "none is judged."
+        )
     else:
         parts.append("The table's own accuracies are not reproduced by this recipe: nothing is said about them.")
     if not math.isnan(outcome.shrinkage):
@@ -207,7 +215,8 @@ def _as_json(outcome: Outcome, task: Task, command: str, table: ReportTable) -> 
     if agreement is not None:
         agreement["z"] = [None if math.isnan(z) else z for z in agreement["z"]]
     names = ["gap", "gap_low", "gap_high", "superiority", "tau", "tau_low", "tau_high", "tau_size"]
-    names += ["shrinkage", "shrinkage_low", "shrinkage_high"] if outcome.design.sample else []
+    is_compared = outcome.agreement is not None or outcome.design.sample
+    names += ["shrinkage", "shrinkage_low", "shrinkage_high"] if is_compared else []
     numbers = {name: None if math.isnan(getattr(outcome, name)) else getattr(outcome, name) for name in names}
     return {
         "command": command,

@@ -37,6 +37,7 @@ class TorchTrainer:
         recipe: Name of the recipe.
         data: Name of the data.
         part: Number of the published images that were there, in words; empty if all were.
+        unlike: Difference between the images or their halves and the official ones, in words; empty if there is none.
         marks: Digests of recipe, images and split, as in the provenance of a table of the same rules.
         notes: Lines about recipe and data that a reader of the verdict must know.
 
@@ -58,15 +59,17 @@ class TorchTrainer:
             )
         self._jobs = options.jobs
         self.recipe, self.data, self.part = recipe.name, self._data.name, self._data.part
+        is_drawn = self._data.split_origin == "drawn"
+        self.unlike = "the halves of the images are not the official ones (--split)" if is_drawn else ""
+        if self.part:
+            self.unlike = f"only {self.part} were there"
         self.marks: Mapping[str, str] = {
             "recipe": recipe.digest,
             "data": self._data.digest,
             "split": self._data.split_digest,
         }
         notes = {
-            "the data was split in halves drawn here, not by the official file (--split)": (
-                self._data.split_origin == "drawn"
-            ),
+            "the data was split in halves drawn here, not by the official file (--split)": is_drawn,
             "one epoch shows that everything runs, not which architectures are better": recipe.epochs == 1,
         }
         self.notes = tuple(note for note, holds in notes.items() if holds)

@@ -12,7 +12,13 @@ from nasbench_harness.arrays import Floats
 from nasbench_harness.evaluation.scores import scored_fidelity
 from nasbench_harness.evaluation.task import Task
 from nasbench_harness.statistics import OneSidedTests, mann_whitney, smallest_p, within_blocks
-from nasbench_harness.verification.agreement import SAMPLE_MARGIN_PP, Agreement, agreement_of, student_interval
+from nasbench_harness.verification.agreement import (
+    EQUIVALENCE_PP,
+    SAMPLE_MARGIN_PP,
+    Agreement,
+    agreement_of,
+    student_interval,
+)
 from nasbench_harness.verification.design import ALPHA, Design
 from nasbench_harness.verification.journal import TrainingRecord
 from nasbench_harness.verification.trainable import trainable
@@ -81,13 +87,16 @@ class Outcome:
         tau_low: Lower end of its 95 % bootstrap interval.
         tau_high: Upper end.
         tau_size: Tau-b of trained values and trained parameters: the ranking by size alone.
-        agreement: With the table; None unless the recipe is the table's own and the table has two of the architectures.
+        agreement: With the table, of architectures that no search chose; None unless the table has the recipe, images
+            and halves, and two of the architectures.
         sampled: Cells of the design's sample if all of them are trained.
-        shrinkage: Mean of table − trained over the candidates in percentage points, if the table has the design's
-            recipe; else NaN. Searches choose lucky rows, so it is expected above 0.
+        shrinkage: Mean of table − trained over the candidates in percentage points, if the table has the recipe, images
+            and halves; else NaN. Searches choose lucky rows, so it is expected above 0.
         shrinkage_low: Lower end of its 95 % interval.
         shrinkage_high: Upper end.
         num_judged: Designs judged on this study and task up to this one, itself included.
+        unlike: Difference between these images and those of a table with the same recipe, in words; empty if there is
+            none.
     """
 
     design: Design
@@ -111,6 +120,7 @@ class Outcome:
     shrinkage_low: float = math.nan
     shrinkage_high: float = math.nan
     num_judged: int = 1
+    unlike: str = ""
 
     @property
     def blocks(self) -> list[int]:
@@ -170,6 +180,7 @@ def judge(
     num_params: Callable[[str], int],
     is_own_recipe: bool,
     part: str = "",
+    unlike: str = "",
 ) -> Outcome:
     """The verdict on the complete blocks.
 
@@ -182,6 +193,8 @@ def judge(
         num_params: Parameters of the network that is trained of an architecture.
         is_own_recipe: Whether the table was made with this recipe, so that values can be compared with it.
         part: Number of the published images that were there, in words; empty if all were.
+        unlike: Difference between these images and the official ones, in words; empty if there is none. Nothing is
+            compared with a table of other images.
     """
     complete = [
         position
@@ -216,13 +229,14 @@ def judge(
     controls = np.array([[item.score for item in block[1:]] for block in blocks])
     low, high = student_interval(candidates - controls.mean(axis=1)) if len(complete) else (math.nan, math.nan)
     known = [item for item in trained if not math.isnan(item.table_value)]
+    is_compared = bool(design.sample) or (is_own_recipe and not unlike)
+    # A search chose the candidates for the very values that they would be compared with.
+    unchosen = sampled if design.sample else [item for item in known if not item.is_candidate]
     agreement = None
-    if design.sample:
-        if sampled:
-            agreement = _agreement(task, sampled, replicates, SAMPLE_MARGIN_PP)
-    elif is_own_recipe and len(known) > 1:
-        agreement = _agreement(task, trained, replicates)
-    gains = np.array([item.table_value - item.score for item in trained if item.is_candidate and design.sample])
+    if is_compared and len(unchosen) > 1:
+        margin = SAMPLE_MARGIN_PP if design.sample else EQUIVALENCE_PP
+        agreement = _agreement(task, unchosen, replicates, margin)
+    gains = np.array([item.table_value - item.score for item in known if item.is_candidate and is_compared])
     tau, tau_low, tau_high = _tau([item.score for item in known], [item.table_value for item in known])
     return Outcome(
         design=design,
@@ -245,6 +259,7 @@ def judge(
         shrinkage=float(gains.mean()) if len(gains) else math.nan,
         shrinkage_low=student_interval(gains)[0],
         shrinkage_high=student_interval(gains)[1],
+        unlike=unlike if is_own_recipe else "",
     )
 
 
@@ -292,21 +307,28 @@ def _tau(first: Sequence[float], second: Sequence[float]) -> tuple[float, float,
         return math.nan, math.nan, math.nan
     rng = np.random.Generator(np.random.PCG64(0))
     draws = rng.integers(len(x), size=(_NUM_RESAMPLES, len(x)))
-    pairs = draws[:, :, None], draws[:, None, :]
-    resampled = _tau_b(x[pairs], y[pairs])
+    counts = np.array([np.bincount(draw, minlength=len(x)) for draw in draws], dtype=np.float64)
+    resampled = _tau_b(x, y, counts)
     defined = resampled[np.isfinite(resampled)]
     low, high = np.quantile(defined, (0.025, 0.975)) if len(defined) else (math.nan, math.nan)
-    return float(_tau_b(x, y)), float(low), float(high)
+    return float(_tau_b(x, y, np.ones((1, len(x))))[0]), float(low), float(high)
 
 
-def _tau_b(x: Floats, y: Floats) -> Floats:
-    """Kendall's tau-b from the signs of all differences, shape (…, n, n); NaN if one side is all ties."""
-    axes = (-2, -1)
+def _tau_b(x: Floats, y: Floats, counts: Floats) -> Floats:
+    """Kendall's tau-b of resamples, shape (num_resamples,); NaN if one side is all ties.
+
+    Args:
+        x: Signs of all differences, shape (n, n).
+        y: The same of the other side.
+        counts: How often each resample has each architecture, shape (num_resamples, n). All sums are whole numbers, so
+            that they are exact.
+    """
+    both, of_x, of_y = (((counts @ signs) * counts).sum(axis=1) for signs in (x * y, np.abs(x), np.abs(y)))
     with np.errstate(invalid="ignore"):
-        tau: Floats = (x * y).sum(axis=axes) / np.sqrt(np.abs(x).sum(axis=axes) * np.abs(y).sum(axis=axes))
+        tau: Floats = both / np.sqrt(of_x * of_y)
     return tau
 
 
-def _agreement(task: Task, items: Sequence[Trained], replicates: Floats, *margin: float) -> Agreement:
+def _agreement(task: Task, items: Sequence[Trained], replicates: Floats, margin: float) -> Agreement:
     architectures = [item.architecture for item in items]
-    return agreement_of(task, architectures, [item.accuracies for item in items], replicates, *margin)
+    return agreement_of(task, architectures, [item.accuracies for item in items], replicates, margin)

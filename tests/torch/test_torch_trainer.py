@@ -1,5 +1,7 @@
 """The package's trainer under a verification: device, processes, sizes and estimates."""
 
+import dataclasses
+
 import pytest
 
 pytest.importorskip("torch", reason="needs the extra torch")
@@ -65,6 +67,23 @@ def test_the_longest_jobs_are_given_out_first():
     assert makespan([1, 1, 1, 3], 2) == 3
     assert makespan([2, 2, 2], 2) == 4
     assert makespan([5], 3) == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "unlike"),
+    [
+        ({"split_origin": "file"}, ""),
+        ({"split_origin": "drawn"}, "the halves of the images are not the official ones (--split)"),
+        (
+            {"split_origin": "drawn", "part": "6 of the 9 published images"},
+            "only 6 of the 9 published images were there",
+        ),
+    ],
+)
+def test_other_images_than_the_tables_are_named(monkeypatch, changes, unlike):
+    data = dataclasses.replace(trainer.load_data(), **changes)
+    monkeypatch.setattr(trainer, "load_data", lambda *_: data, raising=False)
+    assert TorchTrainer(RECIPE, VerifyOptions(device="cpu")).unlike == unlike
 
 
 def test_the_largest_stack_is_bounded():

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from kit.files import rewrite
+from kit.files import largest_file, rewrite
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.store.folder import StudyFolder
@@ -114,6 +114,7 @@ def test_designs_that_were_judged_before_are_counted(design, task, finals, make_
     assert second.num_judged == 2
     assert "1 other design of this study and task had been judged before" in told
     assert "alpha divided by their number is 0.05 / 2 = 0.0250; at this level the verdict is confirmed" in told
+    assert "which does not bound the chance over all designs" in told
     third, told = verified(replace(design, training_seeds=1))
     assert (third.num_judged, third.shared_alpha) == (3, 0.05 / 3)
     assert "2 other designs" in told
@@ -128,6 +129,20 @@ def test_each_look_after_another_block_is_a_design(design, task, make_trainer, t
 
 
 ENTRY = TrainingRecord("key", "a", 1, 80.0, (80.0,), False, 1.0)
+
+
+def test_an_almost_full_disk_loses_no_line_before_it(tmp_path):
+    """It takes the first bytes of a line without an error."""
+    path = tmp_path / "j"
+    others = [replace(ENTRY, key=key) for key in ("another", "a third")]
+    with Journal.opened(path) as journal:
+        journal.append([ENTRY])
+        with largest_file(path.stat().st_size + 60), pytest.raises(InvalidInputError, match="cannot write"):
+            journal.append(others[:1])
+        assert path.stat().st_size > len(json.dumps(asdict(ENTRY)))
+        journal.append(others[1:])
+    again = Journal(path)
+    assert (list(again.entries), again.notice) == (["key", "a third"], "")
 
 
 def test_a_journal_belongs_to_one_process_at_a_time(tmp_path):

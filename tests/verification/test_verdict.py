@@ -1,5 +1,6 @@
 import json
 import math
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +14,9 @@ from nasbench_harness.tables.table import Dataset, MetricArray, Table
 from nasbench_harness.trainer.networks.structure import structure_of
 from nasbench_harness.verification.design import make_design
 from nasbench_harness.verification.journal import TrainingRecord
-from nasbench_harness.verification.report import verification_figure, verification_files, verification_table
+from nasbench_harness.verification.report import caption, verification_figure, verification_files, verification_table
 from nasbench_harness.verification.running import train_design
-from nasbench_harness.verification.verdict import judge
+from nasbench_harness.verification.verdict import _tau, _tau_b, judge
 
 
 def _num_params(architecture):
@@ -88,7 +89,8 @@ def test_z_counts_trainings_replicates_and_the_spread_of_neighbors(task, design)
         True,
     )
     replicates = task.under(Protocol()).search.values[:, :, 0]
-    for item, z in zip(outcome.trained, outcome.agreement.z, strict=True):
+    controls = [item for item in outcome.trained if not item.is_candidate]
+    for item, z in zip(controls, outcome.agreement.z, strict=True):
         squares = freedom = 0
         for row in replicates[np.abs(task.scores["val"].values - item.table_value) <= 0.5]:
             row = row[~np.isnan(row)]
@@ -109,12 +111,36 @@ def test_the_margin_is_three_tenths_of_a_point(task, design, difference, verdict
     assert judge(design, task, "r", "d", entries, _num_params, True).agreement.verdict == verdict
 
 
+def test_winners_enter_the_shrinkage_and_not_the_agreement(task, design):
+    """A search chose the candidates for the values of the table, so these are lucky ones."""
+    lower = dict.fromkeys(design.candidates, 8.0)
+    entries = entries_with(design, lambda one: task.scores["val"].values[one] - lower.get(one, 0.1))
+    outcome = judge(design, task, "r", "d", entries, _num_params, True)
+    assert outcome.agreement.verdict == "agrees"
+    assert outcome.agreement.difference == pytest.approx(-0.1)
+    assert outcome.shrinkage == pytest.approx(8.0)
+    text = caption(outcome, task)
+    assert "of the same recipe, on 15 controls, which were drawn by chance: agrees" in text
+    assert "Table − trained of the candidates: +8.00 pp" in text
+
+
+def test_halves_that_are_not_the_tables_are_not_judged(task, design):
+    """Other images of validation shift all architectures together, which no test over architectures sees."""
+    entries = entries_with(design, lambda one: task.scores["val"].values[one] + 0.6)
+    outcome = judge(design, task, "r", "d", entries, _num_params, True, unlike="the halves are others")
+    assert outcome.agreement is None
+    assert math.isnan(outcome.shrinkage)
+    text = caption(outcome, task)
+    assert "the table's own, but the halves are others: no difference from the table tells anything" in text
+    assert "Against the table" not in text
+
+
 @pytest.mark.parametrize(("end", "verdict"), [(0.299, "agrees"), (0.301, "inconclusive")])
 def test_the_interval_has_90_percent(task, design, end, verdict):
-    """Differences .2 ± d of 20 architectures; t(19, .95) = 1.729, so that the interval ends at ``end``."""
-    half = (end - 0.2) / 1.729132812 * math.sqrt(20) / math.sqrt(20 / 19)
-    order = [one for block in design.blocks for one in block]
-    entries = entries_with(design, lambda one: task.scores["val"].values[one] + 0.2 + half * (-1) ** order.index(one))
+    """Differences .2 ± d of 14 controls, .2 of one; t(14, .95) = 1.761, so that the interval ends at ``end``."""
+    half = (end - 0.2) / 1.761310136 * math.sqrt(15)
+    signs = dict(zip((one for block in design.controls for one in block), [0] + 7 * [-1, 1], strict=True))
+    entries = entries_with(design, lambda one: task.scores["val"].values[one] + 0.2 + half * signs.get(one, 9))
     found = judge(design, task, "r", "d", entries, _num_params, True).agreement
     assert found.high == pytest.approx(end)
     assert found.verdict == verdict
@@ -136,7 +162,11 @@ def test_architectures_that_the_table_lacks_are_judged_all_the_same(task, finals
     known = [item for item in outcome.trained if not math.isnan(item.table_value)]
     assert outcome.test is not None
     assert 5 <= len(known) < 20
-    assert [math.isnan(z) for z in outcome.agreement.z] == [math.isnan(one.table_value) for one in outcome.trained]
+    num_controls = sum(not one.is_candidate for one in known)
+    assert (outcome.agreement is None) == (num_controls < 2)
+    if outcome.agreement is not None:
+        assert len(outcome.agreement.z) == num_controls
+        assert not np.isnan(outcome.agreement.z).any()
     expected = stats.kendalltau([one.score for one in known], [one.table_value for one in known]).statistic
     assert outcome.tau == pytest.approx(expected)
     files = dict(verification_files(outcome, gappy, "command", False))
@@ -229,6 +259,28 @@ def test_tau_is_that_of_scipy(outcome_of):
     sizes = [item.num_params for item in outcome.trained]
     assert outcome.tau_size == pytest.approx(stats.kendalltau(scores, sizes).statistic)
     assert outcome.tau_low <= outcome.tau <= outcome.tau_high
+
+
+def test_the_interval_of_tau_is_that_of_the_resamples_one_by_one(outcome_of):
+    outcome = outcome_of()
+    scores, values = np.array([(item.score, item.table_value) for item in outcome.trained]).T
+    draws = np.random.Generator(np.random.PCG64(0)).integers(20, size=(2_000, 20))
+    one_by_one = [stats.kendalltau(scores[draw], values[draw]).statistic for draw in draws[:200]]
+    signs = [np.sign(np.subtract.outer(side, side)) for side in (scores, values)]
+    counts = np.array([np.bincount(draw, minlength=20) for draw in draws], dtype=float)
+    resampled = _tau_b(*signs, counts)
+    assert resampled[:200] == pytest.approx(one_by_one)
+    assert (outcome.tau_low, outcome.tau_high) == pytest.approx(tuple(np.quantile(resampled, (0.025, 0.975))))
+
+
+def test_tau_of_many_architectures_needs_little_memory():
+    first = np.random.default_rng(0).normal(size=400)
+    tracemalloc.start()
+    try:
+        _tau(first, first + 1.0)
+        assert tracemalloc.get_traced_memory()[1] < 60e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_tau_is_indicative_below_ten_architectures(task, outcome_of):
