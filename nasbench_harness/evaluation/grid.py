@@ -32,6 +32,24 @@ class Means(NamedTuple):
     exists: Bools
 
 
+def on_grid(column: MetricArray) -> Floats:
+    """Every value of a column, shape (num_architectures, num_replicates, num_fidelities), so that equal ones tie.
+
+    These are the column's own numbers if it has no grid, or if numbers of the same grid step are the same already.
+    Otherwise, e.g. if its source stored 32-bit numbers, they are the nearest multiples of the grid step.
+    """
+    values, step = column.values, column.metric.resolution
+    if step is None or not np.abs(values[~np.isnan(values)]).max(initial=0.0) / step < _MOST_STEPS:
+        return values
+    counts = np.rint(values / step)
+    per_unit = 1 / step
+    whole = round(per_unit)  # k / 30 is the nearest number to the fraction, k · (1 / 30) need not be
+    grid: Floats = counts / whole if whole and math.isclose(per_unit, whole, rel_tol=1e-12) else counts * step
+    if np.array_equal(grid, values, equal_nan=True) or len(np.unique(values)) == len(np.unique(counts)):
+        return values
+    return grid
+
+
 def exact_means(column: MetricArray, fidelity: int = -1) -> Means:
     """Means over replicates as multiples of a sixth of the grid step (finer if rows have more than 3 replicates).
 

@@ -16,6 +16,7 @@ from nasbench_harness.evaluation.protocol import MAX_EVALUATIONS, Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task
 from nasbench_harness.evaluation.trainings import Found, Trainings
+from nasbench_harness.evaluation.view import TaskView
 
 # Looking up a member of an enumeration costs more than a small array operation.
 _NONE, _OK, _DUPLICATE, _OVERRUN, _REJECTED, _MISSING = (
@@ -94,7 +95,7 @@ class Ledger:
         self._in_flight = InFlight(protocol.workers, num_runs) if waits else None
         # What counts as the same architecture, and which of its members a run trained first (−1: none yet).
         by_class = protocol.duplicates_by == "class"
-        self._class_of = task.space.canonical(np.arange(num_architectures)) if by_class else None
+        self._class_of = _classes(view) if by_class else None
         self._first_of_class = np.full(num_runs * num_architectures if by_class else 0, -1, dtype=np.int32)
         self.clock_s = np.full(num_runs, 0.0 if task.has_cost else np.nan)
         self.counted = np.zeros(num_runs, dtype=np.int64)
@@ -292,6 +293,14 @@ class Ledger:
             status[repeated & (status == _OK)] = _DUPLICATE
         else:
             status[repeated] = _REJECTED
+
+
+def _classes(view: TaskView) -> Ints:
+    """Number of the class of each architecture, below num_architectures; one without a value is alone in its class."""
+    everyone = np.arange(view.space.num_architectures)
+    classes = np.where(view.has_value, view.space.canonical(everyone), len(everyone) + everyone)
+    numbers: Ints = np.unique(classes, return_inverse=True)[1]
+    return numbers
 
 
 def visit_type(protocol: Protocol) -> type[np.unsignedinteger]:

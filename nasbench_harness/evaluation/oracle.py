@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.evaluation.grid import exact_means
+from nasbench_harness.evaluation.grid import exact_means, on_grid
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.tables.table import MetricArray
 
@@ -52,6 +52,9 @@ class Oracle(ABC):
     # num_replicates); None if the missing ones always come last.
     replicate_order: Ints | None = None
 
+    # Part of the identity of runs if it is not 1: 2 if an earlier version of this package answered otherwise.
+    version: int = 1
+
     def prepare(self, architectures: Ints) -> None:  # noqa: B027 - most oracles know all their answers
         """Make sure that report views hold these architectures, shape (n,); for oracles that learn answers on demand.
 
@@ -75,6 +78,9 @@ class Oracle(ABC):
 class TableOracle(Oracle):
     """Reads a table's search metrics and cost.
 
+    Values of a search metric are on its grid, so that equal ones tie. The replicates of an architecture are those with
+    a value at the most fidelities; at another fidelity such a replicate may be missing.
+
     Args:
         objectives: Columns (num_architectures, num_replicates, num_fidelities) to answer with.
         cost: MetricArray of training seconds of the same shape, None if the table has no cost.
@@ -88,12 +94,19 @@ class TableOracle(Oracle):
         # One row per (architecture, −1 and replicates, fidelity), so that an answer is a single gather.
         table = np.full((shape[0], self._num_slots, shape[2], len(objectives) + 1), np.nan)
         for position, column in enumerate(columns):
-            table[:, 1:, :, position] = column.values
+            values = on_grid(column) if column.metric.role == "search" else column.values
+            if values is not column.values:
+                self.version = 2
+            table[:, 1:, :, position] = values
             for fidelity in range(shape[2]):
                 table[:, 0, fidelity, position] = exact_means(column, fidelity).values
         self._table = table.reshape(-1, table.shape[-1])
         self._means = np.ascontiguousarray(table[:, 0, 0])  # the common question, asked about many at once
-        self._exists: Bools = np.asarray(~np.isnan(objectives[0].values).any(axis=2))
+        num_known = (~np.isnan(objectives[0].values)).sum(axis=2)
+        most = num_known.max(axis=1, keepdims=True)
+        self._exists: Bools = np.asarray((num_known == most) & (most > 0))
+        if ((most > 0) & (most < shape[2])).any():
+            self.version = 2
         has_any = np.asarray(self._exists).any(axis=1)
         order = np.argsort(~self._exists, axis=1, kind="stable")
         if not np.array_equal(order[has_any], np.broadcast_to(np.arange(shape[1]), order[has_any].shape)):

@@ -151,7 +151,13 @@ class Protocol:
                 "overrun=count needs a budget of simulated_seconds or epochs: nothing else can be overrun"
             )
         chosen = [self.fidelity, *self.fidelity_by_task.values()]
-        if self.continuation != "checkpoint" and not any(isinstance(fidelity, str) for fidelity in chosen):
+        has_choice = any(isinstance(fidelity, str) for fidelity in chosen)
+        if self.duplicates_by == "class" and has_choice:
+            raise InvalidInputError(
+                "duplicates_by=class needs one fidelity: a choice of fidelities would continue the training of another "
+                "architecture; leave duplicates_by out, or name one number of epochs"
+            )
+        if self.continuation != "checkpoint" and not has_choice:
             raise InvalidInputError(
                 "continuation=restart needs a choice of fidelities: fidelity=all, or several epochs with commas"
             )

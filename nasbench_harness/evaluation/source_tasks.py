@@ -55,6 +55,11 @@ def source_digests(task: Task, protocol: Protocol) -> dict[str, str]:
     return {name: open_named_task(name).table.digest for name in names}
 
 
+def answers_version(view: TaskView) -> int:
+    """Version of the answers of a task and its sources (see ``TaskView.answers_version``)."""
+    return max([view.answers_version, *(source.oracle.version for source in source_views(view))])
+
+
 def with_sources(problem: Problem, view: TaskView, study_seed: int, run_seeds: Ints) -> Problem:
     """The problem with the sources of the protocol, bound to these runs.
 

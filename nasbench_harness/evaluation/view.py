@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nasbench_harness.arrays import Floats
+from nasbench_harness.arrays import Bools, Floats
 from nasbench_harness.errors import InvalidInputError, TableError
 from nasbench_harness.evaluation.grid import LARGEST_VALUE, exact_means
 from nasbench_harness.evaluation.measured import MeasuredOracle
@@ -126,6 +126,19 @@ class TaskView:
         """Whether there is a simulated clock."""
         return not math.isnan(self.typical_cost_s)
 
+    @property
+    def answers_version(self) -> int:
+        """Part of the identity of runs if it is not 1: 2 if an earlier version of this package answered otherwise."""
+        if self.protocol.duplicates_by == "class" and not self.has_value.all():
+            return 2
+        return self.oracle.version
+
+    @property
+    def has_value(self) -> Bools:
+        """Which architectures have a replicate at all, shape (num_architectures,)."""
+        exists: Bools = self.oracle.num_replicates(np.arange(self.space.num_architectures)) > 0
+        return exists
+
     def query(self, architecture: int) -> dict[str, float]:
         """Noiseless values of one architecture (see ``Task.query``)."""
         return self.task.query(architecture)
@@ -167,7 +180,6 @@ def view_factory(task: Task, protocol: Protocol) -> ViewFactory:
     fidelities, fidelity = table.datasets[dataset].fidelities, protocol.fidelity_of(task.name)
     if fidelity is None:
         fidelity = table.datasets[dataset].default_fidelity
-    positions = _positions(task.name, fidelities, search.values, fidelity)
     measures, columns = Measures.plain(search.metric), [search]
     make_scores: Callable[[], Scores] = partial(getattr, task, "scores")
     oracle: Oracle | None = None if task.trained is None else task.trained.oracle
@@ -180,6 +192,8 @@ def view_factory(task: Task, protocol: Protocol) -> ViewFactory:
     if task.trained is None:  # the arrays of a task that trains are filled later
         for column in (*columns, *cost[:1]):
             check_values(task.name, column)
+    has_values = partial(_has_values, () if task.trained is not None else columns)
+    positions = _positions(task.name, fidelities, search.values.shape[2], fidelity, has_values)
     measured = [_at(column, positions) for column in columns]
     paid = _at(cost[0], positions) if cost else None
     _check_cost(task.name, measured[0], paid)
@@ -244,29 +258,46 @@ def _check_cost(task: str, searched: MetricArray, paid: MetricArray | None) -> N
         )
     known = paid.values[~np.isnan(paid.values)]
     if not known.size or not 0 <= known.min() <= known.max() < math.inf:
-        raise TableError(
-            f"task {task}: {paid.metric.name} is missing, negative or infinite at the fidelity that is searched: "
-            "import its table again with costs of at least 0"
-        )
+        fault = "is missing, negative or infinite at the fidelity that is searched"
+        remedy = "with costs of at least 0"
+    elif (paid.values < np.fmax.accumulate(paid.values, axis=2)).any():
+        fault, remedy = "falls along the epochs", "with the cost of the whole training up to each epoch"
+    elif (np.isnan(paid.values) & ~np.isnan(searched.values)).any():
+        fault, remedy = f"is missing beside a value of {searched.metric.name}", "with that cost, or without that value"
+    else:
+        return
+    raise TableError(f"task {task}: {paid.metric.name} {fault}: import its table again {remedy}")
 
 
 def _typical_s(paid: MetricArray | None, position: int) -> float:
     return float(np.nanmedian(paid.values[:, :, position])) if paid is not None else math.nan
 
 
-def _positions(name: str, fidelities: tuple[int, ...], values: Floats, fidelity: int | str | None) -> list[int]:
-    """Places on the fidelity axis at which the search reads."""
+def _has_values(columns: Sequence[MetricArray], place: int) -> bool:
+    """Whether every column has a value at a place on the fidelity axis; columns of one fidelity are read there."""
+    return not any(
+        np.isnan(column.values[:, :, place if column.values.shape[2] > 1 else 0]).all() for column in columns
+    )
+
+
+def _positions(
+    name: str,
+    fidelities: tuple[int, ...],
+    num_places: int,
+    fidelity: int | str | None,
+    has_values: Callable[[int], bool],
+) -> list[int]:
+    """Places on the fidelity axis at which the search reads; epochs without any value cannot be asked for."""
     if fidelity is None:
-        if values.shape[2] > 1:
+        if num_places > 1:
             raise InvalidInputError(
-                f"task {name} has {values.shape[2]} fidelities ({_written(fidelities)} epochs): name one, --fidelity, "
+                f"task {name} has {num_places} fidelities ({_written(fidelities)} epochs): name one, --fidelity, "
                 "or let the strategy choose, --fidelity all"
             )
         return [0]
     if fidelity == "all":
-        # Epochs without any value cannot be asked for.
-        positions = [place for place in range(values.shape[2]) if not np.isnan(values[:, :, place]).all()]
-        if len(fidelities) != values.shape[2] or len(positions) < 2:
+        positions = [place for place in range(num_places) if has_values(place)]
+        if len(fidelities) != num_places or len(positions) < 2:
             raise InvalidInputError(
                 f"task {name} has one fidelity: there is nothing to choose; leave --fidelity out, or import a table "
                 "with several"
@@ -279,7 +310,14 @@ def _positions(name: str, fidelities: tuple[int, ...], values: Floats, fidelity:
                 f"it has {_written(fidelities)} epochs" if fidelities else "its table does not say at which it was read"
             )
             raise InvalidInputError(f"task {name} has no fidelity of {wanted} epochs: {known}")
-    return [fidelities.index(wanted) for wanted in epochs]
+    positions = [fidelities.index(wanted) for wanted in epochs]
+    for place in positions:
+        if not has_values(place):
+            known = _written(tuple(epoch for other, epoch in enumerate(fidelities) if has_values(other)))
+            raise InvalidInputError(
+                f"task {name} has no value after {fidelities[place]} epochs: name some that have, {known or 'none'}"
+            )
+    return positions
 
 
 def _written(fidelities: tuple[int, ...]) -> str:

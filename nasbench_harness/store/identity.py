@@ -28,6 +28,7 @@ def identity_of(
     study_seed: int,
     data: str = "",
     sources: Mapping[str, str] | None = None,
+    answers_version: int = 1,
 ) -> dict[str, Any]:
     """The canonical identity of a strategy's runs on a task; seeds come on top."""
     return {
@@ -42,6 +43,7 @@ def identity_of(
         **({"data": data} if data else {}),
         # Digest of the table of each source, by name; the protocol names the sources.
         **({"sources": dict(sorted(sources.items()))} if sources else {}),
+        **({"answers": answers_version} if answers_version != 1 else {}),
     }
 
 

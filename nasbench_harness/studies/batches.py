@@ -13,7 +13,7 @@ from nasbench_harness.engine.batches import Rules
 from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.evaluation.ledger import expected_evaluations, visit_type
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.evaluation.source_tasks import source_digests
+from nasbench_harness.evaluation.source_tasks import answers_version, source_digests
 from nasbench_harness.evaluation.task import Task, open_task
 from nasbench_harness.store.folder import StudyFolder, seed_ranges
 from nasbench_harness.store.identity import identity_of
@@ -123,6 +123,7 @@ def identity(spec: ResolvedStrategy, task: Task, rules: Rules) -> dict[str, Any]
         rules.study_seed,
         data_digest(spec, rules),
         source_digests(task, rules.protocol),
+        answers_version(task.under(rules.protocol)),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nasbench_harness.evaluation.source_tasks import source_digests
+from nasbench_harness.evaluation.source_tasks import answers_version, source_digests
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.store.folder import Damage, Segment, StudyFolder, missing_seeds
 from nasbench_harness.store.identity import identity_of
@@ -68,6 +68,7 @@ class RunSet:
             record.study_seed,
             record.data_of(entrant.label),
             source_digests(task.task, record.protocol),
+            answers_version(self.task),
         )
 
     @property

@@ -229,6 +229,18 @@ def test_some_epochs_of_the_table_are_an_axis(task):
         task.under(Protocol())
 
 
+def test_epochs_without_any_value_cannot_be_named(task):
+    columns = dict(task.table.datasets["set"].columns)
+    values = columns["val_accuracy"].values.copy()
+    values[:, :, 1] = np.nan
+    columns["val_accuracy"] = MetricArray(columns["val_accuracy"].metric, values)
+    gappy = make_task(Table("gappy", {"set": Dataset("Set", task.space, columns, EPOCHS)}, HERE), "set")
+    for fidelity in (3, "3,9", "1,3"):
+        with pytest.raises(InvalidInputError, match="has no value after 3 epochs: name some that have, 1, 9"):
+            gappy.under(Protocol(fidelity=fidelity))
+    assert gappy.under(Protocol(fidelity="1,9")).fidelities == gappy.under(Protocol(fidelity="all")).fidelities
+
+
 def test_no_fidelity_is_chosen_if_there_is_one(tiny):
     with pytest.raises(InvalidInputError, match="task tiny-set has one fidelity: there is nothing to choose"):
         tiny.under(Protocol(fidelity="all"))

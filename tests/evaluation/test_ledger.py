@@ -10,9 +10,12 @@ from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.noise import Noise
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
-from nasbench_harness.tables.table import Metric
+from nasbench_harness.evaluation.task import make_task
+from nasbench_harness.spaces import ProductSpace
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 INF = np.inf
+ACCURACY = Metric("val_accuracy", "%", "maximize", "search", 0.1)
 
 
 @pytest.fixture
@@ -380,6 +383,21 @@ def test_free_by_class_answers_with_the_first_of_the_class(nb201_task, twins):
     assert second.natural[0] == first.natural[0] == rows(by_index, twins)[0].natural[0]
     assert (second.cost_s[0], ledger.counted[0]) == (0.0, 1)
     assert column(rows(by_index, twins[1:]), "status") == [Status.DUPLICATE]  # seen just above, by its own index
+
+
+@pytest.mark.parametrize(("duplicates", "again"), [("free", Status.DUPLICATE), ("forbid", Status.REJECTED)])
+def test_an_architecture_without_a_value_answers_for_no_class(duplicates, again):
+    """The first of the class is missing in the table; its classmates have values."""
+    space = ProductSpace("pairs", [["a", "b"], ["c", "d"]], classes=np.array([0, 0, 0, 3]))
+    values = np.array([np.nan, 90, 60, 70])[:, None, None]
+    dataset = Dataset("Pairs", space, {"val_accuracy": MetricArray(ACCURACY, values)})
+    task = make_task(Table("pairs", {"one": dataset}, Provenance("here", "1", "MIT")), "one")
+    protocol = Protocol(duplicates=duplicates, duplicates_by="class")
+    entries = rows(Ledger(task, protocol, 0, np.arange(1)), [0, 1, 2, 3])
+    assert column(entries, "status") == [Status.MISSING, Status.OK, again, Status.OK]
+    assert column(entries, "natural")[1::2] == [90, 70]
+    assert task.under(protocol).answers_version == 2
+    assert task.under(Protocol(duplicates=duplicates)).answers_version == 1
 
 
 def test_forbid_by_class_rejects_isomorphic_architectures(nb201_task, twins):

@@ -183,6 +183,53 @@ def test_num_replicates(oracle, real_task):
     assert np.bincount(counts).tolist() == [0, 0, 7_456, 8_169]
 
 
+@pytest.mark.parametrize("step", [100 / 3_000, 0.01, 5 / 3, None])
+def test_equal_values_on_the_grid_are_equal_answers(step):
+    """The source stores 32-bit numbers, one of them in another way: equal accuracies must still tie."""
+    counts = np.random.default_rng(1).integers(0, 50, (40, 3, 2))
+    noisy = (counts * (step or 1)).astype(np.float32).astype(float)
+    noisy[::2] += 1e-7
+    metric = Metric("val_accuracy", "%", "maximize", "search", step)
+    oracle = TableOracle([MetricArray(metric, noisy)], None)
+    rows = tuple(axis.ravel() for axis in np.indices(counts.shape))
+    answers = oracle.evaluate(rows[0], rows[2], rows[1]).values[:, 0]
+    if step is None:
+        np.testing.assert_array_equal(answers, noisy.ravel())
+        assert oracle.version == 1
+        return
+    assert len(np.unique(answers)) == len(np.unique(counts))
+    np.testing.assert_allclose(answers, counts.ravel() * step, rtol=1e-15)
+    assert oracle.version == 2  # runs that were stored before read other numbers
+    if step == 0.01:
+        np.testing.assert_array_equal(answers, counts.ravel() / 100)
+
+
+def test_values_that_tie_already_keep_their_bits(arrays):
+    for values in (arrays[0], arrays[0] * (1 + 2**-50)):
+        metric = Metric("val_accuracy", "%", "maximize", "search", 0.1)
+        oracle = TableOracle([MetricArray(metric, values)], MetricArray(COST, arrays[1]))
+        architectures, fidelities, replicates = every_query()
+        is_single = replicates >= 0
+        answers = oracle.evaluate(architectures[is_single], fidelities[is_single], replicates[is_single])
+        expected = values[architectures[is_single], replicates[is_single], fidelities[is_single]]
+        np.testing.assert_array_equal(answers.values[:, 0], expected)
+        assert oracle.version == 1
+
+
+def test_replicates_with_gaps_are_drawn_if_none_is_complete():
+    values = np.arange(24.0).reshape(4, 3, 2)
+    values[0, 1, 0] = np.nan  # two complete ones
+    values[1, 0, 0] = values[1, 1, 0] = values[1, 2, 1] = np.nan  # each has a gap
+    values[2, 0] = values[2, 1, 0] = values[2, 2, 1] = np.nan
+    values[3] = np.nan
+    oracle = TableOracle([MetricArray(ACCURACY, values)], None)
+    assert oracle.num_replicates(np.arange(4)).tolist() == [2, 3, 2, 0]
+    assert oracle.replicate_order.tolist() == [[0, 2, -1], [0, 1, 2], [1, 2, -1], [-1, -1, -1]]
+    assert ask(oracle, 1, 0, 0).status.tolist() == [Status.MISSING]
+    assert oracle.version == 2
+    assert TableOracle([MetricArray(ACCURACY, values[:1])], None).version == 1
+
+
 def test_real_answers(nb201, real_task):
     accuracy = nb201.column(real_task.dataset, "val_accuracy").values[:, :, 0]
     cost_s = nb201.column(real_task.dataset, "train_cost_s").values[:, :, 0]

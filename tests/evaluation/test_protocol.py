@@ -206,6 +206,9 @@ def test_seconds_must_be_a_number_within_bounds(seconds):
 def test_rules_that_could_change_nothing_are_refused():
     with pytest.raises(InvalidInputError, match="duplicates_by=class needs duplicates=free or forbid"):
         Protocol(duplicates_by="class")
+    for fidelity in ("all", "1,9", {"nb201-cifar10": "all"}):
+        with pytest.raises(InvalidInputError, match="duplicates_by=class needs one fidelity"):
+            Protocol(duplicates="free", duplicates_by="class", fidelity=fidelity)
     with pytest.raises(InvalidInputError, match="overrun=count needs a budget of simulated_seconds"):
         Protocol(overrun="count")
 

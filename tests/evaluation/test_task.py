@@ -203,6 +203,28 @@ def test_a_named_fidelity_is_searched_and_the_last_is_scored(table_of):
     assert task.scores["val"].optimum == 0
 
 
+@pytest.mark.parametrize(
+    ("cost_s", "message"),
+    [
+        ([2, 4, -1], "is missing, negative or infinite at the fidelity that is searched"),
+        ([2, np.inf, 6], "is missing, negative or infinite at the fidelity that is searched"),
+        ([2, 4, 1], "falls along the epochs: import its table again with the cost of the whole training"),
+        ([2, NAN, 1], "falls along the epochs: import its table again with the cost of the whole training"),
+        ([2, NAN, 6], "is missing beside a value of val_accuracy: import its table again with that cost"),
+    ],
+)
+def test_impossible_costs_are_refused_whoever_made_the_table(table_of, cost_s, message):
+    table = curves(table_of)
+    column = table.datasets["one"].columns["train_cost_s"]
+    values = column.values.copy()
+    values[1, 0, :3] = cost_s
+    table.datasets["one"].columns["train_cost_s"] = MetricArray(column.metric, values)
+    task = make_task(table, "one")
+    with pytest.raises(TableError, match=f"task tiny-one: train_cost_s {message}"):
+        task.under(Protocol(fidelity="1,2,3"))
+    task.under(Protocol(fidelity="1,4"))  # nothing is wrong there
+
+
 def test_test_accuracy_has_scores_of_its_own(table_of):
     table = table_of([[50, 51], [40, 42]])
     test = Metric("test_accuracy", "%", "maximize", "test")
