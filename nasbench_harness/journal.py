@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.files import try_lock
@@ -46,6 +47,22 @@ def without_checksum(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _checksum(entry: Mapping[str, Any]) -> str:
     return sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def append_to_disk(file: IO[str], text: str) -> None:
+    """Append to an open file, and force it to the disk.
+
+    Raises:
+        InvalidInputError: The disk did not take it. The file is closed, and its last line may be incomplete.
+    """
+    try:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    except OSError as error:
+        with suppress(OSError):  # closing tries to write the rest
+            file.close()
+        raise InvalidInputError(f"cannot write {file.name}: {error.strerror}") from error
 
 
 class LineJournal:
@@ -93,7 +110,11 @@ class LineJournal:
         self._file.close()
 
     def add(self, entry: Mapping[str, Any]) -> None:
-        """Keep a finished piece."""
+        """Keep a finished piece.
+
+        Raises:
+            InvalidInputError: The disk did not take it.
+        """
         self.entries.append(dict(entry))
         self._write(entry)
 
@@ -123,6 +144,4 @@ class LineJournal:
             )
 
     def _write(self, entry: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(with_checksum(entry), separators=(",", ":")) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        append_to_disk(self._file, json.dumps(with_checksum(entry), separators=(",", ":")) + "\n")

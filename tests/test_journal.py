@@ -1,9 +1,10 @@
 """Journals: they continue, and no changed bit gives another piece."""
 
+import re
 from contextlib import suppress
 
 import pytest
-from kit.files import rewrite
+from kit.files import largest_file, rewrite
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.journal import LineJournal
@@ -24,6 +25,17 @@ def test_a_changed_bit_never_gives_another_piece(tmp_path):
 def test_lines_of_an_earlier_version_have_no_checksum(tmp_path):
     path = tmp_path / "journal.jsonl"
     path.write_text('{"settings":{"seed":1}}\n{"piece":0}\n', encoding="utf-8")
+    with LineJournal(path, {"seed": 1}) as journal:
+        assert journal.entries == [{"piece": 0}]
+
+
+def test_a_full_disk_is_named_and_the_whole_pieces_stay(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    with LineJournal(path, {"seed": 1}) as journal:
+        journal.add({"piece": 0})
+        message = f"^cannot write {re.escape(str(path))}: File too large$"
+        with largest_file(path.stat().st_size + 9), pytest.raises(InvalidInputError, match=message):
+            journal.add({"piece": 1})
     with LineJournal(path, {"seed": 1}) as journal:
         assert journal.entries == [{"piece": 0}]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from torch import Tensor
 from nasbench_harness.arrays import Ints
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.files import try_lock, write_whole
+from nasbench_harness.journal import append_to_disk
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.trainer.assembling import COMMAND, PROCESSOR_SEPARATOR, Rules, all_classes
 from nasbench_harness.trainer.data.batches import DeviceImages, plain_batches
@@ -121,7 +121,8 @@ def build_parts(
         max_parts: Stop after so many parts; None trains all.
 
     Raises:
-        InvalidInputError: The folder holds parts of other rules, or another process trains the same part.
+        InvalidInputError: The folder holds parts of other rules or cannot be written, or another process trains the
+            same part.
     """
     recipe, data = recipe_of(recipe_name), load_data("animals8")
     if recipe.stack != len(SEEDS):
@@ -131,6 +132,8 @@ def build_parts(
     mine = list(range(shard[0] - 1, len(parts), shard[1]))
     folder.mkdir(parents=True, exist_ok=True)
     missing = [number for number in mine if not part_path(folder, number).exists()]
+    for number in set(mine) - set(missing):
+        _drop_journal(_journal_path(folder, number))
     done, total = sum(len(parts[number]) for number in mine if number not in missing), sum(len(parts[n]) for n in mine)
     execution = Execution("cpu")
     origin = origin_digest(recipe, data, execution)
@@ -140,7 +143,7 @@ def build_parts(
         for number in missing:
             if max_parts is not None and finished == max_parts:
                 break
-            with _Journal(folder / f"part-{number:03d}.jsonl", origin) as journal:
+            with _Journal(_journal_path(folder, number), origin) as journal:
                 for architecture in parts[number].tolist():
                     if architecture not in journal.curves:
                         journal.add(train_class(architecture, recipe, data, images))
@@ -149,7 +152,7 @@ def build_parts(
                         on_class(done, total)
                 curves = [journal.curves[one] for one in parts[number].tolist()]
                 _write_part(part_path(folder, number), curves, origin, journal.processors)
-            journal.path.unlink()
+            journal.path.unlink(missing_ok=True)
             finished += 1
     return len(missing) - finished
 
@@ -180,6 +183,20 @@ def table_rules(recipe_name: str = "animals8-10") -> Rules:
 def part_path(folder: Path, number: int) -> Path:
     """File of a finished part."""
     return folder / f"part-{number:03d}.parquet"
+
+
+def _journal_path(folder: Path, number: int) -> Path:
+    """File of the finished classes of a part that is being trained."""
+    return folder / f"part-{number:03d}.jsonl"
+
+
+def _drop_journal(path: Path) -> None:
+    """Remove the journal that a kill left beside its finished part, unless another process has it."""
+    if path.exists():
+        with path.open("rb") as file:
+            is_free = try_lock(file)
+        if is_free:
+            path.unlink(missing_ok=True)
 
 
 class _Journal:
@@ -240,9 +257,7 @@ class _Journal:
             )
 
     def _write(self, entry: dict[str, Any]) -> None:
-        self.file.write(json.dumps(entry, separators=(",", ":")) + "\n")
-        self.file.flush()
-        os.fsync(self.file.fileno())
+        append_to_disk(self.file, json.dumps(entry, separators=(",", ":")) + "\n")
 
     def _lock(self) -> None:
         if not try_lock(self.file):
@@ -270,7 +285,10 @@ def _write_part(path: Path, curves: list[ClassCurves], origin: str, processors: 
     table = pa.table(arrays).replace_schema_metadata({"provenance": json.dumps(provenance)})
     content = io.BytesIO()
     pq.write_table(table, content, compression="zstd")
-    write_whole(path, content.getvalue())
+    try:
+        write_whole(path, content.getvalue())
+    except OSError as error:
+        raise InvalidInputError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _lists(values: list[Any], dtype: Any) -> pa.Array:

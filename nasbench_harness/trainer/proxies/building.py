@@ -10,10 +10,12 @@ import dataclasses
 import io
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ import pyarrow.parquet as pq
 
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.files import write_whole
+from nasbench_harness.files import try_lock, write_whole
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.trainer.proxies.catalogue import PROXIES
 from nasbench_harness.trainer.proxies.columns import ZEN_COLUMNS, ColumnPlan, check_data_dir, compute, one_thread
@@ -31,6 +33,7 @@ from nasbench_harness.trainer.proxies.functions import code_digest
 from nasbench_harness.trainer.proxies.inputs import make_batch
 
 BLOCK = 500  # architectures of a part
+_SECONDS_BETWEEN_TRIES = 0.1
 NOTE = "macros and pairs were chosen with NAS-Bench-201 accuracies: tuned on NAS-Bench-201"
 
 
@@ -137,15 +140,18 @@ def build(
         on_scores: Called with (scores done, scores of the shard) after each part.
 
     Raises:
-        InvalidInputError: The file exists with another content, or the parts come from other settings.
+        InvalidInputError: The file exists with another content, the parts come from other settings, or a file cannot be
+            written.
     """
     provenance = {**plan.provenance(), "command": command}
     text = json.dumps(provenance, ensure_ascii=False, sort_keys=True)
+    folder = out.with_name(f"{out.name}.parts")
     if out.exists():
         if provenance_of(out) != provenance:
             raise InvalidInputError(f"{out} holds scores of other settings: name another --out")
+        if _is_claimed(folder, text):  # by a process that was killed before it removed the folder
+            shutil.rmtree(folder, ignore_errors=True)
         return 0
-    folder = out.with_name(f"{out.name}.parts")
     _claim(folder, text)
     jobs = [
         (family, number, batch, start)
@@ -169,10 +175,13 @@ def build(
             if on_scores is not None:
                 on_scores(done, sum(widths))
     missing = sum(not _part(folder, *job).exists() for job in jobs)
-    if not missing:
-        _join(plan, folder, out, text)
-        shutil.rmtree(folder, ignore_errors=True)
-    return missing
+    if missing and not out.exists():
+        return missing
+    with _joining(folder):
+        if not out.exists():  # else another process has joined the parts, and removed them
+            _join(plan, folder, out, text)
+    shutil.rmtree(folder, ignore_errors=True)
+    return 0
 
 
 def provenance_of(path: Path) -> dict[str, Any]:
@@ -193,13 +202,17 @@ def _claim(folder: Path, text: str) -> None:
     settings = folder / "settings.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        is_mine = settings.exists() and settings.read_text(encoding="utf-8") == text
-        if not is_mine and not any(folder.glob("*.npy")):
+        if not _is_claimed(folder, text) and not any(folder.glob("*.npy")):
             write_whole(settings, text.encode())
     except OSError as error:
         raise InvalidInputError(f"cannot write {folder}: {error.strerror}: name another --out") from error
-    if settings.read_text(encoding="utf-8") != text:
+    if not _is_claimed(folder, text):
         raise InvalidInputError(f"{folder} holds parts of other settings: delete it or name another --out")
+
+
+def _is_claimed(folder: Path, text: str) -> bool:
+    settings = folder / "settings.json"
+    return settings.exists() and settings.read_text(encoding="utf-8") == text
 
 
 def _part(folder: Path, family: Sequence[ColumnPlan], number: int, batch: int, start: int) -> Path:
@@ -209,7 +222,14 @@ def _part(folder: Path, family: Sequence[ColumnPlan], number: int, batch: int, s
 def _write(path: Path, values: Floats) -> None:
     buffer = io.BytesIO()
     np.save(buffer, values, allow_pickle=False)
-    write_whole(path, buffer.getvalue())
+    _store(path, buffer.getvalue())
+
+
+def _store(path: Path, content: bytes) -> None:
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise InvalidInputError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _read(path: Path) -> Floats:
@@ -218,6 +238,16 @@ def _read(path: Path) -> Floats:
         return values
     except (OSError, EOFError, ValueError) as error:
         raise InvalidInputError(f"{path} is damaged: delete it, and the same command computes it again") from error
+
+
+@contextmanager
+def _joining(folder: Path) -> Iterator[None]:
+    """Let one process at a time join the parts of a folder; the others wait until it has ended."""
+    folder.mkdir(parents=True, exist_ok=True)  # another process may just have removed it
+    with (folder / "lock").open("ab") as file:
+        while not try_lock(file):
+            sleep(_SECONDS_BETWEEN_TRIES)
+        yield
 
 
 def _join(plan: BuildPlan, folder: Path, out: Path, text: str) -> None:
@@ -247,4 +277,4 @@ def _join(plan: BuildPlan, folder: Path, out: Path, text: str) -> None:
         column_encoding={column.column: "BYTE_STREAM_SPLIT" for column in plan.columns},
         write_statistics=False,
     )
-    write_whole(out, sink.getvalue())
+    _store(out, sink.getvalue())

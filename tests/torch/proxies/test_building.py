@@ -2,15 +2,18 @@
 
 import json
 import random
+import shutil
 import sys
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from kit.files import largest_file
 
 from nasbench_harness.cli import main
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.files import try_lock
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.tables.score_files import read_scores
 from nasbench_harness.trainer.proxies import build, building, plan_build, plan_columns
@@ -61,6 +64,58 @@ def test_an_interrupted_build_goes_on_and_computes_nothing_twice(tmp_path, monke
     assert len(calls) == len(set(calls)) == 12  # four families, three blocks
     assert interrupted[0] in calls
     assert out.read_bytes() == whole.read_bytes()
+
+
+def test_a_build_that_another_process_finished_meanwhile_is_complete(tmp_path, monkeypatch):
+    out, compute, calls = tmp_path / "a.parquet", building.compute, []
+
+    def overtaken(*arguments):
+        calls.append(arguments)
+        if len(calls) == 6:
+            assert build(plan(), out, "command") == 0
+        return compute(*arguments)
+
+    monkeypatch.setattr(building, "compute", overtaken)
+    assert build(plan(), out, "command") == 0
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_shards_that_end_together_join_once(tmp_path, monkeypatch):
+    out, folder = tmp_path / "a.parquet", tmp_path / "a.parquet.parts"
+    build(plan(), out, "command", (1, 2))
+    file = (folder / "lock").open("ab")
+    assert try_lock(file)
+
+    def other_ends(_):
+        out.write_bytes(b"joined")
+        shutil.rmtree(folder)
+        file.close()
+
+    monkeypatch.setattr(building, "sleep", other_ends)
+    assert build(plan(), out, "command", (2, 2)) == 0
+    assert out.read_bytes() == b"joined"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_parts_that_a_killed_process_left_beside_the_file_are_removed(tmp_path):
+    out, folder = tmp_path / "a.parquet", tmp_path / "a.parquet.parts"
+    build(plan(), out, "command", (1, 2))
+    shutil.copytree(folder, tmp_path / "kept")
+    build(plan(), out, "command", (2, 2))
+    shutil.copytree(tmp_path / "kept", folder)
+    (folder / "settings.json").write_text("others")
+    build(plan(), out, "command")
+    assert folder.exists()
+    shutil.copy(tmp_path / "kept" / "settings.json", folder)
+    build(plan(), out, "command")
+    assert not folder.exists()
+
+
+def test_a_full_disk_is_named(tmp_path):
+    with largest_file(2_000):
+        result = run("build", "--columns", "params", "--architectures", "400", "--out", str(tmp_path / "a.parquet"))
+    assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
+    assert "a.parquet: File too large" in result.output
 
 
 def test_progress_counts_scores(tmp_path):

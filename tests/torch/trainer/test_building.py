@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from kit.cells import RULES, invented_rows, write_part
+from kit.files import largest_file
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces import NASBench201Space
@@ -16,7 +18,7 @@ from nasbench_harness.tables.registry import load_table
 from nasbench_harness.tables.trained_cells import read_table
 from nasbench_harness.trainer import building, load_data, recipe_of, table_rules, train
 from nasbench_harness.trainer.assembling import assemble, part_files, table_file
-from nasbench_harness.trainer.building import build_parts, class_order, part_path
+from nasbench_harness.trainer.building import ClassCurves, build_parts, class_order, part_path
 from nasbench_harness.trainer.task import trained_task
 
 RECIPE = "animals8-1"  # one epoch
@@ -82,6 +84,32 @@ def test_a_build_that_was_killed_goes_on_with_the_same_numbers(tmp_path, three_c
     assert rows(truncated) == rows(whole)
     assert trained[-1] == (3, 3)
     assert not journal.exists()
+
+
+def test_a_full_disk_is_named(tmp_path):
+    journal, part = tmp_path / "part-000.jsonl", part_path(tmp_path, 0)
+    curves = ClassCurves(7, [[1, 2, 3]], [[1, 2, 3]], [[0.5] * 3], [[True] * 3])
+    with building._Journal(journal, "x") as kept:
+        named = f"cannot write {re.escape(str(journal))}: File too large"
+        with largest_file(journal.stat().st_size + 9), pytest.raises(InvalidInputError, match=named):
+            kept.add(curves)
+    with largest_file(9), pytest.raises(InvalidInputError, match=f"cannot write {re.escape(str(part))}: File too"):
+        building._write_part(part, [curves], "x", ["processor"])
+    assert list(tmp_path.iterdir()) == [journal]
+
+
+def test_the_journal_beside_a_finished_part_is_removed_unless_a_process_has_it(tmp_path, monkeypatch):
+    """A kill between the last two steps of a part leaves both."""
+    monkeypatch.setattr(building, "class_order", lambda *_: np.arange(3))
+    journals = [tmp_path / f"part-00{number}.jsonl" for number in range(2)]
+    for number, journal in enumerate(journals):
+        part_path(tmp_path, number).touch()
+        journal.touch()
+    with building._Journal(journals[0], "x"):
+        build(tmp_path, shard=(1, 2))
+        assert journals[0].exists()
+    build(tmp_path, shard=(1, 2))
+    assert [journal.exists() for journal in journals] == [False, True]  # the other shard's stays
 
 
 def test_a_part_names_every_processor_that_trained_it(tmp_path, three_cheap_classes, monkeypatch):
