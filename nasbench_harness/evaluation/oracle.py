@@ -83,7 +83,7 @@ class TableOracle(Oracle):
 
     Args:
         objectives: Columns (num_architectures, num_replicates, num_fidelities) to answer with.
-        cost: MetricArray of training seconds of the same shape, None if the table has no cost.
+        cost: Training seconds, a column of the same shape, None if the table has no cost.
     """
 
     def __init__(self, objectives: list[MetricArray], cost: MetricArray | None) -> None:

@@ -87,15 +87,18 @@ def test_every_block_is_toml():
     assert len([tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", TEXT, flags=re.DOTALL)]) == 4
 
 
+@pytest.mark.thorough
 def test_the_simplest_case_is_imported_and_compared(cli, tmp_path):
     table, specification = re.findall(r"```(?:toml)?\n(.*?)```", TEXT, flags=re.DOTALL)[:2]
     (tmp_path / "results.csv").write_text(table)
+    (tmp_path / "results.toml").write_text(specification)
     commands = [line.split()[1:] for line in TEXT.splitlines() if line.startswith("nasbench-harness ")][:4]
+    assert [command[1] for command in commands] == ["import", "info", "--tasks", "init-spec"]
     cache = {"NASBENCH_HARNESS_CACHE": str(tmp_path / "cache")}
-    done = []
-    for command in commands:
-        done.append(cli(*command, **cache))
-        assert done[-1].returncode == 0, done[-1].stderr
-        if command[1] == "init-spec":
-            (tmp_path / "results.toml").write_text(specification)
+    done = [cli(*command, **cache) for command in commands]
+    assert [one.returncode for one in done] == [0] * 4, done
     assert "4 architectures" in done[1].stdout
+    draft = re.sub("CHECK: ", "", (tmp_path / "draft.toml").read_text())
+    (tmp_path / "draft.toml").write_text(draft)
+    imported = cli("tables", "import", "results.csv", "--spec", "draft.toml", **cache)
+    assert "results-data" in imported.stdout, imported

@@ -111,12 +111,12 @@ class SpaceSpec(_Part):
 
     Attributes:
         kind: ``nasbench201``; ``product``: all combinations of the decisions' choices; ``list``: the rows themselves.
-        key: MetricArray that names the architecture.
+        key: Column that names the architecture.
         key_format: How: six digits, the official string, or the official index (NAS-Bench-201 only).
         decisions: Choices of each decision (product). Without ``key``, the decisions are columns of the file.
         separator: Text between the choices in the key column of a product.
         columns: Columns that hold the decisions (list).
-        classes: MetricArray with the same text for architectures that are the same network.
+        classes: Column with the same text for architectures that are the same network.
         name: Name of the space; default: the table's.
         num_architectures: Expected number of architectures.
     """
@@ -241,7 +241,7 @@ class ExtendSpec(_Part):
     """A file whose columns extend a table.
 
     Attributes:
-        key: MetricArray that names the architecture, or the columns of its decisions.
+        key: Column that names the architecture, or the columns of its decisions.
         key_format: As text (``string``), as the table's index, or as the short key (``digits``).
     """
 
