@@ -1,6 +1,8 @@
 """What results/proxies holds of strategies: evolution and the Gaussian process with scores against the plain ones."""
 
+import csv
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,35 @@ def test_a_strategy_with_scores_against_the_plain_one(tmp_path, name):
     if os.environ.get("NASBENCH_RECORD_RESULTS"):
         kept.write_text(text, encoding="utf-8")
     assert kept.read_text(encoding="utf-8") == text
+
+
+def from_report(file, score, column):
+    """Numbers of a score in results/proxies/report, one for each task."""
+    found = []
+    for task in TASKS:
+        lines = (FOLDER / "report" / f"{file}_{task}.csv").read_text(encoding="utf-8").splitlines()[1:]
+        found += [float(row[column]) for row in csv.DictReader(lines) if row["score"] == score]
+    return found
+
+
+def test_the_page_quotes_the_report_about_picks():
+    ranks = {"MeCo + SWAP": "meco+swap", "size": "params"}
+    picks = {
+        "mean of the ten best by MeCo + SWAP": "meco+swap",
+        "mean of the ten largest": "params",
+        "random search, ten evaluations": "random search, best of as many evaluations",
+    }
+    text = "| | CIFAR-10 | CIFAR-100 | ImageNet16-120 |\n| :-- | --: | --: | --: |\n"
+    for name, score in ranks.items():
+        numbers = " | ".join(f"{value:.3f}" for value in from_report("correlations", score, "spearman_all"))
+        text += f"| Spearman's ρ, {name} | {numbers} |\n"
+    for name, score in picks.items():
+        numbers = " | ".join(f"{value:.2f}" for value in from_report("picks", score, "top_10"))
+        text += f"| accuracy (%), {name} | {numbers} |\n"
+    page = (FOLDER.parents[1] / "docs" / "proxies.md").read_text(encoding="utf-8")
+    assert re.search(r"<!-- numbers: \S+ -->\n(.*?)<!-- end of numbers -->", page, re.DOTALL)[1] == text
+    best, largest, random = (from_report("picks", score, "top_10") for score in picks.values())
+    assert all(one < min(others) for one, *others in zip(best, largest, random, strict=True))
 
 
 def test_the_docs_say_what_the_prior_mean_did():
