@@ -14,6 +14,7 @@ from typing import Any, Never
 
 import click
 
+from nasbench_harness.cli.combinations import Command
 from nasbench_harness.errors import HarnessError, RunsFailedError
 from nasbench_harness.workers import stop_workers
 
@@ -43,6 +44,8 @@ def _terminable() -> Iterator[None]:
 
 class Group(click.Group):
     """Turns the harness's own errors, and wrong arguments, into one line and exit code 2."""
+
+    command_class = Command
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Run the command; output that cannot be written ends it with one line and exit code 1."""

@@ -50,9 +50,6 @@ def adapt_command(
     from nasbench_harness.devices import adapting
     from nasbench_harness.tables.registry import load_table
 
-    _refuse(choose is not None and (file is not None or name is not None or replace), "--choose", "FILE and --name")
-    _refuse(choose is None and (out is not None or seed is not None), "--out or --seed", "predicting: give --choose")
-    _refuse(choose is not None and seconds is not None, "--choose", "--seconds")
     if seconds is not None and not 0 <= seconds < 1e15:
         raise InvalidInputError(f"--seconds must be a number of at least 0, not {seconds}")
     unit = adapting.unit_of(column)
@@ -119,11 +116,6 @@ def measure_command(table: str, as_json: bool, **options: Any) -> None:
     )
     if found.num_measured < found.num_architectures:
         say(f"  {found.num_measured:,} of {found.num_architectures:,} architectures have a measured value")
-
-
-def _refuse(is_wrong: bool, one: str, other: str) -> None:
-    if is_wrong:
-        raise InvalidInputError(f"{one} cannot be combined with {other}")
 
 
 def _described(table: Any) -> dict[str, Any]:

@@ -27,8 +27,6 @@ def stats(folder: Path, couple: str | None, margin: float | None, as_json: bool)
     labels = None if couple is None else [label.strip() for label in couple.split(",")]
     if labels is not None and len(labels) != 2:
         raise InvalidInputError(f"--compare needs two labels with a comma between them, not {couple!r}")
-    if labels is None and margin is not None:
-        raise InvalidInputError("--margin belongs to --compare: name two strategies")
     study = open_study(folder)
     study.check_complete()
     sentences = study.sentences(None if labels is None else (labels[0], labels[1]), margin)

@@ -39,8 +39,6 @@ def compare(as_json: bool, is_verified: bool, top: int | None, **options: Any) -
     from nasbench_harness.api import write_report
     from nasbench_harness.verification.winners import verifiable_tasks, verify_command
 
-    if top is not None and not is_verified:
-        raise InvalidInputError("--top belongs to --verify: give both")
     winners: dict[str, Any] = {} if top is None else {"top": top}
     with only_json(as_json):
         plan, speed = run_study(**options, before=partial(check_verification, given=winners) if is_verified else None)
@@ -91,8 +89,6 @@ def status(folder: Path, is_watched: bool, interval: float | None, has_sources: 
     """
     from nasbench_harness.api import damaged_files, open_study
 
-    if interval is not None and not is_watched:
-        raise InvalidInputError("--interval belongs to --watch: give both")
     if is_watched:
         _watch(folder, 1.0 if interval is None else interval, as_json)
         return

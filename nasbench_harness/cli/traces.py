@@ -56,7 +56,9 @@ def export(folder: Path, trace: str | None, formats: tuple[str, ...], task: str 
     if trace is not None and "parquet" in formats:
         raise InvalidInputError("--trace writes the CSV that add-trace reads: leave --format out")
     study = open_study(folder)
-    files = [study.folder.show(path) for path in study.export(trace, formats or ("parquet",), task)]
+    files = [
+        study.folder.show(path) for path in study.export(trace, tuple(dict.fromkeys(formats)) or ("parquet",), task)
+    ]
     if as_json:
         click.echo(json.dumps({"files": [str(path) for path in files]}))
         return
