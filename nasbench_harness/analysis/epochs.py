@@ -18,10 +18,12 @@ _CHARGED = (Status.OK, Status.OVERRUN, Status.FAILED, Status.MISSING)
 def row_epochs(rows: Mapping[str, AnyArray], task: TaskView) -> Ints:
     """Epochs that each row has trained, 0 for rows that cost nothing; shape (num_rows,).
 
-    With checkpoints, a row that continues a training counts the epochs above the one that the training had reached.
+    With checkpoints, a row that continues a training counts the epochs above the one that the training had reached. A
+    row that overran the budget of epochs counts those that were left.
 
     Args:
-        rows: Stored rows, by run and in order: seed, architecture, status, fidelity and training.
+        rows: Stored rows, by run and in order: seed, architecture, status, fidelity and training; if runs have several
+            workers, also started_s and worker.
         task: The task under the study's protocol.
 
     Example:
@@ -33,22 +35,41 @@ def row_epochs(rows: Mapping[str, AnyArray], task: TaskView) -> Ints:
     epochs: Ints = np.zeros(len(rows["status"]), dtype=np.int64)
     if len(task.fidelities) < 2:
         return epochs
-    is_charged = np.isin(rows["status"], _CHARGED)
-    reached = np.array(task.fidelities)[np.maximum(rows["fidelity"], 0)]
     trains = np.isin(rows["status"], (Status.OK, Status.OVERRUN))
+    reached = np.array(task.fidelities)[np.maximum(rows["fidelity"], 0)]
     epochs[trains] = reached[trains]
-    if task.protocol.continuation != "checkpoint":
-        return epochs
-    charged = np.flatnonzero(is_charged)
-    names = rows["architecture"][charged]
-    if task.protocol.duplicates_by == "class":
-        names = task.space.canonical(names)
-    keys = np.column_stack([rows["seed"][charged], names, rows["training"][charged]])
-    order = np.lexsort([charged, *keys.T[::-1]])
-    continues = (keys[order[1:]] == keys[order[:-1]]).all(axis=1)
-    later, earlier = charged[order[1:][continues]], charged[order[:-1][continues]]
-    epochs[later] -= np.where(trains[later], reached[earlier], 0)
+    charged = _in_order_of_start(rows, np.flatnonzero(np.isin(rows["status"], _CHARGED)))
+    if task.protocol.continuation == "checkpoint":
+        names = rows["architecture"][charged]
+        if task.protocol.duplicates_by == "class":
+            names = task.space.canonical(names)
+        keys = np.column_stack([rows["seed"][charged], names, rows["training"][charged]])
+        order = np.lexsort(keys.T[::-1])
+        later, earlier = charged[order[1:]], charged[order[:-1]]
+        # Under noise=per_run all trainings have the number 0: one that does not go further is a new one.
+        continues = (keys[order[1:]] == keys[order[:-1]]).all(axis=1) & (reached[later] > reached[earlier])
+        epochs[later] -= np.where(continues & trains[later], reached[earlier], 0)
+    if task.protocol.epochs is not None and task.protocol.overrun == "discard":
+        _cut_at_budget(epochs, rows, charged, task.protocol.epochs)
     return epochs
+
+
+def _in_order_of_start(rows: Mapping[str, AnyArray], charged: Ints) -> Ints:
+    """The same rows, each run's in the order in which they started; with one worker they lie in it."""
+    if "started_s" not in rows:
+        return charged
+    keys = (rows["worker"], rows["started_s"], rows["seed"])
+    return charged[np.lexsort([column[charged] for column in keys])]
+
+
+def _cut_at_budget(epochs: Ints, rows: Mapping[str, AnyArray], charged: Ints, budget: int) -> None:
+    """Take what exceeds the budget of a run from the row that overran it: its last charged one."""
+    overran = charged[rows["status"][charged] == Status.OVERRUN]
+    seeds, run = np.unique(rows["seed"], return_inverse=True)
+    excess = np.maximum(np.bincount(run, epochs, len(seeds)).astype(np.int64) - budget, 0)
+    last = dict(zip(run[overran].tolist(), overran.tolist(), strict=True))  # later rows replace earlier ones
+    for number, row in last.items():
+        epochs[row] -= excess[number]
 
 
 def epoch_grid(task: TaskView, protocol: Protocol) -> Ints | None:

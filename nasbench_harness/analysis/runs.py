@@ -160,7 +160,8 @@ def read_runs(segments: Sequence[Segment], task: TaskView, seeds: Ints) -> Runs:
         StoreError: Segments are truncated, or seeds are missing.
     """
     names = ["seed", "architecture", "status", *task.measures.names, "finished_s", "recommended"]
-    names += ["fidelity", "training"] if len(task.fidelities) > 1 else []
+    if len(task.fidelities) > 1:
+        names += ["fidelity", "training", *(["started_s", "worker"] if task.protocol.workers > 1 else [])]
     parts, wanted = [], set(seeds.tolist())
     lookups: dict[int, int] = {}
     reads: dict[int, tuple[float, float]] = {}

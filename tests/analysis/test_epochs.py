@@ -8,6 +8,7 @@ from nasbench_harness.engine.loop import run_batch
 from nasbench_harness.engine.strategy import Proposals, Strategy
 from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.spaces import ProductSpace
 from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
@@ -41,15 +42,17 @@ class Draws(Strategy):
         """Nothing depends on the results."""
 
 
+@pytest.mark.parametrize("budget", [MANY, 20])
+@pytest.mark.parametrize("noise", ["per_query", "per_run"])
 @pytest.mark.parametrize("continuation", ["checkpoint", "restart"])
 @pytest.mark.parametrize("duplicates", ["charge", "free"])
-def test_rows_have_the_epochs_that_the_ledger_charged(task, continuation, duplicates):
-    protocol = Protocol(
-        5, epochs=MANY, fidelity="all", noise="per_query", continuation=continuation, duplicates=duplicates
-    )
+def test_rows_have_the_epochs_that_the_ledger_charged(task, continuation, duplicates, noise, budget):
+    protocol = Protocol(5, epochs=budget, fidelity="all", noise=noise, continuation=continuation, duplicates=duplicates)
     trace = run_batch(Draws, task, protocol, 0, np.arange(NUM_RUNS)).trace
     rows = trace.rows(slice(0, NUM_RUNS)) | {"seed": trace.rows(slice(0, NUM_RUNS))["run"]}
-    found = np.bincount(rows["seed"], row_epochs(rows, task.under(protocol)))
+    epochs = row_epochs(rows, task.under(protocol))
+    assert (epochs >= 0).all()
+    found = np.bincount(rows["seed"], epochs)
     ledger, columns = Ledger(task, protocol, 0, np.arange(NUM_RUNS)), trace.columns()
     for architectures, fidelities, status in zip(
         columns["architecture"], columns["fidelity"], columns["status"], strict=True
@@ -57,6 +60,39 @@ def test_rows_have_the_epochs_that_the_ledger_charged(task, continuation, duplic
         ledger.evaluate(architectures.astype(np.int64), status != 0, fidelities.astype(np.int64))
     assert found.tolist() == ledger.epochs.tolist()
     assert len(set(found.tolist())) > 3
+
+
+def rows_of(*proposals, statuses=None, **others):
+    """Rows of one run: pairs of architecture and fidelity."""
+    architectures, fidelities = np.array(proposals).T
+    nothing = np.zeros_like(architectures)
+    status = np.full_like(nothing, Status.OK) if statuses is None else np.array(statuses)
+    return {
+        "seed": nothing,
+        "architecture": architectures,
+        "fidelity": fidelities,
+        "training": nothing,
+        "status": status,
+        **{name: np.array(column) for name, column in others.items()},
+    }
+
+
+def test_a_training_that_goes_no_further_is_a_new_one_whatever_its_number(task):
+    view = task.under(Protocol(fidelity="all", noise="per_run"))
+    assert row_epochs(rows_of((0, 0), (0, 2), (0, 0), (0, 2)), view).tolist() == [1, 8, 1, 8]
+    assert row_epochs(rows_of((0, 2), (0, 2), (1, 2), (0, 2)), view).tolist() == [9, 9, 9, 9]
+
+
+def test_with_several_workers_rows_are_related_in_the_order_of_their_start(task):
+    view = task.under(Protocol(fidelity="all", noise="per_run", workers=2))
+    rows = rows_of((0, 0), (0, 2), started_s=[0.0, 0.0], worker=[1, 0])  # the short training finished first
+    assert row_epochs(rows, view).tolist() == [1, 9]
+    assert row_epochs(rows | {"started_s": np.array([0.0, 1.0])}, view).tolist() == [1, 8]
+
+
+def test_a_row_that_overran_the_epochs_has_those_that_were_left(task):
+    rows = rows_of((0, 2), (1, 2), (2, 2), statuses=[Status.OK, Status.OK, Status.OVERRUN])
+    assert row_epochs(rows, task.under(Protocol(epochs=20, fidelity="all"))).tolist() == [9, 9, 2]
 
 
 @pytest.mark.parametrize(
