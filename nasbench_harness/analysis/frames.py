@@ -48,6 +48,7 @@ def runs_frame(stored: Iterable[tuple[str, TaskView, Runs]]) -> pd.DataFrame:
         for name, view in task.scores.items():
             prefix = "" if name == "val" else f"{name}_"
             columns[view.metric.name] = view.values[picks]
-            columns[f"{prefix}{view.distance}_{view.metric.difference_unit}"] = view.regret(picks)
+            distances = np.where(view.exists[picks], view.regret(picks), np.nan)
+            columns[f"{prefix}{view.distance}_{view.metric.difference_unit}"] = distances
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)

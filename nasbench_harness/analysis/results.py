@@ -116,8 +116,8 @@ class ScoreAnalysis:
         name: ``val`` for the search metric, ``test`` for the test metric.
         view: Values of the metric, its grid and its optimum.
         comparison: The strategies compared by this score.
-        random_search: Random search with replacement in closed form: regret after every evaluation. None if the table
-            does not have rows or the optimum is unknown.
+        random_search: Random search with replacement in closed form: regret after every evaluation up to the budget,
+            which may lie beyond the curves. None if the table does not have rows or the optimum is unknown.
         sampling: Mean and standard deviation over the table's architectures, natural units; None if the optimum is
             unknown.
     """

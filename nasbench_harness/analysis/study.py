@@ -200,7 +200,7 @@ def _analyze_task(
             name=name,
             view=view,
             comparison=_compare(view, {result.label: result.scores[name].grid_values for result in results}, options),
-            random_search=_exact(task, protocol, num_steps, view),
+            random_search=_exact(task, protocol, _exact_steps(protocol, num_steps), view),
             sampling=_mean_and_std(view),
         )
         for name, view in task.scores.items()
@@ -302,6 +302,12 @@ def _mean_and_std(view: ScoreView) -> tuple[float, float] | None:
         return None
     values = view.values[view.exists]
     return float(values.mean()), float(values.std())
+
+
+def _exact_steps(protocol: Protocol, num_steps: int) -> int:
+    """Evaluations of random search in closed form: the budget, whatever is compared; the axis if others end runs."""
+    has_others = protocol.simulated_seconds is not None or protocol.epochs is not None
+    return num_steps if has_others or protocol.evaluations is None else max(num_steps, protocol.evaluations)
 
 
 def _exact(task: TaskView, protocol: Protocol, num_steps: int, scored: ScoreView) -> ExactCurve | None:

@@ -158,13 +158,13 @@ def _anytime_csv(analysis: Analysis, axis: Axis) -> str:
     writer.writerow(["task", "strategy", axis, f"{name}_mean", f"{name}_iqm", "low", "high"])
     for entry in tasks_with(analysis, axis, is_asked=False):
         curves: dict[str, list[Floats]] = {}
+        moments = np.asarray(entry.moments(axis)).tolist()
         if axis == "evaluations" and entry.shown.random_search is not None:
-            curves["random search, exact"] = [entry.shown.random_search.mean]
+            curves["random search, exact"] = [entry.shown.random_search.mean[: len(moments)]]
         for result in entry.results:
             curve = result.over(axis)
             if curve is not None:
                 curves[result.label] = [curve.mean, *_with_band(curve)]
-        moments = np.asarray(entry.moments(axis)).tolist()
         for label, columns in curves.items():
             names, blank = spreadsheet_row([entry.task.name, label]), [""] * (4 - len(columns))
             for moment, numbers in zip(moments, np.stack(columns, axis=1).tolist(), strict=True):

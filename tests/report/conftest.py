@@ -63,7 +63,7 @@ def make_runs(picks, seeds=None):
 def analysis_of():
     """Returns the analysis of pairs (task, {label: picks, or Runs})."""
 
-    def make(*pairs, **options):
+    def make(*pairs, protocol=None, **options):
         tasks = [task for task, _ in pairs]
         labels = list(dict.fromkeys(label for _, runs in pairs for label in runs))
         by_name = {task.name: runs for task, runs in pairs}
@@ -73,6 +73,6 @@ def analysis_of():
             return found if found is None or isinstance(found, Runs) else make_runs(found)
 
         num_seeds = max(len(read(0, task).seeds) for task in tasks if read(0, task) is not None)
-        return analyze(labels, tasks, read, Protocol(1), 0, num_seeds, 200, **options)
+        return analyze(labels, tasks, read, protocol or Protocol(1), 0, num_seeds, 200, **options)
 
     return make

@@ -1,8 +1,16 @@
+import csv
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from nasbench_harness import compare, run
-from nasbench_harness.statistics import adjust, iqm, welch
+from nasbench_harness.analysis.frames import runs_frame
+from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.report.files import write_report
+from nasbench_harness.report.sections.anytime import anytime_figure
+from nasbench_harness.statistics import adjust, exact_random_search, iqm, welch
+from nasbench_harness.store.folder import StudyFolder
 
 
 def test_scores_are_noiseless_values_not_observed_ones(study):
@@ -79,3 +87,29 @@ def test_below_ten_seeds_there_is_no_interval(tmp_path):
 def test_one_seed_and_one_strategy_are_enough(tmp_path):
     study = compare(["random-search"], ["nb201-cifar10"], seeds=1, evaluations=1, out=tmp_path)
     assert "±" not in str(study.table()).split("random-search")[1].split("optimum")[0]
+
+
+def test_exact_random_search_has_the_budget_whatever_is_compared(made_task, analysis_of, runs_of, tmp_path):
+    """A strategy that ends early does not shorten it; its line ends with the axis."""
+    values, protocol = [90.0, 85.0, 80.0, 60.0], Protocol(50)
+    task, early = made_task(values), runs_of([1] * 9)  # too few for interquartile means
+    long = replace(early, row_picks=np.ones((9, 50), int), row_totals=np.tile(np.arange(1, 51), (9, 1)))
+    long = replace(long, row_times_s=np.full((9, 50), np.nan))
+    exact = exact_random_search(-np.array(values)[:, None], 50, "mean", 90.0 - np.array(values))
+    both = analysis_of((task, {"a": early, "b": long}), protocol=protocol)
+    alone = analysis_of((task, {"a": early}), protocol=protocol)
+    for analysis in (both, alone):
+        np.testing.assert_allclose(analysis.tasks[0].val.random_search.mean, exact.mean)
+    assert len(alone.tasks[0].moments("evaluations")) == 1
+    write_report(StudyFolder(tmp_path), alone, "nasbench-harness compare", ("csv",))
+    rows = csv.reader((tmp_path / "report" / "anytime.csv").read_text().splitlines()[2:])
+    assert [row[1] for row in rows] == ["random search, exact", "a"]
+    assert [len(line.get_xdata()) for line in anytime_figure(alone).axes[0].lines] == [1, 1]
+
+
+def test_a_frame_has_no_regret_for_choices_without_a_test_value(made_task, runs_of):
+    task = made_task([90.0, 89.0, 80.0], [85.0, None, 70.0])
+    frame = runs_frame([("a", task, runs_of([0, 1, 2]))])
+    assert frame["regret_pp"].tolist() == [0.0, 1.0, 10.0]
+    np.testing.assert_array_equal(frame["test_accuracy"], [85.0, np.nan, 70.0])
+    np.testing.assert_array_equal(frame["test_regret_pp"], [0.0, np.nan, 15.0])

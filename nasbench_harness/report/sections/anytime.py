@@ -135,7 +135,7 @@ def _draw(panel: Axes, analysis: Analysis, entry: TaskAnalysis, axis: Axis, styl
             steps = band_steps(times)
             panel.plot(times[steps], shown(entry.shown.random_search.law.iqm_after(steps + 1)), **exact)
         else:
-            panel.plot(times, shown(entry.shown.random_search.mean), **exact)
+            panel.plot(times, shown(entry.shown.random_search.mean[: len(times)]), **exact)
     for label in analysis.labels:
         result = entry.result(label)
         curve = None if result is None else result.over(axis)
