@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,13 +38,11 @@ class Curve:
         mean: Mean of the runs.
         iqm: Interquartile mean of the runs; None below 10 seeds.
         band: Its band; None below 10 seeds, or if some run never has a result.
-        hits: First step at which each run is at or below each target, −1 if it never is; shape (num_targets, num_runs).
     """
 
     mean: Floats
     iqm: Floats | None
     band: Band | None
-    hits: Ints = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
 
 
 def curves(
@@ -53,7 +50,6 @@ def curves(
     picks: Sequence[Ints],
     moments: Sequence[Floats | Ints],
     counts: Ints | Resamples | None,
-    targets: Sequence[float] = (),
 ) -> list[Curve]:
     """Score picks as curves; their bands share one set of resamples.
 
@@ -63,7 +59,6 @@ def curves(
             num_steps).
         moments: For each curve its steps on the axis, positive and ascending, shape (num_steps,).
         counts: Resamples of the runs; None below 10 seeds.
-        targets: Regrets whose first hits are wanted, in the metric's unit.
     """
     starts = [int((chosen < 0).any(axis=0).sum()) for chosen in picks]  # once a run has a result, it keeps one
     bands: list[Band | None] = [None] * len(picks)
@@ -78,34 +73,25 @@ def curves(
             for band, start in zip(_bands(regrets, steps, score.resolution, counts), starts, strict=True)
         ]
     return [
-        _curve(score, chosen, start, band, counts is not None, targets)
+        _curve(score, chosen, start, band, counts is not None)
         for chosen, start, band in zip(picks, starts, bands, strict=True)
     ]
 
 
-def _curve(
-    score: ScoreView, picks: Ints, start: int, band: Band | None, has_iqm: bool, targets: Sequence[float]
-) -> Curve:
+def _curve(score: ScoreView, picks: Ints, start: int, band: Band | None, has_iqm: bool) -> Curve:
     """The lines of a curve, some steps at a time."""
     num_runs, num_steps = picks.shape
     width = max(1, _MAX_REGRETS // num_runs)
     means, iqms = [np.empty(0)], [np.empty(0)]
-    hits = np.full((len(targets), num_runs), -1, dtype=np.int64)
-    limits = [math.floor(target / score.resolution + 1e-9) for target in targets]
     for first in range(start, num_steps, width):
         regrets = score.grid_regrets(picks[:, first : min(first + width, num_steps)])
         means.append(regrets.mean(axis=0))
-        for row, limit in zip(hits, limits, strict=True):
-            is_hit = regrets <= limit
-            new = (row < 0) & is_hit.any(axis=1)
-            row[new] = first + is_hit[new].argmax(axis=1)
         if has_iqm:
             iqms.append(iqm(regrets, axis=0))
     return Curve(
         mean=_line(np.concatenate(means), start, score.resolution),
         iqm=_line(np.concatenate(iqms), start, score.resolution) if has_iqm else None,
         band=band,
-        hits=hits,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from nasbench_harness.analysis.anytime import AnytimeMeasures
 from nasbench_harness.analysis.comparison import Comparison
 from nasbench_harness.analysis.curves import Curve
 from nasbench_harness.analysis.fronts import ReturnedSets
@@ -79,6 +80,7 @@ class StrategyResult:
         after_evaluations: Regret after 1 … num_steps evaluations.
         at_seconds: Regret at the task's ``times_s``; None if the task has no cost.
         at_epochs: Regret at the task's ``epochs``; None if the task has none.
+        measures: Measures of whole runs over each of the task's ``axes``.
         spending: Costs of the runs.
         chooses_itself: Whether the strategy named its own choice.
         sets: The sets that runs return under several objectives; None if they return architectures.
@@ -91,6 +93,7 @@ class StrategyResult:
     share_optimal: Proportion
     after_evaluations: Curve
     at_seconds: Curve | None
+    measures: Mapping[Axis, AnytimeMeasures]
     spending: Spending
     chooses_itself: bool
     sets: ReturnedSets | None = None

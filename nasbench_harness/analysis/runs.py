@@ -123,22 +123,13 @@ class Runs:
         last_row = np.maximum.accumulate(last_row, axis=1)
         return np.take_along_axis(self.row_picks, last_row[:, 1:], axis=1)
 
-    def at_seconds(self, times_s: Floats) -> Ints:
-        """Pick at simulated times: that of the last row that had finished; shape (num_runs, len(times_s))."""
-        return self._at(self.row_times_s, times_s)
+    def at(self, row_moments: Floats | Ints, moments: Floats | Ints) -> Ints:
+        """Pick at moments on an axis, −1 before the first result; shape (num_runs, len(moments)).
 
-    def at_epochs(self, epochs: Ints) -> Ints:
-        """Pick after so many trained epochs; shape (num_runs, len(epochs)).
-
-        Raises:
-            ValueError: All trainings of the task are equal.
+        Args:
+            row_moments: Position of each row on the axis, ascending in each run, shape (num_runs, num_rows).
+            moments: Positions, ascending.
         """
-        if self.row_epochs is None:
-            raise ValueError("all trainings of this task have the same number of epochs: use after_evaluations")
-        return self._at(self.row_epochs, epochs)
-
-    def _at(self, row_moments: Floats | Ints, moments: Floats | Ints) -> Ints:
-        """Pick at moments on an axis on which rows have these positions."""
         found = np.empty((len(self.seeds), len(moments)), dtype=self.row_picks.dtype)
         for first in range(0, len(found), _ROWS_AT_ONCE):
             part = slice(first, first + _ROWS_AT_ONCE)

@@ -9,11 +9,13 @@ from hashlib import sha256
 import numpy as np
 
 from nasbench_harness.analysis.across import summarize
+from nasbench_harness.analysis.anytime import AnytimeMeasures, anytime_measures
 from nasbench_harness.analysis.comparison import Comparison, compare_column, over_the_study
 from nasbench_harness.analysis.curves import Curve, curves
 from nasbench_harness.analysis.epochs import epoch_grid
 from nasbench_harness.analysis.results import (
     Analysis,
+    Axis,
     ScoreAnalysis,
     ScoredRuns,
     Spending,
@@ -44,6 +46,7 @@ _BOOTSTRAP = 0x626F6F74  # "boot": keeps the bootstrap's stream apart from every
 _MAX_KEPT_BYTES = 100_000_000  # of resamples: 15 pairs of strategy and task with 500 seeds need 75 MB
 
 Counts = Callable[[int], Ints | Resamples]
+Axes = dict[Axis, tuple[Floats | Ints, Floats | Ints]]  # positions of the rows, and of the points of curves
 
 
 def analyze(
@@ -174,25 +177,28 @@ def _analyze_task(
     num_steps = max(1, int(max(entry.num_evaluations.max() for entry in runs.values())))
     times_s, epochs = _times(task, protocol), epoch_grid(task, protocol)
     curve_score = "test" if "test" in options.curves and "test" in task.scores else "val"
-    results = []
+    view, results = task.scores[curve_score], []
     for label, entry in runs.items():
         drawn = counts_of(task.name, label)(len(entry.seeds)) if len(entry.seeds) >= MIN_SEEDS else None
         scores = {name: _scored(task, view, entry.final, drawn) for name, view in task.scores.items()}
-        over = times_s, epochs
-        after, at_seconds, at_epochs = _curves(task, entry, curve_score, num_steps, over, drawn, options)
+        axes = _axes(entry, num_steps, times_s, epochs)
+        if curve_score != "val":
+            _check_exists(task, view, entry.row_picks[entry.row_picks >= 0], "choices over time")
+        drawn_curves = _curves(view, entry, axes, drawn)
         results.append(
             StrategyResult(
                 label=label,
                 seeds=entry.seeds,
                 scores=scores,
                 share_optimal=proportion(int((scores["val"].grid_values == 0).sum()), len(entry.seeds)),
-                after_evaluations=after,
-                at_seconds=at_seconds,
+                after_evaluations=drawn_curves["evaluations"],
+                at_seconds=drawn_curves.get("seconds"),
+                measures=_measures(view, entry, axes, options),
                 spending=_spending(entry),
                 chooses_itself=entry.chooses_itself,
                 sets=entry.sets,
                 num_infeasible=_num_infeasible(task, entry),
-                at_epochs=at_epochs,
+                at_epochs=drawn_curves.get("epochs"),
             )
         )
     scores_of_task = (
@@ -249,31 +255,27 @@ def _check_exists(task: TaskView, view: ScoreView, picks: Ints, name: str) -> No
         )
 
 
-def _curves(
-    task: TaskView,
-    runs: Runs,
-    score: str,
-    num_steps: int,
-    moments: tuple[Floats | None, Ints | None],
-    counts: Ints | Resamples | None,
-    options: ReportOptions,
-) -> tuple[Curve, Curve | None, Curve | None]:
-    """Regret over evaluations, over simulated seconds if there is a clock, and over epochs if trainings differ."""
-    view, (times_s, epochs) = task.scores[score], moments
-    picks: list[Ints] = [runs.after_evaluations(num_steps)]
-    along: list[Floats | Ints] = [np.arange(1, num_steps + 1)]
+def _axes(runs: Runs, num_steps: int, times_s: Floats | None, epochs: Ints | None) -> Axes:
+    """Axes of a strategy's runs on a task: epochs only if trainings differ, seconds only if there is a clock."""
+    axes: Axes = {"evaluations": (runs.row_totals, np.arange(1, num_steps + 1))}
     if times_s is not None:
-        picks.append(runs.at_seconds(times_s))
-        along.append(times_s)
-    if epochs is not None:
-        picks.append(runs.at_epochs(epochs))
-        along.append(epochs)
-    if score != "val":
-        for chosen in picks:
-            _check_exists(task, view, chosen[chosen >= 0], "choices over time")
-    targets = options.targets if view.metric.unit == "%" else ()
-    found = iter(curves(view, picks, along, counts, targets))
-    return next(found), None if times_s is None else next(found), None if epochs is None else next(found)
+        axes["seconds"] = runs.row_times_s, times_s
+    if epochs is not None and runs.row_epochs is not None:
+        axes["epochs"] = runs.row_epochs, epochs
+    return axes
+
+
+def _curves(view: ScoreView, runs: Runs, axes: Axes, counts: Ints | Resamples | None) -> dict[Axis, Curve]:
+    picks = [runs.at(of_rows, points) for of_rows, points in axes.values()]
+    found = curves(view, picks, [points for _, points in axes.values()], counts)
+    return dict(zip(axes, found, strict=True))
+
+
+def _measures(view: ScoreView, runs: Runs, axes: Axes, options: ReportOptions) -> dict[Axis, AnytimeMeasures]:
+    return {
+        axis: anytime_measures(runs, view, of_rows, float(points[0]), float(points[-1]), options)
+        for axis, (of_rows, points) in axes.items()
+    }
 
 
 def _spending(runs: Runs) -> Spending:

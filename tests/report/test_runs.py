@@ -97,7 +97,7 @@ def test_at_simulated_seconds_the_last_finished_row_counts(tmp_path):
     segments = [segment(tmp_path, 0, 1, rows, finished_s=[10.0, 20.0, 15.0, 16.0])]
     runs = read(segments, 2, evaluations=2)
     times = np.array([9.9, 10.0, 15.0, 19.9, 20.0, 99.0])
-    assert runs.at_seconds(times).tolist() == [[-1, 5, 5, 5, 6, 6], [-1, -1, 7, 7, 7, 7]]
+    assert runs.at(runs.row_times_s, times).tolist() == [[-1, 5, 5, 5, 6, 6], [-1, -1, 7, 7, 7, 7]]
     assert runs.simulated_s.tolist() == [20.0, 16.0]
 
 
@@ -137,7 +137,7 @@ def test_golden_step_function(tmp_path):
     rows = [(0, index, 100 * value, OK) for index, value in enumerate(case["inputs"]["val"])]
     runs = read([segment(tmp_path, 0, 0, rows, finished_s=times)], 1, evaluations=len(rows))
     expected = [-1 if index is None else index for index in case["expected"]["incumbent_index"]]
-    assert runs.at_seconds(np.array(case["inputs"]["query_t"], dtype=float)).tolist() == [expected]
+    assert runs.at(runs.row_times_s, np.array(case["inputs"]["query_t"], dtype=float)).tolist() == [expected]
 
 
 def test_the_canonical_order_ignores_seeds(tmp_path):

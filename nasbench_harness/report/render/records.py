@@ -9,7 +9,6 @@ from dataclasses import asdict
 from typing import Any
 
 from nasbench_harness.analysis.across import equivalent, normalized_regret
-from nasbench_harness.analysis.anytime import anytime_measures
 from nasbench_harness.analysis.results import Analysis, StrategyResult, TaskAnalysis
 from nasbench_harness.report.captions import caption_text
 from nasbench_harness.report.model import ReportTable
@@ -87,7 +86,7 @@ def long_rows(analysis: Analysis) -> Iterator[dict[str, Any]]:
     """One number in each row: strategy, task, metric, statistic, value; the task is None for numbers over tasks."""
     for entry in analysis.tasks:
         for result in entry.results:
-            for metric, statistic, value in _numbers(analysis, entry, result):
+            for metric, statistic, value in _numbers(entry, result):
                 if math.isfinite(value):
                     yield _row(result.label, entry.task.name, metric, statistic, value)
     for summary in analysis.summaries:
@@ -108,7 +107,7 @@ def _row(strategy: str, task: str | None, metric: str, statistic: str, value: fl
     return {"strategy": strategy, "task": task, "metric": metric, "statistic": statistic, "value": value}
 
 
-def _numbers(analysis: Analysis, entry: TaskAnalysis, result: StrategyResult) -> Iterator[tuple[str, str, float]]:
+def _numbers(entry: TaskAnalysis, result: StrategyResult) -> Iterator[tuple[str, str, float]]:
     for score in entry.scores:
         runs = result.scores[score.name]
         distance = score.view.distance if score.name == "val" else f"{score.name}_{score.view.distance}"
@@ -134,9 +133,7 @@ def _numbers(analysis: Analysis, entry: TaskAnalysis, result: StrategyResult) ->
         yield "random_search_equivalent", "high", same.high
     prefix = "" if entry.curve_score == "val" else f"{entry.curve_score}_"
     for axis in entry.axes:
-        found = anytime_measures(entry, result, axis, analysis.options)
-        if found is not None:
-            yield f"{prefix}regret_over_{axis}", "area", found.area
+        yield f"{prefix}regret_over_{axis}", "area", result.measures[axis].area
     for name, value in asdict(result.spending).items():
         yield f"spent_{name}", "mean", float(value)
 

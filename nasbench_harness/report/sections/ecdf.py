@@ -34,9 +34,8 @@ def ecdf_figure(analysis: Analysis, width: float | None = None, ax: Axes | None 
             result = entry.result(label)
             if result is None:
                 continue
-            hits = result.after_evaluations.hits
-            found = np.bincount(hits[hits >= 0], minlength=num_steps)
-            share = np.cumsum(found) / hits.size
+            hits = np.sort(result.measures["evaluations"].hits, axis=None)
+            share = np.searchsorted(hits, times, side="right") / len(hits)
             panel.plot(times, share, label=label, drawstyle="steps-post", **line_options(styles[label], 1.2, times))
         panel.set(xscale="log", ylim=(0, 1.02), xlim=(1, max(2, num_steps)))
         panel.set_title(entry.task.title)
@@ -45,7 +44,7 @@ def ecdf_figure(analysis: Analysis, width: float | None = None, ax: Axes | None 
         if is_bottom:
             panel.set_xlabel("evaluations")
 
-    entries = [entry for entry in analysis.tasks if entry.results[0].after_evaluations.hits.size]
+    entries = [entry for entry in analysis.tasks if entry.results[0].measures["evaluations"].hits.size]
     return task_panels(entries, draw, width=width, order=analysis.labels, ax=ax)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nasbench_harness.analysis.anytime import AnytimeMeasures, anytime_measures
+from nasbench_harness.analysis.anytime import AnytimeMeasures
 from nasbench_harness.analysis.names import choice_name, distance_name
 from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.report.cells import plain
@@ -26,16 +26,17 @@ def measures_table(analysis: Analysis) -> ReportTable:
     for entry in analysis.tasks_with_curves:
         for axis in entry.axes:
             for result in entry.results:
-                found = anytime_measures(entry, result, axis, options)
-                if found is not None:
-                    cells = (ReportCell(entry.task.name), ReportCell(result.label), ReportCell(axis))
-                    rows.append(ReportRow((*cells, *_cells(analysis, found))))
+                cells = (ReportCell(entry.task.name), ReportCell(result.label), ReportCell(axis))
+                rows.append(ReportRow((*cells, *_cells(analysis, result.measures[axis]))))
     by_test = "test " if "test" in options.curves else ""
     has_epochs = any("epochs" in entry.axes for entry in analysis.tasks)
     units = "evaluations, simulated seconds or epochs" if has_epochs else "evaluations or simulated seconds"
     choice = choice_name(analysis.tasks)
+    is_of_sets = any(entry.shown.view.is_of_sets for entry in analysis.tasks_with_curves)
+    before = "an empty set" if is_of_sets else "the mean of the table"
     title = (
-        f"Measures over time, of the noiseless {by_test}{name} of the {choice}. Area: mean over the axis. Runs that "
+        f"Measures over time, of the noiseless {by_test}{name} of the {choice}. Area: mean over the axis; a run counts "
+        f"as {before} before its first result. Runs that "
         f"reach a target: at any moment, also if the {choice} is worse later. Expected running time: time of all runs "
         "until they reach the target, or of the whole axis for a run that misses it, over the number of runs that "
         f"reach it, in {units}; ∞ if none does.{_ends_of_axes(analysis)}"
@@ -55,10 +56,11 @@ def _ends_of_axes(analysis: Analysis) -> str:
     ends = [(entry.task.title, entry.times_s) for entry in entries if entry.times_s is not None]
     if ends:
         names = ", ".join(f"{title} {times[-1]:,.0f} s" for title, times in ends)
+        lowest = " at the lowest fidelity" if any("epochs" in entry.axes for entry in entries) else ""
         text += (
-            f" The axis of seconds has {len(ends[0][1])} log-spaced steps and counts a hit at the next one. It ends "
-            "with the budget; a budget without seconds counts as trainings of the table's median cost. Later results "
-            f"are left out. Ends: {names}."
+            f" The axis of seconds begins with the table's median cost of one training{lowest} and ends with the "
+            "budget; a budget without seconds counts as trainings of the table's median cost. Later results are left "
+            f"out. Ends: {names}."
         )
     return text
 
