@@ -40,10 +40,7 @@ def row_epochs(rows: Mapping[str, AnyArray], task: TaskView) -> Ints:
     epochs[trains] = reached[trains]
     charged = _in_order_of_start(rows, np.flatnonzero(np.isin(rows["status"], _CHARGED)))
     if task.protocol.continuation == "checkpoint":
-        names = rows["architecture"][charged]
-        if task.protocol.duplicates_by == "class":
-            names = task.space.canonical(names)
-        keys = np.column_stack([rows["seed"][charged], names, rows["training"][charged]])
+        keys = np.column_stack([rows[name][charged] for name in ("seed", "architecture", "training")])
         order = np.lexsort(keys.T[::-1])
         later, earlier = charged[order[1:]], charged[order[:-1]]
         # Under noise=per_run all trainings have the number 0: one that does not go further is a new one.
