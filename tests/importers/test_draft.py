@@ -2,6 +2,7 @@
 
 import tomllib
 
+import numpy as np
 import pytest
 
 from nasbench_harness.errors import InvalidInputError
@@ -45,6 +46,14 @@ def test_cells_and_replicates(draft):
     }
     assert [metric.unit for metric in metrics.values()] == ["%", "%", "ms", "s"]
     assert table.column("data", "val").values.shape == (15_625, 2, 1)
+
+
+def test_a_cost_is_in_seconds(draft):
+    _, _, table = draft(CELLS.replace("train_seconds", "train_time_ms"))
+    before = draft(CELLS)[2].column("data", "train_seconds")
+    column = table.column("data", "train_time_ms")
+    assert (column.metric.role, column.metric.unit) == ("cost", "s")
+    np.testing.assert_allclose(column.values, before.values / 1_000)
 
 
 def test_products_and_epochs(draft):

@@ -87,7 +87,7 @@ def test_random_numbers_round_trip(read):
         -300, 300, (4, 3)
     )
     rows = [f"{'xxyy'[i]},{'1212'[i]},{n[0]!r},{n[1]!r},{abs(n[2])!r}" for i, n in enumerate(numbers.tolist())]
-    table = read("a,b,val,test,cost\n" + "\n".join(rows))
+    table = read("a,b,val,test,cost\n" + "\n".join(rows), SPEC.replace('"%"', '"points"'))
     assert values(table)[:, 0, 0].tolist() == numbers[:, 0].tolist()
     assert values(table, "test_accuracy")[:, 0, 0].tolist() == numbers[:, 1].tolist()
 
@@ -141,7 +141,7 @@ def test_replicates_fidelities_and_resolution(read):
 ])  # fmt: skip
 def test_cells_are_named_in_three_ways(read, key_format, keys):
     spec = CELLS.replace('key = "a"', f'key = "a"\nkey_format = "{key_format}"')
-    table = read("a,val,test,cost\n" + "".join(f"{key},{row},1,1\n" for row, key in enumerate(keys)), spec)
+    table = read("a,val,test,cost\n" + "".join(f"{key},{2 * row},9,1\n" for row, key in enumerate(keys)), spec)
     space = table.datasets["one"].space
     found = np.flatnonzero(~np.isnan(values(table)[:, 0, 0]))
     assert values(table)[0, 0, 0] == 0
@@ -159,7 +159,7 @@ def test_lists(read):
 
 def test_one_key_column_of_a_product(read):
     spec = SPEC.replace('kind = "product"', 'kind = "product"\nkey = "arch"\nseparator = ""')
-    table = read("arch,val,test,cost\ny2,1,1,1\nx1,2,1,1\n", spec)
+    table = read("arch,val,test,cost\ny2,1,9,1\nx1,2,9,1\n", spec)
     np.testing.assert_array_equal(values(table)[:, 0, 0], [2, np.nan, np.nan, 1])
 
 
@@ -182,7 +182,17 @@ MISTAKES = {
     "size": (CSV, SPEC.replace('"product"', '"product"\nnum_architectures = 5'), "has 4 architectures .* expects 5"),
     "off grid": (CSV, SPEC.replace('"val"', '"val"\nresolution = 0.25'), r"line 4, column 'val': 0.1 is no multiple"),
     "negative cost": (CSV.replace("300", "-300"), SPEC, r"line 4, column 'cost': a cost cannot be negative"),
-    "falling cost": (CURVES_CSV.replace("21", "10"), CURVES, r"line 3, column 'c2': is less than 'c1'"),
+    "falling cost": (CURVES_CSV.replace("21", "10"), CURVES, r"line 3, column 'c2': is less than at an earlier epoch"),
+    "cost behind a gap": (
+        "a,b,val_1,val_2,val_3,test,c1,c2,c3\nx,1,1,2,3,3,10,,5\n",
+        CURVES.replace('2 = "c2" }', '2 = "c2", 3 = "c3" }\nmay_be_missing = true'),
+        r"line 2, column 'c3': is less than at an earlier epoch",
+    ),
+    "cost in hours": (CSV, SPEC.replace('unit = "s"', 'unit = "h"'), 'a cost is in seconds: say unit = "s"'),
+    "cost as a gain": (CSV, SPEC[::-1].replace("minimize"[::-1], "maximize"[::-1], 1)[::-1], "a cost is in seconds"),
+    "above 100 %": (CSV.replace("19", "150"), SPEC, r"line 3, column 'test': 150 is no percentage, 0 … 100"),
+    "below 0 %": (CSV.replace("19", "-1"), SPEC, r"line 3, column 'test': -1 is no percentage.*by missing_value"),
+    "fractions": ("a,b,val,test,cost\nx,1,0.91,9,1\nx,2,1,8,2\n", SPEC, r"no value of val_accuracy is above 1 %"),
     "mixed epochs": (CURVES_CSV.replace("val_02", "val_3"), CURVES, "columns of 2 epochs, but the data set has 3"),
     "same epoch": (CURVES_CSV.replace("val_02", "val_01"), CURVES, "'val_1' and 'val_01' are the same epoch"),
     "no prefix": (CURVES_CSV.replace("val_", "v_"), CURVES, "no columns 'val_' . epoch"),
@@ -313,7 +323,7 @@ def test_a_scale_turns_fractions_into_percent_and_a_number_can_mean_missing(read
     spec = SPEC.replace('"val"', '"val"\nscale = 100\nmissing_value = -1\nresolution = "1/100"')
     table = read("a,b,val,test,cost\nx,1,0.8193,9,1\nx,2,-1,8,2\ny,1,0.5,7,3\n", spec)
     np.testing.assert_array_equal(values(table)[:, 0, 0], [81.93, np.nan, 50, np.nan])
-    milli = read("a,b,val,test,cost\nx,1,1,9,1500\n", SPEC.replace('"cost"', '"cost"\nscale = "1/1000"', 1))
+    milli = read("a,b,val,test,cost\nx,1,2,9,1500\n", SPEC.replace('"cost"', '"cost"\nscale = "1/1000"', 1))
     assert values(milli, "train_cost_s")[0, 0, 0] == 1.5
     with pytest.raises(InvalidInputError, match="line 3, column 'val': is empty"):
         read("a,b,val,test,cost\nx,1,0.8,9,1\nx,2,,8,2\n", spec)
@@ -325,7 +335,7 @@ def test_a_scale_turns_fractions_into_percent_and_a_number_can_mean_missing(read
 @pytest.mark.parametrize(("separator", "keys"), [("-", ["x-1", "y-2"]), ("", ["x1", "y2"]), ("::", ["x::1", "y::2"])])
 def test_architectures_are_written_as_the_file_writes_them(cache, tmp_path, cli, separator, keys):
     spec = SPEC.replace('kind = "product"', f'kind = "product"\nkey = "arch"\nseparator = "{separator}"')
-    (tmp_path / "t.csv").write_text(f"arch,val,test,cost\n{keys[1]},5,1,1\n{keys[0]},2,1,1\n")
+    (tmp_path / "t.csv").write_text(f"arch,val,test,cost\n{keys[1]},5,9,1\n{keys[0]},2,9,1\n")
     (tmp_path / "t.toml").write_text(spec)
     space = import_table(tmp_path / "t.csv", tmp_path / "t.toml").datasets["one"].space
     assert [space.to_string(index) for index in (0, 3)] == keys

@@ -25,7 +25,7 @@ title = "One"
 """
 METRIC = """[datasets.one.metrics.m{0}]
 columns = "c{0}"
-unit = "%"
+unit = "fraction"
 direction = "maximize"
 role = "{1}"
 """

@@ -137,8 +137,12 @@ def _metrics(dataset: str, groups: list[Group], cells: Mapping[str, list[str]]) 
             name += "_2"
         taken.add(name)
         lines += ["", f"[datasets.{_key(dataset)}.metrics.{name}]", _columns(group)]
+        unit = _unit(group, cells)
+        if role == "cost" and unit == "ms":
+            unit = "s"
+            lines.append('scale = "1/1000"  # CHECK: the file holds milliseconds')
         lines += [
-            f'unit = "{_unit(group, cells)}"',
+            f'unit = "{unit}"',
             f'direction = "{direction}"',
             f'role = "{role}"' if role else 'role = "proxy"  # CHECK: the name tells nothing',
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 
@@ -75,7 +76,8 @@ def column_of(
         fidelities: Epochs of the data set.
 
     Raises:
-        InvalidInputError: A cell is empty, off the resolution, or a cost is negative or falls; with its place.
+        InvalidInputError: A cell is empty, off the resolution or no percentage, or a cost is negative or falls; with
+            its place.
     """
     order = sorted(layout, key=lambda epoch: epoch or 0)
     in_file = np.stack([np.stack([content.numbers[c] for c in layout[e]], axis=1) for e in order], axis=2)
@@ -92,6 +94,12 @@ def column_of(
         in_file = _on_grid(in_file, spec.resolution)
     if spec.role == "cost":
         _check_cost(content, layout, order, in_file)
+    if spec.unit == "%" and spec.role in ("search", "test"):
+        _check_percent(content, layout, order, in_file)
+        if spec.direction == "maximize" and 0 < np.nanmax(in_file, initial=0.0) <= 1:
+            raise InvalidInputError(
+                f"{content.path}: no value of {name} is above 1 %: if the file holds fractions, say scale = 100"
+            )
     if spec.proportional_to_epochs and len(fidelities) > 1:
         in_file = in_file * (np.array(fidelities) / fidelities[-1])
     values = np.full((num_architectures, *in_file.shape[1:]), np.nan)
@@ -157,6 +165,18 @@ def _check(spec: MetricSpec, content: Content, column: str, values: Floats) -> N
     content.refuse(is_off, column, lambda row: f"{values[row]:.12g} is no multiple of the resolution {spec.resolution}")
 
 
+def _check_percent(content: Content, layout: Layout, order: list[int | None], values: Floats) -> None:
+    for position, epoch in enumerate(order):
+        for replicate, column in enumerate(layout[epoch]):
+            shares = values[:, replicate, position]
+            is_outside = (shares < 0) | (shares > 100)
+            content.refuse(is_outside, column, partial(_no_percentage, shares))
+
+
+def _no_percentage(values: Floats, row: int) -> str:
+    return f"{values[row]:.12g} is no percentage, 0 … 100; a number that means missing is named by missing_value"
+
+
 def _on_grid(values: Floats, step: Fraction) -> Floats:
     grid: Floats = np.rint(values * step.denominator / step.numerator) * step.numerator / step.denominator
     return grid
@@ -164,8 +184,9 @@ def _on_grid(values: Floats, step: Fraction) -> Floats:
 
 def _check_cost(content: Content, layout: Layout, order: list[int | None], values: Floats) -> None:
     for replicate, names in enumerate(zip(*(layout[epoch] for epoch in order), strict=True)):
-        costs = values[:, replicate]
-        content.refuse(costs[:, 0] < 0, names[0], "a cost cannot be negative")
-        for position in range(1, len(names)):
-            message = f"is less than {names[position - 1]!r}: costs are cumulative"
-            content.refuse(costs[:, position] < costs[:, position - 1], names[position], message)
+        highest = np.zeros(len(values))
+        for position, name in enumerate(names):
+            costs = values[:, replicate, position]
+            content.refuse(costs < 0, name, "a cost cannot be negative")
+            content.refuse(costs < highest, name, "is less than at an earlier epoch: costs are cumulative")
+            highest = np.fmax(highest, costs)  # a gap hides no fall

@@ -161,7 +161,7 @@ class MetricSpec(_Part):
     Attributes:
         columns: One column for each replicate, for the only fidelity or by epoch.
         prefix: Instead: text before the epoch in the columns' names, for each replicate.
-        unit: Unit of the values.
+        unit: Unit of the values; a cost is in s.
         direction: minimize or maximize.
         role: search, test, cost, hardware or proxy; ``report`` is an old name of test.
         free: Readable by strategies without a query (hardware and proxy only).
@@ -192,6 +192,11 @@ class MetricSpec(_Part):
             raise ValueError(f"missing_value must be a finite number, not {self.missing_value}")
         if self.free and self.role not in ("hardware", "proxy"):
             raise ValueError(f"only hardware and proxy metrics may be free, not {self.role}")
+        if self.role == "cost" and (self.unit, self.direction) != ("s", "minimize"):
+            raise ValueError(
+                'a cost is in seconds: say unit = "s" and direction = "minimize", and scale if the file has another '
+                "unit, e.g. 3600 for hours"
+            )
         if self.proportional_to_epochs and (self.role != "cost" or list(self.columns) != [None]):
             raise ValueError("proportional_to_epochs is for the role cost, with one column for each replicate")
         return self
