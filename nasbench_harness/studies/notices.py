@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -37,12 +38,12 @@ def changed_hyperparameters(stored: StudyRecord | None, record: StudyRecord) -> 
         before = known.get(strategy.label, strategy)
         if before.reference != strategy.reference:
             yield f"{strategy.label} is {strategy.reference} now, and was {before.reference} in this study: runs again"
-        elif before.parameters != strategy.parameters:
-            names = sorted(
-                name
-                for name in before.parameters.keys() | strategy.parameters.keys()
-                if before.parameters.get(name) != strategy.parameters.get(name)
-            )
+            continue
+        pair = before.parameters, strategy.parameters
+        # As text, since 1 and 1.0 are two runs.
+        old, new = ({name: json.dumps(value) for name, value in each.items() if value is not None} for each in pair)
+        names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+        if names:
             here, there = (
                 ", ".join(f"{name} {each.parameters.get(name, 'not set')}" for name in names)
                 for each in (strategy, before)

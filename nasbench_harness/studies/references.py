@@ -147,7 +147,7 @@ def resolve_all(entries: list[StrategyRef]) -> list[ResolvedStrategy]:
     """Resolve strategies that are to be compared.
 
     Raises:
-        InvalidInputError: There are none, or two have the same label or the same identity.
+        InvalidInputError: There are none, or two have the same label or equal hyperparameters.
     """
     if not entries:
         raise InvalidInputError("no strategies given: name at least one")
@@ -155,7 +155,8 @@ def resolve_all(entries: list[StrategyRef]) -> list[ResolvedStrategy]:
     by_label: dict[str, ResolvedStrategy] = {}
     by_identity: dict[str, ResolvedStrategy] = {}
     for spec in specs:
-        identity = f"{spec.reference} {json.dumps(spec.parameters, sort_keys=True)}"
+        values = json.loads(json.dumps(spec.parameters), parse_int=float)  # 1 and 1.0 are the same runs
+        identity = f"{spec.reference} {json.dumps(values, sort_keys=True)}"
         if identity in by_identity:
             raise InvalidInputError(
                 f"strategies {by_identity[identity].label!r} and {spec.label!r} are the same ({spec.reference} with "

@@ -261,7 +261,7 @@ def check_runs(trace: TraceRows, protocol: Protocol, num_seeds: int) -> list[str
                 f"0 … {num_seeds - 1} and are not compared"
             )
         # Under other rules, runs that spend the same budget differ in their number of proposals.
-        is_counted = protocol.duplicates == "charge" and protocol.simulated_seconds is None
+        is_counted = protocol.duplicates == "charge" and protocol.simulated_seconds is None and protocol.epochs is None
         lengths = rows.num_proposals
         if is_counted and lengths.min() < lengths.max():
             shortest, longest = rows.seeds[lengths.argmin()], rows.seeds[lengths.argmax()]

@@ -61,6 +61,14 @@ def test_a_changed_default_is_named_once(tmp_path, search):
     assert plan(tmp_path / "s", "searches:search", evaluations=5).notices == []
 
 
+def test_a_number_that_is_written_otherwise_is_named(tmp_path):
+    first = plan(tmp_path / "s", "mine=reinforce(learning_rate=1)", evaluations=5)
+    list(execute_plan(first))
+    first.end()
+    again = plan(tmp_path / "s", "mine=reinforce(learning_rate=1.0)", evaluations=5)
+    assert again.notices == ["mine has learning_rate 1.0 now, and had learning_rate 1 in this study: runs again"]
+
+
 def test_another_strategy_under_a_label_is_named(tmp_path):
     first = plan(tmp_path / "s", "mine=random-search", evaluations=5)
     list(execute_plan(first))

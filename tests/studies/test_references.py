@@ -336,6 +336,14 @@ def test_two_entries_with_one_identity_are_refused():
         resolve_all(entries)
 
 
+def test_numbers_are_the_same_by_value():
+    entries = [parse_strategy("a=reinforce(learning_rate=1)"), parse_strategy("b=reinforce(learning_rate=1.0)")]
+    with pytest.raises(InvalidInputError, match=r"strategies 'a' and 'b' are the same \(reinforce with equal"):
+        resolve_all(entries)
+    entries[1] = parse_strategy("b=reinforce(learning_rate=1.5)")
+    assert [spec.label for spec in resolve_all(entries)] == ["a", "b"]
+
+
 def test_two_entries_with_one_label_are_refused():
     with pytest.raises(InvalidInputError, match="two strategies have the label 'a': give one another label="):
         resolve_all([parse_strategy("a=random-search"), parse_strategy("a=local-search")])

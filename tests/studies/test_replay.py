@@ -276,3 +276,4 @@ def test_too_few_seeds_and_runs_of_different_length_are_refused():
         check(ragged)
     assert check(ragged, duplicates="free") == []
     assert check(ragged, simulated_seconds=1000) == []
+    assert check(ragged, epochs=4, fidelity="all") == []
