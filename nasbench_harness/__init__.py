@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         verify,
     )
     from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
-    from nasbench_harness.compat.recording import Recording, record
+    from nasbench_harness.compat.recording import BudgetSpentError, Recording, record
     from nasbench_harness.engine.generational import Generational
     from nasbench_harness.engine.hyperparameters import Bound, OneOf, Range
     from nasbench_harness.engine.strategy import (
@@ -37,7 +37,15 @@ if TYPE_CHECKING:
         declare,
     )
     from nasbench_harness.engine.streams import RunStream, RunStreams
-    from nasbench_harness.errors import HarnessError, InvalidInputError, RunsFailedError, UnknownNameError
+    from nasbench_harness.errors import (
+        HarnessError,
+        InvalidInputError,
+        RunsFailedError,
+        StoreError,
+        StrategyError,
+        TableError,
+        UnknownNameError,
+    )
     from nasbench_harness.evaluation.hashing import Words
     from nasbench_harness.evaluation.problem import Budget, Constraint, Objective, Problem
     from nasbench_harness.evaluation.protocol import Protocol, ProtocolFields
@@ -54,9 +62,10 @@ if TYPE_CHECKING:
     from nasbench_harness.store.record import Estimand, Quoted, ReportOptions, StrategyRef
     from nasbench_harness.studies.choosing import StrategyLike
     from nasbench_harness.tables.table import Direction, Metric, Origin, Provenance, Role, Table
+    from nasbench_harness.verification.design import ControlKind
     from nasbench_harness.verification.journal import TrainingRecord
     from nasbench_harness.verification.running import Trainer
-    from nasbench_harness.verification.verify import Verification
+    from nasbench_harness.verification.verify import Verification, VerifyOptions
 
 _HOMES = {
     "nasbench_harness.api": (
@@ -76,7 +85,7 @@ _HOMES = {
         "Floats",
         "Ints",
     ),
-    "nasbench_harness.compat.recording": ("Recording", "record"),
+    "nasbench_harness.compat.recording": ("BudgetSpentError", "Recording", "record"),
     "nasbench_harness.engine.generational": ("Generational",),
     "nasbench_harness.engine.hyperparameters": ("Bound", "OneOf", "Range"),
     "nasbench_harness.engine.strategy": (
@@ -99,6 +108,9 @@ _HOMES = {
         "HarnessError",
         "InvalidInputError",
         "RunsFailedError",
+        "StoreError",
+        "StrategyError",
+        "TableError",
         "UnknownNameError",
     ),
     "nasbench_harness.evaluation.hashing": ("Words",),
@@ -137,9 +149,10 @@ _HOMES = {
         "Role",
         "Table",
     ),
+    "nasbench_harness.verification.design": ("ControlKind",),
     "nasbench_harness.verification.journal": ("TrainingRecord",),
     "nasbench_harness.verification.running": ("Trainer",),
-    "nasbench_harness.verification.verify": ("Verification",),
+    "nasbench_harness.verification.verify": ("Verification", "VerifyOptions"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -148,7 +161,9 @@ __all__ = [
     "Bools",
     "Bound",
     "Budget",
+    "BudgetSpentError",
     "Constraint",
+    "ControlKind",
     "Direction",
     "Estimand",
     "Evaluation",
@@ -187,12 +202,15 @@ __all__ = [
     "Source",
     "Sources",
     "Status",
+    "StoreError",
     "Strategy",
+    "StrategyError",
     "StrategyLike",
     "StrategyRef",
     "Study",
     "StudyOptions",
     "Table",
+    "TableError",
     "Task",
     "TaskCheck",
     "TaskView",
@@ -201,6 +219,7 @@ __all__ = [
     "TrainingRecord",
     "UnknownNameError",
     "Verification",
+    "VerifyOptions",
     "Words",
     "check_baseline",
     "compare",

@@ -2,9 +2,12 @@
 
 HarnessError                 a mistake that the message explains; the command line exits with 2
 ├── InvalidInputError        a value, file or folder that cannot be used (also a ValueError)
-│   └── UnknownNameError     a task, strategy, key or choice that does not exist; suggests the nearest
+│   ├── UnknownNameError     a task, strategy, key or choice that does not exist; suggests the nearest
+│   └── MissingResultError   a result that a table behind an official interface does not have (also a KeyError)
 ├── TableError               a table whose source or cache is damaged
+│   └── CorruptTableError    a cached table that is damaged
 ├── StoreError               a segment of runs that is truncated, incomplete or of another study
+│   └── DamagedSegmentError  a segment that is truncated or altered
 ├── StrategyError            a strategy that broke its contract
 └── RunsFailedError          some runs failed, the others are stored; the command line exits with 1
 """

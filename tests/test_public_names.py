@@ -1,7 +1,9 @@
 """Every name that a public signature speaks of is public itself."""
 
 import ast
+import builtins
 import inspect
+import re
 import sys
 from functools import cache
 
@@ -106,3 +108,17 @@ def test_every_exception_is_one():
     found = {member for name in nasbench_harness.__all__ for member, _ in hidden_names(name)}
     assert found >= INSIDE
     assert set(nasbench_harness.__all__) >= RECEIVED
+
+
+def raised(value):
+    """Names of exceptions in the ``Raises:`` section of a docstring."""
+    section = (inspect.getdoc(value) or "").partition("\nRaises:\n")[2].partition("\n\n")[0]
+    return re.findall(r"^    (\w+): ", section, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", nasbench_harness.__all__)
+def test_exceptions_that_docstrings_name_can_be_imported(name):
+    value = getattr(nasbench_harness, name)
+    members = list(vars(value).values()) if inspect.isclass(value) else []
+    names = {error for one in (value, *members) for error in raised(one)}
+    assert {error for error in names if not hasattr(builtins, error)} <= set(nasbench_harness.__all__)

@@ -295,7 +295,7 @@ def open_study(path: str | Path) -> Study:
         InvalidInputError: The folder holds no study, or its record is damaged.
         StoreError: A table that its runs were made with is not here.
 
-    Example: ``open_study("nasbench-results").table()`` is the table of a finished study.
+    Example: ``open_study("my-study").table()`` is the table of the study that ``compare --out my-study`` finished.
     """
     folder = StudyFolder(Path(path))
     if not Path(path).exists():
