@@ -45,15 +45,20 @@ def write_study_report(
 
 
 def _scores_of(sources: Sequence[StrategySource], tasks: Sequence[TaskView]) -> ProxyAnalysis | None:
-    """The shipped scores that strategies name as their hyperparameter ``score``, on the tasks that have them."""
-    written = [str(source.parameters.get("score", "")) for source in sources]
-    combined = list(dict.fromkeys(text for text in written if text and set(text.split("+")) <= set(SHIPPED)))
-    names = [task.name for task in tasks if isinstance(task.space, NASBench201Space)]
-    if not combined or not names:
+    """The shipped scores that hyperparameters of strategies name, on the tasks that have them."""
+    used: dict[str, None] = {}
+    means: dict[str, None] = {}
+    for source in sources:
+        for hyperparameter in ("score", "prior", "scores"):
+            names = [name.strip() for name in str(source.parameters.get(hyperparameter, "")).split("+")]
+            if not set(names) <= set(SHIPPED):
+                continue
+            used |= dict.fromkeys(names)
+            if hyperparameter != "scores" and 1 < len(names) == len(set(names)):  # a strategy ranks by their mean
+                means["+".join(names)] = None
+    shown = [task.name for task in tasks if isinstance(task.space, NASBench201Space)]
+    if not used or not shown:
         return None
-    parts = {text: text.split("+") for text in combined}
-    used = dict.fromkeys(name for names_of in parts.values() for name in names_of)
     file = read_scores()
     kept = replace(file, scores={name: file.scores[name] for name in used})
-    means = [text for text, names_of in parts.items() if 1 < len(names_of) == len(set(names_of))]
-    return analyze_proxies(kept, names, means, num_resamples=0)
+    return analyze_proxies(kept, shown, list(means), num_resamples=0)

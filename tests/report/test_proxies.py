@@ -8,11 +8,13 @@ from click.testing import CliRunner
 from kit.cases import fast_first
 from scipy.stats import spearmanr
 
-from nasbench_harness import compare, load_task
+from nasbench_harness import Protocol, compare, load_task
 from nasbench_harness.analysis.proxies import analyze_proxies
 from nasbench_harness.cli import main
+from nasbench_harness.report.provenance import StrategySource
 from nasbench_harness.report.render.text import to_markdown
 from nasbench_harness.report.sections.proxies import proxy_tables
+from nasbench_harness.studies import reporting
 from nasbench_harness.tables.proxies import shipped_scores
 from nasbench_harness.tables.score_files import ScoreFile, read_scores
 
@@ -174,6 +176,23 @@ def test_the_page_of_a_study_shows_the_scores_that_its_strategies_read(tmp_path)
     assert f">{rho:.3f}<" in text
     one = compare(["random-search"], ["nb201-cifar10"], seeds=3, evaluations=2, out=tmp_path / "one")
     assert "Training-free" not in (one.folder.report_folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "names", "means"),
+    [
+        ({"score": "swap + nwot"}, ["nwot", "swap"], ["swap+nwot"]),
+        ({"prior": "meco+swap"}, ["meco", "swap"], ["meco+swap"]),
+        ({"scores": "meco+swap", "prior": ""}, ["meco", "swap"], []),  # inputs of a model are no mean of ranks
+        ({"score": "swap+swap"}, ["swap"], []),
+        ({"score": "own_score", "prior": 0.5}, None, None),
+    ],
+)
+def test_scores_are_shown_whichever_hyperparameter_names_them(monkeypatch, parameters, names, means):
+    monkeypatch.setattr(reporting, "analyze_proxies", lambda file, tasks, means, num_resamples: (file, means))
+    sources = [StrategySource("mine", "mine", parameters)]
+    found = reporting._scores_of(sources, [load_task("nb201-cifar10").under(Protocol())])
+    assert (found and (sorted(found[0].scores), found[1])) == (names and (names, means))
 
 
 @pytest.mark.parametrize(
