@@ -18,8 +18,10 @@ import pytest
 from click.testing import CliRunner
 
 from nasbench_harness import load_task, open_study
+from nasbench_harness.cli import main
 from nasbench_harness.cli.base import Group
 from nasbench_harness.errors import InvalidInputError, RunsFailedError
+from nasbench_harness.optional import INSTALL_TORCH
 
 SMALL = ("--strategies", "random-search", "--tasks", "nb201-cifar10", "--seeds", "12", "--evaluations", "20")
 MY_SEARCH = """
@@ -311,6 +313,21 @@ def test_families_and_all_run_what_can_run(cli):
 
 def test_ranges_are_shown(cli):
     assert "sample_size = 10    1 … population_size" in cli("strategies", "info", "regularized-evolution").stdout
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_a_strategy_is_described_without_a_package_that_it_needs(monkeypatch, form):
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it fails
+    for name in [name for name in sys.modules if name.startswith("nasbench_strategies.weight_sharing")]:
+        monkeypatch.delitem(sys.modules, name)
+    done = CliRunner().invoke(main, ["strategies", "info", "gdas", *form])
+    assert done.exit_code == 0
+    assert (
+        done.stderr
+        == f"hyperparameters are not shown: strategy gdas needs torch, which is not installed: {INSTALL_TORCH}\n"
+    )
+    text = json.loads(done.stdout)["description"] if form else done.stdout
+    assert text.startswith("GDAS")
 
 
 def test_json_of_status_and_report(cli):

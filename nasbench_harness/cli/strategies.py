@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from nasbench_harness.cli.base import Group, json_option, main, only_json
+from nasbench_harness.cli.base import Group, json_option, main, only_json, say
 from nasbench_harness.cli.names import STRATEGY, TASKS
+from nasbench_harness.errors import InvalidInputError
 
 
 @main.group(cls=Group)
@@ -49,13 +50,26 @@ def list_strategies(markdown: bool, as_json: bool) -> None:
 @click.argument("name", type=STRATEGY)
 @json_option
 def strategy_info(name: str, as_json: bool) -> None:
-    """Describe a strategy: the paper, the algorithm, deviations, hyperparameters and their ranges."""
+    """Describe a strategy: the paper, the algorithm, deviations, hyperparameters and their ranges.
+
+    Without a package that the strategy needs, the hyperparameters are left out.
+    """
     from nasbench_harness.engine.hyperparameters import declared
     from nasbench_harness.store.record import StrategyRef
-    from nasbench_harness.studies.catalog import describe
+    from nasbench_harness.studies.catalog import describe, strategy_entry_points
     from nasbench_harness.studies.references import resolve
 
-    spec = resolve(StrategyRef(name))
+    try:
+        spec = resolve(StrategyRef(name))
+    except InvalidInputError as error:
+        if name not in strategy_entry_points():
+            raise
+        text = describe(name).text
+        click.echo(
+            json.dumps({"name": name, "description": text, "parameters": None, "ranges": None}) if as_json else text
+        )
+        say(f"hyperparameters are not shown: {error}")
+        return
     text = (sys.modules[spec.target.__module__].__doc__ or "").strip() if ":" in name else describe(name).text
     ranges = {key: str(allowed) for key, allowed in declared(spec.target, name).items()}
     if as_json:
