@@ -242,7 +242,8 @@ class Study:
         """Replay the runs of a method that ran elsewhere under the study's protocol, and compare them from now on.
 
         Args:
-            path: CSV with the columns seed; architecture, key or index; optional step, fidelity, extra_cost_s, task.
+            path: CSV with the columns seed; architecture, key or index; optional step, fidelity, extra_cost_s,
+                recommended, task.
             label: Label in reports.
             task: Task of all rows; None: the study has one task, or the file has a column ``task``.
 

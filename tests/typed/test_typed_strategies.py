@@ -30,6 +30,11 @@ def test_typed_strategies_hold_their_contract(typed, name):
     assert not [finding for finding in findings if finding.failure]
 
 
+@pytest.mark.parametrize("package", ["nasbench_harness", "nasbench_strategies"])
+def test_both_packages_say_that_they_are_typed(package):
+    assert Path(importlib.util.find_spec(package).origin).with_name("py.typed").is_file()
+
+
 def test_queries_are_floats():
     assert {type(value) for value in load_task("graph-cora").query(3).values()} == {float}
 
