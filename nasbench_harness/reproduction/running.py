@@ -36,6 +36,7 @@ class Measured:
         std: Standard deviation over these runs, ddof 1.
         error: Standard error of the difference of the two means; NaN if the paper gives no standard deviation.
         tolerance: Largest accepted difference at this number of runs; None: nothing is decided.
+        num_left_out: Number of runs without a value, such as those that never evaluated the optimum.
     """
 
     published: Published
@@ -44,6 +45,7 @@ class Measured:
     std: float
     error: float
     tolerance: float | None
+    num_left_out: int = 0
 
     @property
     def difference(self) -> float:
@@ -52,8 +54,10 @@ class Measured:
 
     @property
     def passes(self) -> bool | None:
-        """Whether the difference is within the tolerance; None if nothing is decided."""
-        return None if self.tolerance is None else abs(self.difference) <= self.tolerance
+        """Whether every run has a value and the difference is within the tolerance; None if nothing is decided."""
+        if self.tolerance is None:
+            return None
+        return not self.num_left_out and abs(self.difference) <= self.tolerance
 
 
 def reproduce(
@@ -176,4 +180,4 @@ def _measured(
     # The tolerance is stated for as many runs as the paper has; with fewer runs the difference varies more.
     factor = math.sqrt((1 / preset.num_runs + 1 / num_runs) / (2 / preset.num_runs))
     tolerance = None if cell.tolerance is None else cell.tolerance * factor
-    return Measured(cell, len(values), float(values.mean()), std, error, tolerance)
+    return Measured(cell, len(values), float(values.mean()), std, error, tolerance, num_runs - len(values))

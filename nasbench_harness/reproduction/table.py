@@ -38,6 +38,7 @@ def reproduction_table(preset: Preset, rows: Sequence[Measured]) -> ReportTable:
     if quoted:
         title += " Quoted rows were not run; their number of runs stands in parentheses."
     notes = [preset.note, *(f"{label}: {reference}" for label, reference in preset.strategies.items())]
+    notes += [_left_out(preset, row) for row in rows if row.num_left_out]
     notes += [
         f"searched: {search.dataset} after {search.epochs} epochs, {search.protocol.describe()}"
         for search in preset.searches
@@ -59,6 +60,7 @@ def reproduction_json(preset: Preset, table: str, rows: Sequence[Measured]) -> d
                 "dataset": row.published.dataset,
                 "split": row.published.split,
                 "runs": row.num_runs,
+                "runs_left_out": row.num_left_out,
                 "published_mean": row.published.mean,
                 "published_std": row.published.std,
                 "measured_mean": row.mean,
@@ -83,6 +85,16 @@ def reproduction_json(preset: Preset, table: str, rows: Sequence[Measured]) -> d
             for split, (mean, std) in _splits(row).items()
         ],
     }
+
+
+def _left_out(preset: Preset, row: Measured) -> str:
+    lack = "never evaluated the best cell" if preset.measure == "evaluations" else "chose a cell without a value"
+    cell, total = row.published, row.num_runs + row.num_left_out
+    fails = "" if row.passes is None else ", and the number fails"
+    return (
+        f"{cell.strategy}, {cell.dataset} {cell.split}: {row.num_left_out:,} of {total:,} runs {lack}; they are not in "
+        f"the mean{fails}"
+    )
 
 
 def _quoted(preset: Preset, rows: Sequence[Measured]) -> list[QuotedRow]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kit.cases import fast_first
 
 from nasbench_harness.cli.reproducing import PRESETS as NAMES
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
@@ -91,6 +92,21 @@ def test_steepest_local_search_needs_the_published_number_of_evaluations():
     assert row.passes
     assert row.mean == pytest.approx(123.8, abs=12)
     assert np.isnan(row.error)
+
+
+@pytest.mark.parametrize(("evaluations", "all_arrive"), fast_first([(90, False), (5_000, True)]))
+def test_runs_that_never_reach_the_optimum_fail_the_number(evaluations, all_arrive):
+    """Otherwise a search that reaches it in a part of its runs, but fast, would pass."""
+    (search,), (cell,) = STEEPEST.searches, STEEPEST.published
+    short = replace(search, protocol=replace(search.protocol, evaluations=evaluations))
+    preset = replace(STEEPEST, searches=(short,), published=(replace(cell, tolerance=1e9),))
+    (row,) = reproduce(preset, "nb201", num_runs=12)
+    assert row.passes == all_arrive
+    assert row.num_runs + row.num_left_out == 12
+    table = reproduction_table(preset, [row])
+    text = f"{row.num_left_out} of 12 runs never evaluated the best cell; they are not in the mean, and the number"
+    assert any(text in note for note in table.notes) != all_arrive
+    assert table.rows[0].cells[-1].text.startswith("pass" if all_arrive else "fail")
 
 
 @pytest.mark.thorough

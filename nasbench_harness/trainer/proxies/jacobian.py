@@ -26,15 +26,20 @@ def epe_nas(network: nn.Module, batch: Batch) -> float:
     """Correlations within classes (Lopes et al., "EPE-NAS", ICANN 2021); NaN if a row is constant.
 
     s_c = Σ log(|corrcoef| + 1e-5) over the rows of class c. Up to 100 classes: Σ |s_c|. Above: each s_c over the number
-    of its images, and Σ_ij |s_i − s_j| over the number of classes in the batch.
+    of its images, and Σ_ij |s_i − s_j| over the number of classes that count. As in the authors' program, a class with
+    one image in the batch does not count there; NaN if no class has more.
     """
     labels = batch.need_labels("epe_nas")
     jacobian, num_classes = _jacobian(network, batch.images)
     sums = []
     for one in labels.unique().tolist():
         rows = jacobian[labels == one]
+        if num_classes > _MANY_CLASSES and len(rows) == 1:
+            continue
         total = (_correlations(rows[None])[0].abs() + _OFFSET).log().sum()
         sums.append(total / len(rows) if num_classes > _MANY_CLASSES else total)
+    if not sums:
+        return math.nan
     scores = torch.stack(sums)
     if num_classes > _MANY_CLASSES:
         return float((scores[:, None] - scores).abs().sum() / len(scores))
