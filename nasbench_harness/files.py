@@ -29,12 +29,13 @@ def temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name[:_LONGEST]}.{_host()}.{os.getpid()}.tmp")
 
 
-def write_whole(path: Path, content: bytes | bytearray) -> None:
+def write_whole(path: Path, content: bytes | bytearray, *, first_stands: bool = False) -> None:
     """Write a file whole or not at all: it gets its name when its content is on the disk.
 
     Args:
         path: The file; its folder is made.
         content: Its bytes.
+        first_stands: Leave a file as it is that another process wrote meanwhile.
 
     Raises:
         OSError: It cannot be written; nothing is left.
@@ -46,9 +47,23 @@ def write_whole(path: Path, content: bytes | bytearray) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        if first_stands:
+            _name_first(temporary, path)
+        else:
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _name_first(temporary: Path, path: Path) -> None:
+    """Give a file its name, unless there is a file of this name."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return
+    except OSError:  # the file system has no links
+        if not path.exists():
+            os.replace(temporary, path)
 
 
 @contextmanager

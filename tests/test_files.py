@@ -82,6 +82,19 @@ def test_a_replacement_that_fails_leaves_the_files_of_the_one_before(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [".generated", "a"]
 
 
+@pytest.mark.parametrize("has_links", [True, False])
+def test_of_two_writers_the_first_stands(tmp_path, monkeypatch, has_links):
+    def no_links(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", no_links)
+    for content in (b"first", b"second"):
+        write_whole(tmp_path / "file", content, first_stands=True)
+    assert (tmp_path / "file").read_bytes() == b"first"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "deeper" / "file"
     write_whole(path, b"first")

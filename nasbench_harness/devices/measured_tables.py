@@ -33,7 +33,7 @@ from nasbench_harness.trainer.recipe import Recipe, recipe_of
 from nasbench_harness.verification.trainable import Trainable, trainable
 
 _OFFICIAL_RECIPES = {"cells": "nb201-200", "widths": "nats-sss-90"}
-_SMALL_IMAGES = "imagenet16"
+_GRAY_DATA = ("animals8", "digits8")
 
 
 @dataclass(frozen=True)
@@ -127,14 +127,15 @@ def measure_table(
         base.datasets[key].space.to_strings(rows.tolist()),
         _recipe(kind, recipe),
         kind.num_classes,
-        16 if key.startswith(_SMALL_IMAGES) else 32,
+        *_image_size(key),
     )
+    pixels = f"{networks.side} × {networks.side}" + " in gray" * (networks.image_channels == 1)
     identity = {"table": base.digest, "dataset": key}
     found = measure(networks, device, timing, journal, identity, on_visit)
     columns = _columns(base, key, new_column, rows, found, features)
     text = (
         f"{new_column} measured on {found.device}: {len(rows)} networks of recipe {networks.recipe.name}, images "
-        f"{networks.side} × {networks.side}, batch {batch_size}, median of {rounds} × {repeats} passes"
+        f"{pixels}, batch {batch_size}, median of {rounds} × {repeats} passes"
     )
     if features is not None:
         text += f"; predicted_{new_column} predicted from these and the table's other devices"
@@ -143,6 +144,13 @@ def measure_table(
     stored = register_table(extended, replace=replace)
     spread, size = float(np.median(found.spread)), base.datasets[key].space.num_architectures
     return MeasuredTable(stored, key, found.device, found.seconds, spread, len(rows), size)
+
+
+def _image_size(dataset: str) -> tuple[int, int]:
+    """Pixels of a side, and channels, of the images of a data set; those of CIFAR if it is unknown."""
+    if dataset in _GRAY_DATA:
+        return 8, 1
+    return 16 if dataset.startswith("imagenet16") else 32, 3
 
 
 def _was_made_of(journal: Path, name: str) -> bool:

@@ -20,10 +20,11 @@ from nasbench_harness.trainer import networks as package
 from nasbench_harness.trainer.loop.devices import (
     Execution,
     is_out_of_memory,
-    memory_shortage,
+    needed_memory,
     processor_name,
     release_memory,
     synchronize,
+    watch_memory,
 )
 from nasbench_harness.trainer.networks.network import Network
 from nasbench_harness.trainer.networks.structure import structure_of
@@ -142,6 +143,7 @@ def measure(
         "recipe": networks.recipe.digest,
         "num_classes": networks.num_classes,
         "side": networks.side,
+        "image_channels": networks.image_channels,
         "architectures": list(networks.names),
         **dataclasses.asdict(timing),
     }
@@ -199,24 +201,26 @@ def _read_visits(journal: LineJournal, timing: Timing, count: int) -> dict[tuple
 
 def _visit(networks: Networks, name: str, images: torch.Tensor, device: torch.device, timing: Timing) -> list[int]:
     """Nanoseconds of each timed forward pass."""
+    watch_memory(device)
     try:
-        network = networks.build(name, device)
-        with torch.inference_mode():
-            for _ in range(timing.warm_up):
-                network(images)
-            times = []
-            for _ in range(timing.repeats):
-                synchronize(device)
-                begun = perf_counter_ns()
-                network(images)
-                synchronize(device)
-                times.append(perf_counter_ns() - begun)
+        return _times(networks.build(name, device), images, device, timing)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        release_memory(device)
-        raise HarnessError(
-            f"the device's memory is too small for {name} ({memory_shortage(device, error)}): use a smaller "
-            "--batch-size"
-        ) from error
+        needed = needed_memory(device, error)
+    free = release_memory(device)
+    raise HarnessError(f"the device's memory is too small for {name} ({needed}{free}): use a smaller --batch-size")
+
+
+def _times(network: Network, images: torch.Tensor, device: torch.device, timing: Timing) -> list[int]:
+    times = []
+    with torch.inference_mode():
+        for _ in range(timing.warm_up):
+            network(images)
+        for _ in range(timing.repeats):
+            synchronize(device)
+            begun = perf_counter_ns()
+            network(images)
+            synchronize(device)
+            times.append(perf_counter_ns() - begun)
     return times

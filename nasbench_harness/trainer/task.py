@@ -193,8 +193,7 @@ class TrainerOracle(Oracle):
         path = self._path(index)
         try:
             text = json.dumps({"architecture": self._space.to_string(index), "trainings": rows}, indent=1)
-            if not path.exists():
-                write_whole(path, f"{text}\n".encode())
+            write_whole(path, f"{text}\n".encode(), first_stands=True)
         except OSError as error:
             raise InvalidInputError(
                 f"cannot write {path}: {error.strerror}: set NASBENCH_HARNESS_CACHE to another folder"

@@ -111,25 +111,40 @@ def is_out_of_memory(error: BaseException) -> bool:
     return told or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
-def memory_shortage(device: torch.device, error: BaseException) -> str:
-    """Needed and free memory, in words: measured on a GPU, elsewhere the text of the error."""
+def watch_memory(device: torch.device) -> None:
+    """Measure from now on how much memory is needed on a GPU."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def needed_memory(device: torch.device, error: BaseException) -> str:
+    """Memory that was needed since ``watch_memory``, in words; elsewhere than on a GPU the text of the error."""
     if device.type != "cuda":
         return str(error).partition("\n")[0]
-    needed, free = torch.cuda.max_memory_allocated(device) / 2**20, torch.cuda.mem_get_info(device)[0] / 2**20
-    return f"it takes more than {needed:,.0f} MB, {free:,.0f} MB are free"
+    return f"it takes more than {torch.cuda.max_memory_allocated(device) / 2**20:,.0f} MB"
 
 
-def release_memory(device: torch.device) -> None:
-    """Give back the memory that PyTorch holds in reserve on a GPU."""
-    if device.type == "cuda":
-        gc.collect()
-        torch.cuda.empty_cache()
+def release_memory(device: torch.device) -> str:
+    """Give back the memory that PyTorch holds in reserve; how much is free then, in words to follow others.
+
+    An error holds the tensors of its traceback: call this when it is gone.
+    """
+    if device.type not in ("cuda", "mps"):
+        return ""
+    gc.collect()
+    if device.type == "mps":
+        torch.mps.empty_cache()
+        return ""
+    torch.cuda.empty_cache()
+    return f", {torch.cuda.mem_get_info(device)[0] / 2**20:,.0f} MB are free"
 
 
 def synchronize(device: torch.device) -> None:
     """Wait until the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def processor_name() -> str:

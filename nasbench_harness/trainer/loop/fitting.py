@@ -9,7 +9,13 @@ from typing import TypeVar
 import torch
 
 from nasbench_harness.errors import HarnessError
-from nasbench_harness.trainer.loop.devices import Execution, is_out_of_memory, memory_shortage, release_memory
+from nasbench_harness.trainer.loop.devices import (
+    Execution,
+    is_out_of_memory,
+    needed_memory,
+    release_memory,
+    watch_memory,
+)
 from nasbench_harness.trainer.recipe import Recipe
 
 Answer = TypeVar("Answer")
@@ -30,16 +36,17 @@ def with_fitting_stack(
         InvalidInputError: The device does not support this execution.
         HarnessError: Not even one seed fits.
     """
-    device, shortage = execution.checked_device(), ""
+    device, needed, free = execution.checked_device(), "", ""
     for stack in _halvings(recipe.stack):
+        watch_memory(device)
         try:
             return call(dataclasses.replace(recipe, stack=stack), device)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            shortage = memory_shortage(device, error)  # not the error: it would keep its tensors alive
-        release_memory(device)
-    raise HarnessError(f"{architecture} does not fit into the memory of {device}: {shortage}")
+            needed = needed_memory(device, error)  # not the error: it would keep its tensors alive
+        free = release_memory(device)
+    raise HarnessError(f"{architecture} does not fit into the memory of {device}: {needed}{free}")
 
 
 def _halvings(stack: int) -> Iterator[int]:

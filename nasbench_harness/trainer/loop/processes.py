@@ -48,7 +48,7 @@ def train_many(
 
     Raises:
         InvalidInputError: An architecture or the device cannot be used; nothing was trained then.
-        HarnessError: Memory is too small, or a process was killed twice with the same job.
+        HarnessError: Memory is too small, or a process was killed that had the machine to itself.
     """
     kind = execution.checked_device().type
     call = partial(
@@ -65,11 +65,15 @@ def train_many(
         for architecture, seeds in ordered:
             on_result(call(architecture, seeds=seeds))
         return
-    # A process that dies takes the others' trainings with it: one at a time, only the culprit fails.
-    for job in _in_processes(call, ordered, num_processes, on_result):
+    # A process that dies takes the others' trainings with it. Often memory was too small for so many.
+    lost = _in_processes(call, ordered, num_processes, on_result)
+    if lost:
+        lost = _in_processes(call, lost, max(1, num_processes // 2), on_result)
+    for job in lost:  # one at a time, only the culprit fails
         if _in_processes(call, [job], 1, on_result):
             raise HarnessError(
-                f"the process that trained {job[0]} was killed, twice; often memory is too small: use fewer processes"
+                f"the process that trained {job[0]} was killed three times, at last when it ran alone; often memory is "
+                "too small"
             )
 
 

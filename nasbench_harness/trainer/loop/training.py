@@ -130,6 +130,8 @@ def _notice(architecture: str, recipe: Recipe, stack: int) -> str:
 def estimate_seconds(architecture: str, recipe: Recipe, data: ImageData, execution: Execution = DEFAULT) -> float:
     """Seconds that ``recipe.stack`` seeds will take: times some steps and an evaluation, and extrapolates.
 
+    If the network is compiled, the first step is added for each size of a batch: each stack is compiled anew.
+
     Raises:
         InvalidInputError: Architecture or device cannot be used.
         HarnessError: The device's memory is too small for one seed.
@@ -148,10 +150,11 @@ def _seconds_of_a_stack(structure: Structure, recipe: Recipe, images: DeviceImag
     device = images.labels.device
     run = StackTraining(structure, recipe, images, list(range(recipe.stack)), execution.backend)
     # The first step also prepares; an epoch of one step is timed with it.
-    start, first, last = perf_counter(), 0, min(run.steps_per_epoch, 1 + _TIMED_STEPS)
+    start, first, last, first_s = perf_counter(), 0, min(run.steps_per_epoch, 1 + _TIMED_STEPS), 0.0
     for number in run.steps(epoch=0):
         if number == 1 < last:
             synchronize(device)
+            first_s = perf_counter() - start
             start, first = perf_counter(), number
         if number == last:
             break
@@ -160,7 +163,8 @@ def _seconds_of_a_stack(structure: Structure, recipe: Recipe, images: DeviceImag
     start = perf_counter()
     run.evaluate()
     synchronize(device)
-    return recipe.epochs * (per_step * run.steps_per_epoch + perf_counter() - start)
+    num_compiled = 0 if execution.backend is None else 1 + (images.num_train % recipe.batch_size > 0)
+    return num_compiled * first_s + recipe.epochs * (per_step * run.steps_per_epoch + perf_counter() - start)
 
 
 def network_structure(architecture: str, recipe: Recipe, data: ImageData) -> Structure:

@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from kit.cells import RULES, write_parts
 
 from nasbench_harness.cli import main
 from nasbench_harness.devices import measuring
 from nasbench_harness.devices.measured_tables import measure_table
 from nasbench_harness.devices.measuring import Networks, Timing, measure
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
+from nasbench_harness.tables.trained_cells import read_table
+from nasbench_harness.trainer.assembling import assemble, table_file
 from nasbench_harness.trainer.recipe import recipe_of
 
 SMALL = {"recipe": "animals8-1", "rounds": 2, "repeats": 3, "warm_up": 1}
@@ -173,6 +177,19 @@ def test_the_data_set_gives_the_size_of_images(tmp_path):
     settings = json.loads(out.read_text(encoding="utf-8").splitlines()[0])["settings"]
     assert (settings["num_classes"], settings["side"]) == (120, 16)
     assert np.flatnonzero(np.isfinite(table.column("imagenet16-120", "latency_cpu_ms").values)).tolist() == [7, 8]
+
+
+@pytest.mark.thorough
+def test_a_table_of_small_images_is_measured_on_small_images(tmp_path):
+    """The networks of the table's own recipe have one channel of 8 × 8 pixels."""
+    write_parts(tmp_path)
+    assemble(tmp_path, RULES)
+    register_table(read_table(table_file(tmp_path)))
+    out = tmp_path / "j.jsonl"
+    found = measure_table("tiny201", architectures="7,8", out=out, name="tiny201-here", **SMALL)
+    assert "images 8 × 8 in gray, batch 1" in found.table.provenance.source
+    settings = json.loads(out.read_text(encoding="utf-8").splitlines()[0])["settings"]
+    assert (settings["side"], settings["image_channels"], settings["num_classes"]) == (8, 1, 10)
 
 
 MISTAKES = [

@@ -5,7 +5,15 @@ import torch
 
 from nasbench_harness.errors import HarnessError, InvalidInputError
 from nasbench_harness.trainer import Execution, estimate_seconds, train
-from nasbench_harness.trainer.loop.devices import is_out_of_memory, memory_shortage, stated_arithmetic, torch_device
+from nasbench_harness.trainer.loop.devices import (
+    is_out_of_memory,
+    needed_memory,
+    release_memory,
+    stated_arithmetic,
+    synchronize,
+    torch_device,
+)
+from nasbench_harness.trainer.loop.fitting import with_fitting_stack
 from nasbench_harness.trainer.loop.training import StackTraining
 
 from ..conftest import ON_CPU, cell
@@ -109,9 +117,37 @@ def test_a_huge_allocation_is_recognized():
     with pytest.raises(RuntimeError) as error:
         torch.empty(2**60, dtype=torch.uint8)
     assert is_out_of_memory(error.value)
-    assert str(2**60) in memory_shortage(CPU, error.value)
+    assert str(2**60) in needed_memory(CPU, error.value)
     assert is_out_of_memory(MemoryError())
     assert not is_out_of_memory(RuntimeError("shape mismatch"))
+
+
+def test_the_message_on_a_gpu_has_the_need_of_this_network_and_what_is_free_without_it(recipe, data, monkeypatch):
+    """The peak is that since the last try began; memory is asked for when reserves are given back."""
+    calls = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: calls.append("reset"))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: calls.append("peak") or 3 * 2**20)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append("release"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: calls.append("free") or (2 * 2**20, 9 * 2**20))
+
+    def full(*_):
+        calls.append("try")
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(HarnessError, match=r"of cuda: it takes more than 3 MB, 2 MB are free$"):
+        with_fitting_stack(CELL, dataclasses.replace(recipe, stack=1), Execution("cuda"), full)
+    assert calls == ["reset", "try", "peak", "release", "free"]
+
+
+def test_mps_is_waited_for_and_gives_its_reserves_back(monkeypatch):
+    """Its calls return at once; a clock around them would measure nothing."""
+    calls = []
+    monkeypatch.setattr(torch.mps, "synchronize", lambda: calls.append("wait"))
+    monkeypatch.setattr(torch.mps, "empty_cache", lambda: calls.append("release"))
+    synchronize(torch.device("mps"))
+    assert release_memory(torch.device("mps")) == ""
+    assert calls == ["wait", "release"]
 
 
 def test_auto_takes_the_gpu_where_there_is_one(monkeypatch):

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+from kit.cases import fast_first
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -13,7 +14,7 @@ from nasbench_harness.trainer import Execution, cache_key, estimate_seconds, rec
 from nasbench_harness.trainer.data.batches import DeviceImages, draw_epoch
 from nasbench_harness.trainer.data.images import SealedTest, load_data
 from nasbench_harness.trainer.data.sources import Images
-from nasbench_harness.trainer.loop import processes
+from nasbench_harness.trainer.loop import processes, training
 from nasbench_harness.trainer.loop.keys import key_fields
 from nasbench_harness.trainer.loop.momentum import Momentum
 from nasbench_harness.trainer.loop.processes import longest_first
@@ -290,7 +291,7 @@ class Deadly(tuple):
         return eval, (f"{tuple(self)} if {count} >= {times} else {kill}",)
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", fast_first([1, 2, 3]))
 def test_a_killed_process_loses_nothing_unless_it_dies_again(recipe, data, tmp_path, times):
     deadly = Deadly((1,))
     deadly.path, deadly.times = tmp_path / "deaths", times
@@ -298,15 +299,29 @@ def test_a_killed_process_loses_nothing_unless_it_dies_again(recipe, data, tmp_p
     jobs, found = [(cell("111111"), (1, 2)), (cell("333132"), deadly)], []
     recipe = dataclasses.replace(recipe, epochs=1)
     data = dataclasses.replace(data, sealed=None)
-    if times == 1:
+    if times < 3:
         train_many(jobs, recipe, data, ON_CPU, 2, on_result=found.extend)
         assert sorted((one.architecture, one.seed) for one in found) == sorted(
             [(cell("111111"), 1), (cell("111111"), 2), (cell("333132"), 1)]
         )
     else:
-        with pytest.raises(HarnessError, match=re.escape(cell("333132"))):
+        with pytest.raises(HarnessError, match=re.escape(f"{cell('333132')} was killed three times")):
             train_many(jobs, recipe, data, ON_CPU, 2, on_result=found.extend)
     assert len(deadly.path.read_text()) == times
+
+
+def test_trainings_that_a_killed_process_took_along_are_repeated_in_parallel(recipe, data, monkeypatch):
+    """With half as many processes, since memory was often too small; one by one only if that fails, too."""
+    calls = []
+
+    def in_processes(call, jobs, number, on_result):
+        calls.append((len(jobs), number))
+        return jobs[-2:] if len(calls) <= 2 else []
+
+    monkeypatch.setattr(processes, "_in_processes", in_processes)
+    jobs = [(cell("111111"), [seed]) for seed in range(9)]
+    train_many(jobs, recipe, data, ON_CPU, 8, on_result=lambda results: None)
+    assert calls == [(9, 8), (2, 4), (1, 1), (1, 1)]
 
 
 @pytest.mark.parametrize("num_processes", [1, 2])
@@ -348,6 +363,28 @@ def test_the_longest_job_comes_first(recipe, data):
 def test_an_estimate_is_positive_and_grows_with_the_epochs(recipe, data):
     short, long = (estimate_seconds(CELL, dataclasses.replace(recipe, epochs=n), data, ON_CPU) for n in (1, 1000))
     assert 0 < 20 * short < long
+
+
+@pytest.mark.parametrize(("batch_size", "num_compiled"), [(8, 2), (11, 1)])
+def test_an_estimate_counts_compiling_for_each_size_of_a_batch(recipe, data, monkeypatch, batch_size, num_compiled):
+    """22 images; the clock ticks once a step, and the first step takes a thousand more."""
+    now = [0]
+    steps = StackTraining.steps
+
+    def ticking(self, epoch):
+        for number in steps(self, epoch):
+            now[0] += 1_001 if number == 1 else 1
+            yield number
+
+    monkeypatch.setattr(StackTraining, "steps", ticking)
+    monkeypatch.setattr(training, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(training.torch, "compile", lambda network, **_: network)
+    recipe = dataclasses.replace(recipe, batch_size=batch_size)
+    found = []
+    for execution in (ON_CPU, Execution("cpu", compiled=True)):
+        monkeypatch.setattr(Execution, "checked_device", lambda _: CPU)
+        found.append(estimate_seconds(CELL, recipe, data, execution))
+    assert found == [recipe.epochs * -(-22 // batch_size), found[0] + 1_001 * num_compiled]
 
 
 def test_widths_train(data):
