@@ -242,14 +242,16 @@ def _installed(name: str) -> Any:
     """The object of an installed strategy's entry point.
 
     Raises:
-        InvalidInputError: It needs a package that is not installed.
+        InvalidInputError: It needs a package that is not installed, or importing it failed.
     """
     try:
         return strategy_entry_points()[name].load()
     except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise InvalidInputError(f"strategy {name} needs torch, which is not installed: {INSTALL_TORCH}") from error
+        advice = f": {INSTALL_TORCH}" if error.name == "torch" else ""
+        raise InvalidInputError(f"strategy {name} needs {error.name}, which is not installed{advice}") from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise InvalidInputError(f"strategy {name} cannot be imported: {reason}") from error
 
 
 def import_reference(place: str, reference: str) -> Any:

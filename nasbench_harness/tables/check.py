@@ -22,6 +22,7 @@ from nasbench_harness.tables.imported import (
 )
 from nasbench_harness.tables.metadata import METADATA
 from nasbench_harness.tables.registry import (
+    convert_source,
     describe_table,
     source_package,
     table_entry_points,
@@ -96,7 +97,7 @@ def check_table(name: str, *, with_source: bool = True) -> TableState:
     source, unreadable = None, ""
     if with_source:
         try:
-            source = table_entry_points()[name].load()()
+            source = convert_source(name)
         except HarnessError as error:
             unreadable = f"the source cannot be read: {error}"
     return _state_of(name, folder, source, unreadable)

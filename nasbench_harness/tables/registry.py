@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from nasbench_harness.errors import HarnessError, TableError, UnknownNameError
 from nasbench_harness.tables.imported import SUMMARY, describe_imported, imported_names, imported_table_folder
 from nasbench_harness.tables.location import TRAINED_CELLS, cache_folder
+from nasbench_harness.untrusted import first_line
 
 if TYPE_CHECKING:
     from nasbench_harness.tables.table import Table
@@ -129,16 +130,30 @@ def load_table(name: str) -> Table:
 
     Raises:
         UnknownNameError: There is no such table.
-        TableError: Its source is damaged, or the cache's description of it.
+        TableError: Its source is damaged, its provider cannot be imported, or the cache's description is damaged.
     """
     from nasbench_harness.tables.cache import open_table, write_table
 
     folder = table_folder(name)
     if name in table_entry_points() and not folder.exists():
-        write_table(table_entry_points()[name].load()(), folder)
+        write_table(convert_source(name), folder)
     table = open_table(folder)
     if table.name != name:
         raise TableError(f"the folder {folder} holds the table {table.name}: give the folder its old name")
+    return table
+
+
+def convert_source(name: str) -> Table:
+    """Convert the package of an installed table.
+
+    Raises:
+        TableError: Its source is damaged, or its provider cannot be imported.
+    """
+    try:
+        convert = table_entry_points()[name].load()
+    except Exception as error:
+        raise TableError(f"table {name} cannot be imported: {type(error).__name__}: {first_line(error)}") from error
+    table: Table = convert()
     return table
 
 

@@ -76,6 +76,20 @@ def test_a_strategy_that_cannot_be_read_leaves_the_others_listed(installed):
     assert "random-search" in names_of(["random"])
 
 
+def test_a_strategy_that_cannot_be_imported_is_left_out_with_the_reason(installed):
+    folder = installed("strategies", gone="nowhere:gone", broken="breaking:search", walk="treading:search")
+    search = "def search(problem, rng):\n    yield 0\n"
+    (folder / "breaking.py").write_text(f"import math\nmath.sqrt(-1)\n{search}")
+    (folder / "treading.py").write_text(search)
+    families = ["not-readable", "breaking", "treading"]
+    entries, left_out = usable_strategies(families, ["nb201-cifar10"], Protocol())
+    assert [entry.use for entry in entries] == ["walk"]
+    assert left_out == [
+        "left out: strategy broken cannot be imported: ValueError: math domain error",
+        "left out: strategy gone needs nowhere, which is not installed",
+    ]
+
+
 def test_the_default_study_has_five_strategies():
     assert [entry.use for entry in strategy_refs(None)] == list(DEFAULT_STRATEGIES)
     assert set(DEFAULT_STRATEGIES) < set(strategy_entry_points())

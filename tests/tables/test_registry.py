@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from nasbench_harness.cli.running import requested
-from nasbench_harness.errors import HarnessError, UnknownNameError
+from nasbench_harness.errors import HarnessError, TableError, UnknownNameError
 from nasbench_harness.tables.check import check_table
 from nasbench_harness.tables.registry import (
     describe_table,
@@ -56,6 +56,13 @@ def test_a_provider_that_cannot_be_read_leaves_the_other_tables_usable(installed
     assert (state.state, state.advice) == ("missing", "reinstall or remove its package")
     _, left_out = requested(None, None, None, None, 1, None, False, None, None, None)
     assert [line.partition(": ")[2][:11] for line in left_out] == ["table lost:", "table odd: "]
+
+
+def test_a_provider_that_cannot_be_imported_is_a_line(installed):
+    folder = installed("tables", broken="breaking_table:convert")
+    (folder / "breaking_table.py").write_text("DATASETS = {'a': 'A'}\nPACKAGE = 'numpy'\n1 / 0\n")
+    with pytest.raises(TableError, match="table broken cannot be imported: ZeroDivisionError: division by zero"):
+        load_table("broken")
 
 
 def test_task_names_split_into_table_and_data_set():
