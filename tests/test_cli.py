@@ -206,6 +206,7 @@ MISTAKES = [
     (("export", "nowhere", "--trace", "a", "--format", "parquet"), "--trace writes the CSV that add-trace reads"),
     (("add-trace", "nowhere", "runs.csv", "--label", "mine"), "nowhere does not exist"),
     (("tables", "info", "nb2O1"), "unknown table 'nb2O1': did you mean 'nb201'?"),
+    (("compare", "--families", ""), "--families names no family"),
     (("strategies", "info", "local"), "unknown strategy 'local': did you mean 'local-search'?"),
 ]
 
@@ -851,3 +852,11 @@ def test_a_wrong_option_before_the_verb_is_one_line(cli):
     done = cli("--nope", "compare")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert done.stderr.startswith("error: no such option '--nope'")
+
+
+def test_commands_to_paste_quote_their_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my results.csv").write_text("depth,accuracy\n2,88.0\n4,90.0\n")
+    done = CliRunner().invoke(main, ["tables", "init-spec", "my results.csv"])
+    command = done.stdout.splitlines()[-1]
+    assert shlex.split(command)[1:] == ["tables", "import", "my results.csv", "--spec", "my results.toml"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def adapt_command(
             click.echo(json.dumps({"file": str(path), "architectures": rows.tolist()}))
         else:
             click.echo(f"{path}: measure these {choose} architectures, fill in {column} in {unit}, then")
-            click.echo(f"  nasbench-harness tables adapt-device {table} {path} --column {column}")
+            click.echo(f"  nasbench-harness tables adapt-device {table} {shlex.quote(str(path))} --column {column}")
         return
     adapted = adapting.adapt_device(base, key, column, file, names, seconds, name, replace)
     if as_json:

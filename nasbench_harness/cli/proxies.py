@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import textwrap
 from pathlib import Path
@@ -259,7 +260,7 @@ def report_command(
     analysis = analyze_proxies(read_scores(file), names, combined, resamples)
     if out is not None:
         written = ["nasbench-harness proxies report"]
-        written += [] if file is None else [file.name]
+        written += [] if file is None else [shlex.quote(file.name)]
         written += [] if tasks is None else [f"--tasks {tasks}"]
         written += [] if combine is None else [f"--combine {combine}"]
         written += [] if resamples == 200 else [f"--resamples {resamples}"]

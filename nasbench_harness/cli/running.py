@@ -98,6 +98,8 @@ def requested(
     lines = [f"left out: table {name}: {describe_table(name)[0]}" for name in unreadable]
     if strategies == "all" or families is not None:
         chosen = None if families is None else split_list(families)
+        if chosen == []:
+            raise InvalidInputError("--families names no family: see strategies list")
         entries, left_out = usable_strategies(chosen, request.tasks, request.rules, training_images(request))
         return request.updated(strategies=tuple(entries)), [*lines, *left_out]
     given = None if strategies is None else tuple(map(parse_strategy, split_list(strategies)))

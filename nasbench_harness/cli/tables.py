@@ -244,7 +244,7 @@ def init_spec(file: Path, out: Path | None) -> None:
     except OSError as error:
         raise InvalidInputError(f"cannot write {path}: {error.strerror}") from error
     click.echo(f"{path}: check the {text.count('CHECK') - 1} places marked CHECK, then")
-    click.echo(f"  nasbench-harness tables import {file} --spec {path}")
+    click.echo(f"  nasbench-harness tables import {shlex.quote(str(file))} --spec {shlex.quote(str(path))}")
 
 
 @tables.command("check", short_help="Compare tables with their digests and sources.")

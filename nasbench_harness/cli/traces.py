@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -34,7 +35,7 @@ def add_trace(folder: Path, file: Path, label: str, task: str | None, as_json: b
         click.echo(json.dumps({"label": label, "sha256": trace.sha256, "tasks": trace.tasks}))
         return
     click.echo(f"added: runs of {label} on {', '.join(trace.tasks)}")
-    click.echo(f"compare it: nasbench-harness report {folder}")
+    click.echo(f"compare it: nasbench-harness report {shlex.quote(str(folder))}")
 
 
 @main.command()
