@@ -20,6 +20,7 @@ from nasbench_harness.store.study_file import (
     PAPER_RESAMPLES,
     PAPER_SEEDS,
     StudyRequest,
+    check_layout,
     read_study_file,
     tuning_rule,
 )
@@ -199,6 +200,7 @@ def _run(
         split=None if split is None else Path(split),
         tuning=tuning_rule(tuning, records, "the arguments"),
     )
+    check_layout(request)
     request = (request.for_paper() if is_paper else request).updated(seeds=seeds)
     plan = plan_study(request, out, how)
     try:

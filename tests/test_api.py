@@ -1,5 +1,6 @@
 import ast
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,8 @@ import pytest
 import nasbench_harness
 from nasbench_harness import (
     InvalidInputError,
+    Quoted,
+    ReportOptions,
     RunsFailedError,
     StrategyRef,
     UnknownNameError,
@@ -16,6 +19,8 @@ from nasbench_harness import (
     open_study,
     run,
 )
+
+QUOTED = Quoted("GDAS", "nb201-cifar10", "val_accuracy", 89.89, "A paper, Table 5")
 
 
 def climb(problem, rng, *, patience=5):
@@ -108,6 +113,21 @@ def test_failures_are_raised_at_the_end_and_the_rest_is_stored(tmp_path):
         ({"strategies": [len]}, "is neither a Strategy class nor a generator function"),
         ({"strategies": [StrategyRef(climb, parameters={"patience": object()})]}, "must be JSON values"),
         ({"strategies": ["a,b=random-search"]}, "label 'a,b'"),
+        ({"rerun": "random-search"}, "rerun must be a list"),
+        ({"report": {"decimals": 3}}, r"report must be ReportOptions\(…\)"),
+        ({"quoted": ["x"]}, r"quoted a list of Quoted\(…\)"),
+        ({"report": ReportOptions(decimals=99)}, "the arguments: report.decimals: .*6, not 99"),
+        ({"report": ReportOptions(resamples=5)}, "report.resamples: .*100, not 5"),
+        ({"report": ReportOptions(estimand="median")}, "report.estimand: .*not 'median'"),
+        ({"report": ReportOptions(figures=("nope",))}, "report.figures.0: .*not 'nope'"),
+        ({"report": ReportOptions(margin=-1.0)}, "report.margin: .*not -1.0"),
+        ({"report": ReportOptions(targets=(-1.0,))}, "report.targets.0: .*not -1.0"),
+        ({"report": ReportOptions(budgets=(2.0,))}, "report.budgets.0: .*not 2.0"),
+        ({"report": ReportOptions(width="foo")}, "report.width: .*not 'foo'"),
+        ({"report": ReportOptions(curves=("tst",))}, "report.curves.0: .*not 'tst'"),
+        ({"report": ReportOptions(targets=(object(),))}, "report or quoted: .*not TOML"),
+        ({"quoted": [replace(QUOTED, source="a\nb")]}, "quoted.0.source: it holds a line break"),
+        ({"quoted": [replace(QUOTED, n=3.0)]}, "quoted.0.n: .*not 3.0"),
     ],
 )
 def test_mistakes_are_explained(tmp_path, arguments, message):

@@ -84,6 +84,8 @@ def find_subjects(folder: Path) -> list[Subject]:
     Raises:
         InvalidInputError: There is no baseline, or one is damaged, or its strategy is gone.
     """
+    if folder.is_file():
+        raise InvalidInputError(f"{folder} is a file: name the folder of the baselines, and choose with --strategies")
     paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
     if not paths:
         raise InvalidInputError(f"{folder} holds no baselines: nasbench-harness baseline save --out {folder}")

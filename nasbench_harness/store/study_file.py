@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -118,6 +119,27 @@ def read_study_file(path: Path) -> StudyRequest:
         UnknownNameError: A key does not exist.
     """
     return _validated(read_toml(path, "study file", _MAX_BYTES), path)
+
+
+def check_layout(request: StudyRequest) -> None:
+    """Refuse a report layout or quoted rows that a study file cannot hold: nobody could open the study again.
+
+    Args:
+        request: A request that comes from no study file.
+
+    Raises:
+        InvalidInputError: They have another type, or a value is out of its range; the message names the key.
+        UnknownNameError: A word on curves is unknown.
+    """
+    if request.report == ReportOptions() and not request.quoted:
+        return
+    if not isinstance(request.report, ReportOptions) or not all(isinstance(row, Quoted) for row in request.quoted):
+        raise InvalidInputError(f"{request.source}: report must be ReportOptions(…), and quoted a list of Quoted(…)")
+    try:
+        text = StudyRecord((), (), 1, Protocol(), 0, request.report, request.quoted).to_toml()
+    except TypeError as error:  # no TOML has such a value
+        raise InvalidInputError(f"{request.source}: report or quoted: {error}") from None
+    _validated(tomllib.loads(text), Path(request.source))
 
 
 def tuning_rule(tuning: str | None, records: str | Path | None, source: str) -> TuningRule | None:

@@ -97,12 +97,13 @@ def write_runs(stored: Sequence[RunSet], path: Path, kind: str, record: Mapping[
 
 
 def proposals(cells: Iterable[Mapping[str, AnyArray]]) -> RunRows:
-    """Proposals of runs, and their declared search time: enough to replay them.
+    """Proposals of runs, their declared search time and their recommendations: enough to replay them.
 
-    Rows that only hold a last recommendation are left out: a replay recommends nothing.
+    Rows that only hold a last recommendation are left out: their runs left budget over, and no replay may.
     """
     parts = [_proposed(rows) for rows in cells]
-    return RunRows.from_rows(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    seeds, architectures, fidelities, seconds, own = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return RunRows.from_rows(seeds, architectures, fidelities, seconds, own if (own >= 0).any() else None)
 
 
 def extra_costs(before_s: Floats, cost_s: Floats, finished_s: Floats, is_late: Bools) -> Floats:
@@ -144,7 +145,8 @@ def _proposed(rows: Mapping[str, AnyArray]) -> tuple[AnyArray, ...]:
     extra_s = extra_costs(before_s, cost_s, finished_s, rows["status"] == Status.OVERRUN)
     seconds = np.where(is_progress, progress_s, extra_s)
     kept = ~is_progress | (seconds > 0)
-    columns = (rows["seed"].astype(np.int64), rows["architecture"], rows["fidelity"], seconds)
+    recommended = rows.get("recommended", np.full(len(kept), -1))
+    columns = (rows["seed"].astype(np.int64), rows["architecture"], rows["fidelity"], seconds, recommended)
     return tuple(column[kept] for column in columns)
 
 

@@ -27,7 +27,7 @@ def initial_only(specs: Sequence[ResolvedStrategy], protocol: Protocol) -> Itera
             if isinstance(number, int) and number >= budget:
                 yield (
                     f"{spec.label} evaluates initial architectures only: {name} is {number:,}, and the budget has "
-                    f"{budget:,} evaluations"
+                    f"{budget:,} evaluation{'s' * (budget > 1)}"
                 )
 
 

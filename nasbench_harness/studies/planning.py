@@ -38,7 +38,7 @@ from nasbench_harness.store.study_file import StudyRequest
 from nasbench_harness.studies.analyzing import check_test_curves
 from nasbench_harness.studies.analyzing_in_workers import analyze_with_jobs
 from nasbench_harness.studies.batches import BatchPlan, BatchResult
-from nasbench_harness.studies.choosing import strategy_refs, task_list
+from nasbench_harness.studies.choosing import listed, strategy_refs, task_list
 from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.notices import changed_hyperparameters, feasible_shares, initial_only
 from nasbench_harness.studies.outstanding import Outstanding, find_outstanding, write_record
@@ -72,7 +72,7 @@ class RunOptions:
             raise InvalidInputError(f"jobs must be a whole number of at least 1, not {self.jobs!r}")
         if self.run_timeout is not None:
             check_limit(self.run_timeout)
-        object.__setattr__(self, "rerun", tuple(self.rerun))
+        object.__setattr__(self, "rerun", tuple(listed("rerun", self.rerun)))
 
 
 @dataclass(frozen=True)

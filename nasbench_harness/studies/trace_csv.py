@@ -84,15 +84,25 @@ def write_trace(tasks: Mapping[str, TaskView], trace: TraceRows) -> str:
     """The CSV of a trace, which ``read_trace`` reads back as the same rows."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["task", "seed", "step", "index", "fidelity", "extra_cost_s"])
+    last = ["recommended"] if trace.recommends else []
+    writer.writerow(["task", "seed", "step", "index", "fidelity", "extra_cost_s", *last])
     for name, rows in trace.tasks.items():
         lengths = np.diff(rows.first)
         steps = np.arange(rows.first[-1]) - np.repeat(rows.first[:-1], lengths)
         axis = tasks[name].fidelities or ("",)
-        columns = (np.repeat(rows.seeds, lengths), steps, rows.architectures, rows.fidelities, rows.extra_cost_s)
-        for seed, step, architecture, place, seconds in zip(*(column.tolist() for column in columns), strict=True):
-            index, epochs = "" if architecture < 0 else architecture, axis[place]
-            writer.writerow([name, seed, step, index, epochs, repr(seconds) if seconds else ""])
+        chosen = np.full(len(steps), -1) if rows.recommended is None else rows.recommended
+        columns = (
+            np.repeat(rows.seeds, lengths),
+            steps,
+            rows.architectures,
+            rows.fidelities,
+            rows.extra_cost_s,
+            chosen,
+        )
+        for seed, step, architecture, place, seconds, own in zip(*(column.tolist() for column in columns), strict=True):
+            index, choice = ("" if number < 0 else number for number in (architecture, own))
+            last = [choice] if trace.recommends else []
+            writer.writerow([name, seed, step, index, axis[place], repr(seconds) if seconds else "", *last])
     return buffer.getvalue()
 
 

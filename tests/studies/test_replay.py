@@ -130,12 +130,15 @@ def test_the_hash_is_that_of_the_rows_however_they_are_written(tmp_path):
         st.lists(st.tuples(st.integers(-1, 255), st.floats(0, 1e9)), min_size=1, max_size=5),
         min_size=1,
         max_size=5,
-    )
+    ),
+    st.none() | st.integers(0, 255),
 )
-def test_what_is_written_or_stored_is_read_back(tmp_path_factory, epochs, runs):
+def test_what_is_written_or_stored_is_read_back(tmp_path_factory, epochs, runs, recommended):
     folder = tmp_path_factory.mktemp("rows")
     seconds = np.array([max(cost, 1.0) if index < 0 else cost for items in runs.values() for index, cost in items])
     rows = rows_of({seed: [index for index, _ in items] for seed, items in runs.items()}, extra_cost_s=seconds)
+    if recommended is not None:
+        rows = replace(rows, recommended=np.where(np.arange(len(seconds)) % 3, -1, recommended))
     trace = TraceRows({epochs.name: rows}, "here")
     (folder / "t.csv").write_text(write_trace({epochs.name: epochs.under(Protocol())}, trace), encoding="utf-8")
     again, _ = read_trace(folder / "t.csv", {epochs.name: epochs.under(Protocol())})
