@@ -18,10 +18,11 @@ import pytest
 from click.testing import CliRunner
 
 from nasbench_harness import load_task, open_study
-from nasbench_harness.cli import main
+from nasbench_harness.cli import main, studies
 from nasbench_harness.cli.base import Group
 from nasbench_harness.errors import InvalidInputError, RunsFailedError
 from nasbench_harness.optional import INSTALL_TORCH
+from nasbench_harness.verification import winners
 
 SMALL = ("--strategies", "random-search", "--tasks", "nb201-cifar10", "--seeds", "12", "--evaluations", "20")
 MY_SEARCH = """
@@ -205,6 +206,9 @@ MISTAKES = [
     (("export", "nowhere"), "nowhere does not exist"),
     (("export", "nowhere", "--trace", "a", "--format", "parquet"), "--trace writes the CSV that add-trace reads"),
     (("add-trace", "nowhere", "runs.csv", "--label", "mine"), "nowhere does not exist"),
+    (("compare", "--families", ""), "no families given"),
+    (("baseline", "check", "typo.toml"), "typo.toml is a file: name the folder of the baselines"),
+    (("reproduce", "nb201-table5", "--table", "nb201", "--out", "typo.toml/a.md"), "typo.toml is no folder that you"),
     (("tables", "info", "nb2O1"), "unknown table 'nb2O1': did you mean 'nb201'?"),
     (("compare", "--families", ""), "--families names no family"),
     (("strategies", "info", "local"), "unknown strategy 'local': did you mean 'local-search'?"),
@@ -299,6 +303,16 @@ def test_json_is_all_that_stands_on_standard_output(cli, arguments):
     done = cli(*arguments, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)
+
+
+def test_the_table_of_a_verification_is_no_part_of_the_json(monkeypatch, tmp_path):
+    monkeypatch.setattr(studies, "check_verification", lambda *_, **__: None)
+    monkeypatch.setattr(winners, "verifiable_tasks", lambda study: study.tasks)
+    monkeypatch.setattr(studies, "verify_study", lambda *_, **__: print("the table"))
+    done = CliRunner().invoke(main, ["compare", *SMALL, "--out", str(tmp_path / "s"), "--verify", "--json"])
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)
+    assert "the table" in done.stderr
 
 
 def test_families_and_all_run_what_can_run(cli):
@@ -589,7 +603,14 @@ def test_a_mistake_in_a_trace_gets_one_line_and_leaves_the_study_as_it_was(cli, 
     assert json.loads(done.stdout)["tasks"] == ["nb201-cifar10"]
 
 
-@pytest.mark.parametrize(("error", "code"), [(RunsFailedError(["one failed"]), 1), (InvalidInputError("wrong"), 2)])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RunsFailedError(["one failed"]), 1),
+        (InvalidInputError("wrong"), 2),
+        (NotADirectoryError(20, "Not a directory", "afile/x"), 2),
+    ],
+)
 def test_runs_that_fail_end_a_command_with_1_and_mistakes_with_2(error, code):
     @click.group(cls=Group)
     def group():
@@ -601,6 +622,7 @@ def test_runs_that_fail_end_a_command_with_1_and_mistakes_with_2(error, code):
 
     done = CliRunner().invoke(group, ["fails"])
     assert (done.exit_code, done.stderr.count("\n")) == (code, 1)
+    assert str(error.args[-1]) in done.stderr
 
 
 def test_tables_list_names_tasks_without_a_table_too(cli):
@@ -623,7 +645,7 @@ def test_stopped_is_one_line_and_the_same_command_goes_on(tmp_path, sent, code, 
     process.send_signal(sent)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code
-    assert errors.splitlines()[-1] == "stopped; the same command goes on where it stopped"
+    assert errors.splitlines()[-1] == "stopped; the same command goes on from the stored results"
     assert "Traceback" not in errors
     assert "Warning" not in errors
 

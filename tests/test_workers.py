@@ -111,7 +111,7 @@ def test_a_command_ends_at_once_with_its_workers(start, tmp_path, jobs, number, 
     assert process.wait(5) == code
     assert wait_for(lambda: not members(process.pid), 1), members(process.pid)
     errors = process.stderr.read()
-    assert "stopped; the same command goes on where it stopped" in errors
+    assert "stopped; the same command goes on from the stored results" in errors
     assert "Traceback" not in errors
     assert not list((tmp_path / "study").rglob("*.tmp"))
 

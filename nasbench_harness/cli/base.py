@@ -78,9 +78,14 @@ class Group(click.Group):
         except click.UsageError as error:
             _say_usage(error, ctx.command_path)
             ctx.exit(2)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            say(f"error: cannot use {error.filename}: {error.strerror}")
+            ctx.exit(2)
         except KeyboardInterrupt as error:
             stop_workers()
-            say("\nstopped; the same command goes on where it stopped")
+            say("\nstopped; the same command goes on from the stored results")
             ctx.exit(143 if isinstance(error, _Terminated) else 130)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
 
 from nasbench_harness.cli.base import json_option, main
 from nasbench_harness.cli.names import TABLE
+from nasbench_harness.errors import InvalidInputError
 
 PRESETS = ("nb201-table5", "nats-table4", "local-search-steepest", "naswot")
 
@@ -41,6 +43,8 @@ def reproduce_command(
     from nasbench_harness.reproduction.table import reproduction_json, reproduction_table
 
     chosen = ALL[preset]
+    if out is not None:
+        _check_place(out)
     rows = reproduce(chosen, table_name, runs, study_seed, lambda label, task: click.echo(f"{task}  {label}", err=True))
     table = reproduction_table(chosen, rows)
     if as_json:
@@ -58,3 +62,10 @@ def reproduce_command(
         write_whole(out, markdown_file(command, f"{to_markdown(table)}\n").encode())
     if any(row.passes is False for row in rows):
         raise SystemExit(1)
+
+
+def _check_place(path: Path) -> None:
+    """Refuse a file that cannot be written, before hours of runs."""
+    place = next(part for part in path.absolute().parents if part.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise InvalidInputError(f"cannot write {path}: {place} is no folder that you may write")

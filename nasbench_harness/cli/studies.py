@@ -52,7 +52,8 @@ def compare(as_json: bool, is_verified: bool, top: int | None, **options: Any) -
     click.echo(_place(study, names), err=as_json)
     _say_others(_others(study, names), err=as_json)
     if is_verified:
-        verify_study(study, verifiable_tasks(study)[0], None, winners, as_json=False)
+        with only_json(as_json):
+            verify_study(study, verifiable_tasks(study)[0], None, winners, as_json=False)
     elif command := verify_command(study):
         needs = "" if find_spec("torch") else " (needs the extra torch)"
         click.echo(f"next, if you like: {command}{needs}", err=as_json)

@@ -88,7 +88,9 @@ def find_subjects(folder: Path) -> list[Subject]:
         raise InvalidInputError(f"{folder} is a file: name the folder of the baselines, and choose with --strategies")
     paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
     if not paths:
-        raise InvalidInputError(f"{folder} holds no baselines: nasbench-harness baseline save --out {folder}")
+        raise InvalidInputError(
+            f"{folder} holds no baselines: nasbench-harness baseline save --out {shlex.quote(str(folder))}"
+        )
     subjects = []
     for path in paths:
         baseline = read_baseline(path)

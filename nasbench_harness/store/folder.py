@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -19,7 +19,7 @@ from nasbench_harness.errors import InvalidInputError, StoreError
 from nasbench_harness.files import remove_abandoned, replacing, temporary_name
 from nasbench_harness.store.identity import run_id
 from nasbench_harness.store.locks import not_writable, updating
-from nasbench_harness.store.segments import SEEDS_PER_SEGMENT, DamagedSegmentError, read_record, read_segment
+from nasbench_harness.store.segments import DamagedSegmentError, read_record, read_segment
 from nasbench_harness.untrusted import below
 
 _SEGMENT_NAME = re.compile(r"seeds-(\d{1,9})-(\d{1,9})\.parquet")
@@ -152,8 +152,14 @@ class StudyFolder:
         return sorted(found, key=lambda segment: (segment.first, -segment.last)), damaged
 
     def segment_path(self, identity: Mapping[str, Any], first: int, last: int) -> Path:
-        """Name of the segment of these seeds, which are in one cell of the grid."""
-        return self.runs_folder(identity) / f"seeds-{first}-{last}.parquet"
+        """Name to write the segment of these seeds under, which are in one cell of the grid.
+
+        Raises:
+            InvalidInputError: A link leads out of the study's folder.
+        """
+        folder = self.runs_folder(identity)
+        refuse_links(self, folder)
+        return folder / f"seeds-{first}-{last}.parquet"
 
     def stale_segments(self, segments: Iterable[Segment], code: str) -> list[Segment]:
         """Segments that were produced by another version of the strategy's code."""
@@ -171,7 +177,7 @@ class StudyFolder:
     def _move(self, path: Path, to: Path, *parts: str) -> None:
         target = to.joinpath(path.parent.relative_to(self.path / "runs"), *parts, path.name)
         counter = 0
-        self._refuse_links(target.parent)
+        refuse_links(self, target.parent)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             while target.exists():
@@ -193,8 +199,10 @@ class StudyFolder:
 
     def write_bytes(self, path: Path, content: bytes) -> None:
         """Write a small file whole or not at all (see ``write_text``)."""
-        with self.writing(path) as temporary:
-            temporary.write_bytes(content)
+        with self.writing(path) as temporary, temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # a power cut must not leave an empty file under the name
 
     @contextmanager
     def writing(self, path: Path) -> Iterator[Path]:
@@ -203,7 +211,7 @@ class StudyFolder:
         Raises:
             InvalidInputError: The folder cannot be written, or a link leads out of the study's folder.
         """
-        self._refuse_links(path.parent)
+        refuse_links(self, path.parent)
         temporary = temporary_name(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -212,7 +220,8 @@ class StudyFolder:
         except OSError as error:
             raise not_writable(path, error) from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # a file stands in place of the folder
+                temporary.unlink(missing_ok=True)
 
     @contextmanager
     def replacing(self, folder: Path) -> Iterator[Path]:
@@ -221,7 +230,7 @@ class StudyFolder:
         Raises:
             InvalidInputError: The folder cannot be written, or a link leads out of the study's folder.
         """
-        self._refuse_links(folder)
+        refuse_links(self, folder)
         try:
             with replacing(folder, lambda: updating(self.path)) as temporary:
                 yield temporary
@@ -232,19 +241,30 @@ class StudyFolder:
         """Remove temporary files of dead writers; folders that are none of a study's are not looked through."""
         remove_abandoned(self.path, _FOLDERS)
 
-    def _refuse_links(self, folder: Path) -> None:
-        """Refuse to write through a link: in a study that somebody else made, it can lead anywhere."""
-        for part in (folder, *folder.parents):
-            if part == self.path:
-                return
-            if part.is_symlink() and self.path in part.parents:
-                raise InvalidInputError(
-                    f"{self.show(part)} is a link: nothing is written outside the study's folder; remove the link"
-                )
-
     def write_json(self, path: Path, value: Any) -> None:
         """Write JSON with sorted keys (see ``write_text``)."""
         self.write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def check_links(study: StudyFolder) -> None:
+    """Refuse a study with a link among its own folders, before anything is run (see ``refuse_links``)."""
+    for name in sorted(_FOLDERS):
+        refuse_links(study, study.path / name)
+
+
+def refuse_links(study: StudyFolder, folder: Path) -> None:
+    """Refuse to write through a link: in a study that somebody else made, it can lead anywhere.
+
+    Raises:
+        InvalidInputError: The folder, or one above it inside the study, is a link.
+    """
+    for part in (folder, *folder.parents):
+        if part == study.path:
+            return
+        if part.is_symlink() and study.path in part.parents:
+            raise InvalidInputError(
+                f"{study.show(part)} is a link: nothing is written outside the study's folder; remove the link"
+            )
 
 
 def _checked(path: Path, runs: str) -> Segment:
@@ -293,46 +313,6 @@ def describe_damage(folder: StudyFolder, damaged: Sequence[Damage]) -> str:
         f"damaged segment{'s' * (len(damaged) > 1)}: {folder.show(first.path)} {first.reason}{others}; moved to "
         "damaged/; their seeds run again"
     )
-
-
-def missing_seeds(
-    segments: Iterable[Segment], num_seeds: int, among: Collection[int] | None = None
-) -> list[tuple[int, int]]:
-    """Ranges (first, last) of seeds 0 … num_seeds − 1 that no segment holds, each inside one cell of the grid.
-
-    Args:
-        segments: Stored segments.
-        num_seeds: Seeds of the study.
-        among: Only these seeds are wanted; None: all.
-    """
-    done = {seed for segment in segments for seed in range(segment.first, segment.last + 1)}
-    wanted = range(num_seeds) if among is None else sorted(seed for seed in among if seed < num_seeds)
-    return seed_ranges(seed for seed in wanted if seed not in done)
-
-
-def first_holders(segments: Iterable[Segment], seeds: Iterable[int]) -> Iterator[tuple[Segment, set[int]]]:
-    """Each segment with the wanted seeds that no earlier one holds: segments of concurrent commands may overlap.
-
-    Args:
-        segments: Segments in the order in which they count.
-        seeds: Seeds that are wanted.
-    """
-    wanted = set(seeds)
-    for segment in segments:
-        here = wanted.intersection(range(segment.first, segment.last + 1))
-        wanted -= here
-        yield segment, here
-
-
-def seed_ranges(seeds: Iterable[int]) -> list[tuple[int, int]]:
-    """Ascending seeds as ranges (first, last), each inside one cell of the grid."""
-    ranges: list[tuple[int, int]] = []
-    for seed in seeds:
-        if ranges and ranges[-1][1] == seed - 1 and seed % SEEDS_PER_SEGMENT:
-            ranges[-1] = (ranges[-1][0], seed)
-        else:
-            ranges.append((seed, seed))
-    return ranges
 
 
 def file_name(label: str) -> str:

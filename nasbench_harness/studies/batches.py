@@ -15,9 +15,10 @@ from nasbench_harness.evaluation.ledger import expected_evaluations, visit_type
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.source_tasks import answers_version, source_digests
 from nasbench_harness.evaluation.task import Task, open_task
-from nasbench_harness.store.folder import StudyFolder, seed_ranges
+from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.identity import identity_of
 from nasbench_harness.store.record import TraceRecord
+from nasbench_harness.store.seed_ranges import seed_ranges
 from nasbench_harness.store.segments import SEEDS_PER_SEGMENT
 from nasbench_harness.studies.replay import ReplayedTrace, TraceRows
 

@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 from nasbench_harness.arrays import AnyArray, Bools, Floats
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.status import Status
-from nasbench_harness.store.folder import file_name, first_holders
+from nasbench_harness.store.folder import file_name
 from nasbench_harness.store.locks import updating
+from nasbench_harness.store.seed_ranges import first_holders
 from nasbench_harness.store.segments import SEEDS_PER_SEGMENT, read_columns
 from nasbench_harness.studies.replay import RunRows, TraceRows
 from nasbench_harness.studies.run_sets import RunSet

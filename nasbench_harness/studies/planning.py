@@ -22,7 +22,7 @@ from nasbench_harness.evaluation.source_tasks import check_sources
 from nasbench_harness.evaluation.task import check_task_name
 from nasbench_harness.evaluation.training_data import ImageSource
 from nasbench_harness.evaluation.view import TaskView
-from nasbench_harness.store.folder import StudyFolder
+from nasbench_harness.store.folder import StudyFolder, check_links
 from nasbench_harness.store.identity import study_id
 from nasbench_harness.store.locks import Presence, updating
 from nasbench_harness.store.merging import stored_record, updated_record
@@ -121,6 +121,7 @@ class Plan:
             InvalidInputError: The folder cannot be written, or another command has made it another study.
         """
         study, folder = self.study, self.study.folder
+        check_links(folder)
         with updating(folder.path):
             self._presences.append(Presence(folder.path))
             is_alone = self._presences[-1].is_alone and folder.study_text() == self.before

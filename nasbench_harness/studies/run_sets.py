@@ -12,10 +12,11 @@ import numpy as np
 
 from nasbench_harness.evaluation.source_tasks import answers_version, source_digests
 from nasbench_harness.evaluation.view import TaskView
-from nasbench_harness.store.folder import Damage, Segment, StudyFolder, missing_seeds
+from nasbench_harness.store.folder import Damage, Segment, StudyFolder
 from nasbench_harness.store.identity import identity_of
 from nasbench_harness.store.notes import notes_path
 from nasbench_harness.store.record import StrategyRecord, StudyRecord, TraceRecord
+from nasbench_harness.store.seed_ranges import missing_seeds
 from nasbench_harness.store.segments import read_record
 from nasbench_harness.studies.replay import TraceRows
 

@@ -20,9 +20,10 @@ from nasbench_harness.errors import HarnessError, StrategyError
 from nasbench_harness.evaluation.run_files import RunFiles
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.places import place_in
-from nasbench_harness.store.folder import StudyFolder, seed_ranges
+from nasbench_harness.store.folder import StudyFolder, refuse_links
 from nasbench_harness.store.identity import run_id, versions
 from nasbench_harness.store.notes import notes_path
+from nasbench_harness.store.seed_ranges import seed_ranges
 from nasbench_harness.store.segments import write_segment
 from nasbench_harness.studies.batches import BatchPlan, BatchResult, SentPlan, identity
 from nasbench_harness.untrusted import below, first_line
@@ -73,7 +74,10 @@ def run_files(study: StudyFolder, plan: BatchPlan, rules: Rules, seed: int) -> R
     name = f"{plan.task.name}--{run_id(identity(plan.spec, plan.task, rules))}"
     state = f"{name}--{seed}--{plan.spec.source_hash[:16]}"
     notes = notes_path(study, plan.task.name, identity(plan.spec, plan.task, rules), seed)
-    return RunFiles(below(study.path / "states", state), notes)
+    states = below(study.path / "states", state)
+    for folder in (notes.parent, states):
+        refuse_links(study, folder)
+    return RunFiles(states, notes)
 
 
 def _remove_states(folders: Iterable[Path | None]) -> None:

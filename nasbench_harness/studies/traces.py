@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from nasbench_harness.engine.batches import Rules, run_seeds
 from nasbench_harness.errors import InvalidInputError, RunsFailedError
-from nasbench_harness.store.folder import Damage, describe_damage, missing_seeds
+from nasbench_harness.store.folder import Damage, describe_damage
 from nasbench_harness.store.locks import updating
 from nasbench_harness.store.record import StudyRecord, TraceRecord
+from nasbench_harness.store.seed_ranges import missing_seeds
 from nasbench_harness.store.study_file import read_record
 from nasbench_harness.studies.batches import BatchPlan, plan_batches
 from nasbench_harness.studies.execution import execute
@@ -55,7 +56,8 @@ def add_trace(study: Study, path: Path, label: str, task: str | None) -> tuple[T
         folder.remove_abandoned()
         for damage in damaged:
             folder.set_aside(damage)
-        trace.write(folder.trace_path(entry.sha256))
+        with folder.writing(folder.trace_path(entry.sha256)) as temporary:
+            trace.write(temporary)
     if damaged:
         notices.append(describe_damage(folder, damaged))
     failures = [report.failure for report in execute(plans, rules, folder.path, 1) if report.failure]

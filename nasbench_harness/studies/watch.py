@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasbench_harness.store.folder import first_holders, named_segments
+from nasbench_harness.store.folder import named_segments
+from nasbench_harness.store.seed_ranges import first_holders
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

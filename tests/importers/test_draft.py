@@ -95,6 +95,9 @@ def test_the_verb_writes_a_file_once(cli, tmp_path):
         2,
         "error: cells.toml: source: it still says CHECK, as the draft does: replace it by the truth\n",
     )
+    (tmp_path / "my cells.csv").write_text(CELLS)
+    spaced = cli("tables", "init-spec", "my cells.csv").stdout
+    assert "nasbench-harness tables import 'my cells.csv' --spec 'my cells.toml'" in spaced
     (tmp_path / "cells.toml").write_text(checked((tmp_path / "cells.toml").read_text()))
     imported = cli("tables", "import", "cells.csv", "--spec", "cells.toml", **cache)
     assert imported.returncode == 0

@@ -12,8 +12,8 @@ from nasbench_harness.engine.batches import Rules
 from nasbench_harness.engine.streams import RunStream, stream_keys
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.store.folder import missing_seeds
 from nasbench_harness.store.record import StrategyRef
+from nasbench_harness.store.seed_ranges import missing_seeds
 from nasbench_harness.studies.batches import plan_batches
 from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.references import resolve

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nasbench_harness import run
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.files import temporary_name
-from nasbench_harness.store.folder import Segment, StudyFolder, file_name, missing_seeds
+from nasbench_harness.store.folder import Segment, StudyFolder, file_name
 from nasbench_harness.store.identity import identity_of, run_id, study_id
+from nasbench_harness.store.seed_ranges import missing_seeds
 from nasbench_harness.store.segments import SEEDS_PER_SEGMENT, read_record, write_segment
 from nasbench_harness.store.sources import note_tables
 
@@ -261,12 +263,38 @@ def test_nothing_is_written_through_a_link(tmp_path, name):
     folder = StudyFolder(tmp_path / "study")
     writes = {
         "report": lambda: folder.replacing(folder.report_folder).__enter__(),
-        "runs": lambda: folder.write_text(folder.path / "runs" / "task" / "file", "text"),
+        "runs": lambda: put(folder, 0, 9),
         "superseded": lambda: folder.write_text(folder.path / "superseded" / "file", "text"),
     }
     with pytest.raises(InvalidInputError, match=f"study/{name} is a link: nothing is written outside"):
         writes[name]()
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("name", ["runs", "notes", "states"])
+def test_a_study_with_a_link_inside_is_refused_before_any_run(tmp_path, name):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InvalidInputError, match=f"study/{name} is a link: nothing is written outside"):
+        run(["random-search"], ["nb201-cifar10"], 2, tmp_path / "study", evaluations=2)
+    assert not list((tmp_path / "elsewhere").iterdir())
+    assert [path.name for path in (tmp_path / "study").iterdir()] == [name]
+
+
+def test_a_small_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    calls = []
+    for name, call in (("fsync", os.fsync), ("replace", os.replace)):
+        monkeypatch.setattr(os, name, lambda *given, name=name, call=call: (calls.append(name), call(*given)))
+    StudyFolder(tmp_path).write_text(tmp_path / "study.toml", "text")
+    assert calls == ["fsync", "replace"]
+
+
+def test_a_file_in_place_of_a_folder_is_named(tmp_path):
+    folder = StudyFolder(tmp_path)
+    (tmp_path / "export").write_text("")
+    with pytest.raises(InvalidInputError, match=r"cannot write .*export/runs.csv: .*: make it writable"):
+        folder.write_text(folder.export_folder / "runs.csv", "text")
 
 
 def test_a_study_may_be_named_by_a_link(tmp_path):

@@ -20,8 +20,9 @@ from nasbench_harness.engine.streams import RunStream, stream_keys
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.store.folder import StudyFolder, missing_seeds
+from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.record import StrategyRef
+from nasbench_harness.store.seed_ranges import missing_seeds
 from nasbench_harness.store.segments import read_columns, read_record
 from nasbench_harness.studies.batches import BatchPlan, SentPlan, identity, plan_batches
 from nasbench_harness.studies.execution import execute

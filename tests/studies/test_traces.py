@@ -78,6 +78,12 @@ def test_a_run_that_is_exported_and_added_back_is_the_same_run(study, label):
     assert study.export("again")[0].read_text() == path.read_text()
 
 
+def test_traces_that_cannot_be_written_are_named(study, tmp_path):
+    (study.path / "traces").write_text("")
+    with pytest.raises(InvalidInputError, match=r"cannot write .*/traces/.*: make it writable"):
+        study.add_trace(write(tmp_path / "runs.csv", tasks=TASKS), "mine")
+
+
 OTHER_RULES = [
     {"evaluations": 150, "duplicates": "free"},
     {"evaluations": 150, "duplicates": "forbid", "duplicates_by": "class"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def draft_spec(path: Path) -> str:
         raise InvalidInputError(f"{path} has no column of numbers that could be a metric")
     lines = [
         f"# Draft for {path.name}, guessed from its header and first rows. Check every line marked CHECK, then:",
-        f"#   nasbench-harness tables import {path.name} --spec THIS_FILE",
+        f"#   nasbench-harness tables import {shlex.quote(path.name)} --spec THIS_FILE",
         f"name = {json.dumps(_identifier(path.name.partition('.')[0], '-'))}",
         'source = "CHECK: what this table is and where it comes from; tables list prints this line"',
         'license = "CHECK: the license of the data"',
