@@ -210,6 +210,8 @@ def _print_sources(study: Any, as_json: bool) -> None:
         digest = table["digest"][:12]
         version = f", version {table['version']}" if table["version"] else ""
         click.echo(f"table: {table['table']}: {table['source']}{version}, sha256 {digest}{foreign}")
+    if found["scores_sha256"]:
+        click.echo(f"scores: those that come with nasbench-harness, sha256 {found['scores_sha256'][:12]}")
     for strategy in found["strategies"]:
         click.echo(f"strategy: {strategy['label']}: {strategy['reference']}, code {strategy['code'][:12] or 'unknown'}")
     for place in found["other_runs"]:

@@ -29,6 +29,7 @@ def identity_of(
     data: str = "",
     sources: Mapping[str, str] | None = None,
     answers_version: int = 1,
+    scores: str = "",
 ) -> dict[str, Any]:
     """The canonical identity of a strategy's runs on a task; seeds come on top."""
     return {
@@ -44,6 +45,7 @@ def identity_of(
         # Digest of the table of each source, by name; the protocol names the sources.
         **({"sources": dict(sorted(sources.items()))} if sources else {}),
         **({"answers": answers_version} if answers_version != 1 else {}),
+        **({"scores": scores} if scores else {}),
     }
 
 

@@ -21,6 +21,7 @@ from nasbench_harness.store.record import TraceRecord
 from nasbench_harness.store.seed_ranges import seed_ranges
 from nasbench_harness.store.segments import SEEDS_PER_SEGMENT
 from nasbench_harness.studies.replay import ReplayedTrace, TraceRows
+from nasbench_harness.tables.proxies import later_digest
 
 _MAX_VISIT_BYTES = 32 * 2**20
 _MAX_ROWS = 2_000_000  # rows of one batch's trace, about 70 MB
@@ -125,6 +126,7 @@ def identity(spec: ResolvedStrategy, task: Task, rules: Rules) -> dict[str, Any]
         data_digest(spec, rules),
         source_digests(task, rules.protocol),
         answers_version(task.under(rules.protocol)),
+        later_digest(task.space),
     )
 
 

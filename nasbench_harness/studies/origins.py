@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nasbench_harness.studies.run_sets import RunSet
+from nasbench_harness.tables.proxies import has_shipped_scores, shipped_digest
 from nasbench_harness.tables.registry import embedded_task_names
 
 if TYPE_CHECKING:
@@ -38,10 +39,13 @@ def origins_of(study: Study) -> dict[str, Any]:
     stored = {path.parent for path in (study.path / "runs").rglob("*.parquet")}
     shipped = {name.partition("-")[0] for name in embedded_task_names()}
     tables = sources_of_tables(task.table for task in study.tasks)
+    has_scores = any(has_shipped_scores(task.space) for task in study.tasks)
     return {
         "command": study.command,
         "versions": versions(),
         "tables": [{**table, "is_shipped": table["table"] in shipped} for table in tables],
+        # Of the training-free scores that strategies may look up.
+        "scores_sha256": shipped_digest() if has_scores else None,
         "strategies": [{**asdict(source), "parameters": dict(source.parameters)} for source in strategy_sources(study)],
         "other_runs": sorted(str(study.folder.show(path)) for path in stored - own),
     }

@@ -19,6 +19,7 @@ from nasbench_harness.store.record import StrategyRecord, StudyRecord, TraceReco
 from nasbench_harness.store.seed_ranges import missing_seeds
 from nasbench_harness.store.segments import read_record
 from nasbench_harness.studies.replay import TraceRows
+from nasbench_harness.tables.proxies import later_digest
 
 if TYPE_CHECKING:
     from nasbench_harness.analysis.runs import Runs
@@ -70,6 +71,7 @@ class RunSet:
             record.data_of(entrant.label),
             source_digests(task.task, record.protocol),
             answers_version(self.task),
+            later_digest(self.task.space),
         )
 
     @property

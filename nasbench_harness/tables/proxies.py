@@ -37,6 +37,9 @@ SHIPPED = (
     "zen_norm",
 )
 
+# sha256 of the first file of scores; runs that were stored beside it keep their ids.
+_FIRST_DIGEST = "90df709fd007cc04c964bb8f340aa792372ddb6970a767fe69d836967e791d27"
+
 
 def shipped_metrics() -> list[Metric]:
     """Metrics of the shipped scores; larger is better."""
@@ -79,6 +82,14 @@ def shipped_provenance() -> dict[str, Any]:
 def shipped_digest() -> str:
     """sha256 of the file."""
     return hashlib.sha256(shipped_content()).hexdigest()
+
+
+def later_digest(space: SearchSpace) -> str:
+    """Digest of the shipped scores of a space for the identity of runs; empty if there are none, or the first ones.
+
+    A strategy may look scores up without saying so: with other scores, all runs on their space are other runs.
+    """
+    return shipped_digest() if has_shipped_scores(space) and shipped_digest() != _FIRST_DIGEST else ""
 
 
 def shipped_content() -> bytes:

@@ -15,6 +15,7 @@ from nasbench_harness.report.model import ReportCell, ReportColumn, ReportRow
 from nasbench_harness.report.render.terminal import print_report
 from nasbench_harness.report.shown import ShownTable
 from nasbench_harness.studies import notebook
+from nasbench_harness.tables.proxies import shipped_digest
 
 LABELS = ("genetic-algorithm", "local-search", "random-search", "regularized-evolution")
 
@@ -116,9 +117,11 @@ def test_status_shows_where_the_numbers_come_from(study):
     found = json.loads(runner.invoke(main, ["status", str(study.path), "--provenance", "--json"]).output)
     assert [table["table"] for table in found["tables"]] == ["graph", "nb201"]
     assert all(table["is_shipped"] for table in found["tables"])
+    assert found["scores_sha256"] == shipped_digest()
     assert found["other_runs"] == []
     assert found["command"] == study.command
     compare(["random-search"], ["nb201-cifar10"], seeds=12, evaluations=20, out=study.path)
     text = runner.invoke(main, ["status", str(study.path), "--provenance"]).output
     assert text.count("runs of another study: ") == 3
     assert "version: numpy" in text
+    assert f"scores: those that come with nasbench-harness, sha256 {shipped_digest()[:12]}" in text

@@ -9,6 +9,7 @@ import pytest
 from nasbench_harness import load_task
 from nasbench_harness.api import RunOptions, StudyRequest, execute_plan, plan_study
 from nasbench_harness.studies.references import parse_strategy
+from nasbench_harness.tables import proxies
 
 TASK = "nb201-cifar10"
 
@@ -67,6 +68,17 @@ def test_a_number_that_is_written_otherwise_is_named(tmp_path):
     first.end()
     again = plan(tmp_path / "s", "mine=reinforce(learning_rate=1.0)", evaluations=5)
     assert again.notices == ["mine has learning_rate 1.0 now, and had learning_rate 1 in this study: runs again"]
+
+
+def test_runs_beside_other_scores_are_other_runs(tmp_path, monkeypatch):
+    """A strategy may look the shipped scores up, whatever it declares."""
+    for digest in ("first", "second"):
+        monkeypatch.setattr(proxies, "shipped_digest", lambda digest=digest: digest)
+        found = plan(tmp_path / "s", "random-search", evaluations=5)
+        assert found.num_runs == 2
+        list(execute_plan(found))
+        found.end()
+        assert plan(tmp_path / "s", "random-search", evaluations=5).num_runs == 0
 
 
 def test_another_strategy_under_a_label_is_named(tmp_path):

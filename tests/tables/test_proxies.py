@@ -47,6 +47,13 @@ def test_provenance_names_data_batch_size_initialization_macro_and_seed(name):
     assert provenance["command"].startswith("nasbench-harness proxies build")
 
 
+def test_the_first_file_leaves_the_ids_of_runs_and_another_one_changes_them(monkeypatch):
+    spaces = [load_task(name).space for name in ("nb201-cifar10", "nb201-cifar10@without=none", "graph-cora")]
+    assert [proxies.later_digest(space) for space in spaces] == ["", "", ""]
+    monkeypatch.setattr(proxies, "shipped_digest", lambda: "other")
+    assert [proxies.later_digest(space) for space in spaces] == ["other", "other", ""]
+
+
 def test_size_is_the_closed_form():
     scores = proxies.shipped_scores()
     assert np.allclose(scores["params"], SPACE.params_m(10) * 1e6, rtol=1e-6)
