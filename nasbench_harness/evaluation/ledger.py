@@ -154,7 +154,8 @@ class Ledger:
         asked = architectures if started.all() else np.where(started, architectures, architectures[started.argmax()])
         values, cost_s, status = self._oracle.evaluate(asked, at, replicates)
         if found is not None and self._has_checkpoints:
-            cost_s = cost_s - self._paid_s(asked, found.continues_from, replicates)
+            # If replicates have gaps, a mean over others may fall: the clock does not.
+            cost_s = np.maximum(cost_s - self._paid_s(asked, found.continues_from, replicates), 0.0)
         losses = self._losses(values)
         started_s = self.clock_s if delays_s is None else self._later(delays_s)
         if found is not None and self._in_flight is not None:

@@ -39,8 +39,14 @@ class OracleContract(Contract):
         rng = np.random.default_rng(0)
         architectures = rng.integers(self.num_architectures, size=min(64, 4 * self.num_architectures))
         fidelities = rng.integers(self.num_fidelities, size=len(architectures))
-        most = int(self.oracle.num_replicates(np.arange(self.num_architectures)).max())
-        return architectures, fidelities, rng.integers(-1, most, size=len(architectures))
+        return architectures, fidelities, rng.integers(-1, self.num_replicates, size=len(architectures))
+
+    @cached_property
+    def num_replicates(self) -> int:
+        """Replicates that may be asked for: one more than the highest that any architecture has."""
+        if self.oracle.replicate_order is not None:
+            return int(self.oracle.replicate_order.max()) + 1
+        return int(self.oracle.num_replicates(np.arange(self.num_architectures)).max())
 
     def answer(self, rows: AnyArray | slice = slice(None)) -> Answers:
         """Answers to some of the queries."""
@@ -75,11 +81,38 @@ class OracleContract(Contract):
                 "gaps are padded or averaged over",
             )
 
+    def test_the_mean_is_over_the_replicates_that_exist(self) -> None:
+        """Replicate −1 is the mean over those that exist, of the values and of the cost."""
+        architectures, fidelities, _ = self.queries
+        answers = [
+            self.oracle.evaluate(architectures, fidelities, np.full(len(architectures), replicate))
+            for replicate in range(-1, self.num_replicates)
+        ]
+        for name, found in (
+            ("values", [answer.values for answer in answers]),
+            ("cost_s", [answer.cost_s[:, None] for answer in answers]),
+        ):
+            single = np.stack(found[1:])
+            count = (~np.isnan(single)).sum(axis=0)
+            mean = np.where(count > 0, np.nansum(single, axis=0) / np.maximum(count, 1), np.nan)
+            if not np.allclose(found[0], mean, rtol=1e-6, atol=1e-9, equal_nan=True):
+                fail(
+                    f"{name} of replicate −1 are the mean over 0 … {self.num_replicates - 1}",
+                    "another number",
+                    "runs are scored by the mean, and noise=mean shows it",
+                    "the first replicate, or a mean over gaps",
+                )
+
     def test_cost_does_not_fall_with_fidelity(self) -> None:
-        """cost_s is that of the whole training up to the fidelity: it never falls."""
-        architectures, replicates = self.queries[0], np.full(len(self.queries[0]), -1)
+        """cost_s is that of the whole training up to the fidelity: it never falls, in the mean or in a replicate."""
+        architectures = self.queries[0]
         costs = [
-            self.oracle.evaluate(architectures, np.full(len(architectures), fidelity), replicates).cost_s
+            np.stack(
+                [
+                    self.oracle.evaluate(architectures, np.full(len(architectures), fidelity), replicates).cost_s
+                    for replicates in np.arange(-1, self.num_replicates)[:, None].repeat(len(architectures), axis=1)
+                ]
+            )
             for fidelity in range(self.num_fidelities)
         ]
         if any((later < earlier).any() for earlier, later in pairwise(costs)):

@@ -229,6 +229,21 @@ def test_some_epochs_of_the_table_are_an_axis(task):
         task.under(Protocol())
 
 
+def test_the_clock_does_not_go_back_if_a_mean_cost_falls(task):
+    """The dear replicate has a gap at the last epochs, so that the mean over the others is less than before."""
+    columns = dict(task.table.datasets["set"].columns)
+    values, cost_s = (columns[name].values.copy() for name in ("val_accuracy", "train_cost_s"))
+    cost_s[0] = [[5, 6, 7], [100, 200, 300]]
+    values[0, 1, 2] = cost_s[0, 1, 2] = np.nan
+    for name, changed in (("val_accuracy", values), ("train_cost_s", cost_s)):
+        columns[name] = MetricArray(columns[name].metric, changed)
+    gappy = make_task(Table("gappy", {"set": Dataset("Set", task.space, columns, EPOCHS)}, HERE), "set")
+    ledger = Ledger(gappy, Protocol(fidelity="all", noise="mean"), 0, np.arange(1))
+    seconds = [ledger.evaluate(np.array([0]), np.array([True]), np.array([place])).cost_s[0] for place in range(3)]
+    assert seconds == [52.5, 50.5, 0.0]
+    assert ledger.clock_s.tolist() == [103.0]
+
+
 def test_epochs_without_any_value_cannot_be_named(task):
     columns = dict(task.table.datasets["set"].columns)
     values = columns["val_accuracy"].values.copy()

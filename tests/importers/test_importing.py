@@ -105,6 +105,16 @@ def test_csv_gz_and_parquet_hold_the_same(read, tmp_path):
             np.testing.assert_array_equal(values(table, metric), values(expected, metric))
 
 
+def test_large_whole_numbers_are_the_nearest_numbers_in_every_kind_of_file(read, tmp_path):
+    large = 2**53 + 1
+    spec = SPEC.replace('"%"', '"points"')
+    csv = read(f"a,b,val,test,cost\nx,1,{large},9,1\n", spec)
+    columns = {"a": ["x"], "b": [1], "val": [large], "test": [9], "cost": [1]}
+    pyarrow.parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+    for table in (csv, read_table(tmp_path / "t.parquet", tmp_path / "t.toml")):
+        assert values(table)[0, 0, 0] == float(large)
+
+
 def test_rows_in_any_order_and_absent_ones(read):
     lines = CSV.splitlines()
     table = read("\n".join([lines[0], lines[4], lines[1]]))

@@ -24,7 +24,7 @@ from nasbench_harness.spaces import NASBench201Space, ProductSpace
 from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.references import resolve
 from nasbench_harness.tables.registry import load_table
-from nasbench_harness.tables.table import Dataset, MetricArray, Provenance, Table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 from nasbench_harness.testing import (
     Contract,
     Finding,
@@ -475,11 +475,32 @@ class Padded(TableOracle):
         return answers._replace(values=np.nan_to_num(answers.values))
 
 
+class FirstAsMean(TableOracle):
+    def evaluate(self, architectures, fidelities, replicates):
+        return super().evaluate(architectures, fidelities, np.maximum(replicates, 0))
+
+
+class FreeMean(TableOracle):
+    def evaluate(self, architectures, fidelities, replicates):
+        answers = super().evaluate(architectures, fidelities, replicates)
+        return answers._replace(cost_s=np.where(replicates < 0, 0.0, answers.cost_s))
+
+
+class Falling(TableOracle):
+    """The cost of one replicate falls, that of the mean does not."""
+
+    def evaluate(self, architectures, fidelities, replicates):
+        answers = super().evaluate(architectures, fidelities, replicates)
+        return answers._replace(cost_s=np.where(replicates == 1, 9.0 - fidelities, answers.cost_s))
+
+
 @pytest.mark.parametrize(
     ("kind", "rule"),
     [
         (Forgetful, "the_same_query_has_the_same_answer_in_any_order_and_batch"),
         (Padded, "missing_is_said_and_has_no_value"),
+        (FirstAsMean, "the_mean_is_over_the_replicates_that_exist"),
+        (FreeMean, "the_mean_is_over_the_replicates_that_exist"),
     ],
 )
 def test_broken_oracles(kind, rule):
@@ -487,6 +508,15 @@ def test_broken_oracles(kind, rule):
     cost = task.table.metrics("cifar10", "cost")[0]
     body = {"make_oracle": lambda self: kind([task.under(Protocol()).search], cost), "num_architectures": 15_625}
     assert rule in failures(type("Mutant", (OracleContract,), body)())
+
+
+def test_a_falling_cost_of_one_replicate_is_seen():
+    column = MetricArray(Metric("cost_s", "s", "minimize", "cost"), np.cumsum(np.ones((4, 2, 3)), axis=2))
+    body = {"num_architectures": 4, "num_fidelities": 3}
+    whole = type("Whole", (OracleContract,), {**body, "make_oracle": lambda self: TableOracle([column], column)})()
+    assert not failures(whole)
+    broken = type("Mutant", (OracleContract,), {**body, "make_oracle": lambda self: Falling([column], column)})()
+    assert "cost_does_not_fall_with_fidelity" in failures(broken)
 
 
 def changed(**changes):

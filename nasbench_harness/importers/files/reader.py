@@ -23,7 +23,6 @@ from nasbench_harness.importers.files.unpacked import LARGEST_FILE, Unpacked
 from nasbench_harness.untrusted import bounded_lines, one_line, refuse_special_file
 
 _EMPTY = ("", "NaN", "nan", "NA")  # cells without a value
-_EXACT = 2**53  # whole numbers up to here are exact as floats
 _MOST_ROWS = 10_000_000
 _MOST_CELLS = 1 << 27  # cells of the columns that are read: 1 GiB of numbers
 _MOST_TEXT_BYTES = 1 << 30  # of all keys together
@@ -269,13 +268,10 @@ class TableFile:
         return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
     def _as_numbers(self, name: str, column: Any) -> Floats:
-        if pa.types.is_integer(column.type):
-            low_high = pc.min_max(column)
-            if any(abs(value.as_py() or 0) > _EXACT for value in low_high.values()):
-                raise InvalidInputError(f"{self.path}: column {name!r} holds numbers beyond 2⁵³, which are not exact")
-        elif not pa.types.is_floating(column.type):
+        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
             raise InvalidInputError(f"{self.path}: column {name!r} holds {column.type}, no numbers")
-        values: Floats = column.cast(pa.float64()).to_numpy()
+        # Whole numbers beyond 2⁵³ become the nearest 64-bit number, as those of a CSV file do.
+        values: Floats = column.cast(pa.float64(), safe=False).to_numpy()
         return values
 
     def _place(self, row: int) -> str:
