@@ -1,6 +1,6 @@
 """``NASBench201API``, ``NATStopology`` and ``NATSsize``, served from a table.
 
-They answer as the packages ``nas-bench-201`` 2.1 and ``nats-bench`` 1.8 do, test included, with five differences:
+They answer as the packages ``nas-bench-201`` 2.1 and ``nats-bench`` 1.8 do, test included, with six differences:
 
 - A result that the table does not have is a ``MissingResultError``. ``simulate_train_eval`` never answers with the
   accuracy on validation and test together.
@@ -8,6 +8,7 @@ They answer as the packages ``nas-bench-201`` 2.1 and ``nats-bench`` 1.8 do, tes
 - Sizes are those of training seed 888 if the seeds disagree, as in ``nats-bench`` since 1.6.
 - If the table does not store seconds of evaluation, ``simulate_train_eval`` counts those of training, and warns.
 - Latency is that of the schedule that is asked for.
+- ``get_more_info`` has no key ``comment``, a sentence that ``nats-bench`` adds on CIFAR-10.
 """
 
 from __future__ import annotations

@@ -41,7 +41,10 @@ class OfficialAPI:
         self.verbose = verbose
         spaces = {id(dataset.space): dataset.space for dataset in self.table.datasets.values()}
         if len(spaces) > 1:
-            raise InvalidInputError(f"table {self.table.name} has data sets with different search spaces")
+            raise InvalidInputError(
+                f"table {self.table.name} has data sets with different search spaces, which no official object has; "
+                "record(…, task=…) serves one of them"
+            )
         (self._space,) = spaces.values()
         self._trainings = trainings_of(self.table)
         self._clock = SimulatedClock(self.table.name)

@@ -13,6 +13,7 @@ import io
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Never, Unpack
 
@@ -29,6 +30,7 @@ from nasbench_harness.evaluation.task import Task, load_task
 from nasbench_harness.files import write_whole
 from nasbench_harness.store.locks import updating
 from nasbench_harness.studies.references import check_label
+from nasbench_harness.tables.table import Table
 
 _COLUMNS = ("task", "seed", "step", "index", "fidelity", "recommended")
 # Methods of the official objects that answer with test accuracy or without a charge.
@@ -116,7 +118,7 @@ class Recording:
     def __init__(self, task: Task, protocol: Protocol, study_seed: int, seed: int) -> None:
         self._view = task.under(protocol)
         self._task, self._seed = task, seed
-        self._plain = OfficialAPI(task.table)
+        self._plain = OfficialAPI(_of_one_space(task))
         self._ledger = Ledger(task, protocol, study_seed, np.array([seed]))
         self._reset_s = 0.0
         self._everyone = np.ones(1, dtype=bool)
@@ -177,16 +179,20 @@ class Recording:
         self,
         arch: Any,
         dataset: str,
-        iepoch: int | None = None,
+        iepoch: int | str | None = None,
         hp: str | int | None = None,
         account_time: bool = True,
     ) -> tuple[float, float | None, float, float]:
         """Validation accuracy, latency and seconds of one charged evaluation, and ``used_time`` after it.
 
+        A text in the third place is the schedule, as in ``nas_201_api``, and ``account_time`` then is in the fourth.
+
         Raises:
             BudgetSpentError: The budget is spent.
             InvalidInputError: The protocol searches something else, or time must not be accounted.
         """
+        if isinstance(iepoch, str):
+            iepoch, hp, account_time = None, iepoch, account_time if hp is None else bool(hp)
         if not account_time:
             raise InvalidInputError("account_time=False: the protocol charges every evaluation")
         accuracy, evaluation = self._query(arch, dataset, iepoch, hp)
@@ -296,6 +302,12 @@ class Recording:
             known = ", ".join(map(str, fidelities)) or "unknown"
             raise InvalidInputError(f"the run cannot evaluate after {epochs} epochs: its fidelities are {known}")
         return fidelities.index(epochs)
+
+
+def _of_one_space(task: Task) -> Table:
+    """The task's table with those data sets that have the space of the task's."""
+    own = task.table.datasets[task.dataset].space
+    return replace(task.table, datasets={key: data for key, data in task.table.datasets.items() if data.space is own})
 
 
 def _append(folder: Path, label: str, session: Recording) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Bools, Floats
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.tables.restricted import MARK
 from nasbench_harness.tables.table import Dataset, MetricArray, Table
 
 # Data sets as tables name them -> as the official API names them.
@@ -151,7 +152,7 @@ def trainings_of(table: Table) -> dict[str, dict[str, Training]]:
     """
     found: dict[str, dict[str, Training]] = {}
     for key, dataset in table.datasets.items():
-        base, schedule = _split(key, dataset)
+        base, schedule = _split(key.partition(MARK)[0], dataset)  # a smaller space has the same trainings
         name = _OFFICIAL.get(base, base)
         sets = _SETS_OF_CIFAR10 if name == "cifar10-valid" else _SETS
         for official, prefix in ((name, ""), _TOGETHER.get(name, ("", ""))):

@@ -64,6 +64,28 @@ def test_what_a_script_saw_are_the_rows_of_the_study(tmp_path, protocol):
     assert len(seen[0]) >= 10
 
 
+@pytest.mark.parametrize(
+    ("task", "dataset"),
+    [("graph-cora", "cora"), ("graph-proteins", "proteins"), ("nb201-cifar10@without=none", "cifar10")],
+)
+def test_every_task_of_a_table_can_be_recorded(tmp_path, task, dataset):
+    with record("mine", task=task, seed=0, out=tmp_path, evaluations=3) as api:
+        while True:
+            api.simulate_train_eval(api.arch(api.random()), dataset)
+    assert len((tmp_path / "mine.csv").read_text().splitlines()) == 4
+
+
+def test_the_schedule_may_be_in_the_place_of_the_older_package(tmp_path):
+    with record("mine", task=TASK, seed=0, out=tmp_path, evaluations=3) as api:
+        while True:
+            api.simulate_train_eval(7, "cifar10", "200")
+            with pytest.raises(InvalidInputError, match="schedule '200', not '12'"):
+                api.simulate_train_eval(7, "cifar10", "12")
+            with pytest.raises(InvalidInputError, match="account_time=False"):
+                api.simulate_train_eval(7, "cifar10", "200", False)
+    assert api.used_time > 0
+
+
 def test_the_budget_ends_the_script_and_nothing_more_is_charged(tmp_path):
     with record("mine", task=TASK, seed=0, out=tmp_path, evaluations=5) as api:
         for _ in range(100):
