@@ -8,6 +8,9 @@ import numpy as np
 
 from nasbench_harness.arrays import Bools, Ints
 
+_BEGUN, _REACHED = np.dtype(np.int32), np.dtype(np.int16)
+BYTES_PER_SLOT = _BEGUN.itemsize + _REACHED.itemsize
+
 
 class Found(NamedTuple):
     """How a proposal of each run relates to the trainings before it; all shapes (num_runs,).
@@ -39,8 +42,8 @@ class Trainings:
     def __init__(self, num_slots: int, num_fidelities: int, has_checkpoints: bool, charges_repeats: bool) -> None:
         self._num_fidelities, self._has_checkpoints = num_fidelities, has_checkpoints
         self._charges_repeats = charges_repeats
-        self._begun = np.zeros(num_slots, dtype=np.int32)
-        self._reached = np.full(num_slots, -1, dtype=np.int16)
+        self._begun = np.zeros(num_slots, dtype=_BEGUN)
+        self._reached = np.full(num_slots, -1, dtype=_REACHED)
         self._first: dict[int, int] = {}  # of slot and fidelity: number of the first training; for restarts
 
     def find(self, slots: Ints, fidelities: Ints) -> Found:

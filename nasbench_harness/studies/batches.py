@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from nasbench_harness.evaluation.ledger import expected_evaluations, visit_type
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.source_tasks import answers_version, source_digests
 from nasbench_harness.evaluation.task import Task, open_task
+from nasbench_harness.evaluation.trainings import BYTES_PER_SLOT
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.identity import identity_of
 from nasbench_harness.store.record import TraceRecord
@@ -143,10 +145,12 @@ def plan_batches(
     A batch has at most ``max_runs`` of the strategy, and so have its segments. A batch of generators has at most 100
     runs: they take turns at every step, and the state of many of them does not fit into the processor's caches.
     """
-    bytes_per_run = task.space.num_architectures * np.dtype(visit_type(protocol)).itemsize
     num_rows = expected_evaluations(task, protocol)
-    max_runs = max(SEEDS_PER_SEGMENT, min(_MAX_VISIT_BYTES // bytes_per_run, _MAX_ROWS // num_rows))
-    max_runs = min(max_runs, max(1, _MAX_SEGMENT_ROWS // num_rows))
+    max_runs = max(SEEDS_PER_SEGMENT, _MAX_ROWS // num_rows)
+    max_runs = max(1, min(max_runs, _MAX_VISIT_BYTES // _visit_bytes(task, protocol), _MAX_SEGMENT_ROWS // num_rows))
+    if max_runs < SEEDS_PER_SEGMENT:  # the parts of a segment are about equal
+        num_parts = math.ceil(SEEDS_PER_SEGMENT / max_runs)
+        max_runs = math.ceil(SEEDS_PER_SEGMENT / num_parts)
     if spec.is_generator:
         max_runs = min(max_runs, SEEDS_PER_SEGMENT)
     if spec.max_runs is not None:
@@ -163,6 +167,15 @@ def plan_batches(
             num_runs += last - first + 1
     sources = tuple(source_digests(task, protocol).items())
     return [BatchPlan(spec, task, tuple(segments), sources) for segments in batches]
+
+
+def _visit_bytes(task: Task, protocol: Protocol) -> int:
+    """Bytes of one run's visit counts."""
+    view = task.under(protocol)
+    bytes_per_slot = BYTES_PER_SLOT if len(view.fidelities) > 1 else np.dtype(visit_type(protocol)).itemsize
+    if protocol.duplicates_by == "class":
+        bytes_per_slot += np.dtype(np.int32).itemsize  # the first of each class
+    return bytes_per_slot * task.space.num_architectures
 
 
 def halves(seeds: Ints) -> list[tuple[tuple[int, int], ...]]:

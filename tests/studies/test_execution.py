@@ -18,8 +18,10 @@ from nasbench_harness.engine.needs import check_needs
 from nasbench_harness.engine.strategy import Needs, Proposals, Strategy
 from nasbench_harness.engine.streams import RunStream, stream_keys
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.evaluation.task import load_task
+from nasbench_harness.evaluation.task import load_task, make_task
+from nasbench_harness.spaces import ProductSpace
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.store.seed_ranges import missing_seeds
@@ -30,6 +32,7 @@ from nasbench_harness.studies.references import parse_strategy, resolve
 from nasbench_harness.studies.replay import ReplayedTrace, RunRows, TraceRows
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 MEMORY = 32 * 2**20  # bytes of a batch's visit counts
 ROWS = 2_000_000  # rows of a batch's trace
@@ -131,6 +134,25 @@ def test_batches_are_as_large_as_their_memory_allows(cifar100, random_search):
     assert [len(plan.run_seeds) for plan in plans] == [1_000] * 5
     plans = plan_batches(random_search, cifar100, cells(1_000), Protocol(evaluations=10_000))
     assert [len(plan.run_seeds) for plan in plans] == [200] * 5
+
+
+@pytest.mark.parametrize(
+    "rules", [{"fidelity": "all"}, {"fidelity": 1, "duplicates": "free", "duplicates_by": "class"}]
+)
+def test_large_spaces_run_parts_of_a_segment_at_a_time(random_search, rules):
+    space = ProductSpace("large", [[str(choice) for choice in range(70)]] * 3)
+    values = np.arange(2.0 * space.num_architectures).reshape(-1, 1, 2)
+    column = MetricArray(Metric("val_loss", "nats", "minimize", "search"), values)
+    table = Table("large", {"one": Dataset("One", space, {"val_loss": column}, (1, 2))}, Provenance("here", "1", "MIT"))
+    task, protocol = make_task(table, "one"), Protocol(**rules)
+    plans = plan_batches(random_search, task, cells(150), protocol)
+    assert np.concatenate([plan.run_seeds for plan in plans]).tolist() == list(range(150))
+    num_runs = max(len(plan.run_seeds) for plan in plans)
+    ledger = Ledger(task, protocol, 0, np.arange(num_runs))
+    parts = [part for owner in (ledger, ledger._trainings) if owner is not None for part in vars(owner).values()]
+    num_slots = num_runs * space.num_architectures
+    num_bytes = sum(part.nbytes for part in parts if isinstance(part, np.ndarray) and part.size == num_slots)
+    assert 0.8 * MEMORY <= num_bytes <= MEMORY
 
 
 def test_a_large_budget_still_runs_a_segment_at_a_time(cifar100, random_search):
