@@ -206,7 +206,6 @@ MISTAKES = [
     (("export", "nowhere"), "nowhere does not exist"),
     (("export", "nowhere", "--trace", "a", "--format", "parquet"), "--trace writes the CSV that add-trace reads"),
     (("add-trace", "nowhere", "runs.csv", "--label", "mine"), "nowhere does not exist"),
-    (("compare", "--families", ""), "no families given"),
     (("baseline", "check", "typo.toml"), "typo.toml is a file: name the folder of the baselines"),
     (("reproduce", "nb201-table5", "--table", "nb201", "--out", "typo.toml/a.md"), "typo.toml is no folder that you"),
     (("tables", "info", "nb2O1"), "unknown table 'nb2O1': did you mean 'nb201'?"),

@@ -71,8 +71,6 @@ def usable_strategies(
     """
     views = [load_task(name).under(protocol) for name in task_list(tasks)]
     entries, left_out = [], []
-    if families is not None and not families:
-        raise InvalidInputError("no families given: name at least one")
     for name in strategy_entry_points() if families is None else names_of(families):
         try:
             spec = resolve(StrategyRef(name))
