@@ -437,7 +437,8 @@ def test_stale_runs_stay_where_they_are_when_the_study_is_refused(cli, tmp_path)
         ("--rerun", "x"): "unknown label 'x' in rerun",
         ("--tasks", "graph-cora", "--verify", "--top", "1"): "no task of this study can be verified",
     }.items():
-        done = cli(*mine, *refused)
+        words = [word for word in mine if "--tasks" not in refused or word not in mine[-4:-2]]  # a list is given once
+        done = cli(*words, *refused)
         assert done.returncode == 2, refused
         assert message in done.stderr
         assert len(done.stderr.splitlines()) == 1
