@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from nasbench_harness.analysis.unscored import unscored_lines
 from nasbench_harness.engine.batches import Rules
 from nasbench_harness.errors import InvalidInputError, RunsFailedError
 from nasbench_harness.evaluation.protocol import Protocol, ProtocolFields
@@ -53,6 +54,7 @@ __all__ = [
     "read_study_file",
     "run",
     "save_baseline",
+    "unscored_lines",
     "verify",
     "write_report",
 ]
@@ -111,7 +113,8 @@ def compare(
 
     Raises:
         HarnessError: Something is wrong with the input; nothing was run.
-        RunsFailedError: Some batches failed; the others are stored.
+        RunsFailedError: Some batches failed; the others are stored. Or strategies have runs without a result on a task,
+            and are not scored there; the report of the others is written.
 
     Example:
         >>> study = compare(["random-search", "local-search"], ["nb201-cifar10"], seeds=20, out="mine", evaluations=50)
@@ -120,9 +123,11 @@ def compare(
     """
     plan = _run(strategies, tasks, seeds, out, options)
     try:
-        write_report(plan.study, plan.options.jobs)
+        shown, _ = write_report(plan.study, plan.options.jobs)
     finally:
         plan.end()
+    if lines := unscored_lines(shown.analysis.unscored, shown.record.protocol):
+        raise RunsFailedError(lines)
     return plan.study
 
 

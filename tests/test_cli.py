@@ -416,6 +416,22 @@ def test_a_run_without_any_result_is_a_failure_of_its_strategy(cli, tmp_path):
     assert "seeds 0-11: nothing: the run ended without an evaluation or a recommendation" in done.stderr
 
 
+def test_a_strategy_without_results_ends_the_report_with_exit_code_1(cli, tmp_path):
+    (tmp_path / "my_search.py").write_text(
+        "from nasbench_harness import Proposal\n"
+        "def late(problem, rng):\n    yield Proposal(problem.space.sample(rng), extra_cost_s=1e6)\n"
+    )
+    rules = ("--strategies", "random-search,late=my_search:late", "--tasks", "nb201-cifar10", "--seeds", "3")
+    assert cli("run", *rules, "--simulated-seconds", "20000", "--out", "s").returncode == 0
+    line = "failed: late on nb201-cifar10, seeds 0-2: 3 of 3 runs ended without a result, so the strategy is not scored"
+    for options in ((), ("--json",)):
+        done = cli("report", "s", "--format", "csv", *options)
+        assert done.returncode == 1
+        assert line in done.stderr
+    assert json.loads(done.stdout)["files"][:2] == ["main.csv", "paper.csv"]
+    assert "late" in (tmp_path / "s" / "report" / "main.csv").read_text()
+
+
 @pytest.mark.thorough
 def test_stale_runs_stay_where_they_are_when_the_study_is_refused(cli, tmp_path):
     mine = ("compare", "--strategies", "random-search,my_search:my_search", "--seeds", "3", "--evaluations", "4")

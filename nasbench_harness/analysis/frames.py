@@ -19,7 +19,8 @@ def runs_frame(stored: Iterable[tuple[str, TaskView, Runs]]) -> pd.DataFrame:
 
     Columns: ``strategy``, ``task``, ``seed``; ``evaluations``, ``simulated_s``, ``repeats_by_index``,
     ``repeats_by_class``; ``architecture`` (index) and ``key`` of the choice, or ``front_size`` and ``front_share`` of
-    a set; noiseless values such as ``val_accuracy``, and distances such as ``regret_pp``, of validation and of test.
+    a set; noiseless values such as ``val_accuracy``, and distances such as ``regret_pp``, of validation and of test. A
+    run without a result has the architecture −1, an empty key, and NaN in place of values.
 
     Args:
         stored: Label, task and runs of each strategy on each task.
@@ -28,8 +29,9 @@ def runs_frame(stored: Iterable[tuple[str, TaskView, Runs]]) -> pd.DataFrame:
 
     parts = []
     for label, task, runs in stored:
-        picks = runs.final
-        task.oracle.prepare(picks)
+        final, has_result = runs.final, runs.has_result
+        picks = np.maximum(final, 0)
+        task.oracle.prepare(final[has_result])
         columns: dict[str, Any] = {
             "strategy": label,
             "task": task.name,
@@ -40,15 +42,17 @@ def runs_frame(stored: Iterable[tuple[str, TaskView, Runs]]) -> pd.DataFrame:
             "repeats_by_class": runs.repeats[:, 1],
         }
         if runs.sets is None:
-            columns["architecture"] = picks
+            columns["architecture"] = final
             distinct, places = np.unique(picks, return_inverse=True)
-            columns["key"] = np.array([task.space.to_key(index) for index in distinct.tolist()], dtype=object)[places]
+            keys = np.array([task.space.to_key(index) for index in distinct.tolist()], dtype=object)[places]
+            columns["key"] = np.where(has_result, keys, "")
         else:
             columns |= {"front_size": runs.sets.sizes, "front_share": runs.sets.shares}
         for name, view in task.scores.items():
             prefix = "" if name == "val" else f"{name}_"
-            columns[view.metric.name] = view.values[picks]
-            distances = np.where(view.exists[picks], view.regret(picks), np.nan)
+            columns[view.metric.name] = np.where(has_result, view.values[picks], np.nan)
+            is_known = has_result & (view.exists[picks] | (name == "val"))
+            distances = np.where(is_known, view.regret(picks), np.nan)
             columns[f"{prefix}{view.distance}_{view.metric.difference_unit}"] = distances
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)

@@ -13,6 +13,7 @@ from nasbench_harness.analysis.comparison import Comparison
 from nasbench_harness.analysis.curves import Curve
 from nasbench_harness.analysis.fronts import ReturnedSets
 from nasbench_harness.analysis.supernets import SupernetRun
+from nasbench_harness.analysis.unscored import Unscored
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.scores import ScoreView
@@ -143,6 +144,7 @@ class TaskAnalysis:
         times_s: Simulated seconds of the curves over time, log-spaced; None if the task has no cost.
         epochs: Epochs of the curves over trained epochs, log-spaced; None if strategies do not choose the fidelity.
         curve_score: Name of the score that curves show.
+        unscored: Strategies that ran on it and are not scored.
     """
 
     task: TaskView
@@ -151,6 +153,7 @@ class TaskAnalysis:
     times_s: Floats | None
     epochs: Ints | None = None
     curve_score: str = "val"
+    unscored: tuple[Unscored, ...] = ()
 
     @property
     def val(self) -> ScoreAnalysis:
@@ -254,7 +257,7 @@ class Analysis:
 
     Attributes:
         labels: Strategies.
-        tasks: Results of each task.
+        tasks: Results of each task on which a strategy is scored.
         mean_ranks: Rank of the estimand's score, averaged over tasks; 1 is best; shape (num_strategies,); NaN for a
             strategy that did not run on every task.
         protocol: Rules of the study.
@@ -268,6 +271,7 @@ class Analysis:
         supernets: Runs that shared weights.
         styles: Number of each label's style.
         tuning: Equal tuning of the strategies; None if the study does not demand it.
+        unscored: Strategies that are not scored on a task, by task.
     """
 
     labels: tuple[str, ...]
@@ -284,6 +288,7 @@ class Analysis:
     supernets: tuple[SupernetRun, ...] = ()
     styles: Mapping[str, int] = field(default_factory=dict)
     tuning: TuningRule | None = None
+    unscored: tuple[Unscored, ...] = ()
 
     @property
     def tasks_with_curves(self) -> list[TaskAnalysis]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from nasbench_harness.analysis.epochs import row_epochs
 from nasbench_harness.analysis.fronts import ReturnedSets, picks_of, returned_sets
-from nasbench_harness.arrays import AnyArray, Floats, Ints
+from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
 from nasbench_harness.errors import StoreError
 from nasbench_harness.evaluation.choice import rows_of
 from nasbench_harness.evaluation.status import Status
@@ -72,15 +72,14 @@ class Runs:
 
     @property
     def final(self) -> Ints:
-        """Choice of each run, shape (num_runs,).
+        """Choice of each run, −1 if it has nothing to return; shape (num_runs,)."""
+        return self.row_picks[:, -1]
 
-        Raises:
-            StoreError: A run has nothing to return: all its evaluations failed or are missing in the table.
-        """
-        final: Ints = self.row_picks[:, -1]
-        if (final < 0).any():
-            raise StoreError(f"{int((final < 0).sum())} of {len(final)} runs ended without a single result")
-        return final
+    @property
+    def has_result(self) -> Bools:
+        """Runs that return something: an evaluation ended with a value within the budget; shape (num_runs,)."""
+        found: Bools = self.final >= 0
+        return found
 
     def in_canonical_order(self) -> Runs:
         """The same runs, ordered by their rows and not by their seeds, so that no number depends on seed labels."""

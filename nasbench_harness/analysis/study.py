@@ -23,8 +23,9 @@ from nasbench_harness.analysis.results import (
     TaskAnalysis,
 )
 from nasbench_harness.analysis.runs import Runs
+from nasbench_harness.analysis.unscored import Unscored, unscored_lines
 from nasbench_harness.arrays import Floats, Ints
-from nasbench_harness.errors import StoreError, UnknownNameError
+from nasbench_harness.errors import RunsFailedError, StoreError, UnknownNameError
 from nasbench_harness.evaluation.grid import exact_means
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.scores import ScoreView
@@ -81,6 +82,7 @@ def analyze(
 
     Raises:
         UnknownNameError: The declared control is not in the study.
+        RunsFailedError: No strategy is scored on any task, as runs ended without a result.
     """
     options = options or ReportOptions()
     if options.control is not None and options.control not in labels:
@@ -100,6 +102,10 @@ def analyze(
         runs = {label: entry.in_canonical_order() for label, entry in found if entry is not None}
         analyses.append(_analyze_task(task, runs, counts_of, protocol, options))
         del runs  # before the next task's are read
+    unscored = tuple(entry for found in analyses for entry in found.unscored)
+    analyses = [found for found in analyses if found.results]
+    if not analyses:
+        raise RunsFailedError(unscored_lines(unscored, protocol))
     analyses = _with_study_families(analyses, options.control)
     analysis = Analysis(
         tuple(labels),
@@ -113,6 +119,7 @@ def analyze(
         options,
         tuple(quoted),
         styles=numbers,
+        unscored=unscored,
     )
     return replace(analysis, summaries=summarize(analysis, counts_of))
 
@@ -171,6 +178,15 @@ def _analyze_task(
     protocol: Protocol,
     options: ReportOptions,
 ) -> TaskAnalysis:
+    lacking = {label: entry.seeds[~entry.has_result] for label, entry in runs.items()}
+    unscored = tuple(
+        Unscored(label, task.name, np.sort(seeds), len(runs[label].seeds))
+        for label, seeds in lacking.items()
+        if len(seeds)
+    )
+    runs = {label: entry for label, entry in runs.items() if entry.has_result.all()}
+    if not runs:
+        return TaskAnalysis(task, (), (), None, unscored=unscored)
     for entry in runs.values():
         task.oracle.prepare(np.unique(entry.row_picks[entry.row_picks >= 0]))
     # A study of supernets evaluates nothing: its curve has one point.
@@ -211,7 +227,7 @@ def _analyze_task(
         )
         for name, view in task.scores.items()
     )
-    return TaskAnalysis(task, tuple(results), tuple(scores_of_task), times_s, epochs, curve_score)
+    return TaskAnalysis(task, tuple(results), tuple(scores_of_task), times_s, epochs, curve_score, unscored)
 
 
 def _num_infeasible(task: TaskView, runs: Runs) -> int | None:

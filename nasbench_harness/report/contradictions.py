@@ -1,4 +1,4 @@
-"""Lines under a table whose bold strategy is significantly worse: on test, or by the column's own test."""
+"""Lines under a table: bold strategies that are significantly worse, and strategies that are not scored."""
 
 from __future__ import annotations
 
@@ -42,6 +42,12 @@ def worse_in_bold(measures: Sequence[Measure], *, as_distance: bool) -> tuple[st
                     f"({_p_text(p, is_bound=len(comparison.best) > 1)})."
                 )
     return tuple(lines)
+
+
+def unscored_notes(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> tuple[str, ...]:
+    """A line for each strategy that is not scored on these tasks, or on a task that no table has."""
+    shown, all_shown = ({entry.task.name for entry in part} for part in (entries, analysis.tasks))
+    return tuple(entry.note for entry in analysis.unscored if entry.task in shown or entry.task not in all_shown)
 
 
 def _p_text(p: float, is_bound: bool) -> str:

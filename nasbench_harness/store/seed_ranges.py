@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from nasbench_harness.store.folder import Segment
 from nasbench_harness.store.segments import SEEDS_PER_SEGMENT
+
+_MAX_RANGES = 3  # in a message
 
 
 def missing_seeds(
@@ -46,3 +48,25 @@ def seed_ranges(seeds: Iterable[int]) -> list[tuple[int, int]]:
         else:
             ranges.append((seed, seed))
     return ranges
+
+
+def seeds_text(seeds: Sequence[int]) -> str:
+    """Seeds in words: ranges, the first few of many.
+
+    Args:
+        seeds: At least one seed, in any order.
+
+    Example:
+        >>> seeds_text([0, 1, 2, 7])
+        'seeds 0-2, 7 (4 runs)'
+    """
+    ranges: list[list[int]] = []
+    for seed in sorted(seeds):
+        if ranges and ranges[-1][1] == seed - 1:
+            ranges[-1][1] = seed
+        else:
+            ranges.append([seed, seed])
+    shown = [f"{first}" if first == last else f"{first}-{last}" for first, last in ranges[:_MAX_RANGES]]
+    more = ", …" if len(ranges) > _MAX_RANGES else ""
+    count = f" ({len(seeds):,} runs)" if len(ranges) > 1 else ""
+    return f"seed {shown[0]}" if len(seeds) == 1 else f"seeds {', '.join(shown)}{more}{count}"

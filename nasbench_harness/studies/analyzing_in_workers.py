@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nasbench_harness.errors import RunsFailedError
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.record import ReportOptions, StudyRecord
 from nasbench_harness.studies.analyzing import analyze_study
@@ -46,14 +47,14 @@ def _is_for_workers(study: Study, options: ReportOptions) -> bool:
 
 
 def _in_workers(study: Study, options: ReportOptions, jobs: int) -> list[TaskAnalysis]:
-    """Numbers of each task, from workers; none if a worker died, so that this process computes them."""
+    """Numbers of each task, from workers; none if a worker died or nothing is scored, so that this process does it."""
     from loky.process_executor import BrokenProcessPool
 
     num_workers = min(jobs, len(study.tasks))
     found = [submit(num_workers, analyze_one, study.path, study.record, task.name, options) for task in study.tasks]
     try:
         return [numbers.result().with_task(task) for task, numbers in zip(study.tasks, found, strict=True)]
-    except BrokenProcessPool:
+    except (BrokenProcessPool, RunsFailedError):
         return []
     except BaseException:
         stop_workers()

@@ -204,6 +204,11 @@ def plan_study(
     _check_labels(request.report, study.labels)
     check_test_curves(request.report, loaded)
     found = find_outstanding(study, specs, options.keep_stale, again)
+    found.notices += [
+        f"the trace {trace.label} has none of the seeds 0 … {seeds - 1} on these tasks and is not compared"
+        for trace in record.traces
+        if trace.label not in study.labels and set(trace.tasks) & set(names)
+    ]
     if found.batches:
         found.notices[:0] = [*changed, *initial_only(specs, protocol), *feasible_shares(loaded)]
     return Plan(study, found, before, options)

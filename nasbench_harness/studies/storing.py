@@ -23,13 +23,12 @@ from nasbench_harness.places import place_in
 from nasbench_harness.store.folder import StudyFolder, refuse_links
 from nasbench_harness.store.identity import run_id, versions
 from nasbench_harness.store.notes import notes_path
-from nasbench_harness.store.seed_ranges import seed_ranges
+from nasbench_harness.store.seed_ranges import seed_ranges, seeds_text
 from nasbench_harness.store.segments import write_segment
 from nasbench_harness.studies.batches import BatchPlan, BatchResult, SentPlan, identity
 from nasbench_harness.untrusted import below, first_line
 
 _MAX_LINES = 5  # different errors of a batch that are printed; the log has all
-_MAX_RANGES = 3  # ranges of seeds in a message
 _NOT_COUNTED = [Status.PROGRESS, Status.DUPLICATE, Status.REJECTED]
 
 
@@ -109,7 +108,7 @@ def _write_failures(plan: BatchPlan, rules: Rules, study: StudyFolder, failures:
     text = ""
     for messages in groups.values():
         seeds = list(messages)
-        where = f"{plan.spec.label} on {plan.task.name}, {_seeds(seeds)}"
+        where = f"{plan.spec.label} on {plan.task.name}, {seeds_text(seeds)}"
         text += f"{where}\n{''.join(traceback.format_exception(failures[seeds[0]]))}\n"
         if len(lines) < _MAX_LINES:
             others = ", with other values in other runs" if len(set(messages.values())) > 1 else ""
@@ -124,20 +123,6 @@ def _place(error: Exception) -> str:
     """The line of the strategy, unless the message says already what to change."""
     is_explained = isinstance(error, HarnessError) and not isinstance(error, StrategyError)
     return "" if is_explained else place_in(error)
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    """Seeds in words: ranges, the first few of many."""
-    ranges: list[list[int]] = []
-    for seed in sorted(seeds):
-        if ranges and ranges[-1][1] == seed - 1:
-            ranges[-1][1] = seed
-        else:
-            ranges.append([seed, seed])
-    shown = [f"{first}" if first == last else f"{first}-{last}" for first, last in ranges[:_MAX_RANGES]]
-    more = ", …" if len(ranges) > _MAX_RANGES else ""
-    count = f" ({len(seeds):,} runs)" if len(ranges) > 1 else ""
-    return f"seed {shown[0]}" if len(seeds) == 1 else f"seeds {', '.join(shown)}{more}{count}"
 
 
 def _name(plan: BatchPlan, rules: Rules) -> str:

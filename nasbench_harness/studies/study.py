@@ -67,8 +67,8 @@ class Study:
 
     @property
     def replayed(self) -> tuple[str, ...]:
-        """Labels of the traces from elsewhere that cover one of the tasks; they come after the strategies."""
-        return tuple(trace.label for trace in self._traces)
+        """Labels of the traces from elsewhere that are compared; they come after the strategies."""
+        return tuple(trace.label for trace in self.record.traces if self._tasks_of(trace))
 
     @property
     def command(self) -> str:
@@ -94,9 +94,9 @@ class Study:
         yield from (
             RunSet(self.folder, self.record, entry, found) for entry in self.record.strategies for found in chosen
         )
-        for trace in self._traces:
+        for trace in self.record.traces:
             for found in chosen:
-                if found.name in trace.tasks:
+                if found.name in self._tasks_of(trace):
                     yield RunSet(self.folder, self.record, trace, found, self._trace(trace))
 
     def missing(self) -> list[tuple[str, str, int]]:
@@ -273,10 +273,10 @@ class Study:
             return f"<p>{missing:,} of {self.num_runs:,} runs are missing.</p>"
         return self.table()._repr_html_()
 
-    @property
-    def _traces(self) -> tuple[TraceRecord, ...]:
-        """Traces that cover at least one of the study's tasks."""
-        return tuple(trace for trace in self.record.traces if set(trace.tasks) & set(self.record.tasks))
+    def _tasks_of(self, trace: TraceRecord) -> list[str]:
+        """Tasks of the study on which a trace has one of its seeds."""
+        names = [name for name in trace.tasks if name in self.record.tasks]
+        return [name for name in names if self._trace(trace).seeds(name)[0] < self.record.num_seeds]
 
     def _trace(self, record: TraceRecord) -> TraceRows:
         if record.sha256 not in self._rows:

@@ -49,10 +49,13 @@ def prepare_verification(
     for runs in study.run_sets(task=found.name):
         if runs.label not in chosen:
             continue
-        finals.append(runs.read().final)
+        read = runs.read()
+        finals.append(read.final[read.has_result])
         for architecture, (total, count) in observed_losses(runs.segments(), found).items():
             before = losses.get(architecture, (0.0, 0))
             losses[architecture] = (before[0] + total, before[1] + count)
+    if not any(map(len, finals)):
+        raise InvalidInputError(f"no run of {', '.join(chosen)} on {found.name} has a result: nothing can be verified")
     options = options or VerifyOptions()
     labels = "" if strategies is None else f" --strategies {shlex.quote(','.join(chosen))}"
     command = f"{study.command}; nasbench-harness verify DIR --task {found.name}{labels}{options.flags()}"

@@ -6,10 +6,12 @@ import shutil
 import numpy as np
 import pytest
 from kit.cases import fast_first
+from kit.requests import request
 
 from nasbench_harness import InvalidInputError, Progress, Proposal, compare, load_task, open_study, run
 from nasbench_harness.errors import StoreError
 from nasbench_harness.store.segments import read_columns
+from nasbench_harness.studies.planning import plan_study
 
 TASKS = ["nb201-cifar10", "nb201-cifar100"]
 SEEDS = 12
@@ -170,6 +172,21 @@ def test_a_trace_has_only_its_own_seeds(study, tmp_path):
     more.write_report(["markdown"])
     text = (more.path / "report" / "report.md").read_text(encoding="utf-8")
     assert "replayed under this protocol: mine (12 seeds)." in text
+
+
+def test_a_trace_without_any_of_the_seeds_is_not_compared(tmp_path):
+    """With fewer seeds the study leaves it out and says so; with more it is back."""
+    rules = {"evaluations": 5, "out": tmp_path / "s"}
+    study = run(["random-search"], TASKS[:1], seeds=30, **rules)
+    study.add_trace(write(tmp_path / "late.csv", rows=5, first=15), "late")
+    fewer = run(["random-search"], TASKS[:1], seeds=12, **rules)
+    assert fewer.labels == ["random-search"]
+    assert fewer.analysis.labels == ("random-search",)
+    assert fewer.record.traces == study.record.traces
+    notices = plan_study(request(["random-search"], TASKS[:1], 12, 5), tmp_path / "s").notices
+    assert notices == ["the trace late has none of the seeds 0 … 11 on these tasks and is not compared"]
+    more = run(["random-search"], TASKS[:1], seeds=30, **rules)
+    assert len(more.analysis.tasks[0].result("late").seeds) == 12
 
 
 def test_a_trace_may_cover_one_task_only(study, tmp_path):

@@ -10,7 +10,7 @@ from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.report.captions import caption_text, summary_text
 from nasbench_harness.report.cells import Measure, measures_of
-from nasbench_harness.report.contradictions import worse_in_bold, worse_on_test
+from nasbench_harness.report.contradictions import unscored_notes, worse_in_bold, worse_on_test
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.report.sections.ranks import has_intervals, numbered, part_text, rank_cell, seeds_cell
 from nasbench_harness.report.sections.references import optimum_cells, quoted_rows, reference_cells
@@ -54,7 +54,7 @@ def _main_table(analysis: Analysis, part: Sequence[Measure], position: int, num_
     rows = [ReportRow((name, NOTHING, *cells, *blank), "reference") for name, cells in reference_cells(part, analysis)]
     for label in analysis.labels:
         results = [measure.entry.result(label) for measure in part]
-        if not any(results):  # a trace that has no row of these tasks
+        if not any(results) and label in analysis.replayed:  # it has no row of these tasks
             continue
         cells = [
             NOTHING if result is None else strategy_cell(measure, result)
@@ -79,7 +79,7 @@ def _main_table(analysis: Analysis, part: Sequence[Measure], position: int, num_
         title,
         tuple(columns),
         tuple(rows),
-        worse_on_test(analysis, entries) + worse_in_bold(part, as_distance=False),
+        worse_on_test(analysis, entries) + worse_in_bold(part, as_distance=False) + unscored_notes(analysis, entries),
         caption_text(analysis, entries, has_intervals=has_intervals(analysis)),
         summary_text(analysis, entries),
     )

@@ -8,7 +8,7 @@ from nasbench_harness.analysis.names import distance_meaning, distance_name
 from nasbench_harness.analysis.results import Analysis
 from nasbench_harness.report.captions import caption_text, summary_text
 from nasbench_harness.report.cells import measures_of
-from nasbench_harness.report.contradictions import worse_in_bold, worse_on_test
+from nasbench_harness.report.contradictions import unscored_notes, worse_in_bold, worse_on_test
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.report.sections.ranks import has_intervals, numbered, part_text, rank_cell
 from nasbench_harness.report.strategy_cells import strategy_cell
@@ -44,6 +44,7 @@ def _overview_table(analysis: Analysis, labels: Sequence[str], position: int, nu
     if position == num_parts - 1:
         measures = [measures_of(entry, analysis.options)[0] for entry in analysis.tasks]
         notes = worse_on_test(analysis, analysis.tasks) + worse_in_bold(measures, as_distance=True)
+        notes += unscored_notes(analysis, analysis.tasks)
     name, summary = numbered("overview", position, num_parts), summary_text(analysis, analysis.tasks)
     return ReportTable(name, title, tuple(columns), tuple(rows), notes, details, summary)
 

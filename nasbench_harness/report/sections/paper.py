@@ -12,7 +12,7 @@ from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.scores import TEST, VAL
 from nasbench_harness.report.captions import caption_text, summary_text
 from nasbench_harness.report.cells import Measure, measures_of, plain
-from nasbench_harness.report.contradictions import worse_in_bold, worse_on_test
+from nasbench_harness.report.contradictions import unscored_notes, worse_in_bold, worse_on_test
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.report.sections.ranks import has_intervals
 from nasbench_harness.report.sections.references import optimum_cells, quoted_rows, reference_cells
@@ -58,7 +58,7 @@ def paper_table(analysis: Analysis) -> ReportTable:
         title,
         tuple(columns),
         tuple(rows),
-        worse_on_test(analysis, entries) + worse_in_bold(part, as_distance=False),
+        worse_on_test(analysis, entries) + worse_in_bold(part, as_distance=False) + unscored_notes(analysis, entries),
         caption_text(analysis, entries, has_intervals=has_intervals(analysis)),
         summary_text(analysis, entries),
         {name: name for name in options.groups} | ({"quoted": "quoted"} if options.groups else {}),

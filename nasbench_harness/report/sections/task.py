@@ -7,7 +7,7 @@ import math
 from nasbench_harness.analysis.results import Analysis, StrategyResult, TaskAnalysis
 from nasbench_harness.report.captions import caption_text, summary_text
 from nasbench_harness.report.cells import count, mean_and_std, mean_std, measures_of, plain
-from nasbench_harness.report.contradictions import worse_in_bold, worse_on_test
+from nasbench_harness.report.contradictions import unscored_notes, worse_in_bold, worse_on_test
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.report.sections.references import (
     optimum_cells,
@@ -69,6 +69,7 @@ def task_table(analysis: Analysis, entry: TaskAnalysis) -> ReportTable:
     title = f"{entry.task.title} ({entry.task.name})."
     notes = worse_on_test(analysis, [entry])
     notes += worse_in_bold(measures, as_distance=False) + worse_in_bold(measures, as_distance=True)
+    notes += unscored_notes(analysis, [entry])
     if entry.task.space.note:
         notes += (f"{entry.task.name}: {entry.task.space.note}.",)
     details, summary = caption_text(analysis, [entry]), summary_text(analysis, [entry])
