@@ -35,12 +35,13 @@ def protocols(draw):
     fidelity = draw(st.sampled_from([None, 12, "all", "12,200"]))
     workers = draw(st.integers(1, 3))
     duplicates = draw(st.sampled_from(["charge", "free", "forbid"]))
+    may_be_class = duplicates != "charge" and not isinstance(fidelity, str)
     has_sources = draw(st.booleans())
     return Protocol(
         **budgets,
         noise=draw(st.sampled_from(["per_query", "per_run", "replicate=1", "mean"])),
         duplicates=duplicates,
-        duplicates_by="index" if duplicates == "charge" else draw(st.sampled_from(["index", "class"])),
+        duplicates_by=draw(st.sampled_from(["index", "class"])) if may_be_class else "index",
         selection=draw(st.sampled_from(["own", "incumbent"])),
         overrun=draw(st.sampled_from(["discard", "count"])) if later else "discard",
         fidelity=fidelity,
