@@ -17,6 +17,7 @@ from nasbench_harness.statistics.effects import a12
 from nasbench_harness.statistics.estimands import Proportion, iqm, proportion
 from nasbench_harness.statistics.exact_random_search import ExactCurve, exact_random_search
 from nasbench_harness.statistics.friedman import RankTests, rank_tests
+from nasbench_harness.statistics.grid_counts import count_grid_values, permutation_p_better, permutation_p_worse
 from nasbench_harness.statistics.independent import (
     MAX_RUNS_EXACT,
     brunner_munzel,
@@ -43,13 +44,11 @@ from nasbench_harness.statistics.non_inferiority import (
     Case,
     Difference,
     NonInferiority,
-    count_grid_values,
     decide,
     difference,
     more_runs,
     non_inferiority,
     non_inferiority_family,
-    permutation_p_better,
 )
 from nasbench_harness.statistics.random_search_law import RandomSearchLaw
 from nasbench_harness.statistics.ranking import first_shares, mean_ranks, resampled_mean_ranks
@@ -100,6 +99,7 @@ __all__ = [
     "nondominated",
     "not_significantly_worse",
     "permutation_p_better",
+    "permutation_p_worse",
     "proportion",
     "rank_correlation",
     "rank_tests",

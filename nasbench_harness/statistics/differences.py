@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nasbench_harness.statistics._checks import FloatArray, as_finite, check_confidence
+from nasbench_harness.statistics.independent import smallest_permutation_p
 
 
 def mean_interval(x: ArrayLike, confidence: float = 0.95) -> tuple[float, float]:
@@ -68,8 +69,8 @@ def equivalence(x: ArrayLike, y: ArrayLike, margin: float) -> float:
         margin: difference that matters, above 0.
 
     Returns:
-        The larger of the two one-sided p. At most alpha: equivalent within the margin. 1 if both samples are constant
-        and differ by at least the margin.
+        The larger of the two one-sided p. At most alpha: equivalent within the margin. If both samples are constant: 1
+        if they differ by at least the margin, else the smallest p of a permutation test, 1 / C(n + m, n).
 
     Raises:
         ValueError: too few runs, a value is NaN or infinite, or the margin is not above 0.
@@ -84,7 +85,7 @@ def equivalence(x: ArrayLike, y: ArrayLike, margin: float) -> float:
         raise ValueError(f"margin is {margin}; pass the smallest difference that matters, above 0")
     difference, error, freedom = _welch_parts(x, y)
     if not error:
-        return 0.0 if abs(difference) < margin else 1.0
+        return smallest_permutation_p(np.size(x), np.size(y)) if abs(difference) < margin else 1.0
     return float(stdtr(freedom, (abs(difference) - margin) / error))
 
 

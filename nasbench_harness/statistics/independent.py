@@ -46,7 +46,7 @@ def compare_means(x: ArrayLike, y: ArrayLike) -> float:
     if all(is_constant):
         if first[0] == second[0]:
             return 1.0
-        return _positive(2 / comb(first.size + second.size, first.size))
+        return _positive(2 * smallest_permutation_p(first.size, second.size))
     p = welch(first, second)
     return max(p, mann_whitney_two_sided(first, second)) if any(is_constant) else p
 
@@ -191,6 +191,15 @@ def runs_for_a12(a12: float = 0.56) -> int:
     if not 0.0 <= a12 <= 1.0 or a12 == 0.5:
         raise ValueError(f"a12 is {a12}; pass a chance between 0 and 1 other than .5")
     return ceil(_POWER / (6.0 * (a12 - 0.5) ** 2))
+
+
+def smallest_permutation_p(num_x: int, num_y: int) -> float:
+    """Returns the smallest one-sided p of a permutation test of samples of these sizes: 1 / C(num_x + num_y, num_x).
+
+    >>> smallest_permutation_p(3, 3)
+    0.05
+    """
+    return _positive(1 / comb(num_x + num_y, num_x))
 
 
 def _sample(values: ArrayLike, name: str) -> FloatArray:

@@ -2,40 +2,50 @@
 
 d = mean regret new − old, with one-sided Welch bounds (Welch 1947) at the level of a look. In this order:
 
-    inferior      low > 0 and d > margin
+    inferior      low > 0 and d > margin, and a permutation p of d below the level of the look
     superior      high < 0 and d < −margin, and a permutation p of d below the level of the look
     equivalent    −margin < low and high < margin
     non-inferior  high < margin, at the last look only
     inconclusive  otherwise
 
-Regrets have a long right tail. A small sample that misses the tail looks better than it is, and its spread looks small
-too, so Welch's bound alone calls too many unchanged versions superior. The permutation test does not use the spread
-(9,999 seeded draws; Phipson and Smyth 2010: p = (1 + b) / (1 + B)).
+Regrets are skewed. A small sample that misses a long right tail looks better than it is; one that misses the few good
+runs of a long left tail looks worse. Its spread looks small too, so Welch's bound alone calls too many unchanged
+versions superior or inferior. The permutation test does not use the spread (seeded draws; Phipson and Smyth 2010:
+p = (1 + b) / (1 + B)).
 
 Looks are declared beforehand and share alpha evenly (Bonferroni): a single look has all of it. Over a family of cases,
-Holm multiplies the p-values of "inferior" only. Runs are given as counts per integer grid value, so that means and
-variances come from exact integers.
+Holm multiplies the p-values of "inferior" only, each the larger one of Welch and permutation. Runs are given as counts
+per integer grid value, so that means and variances come from exact integers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nasbench_harness.statistics.grid_counts import (
+    NUM_PERMUTATIONS,
+    GridCounts,
+    count_grid_values,
+    moments,
+    permutation_p_better,
+    permutation_p_worse,
+)
+from nasbench_harness.statistics.independent import smallest_permutation_p
 from nasbench_harness.statistics.multiple import adjust
 
 LOOKS = (100, 300, 1_000, 3_000)
 ALPHA = 0.01
-NUM_PERMUTATIONS = 9_999
+_MAX_PERMUTATIONS = 99_999
+_DRAWS_PER_LEVEL = 4  # draws times the smallest level of Holm
 
 Verdict = Literal["inferior", "superior", "equivalent", "non-inferior", "inconclusive"]
-GridCounts = Mapping[int, int]
 
 
 @dataclass(frozen=True)
@@ -96,30 +106,11 @@ class Case:
     margin: float
 
 
-def count_grid_values(grid_values: ArrayLike) -> dict[int, int]:
-    """Returns how often each grid value occurs, in ascending order.
-
-    Args:
-        grid_values: integers, shape (num_runs,).
-
-    Raises:
-        ValueError: not one-dimensional, or not integers.
-
-    Example:
-        >>> count_grid_values([3, 0, 3])
-        {0: 1, 3: 2}
-    """
-    array = np.asarray(grid_values)
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(
-            f"grid_values has shape {array.shape} and type {array.dtype}; pass integers of shape (num_runs,)"
-        )
-    values, counts = np.unique(array, return_counts=True)
-    return dict(zip(values.tolist(), counts.tolist(), strict=True))
-
-
 def difference(old: GridCounts, new: GridCounts, resolution: float = 1.0, level: float = ALPHA) -> Difference:
     """Returns the difference of two means with Welch's one-sided bounds.
+
+    If neither side has any spread, the smallest p is that of an exact permutation test, 1 / C(n + m, n). If it is below
+    the level, both bounds are the difference itself; else they are infinite, as so few runs tell nothing.
 
     Args:
         old: how often each grid value occurs among the old runs.
@@ -138,47 +129,21 @@ def difference(old: GridCounts, new: GridCounts, resolution: float = 1.0, level:
         raise ValueError(f"level is {level}; pass a share between 0 and .5, such as .01")
     if not resolution > 0.0:
         raise ValueError(f"resolution is {resolution}; pass the size of a grid step, above 0")
-    (num_old, mean_old, var_old), (num_new, mean_new, var_new) = _moments(old, "old"), _moments(new, "new")
+    (num_old, mean_old, var_old), (num_new, mean_new, var_new) = moments(old, "old"), moments(new, "new")
     value = (mean_new - mean_old) * resolution
     of_old, of_new = var_old / num_old * resolution**2, var_new / num_new * resolution**2
     variance = of_old + of_new
     if variance == 0.0:
-        return Difference(value, value, value, 0.0 if value > 0 else 1.0, level, num_old, num_new)
+        smallest_p = smallest_permutation_p(num_old, num_new)
+        width = 0.0 if smallest_p < level else inf
+        p_worse = smallest_p if value > 0 else 1.0
+        return Difference(value, value - width, value + width, p_worse, level, num_old, num_new)
     from scipy.special import stdtr, stdtrit
 
     shares = (of_old / variance) ** 2 / (num_old - 1) + (of_new / variance) ** 2 / (num_new - 1)
     half_width = -float(stdtrit(1.0 / shares, level)) * sqrt(variance)
     p_worse = float(stdtr(1.0 / shares, -value / sqrt(variance)))
     return Difference(value, value - half_width, value + half_width, p_worse, level, num_old, num_new)
-
-
-def permutation_p_better(old: GridCounts, new: GridCounts, seed: int = 0) -> float:
-    """Returns the one-sided permutation p-value of "the new runs are not better": their mean regret is no smaller.
-
-    Draws of as many runs as ``new`` has from all runs together, without replacement; the difference of means falls with
-    their sum, so the sums are compared.
-
-    Args:
-        old: how often each grid value occurs among the old runs.
-        new: the same of the new runs.
-        seed: seeds the draws.
-
-    Raises:
-        ValueError: fewer than 2 runs on a side, or a count below 0.
-
-    Example:
-        >>> permutation_p_better({5: 30}, {1: 30})
-        0.0001
-    """
-    _moments(old, "old")
-    num_new = _moments(new, "new")[0]
-    grid_values = sorted({*old, *new})
-    pooled = [old.get(value, 0) + new.get(value, 0) for value in grid_values]
-    rng = np.random.Generator(np.random.PCG64(seed))
-    drawn = rng.multivariate_hypergeometric(pooled, num_new, size=NUM_PERMUTATIONS, method="marginals")
-    observed = sum(value * count for value, count in new.items())
-    num_as_good = int((drawn @ np.array(grid_values, dtype=np.int64) <= observed).sum())
-    return (1 + num_as_good) / (1 + NUM_PERMUTATIONS)
 
 
 def decide(
@@ -194,7 +159,7 @@ def decide(
         found: the difference at this look.
         margin: difference that matters, above 0.
         is_last: whether no look follows.
-        p_worse: the p-value after a correction over a family; None: the difference's own.
+        p_worse: the p-value of "inferior" after a correction over a family; None: the difference's own.
         p_better: computes the permutation p-value, and is called only if the bounds say superior; None: the bounds
             alone decide.
 
@@ -237,7 +202,7 @@ def more_runs(
     found = difference(old, new, resolution, level)
     wanted = found.value if found.value > margin else margin - found.value  # half-width for inferior or non-inferior
     half_width = found.high - found.value
-    (num_old, _, var_old), (num_new, _, var_new) = _moments(old, "old"), _moments(new, "new")
+    (num_old, _, var_old), (num_new, _, var_new) = moments(old, "old"), moments(new, "new")
     spread = sqrt(var_old / num_old + var_new / num_new) * resolution
     allowed = (wanted / half_width * spread / resolution) ** 2 - var_old / num_old if half_width else 0.0
     return None if allowed <= 0.0 else max(1, ceil(var_new / allowed) - num_new)
@@ -313,7 +278,7 @@ def non_inferiority_family(
             for position in still_open
         }
         for position in still_open:
-            family_p[position] = found[position].p_worse
+            family_p[position] = _p_inferior(cases[position], new[position], found[position], len(cases))
         adjusted = adjust(family_p) if len(cases) else family_p
         for position in still_open:
             case = cases[position]
@@ -330,13 +295,14 @@ def non_inferiority_family(
     return [verdicts[position] for position in range(len(cases))]
 
 
-def _moments(counts: GridCounts, name: str) -> tuple[int, float, float]:
-    """Returns number of runs, mean and unbiased variance in grid steps; sums are exact integers."""
-    num_runs = sum(counts.values())
-    if num_runs < 2 or min(counts.values()) < 0:
-        raise ValueError(
-            f"{name} has {num_runs} runs and counts {dict(counts)}; pass at least 2 runs, no count below 0"
-        )
-    total = sum(value * count for value, count in counts.items())
-    squares = sum(value * value * count for value, count in counts.items())
-    return num_runs, total / num_runs, (num_runs * squares - total * total) / (num_runs * (num_runs - 1))
+def _p_inferior(case: Case, new: GridCounts, found: Difference, num_cases: int) -> float:
+    """Returns the p-value of "inferior" before Holm: the larger one of Welch and permutation.
+
+    The permutation test is asked only where Welch's bound says inferior. If no draw is as extreme as the new runs,
+    Welch's p stands: a permutation p that is limited by the number of draws is no reason against it.
+    """
+    if not (found.low > 0.0 and found.value > case.margin):
+        return found.p_worse
+    num_draws = max(NUM_PERMUTATIONS, ceil(min(_MAX_PERMUTATIONS, _DRAWS_PER_LEVEL * num_cases / found.level)))
+    by_permutation = permutation_p_worse(case.old, new, num_draws)
+    return found.p_worse if by_permutation <= 1.0 / (1 + num_draws) else max(found.p_worse, by_permutation)

@@ -18,6 +18,7 @@ from nasbench_harness.statistics import (
     non_inferiority,
     non_inferiority_family,
     permutation_p_better,
+    permutation_p_worse,
 )
 
 samples = st.lists(st.integers(0, 30), min_size=2, max_size=40)
@@ -114,6 +115,53 @@ def test_a_sample_that_misses_the_tail_is_not_superior():
     assert non_inferiority({20: 3_000}, new, 1.0, alpha=0.01).verdict == "superior"
 
 
+def test_a_sample_that_misses_the_good_runs_is_not_inferior():
+    """One old run in fifty is far better; of a hundred new ones none is: Welch is sure, a permutation is not."""
+    old, new = {100: 1_470, 101: 1_470, 0: 60}, 100 + np.arange(100) % 2
+    found = difference(old, count_grid_values(new), level=0.01)
+    assert found.p_worse < 0.01
+    assert permutation_p_worse(old, count_grid_values(new)) > 0.05
+    assert non_inferiority(old, new, 1.0, alpha=0.01).verdict == "inconclusive"
+    assert non_inferiority({20: 3_000}, new, 1.0, alpha=0.01).verdict == "inferior"
+
+
+def test_in_a_family_the_permutation_p_is_corrected_too():
+    """One old run in fifty is far better; two hundred new ones miss them all in about two cases of a hundred."""
+    old, new = {100: 1_470, 101: 1_470, 0: 60}, 100 + np.arange(200) % 2
+    p = permutation_p_worse(old, count_grid_values(new))
+    assert 100 * difference(old, count_grid_values(new)).p_worse < p < 0.05
+    same = np.r_[new[:196], np.zeros(4, int)]
+
+    def verdicts(*samples, alpha):
+        cases = [Case(old, lambda num_runs, runs=runs: runs[:num_runs], 1.0, 0.05) for runs in samples]
+        return [found.verdict for found in non_inferiority_family(cases, alpha, looks=(200,))]
+
+    assert verdicts(new, alpha=1.1 * p) == ["inferior"]
+    assert verdicts(new, alpha=p / 1.1) == ["inconclusive"]
+    assert verdicts(new, same, alpha=1.1 * p)[0] == "inconclusive"
+    assert verdicts(new, same, alpha=2.2 * p)[0] == "inferior"
+
+
+def test_a_large_family_can_still_be_called_inferior():
+    """Sixty cases share .0025: a p of 9,999 draws is never below that share."""
+    old, level = {0: 50, 10: 50}, 0.0025 / 60
+    worse, equal = (lambda num_runs: np.full(num_runs, 10)), (lambda num_runs: np.arange(num_runs) % 2 * 10)
+    assert permutation_p_worse(old, {10: 100}) > level
+    found = non_inferiority_family([Case(old, new, 1.0, 0.05) for new in (worse, *[equal] * 59)])
+    assert [entry.verdict for entry in found].count("inferior") == 1
+
+
+def test_without_any_spread_few_runs_tell_nothing():
+    found = difference({0: 3}, {5: 3})
+    assert found.p_worse == 1 / 20  # three of six runs can be chosen in twenty ways
+    assert (found.low, found.high) == (-np.inf, np.inf)
+    assert non_inferiority({0: 2}, [0, 0], 0.05).verdict == "inconclusive"
+    found = difference({0: 3_000}, {5: 3_000})
+    assert 0 < found.p_worse < 1e-300
+    assert (found.low, found.high) == (5, 5)
+    assert non_inferiority({0: 3_000}, np.zeros(60, int), 0.05).verdict == "equivalent"
+
+
 def test_the_permutation_p_is_that_of_scipy():
     rng = np.random.default_rng(11)
     old, new = rng.integers(0, 9, 60), rng.integers(0, 9, 25) - 1
@@ -125,6 +173,7 @@ def test_the_permutation_p_is_that_of_scipy():
     found = permutation_p_better(count_grid_values(old), count_grid_values(new))
     assert found == pytest.approx(expected, abs=4 * (expected * (1 - expected) / 9_999 * 2) ** 0.5)
     assert found == permutation_p_better(count_grid_values(old), count_grid_values(new))
+    assert found == permutation_p_worse(count_grid_values(-old), count_grid_values(-new))
 
 
 def test_golden_permutation(golden):
@@ -205,13 +254,15 @@ def test_what_must_always_hold(old, new, margin, shift):
     verdict = non_inferiority(first, new, margin, alpha=0.1).verdict
     assert verdict in VERDICTS
     assert non_inferiority(first, new[::-1], margin, alpha=0.1).verdict == verdict
-    opposite = {"superior": "inferior", "equivalent": "equivalent"}  # superior asks for more than inferior does
-    if verdict in opposite:
+    opposite = {"superior": "inferior", "inferior": "superior", "equivalent": "equivalent"}
+    is_close = min(abs(test(first, second) - 0.1) for test in (permutation_p_better, permutation_p_worse)) < 0.02
+    if verdict in opposite and not is_close:  # the draws of a permutation test are not mirrored
         assert non_inferiority(second, old, margin, alpha=0.1).verdict == opposite[verdict]
 
 
+@pytest.mark.thorough
 @settings(deadline=None, max_examples=30)  # each with up to 11 permutation tests
-@given(samples, samples)
+@given(*[st.lists(st.integers(0, 30), min_size=3, max_size=40)] * 2)  # two runs of four have no p below .1
 def test_worse_runs_never_help(old, new):
     order = ["superior", "equivalent", "inferior"]
     shifts = [*range(0, 60, 6), 10_000]

@@ -54,6 +54,7 @@ CALLS = {
     "nondominated": (POINTS[0],),
     "not_significantly_worse": (frozen([1.0, 2.0]), frozen([[np.nan, 0.1], [0.1, np.nan]])),
     "permutation_p_better": ({0: 9, 1: 9}, {0: 9, 1: 9}),
+    "permutation_p_worse": ({0: 9, 1: 9}, {0: 9, 1: 9}),
     "proportion": (3, 20),
     "rank_correlation": (LOSSES[0], LOSSES[1], "kendall", 5),
     "rank_tests": (LOSSES,),
