@@ -20,7 +20,7 @@ from nasbench_harness.statistics import (
     resampled_mean_ranks,
     stratified_iqm,
 )
-from nasbench_harness.store.record import MIN_SEEDS
+from nasbench_harness.store.record import MIN_SEEDS, ReportOptions
 
 Counts = Ints | Resamples
 
@@ -41,6 +41,11 @@ def normalized_regret(entry: TaskAnalysis, result: StrategyResult) -> Floats | N
         return None
     width = abs(view.best_value - reference_value(view))
     return result.val.regret / width if width else None
+
+
+def practical_margin(view: ScoreView, options: ReportOptions) -> float | None:
+    """Difference of means that matters: that of the report for percents of one architecture; None: nobody knows."""
+    return options.margin if view.metric.unit == "%" and not view.is_of_sets else None
 
 
 def summarize(analysis: Analysis, counts_of: Callable[[str, str], Callable[[int], Counts]]) -> tuple[Summary, ...]:
@@ -91,14 +96,14 @@ def _estimates(analysis: Analysis, result: StrategyResult, counts: Counts) -> Fl
 def win_tie_loss(analysis: Analysis, first: str, second: str) -> tuple[int, int, int]:
     """Tasks on which the first strategy has the better mean by more than the margin, is within it, or is worse.
 
-    The margin is that of the report for percents, and 0 for other units.
+    Without a ``practical_margin`` it is 0.
     """
     wins = ties = losses = 0
     for entry in analysis.tasks:
         one, other = entry.result(first), entry.result(second)
         if one is None or other is None:
             continue
-        margin = analysis.options.margin if entry.val.view.metric.unit == "%" else 0.0
+        margin = practical_margin(entry.val.view, analysis.options) or 0.0
         difference = float(other.val.regret.mean() - one.val.regret.mean())
         wins += difference > margin
         losses += difference < -margin

@@ -177,9 +177,8 @@ def over_the_study(comparisons: Sequence[Comparison], control: str | None) -> li
         for position, pair in enumerate(comparison.pairs)
         if pair.is_tested and control in (None, pair.first, pair.second)
     ]
-    if not members:
-        return list(comparisons)
-    adjusted = adjust([comparisons[task].pairs[position].p for task, position in members]).tolist()
+    raw = [comparisons[task].pairs[position].p for task, position in members]
+    adjusted = adjust(raw).tolist() if raw else []
     of_pair = dict(zip(members, adjusted, strict=True))
     return [
         replace(

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from nasbench_harness.analysis.across import summarize
+from nasbench_harness.analysis.across import practical_margin, summarize
 from nasbench_harness.analysis.anytime import AnytimeMeasures, anytime_measures
 from nasbench_harness.analysis.comparison import Comparison, compare_column, over_the_study
 from nasbench_harness.analysis.curves import Curve, curves
@@ -311,8 +311,7 @@ def _spending(runs: Runs) -> Spending:
 
 
 def _compare(view: ScoreView, grid_values: dict[str, Ints], options: ReportOptions) -> Comparison:
-    margin = options.margin if view.metric.unit == "%" and not view.is_of_sets else None
-    return compare_column(grid_values, view.resolution, options.estimand, margin)
+    return compare_column(grid_values, view.resolution, options.estimand, practical_margin(view, options))
 
 
 def _mean_and_std(view: ScoreView) -> tuple[float, float] | None:

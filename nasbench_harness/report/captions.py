@@ -20,7 +20,7 @@ from nasbench_harness.report.families import (
 )
 from nasbench_harness.report.strategy_cells import AT_OPTIMUM, is_solved
 from nasbench_harness.statistics import MAX_RUNS_EXACT, proportion
-from nasbench_harness.store.record import MIN_SEEDS
+from nasbench_harness.store.record import MIN_SEEDS, Quoted
 
 _OTHER_SCORE = " (ROC-AUC)"  # stands in the title of a data set whose columns of accuracies hold it
 
@@ -77,15 +77,23 @@ def caption_text(
     if has_references and analysis.protocol.duplicates != "charge":
         parts.append("Exact random search is with replacement, every draw charged.")
     known = {entry.task.name for entry in entries}
-    sources = dict.fromkeys(f"{quoted.method}: {quoted.source}" for quoted in analysis.quoted if quoted.task in known)
-    if has_references and sources:
-        parts.append(f"Quoted as published, under other protocols, not tested ({'; '.join(sources)}).")
+    quoted = [row for row in analysis.quoted if row.task in known]
+    if has_references and quoted:
+        parts.append(f"Quoted as published, under other protocols, not tested ({'; '.join(_sources(quoted))}).")
     tables = {entry.task.table.name: entry.task.table for entry in entries}
     parts += [
         f"Table {name}: {table.provenance.described}, sha256 {table.digest[:12]}."
         for name, table in sorted(tables.items())
     ]
     return " ".join(parts)
+
+
+def _sources(quoted: Sequence[Quoted]) -> list[str]:
+    """Each method with its source and its number of runs, as far as that is known."""
+    counts: dict[str, set[int]] = {}
+    for row in quoted:
+        counts.setdefault(f"{row.method}: {row.source}", set()).update(() if row.n is None else (row.n,))
+    return [f"{name}, N = {'–'.join(map(str, sorted({min(n), max(n)})))}" if n else name for name, n in counts.items()]
 
 
 def _scored_lines(entries: Sequence[TaskAnalysis]) -> list[str]:
@@ -132,13 +140,13 @@ def _early_lines(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> list[st
 
 
 def summary_text(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
-    """Cells, sample size, budget, bold and marks in one or two short sentences."""
-    budget = analysis.protocol.describe_budget()
-    cells = {"mean": "Mean ± std", "stochastic": "Median [quartiles]", "interval": "Interquartile mean"}
-    parts = [f"{cells[analysis.options.estimand]} of {runs_text(analysis, 'run', entries)}, {budget}."]
+    """Cells, sample size, budget, bold and marks in a few short sentences."""
+    number, estimand = runs_text(analysis, "run", entries), analysis.options.estimand
+    cells = "The result" if number == "1 run" else _estimate(analysis, entries, deviation="std")
+    parts = [f"{cells} of {number}, {analysis.protocol.describe_budget()}."]
     if any(comparison.has_marks for comparison in comparisons_of(entries)):
         test = "Welch"
-        if analysis.options.estimand == "stochastic":
+        if estimand == "stochastic":
             most = max(len(result.seeds) for entry in entries for result in entry.results)
             test = "Mann–Whitney" if most <= MAX_RUNS_EXACT else "Brunner–Munzel"
         is_single = max(comparison.num_tests for comparison in comparisons_of(entries)) == 1
@@ -146,6 +154,11 @@ def summary_text(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
         parts.append(f"Bold: best; †: not significantly worse ({test}, {holm}alpha = {ALPHA}).")
     elif any(entry.comparison.pairs for entry in entries):
         parts.append("Bold: best.")
+    parts += _solved_line(analysis, entries)
+    if estimand != "interval" and any(entry.comparison.pairs for entry in entries):
+        parts += _too_few(entries)
+    if estimand == "interval" and (without_width := _without_width(analysis, entries)):
+        parts.append(f"{without_width}.")
     return " ".join(parts)
 
 
@@ -180,14 +193,16 @@ def _cells(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
     return f"The result of N = {number}" if number == "1 seed" else f"{_estimate(analysis, entries)} over N = {number}"
 
 
-def _estimate(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
+def _estimate(
+    analysis: Analysis, entries: Sequence[TaskAnalysis], deviation: str = "standard deviation (ddof 1)"
+) -> str:
     if analysis.options.estimand == "stochastic":
         is_compared = any(entry.comparison.pairs for entry in entries)
         return "Median [quartiles]" + (" (mean A12 against the other strategies)" if is_compared else "")
     if analysis.options.estimand == "interval":
         has_any = any(result.val.iqm is not None for entry in entries for result in entry.results)
         return "Interquartile mean" + (" [95 % interval]" if has_any else "")
-    return "Mean ± standard deviation (ddof 1)"
+    return f"Mean ± {deviation}"
 
 
 def _loss(view: ScoreView) -> str:
@@ -207,11 +222,19 @@ def _interval_lines(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> list
     )
     if any(result.val.iqm is None for result in results):
         line += f"; none below {MIN_SEEDS} seeds"
-    names = ["val", "test"] if analysis.options.estimand == "interval" else ["val"]
-    shown = [result.scores[name].iqm for result in results for name in names if name in result.scores]
-    if any(interval is not None and interval.is_degenerate for interval in shown):
-        line += '; "(≤ b % other)" if all resamples agree: up to b % of runs may end elsewhere'
+    if without_width := _without_width(analysis, entries):
+        line += f"; {without_width}"
     return [f"{line}."]
+
+
+def _without_width(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
+    """The bound in place of an interval without width; empty if no cell has one."""
+    names = ["val", "test"] if analysis.options.estimand == "interval" else ["val"]
+    results = [result for entry in entries for result in entry.results]
+    shown = [result.scores[name].iqm for result in results for name in names if name in result.scores]
+    if not any(interval is not None and interval.is_degenerate for interval in shown):
+        return ""
+    return '"(≤ b % other)" if an interval has no width: up to b % of runs may end elsewhere'
 
 
 def _comparison_lines(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> list[str]:

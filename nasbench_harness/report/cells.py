@@ -89,12 +89,13 @@ def mean_and_std(values: Any) -> tuple[float, float]:
 
 def mean_std(mean: float, std: float, decimals: int) -> ReportCell:
     """Mean ± standard deviation; the mean alone if the deviation is NaN."""
+    shown = plain(mean, decimals, "mean")
     if math.isnan(std):
-        return ReportCell(f"{mean:.{decimals}f}", {"mean": mean}, f"{mean:.{decimals}f}")
+        return shown
     uncertainty = round(std * 10**decimals)
     # siunitx leaves out an uncertainty of zero, so that one is set as text.
-    latex = f"{mean:.{decimals}f}({uncertainty})" if uncertainty else None
-    return ReportCell(f"{mean:.{decimals}f} ± {std:.{decimals}f}", {"mean": mean, "std": std}, latex)
+    latex = f"{shown.latex}({uncertainty})" if uncertainty else None
+    return ReportCell(f"{shown.text} ± {std:.{decimals}f}", {"mean": mean, "std": std}, latex)
 
 
 def plain(value: float, decimals: int, key: str = "", plus: bool = False) -> ReportCell:
@@ -114,11 +115,11 @@ def p_cell(p: float, is_marked: bool = False) -> ReportCell:
 def interval_text(point: float, low: float, high: float, decimals: int, plus: bool = False) -> str:
     """Point [low, high]; if both ends print like the point, a bound on their distance from it.
 
-    An interval without width prints the point and the fact that every resample agrees.
+    An interval without width prints the point and the share of resamples that its ends stand for.
 
     Args:
         point: Estimate.
-        low: Lower end.
+        low: Lower end of a 95 % interval.
         high: Upper end.
         decimals: Decimals.
         plus: Whether positive numbers have a sign.
@@ -130,7 +131,7 @@ def interval_text(point: float, low: float, high: float, decimals: int, plus: bo
     sign = "+" if plus else ""
     shown, *ends = (f"{value:{sign}z.{decimals}f}".replace("-", "−") for value in (point, low, high))  # z: never −0.00
     if low == high:
-        return f"{shown} (every resample)"
+        return f"{shown} (≥ 95 % of resamples)"
     if ends == [shown, shown]:
         return f"{shown} (± < {0.5 * 10**-decimals:.{decimals + 1}f})"
     return f"{shown} [{', '.join(ends)}]"

@@ -33,13 +33,14 @@ def worse_in_bold(measures: Sequence[Measure], *, as_distance: bool) -> tuple[st
         if not comparison.has_marks or is_solved(measure):
             continue
         for label in bold_labels(measure, as_distance):
-            if label not in comparison.marked:
+            against = [pair for pair in comparison.pairs_with(label) if pair.other(label) in comparison.best]
+            tested = [pair.p_column for pair in against if pair.is_tested]
+            if tested and label not in comparison.marked:
                 name = measure.view.metric.name.replace("_", " ")
                 what = f"{name} ({measure.view.distance})" if as_distance else name
-                p = max(pair.p_column for pair in comparison.pairs_with(label) if pair.other(label) in comparison.best)
                 lines.append(
                     f"{measure.entry.task.name}, {what}: {label} prints the best number and is significantly worse "
-                    f"({_p_text(p, is_bound=len(comparison.best) > 1)})."
+                    f"({_p_text(max(tested), is_bound=len(tested) > 1)})."
                 )
     return tuple(lines)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from nasbench_harness.analysis.comparison import Comparison, Pair
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
 from nasbench_harness.statistics import MAX_RUNS_EXACT
+from nasbench_harness.store.record import MIN_SEEDS
 
 
 def name_of_test(analysis: Analysis, tasks: Sequence[TaskAnalysis] | None = None) -> str:
@@ -57,8 +58,10 @@ def family_sizes(analysis: Analysis) -> tuple[int, int]:
 
 
 def study_family(analysis: Analysis) -> str:
-    """``family_sizes`` in words."""
+    """``family_sizes`` in words; the column's family if the declared control is in no test."""
     control, sizes = analysis.options.control, family_sizes(analysis)
+    if not any(sizes):
+        return f"Holm over {column_family(analysis.tasks)}, as {control} has fewer than {MIN_SEEDS} seeds"
     what = (
         ("pair × task" if sizes[0] == 1 else "pairs × tasks")
         if control is None

@@ -8,7 +8,7 @@ import numpy as np
 
 from nasbench_harness.analysis.results import StrategyResult
 from nasbench_harness.arrays import Floats
-from nasbench_harness.report.cells import Measure, interval_cell, mean_and_std, mean_std
+from nasbench_harness.report.cells import Measure, interval_cell, mean_and_std, mean_std, plain
 from nasbench_harness.report.model import NOTHING, ReportCell
 from nasbench_harness.statistics import Interval, iqm, proportion
 
@@ -37,12 +37,10 @@ def strategy_cell(measure: Measure, result: StrategyResult, as_distance: bool = 
 
 
 def iqm_cell(measure: Measure, result: StrategyResult, as_distance: bool) -> ReportCell:
-    """Interquartile mean with its interval, or with a bound if every resample agrees; alone below 10 seeds."""
+    """Interquartile mean with its interval, or with a bound if that has no width; alone below 10 seeds."""
     found = measure.runs(result).iqm
     if found is None:
-        point = _iqm(measure, result, as_distance)
-        text = f"{point:z.{measure.decimals}f}".replace("-", "−")
-        return ReportCell(text, {"point": point}, text)
+        return plain(_iqm(measure, result, as_distance), measure.decimals, "point")
     low, point, high = sorted(_placed(measure, float(end), as_distance) for end in (found.low, found.point, found.high))
     if not found.is_degenerate:
         return interval_cell((point, low, high), measure.decimals)
@@ -50,7 +48,7 @@ def iqm_cell(measure: Measure, result: StrategyResult, as_distance: bool) -> Rep
     losses = measure.runs(result).regret
     num_others = len(losses) - int(np.unique(losses, return_counts=True)[1].max())
     bound = proportion(num_others, len(losses)).high
-    text = f"{point:z.{measure.decimals}f} (≤ {100 * bound:.1f} % other)"
+    text = f"{plain(point, measure.decimals).text} (≤ {100 * bound:.1f} % other)"
     return ReportCell(text, {"point": point, "other_high": bound})
 
 
@@ -100,8 +98,8 @@ def _deciding(measure: Measure, result: StrategyResult, as_distance: bool) -> st
 def _quartiles(measure: Measure, result: StrategyResult, as_distance: bool) -> ReportCell:
     """Median [quartiles], and the mean A12 against the other strategies in parentheses."""
     low, median, high = np.quantile(_shown(measure, result, as_distance), [0.25, 0.5, 0.75]).tolist()
-    decimals = measure.decimals
-    text = f"{median:z.{decimals}f} [{low:z.{decimals}f}, {high:z.{decimals}f}]"
+    shown = [plain(value, measure.decimals).text for value in (median, low, high)]
+    text = f"{shown[0]} [{shown[1]}, {shown[2]}]"
     numbers = {"median": median, "q25": low, "q75": high}
     mean_a12 = measure.comparison.mean_a12(result.label)
     if math.isnan(mean_a12):

@@ -23,13 +23,24 @@ def as_finite(values: ArrayLike, name: str, axes: tuple[str, ...]) -> FloatArray
     Raises:
         ValueError: an axis is missing, the array is empty, or an entry is NaN or infinite (its position is named).
     """
-    array = np.asarray(values, dtype=np.float64)
+    return np.asarray(as_numbers(values, name, axes), dtype=np.float64)
+
+
+def as_numbers(values: ArrayLike, name: str, axes: tuple[str, ...]) -> NDArray[Any]:
+    """Returns integers as int64, whose sums are exact, and everything else as finite float64.
+
+    Arguments and errors are those of `as_finite`.
+    """
+    array = np.asarray(values)
+    is_integer = np.issubdtype(array.dtype, np.integer)
+    array = array.astype(np.int64 if is_integer else np.float64, copy=False)
     if array.ndim < len(axes):
         shape = ", ".join(f"num_{axis}s" for axis in axes)
         raise ValueError(f"{name} needs the axes ({shape}) but has shape {array.shape}; add the missing axis")
     if array.size == 0:
         raise ValueError(f"{name} is empty (shape {array.shape}); pass at least one value")
-    refuse_where(~np.isfinite(array), array, name, axes)
+    if not is_integer:
+        refuse_where(~np.isfinite(array), array, name, axes)
     return array
 
 

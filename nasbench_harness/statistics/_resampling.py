@@ -30,13 +30,15 @@ _MAX_WEIGHTS = 2_000_000
 """Weights that are in memory at a time."""
 
 
-def resampled_means(values: FloatArray, counts: NDArray[Any]) -> FloatArray:
-    """Returns the mean of each resample, shape (num_resamples,), of values (num_runs,)."""
+def resampled_means(values: NDArray[Any], counts: NDArray[Any]) -> FloatArray:
+    """Returns the mean of each resample, shape (num_resamples,), of values (num_runs,); sums of integers are exact."""
+    if np.issubdtype(values.dtype, np.integer):
+        return np.asarray(np.einsum("r,rs->s", values, counts, dtype=np.int64) / len(values))
     center = values[0]
     return np.asarray(center + np.einsum("r,rs->s", values - center, counts) / len(values))
 
 
-def resampled_interquartile_means(values: FloatArray, counts: NDArray[Any]) -> FloatArray:
+def resampled_interquartile_means(values: NDArray[Any], counts: NDArray[Any]) -> FloatArray:
     """Returns the IQM of each resample, shape (num_resamples,), of values (num_runs,)."""
     order = np.argsort(values, kind="stable")
     return np.asarray(rank_interquartile_means(values[order][None], counts[order])[0])
@@ -56,7 +58,7 @@ def rank_interquartile_means(ordered: NDArray[Any], counts: NDArray[Any]) -> Flo
     """
     num_runs, num_resamples = counts.shape
     trim = num_runs // 4
-    # Relative to a middle value, so that equal values give exactly equal resamples.
+    # Relative to a middle value, so that equal floats give exactly equal resamples, and sums of integers are small.
     center = ordered[:, trim, None]
     sums = np.empty((len(ordered), num_resamples))
     width = max(_MAX_WEIGHTS // num_runs, 1)
@@ -68,7 +70,10 @@ def rank_interquartile_means(ordered: NDArray[Any], counts: NDArray[Any]) -> Flo
         centered = ordered[:, ranks] - center
         kind = _kind_of_sums(centered, num_runs - 2 * trim)
         sums[:, part] = _product(centered, weights[ranks].astype(kind))
-    return np.asarray(center + sums / (num_runs - 2 * trim))
+    num_kept = num_runs - 2 * trim
+    if np.issubdtype(ordered.dtype, np.integer):  # divided once: equal sums around other centers are equal means
+        return np.asarray((center * num_kept + sums) / num_kept)
+    return np.asarray(center + sums / num_kept)
 
 
 def _weights(counts: NDArray[Any], trim: int) -> NDArray[Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from nasbench_harness.statistics._checks import FloatArray, as_finite, check_confidence
+from nasbench_harness.statistics._checks import FloatArray, as_numbers, check_confidence
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def iqm(values: ArrayLike, axis: int = -1) -> FloatArray:
     As scipy's `trim_mean(.25)` and rliable (Agarwal et al. 2021). Pool runs and tasks by passing them on one axis.
 
     Args:
-        values: finite numbers, shape (..., N) with N on `axis`.
+        values: finite numbers, shape (..., N) with N on `axis`. Of integers the sum is exact, so that equal means tie.
         axis: the axis to average over.
 
     Raises:
@@ -36,14 +37,19 @@ def iqm(values: ArrayLike, axis: int = -1) -> FloatArray:
         >>> float(iqm([0, 1, 2, 3, 100]))
         2.0
     """
-    moved = np.moveaxis(np.atleast_1d(np.asarray(values, dtype=np.float64)), axis, -1)
-    ordered = np.sort(as_finite(moved, "values", ("run",)), axis=-1)
+    moved = np.moveaxis(np.atleast_1d(np.asarray(values)), axis, -1)
+    ordered = np.sort(as_numbers(moved, "values", ("run",)), axis=-1)
     trim = ordered.shape[-1] // 4
     return centered_mean(ordered[..., trim : ordered.shape[-1] - trim])
 
 
-def centered_mean(values: FloatArray) -> FloatArray:
-    """Returns the mean over the last axis, taken relative to the first value: exact if all values are equal."""
+def centered_mean(values: NDArray[Any]) -> FloatArray:
+    """Returns the mean over the last axis: of integers their exact sum, divided once.
+
+    Of floats it is taken relative to the first value: exact if all values are equal.
+    """
+    if np.issubdtype(values.dtype, np.integer):
+        return np.asarray(values.sum(axis=-1, dtype=np.int64) / values.shape[-1])
     first = values[..., :1]
     return np.asarray(first[..., 0] + (values - first).mean(axis=-1))
 

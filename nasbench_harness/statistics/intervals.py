@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nasbench_harness.statistics._checks import BoolArray, FloatArray, as_finite, check_confidence, refuse_where
+from nasbench_harness.statistics._checks import BoolArray, FloatArray, as_numbers, check_confidence, refuse_where
 from nasbench_harness.statistics._resampling import (
     rank_interquartile_means,
     resampled_interquartile_means,
@@ -120,7 +120,7 @@ def resampled_iqm(values: ArrayLike, counts: ArrayLike | Resamples) -> FloatArra
     >>> resampled_iqm([1.0, 2.0, 3.0, 10.0], [[1, 0], [1, 2], [1, 2], [1, 0]])
     array([2.5, 2.5])
     """
-    scores = as_finite(values, "values", ("run",))
+    scores = as_numbers(values, "values", ("run",))
     rows = scores.reshape(-1, scores.shape[-1])
     # One row at a time: a matrix product over all rows may round differently with their number.
     parts = [
@@ -173,7 +173,7 @@ def resampled_mean(values: ArrayLike, counts: ArrayLike | Resamples) -> FloatArr
         >>> resampled_mean([1.0, 3.0], np.array([[2, 1], [0, 1]], dtype=np.uint8))
         array([1., 2.])
     """
-    scores = as_finite(values, "values", ("run",))
+    scores = as_numbers(values, "values", ("run",))
     return np.concatenate([resampled_means(scores, part) for part in _checked_parts(counts, len(scores))])
 
 
@@ -200,14 +200,11 @@ def stratified_iqm(
     if not len(values) == len(counts) > 0:
         raise ValueError(f"there are {len(values)} tasks with values and {len(counts)} with counts; pass one of each")
     pooled = np.concatenate([_enough_runs(scores) for scores in values])
-    parts = zip(
-        *(_checked_parts(drawn, len(np.asarray(scores))) for scores, drawn in zip(values, counts, strict=True)),
-        strict=True,
-    )
+    drawn = [_checked_parts(each, len(np.asarray(scores))) for scores, each in zip(values, counts, strict=True)]
     order = np.argsort(pooled, kind="stable")
     replicates = [
         rank_interquartile_means(pooled[order][None], chunk)[0]
-        for part in parts
+        for part in _aligned(drawn)
         for chunk in _chunks(np.concatenate(part)[order])
     ]
     return _interval(iqm(pooled), np.concatenate(replicates), confidence)
@@ -277,6 +274,22 @@ def _chunks(counts: NDArray[Any]) -> Iterator[NDArray[Any]]:
         yield counts[:, start : start + _CHUNK]
 
 
+def _aligned(drawn: Sequence[Iterable[NDArray[Any]]]) -> Iterator[list[NDArray[Any]]]:
+    """Yields consecutive columns of every task, as many of each, however wide their parts are."""
+    parts = [iter(each) for each in drawn]
+    left: list[NDArray[Any] | None] = [None] * len(parts)
+    while True:
+        left = [next(more, None) if rest is None else rest for rest, more in zip(left, parts, strict=True)]
+        columns = [rest for rest in left if rest is not None]
+        if len(columns) < len(left):
+            break
+        width = min(rest.shape[1] for rest in columns)
+        yield [rest[:, :width] for rest in columns]
+        left = [rest[:, width:] if rest.shape[1] > width else None for rest in columns]
+    if columns:
+        raise ValueError("counts have different numbers of resamples; pass as many for each task")
+
+
 def _interval(point: FloatArray, replicates: FloatArray, confidence: float) -> Interval:
     """Returns the percentile interval of replicates (..., num_resamples) around point (...)."""
     check_confidence(confidence)
@@ -286,8 +299,8 @@ def _interval(point: FloatArray, replicates: FloatArray, confidence: float) -> I
     return Interval(point, low, high, np.asarray(low == high))
 
 
-def _enough_runs(values: ArrayLike) -> FloatArray:
-    scores = as_finite(values, "values", ("run",))
+def _enough_runs(values: ArrayLike) -> NDArray[Any]:
+    scores = as_numbers(values, "values", ("run",))
     _refuse_few(scores.shape[-1])
     return scores
 

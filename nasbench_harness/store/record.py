@@ -132,6 +132,17 @@ class ReportOptions:
         return [label for label in self.order if label in labels] + [x for x in labels if x not in self.order]
 
 
+def check_once(names: Sequence[str], what: str) -> None:
+    """Refuse a name that is given twice: it would count twice.
+
+    Raises:
+        InvalidInputError: A name is repeated.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidInputError(f"{what} names {name} {names.count(name)} times: name it once")
+
+
 def check_width(width: str) -> None:
     """Refuse a width that LaTeX tables cannot have.
 

@@ -33,6 +33,7 @@ from nasbench_harness.store.record import (
     ReportOptions,
     StrategyRecord,
     StudyRecord,
+    check_once,
 )
 from nasbench_harness.store.study_file import StudyRequest
 from nasbench_harness.studies.analyzing import check_test_curves
@@ -302,17 +303,21 @@ def _written(ranges: Sequence[tuple[int, int]]) -> str:
 
 
 def _check_labels(report: ReportOptions, labels: list[str]) -> None:
-    """Options may name compared strategies only."""
+    """Options may name compared strategies only, and each of them once."""
     named = {"order": report.order, "highlight": report.highlight, "control": (report.control,)}
     for key, chosen in named.items():
         for label in chosen:
             if label is not None and label not in labels:
                 raise UnknownNameError("label", label, labels, f"report.{key}")
+    check_once(report.order, "report.order")
+    check_once([label for group in report.groups.values() for label in group], "report.groups")
 
 
 def _check_quoted(quoted: Sequence[Quoted], tasks: Sequence[TaskView]) -> None:
     """Every quoted number must have a column to stand in."""
     by_name = {task.name: task for task in tasks}
+    places = [f"{row.method} ({row.source}) on {row.task} by {row.metric}" for row in quoted]
+    check_once(places, "quoted")
     for row in quoted:
         if row.task not in by_name:
             raise UnknownNameError("task", row.task, by_name, f"quoted row {row.method}")

@@ -15,6 +15,7 @@ from nasbench_harness.cli import main
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task
+from nasbench_harness.report.sections.pairs import pairs_table
 from nasbench_harness.report.sections.sentences import pair_sentences, study_sentences
 from nasbench_harness.report.sections.summary import equivalents_table, summary_table
 from nasbench_harness.store.record import ReportOptions
@@ -190,6 +191,36 @@ def test_a_verdict_over_tasks_stands_beside_undecided_tasks(made_task, analysis_
     assert study_sentences(analysis_of(*clear))[3].startswith(
         "b is better than a on 7 of 7 tasks; also over the tasks, p ="
     )
+
+
+@pytest.mark.parametrize(
+    ("estimand", "words"),
+    [("mean", "means"), ("interval", "interquartile means"), ("stochastic", "chances to be the better one")],
+)
+def test_equal_strategies_without_tests_are_not_ahead(made_task, analysis_of, estimand, words):
+    options = ReportOptions(estimand=estimand)
+    lines = pair_sentences(analysis_of((made_task(VAL), {"a": [3] * 3, "b": [3] * 3}), options=options), "a", "b")
+    assert lines[1] == f"On One (tiny-one) a and b have equal {words}, not tested."
+    lines = pair_sentences(analysis_of((made_task(VAL), {"a": [3] * 3, "b": [4] * 3}), options=options), "a", "b")
+    assert lines[1].startswith("On One (tiny-one) b is ahead of a by ")
+
+
+def test_the_tie_of_wins_and_the_seeds_of_pairs_have_a_margin_in_percent_only(made_task, analysis_of):
+    runs = {"a": [1, 2, 3] * 4, "b": [2, 3, 4] * 4}
+    in_ms, in_percent = made_task(VAL, name="ms"), made_task(VAL, name="percent")
+    metric = replace(in_ms.scores["val"].metric, unit="ms", direction="minimize")
+    in_ms.scores["val"] = replace(in_ms.scores["val"], metric=metric)
+    for tasks, tie, has_seeds in (
+        ([in_percent, in_percent], "tie: means within 0.05 pp.", True),
+        ([in_ms, in_ms], "tie: equal means.", False),
+        ([in_percent, in_ms], "tie: means within 0.05 pp on tasks in percent, equal means on others.", True),
+    ):
+        analysis = analysis_of(*((task, runs) for task in tasks))
+        assert tie in summary_table(analysis).caption
+        pairs = pairs_table(analysis)
+        assert ("seeds" in [column.key for column in pairs.columns]) is has_seeds
+        assert ("Seeds for 0.05 pp" in pairs.caption) is has_seeds
+        assert {len(row.cells) for row in pairs.rows} == {len(pairs.columns)}
 
 
 def test_equivalence_without_a_variance_and_of_interquartile_means_is_not_tested(made_task, analysis_of):

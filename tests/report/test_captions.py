@@ -14,7 +14,7 @@ from nasbench_harness.report.sections.checklist import checklist
 from nasbench_harness.report.sections.main import main_table, main_tables
 from nasbench_harness.report.sections.overview import overview_tables
 from nasbench_harness.report.sections.pairs import across_table, pairs_table
-from nasbench_harness.report.sections.sentences import study_sentences
+from nasbench_harness.report.sections.sentences import pair_sentences, study_sentences
 from nasbench_harness.report.sections.summary import equivalents_table
 from nasbench_harness.report.sections.task import task_table
 from nasbench_harness.store.folder import StudyFolder
@@ -77,6 +77,17 @@ def test_a_printed_tie_that_is_significantly_worse_says_so(made_task, analysis_o
     assert main.notes == ("tiny-one, val accuracy: b prints the best number and is significantly worse (p < .001).",)
 
 
+def test_nobody_is_significantly_worse_without_a_test(made_task, analysis_of, runs_of):
+    """A few runs may print the best number too, and their p is no number."""
+    runs = {"a": runs_of([1] * 20), "b": runs_of([2] * 20), "few": runs_of([0] * 5)}
+    for labels in (["a", "b", "few"], ["few", "b", "a"]):
+        strategies = {label: runs[label] for label in labels}
+        analysis = analysis_of((made_task([60.1, 60.4, 50, 95]), strategies), options=ReportOptions(decimals=0))
+        (main,) = main_tables(analysis)
+        assert {row.cells[0].text for row in main.rows if row.cells[2].is_bold} == {"a", "few"}
+        assert main.notes == ()
+
+
 def test_one_task_has_no_mean_rank(made_task, analysis_of):
     strategies = {"a": picks(0, 0, 40), "b": picks(1, 0, 40)}
     one = analysis_of((made_task(VAL), strategies))
@@ -130,9 +141,50 @@ def test_a_control_without_tests_has_no_family(made_task, analysis_of, tmp_path)
     assert "Sentences and counts over tasks" not in overview_tables(analysis)[0].caption
 
 
+def test_a_control_without_tests_leaves_no_p_of_the_study(made_task, analysis_of):
+    strategies = {"few": picks(0, 0, 40, 5), "a": picks(1, 0, 20), "b": picks(2, 20, 40)}
+    analysis = analysis_of((made_task(VAL), strategies), options=ReportOptions(control="few"))
+    table = pairs_table(analysis)
+    assert {row["p_study"] for row in to_json(table)["rows"]} == {None}
+    assert "p (study): none, as few has fewer than 10 seeds." in table.caption
+    lines = pair_sentences(analysis, "a", "b")
+    assert "Welch's t-test, two-sided, Holm over the 1 pair of a column (one metric of a task), as few has" in lines[0]
+    assert "p < .001 (Welch's t-test, uncorrected, the only test)" in lines[2]
+    many = {**strategies, "c": picks(3, 0, 40)}
+    lines = pair_sentences(analysis_of((made_task(VAL), many), options=ReportOptions(control="few")), "a", "b")
+    assert "(Welch's t-test, Holm over the 3 pairs of the task)" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "runs", "words"),
+    [
+        ({}, {"a": [3], "b": [4]}, "The result of 1 run, 1 evaluation. Bold: best. N = 1: no tests below 10 seeds."),
+        ({}, {"a": [3] * 6}, "Mean ± std of 6 runs, 1 evaluation."),
+        (
+            {},
+            {"a": [39] * 12},
+            "12 runs, 1 evaluation. = opt: every run at the optimum; nothing is bold in that column.",
+        ),
+        ({"estimand": "stochastic"}, {"a": range(9), "b": range(9)}, "Median [quartiles] (mean A12 against the other"),
+        ({"estimand": "stochastic"}, {"a": range(9)}, "Median [quartiles] of 9 runs, 1 evaluation."),
+        (
+            {"estimand": "interval"},
+            {"a": range(9), "b": range(9)},
+            "Interquartile mean of 9 runs, 1 evaluation. Bold: best.",
+        ),
+        ({"estimand": "interval"}, {"a": range(20)}, "Interquartile mean [95 % interval] of 20 runs, 1 evaluation."),
+        ({"estimand": "interval"}, {"a": [3] * 20}, '1 evaluation. "(≤ b % other)" if an interval has no width: up to'),
+    ],
+)
+def test_short_captions_explain_their_cells(made_task, analysis_of, options, runs, words):
+    analysis = analysis_of((made_task(VAL), runs), options=ReportOptions(**options))
+    (table,) = main_tables(analysis)
+    assert words in table.summary
+
+
 def test_a_bound_in_place_of_an_interval_is_explained(made_task, analysis_of):
     nearly = {"nearly": [39] * 35 + [20] * 5, "other": picks(0, 0, 40, 40)}
-    assert '"(≤ b % other)" if all resamples agree' in caption_of(analysis_of((made_task(VAL), nearly)))
+    assert '"(≤ b % other)" if an interval has no width: up to' in caption_of(analysis_of((made_task(VAL), nearly)))
     spread = {"a": picks(1, 0, 40), "b": picks(0, 0, 40)}
     assert "other)" not in caption_of(analysis_of((made_task(VAL), spread)))
 

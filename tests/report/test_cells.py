@@ -17,3 +17,8 @@ def test_printed_deviations_divide_by_n_minus_1():
     assert (mean, std) == (3.0, pytest.approx((14 / 3) ** 0.5))
     assert mean_std(mean, std, 2).text == "3.00 ± 2.16"
     assert np.isnan(mean_and_std(np.array([1.0]))[1])
+
+
+def test_negative_numbers_have_a_minus_in_text_and_a_hyphen_for_siunitx():
+    assert (mean_std(-0.5, 0.2, 2).text, mean_std(-0.5, 0.2, 2).latex) == ("−0.50 ± 0.20", "-0.50(20)")
+    assert (mean_std(-0.001, 0.2, 2).text, mean_std(-0.001, 0.2, 2).latex) == ("0.00 ± 0.20", "0.00(20)")

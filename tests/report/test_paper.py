@@ -67,6 +67,16 @@ def test_rows_stand_in_their_groups(analysis_of, made_task):
         paper(analysis_of, made_task, architectures={"mine": "x"})
 
 
+def test_a_label_without_a_run_on_the_chosen_tasks_has_no_row(analysis_of, made_task):
+    tasks = [
+        (made_task(VAL, name="one"), {"a": [11] * 8, "trace": [3] * 8}),
+        (made_task(VAL, name="two"), {"a": [10] * 8}),
+    ]
+    for columns, labels in ((("tiny-two",), ["a"]), ((), ["a", "trace"])):
+        table = paper_table(analysis_of(*tasks, options=ReportOptions(columns=columns)))
+        assert [row.cells[0].text for row in table.rows if row.block == "strategies"] == labels
+
+
 def test_marks_stand_in_every_column_of_values(analysis_of, made_task):
     table = paper(analysis_of, made_task)
     rows = {row.cells[0].text: row.cells[1:] for row in table.rows}

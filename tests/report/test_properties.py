@@ -162,7 +162,7 @@ def test_an_interval_with_width_never_prints_without(point, below, above, decima
     text = interval_text(point, low, high, decimals)
     numbers = re.findall(r"−?\d+(?:\.\d+)?", text)
     if low == high:
-        assert text.endswith("(every resample)")
+        assert text.endswith("(≥ 95 % of resamples)")
     elif "±" in text:
         bound = float(text.partition("< ")[2].rstrip(")"))
         shown = float(numbers[0].replace("−", "-"))

@@ -6,11 +6,12 @@ from rich.console import Console
 from scipy.stats import ttest_ind
 
 from nasbench_harness import compare
-from nasbench_harness.errors import StoreError
+from nasbench_harness.errors import InvalidInputError, StoreError
 from nasbench_harness.report.model import ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.report.render.latex import to_latex
 from nasbench_harness.report.render.terminal import print_report, print_table
 from nasbench_harness.report.render.text import to_csv, to_markdown
+from nasbench_harness.report.sections.figures import figure_of
 from nasbench_harness.report.sections.main import main_tables
 from nasbench_harness.report.sections.overview import overview_tables
 from nasbench_harness.report.sections.spending import spending_table
@@ -97,7 +98,7 @@ def test_quoted_rows_stand_in_a_block_of_their_own(task, analysis_of):
         texts = {cell.text for cell in row.cells}
         assert {"99.90 ± 0.10", "99.80"} <= texts
         assert not any(cell.is_bold or cell.is_marked for cell in row.cells)
-        assert "not tested (DARTS: A paper, Table 1)" in table.caption
+        assert "not tested (DARTS: A paper, Table 1, N = 3)" in table.caption
         latex = to_latex(table)
         assert latex.index("a & ") < latex.index("DARTS (quoted)") < latex.index("optimum by val")
 
@@ -235,3 +236,62 @@ def test_a_peculiar_space_is_named_below_its_own_table_only(made_task, analysis_
     assert space.note in to_markdown(few)
     assert space.note in to_latex(few)
     assert "architectures have fewer" not in to_markdown(many)
+
+
+def test_numbers_of_runs_of_quoted_rows_are_a_range(task, analysis_of):
+    counts = {"val_accuracy": 3, "test_accuracy": 500}
+    quoted = [Quoted("DARTS", "tiny-one", name, 99.9, "A paper", n=n) for name, n in counts.items()]
+    table = main_tables(analysis_of((task, {"a": [1] * 12}), quoted=quoted, options=ReportOptions(decimals=1)))[0]
+    (row,) = [row for row in table.rows if row.block == "quoted"]
+    assert [cell.text for cell in row.cells] == ["DARTS (quoted)", "3–500", "99.9", "99.9"]
+    assert "not tested (DARTS: A paper, N = 3–500)" in table.caption
+
+
+@pytest.mark.parametrize(
+    ("num_optimal", "text"), [(0, "0 %"), (1, "< 1 %"), (2, "1 %"), (198, "99 %"), (199, "> 99 %"), (200, "100 %")]
+)
+def test_a_share_of_0_or_100_percent_is_no_rounding(task, analysis_of, num_optimal, text):
+    analysis = analysis_of((task, {"a": [2] * num_optimal + [1] * (200 - num_optimal)}))
+    cell = row_of(task_table(analysis, analysis.tasks[0]), "a")["optimal"]
+    assert cell.text == text
+    assert cell.numbers["share"] == num_optimal / 200
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"order": ("random-search", "random-search")}, r"report\.order names random-search 2 times: name it once"),
+        (
+            {"groups": {"one": ("random-search",), "two": ("random-search",)}},
+            r"report\.groups names random-search 2 ti",
+        ),
+    ],
+)
+def test_a_label_counts_once(tmp_path, options, message):
+    """Twice in ``order`` it would have two ranks, and twice in ``groups`` two places."""
+    rules = {"tasks": ["nb201-cifar10"], "seeds": 1, "evaluations": 1, "out": tmp_path / "s"}
+    with pytest.raises(InvalidInputError, match=message):
+        compare(["random-search"], report=ReportOptions(**options), **rules)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_quoted_number_has_one_value(tmp_path):
+    quoted = [Quoted("DARTS", "nb201-cifar10", "val_accuracy", value, "A paper") for value in (39.77, 54.3)]
+    with pytest.raises(
+        InvalidInputError, match=r"quoted names DARTS \(A paper\) on nb201-cifar10 by val_accuracy 2 times"
+    ):
+        compare(["random-search"], tasks=["nb201-cifar10"], seeds=1, quoted=quoted, out=tmp_path / "s")
+
+
+def test_a_figure_shows_a_strategy_once(task, analysis_of):
+    analysis = analysis_of((task, {"a": [1] * 12, "b": [2] * 12}))
+    with pytest.raises(InvalidInputError, match="strategies names a 2 times"):
+        figure_of(analysis, strategies=["a", "a"])
+
+
+def test_a_negative_interquartile_mean_of_few_runs_is_a_number_for_siunitx(made_task, analysis_of):
+    analysis = analysis_of((made_task([-5.5, -4.0, 1.0]), {"a": [0] * 3}), options=ReportOptions(estimand="interval"))
+    (main,) = main_tables(analysis)
+    cell = row_of(main, "a")["tiny-one_val_accuracy"]
+    assert (cell.text, cell.latex) == ("−5.50", "-5.50")
+    assert "−" not in to_latex(main)

@@ -26,6 +26,13 @@ def test_iqm_is_scipys_trimmed_mean_in_any_order(values):
     assert iqm(values[::-1]) == iqm(values)
 
 
+def test_equal_sums_of_integers_are_equal_means():
+    """Relative to their first values they would be 65.83333333333334 and 65.83333333333333."""
+    middle = np.array([[2, 3, 11, 49, 161, 169], [1, 3, 11, 49, 161, 170]])
+    values = np.concatenate([np.zeros((2, 3), int), middle, np.full((2, 3), 400)], axis=1)
+    np.testing.assert_array_equal(iqm(values), [395 / 6] * 2)
+
+
 def test_iqm_axis():
     values = np.random.default_rng(0).normal(size=(7, 3))
     np.testing.assert_array_equal(iqm(values, axis=0), [iqm(column) for column in values.T])

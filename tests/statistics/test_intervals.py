@@ -15,7 +15,9 @@ from nasbench_harness.statistics import (
     iqm_band,
     iqm_interval,
     resampled_iqm,
+    resampled_mean,
     resamples,
+    stratified_iqm,
 )
 
 TIED = st.lists(st.integers(-5, 5), min_size=1, max_size=40)
@@ -242,6 +244,25 @@ def test_large_matrices_are_drawn_when_they_are_used():
         resamples(0, 10, 0)
     with pytest.raises(ValueError, match="counts are of 30 runs, values of 40"):
         iqm_interval(np.arange(40.0), Resamples(30, 20, 0))
+
+
+def test_equal_sums_of_integers_are_equal_resamples():
+    """However the runs are ordered: a tie in ranks must stay one."""
+    values, counts = np.repeat([0, 7, 9], [150, 30, 20]), count_matrix(200, 500, 1)
+    for function in (resampled_mean, resampled_iqm):
+        found = function(values, counts)
+        np.testing.assert_array_equal(function(values[::-1], counts[::-1]), found)
+        num_values = 200 if function is resampled_mean else 100
+        np.testing.assert_array_equal(found, np.rint(found * num_values) / num_values)
+
+
+def test_tasks_may_have_matrices_and_drawn_resamples():
+    values = [np.arange(40.0), np.arange(3_000.0) % 50]
+    mixed = stratified_iqm(values, [count_matrix(40, 1_500, 1), Resamples(3_000, 1_500, 2)])
+    whole = stratified_iqm(values, [count_matrix(40, 1_500, 1), count_matrix(3_000, 1_500, 2)])
+    assert (mixed.point, mixed.low, mixed.high) == (whole.point, whole.low, whole.high)
+    with pytest.raises(ValueError, match="different numbers of resamples"):
+        stratified_iqm(values, [count_matrix(40, 1_400, 1), Resamples(3_000, 1_500, 2)])
 
 
 def test_intervals_and_bands_are_the_same_however_counts_come():

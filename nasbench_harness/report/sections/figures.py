@@ -14,6 +14,7 @@ from nasbench_harness.report.sections.critical import critical_difference_figure
 from nasbench_harness.report.sections.ecdf import ecdf_figure
 from nasbench_harness.report.sections.effects import forest_figure, heatmap_figure
 from nasbench_harness.report.sections.fronts import fronts_figure
+from nasbench_harness.store.record import check_once
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +48,8 @@ def figure_of(
 
     Raises:
         UnknownNameError: There is no such kind, task, label or width.
-        InvalidInputError: The study has too little for the figure, or one pair of axes is to hold several tasks.
+        InvalidInputError: The study has too little for the figure, a task or label is named twice, or one pair of axes
+            is to hold several tasks.
     """
     if kind not in get_args(Kind):
         raise UnknownNameError("kind", kind, get_args(Kind), "figures")
@@ -60,6 +62,8 @@ def figure_of(
     for label in strategies or ():
         if label not in analysis.labels:
             raise UnknownNameError("label", label, analysis.labels, "this study")
+    check_once(strategies or (), "strategies")
+    check_once(tasks or (), "tasks")
     chosen = (
         analysis
         if tasks is None

@@ -8,11 +8,12 @@ from itertools import combinations
 
 import numpy as np
 
+from nasbench_harness.analysis.across import practical_margin
 from nasbench_harness.analysis.comparison import ALPHA, PRACTICAL_A12, Comparison, Pair
 from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.results import Analysis, ScoreAnalysis
 from nasbench_harness.report.cells import count, decimals_of, interval_text, p_cell, plain
-from nasbench_harness.report.families import column_family, name_of_test, study_family
+from nasbench_harness.report.families import column_family, family_sizes, name_of_test, study_family
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.statistics import adjust, signed_rank
 from nasbench_harness.store.record import MIN_SEEDS
@@ -58,14 +59,16 @@ def pairs_table(analysis: Analysis) -> ReportTable:
                 *_pair_cells(analysis, entry.val, pair),
             ]
             if has_test:
-                cells += [NOTHING] * 6 if test is None or by_test is None else _pair_cells(analysis, test, by_test)
+                missing = [NOTHING] * (len(columns) - len(cells))
+                cells += missing if test is None or by_test is None else _pair_cells(analysis, test, by_test)
             rows.append(ReportRow(tuple(cells)))
     caption = (
         f"All pairs of strategies, as independent samples. Difference: {distance}, first − second. A12: chance "
         f"that the first has the smaller {distance_name(analysis.tasks)}. "
     )
     if any(pair.is_tested for entry in analysis.tasks for pair in entry.comparison.pairs):
-        caption += f"{_p_meaning(analysis)} {_seeds_meaning(analysis)}"
+        caption += _p_meaning(analysis)
+        caption += f" {_seeds_meaning(analysis)}" if _has_seeds(analysis) else ""
     elif analysis.options.estimand == "interval":
         caption += "No p, as interquartile means are not tested."
     else:
@@ -122,21 +125,31 @@ def _pair_columns(analysis: Analysis, prefix: str, is_extra: bool) -> list[Repor
         "p_column": f"{prefix}p (column)",
         "p_study": f"{prefix}p (study)",
         "a12": f"{prefix}A12",
-        "seeds": f"{prefix}seeds for {_effect(analysis)}",
     }
+    if _has_seeds(analysis):
+        headers["seeds"] = f"{prefix}seeds for {_effect(analysis)}"
     key = prefix.replace(" ", "_")
     return [ReportColumn(f"{key}{name}", header, is_extra=is_extra) for name, header in headers.items()]
 
 
 def _pair_cells(analysis: Analysis, score: ScoreAnalysis, pair: Pair) -> list[ReportCell]:
-    return [
+    cells = [
         _difference_cell(pair, decimals_of(score.view, analysis.options)),
         p_cell(pair.p),
         p_cell(pair.p_column, is_marked=pair.p_column <= ALPHA),
         p_cell(pair.p_study, is_marked=pair.p_study <= ALPHA),
         plain(pair.a12, 3),
-        NOTHING if pair.num_seeds is None else count(pair.num_seeds),
     ]
+    if _has_seeds(analysis):
+        cells.append(NOTHING if pair.num_seeds is None else count(pair.num_seeds))
+    return cells
+
+
+def _has_seeds(analysis: Analysis) -> bool:
+    """Whether a difference that matters is known anywhere, so that seeds which find it can be counted."""
+    views = [score.view for entry in analysis.tasks for score in entry.scores]
+    is_known = any(practical_margin(view, analysis.options) is not None for view in views)
+    return is_known or analysis.options.estimand == "stochastic"
 
 
 def _difference_cell(pair: Pair, decimals: int) -> ReportCell:
@@ -155,10 +168,11 @@ def _effect(analysis: Analysis) -> str:
 
 def _p_meaning(analysis: Analysis) -> str:
     """Which numbers are corrected, and over which family."""
+    few = f"none, as {analysis.options.control} has fewer than {MIN_SEEDS} seeds"
+    study = f"p after {study_family(analysis)}" if any(family_sizes(analysis)) else few
     return (
         f"[95 %]: Welch's interval of the difference, not corrected. p: {name_of_test(analysis)}, two-sided, not "
-        f"corrected. p (column): p after Holm over {column_family(analysis.tasks)}. p (study): p after "
-        f"{study_family(analysis)}."
+        f"corrected. p (column): p after Holm over {column_family(analysis.tasks)}. p (study): {study}."
     )
 
 

@@ -41,7 +41,11 @@ def paper_table(analysis: Analysis) -> ReportTable:
     blank = [NOTHING] if options.cost else []
     rows = [ReportRow((name, *blank, *cells), "reference") for name, cells in _architecture_cells(part, analysis)]
     rows += [ReportRow((name, *blank, *cells), "reference") for name, cells in reference_cells(part, analysis)]
-    strategies = [_strategy_row(analysis, part, label, group_of.get(label, "strategies")) for label in analysis.labels]
+    strategies = [
+        _strategy_row(analysis, part, label, group_of.get(label, "strategies"))
+        for label in analysis.labels
+        if any(measure.entry.result(label) for measure in part)  # a trace may have no row of these tasks
+    ]
     quoted = []
     for name, _, *cells in quoted_rows(analysis, part):
         method = name.text.removesuffix(" (quoted)")

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 
 from nasbench_harness.analysis.results import Analysis
-from nasbench_harness.report.cells import Measure, count, mean_std, plain
+from nasbench_harness.report.cells import Measure, mean_std, plain
 from nasbench_harness.report.model import NOTHING, ReportCell
+from nasbench_harness.report.sections.ranks import seeds_cell
 
 
 def reference_cells(measures: Sequence[Measure], analysis: Analysis) -> list[tuple[ReportCell, list[ReportCell]]]:
@@ -73,15 +74,19 @@ def optimum_cells(measures: Sequence[Measure]) -> list[tuple[ReportCell, list[Re
 def quoted_rows(analysis: Analysis, measures: Sequence[Measure]) -> list[list[ReportCell]]:
     """Rows from papers: method, n, and the numbers that fall into these columns."""
     found: dict[tuple[str, str], dict[str, ReportCell]] = {}
-    counts: dict[tuple[str, str], ReportCell] = {}
+    counts: dict[tuple[str, str], dict[str, int | None]] = {}
     for quoted in analysis.quoted:
         for measure in measures:
             if (quoted.task, quoted.metric) == (measure.entry.task.name, measure.view.metric.name):
                 key = (quoted.method, quoted.source)
                 std = math.nan if quoted.std is None else quoted.std
-                found.setdefault(key, {})[measure.key] = mean_std(quoted.mean, std, 2)
-                counts[key] = NOTHING if quoted.n is None else count(quoted.n)
+                found.setdefault(key, {})[measure.key] = mean_std(quoted.mean, std, measure.decimals)
+                counts.setdefault(key, {})[measure.key] = quoted.n
     return [
-        [ReportCell(f"{key[0]} (quoted)"), counts[key], *(cells.get(measure.key, NOTHING) for measure in measures)]
+        [
+            ReportCell(f"{key[0]} (quoted)"),
+            seeds_cell([n for n in counts[key].values() if n]),
+            *(cells.get(measure.key, NOTHING) for measure in measures),
+        ]
         for key, cells in found.items()
     ]

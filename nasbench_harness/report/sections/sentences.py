@@ -19,6 +19,8 @@ from nasbench_harness.report.sections.summary import equivalent_text
 from nasbench_harness.statistics import equivalence
 from nasbench_harness.store.record import MIN_SEEDS
 
+_COMPARED = {"mean": "means", "stochastic": "chances to be the better one", "interval": "interquartile means"}
+
 
 def study_sentences(analysis: Analysis, has_equivalents: bool = True) -> list[str]:
     """Method, the summary over tasks, counts of every pair over the tasks, and random-search equivalents.
@@ -116,11 +118,12 @@ def _counted(analysis: Analysis, tests: Mapping[tuple[str, str], OverTasks], fir
 def _on_task(analysis: Analysis, entry: TaskAnalysis, pair: Pair, margin: float | None) -> str:
     decimals, unit = analysis.options.decimals, entry.val.view.metric.difference_unit
     estimand = analysis.options.estimand
+    is_equal = not (pair.favors(pair.first, estimand) or pair.favors(pair.second, estimand))
     leader = pair.first if pair.favors(pair.first, estimand) else pair.second
     other = pair.second if leader == pair.first else pair.first
     sign = -1 if leader == pair.first else 1
     size = f"{sign * pair.difference:.{decimals}f} {unit}"
-    if not math.isnan(pair.low):
+    if pair.low < pair.high:  # else nothing was resampled, or no run differs
         low, high = sorted((sign * pair.low, sign * pair.high))
         _, _, rest = interval_text(sign * pair.difference, low, high, decimals).partition(" ")
         size += f" {rest}"
@@ -128,7 +131,9 @@ def _on_task(analysis: Analysis, entry: TaskAnalysis, pair: Pair, margin: float 
         size = f"A12 = {max(pair.a12, 1 - pair.a12):.2f}"
     where = f"On {entry.task.title} ({entry.task.name})"
     if not pair.is_tested:
-        text = f"{where} {leader} is ahead of {other} by {size}, not tested"
+        equal = f"{pair.first} and {pair.second} have equal {_COMPARED[estimand]}"
+        text = f"{equal if is_equal else f'{leader} is ahead of {other} by {size}'}, not tested"
+        text = f"{where} {text}"
     else:
         p = f"{p_words(pair.p_deciding)} ({pair_test(analysis, entry, pair)}, {family_of_pair(analysis, entry, pair)})"
         is_decided = pair.p_deciding <= ALPHA

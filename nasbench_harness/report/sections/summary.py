@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nasbench_harness.analysis.across import equivalent
+from nasbench_harness.analysis.across import equivalent, practical_margin
 from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.results import Analysis, Equivalent, Summary
 from nasbench_harness.report.cells import count, interval_cell, plain
@@ -114,6 +114,14 @@ def _rank_cell(entry: Summary) -> ReportCell:
     return plain(rank, 2, "point") if math.isnan(low) else interval_cell(entry.rank, 2)
 
 
+def _tie(analysis: Analysis) -> str:
+    has_margin = {practical_margin(entry.val.view, analysis.options) is not None for entry in analysis.tasks}
+    within = f"means within {analysis.options.margin:g} pp"
+    if len(has_margin) > 1:
+        return f"{within} on tasks in percent, equal means on others"
+    return within if has_margin == {True} else "equal means"
+
+
 def _caption(analysis: Analysis, has_normalized: bool, has_intervals: bool) -> str:
     distance = distance_name(analysis.tasks)
     parts = [f"Strategies over {len(analysis.tasks)} tasks."]
@@ -134,6 +142,6 @@ def _caption(analysis: Analysis, has_normalized: bool, has_intervals: bool) -> s
     others = len(analysis.labels) - 1
     parts.append(
         f"Wins, ties, losses: comparisons with the other {others} {'strategies' if others > 1 else 'strategy'} on each "
-        f"task; tie: means within {analysis.options.margin:g} pp."
+        f"task; tie: {_tie(analysis)}."
     )
     return " ".join(parts)
