@@ -57,7 +57,8 @@ def source_digests(task: Task, protocol: Protocol) -> dict[str, str]:
 
 def answers_version(view: TaskView) -> int:
     """Version of the answers of a task and its sources (see ``TaskView.answers_version``)."""
-    return max([view.answers_version, *(source.oracle.version for source in source_views(view))])
+    of_sources = [source.oracle.version for source in source_views(view)] if view.protocol.noise != "mean" else []
+    return max([view.answers_version, *of_sources])
 
 
 def with_sources(problem: Problem, view: TaskView, study_seed: int, run_seeds: Ints) -> Problem:

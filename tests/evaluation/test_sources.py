@@ -13,7 +13,13 @@ from nasbench_harness.evaluation import source_tasks
 from nasbench_harness.evaluation.hashing import GOLDEN, OTHER_ODD, mix, name_hash, seed_sequence_keys, to_unit
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.scores import ScoreView
-from nasbench_harness.evaluation.source_tasks import check_sources, same_data, source_digests, with_sources
+from nasbench_harness.evaluation.source_tasks import (
+    answers_version,
+    check_sources,
+    same_data,
+    source_digests,
+    with_sources,
+)
 from nasbench_harness.evaluation.task import Task, load_task, make_task
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.spaces import ProductSpace
@@ -304,6 +310,19 @@ def test_sources_change_no_identity_unless_they_are_declared():
     declared = identity_of("x", {}, CIFAR10, "digest", protocol(), 0, sources={CIFAR100: "other"})
     assert declared["sources"] == {CIFAR100: "other"}
     assert '"sources": ["nb201-cifar100"]' in declared["protocol"]
+
+
+def test_other_answers_of_a_source_make_other_runs_unless_means_are_read(monkeypatch):
+    task, source = load_task(CIFAR10), load_task(CIFAR100)
+    assert answers_version(task.under(protocol())) == 1
+    monkeypatch.setattr(source.under(Protocol()).oracle, "version", 2)
+    assert answers_version(task.under(protocol())) == answers_version(source.under(Protocol())) == 2
+    assert answers_version(task.under(Protocol())) == 1
+    assert (
+        answers_version(task.under(protocol(noise="mean")))
+        == answers_version(source.under(Protocol(noise="mean")))
+        == 1
+    )
 
 
 @pytest.mark.parametrize(
