@@ -139,8 +139,14 @@ def _early_lines(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> list[st
     return [f"Ended before the budget of {budget:,} evaluations (mean on a task): {', '.join(early)}."] if early else []
 
 
-def summary_text(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
-    """Cells, sample size, budget, bold and marks in a few short sentences."""
+def summary_text(analysis: Analysis, entries: Sequence[TaskAnalysis], *, has_intervals: bool = False) -> str:
+    """Cells, sample size, budget, bold and marks in a few short sentences.
+
+    Args:
+        analysis: The study's numbers.
+        entries: The tasks of the table.
+        has_intervals: Whether the table shows intervals whatever the estimand.
+    """
     number, estimand = runs_text(analysis, "run", entries), analysis.options.estimand
     cells = "The result" if number == "1 run" else _estimate(analysis, entries, deviation="std")
     parts = [f"{cells} of {number}, {analysis.protocol.describe_budget()}."]
@@ -157,7 +163,8 @@ def summary_text(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> str:
     parts += _solved_line(analysis, entries)
     if estimand != "interval" and any(entry.comparison.pairs for entry in entries):
         parts += _too_few(entries)
-    if estimand == "interval" and (without_width := _without_width(analysis, entries)):
+    has_intervals |= estimand == "interval"
+    if has_intervals and (without_width := _without_width(analysis, entries)):
         parts.append(f"{without_width}.")
     return " ".join(parts)
 

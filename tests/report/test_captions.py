@@ -184,7 +184,10 @@ def test_short_captions_explain_their_cells(made_task, analysis_of, options, run
 
 def test_a_bound_in_place_of_an_interval_is_explained(made_task, analysis_of):
     nearly = {"nearly": [39] * 35 + [20] * 5, "other": picks(0, 0, 40, 40)}
-    assert '"(≤ b % other)" if an interval has no width: up to' in caption_of(analysis_of((made_task(VAL), nearly)))
+    analysis = analysis_of((made_task(VAL), nearly))
+    assert '"(≤ b % other)" if an interval has no width: up to' in caption_of(analysis)
+    assert "if an interval has no width" in task_table(analysis, analysis.tasks[0]).summary
+    assert "if an interval has no width" not in main_table(analysis).summary
     spread = {"a": picks(1, 0, 40), "b": picks(0, 0, 40)}
     assert "other)" not in caption_of(analysis_of((made_task(VAL), spread)))
 

@@ -72,7 +72,7 @@ def task_table(analysis: Analysis, entry: TaskAnalysis) -> ReportTable:
     notes += unscored_notes(analysis, [entry])
     if entry.task.space.note:
         notes += (f"{entry.task.name}: {entry.task.space.note}.",)
-    details, summary = caption_text(analysis, [entry]), summary_text(analysis, [entry])
+    details, summary = caption_text(analysis, [entry]), summary_text(analysis, [entry], has_intervals=True)
     return ReportTable(entry.task.name, title, tuple(columns), tuple(rows), notes, details, summary)
 
 
