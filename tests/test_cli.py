@@ -430,6 +430,11 @@ def test_a_strategy_without_results_ends_the_report_with_exit_code_1(cli, tmp_pa
         assert line in done.stderr
     assert json.loads(done.stdout)["files"][:2] == ["main.csv", "paper.csv"]
     assert "late" in (tmp_path / "s" / "report" / "main.csv").read_text()
+    for options in ((), ("--compare", "late,random-search"), ("--json",)):
+        done = cli("stats", "s", *options)
+        assert done.returncode == 1
+        assert line in done.stderr
+        assert "nb201-cifar10: late is not scored, as 3 of 3 runs ended without a result." in done.stdout
 
 
 @pytest.mark.thorough

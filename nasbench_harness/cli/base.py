@@ -104,6 +104,17 @@ def say(text: str) -> None:
         click.echo(text, err=True)
 
 
+def end_study(study: Any) -> None:
+    """Exit with 1, as after failed runs, if strategies are not scored; says which."""
+    from nasbench_harness.api import unscored_lines
+
+    lines = unscored_lines(study.analysis.unscored, study.record.protocol)
+    for line in lines:
+        say(f"failed: {line}")
+    if lines:
+        raise click.exceptions.Exit(1)
+
+
 @contextmanager
 def only_json(is_active: bool) -> Iterator[None]:
     """Send prints of strategies, in this process or in its workers, to standard error: standard output is JSON."""

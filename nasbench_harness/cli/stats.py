@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from nasbench_harness.cli.base import json_option, main
+from nasbench_harness.cli.base import end_study, json_option, main
 from nasbench_harness.errors import InvalidInputError
 
 
@@ -32,6 +32,7 @@ def stats(folder: Path, couple: str | None, margin: float | None, as_json: bool)
     sentences = study.sentences(None if labels is None else (labels[0], labels[1]), margin)
     if as_json:
         click.echo(json.dumps({"folder": str(study.folder.shown), "sentences": sentences}, ensure_ascii=False))
-        return
-    for sentence in sentences:
-        click.echo(sentence)
+    else:
+        for sentence in sentences:
+            click.echo(sentence)
+    end_study(study)

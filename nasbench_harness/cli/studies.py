@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from nasbench_harness.cli.base import json_option, main, only_json, say
+from nasbench_harness.cli.base import end_study, json_option, main, only_json
 from nasbench_harness.cli.options import study_options
 from nasbench_harness.cli.running import run_study
 from nasbench_harness.cli.verifying import check_verification, verify_study
@@ -57,7 +57,7 @@ def compare(as_json: bool, is_verified: bool, top: int | None, **options: Any) -
     elif command := verify_command(study):
         needs = "" if find_spec("torch") else " (needs the extra torch)"
         click.echo(f"next, if you like: {command}{needs}", err=as_json)
-    _end(study)
+    end_study(study)
 
 
 @main.command()
@@ -183,7 +183,7 @@ def report(
     if as_json:
         record = {"folder": str(study.folder.show(written)), "files": names, "removed": removed, "others": others}
         click.echo(json.dumps(record))
-        _end(study)
+        end_study(study)
         return
     _print_report(study)
     click.echo(_place(study, names))
@@ -194,18 +194,7 @@ def report(
         click.echo(
             f"in a paper: \\input{{{study.folder.show(written) / tex[0]}}}, with \\usepackage{{booktabs,siunitx}}"
         )
-    _end(study)
-
-
-def _end(study: Any) -> None:
-    """Exit with 1, as after failed runs, if strategies are not scored; says which."""
-    from nasbench_harness.api import unscored_lines
-
-    lines = unscored_lines(study.analysis.unscored, study.record.protocol)
-    for line in lines:
-        say(f"failed: {line}")
-    if lines:
-        raise click.exceptions.Exit(1)
+    end_study(study)
 
 
 def _print_sources(study: Any, as_json: bool) -> None:

@@ -14,6 +14,9 @@ from nasbench_harness.report.files import write_report
 from nasbench_harness.report.render.terminal import print_report
 from nasbench_harness.report.sections.main import main_tables
 from nasbench_harness.report.sections.overview import overview_tables
+from nasbench_harness.report.sections.pairs import across_table, pairs_table
+from nasbench_harness.report.sections.sentences import pair_sentences, study_sentences
+from nasbench_harness.report.sections.summary import summary_table
 from nasbench_harness.report.sections.task import task_table
 from nasbench_harness.store.folder import StudyFolder
 from nasbench_harness.store.record import ReportOptions
@@ -65,7 +68,11 @@ def test_a_task_on_which_nobody_is_scored_is_named_and_left_out(made_task, analy
         ("b", "tiny-one"),
         ("b", "tiny-three"),
     ]
-    assert NOTE in task_table(analysis, analysis.tasks[0]).notes
+    for table in (task_table(analysis, analysis.tasks[0]), summary_table(analysis), pairs_table(analysis)):
+        assert NOTE in table.notes
+    assert NOTE in across_table(analysis).notes
+    assert NOTE in study_sentences(analysis)
+    assert NOTE in pair_sentences(analysis, "a", "b")
     assert analysis.mean_ranks.tolist()[0] == 1
     assert np.isnan(analysis.mean_ranks[1])
     print_report(Console(quiet=True), analysis)

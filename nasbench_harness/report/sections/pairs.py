@@ -13,6 +13,7 @@ from nasbench_harness.analysis.comparison import ALPHA, PRACTICAL_A12, Compariso
 from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.results import Analysis, ScoreAnalysis
 from nasbench_harness.report.cells import count, decimals_of, interval_text, p_cell, plain
+from nasbench_harness.report.contradictions import unscored_notes
 from nasbench_harness.report.families import column_family, family_sizes, name_of_test, study_family
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.statistics import adjust, signed_rank
@@ -73,7 +74,8 @@ def pairs_table(analysis: Analysis) -> ReportTable:
         caption += "No p, as interquartile means are not tested."
     else:
         caption += f"No p below {MIN_SEEDS} seeds."
-    return ReportTable("pairs", caption, tuple(columns), tuple(rows))
+    notes = unscored_notes(analysis, analysis.tasks)
+    return ReportTable("pairs", caption, tuple(columns), tuple(rows), notes)
 
 
 def across_table(analysis: Analysis) -> ReportTable:
@@ -107,7 +109,8 @@ def across_table(analysis: Analysis) -> ReportTable:
             caption += f" It needs {MIN_SEEDS} seeds of both strategies on every task."
     elif len(analysis.tasks) < MIN_TASKS:
         caption += f" Fewer than {MIN_TASKS} tasks: no test over tasks."
-    return ReportTable("across", caption, tuple(columns), tuple(rows))
+    notes = unscored_notes(analysis, analysis.tasks)
+    return ReportTable("across", caption, tuple(columns), tuple(rows), notes)
 
 
 def _has_test(analysis: Analysis) -> bool:

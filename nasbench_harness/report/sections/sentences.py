@@ -29,7 +29,7 @@ def study_sentences(analysis: Analysis, has_equivalents: bool = True) -> list[st
         analysis: The study.
         has_equivalents: Whether random-search equivalents are named.
     """
-    sentences = [_method(analysis), *_across(analysis)]
+    sentences = [_method(analysis), *_unscored(analysis, analysis.labels), *_across(analysis)]
     tests = over_tasks(analysis)
     sentences += [_counted(analysis, tests, *couple) for couple in couples_of(analysis) if _pairs(analysis, *couple)]
     return sentences + (_equivalents(analysis, analysis.labels) if has_equivalents else [])
@@ -62,6 +62,7 @@ def pair_sentences(analysis: Analysis, first: str, second: str, margin: float | 
         if analysis.options.estimand == "mean":
             sentences[0] += " Intervals of differences: 95 % each (Welch), not corrected."
         sentences.append(_counted(analysis, over_tasks(analysis), first, second))
+    sentences += _unscored(analysis, (first, second))
     for entry in analysis.tasks:
         pair = _pair(entry, first, second)
         if pair is not None:
@@ -76,6 +77,10 @@ def _method(analysis: Analysis) -> str:
     if not any(pair.is_tested for entry in analysis.tasks for pair in entry.comparison.pairs):
         return f"{text} No tests below {MIN_SEEDS} seeds." if len(analysis.labels) > 1 else text
     return f"{text} Tests: {name_of_test(analysis)}, two-sided, {study_family(analysis)}, alpha = {ALPHA}."
+
+
+def _unscored(analysis: Analysis, labels: Sequence[str]) -> list[str]:
+    return [entry.note for entry in analysis.unscored if entry.label in labels]
 
 
 def _pair(entry: TaskAnalysis, first: str, second: str) -> Pair | None:

@@ -8,6 +8,7 @@ from nasbench_harness.analysis.across import equivalent, practical_margin
 from nasbench_harness.analysis.names import distance_name
 from nasbench_harness.analysis.results import Analysis, Equivalent, Summary
 from nasbench_harness.report.cells import count, interval_cell, plain
+from nasbench_harness.report.contradictions import unscored_notes
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.store.record import MIN_SEEDS
 
@@ -37,7 +38,8 @@ def summary_table(analysis: Analysis) -> ReportTable | None:
             cells.append(NOTHING if math.isnan(entry.first) else plain(entry.first, 2))
         cells += [count(entry.wins), count(entry.ties), count(entry.losses)]
         rows.append(ReportRow(tuple(cells), is_highlighted=entry.label in analysis.options.highlight))
-    return ReportTable("summary", _caption(analysis, has_normalized, has_intervals), tuple(columns), tuple(rows))
+    caption, notes = _caption(analysis, has_normalized, has_intervals), unscored_notes(analysis, analysis.tasks)
+    return ReportTable("summary", caption, tuple(columns), tuple(rows), notes)
 
 
 def equivalents_table(analysis: Analysis) -> ReportTable | None:
