@@ -78,7 +78,9 @@ def test_a_notebook_counts_the_runs(monkeypatch, tmp_path, capsys):
         return Handle()
 
     monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
-    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython, ipython.version_info = lambda: None, (9, 0)  # pyplot asks for them if it is loaded meanwhile
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
     fake = types.ModuleType("IPython.display")
     fake.display = display
     monkeypatch.setitem(sys.modules, "IPython.display", fake)
