@@ -1,6 +1,6 @@
 """Measures of whole runs over an axis: regret at budgets, area under the curve, success and running time to targets.
 
-They are computed from the rows of the runs: no number depends on the points at which curves are drawn.
+They are computed from the rows of the runs, not from the points at which curves are drawn.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class AnytimeMeasures:
         budgets: Positions on the axis, ascending.
         regret: Mean regret at each budget; NaN before every run has a result.
         area: Mean of the mean regret over the axis; before its first result a run counts as the mean row of the table,
-            or as an empty set. NaN if the axis is a single point.
+            or as an empty set. NaN if the axis is a single point, or if a run starts late on a task that trains.
         hits: First position at which each run is at or below each target, infinite if it never is, shape (num_targets,
             num_runs).
         success: Share of runs that have ever reached each target.
@@ -82,7 +82,12 @@ def anytime_measures(
 
 
 def _before_results(score: ScoreView) -> float:
-    """Regret, in steps, that stands for a run without a result: the mean over the table, or that of an empty set."""
+    """Regret, in steps, that stands for a run without a result: the mean over the table, or that of an empty set.
+
+    NaN on a task that trains: the rows that it knows are those that strategies asked for.
+    """
+    if not score.has_optimum:
+        return math.nan
     regrets = score.grid_regrets(np.flatnonzero(score.exists))
     return float(regrets.max() if score.is_of_sets else regrets.mean())
 
@@ -90,8 +95,9 @@ def _before_results(score: ScoreView) -> float:
 def _areas(regrets: Floats, moments: Floats | Ints, start: float, end: float, before: float) -> Floats:
     """Sum of each run's regret over the axis, shape (num_runs,); each row's regret holds until the next row."""
     begins = np.clip(moments, start, end)
-    durations = np.diff(begins, axis=1, append=end)
-    areas: Floats = (begins[:, 0] - start) * before + (regrets * durations).sum(axis=1)
+    durations, waits = np.diff(begins, axis=1, append=end), begins[:, 0] - start
+    areas: Floats = np.where(durations > 0, regrets * durations, 0.0).sum(axis=1)  # NaN × 0 is no area
+    areas += np.where(waits > 0, waits * before, 0.0)
     return areas
 
 

@@ -191,6 +191,7 @@ def _analyze_task(
         task.oracle.prepare(np.unique(entry.row_picks[entry.row_picks >= 0]))
     # A study of supernets evaluates nothing: its curve has one point.
     num_steps = max(1, int(max(entry.num_evaluations.max() for entry in runs.values())))
+    num_allowed = _steps_of_budget(protocol, num_steps)
     times_s, epochs = _times(task, protocol), epoch_grid(task, protocol)
     curve_score = "test" if "test" in options.curves and "test" in task.scores else "val"
     view, results = task.scores[curve_score], []
@@ -209,7 +210,7 @@ def _analyze_task(
                 share_optimal=proportion(int((scores["val"].grid_values == 0).sum()), len(entry.seeds)),
                 after_evaluations=drawn_curves["evaluations"],
                 at_seconds=drawn_curves.get("seconds"),
-                measures=_measures(view, entry, axes, options),
+                measures=_measures(view, entry, axes, num_allowed, options),
                 spending=_spending(entry),
                 chooses_itself=entry.chooses_itself,
                 sets=entry.sets,
@@ -222,7 +223,7 @@ def _analyze_task(
             name=name,
             view=view,
             comparison=_compare(view, {result.label: result.scores[name].grid_values for result in results}, options),
-            random_search=_exact(task, protocol, _exact_steps(protocol, num_steps), view),
+            random_search=_exact(task, protocol, num_allowed, view),
             sampling=_mean_and_std(view),
         )
         for name, view in task.scores.items()
@@ -287,9 +288,14 @@ def _curves(view: ScoreView, runs: Runs, axes: Axes, counts: Ints | Resamples | 
     return dict(zip(axes, found, strict=True))
 
 
-def _measures(view: ScoreView, runs: Runs, axes: Axes, options: ReportOptions) -> dict[Axis, AnytimeMeasures]:
+def _measures(
+    view: ScoreView, runs: Runs, axes: Axes, num_allowed: int, options: ReportOptions
+) -> dict[Axis, AnytimeMeasures]:
+    ends = {axis: float(points[-1]) for axis, (_, points) in axes.items()}
+    if runs.num_evaluations.any():  # else the axis of evaluations is a single point
+        ends["evaluations"] = float(num_allowed)
     return {
-        axis: anytime_measures(runs, view, of_rows, float(points[0]), float(points[-1]), options)
+        axis: anytime_measures(runs, view, of_rows, float(points[0]), ends[axis], options)
         for axis, (of_rows, points) in axes.items()
     }
 
@@ -321,10 +327,9 @@ def _mean_and_std(view: ScoreView) -> tuple[float, float] | None:
     return float(values.mean()), float(values.std())
 
 
-def _exact_steps(protocol: Protocol, num_steps: int) -> int:
-    """Evaluations of random search in closed form: the budget, whatever is compared; the axis if others end runs."""
-    has_others = protocol.simulated_seconds is not None or protocol.epochs is not None
-    return num_steps if has_others or protocol.evaluations is None else max(num_steps, protocol.evaluations)
+def _steps_of_budget(protocol: Protocol, num_steps: int) -> int:
+    """Evaluations of measures and of exact random search: the budget, whatever is compared; the axis if others bind."""
+    return num_steps if protocol.only_evaluations is None else max(num_steps, protocol.only_evaluations)
 
 
 def _exact(task: TaskView, protocol: Protocol, num_steps: int, scored: ScoreView) -> ExactCurve | None:

@@ -224,6 +224,15 @@ class Protocol:
         """The k of ``noise="replicate=k"``."""
         return int(self.noise.partition("=")[2]) if self.noise.startswith("replicate=") else None
 
+    @property
+    def only_evaluations(self) -> int | None:
+        """The budget of evaluations if no other budget may end a run; None otherwise.
+
+        >>> Protocol(evaluations=100, simulated_seconds=2e4).only_evaluations is None
+        True
+        """
+        return self.evaluations if self.simulated_seconds is None and self.epochs is None else None
+
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], where: str) -> Protocol:
         """Protocol with these fields, the others at their defaults.

@@ -128,8 +128,8 @@ def _scored_lines(entries: Sequence[TaskAnalysis]) -> list[str]:
 
 def _early_lines(analysis: Analysis, entries: Sequence[TaskAnalysis]) -> list[str]:
     """A line if strategies end before their budget of evaluations, unless another budget may have ended them."""
-    budget = analysis.protocol.evaluations
-    if budget is None or analysis.protocol.simulated_seconds is not None or analysis.protocol.epochs is not None:
+    budget = analysis.protocol.only_evaluations
+    if budget is None:
         return []
     fewest: dict[str, float] = {}
     for entry in entries:

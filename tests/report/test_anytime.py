@@ -61,8 +61,8 @@ def test_regret_at_a_share_of_the_seconds_is_that_of_this_moment(made_task, anal
     assert (found.budgets, found.regret) == ((25.0, 50.0, 100.0), (8.0, 1.0, 0.0))
 
 
-def test_a_late_start_makes_no_area_smaller(made_task, analysis_of, runs_at):
-    """Before its first result a run counts as the mean of the table, here a regret of 3 pp; the axis is 10 … 100 s."""
+def test_before_its_first_result_a_run_counts_as_the_mean_of_the_table(made_task, analysis_of, runs_at):
+    """The mean is a regret of 3 pp; the axis is 10 … 100 s."""
     early = runs_at([[1, 0], [1, 0]], [[10.0, 70.0], [10.0, 70.0]])
     late = runs_at([[1, 0], [0, 0]], [[10.0, 70.0], [70.0, 80.0]])
     task = made_task(**TIMED)
@@ -71,3 +71,37 @@ def test_a_late_start_makes_no_area_smaller(made_task, analysis_of, runs_at):
     assert areas == pytest.approx([60 / 90, (60 / 90 + 3 * 60 / 90) / 2])
     alone = analysis_of((task, {"early": early}), protocol=Protocol(10))
     assert alone.tasks[0].results[0].measures["seconds"].area == areas[0]
+
+
+def training(task, *known):
+    """The task as one that trains: the optimum is unknown, and only these rows have been trained."""
+    val = task.scores["val"]
+    exists = np.isin(np.arange(len(val.values)), known)
+    return replace(task, make_scores=lambda: {"val": replace(val, perfect=round(100 / val.resolution), exists=exists)})
+
+
+def test_an_area_needs_no_mean_of_a_table_on_a_task_that_trains(made_task, analysis_of, runs_at):
+    task = made_task(**TIMED)
+    early, late = runs_at([[1, 0]], [[10.0, 70.0]]), runs_at([[1, 0]], [[20.0, 70.0]])
+    for known in ((0, 1), (0, 1, 2)):
+        analysis = analysis_of((training(task, *known), {"early": early, "late": late}), protocol=Protocol(10))
+        found = [result.measures for result in analysis.tasks[0].results]
+        assert found[0]["seconds"].area == pytest.approx((91 * 60 + 90 * 30) / 90)
+        assert np.isnan(found[1]["seconds"].area)
+        assert found[1]["evaluations"].area == found[0]["evaluations"].area > 0
+        title = measures_table(analysis).title
+        assert "no area if one of its runs has no result at the start of the axis" in title
+        assert "mean of the table before" not in title
+
+
+def test_the_axis_of_evaluations_ends_with_the_budget_whatever_is_compared(made_task, analysis_of, runs_at):
+    task = made_task([10.0, 9.0, 2.0])
+    brief, full = runs_at([[2, 0]], np.full((1, 2), np.nan)), runs_at([[1] * 8], np.full((1, 8), np.nan))
+    found = []
+    for strategies in ({"brief": brief}, {"brief": brief, "full": full}):
+        analysis = analysis_of((task, strategies), protocol=Protocol(8))
+        found.append(analysis.tasks[0].result("brief").measures["evaluations"])
+        assert "another strategy" not in measures_table(analysis).title
+    assert found[0].budgets == (2.0, 4.0, 8.0)
+    assert found[0].regret == (0.0, 0.0, 0.0)
+    assert found[0].area == found[1].area == pytest.approx(8 / 7)

@@ -34,9 +34,15 @@ def measures_table(analysis: Analysis) -> ReportTable:
     choice = choice_name(analysis.tasks)
     is_of_sets = any(entry.shown.view.is_of_sets for entry in analysis.tasks_with_curves)
     before = "an empty set" if is_of_sets else "the mean of the table"
+    has_optimum = {entry.shown.view.has_optimum for entry in analysis.tasks_with_curves}
+    area = "Area: mean over the axis"
+    area += f"; a run counts as {before} before its first result." if True in has_optimum else "."
+    if False in has_optimum:
+        area += (
+            " On tasks that train, a strategy has no area if one of its runs has no result at the start of the axis."
+        )
     title = (
-        f"Measures over time, of the noiseless {by_test}{name} of the {choice}. Area: mean over the axis; a run counts "
-        f"as {before} before its first result. Runs that "
+        f"Measures over time, of the noiseless {by_test}{name} of the {choice}. {area} Runs that "
         f"reach a target: at any moment, also if the {choice} is worse later. Expected running time: time of all runs "
         "until they reach the target, or of the whole axis for a run that misses it, over the number of runs that "
         f"reach it, in {units}; ∞ if none does.{_ends_of_axes(analysis)}"
@@ -48,10 +54,10 @@ def _ends_of_axes(analysis: Analysis) -> str:
     """Ends and steps of the axes, unless they are those of the budget."""
     text, protocol, entries = "", analysis.protocol, analysis.tasks_with_curves
     shortest = min((len(entry.results[0].after_evaluations.mean) for entry in entries), default=0)
-    if entries and shortest < (protocol.evaluations or math.inf):
+    if entries and protocol.only_evaluations is None and shortest < (protocol.evaluations or math.inf):
         text = (
-            " The axis of evaluations ends with the longest run of all strategies on a task, so another strategy may "
-            "change it."
+            " The axis of evaluations ends with the longest run of all strategies on a task. Its end stands for the "
+            "budget, and another strategy may change it."
         )
     ends = [(entry.task.title, entry.times_s) for entry in entries if entry.times_s is not None]
     if ends:
