@@ -13,6 +13,7 @@ from nasbench_harness.analysis.anytime import AnytimeMeasures, anytime_measures
 from nasbench_harness.analysis.comparison import Comparison, compare_column, over_the_study
 from nasbench_harness.analysis.curves import Curve, curves
 from nasbench_harness.analysis.epochs import epoch_grid
+from nasbench_harness.analysis.exact_search import exact_search
 from nasbench_harness.analysis.results import (
     Analysis,
     Axis,
@@ -26,19 +27,10 @@ from nasbench_harness.analysis.runs import Runs
 from nasbench_harness.analysis.unscored import Unscored, unscored_lines
 from nasbench_harness.arrays import Floats, Ints
 from nasbench_harness.errors import RunsFailedError, StoreError, UnknownNameError
-from nasbench_harness.evaluation.grid import exact_means
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.scores import ScoreView
 from nasbench_harness.evaluation.view import TaskView
-from nasbench_harness.statistics import (
-    ExactCurve,
-    Resamples,
-    exact_random_search,
-    iqm_interval,
-    mean_ranks,
-    proportion,
-    resamples,
-)
+from nasbench_harness.statistics import Resamples, iqm_interval, mean_ranks, proportion, resamples
 from nasbench_harness.store.record import MIN_SEEDS, Quoted, ReportOptions
 from nasbench_harness.store.styles import style_numbers
 
@@ -223,7 +215,7 @@ def _analyze_task(
             name=name,
             view=view,
             comparison=_compare(view, {result.label: result.scores[name].grid_values for result in results}, options),
-            random_search=_exact(task, protocol, num_allowed, view),
+            random_search=exact_search(task, protocol, num_allowed, view),
             sampling=_mean_and_std(view),
         )
         for name, view in task.scores.items()
@@ -330,24 +322,3 @@ def _mean_and_std(view: ScoreView) -> tuple[float, float] | None:
 def _steps_of_budget(protocol: Protocol, num_steps: int) -> int:
     """Evaluations of measures and of exact random search: the budget, whatever is compared; the axis if others bind."""
     return num_steps if protocol.only_evaluations is None else max(num_steps, protocol.only_evaluations)
-
-
-def _exact(task: TaskView, protocol: Protocol, num_steps: int, scored: ScoreView) -> ExactCurve | None:
-    """Regret of random search with replacement under the protocol's noise; None if the table does not have rows.
-
-    None with several workers, too: quick trainings finish first, so that the order of results is no random order. None
-    with several objectives or with constraints: the closed form is about one loss.
-    """
-    if not scored.has_optimum or protocol.workers > 1 or scored.is_of_sets or task.constraints:
-        return None
-    regrets = scored.regret(np.arange(task.space.num_architectures))
-    losses = task.objectives[0].loss(np.asarray(task.search.values[:, :, 0]))
-    if np.isnan(losses).all(axis=1).any() or not scored.exists.all():
-        return None
-    if protocol.replicate is not None:
-        return exact_random_search(losses[:, [protocol.replicate]], num_steps, "mean", regrets)
-    if protocol.noise == "mean":  # by grid values: means that are equal must tie
-        grid_values = exact_means(task.search).grid_values.astype(np.float64)
-        signed = grid_values if task.search.metric.direction == "minimize" else -grid_values
-        return exact_random_search(signed[:, None], num_steps, "mean", regrets)
-    return exact_random_search(losses, num_steps, "per_run" if protocol.noise == "per_run" else "per_query", regrets)
