@@ -28,8 +28,8 @@ def written(command, word):
     return ["2"] if isinstance(parameter, click.Argument) else [word, "2"]
 
 
-def refused(*arguments):
-    done = CliRunner().invoke(main, arguments)
+def refused(*arguments, program="nasbench-harness"):
+    done = CliRunner().invoke(main, arguments, prog_name=program)
     assert done.exit_code == 2, done.output
     (line,) = done.output.splitlines()
     return line
@@ -45,6 +45,16 @@ def test_every_rule_is_kept(words, option, other, is_needed):
         given = [*(["x"] if isinstance(one, click.Argument) else [one.opts[0], "x"]), *given]
     line = refused(*words.split(), *given, *written(command, option))
     assert line.startswith(f"error: {option} {'belongs to' if is_needed else 'cannot be combined with'} {other}: ")
+
+
+def test_rules_are_kept_under_a_name_of_the_program_that_has_spaces():
+    program = "python -m nasbench_harness"
+    line = refused("status", "nowhere", "--interval", "2", program=program)
+    assert line == "error: --interval belongs to --watch: give both"
+    line = refused("strategies", "list", "--markdown", "--json", program=program)
+    assert line == "error: --markdown cannot be combined with --json: leave one of them out"
+    line = refused("report", "x", "--format", "csv", "--width", "neurips", program=program)
+    assert line.startswith("error: --width changes none of these formats: ")
 
 
 @pytest.mark.parametrize("option", CHANGED)

@@ -52,7 +52,7 @@ def refuse_senseless(ctx: click.Context) -> None:
     Raises:
         InvalidInputError: One of the tables of this module has them.
     """
-    command = ctx.command_path.partition(" ")[2]
+    command = _command_of(ctx)
     for place, other in NEEDED.items():
         if (option := _option_of(command, place)) and _is_given(ctx, option) and not _is_given(ctx, other):
             raise InvalidInputError(f"{option} belongs to {other}: give both")
@@ -65,6 +65,15 @@ def refuse_senseless(ctx: click.Context) -> None:
     for option, changed in CHANGED.items():
         if formats and _is_given(ctx, option) and not set(formats) & set(changed):
             raise InvalidInputError(f"{option} changes none of these formats: add --format {changed[0]}")
+
+
+def _command_of(ctx: click.Context) -> str:
+    """Words of a command after the program's name, which may have spaces, as in ``python -m nasbench_harness``."""
+    words: list[str] = []
+    while ctx.parent is not None:
+        words.insert(0, ctx.info_name or "")
+        ctx = ctx.parent
+    return " ".join(words)
 
 
 def _option_of(command: str, place: str) -> str:
