@@ -63,6 +63,13 @@ def test_an_option_that_changes_no_format_is_refused(option):
     assert line == f"error: {option} changes none of these formats: add --format {CHANGED[option][0]}"
 
 
+@pytest.mark.parametrize(("option", "changed"), CHANGED.items())
+def test_an_option_is_accepted_with_each_format_that_it_changes(option, changed):
+    value = "neurips" if option == "--width" else "heatmap"
+    for name in changed:
+        assert refused("report", "nowhere", option, value, "--format", name).startswith("error: nowhere")
+
+
 @pytest.mark.parametrize("option", ["--strategies", "--tasks", "--families", "--objectives"])
 def test_a_list_that_is_given_twice_is_refused(option):
     line = refused("compare", option, "a", option, "b")

@@ -26,7 +26,7 @@ EXCLUDED = {
     "verify --dry-run": ("--timings",),
 }
 # An option of report, and the formats that it changes.
-CHANGED = {"--width": ("latex", "all"), "--figure": ("html", "pdf", "png", "all")}
+CHANGED = {"--width": ("latex", "html", "all"), "--figure": ("html", "pdf", "png", "all")}
 
 
 class Command(click.Command):

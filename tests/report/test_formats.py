@@ -7,13 +7,16 @@ from dataclasses import replace
 import pytest
 
 from nasbench_harness import compare
-from nasbench_harness.report.files import DEFAULT_FORMATS, FORMATS
+from nasbench_harness.cli.combinations import CHANGED
+from nasbench_harness.report.files import DEFAULT_FORMATS, FORMATS, write_report
 from nasbench_harness.report.model import ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.report.render.latex import escape, to_latex
 from nasbench_harness.report.render.pictures import to_png
 from nasbench_harness.report.render.text import markdown_file, to_csv, to_json, to_markdown
 from nasbench_harness.report.sections.main import main_tables
 from nasbench_harness.report.sections.task import task_table
+from nasbench_harness.store.folder import StudyFolder
+from nasbench_harness.store.record import ReportOptions
 
 
 def read_csv(path):
@@ -229,3 +232,18 @@ def test_json_of_one_seed_is_strict_json(tmp_path):
         raise AssertionError(constant)
 
     json.loads((study.folder.report_folder / "report.json").read_text(), parse_constant=refuse)
+
+
+@pytest.mark.parametrize(("option", "chosen"), [("--width", {"width": "100"}), ("--figure", {"figures": ("ecdf",)})])
+@pytest.mark.thorough
+def test_an_option_changes_the_formats_that_it_is_accepted_with(made_task, analysis_of, tmp_path, option, chosen):
+    """The command refuses the option beside other formats only, as it would say nothing there."""
+    pair = (made_task(range(50, 60)), {"a": [3] * 12, "b": [4] * 6 + [5] * 6})
+
+    def written(name, **options):
+        folder = StudyFolder(tmp_path)
+        names = write_report(folder, analysis_of(pair, **options), "nasbench-harness compare", (name,))
+        return {one: (folder.report_folder / one).read_bytes() for one in names}
+
+    changed = {name for name in FORMATS if written(name) != written(name, options=ReportOptions(**chosen))}
+    assert changed == set(CHANGED[option]) - {"all"}
