@@ -15,6 +15,25 @@ _NUM_POINTS = 100  # of a curve over epochs
 _CHARGED = (Status.OK, Status.OVERRUN, Status.FAILED, Status.MISSING)
 
 
+def has_epochs(task: TaskView) -> bool:
+    """Whether trainings differ in length, and stored rows say how many epochs each has trained.
+
+    Under ``noise=per_run`` all trainings of an architecture are stored alike. With several workers rows do not have the
+    order of their charges, so that nobody can tell a continued training from a new one.
+
+    Args:
+        task: The task under the study's protocol.
+
+    Example:
+        >>> from nasbench_harness import load_task
+        >>> has_epochs(load_task("nb201-cifar10").under(Protocol()))
+        False
+    """
+    rules = task.protocol
+    is_mixed = rules.workers > 1 and rules.noise == "per_run" and rules.continuation == "checkpoint"
+    return len(task.fidelities) > 1 and not is_mixed
+
+
 def row_epochs(rows: Mapping[str, AnyArray], task: TaskView) -> Ints:
     """Epochs that each row has trained, 0 for rows that cost nothing; shape (num_rows,).
 
@@ -22,9 +41,8 @@ def row_epochs(rows: Mapping[str, AnyArray], task: TaskView) -> Ints:
     row that overran the budget of epochs counts those that were left.
 
     Args:
-        rows: Stored rows, by run and in order: seed, architecture, status, fidelity and training; if runs have several
-            workers, also started_s and worker.
-        task: The task under the study's protocol.
+        rows: Stored rows, by run and in order: seed, architecture, status, fidelity and training.
+        task: The task under the study's protocol, which ``has_epochs``.
 
     Example:
         >>> from nasbench_harness import load_task
@@ -38,7 +56,7 @@ def row_epochs(rows: Mapping[str, AnyArray], task: TaskView) -> Ints:
     trains = np.isin(rows["status"], (Status.OK, Status.OVERRUN))
     reached = np.array(task.fidelities)[np.maximum(rows["fidelity"], 0)]
     epochs[trains] = reached[trains]
-    charged = _in_order_of_start(rows, np.flatnonzero(np.isin(rows["status"], _CHARGED)))
+    charged = np.flatnonzero(np.isin(rows["status"], _CHARGED))
     if task.protocol.continuation == "checkpoint":
         keys = np.column_stack([rows[name][charged] for name in ("seed", "architecture", "training")])
         order = np.lexsort(keys.T[::-1])
@@ -51,27 +69,23 @@ def row_epochs(rows: Mapping[str, AnyArray], task: TaskView) -> Ints:
     return epochs
 
 
-def _in_order_of_start(rows: Mapping[str, AnyArray], charged: Ints) -> Ints:
-    """The same rows, each run's in the order in which they started; with one worker they lie in it."""
-    if "started_s" not in rows:
-        return charged
-    keys = (rows["worker"], rows["started_s"], rows["seed"])
-    return charged[np.lexsort([column[charged] for column in keys])]
-
-
 def _cut_at_budget(epochs: Ints, rows: Mapping[str, AnyArray], charged: Ints, budget: int) -> None:
-    """Take what exceeds the budget of a run from the row that overran it: its last charged one."""
+    """Take what exceeds the budget of a run from the row that overran it.
+
+    If several rows overran, as workers also exceeded the seconds, the longest training among them has enough epochs.
+    """
     overran = charged[rows["status"][charged] == Status.OVERRUN]
+    overran = overran[np.argsort(epochs[overran], kind="stable")]
     seeds, run = np.unique(rows["seed"], return_inverse=True)
     excess = np.maximum(np.bincount(run, epochs, len(seeds)).astype(np.int64) - budget, 0)
-    last = dict(zip(run[overran].tolist(), overran.tolist(), strict=True))  # later rows replace earlier ones
-    for number, row in last.items():
+    longest = dict(zip(run[overran].tolist(), overran.tolist(), strict=True))  # later rows replace earlier ones
+    for number, row in longest.items():
         epochs[row] -= excess[number]
 
 
 def epoch_grid(task: TaskView, protocol: Protocol) -> Ints | None:
-    """Epochs from one training to the budget, the same whatever is compared; None if all trainings are equal."""
-    if len(task.fidelities) < 2:
+    """Epochs from one training to the budget, the same whatever is compared; None without ``has_epochs``."""
+    if not has_epochs(task):
         return None
     longest = task.fidelities[-1]
     ends = [] if protocol.epochs is None else [protocol.epochs]

@@ -172,7 +172,7 @@ class TaskAnalysis:
 
     @property
     def axes(self) -> list[Axis]:
-        """Axes of the report's curves: epochs are left out if every training has as many."""
+        """Axes of the report's curves: epochs are left out if every training has as many, or if rows do not say."""
         found: list[Axis] = ["evaluations"]
         found += [] if self.times_s is None else ["seconds"]
         return found + ([] if self.epochs is None else ["epochs"])
@@ -186,7 +186,7 @@ class TaskAnalysis:
         steps = np.arange(1, len(self.results[0].after_evaluations.mean) + 1)
         if axis == "evaluations":
             return steps
-        return None if self.task.fidelity is None else steps * self.task.fidelity
+        return steps * self.task.fidelities[0] if len(self.task.fidelities) == 1 else None
 
     def without_task(self) -> TaskAnalysis:
         """The numbers alone, which can be sent to another process."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_harness.analysis.epochs import row_epochs
+from nasbench_harness.analysis.epochs import has_epochs, row_epochs
 from nasbench_harness.analysis.fronts import ReturnedSets, picks_of, returned_sets
 from nasbench_harness.arrays import AnyArray, Bools, Floats, Ints
 from nasbench_harness.errors import StoreError
@@ -40,7 +40,7 @@ class Runs:
         num_lookups: Values of free metrics that each run read, shape (num_runs,).
         sets: The sets that runs return under several objectives; None if they return architectures. Picks are then
             positions in the score of sets (see ``picks_of``).
-        row_epochs: Epochs trained up to each row, shape (num_runs, num_rows); None if all trainings are equal.
+        row_epochs: Epochs trained up to each row, shape (num_runs, num_rows); None without ``has_epochs``.
         source_reads: Evaluations of sources that each run read, and their seconds (NaN if a source has no cost), shape
             (num_runs, 2); None if no run read any.
     """
@@ -151,7 +151,7 @@ def read_runs(segments: Sequence[Segment], task: TaskView, seeds: Ints) -> Runs:
     """
     names = ["seed", "architecture", "status", *task.measures.names, "finished_s", "recommended"]
     if len(task.fidelities) > 1:
-        names += ["fidelity", "training", *(["started_s", "worker"] if task.protocol.workers > 1 else [])]
+        names += ["fidelity", "training"]
     parts, wanted = [], set(seeds.tolist())
     lookups: dict[int, int] = {}
     reads: dict[int, tuple[float, float]] = {}
@@ -249,7 +249,7 @@ def _runs(rows: dict[str, AnyArray], task: TaskView, recommends: bool, num_looku
     columns |= {"architecture": architectures, "status": matrix(status, Status.NONE)}
     if "fidelity" in rows:
         columns["fidelity"] = matrix(rows["fidelity"], 0)
-    trained = np.cumsum(matrix(row_epochs(rows, task), 0), axis=1) if "training" in rows else None
+    trained = np.cumsum(matrix(row_epochs(rows, task), 0), axis=1) if has_epochs(task) else None
     if recommends:
         columns["recommended"] = matrix(rows["recommended"], -1)
     run_rows = rows_of(columns, task)

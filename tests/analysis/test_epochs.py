@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nasbench_harness.analysis.epochs import epoch_grid, row_epochs
+from nasbench_harness.analysis.epochs import epoch_grid, has_epochs, row_epochs
 from nasbench_harness.engine.loop import run_batch
 from nasbench_harness.engine.strategy import Proposals, Strategy
 from nasbench_harness.evaluation.ledger import Ledger
@@ -83,11 +83,28 @@ def test_a_training_that_goes_no_further_is_a_new_one_whatever_its_number(task):
     assert row_epochs(rows_of((0, 2), (0, 2), (1, 2), (0, 2)), view).tolist() == [9, 9, 9, 9]
 
 
-def test_with_several_workers_rows_are_related_in_the_order_of_their_start(task):
-    view = task.under(Protocol(fidelity="all", noise="per_run", workers=2))
-    rows = rows_of((0, 0), (0, 2), started_s=[0.0, 0.0], worker=[1, 0])  # the short training finished first
-    assert row_epochs(rows, view).tolist() == [1, 9]
-    assert row_epochs(rows | {"started_s": np.array([0.0, 1.0])}, view).tolist() == [1, 8]
+@pytest.mark.parametrize(("noise", "continuation"), [("per_query", "checkpoint"), ("per_run", "restart")])
+@pytest.mark.parametrize("mode", ["async", "sync"])
+def test_rows_of_several_workers_have_the_epochs_that_the_ledger_charged(task, noise, continuation, mode, monkeypatch):
+    ledgers = []
+    monkeypatch.setattr(
+        "nasbench_harness.engine.loop.Ledger", lambda *given: ledgers.append(Ledger(*given)) or ledgers[-1]
+    )
+    rules = {"noise": noise, "continuation": continuation, "workers": 6, "mode": mode}
+    protocol = Protocol(30, epochs=45, simulated_seconds=30.0, fidelity="all", **rules)
+    rows = run_batch(Draws, task, protocol, 0, np.arange(NUM_RUNS)).trace.rows(slice(0, NUM_RUNS))
+    epochs = row_epochs(rows | {"seed": rows["run"]}, task.under(protocol))
+    assert has_epochs(task.under(protocol))
+    assert (epochs >= 0).all()
+    assert np.bincount(rows["run"], epochs).tolist() == ledgers[0].epochs.tolist()
+
+
+def test_workers_have_no_epochs_if_a_continued_training_is_stored_like_a_new_one(task):
+    rules = {"fidelity": "all", "noise": "per_run"}
+    assert has_epochs(task.under(Protocol(**rules)))
+    view = task.under(Protocol(**rules, workers=2))
+    assert not has_epochs(view)
+    assert epoch_grid(view, view.protocol) is None
 
 
 def test_a_row_that_overran_the_epochs_has_those_that_were_left(task):
