@@ -73,6 +73,27 @@ def test_lists(draft):
     assert table.column("data", "odd").metric.role == "proxy"
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "unit"),
+    [
+        ("val_loss", (2.5, 1.5, 130.5, 1.2), "1"),
+        ("val_loss", (0.5, 0.4, 0.3, 0.2), "1"),
+        ("test_perplexity", (25, 30, 40, 50), "1"),
+        ("val_error", (0.5, 120.5, 3, 4), "1"),
+        ("val_score", (-3, 250, 10, 20), "1"),
+        ("val_error", (5, 6, 7, 8), "%"),
+        ("val_acc", (95, -1, 93, 92), "%"),
+        ("val_acc", (0.95, 0.94, 0.93, 0.92), "fraction"),
+    ],
+)
+def test_only_what_may_be_a_share_of_100_is_in_percent(draft, name, values, unit):
+    rows = "".join(f"net-{i},{'ab'[i % 2]},{i // 2},{value}\n" for i, value in enumerate(values))
+    text, spec, _ = draft(f"name,kind,layers,{name}\n{rows}")  # the draft can be imported
+    (metric,) = spec["datasets"]["data"]["metrics"].values()
+    assert metric["unit"] == unit
+    assert ('unit = "1"  # CHECK: ' in text) == (unit == "1")
+
+
 def test_a_file_without_numbers_is_refused(tmp_path):
     (tmp_path / "t.csv").write_text("a,b\nx,y\nz,w\n")
     with pytest.raises(InvalidInputError, match="no column of numbers"):

@@ -105,6 +105,11 @@ def test_csv_gz_and_parquet_hold_the_same(read, tmp_path):
             np.testing.assert_array_equal(values(table, metric), values(expected, metric))
 
 
+def test_errors_in_percent_may_be_above_100(read):
+    table = read(CSV.replace("20.25", "120.5"), SPEC.replace("maximize", "minimize"))
+    assert values(table)[1].tolist() == [[120.5]]
+
+
 def test_large_whole_numbers_are_the_nearest_numbers_in_every_kind_of_file(read, tmp_path):
     large = 2**53 + 1
     spec = SPEC.replace('"%"', '"points"')
@@ -200,8 +205,9 @@ MISTAKES = {
     ),
     "cost in hours": (CSV, SPEC.replace('unit = "s"', 'unit = "h"'), 'a cost is in seconds: say unit = "s"'),
     "cost as a gain": (CSV, SPEC[::-1].replace("minimize"[::-1], "maximize"[::-1], 1)[::-1], "a cost is in seconds"),
-    "above 100 %": (CSV.replace("19", "150"), SPEC, r"line 3, column 'test': 150 is no percentage, 0 … 100"),
-    "below 0 %": (CSV.replace("19", "-1"), SPEC, r"line 3, column 'test': -1 is no percentage.*by missing_value"),
+    "above 100 %": (CSV.replace("19", "150"), SPEC, r"line 3, column 'test': 150 is no .*0 … 100: say another unit"),
+    "below 0 %": (CSV.replace("19", "-1"), SPEC, r"line 3, column 'test': -1 is no percentage.*, or missing_value"),
+    "error below 0 %": (CSV.replace("19", "-1"), SPEC.replace("maximize", "minimize"), "-1 is no .*, at least 0: say"),
     "fractions": ("a,b,val,test,cost\nx,1,0.91,9,1\nx,2,1,8,2\n", SPEC, r"no value of val_accuracy is above 1 %"),
     "mixed epochs": (CURVES_CSV.replace("val_02", "val_3"), CURVES, "columns of 2 epochs, but the data set has 3"),
     "same epoch": (CURVES_CSV.replace("val_02", "val_01"), CURVES, "'val_1' and 'val_01' are the same epoch"),

@@ -17,6 +17,8 @@ _NUM_ROWS = 1_000
 _KEY_NAMES = re.compile(r"key|arch|hash|string|cell|genotype|config|name|id", re.IGNORECASE)
 _KEY_WORDS = re.compile(r"(.*[_.\- ])?(key|arch\w*|hash|cell|genotype|config\w*|name|id|index)", re.IGNORECASE)
 _EPOCH_WORDS = re.compile(r"(num[_ ]?)?epochs?", re.IGNORECASE)
+_SCORES = ("search", "test")
+_UNBOUNDED = re.compile(r"loss|perplexity|nll|entropy", re.IGNORECASE)  # no shares of 100, even if all are below it
 _UNITS = {"ms": "ms", "s": "s", "seconds": "s", "mj": "mJ", "m": "million", "mb": "MB", "time": "s"}
 
 
@@ -143,7 +145,7 @@ def _metrics(dataset: str, groups: list[Group], cells: Mapping[str, list[str]]) 
             unit = "s"
             lines.append('scale = "1/1000"  # CHECK: the file holds milliseconds')
         lines += [
-            f'unit = "{unit}"',
+            f'unit = "{unit}"' + ("  # CHECK: the name tells no unit" if unit == "1" and role in _SCORES else ""),
             f'direction = "{direction}"',
             f'role = "{role}"' if role else 'role = "proxy"  # CHECK: the name tells nothing',
         ]
@@ -172,9 +174,12 @@ def _unit(group: Group, cells: Mapping[str, list[str]]) -> str:
     last = re.split(r"[_\W]+", group.name.lower().rstrip("_0123456789"))[-1]
     if last in _UNITS or guess(group.name)[0] == "cost":
         return _UNITS.get(last, "s")
-    values = [float(value) for name in group.names() for value in cells[name]]
-    is_share = bool(values) and max(values) <= 1
-    return ("fraction" if is_share else "%") if guess(group.name)[0] in ("search", "test") else "1"
+    if guess(group.name)[0] not in _SCORES or _UNBOUNDED.search(group.name):
+        return "1"
+    values = _values(group, cells) - ({-1.0} if _has_marker(group, cells) else set())
+    if any(not 0 <= value <= 100 for value in values):
+        return "1"
+    return "fraction" if max(values, default=100.0) <= 1 else "%"
 
 
 def _has_gaps(group: Group, cells: Mapping[str, list[str]]) -> bool:
@@ -184,8 +189,12 @@ def _has_gaps(group: Group, cells: Mapping[str, list[str]]) -> bool:
 
 def _has_marker(group: Group, cells: Mapping[str, list[str]]) -> bool:
     """Whether -1 stands among values that are positive otherwise."""
-    values = {float(value) for name in group.names() for value in cells[name]}
+    values = _values(group, cells)
     return -1.0 in values and all(value > 0 for value in values - {-1.0}) and len(values) > 1
+
+
+def _values(group: Group, cells: Mapping[str, list[str]]) -> set[float]:
+    return {float(value) for name in group.names() for value in cells[name]}
 
 
 def _names(names: Sequence[str]) -> str:

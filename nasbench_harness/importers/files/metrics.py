@@ -95,7 +95,7 @@ def column_of(
     if spec.role == "cost":
         _check_cost(content, layout, order, in_file)
     if spec.unit == "%" and spec.role in ("search", "test"):
-        _check_percent(content, layout, order, in_file)
+        _check_percent(content, layout, order, in_file, spec.direction == "maximize")
         if spec.direction == "maximize" and 0 < np.nanmax(in_file, initial=0.0) <= 1:
             raise InvalidInputError(
                 f"{content.path}: no value of {name} is above 1 %: if the file holds fractions, say scale = 100"
@@ -165,16 +165,22 @@ def _check(spec: MetricSpec, content: Content, column: str, values: Floats) -> N
     content.refuse(is_off, column, lambda row: f"{values[row]:.12g} is no multiple of the resolution {spec.resolution}")
 
 
-def _check_percent(content: Content, layout: Layout, order: list[int | None], values: Floats) -> None:
+def _check_percent(
+    content: Content, layout: Layout, order: list[int | None], values: Floats, is_accuracy: bool
+) -> None:
+    """Refuse numbers that are no percentages; errors, unlike accuracies, may be above 100 %."""
     for position, epoch in enumerate(order):
         for replicate, column in enumerate(layout[epoch]):
             shares = values[:, replicate, position]
-            is_outside = (shares < 0) | (shares > 100)
-            content.refuse(is_outside, column, partial(_no_percentage, shares))
+            is_outside = (shares < 0) | (shares > (100 if is_accuracy else np.inf))
+            content.refuse(is_outside, column, partial(_no_percentage, shares, is_accuracy))
 
 
-def _no_percentage(values: Floats, row: int) -> str:
-    return f"{values[row]:.12g} is no percentage, 0 … 100; a number that means missing is named by missing_value"
+def _no_percentage(values: Floats, is_accuracy: bool, row: int) -> str:
+    return (
+        f"{values[row]:.12g} is no percentage, {'0 … 100' if is_accuracy else 'at least 0'}: say another unit if the "
+        "metric is not in percent, or missing_value if this number means missing"
+    )
 
 
 def _on_grid(values: Floats, step: Fraction) -> Floats:
