@@ -114,6 +114,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def watch_memory(device: torch.device) -> None:
     """Measure from now on how much memory is needed on a GPU."""
     if device.type == "cuda":
+        torch.cuda.init()  # resetting does it for a device without a number only, and fails for cuda:1
         torch.cuda.reset_peak_memory_stats(device)
 
 

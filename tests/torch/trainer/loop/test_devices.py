@@ -12,6 +12,7 @@ from nasbench_harness.trainer.loop.devices import (
     stated_arithmetic,
     synchronize,
     torch_device,
+    watch_memory,
 )
 from nasbench_harness.trainer.loop.fitting import with_fitting_stack
 from nasbench_harness.trainer.loop.training import StackTraining
@@ -64,6 +65,15 @@ def test_settings_hold_inside_and_are_put_back(deterministic):
 def test_deterministic_training_is_the_same_on_a_cpu(recipe, data):
     one, other = (train(CELL, recipe, data, [1, 2, 3], Execution("cpu", deterministic=how)) for how in (False, True))
     assert [result.train_loss for result in one] == [result.train_loss for result in other]
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:1"])
+def test_a_gpu_is_initialized_before_its_memory_is_watched(monkeypatch, name):
+    calls = []
+    monkeypatch.setattr(torch.cuda, "init", lambda: calls.append("init"))
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", calls.append)
+    watch_memory(torch.device(name))
+    assert calls == ["init", torch.device(name)]
 
 
 def test_too_small_a_memory_halves_the_stack_and_never_the_batch(recipe, data, limited):
@@ -126,6 +136,7 @@ def test_the_message_on_a_gpu_has_the_need_of_this_network_and_what_is_free_with
     """The peak is that since the last try began; memory is asked for when reserves are given back."""
     calls = []
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "init", lambda: calls.append("init"))
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: calls.append("reset"))
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: calls.append("peak") or 3 * 2**20)
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append("release"))
@@ -137,7 +148,7 @@ def test_the_message_on_a_gpu_has_the_need_of_this_network_and_what_is_free_with
 
     with pytest.raises(HarnessError, match=r"of cuda: it takes more than 3 MB, 2 MB are free$"):
         with_fitting_stack(CELL, dataclasses.replace(recipe, stack=1), Execution("cuda"), full)
-    assert calls == ["reset", "try", "peak", "release", "free"]
+    assert calls == ["init", "reset", "try", "peak", "release", "free"]
 
 
 def test_mps_is_waited_for_and_gives_its_reserves_back(monkeypatch):
