@@ -192,6 +192,9 @@ class StrategyRegression:
         else:
             fresh = f"first_seed={check.next_seed}, looks=({check.next_look},)"
             more = f"about {check.next_look:,} fresh seeds would, as these have been looked at: {fresh}"
+            if check.p_permutation is not None:
+                lines.append(f"  permutation p: {check.p_permutation:.2g} (before Holm) keeps it from inferior")
+                more = f"take at least {check.next_look:,} fresh seeds, as these have been looked at: {fresh}"
         return "\n".join([*lines, f"  to decide: {more}", "  to let it pass: allow_inconclusive=True"])
 
 

@@ -84,6 +84,8 @@ class TaskCheck:
         old: Accepted runs, how many at each grid value of regret.
         new: The new runs, the same.
         step: Size of a grid step in the unit.
+        p_permutation: Permutation p-value of "the new runs are not worse", before Holm's correction, if it is larger
+            than Welch's; None otherwise.
     """
 
     label: str
@@ -102,6 +104,7 @@ class TaskCheck:
     old: Mapping[int, int] = field(repr=False)
     new: Mapping[int, int] = field(repr=False)
     step: float = field(repr=False)
+    p_permutation: float | None = None
 
     @property
     def is_fine(self) -> bool:
@@ -128,10 +131,11 @@ class TaskCheck:
         if self.num_more is None:
             return f"{effect}; no number of seeds decides: widen the margin or save a baseline of more seeds"
         fresh = f"--first-seed {self.next_seed} --looks {self.next_look}"
-        return (
-            f"{effect}; all declared looks are used, and another look at these seeds would be no test: about "
-            f"{self.next_look:,} fresh seeds would decide: {fresh}"
-        )
+        used = "all declared looks are used, and another look at these seeds would be no test"
+        if self.p_permutation is not None:
+            reason = f"a permutation p of {self.p_permutation:.2g} (before Holm) keeps it from inferior"
+            return f"{effect}; {reason}; {used}: take at least {self.next_look:,} fresh seeds: {fresh}"
+        return f"{effect}; {used}: about {self.next_look:,} fresh seeds would decide: {fresh}"
 
     @property
     def next_seed(self) -> int:
@@ -255,6 +259,7 @@ class _Candidate:
             old=self.old.counts,
             new=count_grid_values(self._regrets[:num_seeds]),
             step=self.old.step,
+            p_permutation=None if found is None else found.p_permutation,
         )
 
     def _accept(self) -> str:

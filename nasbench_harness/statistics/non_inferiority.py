@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from math import ceil, inf, sqrt
 from typing import Literal
 
@@ -81,12 +82,14 @@ class NonInferiority:
         margin: Difference that matters, in the metric's unit.
         num_more: If inconclusive, about how many more new runs would decide; None: no number would, because the old
             runs are too few.
+        p_permutation: Permutation p-value of "the new runs are not worse", if it is larger than Welch's; else None.
     """
 
     verdict: Verdict
     difference: Difference
     margin: float
     num_more: int | None = 0
+    p_permutation: float | None = None
 
 
 @dataclass(frozen=True)
@@ -200,6 +203,8 @@ def more_runs(
     64
     """
     found = difference(old, new, resolution, level)
+    if found.high == inf:  # no run differs
+        return next(more for more in count(1) if smallest_permutation_p(found.num_old, found.num_new + more) < level)
     wanted = found.value if found.value > margin else margin - found.value  # half-width for inferior or non-inferior
     half_width = found.high - found.value
     (num_old, _, var_old), (num_new, _, var_new) = moments(old, "old"), moments(new, "new")
@@ -268,6 +273,7 @@ def non_inferiority_family(
         raise ValueError(f"looks is {tuple(looks)}; pass ascending numbers of runs, each at least 2")
     level = alpha / len(looks)
     verdicts: dict[int, NonInferiority] = {}
+    p_permutation: dict[int, float | None] = {}
     family_p = np.ones(len(cases))
     for look in looks:
         is_last = look == looks[-1]
@@ -278,7 +284,8 @@ def non_inferiority_family(
             for position in still_open
         }
         for position in still_open:
-            family_p[position] = _p_inferior(cases[position], new[position], found[position], len(cases))
+            p_permutation[position] = _p_permutation(cases[position], new[position], found[position], len(cases))
+            family_p[position] = p_permutation[position] or found[position].p_worse
         adjusted = adjust(family_p) if len(cases) else family_p
         for position in still_open:
             case = cases[position]
@@ -290,19 +297,23 @@ def non_inferiority_family(
             if verdict == "inconclusive":
                 # What Holm asks of the smallest p of the family.
                 num_more = more_runs(case.old, new[position], case.margin, case.resolution, level / len(cases))
-            verdicts[position] = NonInferiority(verdict, found[position], case.margin, num_more)
+                if num_more is not None and p_permutation[position] is not None:
+                    num_more = max(num_more, look)  # Welch's bound has decided and says nothing: as many again
+            verdicts[position] = NonInferiority(
+                verdict, found[position], case.margin, num_more, p_permutation[position]
+            )
             family_p[position] = 0.0 if verdict == "inferior" else 1.0
     return [verdicts[position] for position in range(len(cases))]
 
 
-def _p_inferior(case: Case, new: GridCounts, found: Difference, num_cases: int) -> float:
-    """Returns the p-value of "inferior" before Holm: the larger one of Welch and permutation.
+def _p_permutation(case: Case, new: GridCounts, found: Difference, num_cases: int) -> float | None:
+    """Returns the permutation p-value of "inferior" if it counts, as it is larger than Welch's; None otherwise.
 
     The permutation test is asked only where Welch's bound says inferior. If no draw is as extreme as the new runs,
     Welch's p stands: a permutation p that is limited by the number of draws is no reason against it.
     """
     if not (found.low > 0.0 and found.value > case.margin):
-        return found.p_worse
+        return None
     num_draws = max(NUM_PERMUTATIONS, ceil(min(_MAX_PERMUTATIONS, _DRAWS_PER_LEVEL * num_cases / found.level)))
-    by_permutation = permutation_p_worse(case.old, new, num_draws)
-    return found.p_worse if by_permutation <= 1.0 / (1 + num_draws) else max(found.p_worse, by_permutation)
+    p = permutation_p_worse(case.old, new, num_draws)
+    return p if p > max(found.p_worse, 1.0 / (1 + num_draws)) else None

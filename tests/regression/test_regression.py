@@ -197,6 +197,16 @@ def test_changed_draws_alone_are_no_alarm_but_no_trace_either(folder):
     assert "no number of seeds decides" in check.describe() or "fresh seeds would decide" in check.describe()
 
 
+def test_a_line_says_that_the_permutation_p_keeps_a_case_from_inferior(folder):
+    subject = pretend(baseline_path(folder, "random-search"), one_draw_later)
+    (check,) = check_baselines([subject], gate=api.Gate(looks=(20,)))
+    kept = replace(check, verdict="inconclusive", num_seeds=20, num_more=20, p_permutation=0.0156)
+    line = "a permutation p of 0.016 (before Holm) keeps it from inferior; all declared looks are used"
+    assert line in kept.describe()
+    assert kept.describe().endswith("take at least 40 fresh seeds: --first-seed 20 --looks 40")
+    assert kept.record()["p_permutation"] == 0.0156
+
+
 def test_the_advice_after_an_inconclusive_check_is_a_fresh_set_of_seeds(folder):
     """A look at the same seeds that is declared after they were seen would be optional stopping."""
     subject = pretend(baseline_path(folder, "random-search"), one_draw_later)

@@ -121,8 +121,12 @@ def test_a_sample_that_misses_the_good_runs_is_not_inferior():
     found = difference(old, count_grid_values(new), level=0.01)
     assert found.p_worse < 0.01
     assert permutation_p_worse(old, count_grid_values(new)) > 0.05
-    assert non_inferiority(old, new, 1.0, alpha=0.01).verdict == "inconclusive"
-    assert non_inferiority({20: 3_000}, new, 1.0, alpha=0.01).verdict == "inferior"
+    verdict = non_inferiority(old, new, 1.0, alpha=0.01)
+    assert verdict.verdict == "inconclusive"
+    assert verdict.p_permutation == permutation_p_worse(old, count_grid_values(new))
+    assert verdict.num_more >= 100  # Welch's bound, which has decided, would ask for one run
+    plain = non_inferiority({20: 3_000}, new, 1.0, alpha=0.01)
+    assert (plain.verdict, plain.p_permutation) == ("inferior", None)
 
 
 def test_in_a_family_the_permutation_p_is_corrected_too():
@@ -239,6 +243,12 @@ def test_inconclusive_says_how_many_more_runs_would_do():
     assert 100 + found.num_more == pytest.approx(needed, rel=0.05)
     assert non_inferiority(old, np.arange(100 + found.num_more) % 2, margin=0.1, alpha=0.01).verdict == "equivalent"
     assert more_runs({0: 10, 1: 10}, {0: 50, 1: 50}, 0.1) is None  # the old side alone is wider than the margin
+
+
+def test_runs_without_spread_need_enough_of_them():
+    num_more = non_inferiority({0: 3}, [0, 0, 0], 0.05).num_more
+    assert non_inferiority({0: 3}, [0] * (3 + num_more), 0.05).verdict == "equivalent"
+    assert non_inferiority({0: 3}, [0] * (2 + num_more), 0.05).verdict == "inconclusive"
 
 
 @settings(deadline=None)  # of a permutation test
