@@ -42,14 +42,15 @@ class Trainer(Protocol):
         recipe: Name of the recipe.
         data: Name of the data.
         part: Number of the published images that were there, in words; empty if all were.
-        unlike: Difference between the images or their halves and the official ones, in words; empty if there is none.
         marks: Digests of recipe, images and split, as in the provenance of a table of the same rules; none if unknown.
+
+    A trainer may also have the text ``unlike``: the difference between the images or their halves and the official
+    ones. Without it, or if it is empty, there is none.
     """
 
     recipe: str
     data: str
     part: str
-    unlike: str
     marks: Mapping[str, str]
 
     def key(self, architecture: str, seed: int) -> str:

@@ -193,7 +193,7 @@ class Preparation:
             self.trainer.num_params,
             made_the_table(self.trainer.recipe, self.trainer.data, self.task),
             self.trainer.part,
-            self.trainer.unlike,
+            getattr(self.trainer, "unlike", ""),
         )
         if outcome.test is not None:
             number = note_judged(self.design, outcome.blocks, self.task, self.trainer, self._journal, self.study_seed)

@@ -13,9 +13,12 @@ from nasbench_harness.verification.running import Estimate
 
 
 class TableTrainer:
-    """Answers with the table's noiseless value plus noise that depends on architecture and seed."""
+    """Answers with the table's noiseless value plus noise that depends on architecture and seed.
 
-    recipe, data, part, unlike = "stand-in", "the table itself", "", ""
+    It has all that a trainer must have, and nothing that a trainer may have.
+    """
+
+    recipe, data, part = "stand-in", "the table itself", ""
     marks: ClassVar = {}
 
     def __init__(self, task, noise=0.1, stop_after=None, diverges=(), notice=""):
