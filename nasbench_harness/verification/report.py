@@ -130,13 +130,17 @@ def caption(outcome: Outcome, task: Task) -> str:
             f"The recipe is the table's own, but {outcome.unlike}: no difference from the table tells anything, and "
             "none is judged."
         )
+    elif outcome.is_own_recipe:
+        parts.append("Fewer than two trained controls have a value in the table: no agreement with it is judged.")
     else:
         parts.append("The table's own accuracies are not reproduced by this recipe: nothing is said about them.")
     if not math.isnan(outcome.shrinkage):
+        interval = ""
+        if not math.isnan(outcome.shrinkage_low):
+            interval = f" [{outcome.shrinkage_low:+.2f}, {outcome.shrinkage_high:+.2f}] (95 % t interval)"
         parts.append(
-            f"Table − trained of the candidates: {outcome.shrinkage:+.2f} pp [{outcome.shrinkage_low:+.2f}, "
-            f"{outcome.shrinkage_high:+.2f}] (95 % t interval); a search chooses rows that were lucky, so the "
-            "candidates enter no agreement."
+            f"Table − trained of the candidates: {outcome.shrinkage:+.2f} pp{interval}; a search chooses rows that "
+            "were lucky, so the candidates enter no agreement."
         )
     diverged = sum(item.num_diverged for item in outcome.trained)
     if diverged:

@@ -92,11 +92,12 @@ class Outcome:
         sampled: Cells of the design's sample if all of them are trained.
         shrinkage: Mean of table − trained over the candidates in percentage points, if the table has the recipe, images
             and halves; else NaN. Searches choose lucky rows, so it is expected above 0.
-        shrinkage_low: Lower end of its 95 % interval.
+        shrinkage_low: Lower end of its 95 % interval; NaN for fewer than two candidates.
         shrinkage_high: Upper end.
         num_judged: Designs judged on this study and task up to this one, itself included.
         unlike: Difference between these images and those of a table with the same recipe, in words; empty if there is
             none.
+        is_own_recipe: Whether the table was made with this recipe.
     """
 
     design: Design
@@ -121,6 +122,7 @@ class Outcome:
     shrinkage_high: float = math.nan
     num_judged: int = 1
     unlike: str = ""
+    is_own_recipe: bool = False
 
     @property
     def blocks(self) -> list[int]:
@@ -260,6 +262,7 @@ def judge(
         shrinkage_low=student_interval(gains)[0],
         shrinkage_high=student_interval(gains)[1],
         unlike=unlike if is_own_recipe else "",
+        is_own_recipe=is_own_recipe,
     )
 
 

@@ -135,6 +135,25 @@ def test_halves_that_are_not_the_tables_are_not_judged(task, design):
     assert "Against the table" not in text
 
 
+@pytest.mark.parametrize(
+    ("num_controls", "sentence"),
+    [
+        (1, "Fewer than two trained controls have a value in the table: no agreement with it is judged."),
+        (3, "Against the table, of the same recipe, on 3 controls, which were drawn by chance: agrees "),
+    ],
+)
+def test_after_one_block_only_what_is_known_is_told(task, finals, num_controls, sentence):
+    make = {"top": 5, "kind": "matched", "num_controls": num_controls, "training_seeds": 2}
+    design = make_design(task, finals, lambda _: 0.0, 0, **make)
+    entries = entries_with(design, lambda one: task.scores["val"].values[one])
+    outcome = judge(design, task, "r", "d", {one: entries[one] for one in design.blocks[0]}, _num_params, True)
+    text = caption(outcome, task)
+    assert sentence in text
+    assert "Table − trained of the candidates: +0.00 pp; a search" in text
+    assert "nan" not in text
+    assert "not reproduced by this recipe" not in text
+
+
 @pytest.mark.parametrize(("end", "verdict"), [(0.299, "agrees"), (0.301, "inconclusive")])
 def test_the_interval_has_90_percent(task, design, end, verdict):
     """Differences .2 ± d of 14 controls, .2 of one; t(14, .95) = 1.761, so that the interval ends at ``end``."""
