@@ -96,19 +96,27 @@ def _estimates(analysis: Analysis, result: StrategyResult, counts: Counts) -> Fl
 def win_tie_loss(analysis: Analysis, first: str, second: str) -> tuple[int, int, int]:
     """Tasks on which the first strategy has the better mean by more than the margin, is within it, or is worse.
 
-    Without a ``practical_margin`` it is 0.
+    Without a ``practical_margin`` equal means are a tie: they are compared as integers, so that no rounding decides.
     """
     wins = ties = losses = 0
     for entry in analysis.tasks:
         one, other = entry.result(first), entry.result(second)
         if one is None or other is None:
             continue
-        margin = practical_margin(entry.val.view, analysis.options) or 0.0
+        margin = practical_margin(entry.val.view, analysis.options)
         difference = float(other.val.regret.mean() - one.val.regret.mean())
+        if margin is None:
+            margin, difference = 0.0, _grid_difference(one.val.grid_values, other.val.grid_values)
         wins += difference > margin
         losses += difference < -margin
         ties += abs(difference) <= margin
     return wins, ties, losses
+
+
+def _grid_difference(first: Ints, second: Ints) -> int:
+    """Mean of the second minus that of the first, times both numbers of runs: an exact integer."""
+    difference: int = sum(second.tolist()) * len(first) - sum(first.tolist()) * len(second)
+    return difference
 
 
 def equivalent(entry: TaskAnalysis, result: StrategyResult) -> Equivalent | None:

@@ -61,6 +61,20 @@ def test_ranks_and_wins(made_task, analysis_of):
     assert win_tie_loss(wide, "b", "a") == (1, 1, 0)
 
 
+def test_equal_means_without_a_margin_are_a_tie(made_task, analysis_of):
+    """Floats of these regrets have means that differ in a last bit."""
+    task = made_task([10.0, 9.9, 9.8, 9.7, 9.6, 9.5, 9.4])
+    metric = replace(task.scores["val"].metric, unit="ms")
+    view = replace(task.scores["val"], metric=metric)
+    task = replace(task, make_scores=lambda: {"val": view})
+    first, second = [0, 3] * 10, [1] * 10 + [2] * 10
+    analysis = analysis_of((task, {"a": first, "b": second, "c": [2] * 20}))
+    means = [result.val.regret.mean() for result in analysis.tasks[0].results]
+    assert means[0] != means[1]
+    assert win_tie_loss(analysis, "a", "b") == (0, 1, 0)
+    assert win_tie_loss(analysis, "a", "c") == (1, 0, 0)
+
+
 def test_no_interval_below_ten_seeds_and_no_summary_of_one_task(made_task, analysis_of):
     runs = {"a": [3] * 9, "b": [4] * 9}
     few = analysis_of((made_task(VAL, name="s"), runs), (made_task(VAL, name="t"), runs))

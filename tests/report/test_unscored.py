@@ -84,6 +84,8 @@ def test_a_control_without_results_breaks_nothing(made_task, analysis_of, tmp_pa
     tasks = [(made_task(VAL, name=name), strategies) for name in ("one", "two")]
     analysis = analysis_of(*tasks, options=ReportOptions(control="b", groups={"ours": ("b",)}))
     write_report(StudyFolder(tmp_path), analysis, "nasbench-harness compare", ("markdown", "latex", "csv", "json"))
+    assert "p (study): none, as b is in no test." in pairs_table(analysis).title
+    assert "of a column (one metric of a task), as b is in no test, alpha" in study_sentences(analysis)[0]
 
 
 def test_without_any_result_there_is_no_report(made_task, analysis_of):

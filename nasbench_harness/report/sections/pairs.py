@@ -171,8 +171,8 @@ def _effect(analysis: Analysis) -> str:
 
 def _p_meaning(analysis: Analysis) -> str:
     """Which numbers are corrected, and over which family."""
-    few = f"none, as {analysis.options.control} has fewer than {MIN_SEEDS} seeds"
-    study = f"p after {study_family(analysis)}" if any(family_sizes(analysis)) else few
+    none = f"none, as {analysis.options.control} is in no test"
+    study = f"p after {study_family(analysis)}" if any(family_sizes(analysis)) else none
     return (
         f"[95 %]: Welch's interval of the difference, not corrected. p: {name_of_test(analysis)}, two-sided, not "
         f"corrected. p (column): p after Holm over {column_family(analysis.tasks)}. p (study): {study}."
