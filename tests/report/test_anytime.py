@@ -94,6 +94,15 @@ def test_an_area_needs_no_mean_of_a_table_on_a_task_that_trains(made_task, analy
         assert "mean of the table before" not in title
 
 
+def test_the_caption_names_an_axis_that_begins_before_the_cost_of_a_training(made_task, analysis_of, runs_at):
+    task, runs = made_task(**TIMED), runs_at([[0]], [[4.0]])
+    for seconds, is_named in ((5.0, True), (50.0, False)):
+        analysis = analysis_of((task, {"a": runs}), protocol=Protocol(simulated_seconds=seconds))
+        assert (analysis.tasks[0].times_s[0] == 0.05) == is_named
+        title = measures_table(analysis).title
+        assert ("On One the budget is no longer than that cost: the axis begins at a hundredth" in title) == is_named
+
+
 def test_the_axis_of_evaluations_ends_with_the_budget_whatever_is_compared(made_task, analysis_of, runs_at):
     task = made_task([10.0, 9.0, 2.0])
     brief, full = runs_at([[2, 0]], np.full((1, 2), np.nan)), runs_at([[1] * 8], np.full((1, 8), np.nan))

@@ -148,7 +148,9 @@ def test_a_control_without_tests_leaves_no_p_of_the_study(made_task, analysis_of
     assert {row["p_study"] for row in to_json(table)["rows"]} == {None}
     assert "p (study): none, as few is in no test." in table.caption
     lines = pair_sentences(analysis, "a", "b")
-    assert "Welch's t-test, two-sided, Holm over the 1 pair of a column (one metric of a task), as few is in" in lines[0]
+    assert (
+        "Welch's t-test, two-sided, Holm over the 1 pair of a column (one metric of a task), as few is in" in lines[0]
+    )
     assert "p < .001 (Welch's t-test, uncorrected, the only test)" in lines[2]
     many = {**strategies, "c": picks(3, 0, 40)}
     lines = pair_sentences(analysis_of((made_task(VAL), many), options=ReportOptions(control="few")), "a", "b")

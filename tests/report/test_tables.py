@@ -255,6 +255,8 @@ def test_a_share_of_0_or_100_percent_is_no_rounding(task, analysis_of, num_optim
     cell = row_of(task_table(analysis, analysis.tasks[0]), "a")["optimal"]
     assert cell.text == text
     assert cell.numbers["share"] == num_optimal / 200
+    # A column of LaTeX has one unit: shares.
+    assert cell.latex == {"< 1 %": "{$<$ 0.01}", "> 99 %": "{$>$ 0.99}"}.get(text, f"{num_optimal / 200:.2f}")
 
 
 @pytest.mark.parametrize(

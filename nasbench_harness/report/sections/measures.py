@@ -59,14 +59,19 @@ def _ends_of_axes(analysis: Analysis) -> str:
             " The axis of evaluations ends with the longest run of all strategies on a task. Its end stands for the "
             "budget, and another strategy may change it."
         )
-    ends = [(entry.task.title, entry.times_s) for entry in entries if entry.times_s is not None]
+    ends = [(entry.task, entry.times_s) for entry in entries if entry.times_s is not None]
     if ends:
-        names = ", ".join(f"{title} {times[-1]:,.0f} s" for title, times in ends)
-        lowest = " at the lowest fidelity" if any("epochs" in entry.axes for entry in entries) else ""
+        names = ", ".join(f"{task.title} {times[-1]:,.0f} s" for task, times in ends)
+        lowest = " at the lowest fidelity" if any(len(entry.task.fidelities) > 1 for entry in entries) else ""
         text += (
             f" The axis of seconds begins with the table's median cost of one training{lowest} and ends with the "
             "budget; a budget without seconds counts as trainings of the table's median cost. Later results are left "
             f"out. Ends: {names}."
+        )
+    if tight := [task.title for task, times in ends if times[0] < task.least_cost_s]:
+        text += (
+            f" On {', '.join(tight)} the budget is no longer than that cost: the axis begins at a hundredth of the "
+            "budget there."
         )
     return text
 

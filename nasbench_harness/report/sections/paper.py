@@ -44,7 +44,9 @@ def paper_table(analysis: Analysis) -> ReportTable:
     strategies = [
         _strategy_row(analysis, part, label, group_of.get(label, "strategies"))
         for label in analysis.labels
-        if any(measure.entry.result(label) for measure in part)  # a trace may have no row of these tasks
+        if any(
+            measure.entry.result(label) for measure in part
+        )  # a trace may have no row of these tasks, or nothing is scored
     ]
     quoted = []
     for name, _, *cells in quoted_rows(analysis, part):

@@ -89,7 +89,7 @@ def _share_cell(share: Proportion, num_runs: int) -> ReportCell:
         numbers |= {"low": share.low, "high": share.high}
     percent = round(100 * share.value)  # once, so that no two formats round in another way
     if 0 < share.value < 1 and percent in (0, 100):  # "100 %" would say that every run is at the optimum
-        return ReportCell("> 99 %" if percent else "< 1 %", numbers)
+        return ReportCell(*(("> 99 %", numbers, "{$>$ 0.99}") if percent else ("< 1 %", numbers, "{$<$ 0.01}")))
     return ReportCell(f"{percent} %", numbers, f"{percent / 100:.2f}")
 
 
