@@ -14,6 +14,8 @@ from nasbench_harness.tables.table import MetricArray
 LARGEST_VALUE = 1e100  # sums and squares stay finite
 _SMALLEST = 1e-280  # a smaller mean counts as 0: its grid step would not be a number
 _MOST_STEPS = 2**53  # a finer grid than this has no exact grid values: it is treated as none
+_MOST_LISTED = 2**21  # grid steps whose numbers are listed, 32 MB
+_PART = 2**20  # values that are calculated with at once
 
 
 class Means(NamedTuple):
@@ -39,15 +41,41 @@ def on_grid(column: MetricArray) -> Floats:
     Otherwise, e.g. if its source stored 32-bit numbers, they are the nearest multiples of the grid step.
     """
     values, step = column.values, column.metric.resolution
-    if step is None or not np.abs(values[~np.isnan(values)]).max(initial=0.0) / step < _MOST_STEPS:
+    if step is None:
         return values
-    counts = np.rint(values / step)
+    top = float(max(np.fmax.reduce(values, axis=None, initial=0.0), -np.fmin.reduce(values, axis=None, initial=0.0)))
+    if not top / step < _MOST_STEPS or _has_one_number_per_step(values, step, top):
+        return values
     per_unit = 1 / step
     whole = round(per_unit)  # k / 30 is the nearest number to the fraction, k · (1 / 30) need not be
-    grid: Floats = counts / whole if whole and math.isclose(per_unit, whole, rel_tol=1e-12) else counts * step
-    if np.array_equal(grid, values, equal_nan=True) or len(np.unique(values)) == len(np.unique(counts)):
-        return values
+    is_whole = bool(whole) and math.isclose(per_unit, whole, rel_tol=1e-12)
+    grid = np.empty(values.shape)
+    for part, nearest in zip(_parts(values), _parts(grid), strict=True):
+        counts = np.rint(part / step)
+        nearest[:] = counts / whole if is_whole else counts * step
     return grid
+
+
+def _has_one_number_per_step(values: Floats, step: float, top: float) -> bool:
+    """Whether all values of a grid step are the same number; ``top`` is the largest magnitude."""
+    most = math.ceil(top / step) + 1
+    if most > _MOST_LISTED:
+        numbers = np.unique(values)
+        return len(numbers) == len(np.unique(np.rint(numbers / step)))
+    number_of = np.full(2 * most + 1, np.nan)
+    for part in _parts(values):
+        numbers = part[~np.isnan(part)]
+        places = np.rint(numbers / step).astype(np.int64) + most
+        found = number_of[places]
+        number_of[places] = np.where(np.isnan(found), numbers, found)
+        if not np.array_equal(number_of[places], numbers):
+            return False
+    return True
+
+
+def _parts(values: Floats) -> list[Floats]:
+    """Views of all rows in order, each of about a million values: a long axis of epochs is never copied whole."""
+    return np.array_split(values, math.ceil(values.size / _PART) or 1)
 
 
 def exact_means(column: MetricArray, fidelity: int = -1) -> Means:

@@ -1,4 +1,5 @@
 import random
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.evaluation import grid
 from nasbench_harness.evaluation.grid import exact_means
 from nasbench_harness.evaluation.oracle import TableOracle
 from nasbench_harness.evaluation.protocol import Protocol
@@ -214,6 +216,31 @@ def test_values_that_tie_already_keep_their_bits(arrays):
         expected = values[architectures[is_single], replicates[is_single], fidelities[is_single]]
         np.testing.assert_array_equal(answers.values[:, 0], expected)
         assert oracle.version == 1
+
+
+@pytest.mark.parametrize("listed", [0, 2**21])
+@pytest.mark.parametrize("is_odd", [False, True])
+def test_a_long_axis_is_read_in_parts_with_the_same_answers(monkeypatch, listed, is_odd):
+    """One number of a step that is another one decides for the whole column, in whatever part it stands."""
+    monkeypatch.setattr(grid, "_PART", 100)
+    monkeypatch.setattr(grid, "_MOST_LISTED", listed)
+    values = np.random.default_rng(2).integers(-50, 50, (60, 3, 10)) * 0.3 * (1 + 2**-50)
+    values[3, 1] = np.nan
+    values[59, 2, 9] = values[0, 0, 0] * (1 + is_odd * 2**-40)
+    found = grid.on_grid(MetricArray(Metric("val_accuracy", "%", "maximize", "search", 0.3), values))
+    assert (found is values) != is_odd
+    np.testing.assert_array_equal(found, np.rint(values / 0.3) * 0.3 if is_odd else values)
+
+
+def test_a_long_axis_is_not_copied(monkeypatch):
+    monkeypatch.setattr(grid, "_PART", 2**14)
+    values = (np.arange(1_000_000) % 7_919 / 100).reshape(5_000, 1, 200)
+    column = MetricArray(Metric("val_accuracy", "%", "maximize", "search", 0.01), values)
+    tracemalloc.start()
+    assert grid.on_grid(column) is values
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < values.nbytes / 4
 
 
 def test_replicates_with_gaps_are_drawn_if_none_is_complete():
