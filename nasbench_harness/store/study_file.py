@@ -177,11 +177,17 @@ def read_record(path: Path) -> StudyRecord:
         for name in known:
             if known.count(name) > 1:
                 raise InvalidInputError(f"{path}: the {kind} {name!r} stands there twice")
+    try:
+        rules = file.rules
+    except InvalidInputError as error:
+        where = "" if str(path) in str(error) else f"{path}: "
+        remedy = "if an earlier version wrote this record, run the study again in another folder"
+        raise InvalidInputError(f"{where}{error}; {remedy}") from None
     return StudyRecord(
         strategies,
         file.tasks,
         file.seeds,
-        file.rules,
+        rules,
         file.study_seed,
         file.report,
         file.quoted,

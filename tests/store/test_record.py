@@ -3,7 +3,7 @@ import pytest
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.record import Quoted, ReportOptions, StrategyRecord, StudyRecord, TraceRecord
-from nasbench_harness.store.study_file import read_study_file
+from nasbench_harness.store.study_file import read_record, read_study_file
 
 RECORD = StudyRecord(
     (
@@ -86,3 +86,22 @@ def test_seconds_alone_come_back_without_a_bound_on_evaluations(tmp_path):
     file = read_study_file(tmp_path / "study.toml")
     assert Protocol.from_mapping(file.protocol, "") == record.protocol
     assert file.report == ReportOptions()
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ('duplicates = "free"\nduplicates_by = "class"\nfidelity = "all"', "duplicates_by=class needs one fidelity: "),
+        ('noise = "none"', "noise must be per_query, "),
+        ("rounds = 3", "unknown protocol field 'rounds' in "),
+    ],
+)
+def test_a_record_with_rules_of_an_earlier_version_is_named_with_a_remedy(tmp_path, rules, message):
+    path = tmp_path / "study.toml"
+    path.write_text(f'seeds = 1\ntasks = ["t"]\n[protocol]\n{rules}\n[[strategies]]\nuse = "random-search"\n')
+    with pytest.raises(InvalidInputError) as caught:
+        read_record(path)
+    line = str(caught.value)
+    assert message in line
+    assert line.count(str(path)) == 1
+    assert line.endswith("; if an earlier version wrote this record, run the study again in another folder")
