@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.journal import with_checksum, without_checksum
-from nasbench_harness.store.folder import StudyFolder
+from nasbench_harness.store.folder import StudyFolder, file_name
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
-
-_MAX_NAME = 150  # letters of a label in the name of a file; file systems allow 255
 
 
 @dataclass(frozen=True)
@@ -82,9 +78,7 @@ def baseline_path(folder: Path, label: str) -> Path:
     >>> baseline_path(Path("baselines"), "random-search").name
     'random-search.json'
     """
-    plain = re.sub(r"[^A-Za-z0-9._]+", "-", label).strip("-")[:_MAX_NAME]
-    name = plain if plain == label else f"{plain}-{sha256(label.encode()).hexdigest()[:8]}"
-    return folder / f"{name}.json"
+    return folder / f"{file_name(label)}.json"
 
 
 def write_baseline(folder: Path, baseline: Baseline) -> Path:

@@ -108,7 +108,8 @@ class StudyFolder:
 
     def runs_folder(self, identity: Mapping[str, Any]) -> Path:
         """Folder of one strategy's segments on one task."""
-        name = f"{_plain(identity['strategy'])[:_MAX_NAME]}-{run_id(identity)}"
+        reference = re.sub(r"[^A-Za-z0-9.-]+", "-", identity["strategy"])
+        name = f"{reference[:_MAX_NAME]}-{run_id(identity)}"
         return below(self.task_folder(str(identity["task"])), name)
 
     def task_folder(self, task: str) -> Path:
@@ -317,9 +318,5 @@ def describe_damage(folder: StudyFolder, damaged: Sequence[Damage]) -> str:
 
 def file_name(label: str) -> str:
     """A label as part of a file's name; labels that differ in other characters only stay apart."""
-    plain = _plain(label)[:_MAX_NAME]
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-")[:_MAX_NAME]
     return plain if plain == label else f"{plain}-{sha256(label.encode()).hexdigest()[:8]}"
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.-]+", "-", text)

@@ -49,7 +49,11 @@ def test_only_wanted_seeds_are_missing():
 
 
 def test_file_names_of_different_labels_differ():
-    assert file_name("random-search") == "random-search"
+    assert [file_name(label) for label in ("random-search", "my_search", "a--b")] == [
+        "random-search",
+        "my_search",
+        "a--b",
+    ]
     assert re.fullmatch("a-b-[0-9a-f]{8}", file_name("a b"))
     assert len({file_name(label) for label in ("a-b", "a b", "a:b", "a(b")}) == 4
 
