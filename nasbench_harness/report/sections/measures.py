@@ -65,7 +65,7 @@ def _ends_of_axes(analysis: Analysis) -> str:
         lowest = " at the lowest fidelity" if any(len(entry.task.fidelities) > 1 for entry in entries) else ""
         text += (
             f" The axis of seconds begins with the table's median cost of one training{lowest} and ends with the "
-            "budget; a budget without seconds counts as trainings of the table's median cost. Later results are left "
+            "budget. A budget without seconds counts as trainings of the table's median cost. Later results are left "
             f"out. Ends: {names}."
         )
     if tight := [task.title for task, times in ends if times[0] < task.least_cost_s]:
