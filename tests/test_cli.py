@@ -629,7 +629,7 @@ def test_a_mistake_in_a_trace_gets_one_line_and_leaves_the_study_as_it_was(cli, 
     [
         (RunsFailedError(["one failed"]), 1),
         (InvalidInputError("wrong"), 2),
-        (NotADirectoryError(20, "Not a directory", "afile/x"), 2),
+        (NotADirectoryError(20, "Not a directory", "taken/x"), 2),
     ],
 )
 def test_runs_that_fail_end_a_command_with_1_and_mistakes_with_2(error, code):
