@@ -139,6 +139,18 @@ def test_inconclusive_fails_with_its_own_text_unless_it_is_allowed(project, pyte
     pytester.runpytest_inprocess(*HERE).assert_outcomes(passed=1)
 
 
+@pytest.mark.thorough
+def test_the_permutation_p_that_keeps_a_case_from_inferior_is_named(project, monkeypatch):
+    statistics = import_module("nasbench_harness.statistics.non_inferiority")  # a function has this name, too
+    monkeypatch.setattr(statistics, "permutation_p_worse", lambda *given: 0.0156)
+    result = project(WORSE, ", looks=[100]")
+    assert "permutation p: 0.016 (before Holm) keeps it from inferior" in text(result)
+    assert (
+        "to decide: take at least 200 fresh seeds, as these have been looked at: first_seed=100, looks=(200,)"
+        in text(result)
+    )
+
+
 def test_allowing_inconclusive_allows_nothing_worse(project):
     project(WORSE, ", allow_inconclusive=True").assert_outcomes(failed=1)
 
