@@ -89,7 +89,8 @@ def find_subjects(folder: Path) -> list[Subject]:
     paths = sorted(folder.glob("*.json")) if folder.is_dir() else []
     if not paths:
         raise InvalidInputError(
-            f"{folder} holds no baselines: nasbench-harness baseline save --out {shlex.quote(str(folder))}"
+            f"{folder} holds no baselines: go to the folder that has them, or save one: nasbench-harness baseline save "
+            f"--strategies NAME --tasks TASK --out {shlex.quote(str(folder))}"
         )
     subjects = []
     for path in paths:

@@ -204,6 +204,15 @@ def test_epochs_and_seeds_in_names(draft):
     assert table.column("data", "acc").values[0].tolist() == [[1, 2], [3, 4]]
 
 
+def test_a_number_that_never_changes_is_part_of_the_name(draft):
+    _, spec, table = draft("arch,cifar10_val_777,cifar10_val_888,cifar10_test\n421211,1,2,3\n334131,4,5,6\n")
+    assert list(metrics_of(spec, "data")) == ["cifar10_val", "cifar10_test"]
+    assert table.column("data", "cifar10_val").values.shape == (15_625, 2, 1)
+    _, spec, table = draft("arch,cifar10_val_e12,cifar10_val_e200\n421211,1,2\n334131,4,5\n")
+    assert list(metrics_of(spec, "data")) == ["cifar10_val"]
+    assert table.datasets["data"].fidelities == (12, 200)
+
+
 def test_a_column_of_epochs(draft, tmp_path):
     _, _, table = draft("arch,epochs,acc\n421211,200,1\n334131,200,2\n")
     assert table.datasets["data"].fidelities == (200,)

@@ -280,7 +280,7 @@ def test_mistakes_are_refused_in_one_line(folder, tmp_path):
             check_baseline(*args, **kwargs)
         assert "\n" not in str(caught.value)
 
-    refused("holds no baselines: nasbench-harness baseline save --out", folder=tmp_path)
+    refused("holds no baselines: go to the folder that has them, or save one", folder=tmp_path)
     refused("--strategies local-search --out", ["local-search"], folder=folder)
     refused("was saved under another protocol .40 evaluations", folder=folder, evaluations=200)
     refused("has no baseline for nb201-cifar10, only for nb201-cifar100", tasks=["nb201-cifar10"], folder=folder)
@@ -353,7 +353,7 @@ def test_the_command_line_saves_checks_and_tells_by_its_exit_code(cli, tmp_path)
     assert "inconclusive: regret" in open_.stdout
     assert "sample_size was 5, is 1" in open_.stdout
     for arguments, message in (
-        (("none",), "error: none holds no baselines: nasbench-harness baseline save --out none"),
+        (("none",), "error: none holds no baselines: go to the folder that has them, or save one"),
         (("b", "--looks", "a,b"), "error: --looks must be whole numbers"),
         (("b", "--evaluations", "7"), "error: b/s.json was saved under another protocol"),
     ):

@@ -15,7 +15,8 @@ _EPOCH = re.compile(
     re.IGNORECASE,
 )
 _SEED = re.compile(rf"(?:^|{_GAP})(?:seed|replicate|rep|run|trial)[_-]?(\d{{1,9}})(?![A-Za-z0-9])", re.IGNORECASE)
-_NUMBER = re.compile(r"(?<![A-Za-z0-9])(\d{1,9})$|(?<=[a-z])(\d{1,4})(?=$|_)")
+# A number without a mark, at the end of the name or else behind a word.
+_NUMBERS = (re.compile(r"(?<![A-Za-z0-9])(\d{1,9})$"), re.compile(r"(?<=[a-z])(\d{1,4})(?=$|_)"))
 # (pattern of the name, role, direction, free), the first that fits
 _ROLES = (
     (r"(train|cost|time|seconds).*(_s|seconds|time)|cost", "cost", "minimize", False),
@@ -95,9 +96,15 @@ def datasets_of(columns: Iterable[str]) -> dict[str, dict[str, str]]:
 
 def groups_of(columns: Mapping[str, str]) -> list[Group]:
     """Metrics of a data set; ``columns`` has {name without the data set: column}."""
+    parsed = {name: _numbers(name) for name in columns}
+    seeds: dict[str, set[int | None]] = {}
+    for stem, _, seed in parsed.values():
+        seeds.setdefault(stem, set()).add(seed)
     stems: dict[str, dict[tuple[int | None, int | None], str]] = {}
     for name, column in columns.items():
-        stem, epoch, seed = _numbers(name)
+        stem, epoch, seed = parsed[name]
+        if len(seeds[stem]) == 1 and not _SEED.search(name):  # a number that never changes is part of the name: cifar10
+            stem, epoch, seed = _numbers(name, may_be_unmarked=False)
         if (epoch, seed) in stems.get(stem, {}):  # two names that differ in nothing that is understood
             stem, epoch, seed = name, None, None
         stems.setdefault(stem, {})[epoch, seed] = column
@@ -124,15 +131,14 @@ def _is_dataset(words: Sequence[str]) -> bool:
     return not is_metric and all(word.isdigit() or not _METRIC_WORDS.fullmatch(word) for word in words[1:])
 
 
-def _numbers(name: str) -> tuple[str, int | None, int | None]:
+def _numbers(name: str, may_be_unmarked: bool = True) -> tuple[str, int | None, int | None]:
     """Name without its numbers, the epoch that is marked as one, and the replicate or unmarked number."""
     stem, epoch, seed = name, None, None
     if match := _EPOCH.search(stem):
         epoch, stem = int(match[1] or match[2]), _without(stem, match)
-    if match := _SEED.search(stem):
+    patterns = (_SEED, *(_NUMBERS if may_be_unmarked else ()))
+    if match := next(filter(None, (pattern.search(stem) for pattern in patterns)), None):
         seed, stem = int(match[1]), _without(stem, match)
-    elif match := _NUMBER.search(stem):
-        seed, stem = int(match[1] or match[2]), _without(stem, match)
     return (stem, epoch, seed) if stem else (name, None, None)
 
 
