@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from nasbench_harness.analysis.unscored import unscored_lines
 from nasbench_harness.engine.batches import Rules
-from nasbench_harness.errors import InvalidInputError, RunsFailedError
+from nasbench_harness.errors import InvalidInputError, RunsFailedError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol, ProtocolFields
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.regression.baselines import BASELINE_SEEDS, find_subjects, subject_of
@@ -186,6 +186,10 @@ def _run(
     options: StudyOptions,
 ) -> Plan:
     """Do the missing runs; the returned plan has begun and not ended."""
+    known = {"strategies", "tasks", "seeds", "out", *StudyOptions.__annotations__}
+    for name in options:
+        if name not in known:
+            raise UnknownNameError("argument", name, known)
     protocol: dict[str, Any] = {**options}
     names = {field.name for field in fields(RunOptions)} & protocol.keys()
     how = RunOptions(**{name: protocol.pop(name) for name in names})

@@ -368,6 +368,9 @@ def test_json_of_status_and_report(cli):
     removed = cli("report", "s", "--format", "markdown").stdout.splitlines()[-1].partition(": ")[2].split(", ")
     gone = sorted(set(everything) - {"report.md"})
     assert removed == [*gone[:8], f"{len(gone) - 8} more"]
+    cli("report", "s", "--format", "png")
+    again = cli("compare", *SMALL, "--out", "s").stdout
+    assert "removed, as this report does not have them: anytime.png, anytime_seconds.png\n" in again
 
 
 def test_missing_values_of_a_table_are_counted(cli):

@@ -42,6 +42,7 @@ def compare(as_json: bool, is_verified: bool, top: int | None, **options: Any) -
     winners: dict[str, Any] = {} if top is None else {"top": top}
     with only_json(as_json):
         plan, speed = run_study(**options, before=partial(check_verification, given=winners) if is_verified else None)
+    before = _files_of(plan.study)
     study, names = write_report(plan.study, plan.options.jobs)
     plan.end()
     if as_json:
@@ -50,6 +51,7 @@ def compare(as_json: bool, is_verified: bool, top: int | None, **options: Any) -
         _print_report(study)
     click.echo(speed, err=as_json)
     click.echo(_place(study, names), err=as_json)
+    _say_removed(sorted(before - _files_of(study)), err=as_json)
     _say_others(_others(study, names), err=as_json)
     if is_verified:
         with only_json(as_json):
@@ -187,8 +189,7 @@ def report(
         return
     _print_report(study)
     click.echo(_place(study, names))
-    if removed:
-        click.echo(f"removed, as this report does not have them: {_first(removed)}")
+    _say_removed(removed)
     _say_others(others)
     if "latex" in formats and (tex := [name for name in _TEX_FILES if name in names]):
         click.echo(
@@ -248,6 +249,11 @@ def _files_of(study: Any) -> set[str]:
 def _others(study: Any, names: list[str]) -> list[str]:
     """Files in the report's folder that are not of this report: those of the user, or of a report that is forgotten."""
     return sorted(name for name in _files_of(study).difference(names) if not name.startswith("."))
+
+
+def _say_removed(removed: list[str], *, err: bool = False) -> None:
+    if removed:
+        click.echo(f"removed, as this report does not have them: {_first(removed)}", err=err)
 
 
 def _say_others(others: list[str], *, err: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from nasbench_harness.engine.needs import granted_problem
@@ -41,13 +41,16 @@ def strategy_refs(strategies: Iterable[StrategyLike] | None) -> list[StrategyRef
 
 
 def listed(name: str, values: Iterable[Item]) -> Iterable[Item]:
-    """The values, unless they are a text.
+    """The values, unless they are a text or a mapping.
 
     Raises:
-        InvalidInputError: They are a text.
+        InvalidInputError: They are one of these.
     """
     if isinstance(values, str):
         raise InvalidInputError(f"{name} must be a list, not the text {values!r}")
+    if isinstance(values, Mapping):
+        hint = '; StrategyRef(my_search, "mine") gives a label' if name == "strategies" else ""
+        raise InvalidInputError(f"{name} must be a list, not a dictionary{hint}")
     return values
 
 
