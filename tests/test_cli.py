@@ -184,7 +184,7 @@ MISTAKES = [
     (("compare", "--strategies", "local-search(acceptance=first)"), "write key=value, … as in TOML"),
     (("compare", "--strategies", "local-search(num_init=1)"), "did you mean 'num_initial'?"),
     (("compare", "--strategies", "local-search(num_initial=1"), "a bracket is left open"),
-    (("compare", "--strategies", "my_search"), "; code of your own is written module:attribute"),
+    (("compare", "--strategies", "my_search"), "; code of your own is written my_search:NAME"),
     (("compare", "--strategies", "nowhere:search"), "no module 'nowhere'"),
     (("compare", "--strategies", "json:dumps"), "is neither a Strategy class nor a generator function"),
     (("compare", "--strategies", "json:dunps"), "unknown attribute 'dunps' in json: did you mean 'dumps'?"),

@@ -233,7 +233,7 @@ def _find(use: str | Callable[..., Any]) -> tuple[str, Callable[..., Any]]:
     if ":" in use:
         return use, _checked(use, import_reference(f"strategy {use}", use))
     if use not in strategy_entry_points():
-        advice = "" if _REGISTERED.fullmatch(use) else "; code of your own is written module:attribute"
+        advice = "" if _REGISTERED.fullmatch(use) else f"; code of your own is written {Path(use).stem}:NAME"
         raise UnknownNameError("strategy", use, strategy_entry_points(), advice=advice)
     return use, _checked(use, _installed(use))
 
@@ -273,9 +273,9 @@ def import_reference(place: str, reference: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise HarnessError(f"{place}: importing {module_name} needs {error.name}: install it") from None
-        raise InvalidInputError(
-            f"{place}: no module {error.name!r} in {Path.cwd()} or among the installed packages"
-        ) from None
+        fault = f"no module {error.name!r} in {Path.cwd()} or among the installed packages"
+        hint = ": write the module without .py" if module_name.endswith(".py") else ""
+        raise InvalidInputError(f"{place}: {fault}{hint}") from None
     except KeyboardInterrupt:
         raise
     except BaseException as error:

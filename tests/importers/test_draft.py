@@ -96,7 +96,10 @@ def test_only_what_may_be_a_share_of_100_is_in_percent(draft, name, values, unit
 
 def test_a_file_without_numbers_is_refused(tmp_path):
     (tmp_path / "t.csv").write_text("a,b\nx,y\nz,w\n")
-    with pytest.raises(InvalidInputError, match="no column of numbers"):
+    with pytest.raises(InvalidInputError, match=r"could be a metric$"):
+        draft_spec(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("a;val\nx;1.5\nz;2.5\n")
+    with pytest.raises(InvalidInputError, match="it has the single column 'a;val'; write it with commas"):
         draft_spec(tmp_path / "t.csv")
 
 

@@ -162,7 +162,7 @@ def test_unknown_names_are_refused_with_the_nearest():
         resolve(StrategyRef("random-serch"))
     with pytest.raises(UnknownNameError, match=r"known: .*local-search, .*random-search, .*regularized-evolution"):
         resolve(StrategyRef("zzz"))
-    with pytest.raises(UnknownNameError, match=r"code of your own is written module:attribute"):
+    with pytest.raises(UnknownNameError, match=r"code of your own is written my_package\.search:NAME"):
         resolve(StrategyRef("my_package.search.MySearch"))
     with pytest.raises(
         UnknownNameError,
@@ -215,9 +215,11 @@ def test_attributes_of_attributes_are_found(write_module):
 def test_missing_modules_and_attributes_are_named(write_module):
     name = write_module()
     with pytest.raises(
-        InvalidInputError, match=r"strategy no_such_module:f: no module 'no_such_module' in .* installed"
+        InvalidInputError, match=r"strategy no_such_module:f: no module 'no_such_module' in .* installed packages$"
     ):
         resolve(StrategyRef("no_such_module:f"))
+    with pytest.raises(InvalidInputError, match=r"installed packages: write the module without \.py$"):
+        resolve(StrategyRef(f"{name}.py:my_search"))
     with pytest.raises(UnknownNameError, match=f"unknown attribute 'my_serch' in {name}: did you mean 'my_search'"):
         resolve(StrategyRef(f"{name}:my_serch"))
     with pytest.raises(UnknownNameError, match="unknown attribute ''"):

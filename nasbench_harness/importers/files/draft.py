@@ -34,7 +34,10 @@ def draft_spec(path: Path) -> str:
     epochs, epoch_columns = _epochs(path, cells, numeric)
     metrics = [name for name in numeric if name not in used | epoch_columns]
     if not metrics:
-        raise InvalidInputError(f"{path} has no column of numbers that could be a metric")
+        alone = next(iter(cells), "")
+        is_joined = len(cells) == 1 and any(mark in alone for mark in ";\t|")
+        why = f": it has the single column {alone!r}; write it with commas" if is_joined else ""
+        raise InvalidInputError(f"{path} has no column of numbers that could be a metric{why}")
     lines = [
         f"# Draft for {path.name}, guessed from its header and first rows. Check every line marked CHECK, then:",
         f"#   nasbench-harness tables import {shlex.quote(path.name)} --spec THIS_FILE",
