@@ -44,7 +44,7 @@ def normalized_regret(entry: TaskAnalysis, result: StrategyResult) -> Floats | N
 
 
 def practical_margin(view: ScoreView, options: ReportOptions) -> float | None:
-    """Difference of means that matters: that of the report for percents of one architecture; None: nobody knows."""
+    """Margin of the report for percents of one architecture; None if no difference is known to matter."""
     return options.margin if view.metric.unit == "%" and not view.is_of_sets else None
 
 

@@ -19,7 +19,7 @@ def has_epochs(task: TaskView) -> bool:
     """Whether trainings differ in length, and stored rows say how many epochs each has trained.
 
     Under ``noise=per_run`` all trainings of an architecture are stored alike. With several workers rows do not have the
-    order of their charges, so that nobody can tell a continued training from a new one.
+    order of their charges, so a continued training looks like a new one.
 
     Args:
         task: The task under the study's protocol.

@@ -122,7 +122,7 @@ def read_study_file(path: Path) -> StudyRequest:
 
 
 def check_layout(request: StudyRequest) -> None:
-    """Refuse a report layout or quoted rows that a study file cannot hold: nobody could open the study again.
+    """Refuse a report layout or quoted rows that a study file cannot hold: the study could not be opened again.
 
     Args:
         request: A request that comes from no study file.
