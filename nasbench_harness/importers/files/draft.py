@@ -36,7 +36,8 @@ def draft_spec(path: Path) -> str:
     if not metrics:
         alone = next(iter(cells), "")
         is_joined = len(cells) == 1 and any(mark in alone for mark in ";\t|")
-        why = f": it has the single column {alone!r}; write it with commas" if is_joined else ""
+        remedy = "write it with commas, or write a specification that names its delimiter"
+        why = f": it has the single column {alone!r}; {remedy}" if is_joined else ""
         raise InvalidInputError(f"{path} has no column of numbers that could be a metric{why}")
     lines = [
         f"# Draft for {path.name}, guessed from its header and first rows. Check every line marked CHECK, then:",
