@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nasbench_harness.errors import HarnessError
 from nasbench_harness.optional import USES_OF_EXTRAS
+from nasbench_harness.words import plural
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -182,7 +183,7 @@ def _tables() -> Iterator[Check]:
         is_registered = name in table_entry_points()
         try:
             verdict = check_table(name, with_source=False)
-            tasks = f"{len(describe_table(name)[1])} tasks, " if is_registered else "imported, "
+            tasks = f"{plural(len(describe_table(name)[1]), 'task')}, " if is_registered else "imported, "
         except (HarnessError, OSError, SyntaxError) as error:
             yield Check("tables", name, "broken", str(error), is_needed=is_registered)
             continue

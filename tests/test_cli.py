@@ -154,6 +154,10 @@ def test_a_killed_study_goes_on_where_it_stopped(cli, tmp_path):
 
 MISTAKES = [
     (("compare", "--tasks", "nb201-cifar1O"), "unknown task 'nb201-cifar1O': did you mean 'nb201-cifar10'?"),
+    *(
+        (("compare", "--tasks", name), f"{name} is no task: write those you want, with commas: nb201-cifar10,nb201-")
+        for name in ("nb201", "nb201-*")
+    ),
     (("compare", "--tasks", ""), "no tasks given"),
     (("compare", "--simulated-seconds", "0"), "simulated_seconds must be a number above 0, at most 1e15, not 0.0"),
     (("compare", "--simulated-seconds", "9", "--overrun", "cout"), "unknown overrun 'cout': did you mean 'count'?"),
@@ -319,7 +323,7 @@ def test_families_and_all_run_what_can_run(cli):
     done = cli("run", "--families", "random,training-free", *options)
     assert done.returncode == 0, done.stderr
     assert "left out: strategy best-by-score needs training-free scores" in done.stderr
-    assert "1 strategies × 1 tasks" in cli("status", "s").stdout
+    assert "1 strategy × 1 task" in cli("status", "s").stdout
     done = cli("run", "--families", "local", "--strategies", "random-search", *options)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "--strategies and --families both choose the strategies" in done.stderr
@@ -591,7 +595,7 @@ def test_a_trace_is_exported_added_back_and_compared(cli, tmp_path):
         (one,), (other,) = ((tmp_path / "s" / "runs" / task).glob(f"{name}-*/*") for name in ("random", "replayed"))
         first, second = pq.read_table(one), pq.read_table(other)
         assert first.equals(second)
-    assert "48 of 48 runs done: 1 strategies × 2 tasks × 12 seeds" in cli("status", "s").stdout
+    assert "48 of 48 runs done: 1 strategy × 2 tasks × 12 seeds" in cli("status", "s").stdout
     assert "mine" in cli("report", "s", "--format", "csv").stdout
     assert "nothing to run; 48 runs were there already" in cli("compare", *two, "--out", "s").stdout
     copy = cli("run", "--config", "s/study.toml", "--out", "copy")
@@ -669,7 +673,7 @@ def test_stopped_is_one_line_and_the_same_command_goes_on(tmp_path, sent, code, 
     process.send_signal(sent)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code
-    assert errors.splitlines()[-1] == "stopped; the same command goes on from the stored results"
+    assert errors.splitlines()[-1] == "stopped; the same command goes on from the stored results, if there are any"
     assert "Traceback" not in errors
     assert "Warning" not in errors
 

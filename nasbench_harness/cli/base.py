@@ -85,7 +85,7 @@ class Group(click.Group):
             ctx.exit(2)
         except KeyboardInterrupt as error:
             stop_workers()
-            say("\nstopped; the same command goes on from the stored results")
+            say("\nstopped; the same command goes on from the stored results, if there are any")
             ctx.exit(143 if isinstance(error, _Terminated) else 130)
 
 

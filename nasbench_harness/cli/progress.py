@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from nasbench_harness.cli.base import say
+from nasbench_harness.words import plural
 
 if TYPE_CHECKING:
     from nasbench_harness.api import Plan
@@ -40,7 +41,7 @@ def progress_bar(plan: Plan) -> Iterator[Callable[[BatchResult], None]]:
             yield lambda entry: say(
                 f"{entry.task}  {entry.label}: "
                 + (f"{entry.num_failed} of " if entry.failure else "")
-                + f"{entry.num_runs} runs{' failed' if entry.failure else ''}, {entry.seconds:.2f} s"
+                + f"{plural(entry.num_runs, 'run')}{' failed' if entry.failure else ''}, {entry.seconds:.2f} s"
             )
         return
     with _bar("runs", plan.num_runs) as (update, print_line), _slow_batches(plan, print_line) as next_batch:

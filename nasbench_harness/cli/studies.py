@@ -15,6 +15,7 @@ from nasbench_harness.cli.options import study_options
 from nasbench_harness.cli.running import run_study
 from nasbench_harness.cli.verifying import check_verification, verify_study
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.words import plural
 
 _FIRST_FILES = ("report.html", "report.md", "overview.tex", "main.tex", "anytime.pdf", "report.json")
 
@@ -114,8 +115,8 @@ def status(folder: Path, is_watched: bool, interval: float | None, has_sources: 
         click.echo(json.dumps(counts))
         return
     click.echo(
-        f"{total - lacking:,} of {total:,} runs done: {len(record.strategies)} strategies × "
-        f"{len(record.tasks)} tasks × {record.num_seeds} seeds, {record.protocol.describe()}"
+        f"{total - lacking:,} of {plural(total, 'run')} done: {plural(len(record.strategies), 'strategy')} × "
+        f"{plural(len(record.tasks), 'task')} × {plural(record.num_seeds, 'seed')}, {record.protocol.describe()}"
         + (f"; replayed: {', '.join(study.replayed)}" if study.replayed else "")
     )
     for label, task, count in missing:

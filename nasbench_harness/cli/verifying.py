@@ -12,6 +12,7 @@ import click
 from nasbench_harness.cli.base import json_option, main
 from nasbench_harness.cli.names import DEVICE, LABELS, TASK, Choice
 from nasbench_harness.cli.progress import training_bar
+from nasbench_harness.words import plural
 
 if TYPE_CHECKING:
     from nasbench_harness.api import Study
@@ -138,14 +139,13 @@ def _in_words(plan: dict[str, Any]) -> str:
 
     controls, seeds = len(plan["blocks"][0]["controls"]), plan["training_seeds"]
     lines = [
-        f"{plan['task']}: {len(plan['blocks'])} candidates with {controls} {plan['kind']} controls each, "
-        f"{seeds} training seed{'s' * (seeds > 1)}, recipe {plan['recipe']} on {plan['data']}; "
+        f"{plan['task']}: {plural(len(plan['blocks']), 'candidate')} with {controls} {plan['kind']} controls each, "
+        f"{plural(seeds, 'training seed')}, recipe {plan['recipe']} on {plan['data']}; "
         f"p can reach {plan['smallest_p']:.4f}"
     ]
     for block in plan["blocks"]:
-        lines.append(
-            f"  {block['candidate']} (final choice of {block['runs']} runs) against {', '.join(block['controls'])}"
-        )
+        against = ", ".join(block["controls"])
+        lines.append(f"  {block['candidate']} (final choice of {plural(block['runs'], 'run')}) against {against}")
     if plan["sample"]:
         lines.append(f"  agreement with the table on cells that no search chose: {', '.join(plan['sample'])}")
     lines += [f"note: {note}" for note in plan["notes"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cache, cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -209,6 +210,9 @@ def check_task_name(name: str) -> None:
     whole, at, _ = name.partition("@")
     if whole not in all_task_names():
         refuse_damaged(whole)
+        several = [one for one in all_task_names() if one.startswith(f"{whole}-") or fnmatchcase(one, whole)]
+        if several:
+            raise InvalidInputError(f"{whole} is no task: write those you want, with commas: {','.join(several)}")
         raise UnknownNameError("task", whole, all_task_names())
     if not at:
         return

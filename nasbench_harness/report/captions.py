@@ -15,12 +15,12 @@ from nasbench_harness.report.families import (
     comparisons_of,
     family_sizes,
     name_of_test,
-    plural,
     study_family,
 )
 from nasbench_harness.report.strategy_cells import AT_OPTIMUM, is_solved
 from nasbench_harness.statistics import MAX_RUNS_EXACT, proportion
 from nasbench_harness.store.record import MIN_SEEDS, Quoted
+from nasbench_harness.words import plural
 
 _OTHER_SCORE = " (ROC-AUC)"  # stands in the title of a data set whose columns of accuracies hold it
 

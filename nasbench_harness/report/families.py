@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from nasbench_harness.analysis.comparison import Comparison, Pair
 from nasbench_harness.analysis.results import Analysis, TaskAnalysis
 from nasbench_harness.statistics import MAX_RUNS_EXACT
+from nasbench_harness.words import plural
 
 
 def name_of_test(analysis: Analysis, tasks: Sequence[TaskAnalysis] | None = None) -> str:
@@ -38,7 +39,7 @@ def column_family(entries: Sequence[TaskAnalysis]) -> str:
     if not sizes:
         return "the pairs of a column"
     most = "" if len(sizes) == 1 else f", at most {sizes[-1]:,}"
-    number = f"{plural(sizes[-1], 'pair')}" if len(sizes) == 1 else "pairs"
+    number = plural(sizes[-1], "pair") if len(sizes) == 1 else "pairs"
     return f"the {number} of a column (one metric of a task{most})"
 
 
@@ -109,8 +110,3 @@ def family_of_pair(analysis: Analysis, entry: TaskAnalysis, pair: Pair) -> str:
 def comparisons_of(entries: Sequence[TaskAnalysis]) -> list[Comparison]:
     """The comparisons of all columns of these tasks."""
     return [score.comparison for entry in entries for score in entry.scores]
-
-
-def plural(number: int, noun: str) -> str:
-    """A number and its noun."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -30,6 +30,7 @@ from nasbench_harness.report.sections.fronts import FRONTS, TRUE_FRONT, fronts_f
 from nasbench_harness.report.sections.protocol import protocol_sentences
 from nasbench_harness.report.sections.sentences import study_sentences
 from nasbench_harness.report.sections.task import task_table
+from nasbench_harness.words import plural
 
 
 def report_page(
@@ -51,7 +52,7 @@ def report_page(
         scores: Training-free scores that strategies read.
     """
     num_tasks, num_labels = len(analysis.tasks), len(analysis.labels)
-    title = f"Comparison of {_plural(num_labels, 'strategy')} on {_plural(num_tasks, 'task')}"
+    title = f"Comparison of {plural(num_labels, 'strategy')} on {plural(num_tasks, 'task')}"
     found = versions()
     points = [f"Command: {command}", *(f"{name} {number}" for name, number in found.items())]
     sections = [
@@ -99,9 +100,3 @@ _CAPTIONS: dict[str, Callable[[Analysis], str]] = {
     "forest": forest_caption,
     "critical-difference": critical_difference_caption,
 }
-
-
-def _plural(number: int, noun: str) -> str:
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number:,} {noun[:-1]}ies" if noun.endswith("y") else f"{number:,} {noun}s"

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nasbench_harness.studies.batches import BatchResult
 
+from nasbench_harness.words import plural
+
 
 def in_notebook() -> bool:
     """Whether this process is the kernel of a notebook; imports nothing."""
@@ -36,4 +38,4 @@ def shown(results: Iterable[BatchResult], num_runs: int) -> Iterator[BatchResult
 
 
 def _line(done: int, num_runs: int) -> dict[str, str]:
-    return {"text/plain": f"{done:,} of {num_runs:,} runs"}
+    return {"text/plain": f"{done:,} of {plural(num_runs, 'run')}"}

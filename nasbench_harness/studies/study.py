@@ -23,6 +23,7 @@ from nasbench_harness.studies.commands import canonical_command
 from nasbench_harness.studies.replay import TraceRows
 from nasbench_harness.studies.run_sets import RunSet, count
 from nasbench_harness.tables.registry import load_table, split_task_name, task_names
+from nasbench_harness.words import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -270,7 +271,7 @@ class Study:
         """The main table, or the number of missing runs, for notebooks."""
         missing = sum(number for _, _, number in self.missing())
         if missing:
-            return f"<p>{missing:,} of {self.num_runs:,} runs are missing.</p>"
+            return f"<p>{missing:,} of {plural(self.num_runs, 'run')} missing.</p>"
         return self.table()._repr_html_()
 
     def _tasks_of(self, trace: TraceRecord) -> list[str]:

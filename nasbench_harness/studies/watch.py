@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasbench_harness.store.folder import named_segments
 from nasbench_harness.store.seed_ranges import first_holders
+from nasbench_harness.words import plural
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -68,12 +69,12 @@ class Snapshot:
 
     def describe(self) -> str:
         """One line: finished runs, speed, remaining time."""
-        return f"{self.done:,} of {self.total:,} runs done{self.pace()}"
+        return f"{self.done:,} of {plural(self.total, 'run')} done{self.pace()}"
 
     def pace(self) -> str:
         """Speed, remaining time and failures, each after ``", "``; empty if nothing is known."""
         rate, missing = self.runs_per_second, self.total - self.done
-        failed = f", {self.num_failed} batch{'es' * (self.num_failed > 1)} failed" if self.num_failed else ""
+        failed = f", {plural(self.num_failed, 'batch')} failed" if self.num_failed else ""
         if rate is None:
             return failed
         remaining = f", about {_duration(missing / rate)} left" if missing else ""

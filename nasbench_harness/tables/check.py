@@ -30,6 +30,7 @@ from nasbench_harness.tables.registry import (
     table_names,
 )
 from nasbench_harness.tables.table import Table
+from nasbench_harness.words import plural
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class TableState:
         if self.state == "differs":
             return f"DIFFERS, {self.folder}"
         source = f", equal to {self.source}" if self.source else ""
-        return f"as it was written: {self.num_arrays} arrays, sha256 {self.digest}{source}"
+        return f"as it was written: {plural(self.num_arrays, 'array')}, sha256 {self.digest}{source}"
 
 
 def check_table(name: str, *, with_source: bool = True) -> TableState:

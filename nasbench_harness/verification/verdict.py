@@ -22,6 +22,7 @@ from nasbench_harness.verification.agreement import (
 from nasbench_harness.verification.design import ALPHA, Design
 from nasbench_harness.verification.journal import TrainingRecord
 from nasbench_harness.verification.trainable import trainable
+from nasbench_harness.words import plural
 
 _MIN_FOR_TAU = 10
 _NUM_RESAMPLES = 2_000
@@ -154,7 +155,7 @@ class Outcome:
         part = f" ({self.part})" if self.part else ""
         where = f"trained from scratch on {self.data}{part} with the recipe {self.recipe}"
         num_controls = sum(map(len, self.design.controls[: self.num_blocks]))
-        count = f"{_counted(self.num_blocks, 'candidate')} against {_counted(num_controls, 'control')}"
+        count = f"{plural(self.num_blocks, 'candidate')} against {plural(num_controls, 'control')}"
         if self.verdict == "confirmed":
             claim = f"the candidates are better than {kind} (p = {self.test.p_better:.4f})"
         elif self.verdict == "contradicted":
@@ -167,10 +168,6 @@ class Outcome:
                 f"(p = {self.test.p_better:.4f} for better, {self.test.p_worse:.4f} for worse)"
             )
         return f"{self.verdict}: {where}, {claim}; {count}, one-sided each way at {ALPHA}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number > 1)}"
 
 
 def judge(

@@ -56,6 +56,13 @@ def test_a_cost_is_in_seconds(draft):
     np.testing.assert_allclose(column.values, before.values / 1_000)
 
 
+@pytest.mark.parametrize("name", ["seconds", "time", "runtime", "run_time"])
+def test_a_word_for_seconds_alone_is_a_cost(draft, name):
+    _, _, table = draft(CELLS.replace("train_seconds", name))
+    metric = table.column("data", name).metric
+    assert (metric.role, metric.direction, metric.unit) == ("cost", "minimize", "s")
+
+
 def test_products_and_epochs(draft):
     _, spec, table = draft(CURVES)
     assert spec["space"]["decisions"] == {"depth": ["2", "4", "8"], "width": ["16", "32"]}

@@ -59,7 +59,7 @@ def test_tables_and_studies_show_themselves_in_notebooks(study, tmp_path):
     text = study.folder.study_file.read_text(encoding="utf-8")
     (tmp_path / "study.toml").write_text(text.replace("seeds = 12", "seeds = 13"), encoding="utf-8")
     more = open_study(tmp_path)
-    assert more._repr_html_() == "<p>52 of 52 runs are missing.</p>"
+    assert more._repr_html_() == "<p>52 of 52 runs missing.</p>"
 
 
 def test_figures_show_themselves_in_notebooks(study):

@@ -193,6 +193,7 @@ def test_the_terminal_report_fits(made_task, analysis_of, width, num_tasks):
     assert "Bold and *: smallest mean regret" in text
     assert ("A12" in text) == (num_tasks == 2)  # no column is cut off
     assert ("[95 %]" in text) == (num_tasks == 2 and width == 160)
+    assert ("a wider terminal shows regret IQM" in text) == (num_tasks == 2 and width == 80)
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 120])

@@ -36,11 +36,13 @@ def print_report(console: Console, analysis: Analysis) -> None:
     if len(analysis.tasks) <= _MAX_TASKS_IN_DETAIL:
         for entry in analysis.tasks:
             table = task_table(analysis, entry)
-            notes = table.notes
-            if not _fits(console, table):
-                table = without(table, f"{entry.val.view.distance}_iqm")
-            print_table(console, table, f"{entry.task.title} · {entry.task.name}")
-            _print_notes(console, notes)
+            title = f"{entry.task.title} · {entry.task.name}"
+            last = next((column for column in table.columns if column.key == f"{entry.val.view.distance}_iqm"), None)
+            if last is not None and not _fits(console, table):
+                table = without(table, last.key)
+                title += f" (a wider terminal shows {last.header.partition(' [')[0]})"
+            print_table(console, table, title)
+            _print_notes(console, table.notes)
             print_table(console, _of_task(spent, entry.task.name), f"What a run spent · {entry.task.name}")
         if len(analysis.tasks) > 1 and len(analysis.labels) > 1:
             ranks = sorted(zip(analysis.mean_ranks.tolist(), analysis.labels, strict=True))

@@ -18,6 +18,7 @@ from nasbench_harness.report.sections.pairs import OverTasks, couples_of, over_t
 from nasbench_harness.report.sections.summary import equivalent_text
 from nasbench_harness.statistics import equivalence
 from nasbench_harness.store.record import MIN_SEEDS
+from nasbench_harness.words import plural
 
 _COMPARED = {"mean": "means", "stochastic": "chances to be the better one", "interval": "interquartile means"}
 
@@ -101,7 +102,7 @@ def _counted(analysis: Analysis, tests: Mapping[tuple[str, str], OverTasks], fir
         for label in (first, second)
     }
     better, worse = sorted((first, second), key=lambda label: -wins[label])
-    total = f"{len(pairs)} task" + "s" * (len(pairs) > 1)
+    total = plural(len(pairs), "task")
     undecided = len(pairs) - sum(wins.values())
     if any(wins.values()):
         rest = [f"worse on {wins[worse]}"] * (wins[worse] > 0) + [f"undecided on {undecided}"] * (undecided > 0)
