@@ -11,6 +11,7 @@ from nasbench_harness.words import plural
         (0, "run", "0 runs"),
         (1, "strategy", "1 strategy"),
         (2, "strategy", "2 strategies"),
+        (5, "array", "5 arrays"),
         (1_500, "batch", "1,500 batches"),
     ],
 )
