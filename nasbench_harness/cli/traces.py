@@ -23,7 +23,7 @@ def add_trace(folder: Path, file: Path, label: str, task: str | None, as_json: b
     """Add the runs of a method that ran elsewhere, from a CSV, to a study.
 
     They are replayed under the study's protocol and compared like any other strategy. Columns: seed; one of
-    architecture, key, index; optional step, fidelity, extra_cost_s, recommended, task.
+    architecture, key, index; optional step, fidelity, extra_cost_s, recommended, task, recorded_under.
     """
     from nasbench_harness.api import open_study
 

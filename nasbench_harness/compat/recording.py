@@ -8,8 +8,6 @@ search. When the budget is spent, the next query ends the ``with`` block. The pr
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +18,7 @@ from typing import Any, Never, Unpack
 import numpy as np
 
 from nasbench_harness.compat.base import OfficialAPI
+from nasbench_harness.compat.recordings import Run, add_rows, other_rows
 from nasbench_harness.compat.stored import MissingResultError
 from nasbench_harness.engine.strategy import Evaluation
 from nasbench_harness.errors import InvalidInputError
@@ -27,12 +26,10 @@ from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.protocol import Protocol, ProtocolFields
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task, load_task
-from nasbench_harness.files import write_whole
-from nasbench_harness.store.locks import updating
 from nasbench_harness.studies.references import check_label
+from nasbench_harness.studies.replay import rules_of
 from nasbench_harness.tables.table import Table
 
-_COLUMNS = ("task", "seed", "step", "index", "fidelity", "recommended")
 # Methods of the official objects that answer with test accuracy or without a charge.
 _REFUSED = (
     "query_by_arch",
@@ -60,7 +57,8 @@ def record(
     """Record one run of a script under a protocol.
 
     The run must spend its whole budget, as the runs of a study do. A run of the same seed is recorded anew. It returns
-    the architecture that the script reported last with ``api.report``, or else its incumbent.
+    the architecture that the script reported last with ``api.report``, or else its incumbent. Protocol and study seed
+    are kept with the run, and a study with others refuses it.
 
     Args:
         label: Name of the method; its proposals are kept in ``<out>/<label>.csv``.
@@ -71,8 +69,8 @@ def record(
         **protocol: Fields of Protocol, e.g. ``evaluations=300``.
 
     Raises:
-        InvalidInputError: The label, the task or the protocol cannot be used, or the script ended before its budget
-            was spent; nothing is recorded.
+        InvalidInputError: The label, the task or the protocol cannot be used, the label has runs under other rules, or
+            the script ended before its budget was spent; nothing is recorded.
 
     Example:
         >>> import random
@@ -80,7 +78,7 @@ def record(
         ...     while True:
         ...         accuracy, *_ = api.simulate_train_eval(random.randrange(len(api)), "cifar10", hp="200")
         >>> Path("recordings/mine.csv").read_text().splitlines()[0]
-        'task,seed,step,index,fidelity,recommended'
+        'task,seed,step,index,fidelity,recommended,recorded_under'
     """
     check_label(label)
     if seed < 0:
@@ -91,6 +89,8 @@ def record(
     if rules.instances != "same":
         raise InvalidInputError("a script names operations, which instances=relabel hides: record it without labels")
     session = Recording(load_task(task), rules, study_seed, seed)
+    path, run = Path(out) / f"{label}.csv", Run(session._task.name, seed, rules_of(rules, study_seed, task))
+    other_rows(path, run)  # a refusal after the search would lose it
     with suppress(BudgetSpentError):
         yield session
     if session.has_budget:
@@ -98,7 +98,7 @@ def record(
             f"the script ended after {len(session.proposals):,} evaluations and has budget left (seed {seed}): let it "
             "search until the budget is spent, or record it with a smaller budget; nothing was recorded"
         )
-    _append(Path(out), label, session)
+    add_rows(path, run, session.proposals, session.reports)
 
 
 class Recording:
@@ -308,24 +308,3 @@ def _of_one_space(task: Task) -> Table:
     """The task's table with those data sets that have the space of the task's."""
     own = task.table.datasets[task.dataset].space
     return replace(task.table, datasets={key: data for key, data in task.table.datasets.items() if data.space is own})
-
-
-def _append(folder: Path, label: str, session: Recording) -> None:
-    """Put the proposals of a run into the file of its label, in place of those of the same task and seed."""
-    path, task, seed = folder / f"{label}.csv", session._task.name, session._seed
-    folder.mkdir(parents=True, exist_ok=True)
-    with updating(folder):
-        rows = []
-        if path.exists():
-            with path.open(encoding="utf-8", newline="") as file:
-                reader = csv.DictReader(file)
-                if tuple(reader.fieldnames or ()) != _COLUMNS:
-                    raise InvalidInputError(f"{path} is no file of recordings: move it, or record under another label")
-                rows = [row for row in reader if (row["task"], row["seed"]) != (task, str(seed))]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        writer.writerows([row[name] for name in _COLUMNS] for row in rows)
-        for step, ((index, epochs), own) in enumerate(zip(session.proposals, session.reports, strict=True)):
-            writer.writerow([task, seed, step, index, "" if epochs is None else epochs, "" if own < 0 else own])
-        write_whole(path, text.getvalue().encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +18,7 @@ from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.record import MIN_SEEDS, TraceRecord
 from nasbench_harness.store.segments import read_columns, read_record, write_segment
+from nasbench_harness.untrusted import one_line
 
 _COLUMNS = {
     "task": np.int16,
@@ -26,6 +27,7 @@ _COLUMNS = {
     "fidelity": np.int16,
     "extra_cost_s": np.float64,
 }
+_LONGEST_RULES = 1_000  # characters in a message
 _RECOMMENDED = {"recommended": np.int32}  # only in traces that recommend
 
 
@@ -80,10 +82,12 @@ class TraceRows:
     Attributes:
         tasks: Its rows by task.
         source: Its name in messages, e.g. the file that it was read from.
+        rules: Rules that the runs on a task were recorded under, by task (see ``rules_of``); only of recordings.
     """
 
     tasks: Mapping[str, RunRows]
     source: str
+    rules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def recommends(self) -> bool:
@@ -223,6 +227,31 @@ class ReplayedTrace(ResolvedStrategy):
         """The strategy for these runs on a task, shape (num_runs,)."""
         replay = RecommendingReplay if self.trace.recommends else Replay
         return replay(self.trace.tasks[task], run_seeds, self.trace.source, task)
+
+
+def rules_of(protocol: Protocol, study_seed: int, task: str) -> str:
+    """Text of all that decides what a run on a task sees.
+
+    >>> rules_of(Protocol(evaluations=20, noise="mean"), 7, "nb201-cifar10")
+    'study_seed 7, protocol {"evaluations": 20, "noise": "mean"}'
+    """
+    return f"study_seed {study_seed}, protocol {protocol.of_task(task).identity()}"
+
+
+def check_rules(trace: TraceRows, protocol: Protocol, study_seed: int) -> None:
+    """Refuse recorded runs that saw other values than the study's runs see.
+
+    Raises:
+        InvalidInputError: Runs were recorded under another protocol or study seed; the message names both.
+    """
+    for task, found in trace.rules.items():
+        own = rules_of(protocol, study_seed, task)
+        for rules in found:
+            if rules != own:
+                raise InvalidInputError(
+                    f"{trace.source}: its runs on {task} were recorded under {one_line(rules, _LONGEST_RULES)}, and "
+                    f"the study has {own}: record them under the study's rules, or compare them in a study with theirs"
+                )
 
 
 def check_runs(trace: TraceRows, protocol: Protocol, num_seeds: int) -> list[str]:

@@ -1,8 +1,9 @@
 """The CSV of a trace from elsewhere: reading it with every mistake named by line and column, and writing it.
 
 Columns: ``seed``; exactly one of ``architecture`` (the space's string), ``key``, ``index``; optional ``step``,
-``fidelity`` (epochs), ``extra_cost_s``, ``recommended`` (index), ``task``. Rows count in the order of ``step``, else as
-they stand. A row without an architecture is search time only.
+``fidelity`` (epochs), ``extra_cost_s``, ``recommended`` (index), ``task``, ``recorded_under`` (rules of a
+recorded run, which must be the study's). Rows count in the order of ``step``, else as they stand. A row without an
+architecture is search time only.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from nasbench_harness.untrusted import bounded_lines, one_line, refuse_special_f
 
 T = TypeVar("T")
 _NAMES = ("architecture", "key", "index")
-_COLUMNS = ("task", "seed", "step", *_NAMES, "fidelity", "extra_cost_s", "recommended")
+_COLUMNS = ("task", "seed", "step", *_NAMES, "fidelity", "extra_cost_s", "recommended", "recorded_under")
 _LARGEST = 2**62
 _MOST_BYTES = 1 << 30
 _LONGEST_LINE = 1 << 16
@@ -77,7 +78,13 @@ def read_trace(path: Path, tasks: Mapping[str, TaskView], task: str | None = Non
     rows_of = _rows_by_task(cells, tasks, task)
     runs = {known: _runs(cells, name, rows_of[known], tasks[known]) for known in tasks if known in rows_of}
     unread = [column for column in cells.columns if column not in _COLUMNS]
-    return TraceRows(runs, str(path)), [f"columns that are not read: {', '.join(unread)}"] if unread else []
+    stated = cells.columns.get("recorded_under")
+    rules = (
+        {}
+        if stated is None
+        else {known: tuple(sorted({stated[row] for row in rows_of[known]} - {""})) for known in runs}
+    )
+    return TraceRows(runs, str(path), rules), [f"columns that are not read: {', '.join(unread)}"] if unread else []
 
 
 def write_trace(tasks: Mapping[str, TaskView], trace: TraceRows) -> str:

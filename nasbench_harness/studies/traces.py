@@ -16,7 +16,7 @@ from nasbench_harness.store.study_file import read_record
 from nasbench_harness.studies.batches import BatchPlan, plan_batches
 from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.references import check_label
-from nasbench_harness.studies.replay import ReplayedTrace, check_runs
+from nasbench_harness.studies.replay import ReplayedTrace, check_rules, check_runs
 from nasbench_harness.studies.run_sets import RunSet, count
 from nasbench_harness.studies.trace_csv import read_trace
 
@@ -36,6 +36,7 @@ def add_trace(study: Study, path: Path, label: str, task: str | None) -> tuple[T
     folder, record = study.folder, study.record
     rules = Rules(record.protocol, record.study_seed)
     trace, notices = read_trace(path, {entry.name: entry for entry in study.tasks}, task)
+    check_rules(trace, record.protocol, record.study_seed)
     notices += check_runs(trace, record.protocol, record.num_seeds)
     entry = trace.record(label)
     _check_trace(entry, record)

@@ -30,11 +30,11 @@ def old_random_search(api):
         api.seen = seen
 
 
-def record_runs(out, seeds=range(10), **protocol):
+def record_runs(out, seeds=range(10), **rules):
     seen = {}
     for seed in seeds:
         random.seed(seed)
-        with record("mine", task=TASK, seed=seed, out=out, **protocol) as api:
+        with record("mine", task=TASK, seed=seed, out=out, **rules) as api:
             old_random_search(api)
         seen[seed] = api.seen
     return seen
@@ -170,6 +170,51 @@ def test_a_seed_that_is_recorded_again_replaces_its_rows(tmp_path):
                 api.evaluate(index)
     with (tmp_path / "mine.csv").open(encoding="utf-8") as file:
         assert [row["index"] for row in csv.DictReader(file)] == ["4", "4"]
+
+
+def test_a_label_takes_runs_of_one_protocol_and_study_seed(tmp_path):
+    with record("mine", task=TASK, seed=0, out=tmp_path, evaluations=2) as api:
+        while True:
+            api.evaluate(3)
+    kept = (tmp_path / "mine.csv").read_bytes()
+    for seed, other, named in (
+        (1, {"noise": "mean"}, '"noise": "mean"'),
+        (1, {"study_seed": 7}, "study_seed 7"),
+        (1, {"evaluations": 3}, '"evaluations": 3'),
+    ):
+        session = record("mine", **{"task": TASK, "seed": seed, "out": tmp_path, "evaluations": 2, **other})
+        with (
+            pytest.raises(InvalidInputError, match=r"holds runs on nb201-cifar10 under study_seed 0, .*") as caught,
+            session,
+        ):
+            pytest.fail("the block must not start")
+        assert named in str(caught.value)
+        assert (tmp_path / "mine.csv").read_bytes() == kept
+    with record("mine", task=TASK, seed=0, out=tmp_path, evaluations=3) as api:  # no other run is left
+        while True:
+            api.evaluate(3)
+
+
+@pytest.mark.parametrize(
+    ("other", "theirs"),
+    fast_first(
+        [
+            ({"noise": "mean"}, 'study_seed 0, protocol {"evaluations": 3, "noise": "mean"}'),
+            ({"study_seed": 7}, 'study_seed 7, protocol {"evaluations": 3}'),
+        ]
+    ),
+)
+def test_a_study_with_other_rules_refuses_a_recording(tmp_path, other, theirs):
+    record_runs(tmp_path, evaluations=3, **other)
+    study = run(["random-search"], tasks=[TASK], seeds=10, out=tmp_path / "study", evaluations=3)
+    with pytest.raises(InvalidInputError, match="were recorded under") as caught:
+        study.add_trace(tmp_path / "mine.csv", "mine")
+    assert theirs in str(caught.value)
+    assert 'the study has study_seed 0, protocol {"evaluations": 3}' in str(caught.value)
+    assert study.labels == ["random-search"]
+    # A file from elsewhere does not say what its runs saw.
+    pd.read_csv(tmp_path / "mine.csv").drop(columns="recorded_under").to_csv(tmp_path / "elsewhere.csv", index=False)
+    assert study.add_trace(tmp_path / "elsewhere.csv", "mine") == []
 
 
 def test_mistakes_are_refused_before_anything_runs(tmp_path):
