@@ -79,18 +79,25 @@ def _failure(method: Callable[[], None], seconds: float | None) -> str:
                 method()
             else:
                 TimeLimit(seconds, "the rule").call(None, method)
-    except (AssertionError, HarnessError) as error:
-        return f"{error}{place_in(error) if isinstance(error, StrategyError) else ''}"
+    except BrokenContractError as error:
+        return str(error)
+    except HarnessError as error:
+        return f"{error or type(error).__name__}{place_in(error) if isinstance(error, StrategyError) else ''}"
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # the code under test may raise anything
-        return f"raised {type(error).__name__}: {first_line(error)}{place_in(error)}"
+        text = first_line(error)
+        return f"raised {type(error).__name__}{': ' if text else ''}{text}{place_in(error)}"
     return ""
 
 
+class BrokenContractError(AssertionError):
+    """A rule of a contract does not hold. The code under test may raise any other AssertionError."""
+
+
 def fail(expected: str, arrived: str, why: str, cause: str) -> NoReturn:
-    """Raise an AssertionError that teaches."""
-    raise AssertionError(f"expected: {expected}\narrived: {arrived}\nwhy: {why}\nusual cause: {cause}")
+    """Raise a BrokenContractError that teaches."""
+    raise BrokenContractError(f"expected: {expected}\narrived: {arrived}\nwhy: {why}\nusual cause: {cause}")
 
 
 @contextmanager

@@ -18,11 +18,15 @@ _MAX_PENDING = 4  # evaluations of a run that are under way at once
 
 def play_at_random_times(
     strategy: Strategy, ledger: Ledger, evaluations: int, num_fidelities: int = 1
-) -> list[list[int]]:
-    """Ask random subsets of the runs until all have spent their budget; returns the proposals of each run."""
+) -> list[list[tuple[int, int]]]:
+    """Ask random subsets of the runs until all have spent their budget.
+
+    Returns:
+        The proposals of each run: architecture, and place on the fidelity axis.
+    """
     rng = np.random.default_rng(0)
     num_runs, size = len(ledger.counted), ledger.num_architectures
-    proposals: list[list[int]] = [[] for _ in range(num_runs)]
+    proposals: list[list[tuple[int, int]]] = [[] for _ in range(num_runs)]
     tickets, has_ended = np.zeros(num_runs, dtype=np.int64), np.zeros(num_runs, dtype=bool)
     for _ in range(100 * evaluations):
         idle = (rng.random(num_runs) < 0.5) & ledger.has_budget() & ~has_ended
@@ -51,7 +55,7 @@ def play_at_random_times(
         )
         tickets += started
         for run in np.flatnonzero(started).tolist():
-            proposals[run].append(int(architectures[run]))
+            proposals[run].append((int(architectures[run]), int(fidelities[run])))
     strategy.close()
     for error in getattr(strategy, "failures", {}).values():
         raise error

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
@@ -26,9 +23,10 @@ from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.references import parse_strategy, resolve
 from nasbench_harness.tables.registry import embedded_task_names
 from nasbench_harness.testing.contract import Contract, fail, global_generators_untouched
+from nasbench_harness.testing.elsewhere import play_elsewhere
 from nasbench_harness.testing.playing import play_at_random_times, play_with_pending
 from nasbench_harness.testing.rules import rules_to_survive
-from nasbench_harness.testing.traces import SEEDS_ELSEWHERE, digest, trace_of
+from nasbench_harness.testing.traces import trace_of
 from nasbench_harness.testing.watching import watched
 from nasbench_harness.untrusted import first_line
 
@@ -40,12 +38,6 @@ _OWN_GENERATOR = (
     "a generator without a seed, as np.random.default_rng() makes it (rng.numpy_generator() has the run's seed)"
 )
 _LEFT_OUT = "none,nor_conv_1x1,avg_pool_3x3"  # two choices are left for each of six edges
-_OTHER_PROCESS = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from nasbench_harness.testing.traces import trace_digest
-print(trace_digest(*json.loads(sys.argv[2])))
-"""
 
 
 class StrategyContract(Contract):
@@ -152,11 +144,13 @@ class StrategyContract(Contract):
         proposals = play_at_random_times(strategy, ledger, self.evaluations, num_fidelities)
         for seed in seeds.tolist():
             expected = self.together[task.name][seed]
-            expected_architectures = expected["architecture"][expected["status"] != Status.PROGRESS].tolist()
-            if proposals[seed] != expected_architectures:
+            places = expected.get("fidelity", np.zeros(len(expected["status"]), dtype=np.int64))
+            whole = list(zip(expected["architecture"].tolist(), places.tolist(), strict=True))
+            whole = [whole[row] for row in np.flatnonzero(expected["status"] != Status.PROGRESS)]
+            if proposals[seed] != whole:
                 fail(
-                    "the same proposals when only some runs are idle at a time",
-                    f"seed {seed} proposes {proposals[seed][:8]}… instead of {expected_architectures[:8]}…",
+                    "the same proposals (architecture, fidelity) when only some runs are idle at a time",
+                    f"seed {seed} proposes {proposals[seed][:8]}… instead of {whole[:8]}…",
                     "only idle runs are read, and only they may draw",
                     _cause(
                         self.spec, "rng is called without runs=, or state of runs that are not idle is changed in ask()"
@@ -198,25 +192,8 @@ class StrategyContract(Contract):
                 )
 
     def test_another_process_and_hash_seed_give_the_same_trace(self) -> None:
-        """The same run in another process, under another hash seed, has the same trace."""
-        if not _is_importable(self.spec):
-            return  # defined where no other process can import it
-        played = self.together[self.tasks[0]]
-        here = digest([played[seed] for seed in SEEDS_ELSEWHERE.tolist()])
-        arguments = [self.spec.reference, dict(self.spec.parameters), self.tasks[0], self.rules()]
-        for hash_seed in ("1", "4242"):
-            command = [sys.executable, "-c", _OTHER_PROCESS, json.dumps(sys.path), json.dumps(arguments)]
-            environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
-            done = subprocess.run(command, capture_output=True, text=True, env=environment)
-            there = (done.stdout.splitlines() or [""])[-1].strip()  # a program that it starts may print before
-            if there != here:
-                problem = (done.stderr.strip().splitlines() or ["nothing"])[-1][:200]
-                fail(
-                    f"trace {here} in a process with PYTHONHASHSEED={hash_seed}",
-                    f"trace {there}" if there else problem,
-                    "a study must be repeatable",
-                    f"the order of a set, hash(), id(), time, state that outlives a run, or {_OWN_GENERATOR}",
-                )
+        """The same run in another process, under another hash seed and after other tasks, has the same trace."""
+        play_elsewhere(self.spec, self.together, self.rules())
 
     def test_different_seeds_give_different_runs(self) -> None:
         """Runs with different seeds are different runs."""
@@ -322,19 +299,6 @@ def sources_for(task: str) -> list[str]:
     names = [f"{name}{at}{without}" for name in embedded_task_names() if name != whole]
     alike = [name for name in names if name.partition("-")[0] == whole.partition("-")[0]]
     return [name for name in alike if load_task(name).space.description() == space]
-
-
-def _is_importable(spec: ResolvedStrategy) -> bool:
-    """Whether another process finds the strategy by its reference."""
-    if ":" not in spec.reference:
-        return True
-    module, _, attribute = spec.reference.partition(":")
-    if module == "__main__" or "<" in attribute:
-        return False
-    try:
-        return resolve(StrategyRef(spec.reference)).target is spec.target
-    except Exception:  # whatever keeps it from being imported
-        return False
 
 
 def _same(found: dict[str, AnyArray], expected: dict[str, AnyArray], where: str, cause: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,10 @@ from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.references import resolve
 
 SEEDS_ELSEWHERE = np.arange(4)  # whose runs are repeated in other processes
-_ALGORITHM_VALUES = ("architecture", "replicate", "training", "cost_s", "finished_s", "status")
+_ALGORITHM_VALUES = (  # the last two are columns of some traces only
+    *("architecture", "replicate", "training", "cost_s", "finished_s", "status"),
+    *("fidelity", "recommended"),
+)
 
 
 def trace_of(
@@ -40,7 +44,7 @@ def trace_digest(reference: str, parameters: dict[str, Any], task: str, protocol
     return digest(list(traces.values()))
 
 
-def digest(traces: list[dict[str, AnyArray]]) -> str:
+def digest(traces: Sequence[Mapping[str, AnyArray]]) -> str:
     """One number for the rows of some runs."""
-    text = json.dumps([[rows[name].tolist() for name in _ALGORITHM_VALUES] for rows in traces])
+    text = json.dumps([[rows[name].tolist() for name in _ALGORITHM_VALUES if name in rows] for rows in traces])
     return f"{name_hash(text):016x}"

@@ -40,6 +40,7 @@ from nasbench_harness.testing.watching import watched
 
 COUNTER = itertools.count()
 TASK = load_task("nb201-cifar10")
+MEAN = MetricArray(Metric("loss", "", "minimize", "search"), np.ones((2, 1, 1)))
 OPTIMUM = TASK.scores["val"].optimum
 
 
@@ -356,6 +357,37 @@ def test_an_exit_is_a_finding():
         sys.exit(0)
 
     assert "sys.exit(0)" in of_strategy(leaves)["it_can_be_played"]
+
+
+def asserts(problem, rng):
+    yield problem.space.sample(rng)
+    raise AssertionError  # as a bare assert does
+
+
+def asserts_on_another_task(problem, rng):
+    while True:
+        yield problem.space.sample(rng)
+        if problem.task != "nb201-cifar10":
+            raise AssertionError
+
+
+def test_an_assertion_of_the_code_under_test_is_a_finding():
+    assert "raised AssertionError, at test_mutants.py" in of_strategy(asserts)["it_can_be_played"]
+    members = {"strategy": staticmethod(asserts_on_another_task), "tasks": ("nb201-cifar10", "graph-cora")}
+    found = failures(type("Mutant", (StrategyContract,), members)(), "it_can_be_played")
+    assert "raised AssertionError" in found["it_can_be_played"]
+
+
+class Asserts(TableOracle):
+    def evaluate(self, architectures, fidelities, replicates):
+        raise AssertionError
+
+
+def test_an_assertion_of_an_oracle_is_a_finding():
+    body = {"make_oracle": lambda self: Asserts([MEAN], MEAN), "num_architectures": 2}
+    found = failures(type("Mutant", (OracleContract,), body)())
+    assert len(found) == 7
+    assert all("raised AssertionError" in failure for failure in found.values())
 
 
 def expects_feasible(problem, rng):

@@ -1,0 +1,73 @@
+"""Plays a strategy in other processes: under other hash seeds, and with its tasks in another order."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from nasbench_harness.arrays import AnyArray
+from nasbench_harness.engine.resolved import ResolvedStrategy
+from nasbench_harness.store.record import StrategyRef
+from nasbench_harness.studies.references import resolve
+from nasbench_harness.testing.contract import fail
+from nasbench_harness.testing.traces import SEEDS_ELSEWHERE, digest
+
+_HASH_SEEDS = ("1", "4242")
+_OTHER_PROCESS = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from nasbench_harness.testing.traces import trace_digest
+reference, parameters, tasks, protocol = json.loads(sys.argv[2])
+print(json.dumps({task: trace_digest(reference, parameters, task, protocol) for task in tasks}))
+"""
+
+
+def play_elsewhere(
+    spec: ResolvedStrategy, played: Mapping[str, Mapping[int, Mapping[str, AnyArray]]], protocol: Mapping[str, Any]
+) -> None:
+    """Play runs again in two other processes, which play the last task first: memory of other tasks shows.
+
+    Args:
+        spec: The strategy; one that other processes cannot import is left out.
+        played: Rows of each seed's run, by task.
+        protocol: Fields of the protocol.
+
+    Raises:
+        BrokenContractError: A trace is another one there.
+    """
+    if not _is_importable(spec):
+        return
+    here = {task: digest([runs[seed] for seed in SEEDS_ELSEWHERE.tolist()]) for task, runs in played.items()}
+    arguments = [spec.reference, dict(spec.parameters), list(reversed(played)), protocol]
+    for hash_seed in _HASH_SEEDS:
+        command = [sys.executable, "-c", _OTHER_PROCESS, json.dumps(sys.path), json.dumps(arguments)]
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        lines = done.stdout.splitlines()  # a program that it starts may print before
+        there = json.loads(lines[-1]) if done.returncode == 0 and lines else {}
+        for task, expected in here.items():
+            if there.get(task) != expected:
+                problem = (done.stderr.strip().splitlines() or ["nothing"])[-1][:200]
+                fail(
+                    f"trace {expected} on {task} in a process with PYTHONHASHSEED={hash_seed}",
+                    f"trace {there[task]}" if there else problem,
+                    "a study must be repeatable, with its tasks in any order",
+                    "the order of a set, hash(), id(), time, memory of the tasks before, or a generator without a seed",
+                )
+
+
+def _is_importable(spec: ResolvedStrategy) -> bool:
+    """Whether another process finds the strategy by its reference."""
+    if ":" not in spec.reference:
+        return True
+    module, _, attribute = spec.reference.partition(":")
+    if module == "__main__" or "<" in attribute:
+        return False
+    try:
+        return resolve(StrategyRef(spec.reference)).target is spec.target
+    except Exception:  # whatever keeps it from being imported
+        return False
