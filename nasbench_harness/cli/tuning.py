@@ -96,7 +96,10 @@ def _print(plan: TuningPlan, record: TuningRecord, folder: Path) -> None:
         shown = ", ".join(f"{name}={json.dumps(value)}" for name, value in changed.items()) or "as given"
         cost = f"{split.evaluations:,} of {record.budget:,} evaluations"
         cost += f", {split.source_evaluations:,} of sources" if split.source_evaluations else ""
-        click.echo(f"tuned on {', '.join(split.development)} ({split.trials} settings, {cost}): {shown}")
+        failed = f", {len(split.failed)} of which failed" if split.failed else ""
+        click.echo(f"tuned on {', '.join(split.development)} ({split.trials} settings{failed}, {cost}): {shown}")
+        if split.failed:
+            click.echo(f"  failed, and lost: {split.failed[0]}{' (the record names all)' if split.failed[1:] else ''}")
         for result in split.results:
             effect = f"{result.difference:+.3f} [{result.low:+.3f}, {result.high:+.3f}] {result.unit}"
             click.echo(f"  {result.task}: regret {result.untuned:.3f} → {result.tuned:.3f}, {effect}")

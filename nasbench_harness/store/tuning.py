@@ -56,6 +56,7 @@ class Split:
         results: The outcome on the tasks that were held out.
         source_evaluations: Evaluations of sources that these runs read; ``evaluations`` holds them if they are charged.
         source_seconds: Training time of these; None if none was read, or if a source has no training times.
+        failed: A line for each setting that failed: the setting, the task and the error.
     """
 
     development: tuple[str, ...]
@@ -67,6 +68,7 @@ class Split:
     results: tuple[HeldOutResult, ...]
     source_evaluations: int = 0
     source_seconds: float | None = None
+    failed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

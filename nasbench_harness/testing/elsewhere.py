@@ -42,7 +42,7 @@ def play_elsewhere(
     if not _is_importable(spec):
         return
     here = {task: digest([runs[seed] for seed in SEEDS_ELSEWHERE.tolist()]) for task, runs in played.items()}
-    arguments = [spec.reference, dict(spec.parameters), list(reversed(played)), protocol]
+    arguments = [spec.reference, dict(spec.parameters), list(played)[::-1], protocol]
     for hash_seed in _HASH_SEEDS:
         command = [sys.executable, "-c", _OTHER_PROCESS, json.dumps(sys.path), json.dumps(arguments)]
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}

@@ -1,4 +1,7 @@
-"""Runs of a strategy under different hyperparameters, kept in a journal."""
+"""Runs of a strategy under different hyperparameters, kept in a journal.
+
+Failures are kept in memory alone: an error of the moment, such as a full disk, must not decide the next command.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from nasbench_harness.evaluation.task import Task, open_task
 from nasbench_harness.journal import LineJournal
 from nasbench_harness.regression.traces import run_choices
 from nasbench_harness.studies.batches import plan_batches
+from nasbench_harness.untrusted import first_line
 from nasbench_harness.workers import stop_workers, submit
 
 _IDENTITY = ("parameters", "task", "table", "first", "end")
@@ -95,7 +99,8 @@ class Player:
                 is_whole &= entry["source_seconds"] is None or entry["source_seconds"] >= 0
                 if not is_whole or len(regrets) != (0 if entry["failure"] else entry["end"] - entry["first"]):
                     raise journal.damaged()
-                self._known[_key(*(entry[name] for name in _IDENTITY))] = entry
+                if not entry["failure"]:  # journals of earlier versions hold failures
+                    self._known[_key(*(entry[name] for name in _IDENTITY))] = entry
         except (KeyError, TypeError) as error:
             raise journal.damaged() from error
 
@@ -103,7 +108,7 @@ class Player:
         """Play pieces, and yield their outcomes in the same order.
 
         Args:
-            pieces: Runs; those of the journal are not done again.
+            pieces: Runs; those of the journal are not done again. Those that fail are done once by a command.
 
         Raises:
             HarnessError: A worker process ended.
@@ -115,7 +120,8 @@ class Player:
             for key, piece in zip(keys, pieces, strict=True):
                 if key not in self._known:
                     entry = next(entries)
-                    self._journal.add(entry)
+                    if not entry["failure"]:
+                        self._journal.add(entry)
                     self._known[key] = entry
                 yield self._played(key, piece)
         finally:
@@ -216,7 +222,7 @@ def play_one(spec: ResolvedStrategy, task: Task, rules: Rules, piece: Piece) -> 
                 raise InvalidInputError("a run returned nothing")
             regrets += scores.grid_regrets(picks).tolist()
     except Exception as error:  # the strategy's own code may raise anything for a setting that it cannot use
-        regrets, failure = [], f"{type(error).__name__}: {error}"
+        regrets, failure = [], f"{type(error).__name__}: {first_line(error)}"
     return {
         "regrets": regrets,
         "evaluations": evaluations,

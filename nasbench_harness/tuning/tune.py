@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -214,6 +215,7 @@ def _split(
     """Tune on some tasks, and compare on others."""
     num_runs = 0
     spent: list[Played] = []
+    failed: dict[int, str] = {}
 
     def scores(legs: Sequence[Leg]) -> Iterator[float]:
         nonlocal num_runs
@@ -222,6 +224,8 @@ def _split(
             for (number, task, first, end), played in zip(legs, outcomes, strict=True):
                 if played.failure and number == 0:
                     raise HarnessError(f"{plan.spec.label} on {task}: {played.failure}")
+                if played.failure:
+                    failed.setdefault(number, f"{_shown(settings[number])} on {task}: {played.failure}")
                 num_runs += end - first
                 spent.append(played)
                 yield player.score(played, task)
@@ -244,7 +248,13 @@ def _split(
         results,
         source_evaluations,
         source_seconds if source_evaluations and not math.isnan(source_seconds) else None,
+        tuple(failed.values()),
     )
+
+
+def _shown(setting: Mapping[str, Any]) -> str:
+    """Hyperparameters of a setting as part of a line."""
+    return ", ".join(f"{name}={json.dumps(value)}" for name, value in setting.items())
 
 
 def _compare(plan: TuningPlan, task: str, untuned: Played, tuned: Played) -> HeldOutResult:

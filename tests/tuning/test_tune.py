@@ -271,6 +271,38 @@ def test_settings_that_fail_lose_and_a_strategy_that_fails_is_an_error(tuned):
         tuned(StrategyRef(fragile, None, {"size": 3}))
 
 
+def test_settings_that_failed_are_named_and_tried_again(tmp_path, monkeypatch):
+    """An error of the moment, such as a full disk, is not kept in the journal."""
+    (tmp_path / "unlucky.py").write_text(
+        "from pathlib import Path\n"
+        "from typing import Annotated\n"
+        "from nasbench_harness import Range\n"
+        "def search(problem, rng, *, size: Annotated[int, Range(1)] = 2):\n"
+        "    if Path('full').exists() and size in eval(Path('full').read_text()):\n"
+        "        raise OSError(28, 'No space left on device')\n"
+        "    while True:\n"
+        "        yield problem.space.sample(rng)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = ["strategies", "tune", "unlucky:search", "--on", TASKS[0], "--held-out", TASKS[1]]
+    arguments += ["--trials", "3", "--seeds", "2", "--evaluations", "5"]
+    full = Path("full")
+    full.write_text("[2]")  # the setting as it is given
+    done = CliRunner().invoke(main, arguments)
+    assert (done.exit_code, "No space left on device" in done.stderr) == (2, True)
+    full.write_text("set(range(1, 100)) - {2}")
+    done = CliRunner().invoke(main, arguments)
+    assert "(3 settings, 2 of which failed, " in done.stdout
+    assert "failed, and lost: size=" in done.stdout
+    assert "on nb201-cifar10: OSError: [Errno 28] No space left on device (the record names all)" in done.stdout
+    (split,) = read_tuning(Path("tuning/unlucky-search.toml")).splits
+    assert len(split.failed) == 2
+    full.unlink()
+    done = CliRunner().invoke(main, arguments)
+    assert read_tuning(Path("tuning/unlucky-search.toml")).splits[0].failed == ()
+
+
 def test_nothing_to_tune_is_a_record_without_cost(tuned):
     record = tuned("random-search")
     assert record.evaluations == 0
@@ -493,7 +525,7 @@ def test_hyperparameters_that_were_given_and_not_tuned_are_refused(equal, tuned)
 
 def test_a_record_of_an_earlier_version_is_valid(equal):
     for name in NAMES:
-        for line in ("fixed = []\n", "source_evaluations = 0\n"):
+        for line in ("fixed = []\n", "source_evaluations = 0\n", "failed = []\n"):
             change_record(name, line, "")
     assert plan_study(read_study_file(equal()), "study").study.record.tuning.trials == 4
 
