@@ -9,13 +9,17 @@ import numpy as np
 
 from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.errors import TableError
-from nasbench_harness.tables.table import MetricArray
+from nasbench_harness.tables.table import Direction, Metric, MetricArray
 
 LARGEST_VALUE = 1e100  # sums and squares stay finite
 _SMALLEST = 1e-280  # a smaller mean counts as 0: its grid step would not be a number
 _MOST_STEPS = 2**53  # a finer grid than this has no exact grid values: it is treated as none
 _MOST_LISTED = 2**21  # grid steps whose numbers are listed, 32 MB
 _PART = 2**20  # values that are calculated with at once
+_DIGITS = 9  # of the largest mean, if a metric is on no grid
+_MOST_DIGITS = 15  # numbers of so many digits are exact
+_NOISE = 1e-9  # relative differences below this are float noise
+_NUM_NEEDED = 10  # grid steps between the best architecture and the tenth percentile of the others
 
 
 class Means(NamedTuple):
@@ -81,8 +85,8 @@ def _parts(values: Floats) -> list[Floats]:
 def exact_means(column: MetricArray, fidelity: int = -1) -> Means:
     """Means over replicates as multiples of a sixth of the grid step (finer if rows have more than 3 replicates).
 
-    If a metric is on no grid, the grid values have nine significant digits of the largest mean. That is far below any
-    difference that matters, and far above float noise.
+    If a metric is on no grid, the grid values have nine significant digits of the largest mean. That is far above float
+    noise. They have up to 15 if a few values are so much larger than the others that good architectures would tie.
 
     Raises:
         TableError: A value is infinite, or too large for the metric's grid.
@@ -106,11 +110,50 @@ def exact_means(column: MetricArray, fidelity: int = -1) -> Means:
         means = grid_values * resolution
     else:
         means = np.where(exists, values, 0.0).sum(axis=1) / np.maximum(count, 1)
-        largest = float(np.abs(means).max(initial=0.0))
-        resolution = 10.0 ** (math.floor(math.log10(largest)) - 8) if largest > _SMALLEST else 1.0
+        resolution = _step_without_grid(means[has_any], column.metric.direction)
         grid_values = np.rint(means / resolution).astype(np.int64)
     if not has_any.all() and has_any.any():
         known = grid_values[has_any]
         worst = known.min() if column.metric.direction == "maximize" else known.max()
         grid_values = np.where(has_any, grid_values, worst)
     return Means(np.where(has_any, means, np.nan), grid_values, resolution, has_any)
+
+
+def _step_without_grid(means: Floats, direction: Direction) -> float:
+    """Grid step of a metric that is on no grid; ``means`` has shape (num_known,)."""
+    largest = float(np.abs(means).max(initial=0.0))
+    if not largest > _SMALLEST:
+        return 1.0
+    digits = _DIGITS - 1
+    reach = _reach(means, direction)
+    if reach > _SMALLEST:  # five digits of it
+        digits = max(digits, min(_power(largest) - _power(reach) + 4, _MOST_DIGITS - 1))
+    return 10.0 ** (_power(largest) - digits)
+
+
+def _power(value: float) -> int:
+    return math.floor(math.log10(value))
+
+
+def _reach(means: Floats, direction: Direction) -> float:
+    """Distance from the best mean that a tenth of the others do not exceed, or the nearest one; 0 if there is none."""
+    best = means.max() if direction == "maximize" else means.min()
+    distances = np.abs(means - best)
+    distances = np.sort(distances[distances > _NOISE * abs(best)])
+    return float(distances[len(distances) // 10]) if len(distances) else 0.0
+
+
+def refuse_coarse(means: Means, metric: Metric) -> None:
+    """Refuse means beside one of which the good architectures cannot be told apart.
+
+    Raises:
+        TableError: A tenth of the architectures would be within a few grid steps of the best, for want of digits.
+    """
+    known = means.values[means.exists]
+    is_on_grid = metric.resolution is not None and means.resolution <= metric.resolution
+    if len(known) and not is_on_grid and _SMALLEST < _reach(known, metric.direction) < _NUM_NEEDED * means.resolution:
+        worst = known[np.abs(known).argmax()]
+        raise TableError(
+            f"the metric {metric.name} holds {worst:g}, beside which the good architectures cannot be told apart: "
+            "import the table again with that value missing, or with the logarithm of the metric"
+        )

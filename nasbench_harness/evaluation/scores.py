@@ -11,7 +11,7 @@ import numpy as np
 
 from nasbench_harness.arrays import Bools, Floats, Ints
 from nasbench_harness.errors import InvalidInputError
-from nasbench_harness.evaluation.grid import exact_means
+from nasbench_harness.evaluation.grid import exact_means, refuse_coarse
 from nasbench_harness.tables.table import Metric, MetricArray
 
 VAL, TEST = "val", "test"
@@ -137,8 +137,13 @@ def set_score_view() -> ScoreView:
 
 
 def score_view(column: MetricArray) -> ScoreView:
-    """Noiseless values of a column at the highest fidelity that has any."""
+    """Noiseless values of a column at the highest fidelity that has any.
+
+    Raises:
+        TableError: A value cannot be averaged, or is so large that the good architectures cannot be told apart.
+    """
     means = exact_means(column, scored_fidelity(column))
+    refuse_coarse(means, column.metric)
     return ScoreView(column.metric, means.values, means.grid_values, means.resolution, means.exists)
 
 

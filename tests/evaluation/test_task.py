@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 from nasbench_harness.engine.batches import Rules, run_parts
 from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameError
+from nasbench_harness.evaluation.grid import exact_means
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import load_task, make_task, open_task
 from nasbench_harness.spaces import ProductSpace
@@ -162,6 +163,30 @@ def test_grid_values_of_no_grid_ignore_float_noise(task_of):
     assert report.grid_values[0] == report.grid_values[1] != report.grid_values[2]
     assert report.grid_values.dtype == np.int64
     np.testing.assert_allclose(report.grid_values * report.resolution, report.values, rtol=1e-8)
+
+
+def test_a_diverged_training_leaves_the_others_apart(task_of):
+    losses = [[0.9], [0.5], [0.1], [0.3], [0.2], [1e12]]
+    report = task_of(losses, metric=LOSS).scores["val"]
+    assert report.optimum == 2
+    assert report.regret(np.arange(5)).tolist() == pytest.approx([0.8, 0.4, 0, 0.2, 0.1], rel=0.1)
+    many = np.append(np.geomspace(2e-4, 1, 999), 4e7)[:, None]
+    report = task_of(many, metric=LOSS).scores["val"]
+    assert len(np.unique(report.grid_values)) == len(many)
+    assert report.regret(np.arange(999))[100:] == pytest.approx(many[100:999, 0] - 2e-4, rel=1e-3)
+    maximized = task_of([[0.25], [0.5], [-1e9]], metric=Metric("score", "1", "maximize", "search")).scores["val"]
+    assert maximized.regret(np.array([0, 1])).tolist() == pytest.approx([0.25, 0], rel=1e-3)
+
+
+@pytest.mark.parametrize("metric", [LOSS, STEPS], ids=["gridless", "grid"])
+def test_a_value_beside_which_all_others_are_alike_is_refused(task_of, metric):
+    with pytest.raises(TableError, match=r"holds 1e\+20, beside which the good .* with that value missing"):
+        task_of([[0.9], [0.5], [0.1], [0.3], [1e20]], metric=metric)
+
+
+def test_grid_steps_stay_where_nine_digits_are_enough(nb201):
+    for name, step in {"latency_ms": 1e-7, "params_m": 1e-8, "train_cost_s": 1e-5, "flops_m": 1e-6}.items():
+        assert exact_means(nb201.column("cifar10", name)).resolution == pytest.approx(step)
 
 
 def test_a_data_set_without_a_search_metric_is_refused(table_of):
