@@ -72,7 +72,7 @@ def table_info(name: str, as_json: bool) -> None:
             "architectures": entry.space.num_architectures,
             "evaluated": int(val.exists.sum()),
             "fidelities": list(entry.fidelities),
-            "optimum": round(val.best_value, 6),
+            "optimum": float(f"{val.best_value:.9g}"),
             "optimum_architecture": entry.space.to_string(val.optimum),
             "optimum_key": entry.space.to_key(val.optimum),
             "note": entry.space.note,

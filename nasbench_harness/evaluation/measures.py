@@ -110,7 +110,7 @@ class _Reader:
         self.columns = task.table.datasets[task.dataset].columns
         self.search = task.table.metrics(task.dataset, "search")
         own = {name: exact_means(column).values for name, column in self.columns.items() if column.metric.free}
-        self.free = FreeMetrics(own, task.space)
+        self.free = FreeMetrics(own, task.space, self.columns)
         self.metrics: dict[str, Metric] = {}
 
     def metric(self, name: str) -> Metric:

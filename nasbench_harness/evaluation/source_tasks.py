@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -122,7 +123,7 @@ def same_data(first: str, second: str) -> str:
     one, other = (open_named_task(name.partition(MARK)[0]) for name in (first, second))
     if one.name == other.name:
         return f"shares its architectures with {second}"
-    if one.space.description() != other.space.description():
+    if _architectures(one) != _architectures(other):
         return ""
     if common := sorted(_data_of(one) & _data_of(other)):
         return f"is the data of {second} under another name ({', '.join(common)})"
@@ -177,8 +178,13 @@ def _as_source(source: Task, protocol: Protocol) -> Protocol:
     )
 
 
+def _architectures(task: Task) -> dict[str, Any]:
+    """Description of a task's space without the name, which tables of the same architectures choose freely."""
+    return {key: value for key, value in task.space.description().items() if key != "name"}
+
+
 def _check_space(view: TaskView, source: Task) -> None:
-    if source.space.description() != view.space.description():
+    if _architectures(source) != _architectures(view.task):
         raise InvalidInputError(
             f"source {source.name} has another search space ({source.space.num_architectures:,} architectures) than "
             f"task {view.name} ({view.space.num_architectures:,}): leave one of them out"

@@ -150,9 +150,9 @@ class TaskView:
 
     def problem(self) -> Problem:
         """The part that a strategy sees."""
-        columns = self.table.datasets[self.dataset].columns.values()
-        own = {column.metric.name: _free_values(self.name, column) for column in columns if column.metric.free}
-        free = FreeMetrics(own, self.space)
+        columns = self.table.datasets[self.dataset].columns
+        own = {name: _free_values(self.name, column) for name, column in columns.items() if column.metric.free}
+        free = FreeMetrics(own, self.space, columns)
         budget = Budget(self.protocol.evaluations, self.protocol.simulated_seconds, self.protocol.epochs)
         return Problem(self.space, self.objectives, budget, free, self.fidelities, self.constraints, task=self.name)
 

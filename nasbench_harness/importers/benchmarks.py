@@ -154,7 +154,7 @@ def import_benchmark(benchmark: str, name: str | None = None, *, replace: bool =
     }
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files.values()}
     provenance = Provenance(f"{found.source}, as shipped by {PACKAGE}", version(PACKAGE), "Apache-2.0", digests)
-    return register_table(Table(name or benchmark, datasets, provenance), replace=replace)
+    return register_table(Table(benchmark if name is None else name, datasets, provenance), replace=replace)
 
 
 def _columns(benchmark: Benchmark, space: ProductSpace, path: Path) -> list[MetricArray]:

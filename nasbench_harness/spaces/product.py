@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import chain
 from operator import mul
 from typing import Any
 
@@ -31,8 +32,8 @@ class ProductSpace(SearchSpace):
             all are different.
 
     Raises:
-        InvalidInputError: A decision has fewer than two choices or equal names, there are more than 10 million
-            combinations, or ``order`` is no permutation.
+        InvalidInputError: A decision has fewer than two choices or equal names, a name cannot be printed, there are
+            more than 10 million combinations, or ``order`` is no permutation.
     """
 
     def __init__(
@@ -55,6 +56,8 @@ class ProductSpace(SearchSpace):
                     f"space {name}: decision {position} needs different names without {separator!r}, not "
                     f"{', '.join(names)}"
                 )
+        if not all(text.isprintable() for text in (name, separator, *chain.from_iterable(self.decisions))):
+            raise InvalidInputError("the names of a space and its choices must be printable text on one line")
         size = math.prod(map(len, self.decisions))
         if size > MOST_ARCHITECTURES:
             raise InvalidInputError(f"space {name}: {size:,} combinations are more than {MOST_ARCHITECTURES:,}")

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from nasbench_harness.arrays import Floats
-from nasbench_harness.errors import HarnessError, TableError
+from nasbench_harness.errors import HarnessError, InvalidInputError, TableError
 from nasbench_harness.files import is_alive
 from nasbench_harness.tables.location import VARIABLE, imported_folder
 from nasbench_harness.tables.metadata import METADATA, StoredArray, array_file, metadata_of, table_from_metadata
@@ -55,6 +55,7 @@ def write_table(table: Table, folder: Path, texts: Mapping[str, str] | None = No
         The digest of the table that was to be written.
 
     Raises:
+        InvalidInputError: The table's description could not be read again.
         TableError: The folder cannot be written, or a symbolic link stands in place of a folder.
     """
     try:
@@ -123,12 +124,16 @@ def _write(table: Table, temporary: Path, texts: Mapping[str, str]) -> str:
             values = column.values if column.values.dtype.kind == "f" else np.asarray(column.values, dtype=np.float64)
             np.save(path, np.ascontiguousarray(values), allow_pickle=False)
             digests[path.name] = _sha256(path)
-    text = json.dumps(metadata_of(table, digests), indent=1)
+    try:
+        text = json.dumps(metadata_of(table, digests), indent=1)
+        table_from_metadata(text, "", lambda metric, _: MetricArray(metric, np.empty((0, 0, 0))))  # nothing unreadable
+    except (TypeError, TableError) as error:
+        raise InvalidInputError(f"table {table.name} cannot be kept: {one_line(str(error))}") from error
     if len(text) > _MOST_METADATA_BYTES:
         raise TableError(f"the description of table {table.name} is larger than {_MOST_METADATA_BYTES >> 20} MB")
     digest = hashlib.sha256(text.encode()).hexdigest()
     for name, content in {**texts, METADATA: text, _DIGEST: digest}.items():
-        (temporary / name).write_text(content, encoding="utf-8")
+        (temporary / name).write_bytes(content.encode())  # the same bytes on every system
     return digest
 
 

@@ -18,7 +18,7 @@ from nasbench_harness.tables.imported import (
     describe_imported,
     description_of,
     fault_of_spec,
-    imported_table_folder,
+    imported_names,
 )
 from nasbench_harness.tables.metadata import METADATA
 from nasbench_harness.tables.registry import (
@@ -29,7 +29,7 @@ from nasbench_harness.tables.registry import (
     table_folder,
     table_names,
 )
-from nasbench_harness.tables.table import Table
+from nasbench_harness.tables.table import Dataset, Table
 from nasbench_harness.words import plural
 
 
@@ -124,7 +124,7 @@ def _state_of(name: str, folder: Path, source: Table | None, unreadable: str) ->
 
 def _damage_beside(name: str, folder: Path, table: Table) -> list[str]:
     """Damage of the small files beside the table."""
-    is_described = folder != imported_table_folder(name) or describe_imported(name) == description_of(table)
+    is_described = name not in imported_names() or describe_imported(name) == description_of(table)
     other = f"{SUMMARY} describes another table: delete that file, and it is written again"
     return [finding for finding in (fault_of_spec(folder), "" if is_described else other) if finding]
 
@@ -151,6 +151,8 @@ def differences(cached: Table, source: Table) -> list[str]:
         mine = cached.datasets[name]
         if (mine.space.description(), tuple(mine.fidelities)) != (dataset.space.description(), dataset.fidelities):
             lines.append(f"{name}: search space or fidelities differ from the source")
+        if _notes(mine) != _notes(dataset):
+            lines.append(f"{name}: title, default fidelity, seeds, data or notes differ from the source")
         if list(mine.columns) != list(dataset.columns):
             lines.append(f"{name}: metrics are {', '.join(mine.columns)}; in the source {', '.join(dataset.columns)}")
         for metric in (metric for metric in dataset.columns if metric in mine.columns):
@@ -159,6 +161,10 @@ def differences(cached: Table, source: Table) -> list[str]:
             line = _difference(mine.columns[metric].values, dataset.columns[metric].values)
             lines += [f"{name}.{metric}: {line}"] if line else []
     return lines
+
+
+def _notes(dataset: Dataset) -> tuple[object, ...]:
+    return dataset.title, dataset.default_fidelity, dataset.replicate_seeds, dataset.data, dataset.notes
 
 
 def _difference(mine: AnyArray, other: AnyArray) -> str:

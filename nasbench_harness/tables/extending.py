@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, count
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.tables.imported import imported_names
@@ -43,7 +44,7 @@ def with_columns(
     provenance = replace(
         base.provenance,
         source=f"{base.provenance.source}; with {source}",
-        sha256={**base.provenance.sha256, **(sha256 or {})},
+        sha256=joined_digests(base.provenance.sha256, sha256 or {}),
     )
     return replace(
         base,
@@ -53,6 +54,19 @@ def with_columns(
         digest="",
         folder=None,
     )
+
+
+def joined_digests(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
+    """Digests of the files of both by name; a new file of another file's name gets a number.
+
+    >>> joined_digests({"t.csv": "1f"}, {"t.csv": "2e", "u.csv": "3d"})
+    {'t.csv': '1f', 't.csv (2)': '2e', 'u.csv': '3d'}
+    """
+    joined = dict(old)
+    for file, digest in new.items():
+        names = chain([file], (f"{file} ({number})" for number in count(2)))
+        joined[next(name for name in names if joined.get(name, digest) == digest)] = digest
+    return joined
 
 
 def check_new_name(name: str, base: Table, is_replaced: bool) -> None:

@@ -91,7 +91,7 @@ def _described_again(folder: Path) -> tuple[str, dict[str, str]]:
         table = open_table(folder)
     except CorruptTableError as error:
         return f"damaged ({one_line(error.reason)}): import it again with --replace, or remove it", {}
-    if not folder.is_symlink():
+    if not (folder.is_symlink() or folder.parent.is_symlink()):  # nothing is written through a link
         with suppress(OSError):  # the next command reads the table again
             write_whole(folder / SUMMARY, summary_of(table).encode())
     return description_of(table)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -113,10 +113,12 @@ class FreeMetrics(Mapping[str, Floats]):
     Args:
         own: Free metrics of the task's table, shape (num_architectures,) each.
         space: The task's space; the shipped scores belong to it if they are about its architectures.
+        taken: Names of all metrics of the task's table. A shipped score of such a name is hidden.
     """
 
-    def __init__(self, own: Mapping[str, Floats], space: SearchSpace) -> None:
-        self._own, self._shipped = own, SHIPPED if has_shipped_scores(space) else ()
+    def __init__(self, own: Mapping[str, Floats], space: SearchSpace, taken: Container[str] = ()) -> None:
+        shipped = SHIPPED if has_shipped_scores(space) else ()
+        self._own, self._shipped = own, tuple(name for name in shipped if name not in taken)
         self._rows = space.rows if isinstance(space, RestrictedSpace) else slice(None)
 
     def __getitem__(self, name: str) -> Floats:

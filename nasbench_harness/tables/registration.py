@@ -19,7 +19,7 @@ from nasbench_harness.tables.imported import (
 )
 from nasbench_harness.tables.location import SPEC
 from nasbench_harness.tables.metadata import is_metric_name
-from nasbench_harness.tables.registry import load_table, table_entry_points, tasks_of_tables
+from nasbench_harness.tables.registry import load_table, table_entry_points, tasks_of_tables, trained_task_names
 from nasbench_harness.tables.table import Dataset, Table
 from nasbench_harness.untrusted import fault_of_text, is_name
 
@@ -92,6 +92,8 @@ def check_names(table: str, datasets: Mapping[str, object]) -> None:
         raise InvalidInputError(f"table {table} comes with an installed package: give the imported one another name")
     taken = {task: owner for task, owner, _ in tasks_of_tables() if owner != table}
     for dataset in datasets:
+        if f"{table}-{dataset}" in trained_task_names():
+            raise InvalidInputError(f"there is a task {table}-{dataset} that trains on demand: use another name")
         if f"{table}-{dataset}" in taken:
             owner = taken[f"{table}-{dataset}"]
             raise InvalidInputError(f"table {owner} has a task {table}-{dataset} already: use another name")
@@ -114,8 +116,10 @@ def _check_dataset(task: str, dataset: Dataset) -> None:
     searched = [column for column in dataset.columns.values() if column.metric.role == "search"]
     if not searched:
         raise InvalidInputError(f"{task} has no metric with the role search: there is nothing to search by")
-    if np.isnan(searched[0].values).all():
-        raise InvalidInputError(f"{task}: {searched[0].metric.name} has no value at all")
+    tests = [column for column in dataset.columns.values() if column.metric.role == "test"]
+    for column in (*searched[:1], *tests[:1]):
+        if np.isnan(column.values).all():
+            raise InvalidInputError(f"{task}: {column.metric.name} has no value at all: leave it out")
     if list(dataset.fidelities) != sorted(set(dataset.fidelities)):
         raise InvalidInputError(f"{task}: fidelities must ascend, not {list(dataset.fidelities)}")
     num_fidelities = max(len(dataset.fidelities), 1)

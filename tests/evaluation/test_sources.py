@@ -169,8 +169,8 @@ def test_unknown_sources_are_refused():
         sources_of(rules=protocol("nb201-cifar1000"))
 
 
-def small_task(name, values, data=(), has_cost=False):
-    space = ProductSpace("small", [["a", "b", "c"]] * 2)
+def small_task(name, values, data=(), has_cost=False, space="small"):
+    space = ProductSpace(space, [["a", "b", "c"]] * 2)
     columns = {"val_accuracy": MetricArray(Metric("val_accuracy", "%", "maximize", "search", 0.01), values)}
     if has_cost:
         columns["train_cost_s"] = MetricArray(Metric("train_cost_s", "s", "minimize", "cost"), np.ones((9, 1, 1)))
@@ -212,6 +212,14 @@ def test_a_copy_of_the_values_is_refused_before_any_run(in_memory):
         check_sources([view])
     in_memory["copy-set"] = small_task("copy", VALUES[::-1] + 0.01, data=("elsewhere",))
     check_sources([view])
+
+
+def test_spaces_may_have_names_of_their_own(in_memory):
+    in_memory["one-set"] = small_task("one", VALUES, data=("svhn",))
+    in_memory["other-set"] = small_task("other", VALUES[::-1] + 0.01, data=("elsewhere",), space="other")
+    in_memory["named-set"] = small_task("named", VALUES[::-1], data=("svhn",), space="other")
+    check_sources([in_memory["one-set"].under(protocol("other-set"))])
+    assert same_data("one-set", "named-set") == "is the data of named-set under another name (svhn)"
 
 
 def test_coarse_values_that_agree_by_chance_are_no_copy(in_memory):

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import subprocess
 import sys
 
@@ -45,6 +46,12 @@ direction = "maximize"
 role = "test"
 [datasets.one.metrics.train_cost_s]
 columns = "cost"
+unit = "s"
+direction = "minimize"
+role = "cost"
+"""
+COST = """[datasets.one.metrics.eval_cost_s]
+columns = "test"
 unit = "s"
 direction = "minimize"
 role = "cost"
@@ -236,6 +243,12 @@ MISTAKES = {
     "list key": (CSV.replace("29", "9"), LIST, r"line 4, column 'test': the architecture stands in line 2"),
     "list choices": (CSV.replace("y,1", "x,1"), LIST, "in line 2 already under another key: name a column"),
     "list column": (CSV.replace("y", "x").replace("x,", "x,", 1), LIST, "same value in all rows"),
+    "blank cell": (CSV.replace("19", " "), SPEC, r"line 3, column 'test': ' ' is no number"),
+    "wide delimiter": (CSV, 'delimiter = "é"' + SPEC, "a delimiter is one ASCII character, not 'é'"),
+    "open text": (CSV, SPEC.replace('"nowhere"', '"CHECK: where"'), "source: it still says CHECK"),
+    "colon in a choice": (CSV, SPEC.replace('"x", "y"', '"x:1", "y"'), "holds the separator ':': name another"),
+    "two costs": (CSV, SPEC.replace('"test"\nunit', '"b"\nunit') + COST, "can be the cost, not train_cost_s and"),
+    "escape sequence": (CSV, SPEC.replace('"product"', '"product"\nname = "a\\u001b[31m"'), "space.name: it holds"),
     "key as metric": (CSV, LIST.replace('"val"', '"a"'), "names architectures and cannot be a metric"),
 }  # fmt: skip
 
@@ -333,6 +346,100 @@ def test_extending_joins_by_key(extend, read):
 def test_mistakes_in_extensions(extend, csv, spec, message):
     with pytest.raises(InvalidInputError, match=message):
         extend(csv, spec)
+
+
+@pytest.mark.parametrize("key", ['["op1", "op2"]', '["op2", "op1"]'])
+def test_decisions_are_joined_by_their_names(cache, tmp_path, key):
+    spec = SPEC.replace('{ a = ["x", "y"], b = [1, 2] }', '{ op1 = ["x", "y"], op2 = ["x", "y"] }')
+    (tmp_path / "t.csv").write_text(CSV.replace("a,b", "op1,op2").replace(",1,", ",x,").replace(",2,", ",y,"))
+    (tmp_path / "t.toml").write_text(spec)
+    base = import_table(tmp_path / "t.csv", tmp_path / "t.toml")
+    (tmp_path / "e.csv").write_text("op1,op2,energy\nx,y,5\n")
+    (tmp_path / "e.toml").write_text(EXTEND.replace('"arch"', key))
+    table = extended_table(base, tmp_path / "e.csv", tmp_path / "e.toml")
+    assert values(table, "energy_mj")[:, 0, 0].tolist() == pytest.approx([np.nan, 5, np.nan, np.nan], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("csv", "spec", "message"),
+    [
+        (
+            re.sub(r",(9|.9),", ",,", CSV),
+            SPEC.replace('"test"\n', '"test"\nmay_be_missing = true\n', 1),
+            r"t\.toml: task small-one: test_accuracy has no value at all",
+        ),
+        (CSV.replace("10.5", "1e120"), SPEC.replace('"%"', '"1"', 1), r"1e\+120, which cannot be averaged"),
+        (CSV.replace("10.5", "-1e30"), SPEC.replace('"%"', '"1"', 1), "cannot be told apart"),
+        (CSV.replace("10.5", "1e30"), SPEC.replace('"%"', '"1"', 1).replace("max", "min", 1), "cannot be told apart"),
+    ],
+)
+def test_a_table_that_cannot_be_scored_is_not_imported(cache, tmp_path, csv, spec, message):
+    (tmp_path / "t.csv").write_text(csv)
+    (tmp_path / "t.toml").write_text(spec)
+    with pytest.raises(InvalidInputError, match=message):
+        import_table(tmp_path / "t.csv", tmp_path / "t.toml")
+    assert not (cache / "imported").exists()
+
+
+def test_only_products_are_joined_by_their_decisions(read, tmp_path):
+    (tmp_path / "e.csv").write_text("a,b,energy\nx,1,5\n")
+    (tmp_path / "e.toml").write_text(EXTEND.replace('"arch"', '["a", "b"]'))
+    with pytest.raises(InvalidInputError, match="of the space small is named by one column: give one as key"):
+        extended_table(read(spec=LIST), tmp_path / "e.csv", tmp_path / "e.toml")
+
+
+def test_an_extension_keeps_the_digest_of_a_file_of_the_same_name(read, tmp_path):
+    base = read()
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "t.csv").write_text("arch,energy\ny:1,5\n")
+    (tmp_path / "e.toml").write_text(EXTEND)
+    digests = extended_table(base, tmp_path / "sub" / "t.csv", tmp_path / "e.toml").provenance.sha256
+    assert list(digests) == ["t.csv", "t.csv (2)"]
+    assert digests["t.csv"] == base.provenance.sha256["t.csv"]
+
+
+def test_an_extended_table_has_a_name_of_its_own(read, tmp_path):
+    (tmp_path / "e.csv").write_text("arch,energy\ny:1,5\n")
+    (tmp_path / "e.toml").write_text(EXTEND)
+    with pytest.raises(InvalidInputError, match="needs another name than small"):
+        extended_table(read(), tmp_path / "e.csv", tmp_path / "e.toml", "small")
+    for call in (read, lambda name: extended_table(read(), tmp_path / "e.csv", tmp_path / "e.toml", name)):
+        with pytest.raises(InvalidInputError, match="has no name: give --name"):
+            call(name="")
+
+
+def test_a_file_whose_name_cannot_be_kept_replaces_nothing(cache, tmp_path):
+    for name in ("t.csv", "t<v2>.csv"):
+        (tmp_path / name).write_text(CSV)
+    (tmp_path / "t.toml").write_text(SPEC)
+    digest = import_table(tmp_path / "t.csv", tmp_path / "t.toml").digest
+    with pytest.raises(InvalidInputError, match=r"t<v2>\.csv holds an HTML tag: rename the file"):
+        import_table(tmp_path / "t<v2>.csv", tmp_path / "t.toml", replace=True)
+    assert load_table("small").digest == digest
+
+
+def test_texts_may_begin_with_the_letters_check_and_choices_hold_a_colon(read):
+    spec = SPEC.replace('"nowhere"', '"CHECKPOINTS of a cluster"').replace('["x", "y"]', '["1:2", "2:1"]')
+    table = read(CSV.replace("x", "1:2").replace("y", "2:1"), spec.replace('"product"', '"product"\nseparator = "|"'))
+    assert table.provenance.source == "CHECKPOINTS of a cluster"
+    assert table.datasets["one"].space.to_string(3) == "2:1|2"
+
+
+def test_an_extension_adds_no_second_cost(extend):
+    cost = (
+        EXTEND.replace("energy_mj", "eval_cost_s").replace('"mJ"', '"s"').replace('"hardware"\nfree = true', '"cost"')
+    )
+    with pytest.raises(InvalidInputError, match="small-one has a cost already: give eval_cost_s another role"):
+        extend(spec=cost)
+
+
+def test_small_optima_are_printed(cache, tmp_path, cli):
+    (tmp_path / "t.csv").write_text("a,b,val,test,cost\nx,1,9e-8,9,1\nx,2,5e-8,8,2\n")
+    spec = SPEC.replace('"%"', '"1"', 1).replace("maximize", "minimize", 1)
+    (tmp_path / "t.toml").write_text(spec)
+    import_table(tmp_path / "t.csv", tmp_path / "t.toml")
+    shown = cli("tables", "info", "small", NASBENCH_HARNESS_CACHE=str(cache))
+    assert "optimum 5e-08 at x:2\n" in shown.stdout, shown.stderr
 
 
 def test_a_scale_turns_fractions_into_percent_and_a_number_can_mean_missing(read):

@@ -91,6 +91,30 @@ def test_any_folder_of_a_table_can_be_checked(cache, tiny, tmp_path):
         check_table(str(tmp_path))
 
 
+def test_a_check_writes_nothing_into_a_folder(cache, tiny, tmp_path):
+    write_table(tiny, tmp_path / "t")
+    before = sorted(path.name for path in (tmp_path / "t").iterdir())
+    assert check_table(str(tmp_path / "t")).state == "ok"
+    assert sorted(path.name for path in (tmp_path / "t").iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"title": "Other"},
+        {"default_fidelity": 1},
+        {"replicate_seeds": (7,)},
+        {"data": ("cifar10",)},
+        {"notes": ("Read this.",)},
+    ],
+    ids=lambda field: next(iter(field)),
+)
+def test_what_is_said_about_a_data_set_is_compared(tiny, field):
+    name, entry = next(iter(tiny.datasets.items()))
+    other = replace(tiny, datasets={**tiny.datasets, name: replace(entry, **field)})
+    assert differences(other, tiny) == [f"{name}: title, default fidelity, seeds, data or notes differ from the source"]
+
+
 def test_a_missing_package_is_named(cache, monkeypatch):
     def version(name):
         raise PackageNotFoundError(name)

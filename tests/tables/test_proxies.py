@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from nasbench_harness import load_task
 from nasbench_harness.analysis.proxies import mean_of_ranks
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.statistics import rank_correlation, top_means
 from nasbench_harness.tables import proxies
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.tables.score_files import read_scores
+from nasbench_harness.tables.table import Metric, MetricArray
 
 TASKS = ("nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120")
 SPACE = NASBench201Space()
@@ -138,6 +141,23 @@ def test_a_metric_of_the_table_comes_before_a_shipped_one():
     assert len(metrics) == len(list(metrics)) == len(proxies.SHIPPED)
     assert "nwot" in metrics
     assert "nothing" not in metrics
+
+
+def test_a_metric_of_the_table_that_is_not_free_hides_the_shipped_score_of_its_name():
+    base = load_table("nb201")
+    entry = base.datasets["cifar10"]
+    columns = dict(entry.columns)
+    for name, role in (("params", "hardware"), ("flops", "test")):
+        columns[name] = MetricArray(Metric(name, "million", "minimize", role), np.ones((15_625, 1, 1)))
+    task = make_task(replace(base, datasets={"cifar10": replace(entry, columns=columns)}), "cifar10")
+    with pytest.raises(UnknownNameError, match="params"):
+        task.problem(Protocol()).lookup("params", np.array([0, 1]))
+    assert np.isfinite(task.problem(Protocol()).lookup("nwot", np.array([0]))).all()
+    for rule in ({"objectives": ("val_accuracy", "params")}, {"constraints": ("params<=1.2",)}):
+        with pytest.raises(InvalidInputError, match="params has the role hardware"):
+            task.problem(Protocol(**rule))
+    with pytest.raises(InvalidInputError, match="test never selects"):
+        task.problem(Protocol(objectives=("flops",)))
 
 
 def test_the_table_of_accuracies_and_its_digest_know_nothing_of_scores():

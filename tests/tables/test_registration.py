@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -209,6 +210,63 @@ def test_what_cannot_be_a_table_is_refused(cache, table, message):
     with pytest.raises(InvalidInputError, match=message):
         register_table(table)
     assert [path.name for path in (cache / "imported").iterdir()] == ["other-x"]
+
+
+def changed(**fields):
+    table = small()
+    return dataclasses.replace(table, datasets={"one": dataclasses.replace(table.datasets["one"], **fields)})
+
+
+COLUMN = small().datasets["one"].columns["val_accuracy"]
+COARSE = MetricArray(dataclasses.replace(COLUMN.metric, resolution=0.0), COLUMN.values)
+UNREADABLE = [
+    (changed(default_fidelity=7), "default_fidelity is missing or has a wrong value"),
+    (changed(columns={"val_accuracy": COARSE}), "resolution is missing or has a wrong value"),
+    (changed(fidelities=(np.int64(3),)), "int64 is not JSON serializable"),
+    (
+        dataclasses.replace(small(), provenance=Provenance("Letters", "1", "MIT", {"t<v2>.csv": "0" * 64})),
+        "sha256 is missing or has a wrong value",
+    ),
+]
+
+
+@pytest.mark.parametrize(("table", "message"), UNREADABLE, ids=range(len(UNREADABLE)))
+def test_a_table_that_could_not_be_read_again_replaces_nothing(cache, table, message):
+    digest = register_table(small(values=np.ones((6, 1, 1)))).digest
+    with pytest.raises(InvalidInputError, match=f"table mine cannot be kept: .*{message}"):
+        register_table(table, replace=True)
+    assert load_table("mine").digest == digest
+    assert check_table("mine").state == "ok"
+
+
+def test_a_test_metric_without_any_value_is_refused(cache):
+    columns = small().datasets["one"].columns
+    metric = Metric("test_accuracy", "%", "maximize", "test")
+    empty = MetricArray(metric, np.full((6, 1, 1), np.nan))
+    with pytest.raises(InvalidInputError, match="mine-one: test_accuracy has no value at all"):
+        register_table(changed(columns={**columns, "test_accuracy": empty}))
+
+
+def test_a_name_of_a_task_that_trains_is_taken(cache, monkeypatch):
+    monkeypatch.setattr("nasbench_harness.tables.registration.trained_task_names", lambda: ["mine-one"])
+    with pytest.raises(InvalidInputError, match="a task mine-one that trains on demand: use another name"):
+        register_table(small())
+
+
+def test_metadata_are_the_same_bytes_on_every_system(cache, monkeypatch):
+    whole = Path.write_text
+    monkeypatch.setattr(Path, "write_text", lambda path, text, **_: whole(path, text, newline="\r\n"))
+    register_table(small(), spec="name = 'mine'\n")
+    assert check_table("mine").state == "ok"
+
+
+def test_a_summary_is_not_written_again_through_a_link(cache, tmp_path):
+    folder = register_table(small()).folder
+    (folder / "summary.json").unlink()
+    folder.parent.rename(tmp_path / "elsewhere")
+    folder.parent.symlink_to(tmp_path / "elsewhere")
+    assert describe_table("mine") == ("Six letters", {"one": "One"})
+    assert not (tmp_path / "elsewhere" / "mine" / "summary.json").exists()
 
 
 def test_a_table_needs_a_search_metric(cache):

@@ -123,7 +123,7 @@ def read_source(
         sha256={path.name: digest},
         origin=source.origin,
     )
-    return Table(name or kind, datasets, provenance)
+    return Table(kind if name is None else name, datasets, provenance)
 
 
 class _Reading:

@@ -10,15 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from nasbench_harness.arrays import Ints
-from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.errors import InvalidInputError, TableError, UnknownNameError
+from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.importers.files.metrics import Layout, check_axes, column_of, fidelities_of, layout_of
 from nasbench_harness.importers.files.reader import Content, TableFile
 from nasbench_harness.importers.files.rows import key_rows, number_columns, refuse_repeated, rows_of, text_columns
 from nasbench_harness.importers.files.spec import ExtendSpec, ImportSpec, MetricSpec, read_spec
 from nasbench_harness.spaces import ProductSpace, SearchSpace
+from nasbench_harness.tables.extending import joined_digests
+from nasbench_harness.tables.location import SPEC
 from nasbench_harness.tables.registration import check_names, register_table
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.tables.table import Dataset, MetricArray, Provenance, Table
+from nasbench_harness.untrusted import fault_of_text, one_line
 
 _Metrics = Mapping[str, MetricSpec]
 _Layouts = Mapping[str, Layout]
@@ -39,6 +43,7 @@ def import_table(file: Path, spec: Path, name: str | None = None, *, replace: bo
         TableError: The cache cannot be written.
     """
     table = read_table(file, spec, name)
+    _check_scores(table, spec)
     return register_table(table, replace=replace, spec=spec.read_text(encoding="utf-8"))
 
 
@@ -85,6 +90,7 @@ def extend_table(base: str, file: Path, spec: Path, name: str | None = None, *, 
         TableError: The cache cannot be written.
     """
     table = extended_table(load_table(base), file, spec, name)
+    _check_scores(table, spec)
     return register_table(table, replace=replace, spec=spec.read_text(encoding="utf-8"))
 
 
@@ -92,6 +98,8 @@ def extended_table(base: Table, file: Path, spec_path: Path, name: str | None = 
     """The extended table, in memory (see ``extend_table``)."""
     spec = read_spec(spec_path, ExtendSpec)
     table_name = _name(name, spec.name, spec_path, base.datasets)
+    if table_name == base.name:
+        raise InvalidInputError(f"the extended table needs another name than {base.name}: give --name")
     source = TableFile(file, spec.delimiter)
     for key, extension in spec.datasets.items():
         _check_new(base, key, extension.metrics, spec_path)
@@ -105,7 +113,7 @@ def extended_table(base: Table, file: Path, spec_path: Path, name: str | None = 
         fidelities = fidelities_of(f"{spec_path}, {key}", list(old.fidelities), layouts[key])
         room -= _num_values(extension.metrics, layouts[key], old.space, fidelities)
         _check_room(room, spec_path)
-        rows = _rows_in(old.space, content, spec)
+        rows = _rows_in(base, old.space, content, spec)
         columns = _columns(extension.metrics, layouts[key], content, rows, old.space, fidelities)
         joined = {**old.columns, **columns}
         check_axes(f"{spec_path}, {key}", joined, fidelities)
@@ -125,7 +133,7 @@ def coverage(base: Table, extended: Table) -> dict[str, int]:
 
 
 def _name(given: str | None, own: str | None, spec_path: Path, datasets: Mapping[str, object]) -> str:
-    name = given or own
+    name = own if given is None else given
     if not name:
         raise InvalidInputError(f"the table has no name: give --name, or name = … in {spec_path}")
     try:
@@ -133,6 +141,15 @@ def _name(given: str | None, own: str | None, spec_path: Path, datasets: Mapping
     except InvalidInputError as error:
         raise InvalidInputError(f"{error}" if given else f"{spec_path}: {error}") from None
     return name
+
+
+def _check_scores(table: Table, spec_path: Path) -> None:
+    """Raise InvalidInputError unless runs on each of its data sets can be scored."""
+    for dataset in table.datasets:
+        try:
+            make_task(table, dataset)
+        except (InvalidInputError, TableError) as error:
+            raise InvalidInputError(f"{spec_path}: {error}") from error
 
 
 def _layouts(metrics: _Metrics, source: TableFile) -> _Layouts:
@@ -184,37 +201,53 @@ def _check_room(room: int, spec_path: Path) -> None:
 def _check_new(base: Table, dataset: str, metrics: _Metrics, spec_path: Path) -> None:
     if dataset not in base.datasets:
         raise UnknownNameError("data set", dataset, base.datasets, f"table {base.name}")
-    for name in metrics:
+    has_cost = bool(base.metrics(dataset, "cost"))
+    for name, metric in metrics.items():
+        if has_cost and metric.role == "cost":
+            raise InvalidInputError(f"{spec_path}: {base.name}-{dataset} has a cost already: give {name} another role")
         if name in base.datasets[dataset].columns:
             raise InvalidInputError(f"{spec_path}: {base.name}-{dataset} has a metric {name} already: give it another")
 
 
-def _rows_in(space: SearchSpace, content: Content, spec: ExtendSpec) -> Ints:
+def _rows_in(base: Table, space: SearchSpace, content: Content, spec: ExtendSpec) -> Ints:
     if len(spec.key) == 1:
         rows = key_rows(space, content, spec.key[0], spec.key_format)
+    elif type(space) is not ProductSpace:
+        raise InvalidInputError(f"an architecture of the space {space.name} is named by one column: give one as key")
     else:
-        rows = _rows_by_decisions(space, content, spec.key)
+        names = _decisions_of(base)
+        rows = _rows_by_decisions(space, content, names if sorted(names) == sorted(spec.key) else spec.key)
     refuse_repeated(content, rows, spec.key[0])
     return rows
 
 
-def _rows_by_decisions(space: SearchSpace, content: Content, columns: tuple[str, ...]) -> Ints:
+def _decisions_of(base: Table) -> tuple[str, ...]:
+    """Names of a product's decisions, if the specification of the import is there."""
+    if base.folder is None or not (base.folder / SPEC).is_file():
+        return ()
+    try:
+        return tuple(read_spec(base.folder / SPEC, ImportSpec).space.decisions)
+    except InvalidInputError:  # that of an extension, or of an older version
+        return ()
+
+
+def _rows_by_decisions(space: ProductSpace, content: Content, columns: tuple[str, ...]) -> Ints:
     """Architectures by columns that hold the choices of a product, in the order of its decisions."""
     import pyarrow.compute as pc
 
-    separator = space.separator if isinstance(space, ProductSpace) else ":"
-    joined = pc.binary_join_element_wise(*(content.texts[column] for column in columns), separator)
+    joined = pc.binary_join_element_wise(*(content.texts[column] for column in columns), space.separator)
     combined = changed(content, texts={columns[0]: joined})
     return key_rows(space, combined, columns[0], "string")
 
 
 def _digest(file: Path) -> dict[str, str]:
+    if fault := fault_of_text(file.name):
+        raise InvalidInputError(f"the name of {one_line(str(file))} {fault}: rename the file")
     with file.open("rb") as opened:
         return {file.name: hashlib.file_digest(opened, "sha256").hexdigest()}
 
 
 def _joined(old: Provenance, spec: ExtendSpec, file: Path) -> Provenance:
     licenses = old.license if spec.license == old.license else f"{old.license}; {spec.license}"
-    return Provenance(
-        f"{old.source}; with {spec.source}", old.version, licenses, {**old.sha256, **_digest(file)}, old.origin
-    )
+    digests = joined_digests(old.sha256, _digest(file))
+    return Provenance(f"{old.source}; with {spec.source}", old.version, licenses, digests, old.origin)

@@ -310,7 +310,7 @@ class TableFile:
 
 
 def _is_number(cell: str) -> bool:
-    if cell.strip() in _EMPTY:
+    if cell in _EMPTY:
         return True
     try:
         float(cell)

@@ -93,7 +93,7 @@ def _positions(content: Content, column: str, names: Sequence[str], message: str
 
 def _product(spec: SpaceSpec, content: Content, name: str) -> tuple[SearchSpace, Ints]:
     decisions = list(spec.decisions.values())
-    space = ProductSpace(name, decisions, separator=spec.separator if spec.key is not None else ":")
+    space = ProductSpace(name, decisions, separator=spec.separator)
     rows = _product_rows(spec, space, content, name)
     if spec.classes is None:
         return space, rows

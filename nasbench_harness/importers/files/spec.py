@@ -87,7 +87,7 @@ def _choices(value: Any) -> dict[str, tuple[str, ...]]:
 
 def _plain(text: str) -> str:
     """A text that is printed; not one that a draft left open."""
-    if text.startswith(UNCHECKED):
+    if text == UNCHECKED or text.startswith(f"{UNCHECKED}:"):
         raise ValueError(f"it still says {UNCHECKED}, as the draft does: replace it by the truth")
     if fault := fault_of_text(text):
         raise ValueError(f"it {fault}: write plain text on one line")
@@ -99,7 +99,14 @@ def _role(value: Any) -> Any:
     return OLD_ROLES.get(value, value) if isinstance(value, str) else value
 
 
+def _ascii(text: str) -> str:
+    if len(text) != 1 or not text.isascii():
+        raise ValueError(f"a delimiter is one ASCII character, not {text!r}")
+    return text
+
+
 Text = Annotated[str, AfterValidator(_plain)]
+_Delimiter = Annotated[str, AfterValidator(_ascii)]
 
 
 class _Part(BaseModel):
@@ -128,7 +135,7 @@ class SpaceSpec(_Part):
     separator: str = ":"
     columns: Annotated[tuple[str, ...], PlainValidator(_names)] = ()
     classes: str | None = None
-    name: str = ""
+    name: Text = ""
     num_architectures: int | None = None
 
     @model_validator(mode="after")
@@ -150,6 +157,8 @@ class SpaceSpec(_Part):
             raise ValueError(
                 f"all combinations are {size:,} architectures, more than {MOST_ARCHITECTURES:,}: use the kind list"
             )
+        if any(self.separator and self.separator in choice for names in self.decisions.values() for choice in names):
+            raise ValueError(f"a choice holds the separator {self.separator!r}: name another, e.g. separator = '|'")
         if self.kind == "list" and not self.columns:
             raise ValueError("the kind list needs columns = the columns that describe an architecture")
         return self
@@ -221,6 +230,11 @@ class DatasetSpec(_Part):
             raise ValueError('data must be names such as "cifar10"')
         if self.fidelities != sorted(set(self.fidelities)) or not all(0 < e <= _MAX_EPOCH for e in self.fidelities):
             raise ValueError("fidelities must be ascending whole numbers of epochs")
+        costs = [name for name, metric in self.metrics.items() if metric.role == "cost"]
+        if len(costs) > 1:
+            raise ValueError(
+                f"only one metric can be the cost, not {' and '.join(costs)}: give the others another role"
+            )
         return self
 
 
@@ -237,7 +251,7 @@ class ImportSpec(_Part):
     source: Text = Field(min_length=1)
     license: Text = Field(min_length=1)
     version: Text = ""
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    delimiter: _Delimiter = ","
     space: SpaceSpec
     datasets: dict[str, DatasetSpec] = Field(min_length=1)
 
@@ -253,7 +267,7 @@ class ExtendSpec(_Part):
     name: str | None = None
     source: Text = Field(min_length=1)
     license: Text = Field(min_length=1)
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    delimiter: _Delimiter = ","
     key: Annotated[tuple[str, ...], PlainValidator(_names)]
     key_format: Literal["digits", "string", "index"] = "string"
     datasets: dict[str, ExtensionSpec] = Field(min_length=1)
