@@ -28,6 +28,8 @@ class NASBench201API(OfficialAPI):
     90.716
     """
 
+    _other_space = "nats-sss"
+
     def simulate_train_eval(
         self, arch: Any, dataset: str, hp: str | int | None = None, account_time: bool = True
     ) -> tuple[float, float | None, float, float]:
@@ -50,6 +52,7 @@ class NATStopology(OfficialAPI):
     """
 
     _joint = " & "
+    _other_space = "nats-sss"
 
     def __init__(self, table: str | Table | None = None, fast_mode: bool = False, verbose: bool = True) -> None:
         super().__init__(table, verbose)
@@ -87,6 +90,7 @@ class NATSsize(NATStopology):
     """``nats_bench.NATSsize``, served from a table."""
 
     _is_size = True
+    _other_space = "nasbench201"
 
 
 def create(table: str | Table | None, search_space: str, fast_mode: bool = False, verbose: bool = True) -> NATStopology:
@@ -99,7 +103,7 @@ def create(table: str | Table | None, search_space: str, fast_mode: bool = False
         verbose: Accepted for old scripts.
 
     Raises:
-        InvalidInputError: There is no such table or search space.
+        InvalidInputError: There is no such table or search space, or the table has the other space.
     """
     if search_space in ("tss", "topology"):
         return NATStopology(table, fast_mode, verbose)

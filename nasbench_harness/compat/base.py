@@ -30,11 +30,12 @@ class OfficialAPI:
         verbose: Accepted for old scripts; nothing is logged.
 
     Raises:
-        InvalidInputError: There is no such table, or its data sets do not have one space.
+        InvalidInputError: There is no such table, its data sets do not have one space, or it is that of another class.
     """
 
     _joint: ClassVar[str] = ", "
     _is_size: ClassVar[bool] = False
+    _other_space: ClassVar[str] = ""  # the official one that a class of the packages does not serve
 
     def __init__(self, table: str | Table | None = None, verbose: bool = True) -> None:
         self.table = _table_of("nb201" if table is None else table)
@@ -46,6 +47,12 @@ class OfficialAPI:
                 "record(…, task=…) serves one of them"
             )
         (self._space,) = spaces.values()
+        if self._space.name.partition(" ")[0] == self._other_space:
+            kind = type(self).__name__
+            raise InvalidInputError(
+                f"table {self.table.name} has the space {self._space.name}, which {kind} does not serve: use "
+                f"{'NATStopology (tss)' if self._is_size else 'NATSsize (sss)'}"
+            )
         self._trainings = trainings_of(self.table)
         self._clock = SimulatedClock(self.table.name)
 

@@ -40,8 +40,8 @@ _REFUSED = (
 )
 
 
-class BudgetSpentError(Exception):
-    """The budget of a recorded run is spent; leaving the ``with`` block with it is the normal end."""
+class BudgetSpentError(BaseException):
+    """The budget of a recorded run is spent; it ends the ``with`` block, and no ``except Exception`` catches it."""
 
 
 @contextmanager
@@ -81,15 +81,20 @@ def record(
         'task,seed,step,index,fidelity,recommended,recorded_under'
     """
     check_label(label)
-    if seed < 0:
-        raise InvalidInputError(f"a seed is a whole number of at least 0, not {seed}")
+    for number in (seed, study_seed):
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 0:
+            raise InvalidInputError(f"a seed is a whole number of at least 0, not {number!r}")
+    seed, study_seed = int(seed), int(study_seed)
     rules = Protocol(**protocol)
     if rules.workers > 1:
         raise InvalidInputError("a script has one evaluation under way: record it with workers=1")
     if rules.instances != "same":
         raise InvalidInputError("a script names operations, which instances=relabel hides: record it without labels")
     session = Recording(load_task(task), rules, study_seed, seed)
-    path, run = Path(out) / f"{label}.csv", Run(session._task.name, seed, rules_of(rules, study_seed, task))
+    path, run = (
+        Path(out) / f"{label}.csv",
+        Run(session._task.name, seed, rules_of(rules, study_seed, session._task.name)),
+    )
     other_rows(path, run)  # a refusal after the search would lose it
     with suppress(BudgetSpentError):
         yield session
@@ -189,7 +194,8 @@ class Recording:
 
         Raises:
             BudgetSpentError: The budget is spent.
-            InvalidInputError: The protocol searches something else, or time must not be accounted.
+            InvalidInputError: The protocol searches something else, the run evaluates after other epochs, or time must
+                not be accounted.
         """
         if isinstance(iepoch, str):
             iepoch, hp, account_time = None, iepoch, account_time if hp is None else bool(hp)
@@ -212,7 +218,8 @@ class Recording:
 
         Raises:
             BudgetSpentError: The budget is spent.
-            InvalidInputError: The protocol searches something else, or ``is_random`` asks for another replicate.
+            InvalidInputError: The protocol searches something else, the run evaluates after other epochs, or
+                ``is_random`` asks for another replicate.
         """
         if is_random is not True and not (is_random is False and self._view.protocol.noise == "mean"):
             raise InvalidInputError(
@@ -221,6 +228,25 @@ class Recording:
             )
         accuracy, evaluation = self._query(index, dataset, iepoch, hp)
         return {"valid-accuracy": accuracy, "train-all-time": evaluation.cost_s, "valid-per-time": 0.0}
+
+    def get_cost_info(self, index: Any, dataset: str, hp: str | int | None = None) -> dict[str, float | None]:
+        """FLOPs and parameters in millions and latency in seconds, those that the table has free of charge.
+
+        Raises:
+            InvalidInputError: The protocol searches something else, or there is no such architecture.
+            MissingResultError: The table has no result of the architecture.
+        """
+        schedule, name = self._check_searched(dataset, hp)
+        costs = self._plain.get_cost_info(self._index(index), name, schedule)
+        columns = self._task.table.datasets[self._task.dataset].columns
+        return {
+            key: costs[key] if metric in columns and columns[metric].metric.free else None
+            for key, metric in {"flops": "flops_m", "params": "params_m", "latency": "latency_ms"}.items()
+        }
+
+    def get_latency(self, index: Any, dataset: str, hp: str | int | None = None) -> float | None:
+        """Mean latency in seconds; None if the table has none (see ``get_cost_info``)."""
+        return self.get_cost_info(index, dataset, hp)["latency"]
 
     @property
     def used_time(self) -> float:
@@ -247,7 +273,7 @@ class Recording:
             raise AttributeError(name)
         if name in ("arch", "random", "query_index_by_arch", "meta_archs", "archstr2index", "get_net_config"):
             return getattr(self._plain, name)
-        if name in ("get_cost_info", "get_latency", "str2lists", "str2matrix", "evaluated_indexes", "avaliable_hps"):
+        if name in ("str2lists", "str2matrix", "evaluated_indexes", "avaliable_hps"):
             return getattr(self._plain, name)
         raise AttributeError(f"a recorded run has no {name!r}")
 
@@ -259,6 +285,18 @@ class Recording:
 
     def _query(self, arch: Any, dataset: str, iepoch: int | None, hp: str | int | None) -> tuple[float, Evaluation]:
         self._check_searched(dataset, hp)
+        objective = self._view.objectives[0].metric
+        if objective.direction != "maximize":
+            raise InvalidInputError(
+                f"the run minimizes {objective.name}, and a script takes the answer for an accuracy: use "
+                "evaluate(architecture), whose loss is always minimized"
+            )
+        own, last = self._view.fidelities[-1:], self._task.table.datasets[self._task.dataset].fidelities[-1:]
+        if iepoch is None and own != last:
+            raise InvalidInputError(
+                f"the run evaluates after {own[0]} epochs at most, and a query without iepoch means the last of "
+                f"{last[0]}: name the epoch, counted from 0 (iepoch={own[0] - 1})"
+            )
         evaluation = self.evaluate(arch, None if iepoch is None else iepoch + 1)
         if evaluation.status == Status.OVERRUN:
             raise BudgetSpentError("the evaluation would finish after the budget")
@@ -267,8 +305,8 @@ class Recording:
         loss = np.array([evaluation.loss])
         return float(self._view.objectives[0].natural(loss)[0]), evaluation
 
-    def _check_searched(self, dataset: str, hp: str | int | None) -> None:
-        """Refuse another data set or schedule than the protocol searches."""
+    def _check_searched(self, dataset: str, hp: str | int | None) -> tuple[str, str]:
+        """Schedule and official name of the data set that the protocol searches; others are refused."""
         own = self._task.table.datasets[self._task.dataset]
         found = [
             (schedule, name)
@@ -282,6 +320,7 @@ class Recording:
             raise InvalidInputError(f"the run searches {name} (task {self._task.name}), not {dataset}")
         if hp is not None and str(hp) != schedule:
             raise InvalidInputError(f"the run searches trainings of schedule {schedule!r}, not {str(hp)!r}")
+        return schedule, name
 
     def _index(self, architecture: Any) -> int:
         index: int = self._plain.query_index_by_arch(architecture)

@@ -157,7 +157,6 @@ def test_rows_without_results_are_named():
 
 def test_tables_are_named(api):
     assert isinstance(create("nb201", "tss"), NATStopology)
-    assert isinstance(create("nb201", "sss", verbose=False), NATSsize)
     with pytest.raises(InvalidInputError, match="invalid search space"):
         create("nb201", "darts")
     for wrong in ("NAS-Bench-201-v1_1-096897.pth", {"meta_archs": []}):
@@ -165,6 +164,22 @@ def test_tables_are_named(api):
             NASBench201API(wrong)
     with pytest.raises(InvalidInputError, match=r"different search spaces, .*; record\(…, task=…\) serves one"):
         NASBench201API("graph")
+
+
+def test_a_class_does_not_serve_the_space_of_another():
+    widths = table_of(ProductSpace("nats-sss", [["8", "16"]] * 2), cifar100={"val_accuracy": 2})
+    without = table_of(restricted.restrict(CELLS, ["none"])[0], cifar100={"val_accuracy": 2})
+    for table, kind, wrong, advice in (
+        ("nb201", "tss", NATSsize, r"NATStopology \(tss\)"),
+        (without, "topology", NATSsize, r"NATStopology \(tss\)"),
+        (widths, "size", NATStopology, r"NATSsize \(sss\)"),
+        (widths, "sss", NASBench201API, r"NATSsize \(sss\)"),
+    ):
+        with pytest.raises(InvalidInputError, match=rf"{wrong.__name__} does not serve: use {advice}"):
+            wrong(table)
+        assert len(create(table, kind, verbose=False)) > 1
+    own = table_of(ProductSpace("letters", [["a", "b"]] * 2), letters={"val_accuracy": 2})
+    assert {create(own, kind).search_space_name for kind in ("tss", "sss")} == {"topology", "size"}
 
 
 def test_show_prints_what_the_table_has(api, capsys):

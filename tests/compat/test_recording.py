@@ -7,11 +7,15 @@ import threading
 import pandas as pd
 import pytest
 from kit.cases import fast_first
+from kit.curves import curves_table
 
 from nasbench_harness import record, run
-from nasbench_harness.compat.recording import BudgetSpentError
+from nasbench_harness.compat import NATStopology
+from nasbench_harness.compat.recording import BudgetSpentError, Recording
 from nasbench_harness.errors import InvalidInputError
+from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
+from nasbench_harness.evaluation.task import load_task, make_task
 
 TASK = "nb201-cifar10"
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -218,12 +222,64 @@ def test_a_study_with_other_rules_refuses_a_recording(tmp_path, other, theirs):
 
 
 def test_mistakes_are_refused_before_anything_runs(tmp_path):
-    for wrong in ({"task": "nb201-cifar11"}, {"seed": -1}, {"workers": 2}, {"evaluations": 0}):
+    for wrong in (
+        {"task": "nb201-cifar11"},
+        {"workers": 2},
+        {"evaluations": 0},
+        *({name: value} for name in ("seed", "study_seed") for value in (-1, 1.5, True, "1")),
+    ):
         session = record("mine", **{"task": TASK, "seed": 0, "out": tmp_path, **wrong})
         with pytest.raises(InvalidInputError), session:
             pytest.fail("the block must not start")
     with pytest.raises(InvalidInputError), record("a/b", task=TASK, seed=0, out=tmp_path):
         pytest.fail("the block must not start")
+
+
+def test_a_loop_that_tries_again_ends_with_the_budget(tmp_path):
+    with record("mine", task=TASK, seed=0, out=tmp_path, evaluations=2) as api:
+        for _ in range(100):
+            try:
+                api.evaluate(3)
+            except Exception:
+                continue
+        pytest.fail("the budget must end the block")
+
+
+def recorded(fidelity):
+    return Recording(make_task(curves_table(), "set"), Protocol(fidelity=fidelity), 0, 0)
+
+
+def test_what_is_minimized_is_no_accuracy():
+    api = Recording(load_task(TASK), Protocol(objectives="params_m,val_accuracy"), 0, 0)
+    for query in (api.simulate_train_eval, api.get_more_info):
+        with pytest.raises(InvalidInputError, match=r"the run minimizes params_m, .* use evaluate"):
+            query(0, "cifar10-valid")
+    assert api.proposals == []
+    assert api.evaluate(0).architecture == 0
+
+
+@pytest.mark.parametrize("fidelity", [9, "1,9"])
+def test_the_last_epoch_is_not_answered_with_an_earlier_one(fidelity):
+    api = recorded(fidelity=fidelity)
+    for query in (api.simulate_train_eval, api.get_more_info):
+        with pytest.raises(InvalidInputError, match=r"the last of 27: name the epoch, .* \(iepoch=8\)"):
+            query(0, "set")
+    assert api.proposals == []
+    api.simulate_train_eval(0, "set", iepoch=8)
+    recorded(fidelity="all").simulate_train_eval(0, "set")
+
+
+def test_costs_are_those_that_are_free(tmp_path):
+    plain = NATStopology("nb201")
+    with record("mine", task=TASK, seed=0, out=tmp_path, evaluations=1) as api:
+        costs = api.get_cost_info(7, "cifar10")
+        known = plain.get_cost_info(7, "cifar10-valid")
+        assert costs == {name: known[name] for name in ("flops", "params", "latency")}
+        assert api.get_latency(api.arch(7), "cifar10-valid") == known["latency"] > 0
+        for query in (api.get_cost_info, api.get_latency):
+            with pytest.raises(InvalidInputError, match="the run searches cifar10-valid"):
+                query(7, "cifar100")
+        api.evaluate(7)
 
 
 @pytest.mark.thorough
