@@ -23,7 +23,7 @@ from nasbench_harness.errors import InvalidInputError
 @click.option("--choose", type=int, metavar="K", help="Only choose the K architectures to measure, and write --out.")
 @click.option("--out", type=click.Path(path_type=Path), help="CSV of --choose.  [default: COLUMN.csv]")
 @click.option("--dataset", help="Data set of the table.  [default: the first]")
-@click.option("--devices", metavar="A,B,…", help="Columns of other devices.  [default: all of the data set]")
+@click.option("--devices", metavar="A,B,…", help="Columns of other devices.  [default: all with many values]")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of --choose.  [default: 0]")
 @click.option("--seconds", type=float, help="Declared seconds that the measurements took; reports name them.")
 @click.option("--name", help="Name of the new table.  [default: TABLE-COLUMN]")
@@ -65,7 +65,10 @@ def adapt_command(
             click.echo(json.dumps({"file": str(path), "architectures": rows.tolist()}))
         else:
             click.echo(f"{path}: measure these {choose} architectures, fill in {column} in {unit}, then")
-            click.echo(f"  nasbench-harness tables adapt-device {table} {shlex.quote(str(path))} --column {column}")
+            command = ["nasbench-harness", "tables", "adapt-device", table, str(path), "--column", column]
+            command += ["--dataset", dataset] if dataset else []
+            command += ["--devices", devices] if devices else []
+            click.echo(f"  {shlex.join(command)}")
         return
     adapted = adapting.adapt_device(base, key, column, file, names, seconds, name, replace)
     if as_json:

@@ -29,6 +29,7 @@ KEY = "architecture"
 _UNITS = {"ms": "ms", "s": "s", "us": "us", "mj": "mJ", "j": "J"}
 _SUFFIX = re.compile(rf"_({'|'.join(_UNITS)})$")
 _MIN_KNOWN = 10
+_MIN_REST = 30  # architectures on which a prediction is judged
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def sources_of(table: Table, dataset: str, devices: Sequence[str] | None, column
     Args:
         table: The table.
         dataset: Its data set.
-        devices: Names of the columns; None: all devices with ten values or more.
+        devices: Names of the columns; None: all devices with values of half of the architectures.
         column: The new device's own column, which is left out.
 
     Raises:
@@ -106,14 +107,16 @@ def sources_of(table: Table, dataset: str, devices: Sequence[str] | None, column
     found = {name: np.where(values > 0, values, np.nan) for name, values in found.items()}
     counts = {name: int((~np.isnan(values)).sum()) for name, values in found.items()}
     if devices is None:
-        found = {name: values for name, values in found.items() if counts[name] >= _MIN_KNOWN}
+        least = max(_MIN_KNOWN, len(evaluated_rows(table, dataset)) / 2)
+        found = {name: values for name, values in found.items() if counts[name] >= least}
     elif min(counts.values()) < _MIN_KNOWN:
         name = min(counts, key=counts.__getitem__)
         fault = f"device {name} of {table.name}-{dataset} has fewer than {_MIN_KNOWN} values"
         raise InvalidInputError(f"{fault}: leave it out of --devices")
     if not found:
         raise InvalidInputError(
-            f"{table.name}-{dataset} has no other device: extend it with latencies of a device first (tables extend)"
+            f"{table.name}-{dataset} has no other device with values of half of the architectures: extend it with "
+            "latencies of a device first (tables extend), or name --devices"
         )
     return found
 
@@ -194,8 +197,8 @@ def adapted_columns(
 def quality_on_known_devices(table: Table, dataset: str, sources: Mapping[str, Floats], rows: Ints) -> dict[str, float]:
     """Spearman's correlation of predictions for each known device, as if only these architectures were measured on it.
 
-    It is an estimate of the quality on the new device. Devices without a value of one of the architectures are left
-    out, and so is everything if there is one other device only.
+    It is an estimate of the quality on the new device. Devices without a value of one of the architectures, or with few
+    other values, are left out, and so is everything if there is one other device only.
 
     Args:
         table: The table.
@@ -206,12 +209,12 @@ def quality_on_known_devices(table: Table, dataset: str, sources: Mapping[str, F
     found = {}
     for name, values in sources.items():
         others = [column for other, column in sources.items() if other != name]
-        if not others or np.isnan(values[rows]).any():
+        rest = ~np.isnan(values)
+        rest[rows] = False
+        if not others or np.isnan(values[rows]).any() or rest.sum() < _MIN_REST:
             continue
         features = DeviceFeatures.of(table.datasets[dataset].space, np.stack(others, axis=1))
         predicted = predict_latencies(features, rows, values[rows])
-        rest = ~np.isnan(values)
-        rest[rows] = False
         found[name] = rank_correlation(predicted[rest], values[rest]).estimate
     return found
 
@@ -235,13 +238,19 @@ def choose_to_measure(
     """The architectures to measure on a new device, chosen by diversity (see ``choose_diverse``).
 
     Raises:
-        InvalidInputError: Their number is out of range, or there is no other device.
+        InvalidInputError: Their number is out of range, the table has the column, or there is no other device.
     """
+    _refuse_known(table, dataset, column, "name another column, or leave --choose out to use its values")
     if count < MIN_MEASURED:
         raise InvalidInputError(f"a prediction needs {MIN_MEASURED} measured architectures or more, not {count}")
     sources = sources_of(table, dataset, devices, column)
     features = DeviceFeatures.of(table.datasets[dataset].space, np.stack(list(sources.values()), axis=1))
     return choose_diverse(features, count, evaluated_rows(table, dataset), seed)
+
+
+def _refuse_known(table: Table, dataset: str, column: str, remedy: str) -> None:
+    if column in table.datasets[dataset].columns:
+        raise InvalidInputError(f"{table.name}-{dataset} has a metric {column} already: {remedy}")
 
 
 def evaluated_rows(table: Table, dataset: str) -> Ints:
@@ -267,7 +276,7 @@ def adapt_device(
         dataset: Its data set.
         column: Name of the new device's column.
         file: CSV with the measured values; None: those that the column has.
-        devices: Columns of the other devices; None: all.
+        devices: Columns of the other devices; None: see ``sources_of``.
         cost_s: Declared seconds of measuring.
         name: Name of the new table; None: made of the table's and the column's.
         replace: Take the place of another table of this name.
@@ -277,10 +286,8 @@ def adapt_device(
     """
     new_name = name or f"{base.name}-{column}"
     check_new_name(new_name, base, replace)
-    if file is not None and column in base.datasets[dataset].columns:
-        raise InvalidInputError(
-            f"{base.name}-{dataset} has a metric {column} already: leave FILE out to use its values"
-        )
+    if file is not None:
+        _refuse_known(base, dataset, column, "leave FILE out to use its values")
     sources = sources_of(base, dataset, devices, column)
     if file is None:
         measured = stored_measurements(base, dataset, column, cost_s)

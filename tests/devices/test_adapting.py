@@ -8,7 +8,14 @@ from click.testing import CliRunner
 
 from nasbench_harness import Protocol, load_task, run
 from nasbench_harness.cli import main
-from nasbench_harness.devices.adapting import adapt_device, choose_to_measure, device_names, unit_of
+from nasbench_harness.devices.adapting import (
+    adapt_device,
+    choose_to_measure,
+    device_names,
+    quality_on_known_devices,
+    sources_of,
+    unit_of,
+)
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.tables.extending import with_columns
 from nasbench_harness.tables.registration import register_table
@@ -91,6 +98,25 @@ def test_the_check_on_known_devices_needs_two(cache, measured):
     assert quality["tv_latency_ms"] > 0.9
 
 
+def test_a_second_device_may_be_measured_on_the_same_architectures(cache, measured):
+    """The first one has no values on which its own prediction could be judged, and no values to predict others from."""
+    base = load_table("nb201")
+    phone = adapt_device(base, "cifar10", "phone_latency_ms", measured, name="nb201-phone").table
+    assert list(sources_of(phone, "cifar10", None, "pad_latency_ms")) == ["latency_ms"]
+    both = ["latency_ms", "phone_latency_ms"]
+    sources = sources_of(phone, "cifar10", both, "pad_latency_ms")
+    rows = np.flatnonzero(~np.isnan(sources["phone_latency_ms"]))
+    assert list(quality_on_known_devices(phone, "cifar10", sources, rows)) == ["latency_ms"]
+
+
+def test_the_next_command_names_data_set_and_devices(cache, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--column", "pad_ms", "--choose", "3", "--dataset", "cifar100", "--devices", "latency_ms"]
+    done = CliRunner().invoke(main, ["tables", "adapt-device", "nb201", *options])
+    command = "tables adapt-device nb201 pad_ms.csv --column pad_ms --dataset cifar100 --devices latency_ms"
+    assert command in done.stdout
+
+
 def test_a_declared_cost_survives_the_cache_and_changes_no_other_digest(cache, measured):
     base = load_table("nb201")
     digests = {
@@ -133,6 +159,7 @@ MISTAKES = [
     (["few.csv", "--column", "phone_ms", "--choose", "5"], "--choose cannot be combined"),
     (["few.csv", "--column", "phone_ms", "--seconds", "-1"], "--seconds must be"),
     (["few.csv", "--column", "phone_ms", "--name", "nb201"], "comes with an installed package"),
+    (["--column", "latency_ms", "--choose", "5"], "has a metric latency_ms already: name another column"),
     (["few.csv", "--column", "latency_ms"], "has a metric latency_ms already: leave FILE out"),
 ]
 
