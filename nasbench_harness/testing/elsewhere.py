@@ -6,24 +6,41 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
 
 from nasbench_harness.arrays import AnyArray
 from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.store.record import StrategyRef
+from nasbench_harness.studies.catalog import strategy_entry_points
 from nasbench_harness.studies.references import resolve
 from nasbench_harness.testing.contract import fail
-from nasbench_harness.testing.traces import SEEDS_ELSEWHERE, digest
+from nasbench_harness.testing.traces import SEEDS_ELSEWHERE, digest, trace_digest
+from nasbench_harness.testing.watching import watched
 
 _HASH_SEEDS = ("1", "4242")
 _OTHER_PROCESS = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from nasbench_harness.testing.traces import trace_digest
-reference, parameters, tasks, protocol = json.loads(sys.argv[2])
-print(json.dumps({task: trace_digest(reference, parameters, task, protocol) for task in tasks}))
+from nasbench_harness.testing.elsewhere import play_here
+print(json.dumps(play_here(*json.loads(sys.argv[2]))))
 """
+
+
+def play_here(
+    reference: str, parameters: dict[str, Any], tasks: list[str], protocol: dict[str, Any]
+) -> tuple[dict[str, str], list[str]]:
+    """Digest of each task's traces, and everything that the strategy read on its own, its import included.
+
+    Args:
+        reference: The strategy, which this process has not imported.
+        parameters: Its hyperparameters.
+        tasks: The tasks, in the order in which they are played.
+        protocol: Fields of the protocol.
+    """
+    module = reference.partition(":")[0] if ":" in reference else strategy_entry_points()[reference].module
+    with watched(module) as reads:
+        return {task: trace_digest(reference, parameters, task, protocol) for task in tasks}, list(reads)
 
 
 def play_elsewhere(
@@ -37,7 +54,7 @@ def play_elsewhere(
         protocol: Fields of the protocol.
 
     Raises:
-        BrokenContractError: A trace is another one there.
+        BrokenContractError: A trace is another one there, or the strategy reads scores when it is imported.
     """
     if not _is_importable(spec):
         return
@@ -48,7 +65,7 @@ def play_elsewhere(
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
         lines = done.stdout.splitlines()  # a program that it starts may print before
-        there = json.loads(lines[-1]) if done.returncode == 0 and lines else {}
+        there, reads = json.loads(lines[-1]) if done.returncode == 0 and lines else ({}, [])
         for task, expected in here.items():
             if there.get(task) != expected:
                 problem = (done.stderr.strip().splitlines() or ["nothing"])[-1][:200]
@@ -58,6 +75,18 @@ def play_elsewhere(
                     "a study must be repeatable, with its tasks in any order",
                     "the order of a set, hash(), id(), time, memory of the tasks before, or a generator without a seed",
                 )
+        if reads:
+            fail_for_reads(reads)
+
+
+def fail_for_reads(reads: Iterable[str]) -> NoReturn:
+    """Raise a BrokenContractError that names reads of tables and scores."""
+    fail(
+        "a strategy that learns by evaluations and problem.lookup() alone",
+        f"it reads {', '.join(reads)}",
+        "its results would say nothing: scores are for reports",
+        "load_task(…), load_table(…), a file, gc.get_objects() or frames in the strategy's code",
+    )
 
 
 def _is_importable(spec: ResolvedStrategy) -> bool:

@@ -23,7 +23,7 @@ from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.references import parse_strategy, resolve
 from nasbench_harness.tables.registry import embedded_task_names
 from nasbench_harness.testing.contract import Contract, fail, global_generators_untouched
-from nasbench_harness.testing.elsewhere import play_elsewhere
+from nasbench_harness.testing.elsewhere import fail_for_reads, play_elsewhere
 from nasbench_harness.testing.playing import play_at_random_times, play_with_pending
 from nasbench_harness.testing.rules import rules_to_survive
 from nasbench_harness.testing.traces import trace_of
@@ -131,7 +131,9 @@ class StrategyContract(Contract):
                         rows,
                         traces[seed],
                         where,
-                        _cause(self.spec, "a draw for all runs at once, or a product without tile="),
+                        _cause(
+                            self.spec, "lookup() without runs=, a draw for all runs at once, or a product without tile="
+                        ),
                     )
 
     def test_only_idle_runs_draw(self) -> None:
@@ -192,7 +194,7 @@ class StrategyContract(Contract):
                 )
 
     def test_another_process_and_hash_seed_give_the_same_trace(self) -> None:
-        """The same run in another process, under another hash seed and after other tasks, has the same trace."""
+        """In another process, under another hash seed and after other tasks, a run has the same trace."""
         play_elsewhere(self.spec, self.together, self.rules())
 
     def test_different_seeds_give_different_runs(self) -> None:
@@ -261,12 +263,7 @@ class StrategyContract(Contract):
         """Tables, scores and the memory of the harness are not read."""
         _ = self.together  # plays the runs, which are watched
         if self.reads:
-            fail(
-                "a strategy that learns by evaluations and problem.lookup() alone",
-                f"it reads {', '.join(self.reads)}",
-                "its results would say nothing: scores are for reports",
-                "load_task(…), load_table(…), gc.get_objects() or frames in the strategy's code",
-            )
+            fail_for_reads(self.reads)
 
     def test_results_are_never_changed(self) -> None:
         """Nothing that a strategy receives is changed by it."""
@@ -302,9 +299,9 @@ def sources_for(task: str) -> list[str]:
 
 
 def _same(found: dict[str, AnyArray], expected: dict[str, AnyArray], where: str, cause: str) -> None:
-    for name in expected:
-        equal_nan = expected[name].dtype.kind == "f"
-        if name in found and np.array_equal(found[name], expected[name], equal_nan=equal_nan):
+    for name in {**expected, **found}:
+        equal_nan = name in expected and expected[name].dtype.kind == "f"
+        if name in expected and name in found and np.array_equal(found[name], expected[name], equal_nan=equal_nan):
             continue
         fail(
             f"the same trace for {where}",

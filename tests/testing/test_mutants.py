@@ -108,6 +108,20 @@ def shared_state(problem, rng):
         yield next(COUNTER) % 100 + problem.space.sample(rng) // 2
 
 
+class LooksUpForAll(Strategy):
+    """Looks the proposals of all runs up for every run."""
+
+    def ask(self, idle):
+        architectures = np.full(len(idle), -1)
+        runs = np.flatnonzero(idle)
+        architectures[runs] = self.problem.space.sample(self.rng, runs)
+        self.problem.lookup("latency_ms", architectures[runs])
+        return Proposals(architectures)
+
+    def tell(self, results):
+        pass
+
+
 def needs_a_budget(problem, rng):
     for _ in range(problem.budget.evaluations):
         yield problem.space.sample(rng)
@@ -164,6 +178,7 @@ class CouplesItsRuns(Strategy):
         (needs_a_value, "every_rule_of_a_protocol_is_survived", "a loss of +inf"),
         (DrawsForAll, "only_idle_runs_draw", "rng is called without runs="),
         (WritesIntoResults, "it_can_be_played", "read-only"),
+        (LooksUpForAll, "a_run_is_the_same_in_any_batch", "lookup() without runs="),
         (CouplesItsRuns, "a_run_is_the_same_in_any_batch", "a variable that one run changes"),
     ],
 )
