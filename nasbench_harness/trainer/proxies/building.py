@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import shutil
+import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +34,7 @@ from nasbench_harness.trainer.proxies.inputs import make_batch
 
 BLOCK = 500  # architectures of a part
 _SECONDS_BETWEEN_TRIES = 0.1
+_OWN = re.compile(r"settings\.json|lock|[A-Za-z_]\w*-\d+-\d+-\d{5,}\.npy|\..+\.tmp")  # names in a folder of parts
 NOTE = "macros and pairs were chosen with NAS-Bench-201 accuracies: tuned on NAS-Bench-201"
 
 
@@ -58,9 +59,13 @@ class BuildPlan:
     data_dir: Path | None = None
 
     def families(self) -> list[list[ColumnPlan]]:
-        """Columns that are computed together: each alone, but the parts of zen with one setting."""
+        """Columns that are computed together: each alone, but the parts of zen with one setting.
+
+        Functions of the user come first: if one fails at once, no part is stored, and the function may be corrected.
+        """
         zen = [plan for plan in self.columns if plan.name in ZEN_COLUMNS]
         alone = [[plan] for plan in self.columns if plan.name not in ZEN_COLUMNS]
+        alone.sort(key=lambda family: family[0].name in PROXIES)
         settings = dict.fromkeys((plan.method, plan.macro) for plan in zen)
         return alone + [[plan for plan in zen if (plan.method, plan.macro) == setting] for setting in settings]
 
@@ -71,7 +76,7 @@ class BuildPlan:
             "initializations": list(self.initializations),
             "batches": list(self.batches),
             "seeds": "weights and draws are keyed by the number of the initialization, images by that of the batch",
-            "note": NOTE,
+            "note": NOTE if any(plan.is_shipped for plan in self.columns) else "",
             "columns": {plan.column: self._describe(plan) for plan in self.columns},
             "versions": {name: version(name) for name in ("torch", "numpy")},
         }
@@ -79,7 +84,10 @@ class BuildPlan:
     def _describe(self, plan: ColumnPlan) -> dict[str, Any]:
         source = "none"
         if plan.reads_images:
-            shown = make_batch(plan.data, plan.macro, 0, self.batches[0], self.data_dir)
+            try:
+                shown = make_batch(plan.data, plan.macro, 0, self.batches[0], self.data_dir)
+            except InvalidInputError as error:  # columns have macros of their own
+                raise InvalidInputError(f"column {plan.column}: {error}") from error
             source = shown.source.rpartition(", batch")[0]
         proxy = PROXIES.get(plan.name)
         return {
@@ -89,7 +97,7 @@ class BuildPlan:
             "paper": proxy.paper if proxy else "",
             "method": plan.method,
             "data": source,
-            "batch_size": plan.macro.batch_size if plan.method in ("batched", "one at a time") else 0,
+            "batch_size": plan.batch_size,
             "initialization": plan.initialization,
             "macro": dataclasses.asdict(plan.macro),
         }
@@ -140,9 +148,11 @@ def build(
         on_scores: Called with (scores done, scores of the shard) after each part.
 
     Raises:
-        InvalidInputError: The file exists with another content, the parts come from other settings, or a file cannot be
-            written.
+        InvalidInputError: The file exists with another content or is a folder, the folder of parts holds other files or
+            parts of other settings, or a file cannot be written.
     """
+    if out.is_dir():
+        raise InvalidInputError(f"{out} is a folder: name a file with --out")
     provenance = {**plan.provenance(), "command": command}
     text = json.dumps(provenance, ensure_ascii=False, sort_keys=True)
     folder = out.with_name(f"{out.name}.parts")
@@ -150,7 +160,7 @@ def build(
         if provenance_of(out) != provenance:
             raise InvalidInputError(f"{out} holds scores of other settings: name another --out")
         if _is_claimed(folder, text):  # by a process that was killed before it removed the folder
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
         return 0
     _claim(folder, text)
     jobs = [
@@ -180,7 +190,7 @@ def build(
     with _joining(folder):
         if not out.exists():  # else another process has joined the parts, and removed them
             _join(plan, folder, out, text)
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)
     return 0
 
 
@@ -202,6 +212,9 @@ def _claim(folder: Path, text: str) -> None:
     settings = folder / "settings.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        other = next((path for path in folder.iterdir() if not _OWN.fullmatch(path.name)), None)
+        if other is not None:
+            raise InvalidInputError(f"{folder} holds {other.name}, which is no part: name another --out")
         if not _is_claimed(folder, text) and not any(folder.glob("*.npy")):
             write_whole(settings, text.encode())
     except OSError as error:
@@ -213,6 +226,15 @@ def _claim(folder: Path, text: str) -> None:
 def _is_claimed(folder: Path, text: str) -> bool:
     settings = folder / "settings.json"
     return settings.exists() and settings.read_text(encoding="utf-8") == text
+
+
+def _remove(folder: Path) -> None:
+    """Remove the parts and their folder; what is no part stays."""
+    with suppress(OSError):  # another process may be removing them
+        for path in folder.iterdir():
+            if _OWN.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _part(folder: Path, family: Sequence[ColumnPlan], number: int, batch: int, start: int) -> Path:

@@ -29,7 +29,9 @@ _NUM_CACHED = 2**19  # numbers of their first feature maps; more leave the cache
 
 
 ZEN_COLUMNS = ("zen", "zen_features", "zen_norm")
-_WITHOUT_IMAGES = ("params", "flops", "l2_norm", "synflow", "logsynflow", *ZEN_COLUMNS)
+# The input of zen and AZ-NAS is N(0, 1) of the batch's shape.
+_DRAWN_INPUT = (*ZEN_COLUMNS, "az_expressivity", "az_progressivity", "az_trainability")
+_MOST_IMAGES = {"params": 0, "flops": 0, "l2_norm": 0, "synflow": 0, "logsynflow": 0, "meco": 1, "swap": 16}
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,19 @@ class ColumnPlan:
     @property
     def reads_images(self) -> bool:
         """Whether the score depends on the images of a batch."""
-        return self.method in ("batched", "one at a time") and self.name not in _WITHOUT_IMAGES
+        return self.batch_size > 0 and self.name not in _DRAWN_INPUT
+
+    @property
+    def batch_size(self) -> int:
+        """Number of images that the score depends on, real or drawn."""
+        size = self.macro.batch_size if self.method in ("batched", "one at a time") else 0
+        return min(size, _MOST_IMAGES.get(self.name, size))
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether the score has the setting of the shipped table, which was chosen by accuracies."""
+        fast = PROXIES[self.name].fast if self.name in PROXIES else None
+        return fast == Fast(self.method, self.macro, self.data) and self.name not in ("params", "flops")
 
     @property
     def initialization(self) -> str:

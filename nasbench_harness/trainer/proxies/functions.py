@@ -69,13 +69,13 @@ def code_digest(name: str) -> str:
 
 
 def call(name: str, score: Score, network: nn.Module, batch: Batch, key: str) -> float:
-    """One score of one network, which is left as it is.
+    """One score of one network; network and batch are left as they are.
 
     Args:
         name: Name of the score, or ``module:function``.
         score: Its function.
         network: The network; a function of the user gets a copy.
-        batch: Inputs.
+        batch: Inputs; a function of the user gets a copy.
         key: Text that the global random generators are seeded with for a function of the user.
 
     Raises:
@@ -84,7 +84,7 @@ def call(name: str, score: Score, network: nn.Module, batch: Batch, key: str) ->
     if ":" in name:
         try:
             with _seeded(key):
-                value: Any = score(private_copy(network), batch)
+                value: Any = score(private_copy(network), batch.copy())
         except KeyboardInterrupt:
             raise
         except BaseException as error:

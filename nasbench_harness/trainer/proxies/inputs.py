@@ -59,6 +59,12 @@ class Batch:
         """The same images as numbers of another type."""
         return replace(self, images=self.images.to(dtype), next_images=self.next_images.to(dtype))
 
+    def copy(self) -> Batch:
+        """The same numbers in tensors of their own, which have no gradients."""
+        images, next_images = self.images.detach().clone(), self.next_images.detach().clone()
+        labels, next_labels = (None if part is None else part.clone() for part in (self.labels, self.next_labels))
+        return replace(self, images=images, next_images=next_images, labels=labels, next_labels=next_labels)
+
     def first(self, count: int) -> Batch:
         """The first images only."""
         cut = [None if part is None else part[:count] for part in (self.labels, self.next_labels)]
@@ -108,7 +114,7 @@ def make_batch(data: str, macro: Macro, seed: int = 0, batch: int = 0, data_dir:
     shown = DeviceImages(images, recipe_of(_AUGMENTATION), torch.device("cpu"), torch.float32)
     draws = draw_epoch([batch], 0, shown.num_train, shown.padding, shown.flip)
     first, second = (
-        _with_channels(shown.train_batch(*(part[at : at + count] for part in draws)), macro, data) for at in (0, count)
+        _fitted(shown.train_batch(*(part[at : at + count] for part in draws)), macro, images) for at in (0, count)
     )
     return Batch(*first, *second, seed=seed, source=f"{data} (sha256 {digest[:16]}), batch {batch}")
 
@@ -121,15 +127,16 @@ def _noise(macro: Macro, seed: int, batch: int) -> Batch:
     return Batch(images[0], labels[0], images[1], labels[1], seed=seed, source=f"noise N(0, 1), batch {batch}")
 
 
-def _with_channels(batch: tuple[Tensor, Tensor], macro: Macro, data: str) -> tuple[Tensor, Tensor | None]:
+def _fitted(batch: tuple[Tensor, Tensor], macro: Macro, data: ImageData) -> tuple[Tensor, Tensor | None]:
+    """The images with the channels of the macro, and the labels if the macro has an output for every class."""
     images, labels = batch[0].contiguous(), batch[1][0]
     if images.shape[1] == 1:  # gray
         images = images.repeat(1, macro.image_channels, 1, 1)
     elif images.shape[1] != macro.image_channels:
         raise InvalidInputError(
-            f"data {data} have {images.shape[1]} channels, the macro reads {macro.image_channels}: they must agree"
+            f"data {data.name} have {images.shape[1]} channels, the macro reads {macro.image_channels}: they must agree"
         )
-    return images, labels if int(labels.max()) < macro.num_classes else None
+    return images, labels if data.num_classes <= macro.num_classes else None
 
 
 @cache

@@ -139,5 +139,14 @@ def test_a_batch_is_real_augmented_and_repeatable():
     assert "animals" in first.source
 
 
+def test_labels_are_kept_or_left_out_by_the_classes_of_the_data():
+    """Not by the classes that one batch happens to hold."""
+    for num_classes, is_kept in ((3, False), (10, True)):
+        macro = dataclasses.replace(SMALL, batch_size=1, num_classes=num_classes)
+        batches = [make_batch("animals", macro, batch=number) for number in range(8)]
+        assert {batch.labels is not None for batch in batches} == {is_kept}
+        assert {batch.next_labels is not None for batch in batches} == {is_kept}
+
+
 def test_every_score_of_the_table_has_a_fast_form():
     assert set(TABLE_COLUMNS) == {name for name, proxy in PROXIES.items() if proxy.fast}

@@ -15,8 +15,10 @@ from nasbench_harness.cli import main
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.files import try_lock
 from nasbench_harness.spaces import NASBench201Space
+from nasbench_harness.tables.proxies import shipped_provenance
 from nasbench_harness.tables.score_files import read_scores
 from nasbench_harness.trainer.proxies import build, building, plan_build, plan_columns
+from nasbench_harness.trainer.proxies.catalogue import TABLE_COLUMNS
 
 SETTINGS = {"num_cells": 1, "channels": 4, "side": 8, "batch_size": 4}
 COLUMNS = ["params", "synflow", "nwot", "zen", "zen_norm"]
@@ -140,9 +142,24 @@ def test_provenance_names_everything_that_a_score_depends_on(tmp_path):
     assert entry["initialization"] == "PyTorch default"
     assert file.provenance["columns"]["zen"]["initialization"] == "N(0, 1)"
     assert file.provenance["columns"]["synflow"]["initialization"].startswith("expected")
-    assert "tuned on NAS-Bench-201" in file.provenance["note"]
     assert not np.array_equal(file.scores["nwot"][0, 0], file.scores["nwot"][1, 0])
     assert not np.array_equal(file.scores["nwot"][0, 0], file.scores["nwot"][0, 1])
+
+
+def test_the_plan_of_the_shipped_table_has_the_shipped_provenance():
+    planned, shipped = plan_build(plan_columns(TABLE_COLUMNS)).provenance(), shipped_provenance()
+    assert (planned["note"], planned["columns"]) == (shipped["note"], shipped["columns"])
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "reads"),
+    [("meco", 1, True), ("swap", 16, True), ("synflow", 0, False), ("az_trainability", 64, False), ("snip", 64, True)],
+)
+def test_provenance_names_the_images_that_a_score_reads(name, images, reads):
+    entry = plan_build(plan_columns([name], "noise", reference=True)).provenance()
+    assert entry["columns"][name]["batch_size"] == images
+    assert entry["columns"][name]["data"] == ("noise N(0, 1)" if reads else "none")
+    assert not entry["note"]  # nothing was chosen for a setting that is not the shipped one
 
 
 def test_synflow_is_missing_for_disconnected_cells_only():
@@ -176,6 +193,7 @@ def test_other_settings_are_refused_and_nothing_is_lost(tmp_path):
         (["build", "--columns", "snip", "--architectures", "2", "--side", "6"], "side of a macro"),
         (["build", "--columns", "snip", "--architectures", "2", "--data", "animal"], "did you mean 'animals'"),
         (["build", "--columns", "snip", "--architectures", "2", "--data", "animals8"], "no multiple"),
+        (["build", "--columns", "nwot,meco", "--data", "animals"], "column meco: data animals have images of 32 × 32"),
         (["build", "--columns", "nowhere:mine"], "no module"),
         (["build", "--columns", ""], "at least one column"),
         (
@@ -186,6 +204,9 @@ def test_other_settings_are_refused_and_nothing_is_lost(tmp_path):
         (["build", "--columns", "meco", "--data-dir", "."], "data noise need no folder"),
         (["build", "--columns", "nwot", "--data", "animals8", "--data-dir", "."], "comes with a package"),
         (["build", "--columns", "params", "--data", "animal"], "did you mean 'animals'"),
+        (["score", "333132", "--proxies", "az_trainability", "--data-dir", "."], "az_trainability reads images"),
+        (["build", "--columns", "params", "--out", "."], ". is a folder: name a file with --out"),
+        (["build", "--columns", "params", "--out", "/"], "/ is a folder: name a file with --out"),
         (["score", "333132", "--proxies", "params", "--data-dir", "."], "none of the columns flops, params reads"),
         (["score", "333132", "--proxies", "snip", "--data-dir", "."], "data animals need no folder"),
         (["score", "333132", "--proxies", ""], "--proxies names no score"),
@@ -228,6 +249,29 @@ def test_a_function_of_ones_own_runs_by_the_same_verbs(tmp_path, monkeypatch):
 
 
 SMALL = ["--num-cells", "1", "--channels", "4", "--side", "8", "--batch-size", "3"]
+
+
+def test_a_function_that_changes_its_batch_changes_no_other_score(tmp_path, monkeypatch):
+    (tmp_path / "gradient_scores.py").write_text(
+        "def gradient(network, batch):\n"
+        "    x = batch.images\n"
+        "    x.requires_grad_(True)\n"
+        "    (network(x) ** 2).sum().backward()\n"
+        "    return x.grad.abs().sum()\n"
+        "def spoil(network, batch):\n"
+        "    batch.labels.zero_(), batch.next_images.zero_(), batch.next_labels.zero_()\n"
+        "    return batch.images.mul_(2).abs().sum()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    names = ["gradient_scores:gradient", "gradient_scores:spoil"]
+    result = run("build", "--columns", ",".join(names), "--architectures", "3", *SMALL, "--out", "g.parquet")
+    assert result.exit_code == 0, result.output
+    file, space = read_scores(tmp_path / "g.parquet"), NASBench201Space()
+    for position, row in enumerate(file.architectures.tolist()):
+        shown = run("score", space.to_string(row), "--proxies", ",".join(names), *SMALL, "--json")
+        scores = json.loads(shown.output)["scores"]
+        for name, values in file.scores.items():
+            assert values[0, 0, position] == pytest.approx(scores[name], rel=1e-6)
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
@@ -352,6 +396,37 @@ def test_a_function_that_failed_at_once_may_be_mended(tmp_path, monkeypatch):
         result = run("build", "--columns", "mended_scores:mended", "--architectures", "2", *SMALL, "--out", name)
         assert result.exit_code == code, result.output
     assert read_scores(tmp_path / "b.parquet").scores["mended"].tolist() == [[[3, 3]]]
+
+
+def test_a_failed_function_beside_a_score_may_be_mended(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for code, number in ((2, "1 / 0"), (0, "3.0")):
+        (tmp_path / "beside_scores.py").write_text(f"def beside(network, batch):\n    return {number}\n")
+        monkeypatch.delitem(sys.modules, "beside_scores", raising=False)
+        result = run("build", "--columns", "params,beside_scores:beside", "--architectures", "2", *SMALL)
+        assert result.exit_code == code, result.output
+    assert read_scores(tmp_path / "proxies.parquet").scores["beside"].tolist() == [[[3, 3]]]
+
+
+def test_a_folder_of_other_files_is_refused_and_stays(tmp_path):
+    mine = tmp_path / "a.parquet.parts" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("precious")
+    with pytest.raises(InvalidInputError, match=r"a\.parquet\.parts holds mine\.txt, which is no part"):
+        build(plan(["params"]), tmp_path / "a.parquet", "command")
+    assert [path.name for path in mine.parent.iterdir()] == ["mine.txt"]
+
+
+def test_a_file_that_came_meanwhile_stays(tmp_path):
+    out, mine = tmp_path / "a.parquet", tmp_path / "a.parquet.parts" / "mine.txt"
+
+    def comes(done, total):
+        if done == total:
+            mine.write_text("precious")
+
+    build(plan(["params"]), out, "command", on_scores=comes)
+    assert [path.name for path in mine.parent.iterdir()] == ["mine.txt"]
+    assert out.exists()
 
 
 def test_a_build_takes_no_folder_that_another_one_took_meanwhile(tmp_path, monkeypatch):

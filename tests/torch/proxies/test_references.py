@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from nasbench_harness.trainer.proxies import PROXIES, Macro, build_network, load_score, make_batch
 from nasbench_harness.trainer.proxies.az_nas import az_nas_scores
-from nasbench_harness.trainer.proxies.network import initialize, private_copy, scored_layers
+from nasbench_harness.trainer.proxies.network import generator_of, initialize, private_copy, scored_layers
 
 from .conftest import DISCONNECTED, KEYS, SMALL, SPACE, cell, network
 
@@ -311,7 +311,44 @@ def test_parts_of_az_nas(batch):
     assert score("az_expressivity", "333132", batch) > 0
     together = az_nas_scores([np.array([1.0, np.nan, 3.0]), np.array([5.0, 9.0, 7.0])])
     assert together == pytest.approx([np.log(2 / 3 * 1 / 3), np.log(1 / 3 * 3 / 3), np.log(3 / 3 * 2 / 3)])
-    assert math.isfinite(score("az_progressivity", "333132", batch))
+
+
+def test_az_nas_by_its_formulas(batch):
+    """A second implementation, with NumPy, on drawn weights and a drawn input."""
+    net = initialize_as_az_nas("333132", batch)
+    images = torch.empty(batch.images.shape)
+    features = [images.normal_(generator=generator_of(batch.seed, f"az_nas input {tuple(images.shape)}"))]
+    for block in (net.stem, *net.cells):
+        features.append(block(features[-1]))
+        features[-1].retain_grad()
+    del features[0]
+    entropies, means = [], []
+    for feature in features:
+        rows = feature.detach().numpy().astype(float).swapaxes(0, 1).reshape(feature.shape[1], -1)
+        spectrum = np.linalg.eigvalsh(np.cov(rows, bias=True)).clip(0)
+        shares = spectrum / spectrum.sum()
+        entropies.append(-(shares * np.log(shares + 1e-8)).sum())
+    assert score("az_expressivity", "333132", batch) == pytest.approx(sum(entropies), rel=1e-5)
+    assert score("az_progressivity", "333132", batch) == pytest.approx(min(np.diff(entropies)), rel=1e-4)
+    for position in range(1, len(features)):
+        after, before = features[position], features[position - 1]
+        key = f"az_nas cotangent {position} {tuple(after.shape)}"
+        signs = torch.empty(after.shape).bernoulli_(0.5, generator=generator_of(batch.seed, key)) * 2 - 1
+        (slope,) = torch.autograd.grad(after, before, signs, retain_graph=True)
+        slope, signs = slope.numpy().astype(float), signs.numpy().astype(float)
+        if slope.shape[2] != signs.shape[2]:  # each of the four pixels of a square becomes a channel
+            parts = [slope[:, :, row::2, column::2] for row in (0, 1) for column in (0, 1)]
+            slope = np.concatenate(parts, axis=1)
+        covariance = np.einsum("bcij,bdij->cd", slope, signs) / signs[:, 0].size
+        largest = np.linalg.svd(covariance)[1][0]
+        means.append(2 - largest - 1 / largest)
+    assert score("az_trainability", "333132", batch) == pytest.approx(np.mean(means), rel=1e-4)
+
+
+def initialize_as_az_nas(key, batch):
+    copied = private_copy(network(key))
+    initialize(copied, batch.seed, "kaiming")
+    return copied
 
 
 @pytest.mark.parametrize("name", LABELED)
