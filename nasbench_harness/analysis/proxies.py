@@ -14,6 +14,7 @@ from nasbench_harness.evaluation.task import Task, load_task
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.spaces.restricted import RestrictedSpace
 from nasbench_harness.statistics import Correlation, rank_correlation, ranks_with_missing, top_means
+from nasbench_harness.tables.proxies import shipped_scores
 from nasbench_harness.tables.score_files import ScoreFile
 
 SIZES = ("params", "flops")
@@ -21,6 +22,7 @@ SETS = ("all", "connected", "top 10 %")
 DEFAULT_TASKS = ("nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120")
 DEFAULT_COMBINATIONS = ("meco+swap", "synflow+meco+jacob_cov")
 TOP_COUNTS = (1, 10, 100)
+MIN_RESULTS = 3  # of a correlation
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class TaskResult:
 
     Attributes:
         task: The task.
-        counts: Number of architectures by set.
+        counts: Number of architectures by set; ``all`` are those of the file that have a result.
         results: Sizes first, then scores, then combinations.
         pairs: Spearman's correlation over all of the mean of ranks of every pair, the best first.
         random_top: Expected mean accuracy of ``TOP_COUNTS`` architectures drawn at random.
@@ -70,7 +72,7 @@ class Stability:
     Attributes:
         name: The score.
         initializations: Mean Spearman correlation between two initializations with one batch; NaN if there is one.
-        batches: The same between two batches with one initialization.
+        batches: The same between two batches with one initialization; NaN, too, if the score reads no data.
         spread: Standard deviation over initializations and batches of its correlation with accuracy, by task.
     """
 
@@ -155,17 +157,20 @@ def _on_task(
         raise InvalidInputError(f"task {task.name} has no NAS-Bench-201 cells: scores of them say nothing about it")
     exists = task.scores["val"].exists[file.architectures]
     rows = file.architectures[exists]
-    if len(rows) < 3:
-        raise InvalidInputError(f"task {task.name} has results of {len(rows)} of the scored architectures: score more")
+    if len(rows) < MIN_RESULTS:
+        raise InvalidInputError(
+            f"task {task.name} has results of {len(rows)} of the scored architectures, and a correlation needs "
+            f"{MIN_RESULTS}: leave the task out"
+        )
     accuracy = task.scores["val"].values[rows]
     here = {name: values[exists] for name, values in scores.items()}
-    sizes = {
-        name: task.table.datasets[task.dataset].columns[f"{name}_m"].values[rows, 0, 0]
-        for name in SIZES
-        if f"{name}_m" in task.table.datasets[task.dataset].columns
-    }
-    here = {**here, **sizes}
-    names = [*sizes, *(name for name in here if name not in sizes)]
+    columns = task.table.datasets[task.dataset].columns
+    for name in SIZES:
+        if f"{name}_m" in columns:
+            here[name] = columns[f"{name}_m"].values[rows, 0, 0]
+        elif name not in here:
+            here[name] = shipped_scores()[name][rows]
+    names = [*SIZES, *(name for name in here if name not in SIZES)]
     combined = {text: mean_of_ranks([here[name] for name in text.split("+")]) for text in combinations_of}
     masks = _sets(accuracy, space.is_connected()[rows])
     results = [
@@ -191,7 +196,7 @@ def _result(name: str, values: Floats, accuracy: Floats, masks: Mapping[str, Boo
     spearman: dict[str, Correlation | None] = {}
     kendall: dict[str, Correlation | None] = {}
     for label, mask in masks.items():
-        is_enough = mask.sum() >= 3
+        is_enough = mask.sum() >= MIN_RESULTS
         inside = values[mask], accuracy[mask]
         spearman[label] = rank_correlation(*inside, "spearman", num_resamples) if is_enough else None
         kendall[label] = rank_correlation(*inside, "kendall", num_resamples) if is_enough else None
@@ -212,12 +217,14 @@ def _random_best(accuracy: Floats) -> Floats:
 def _stability(file: ScoreFile, results: Sequence[TaskResult]) -> tuple[Stability, ...]:
     found = []
     for name, values in file.scores.items():
+        if file.provenance["columns"][name]["data"] == "none":  # else its equal values would count as many
+            values = values[:, :1]
         spread = {}
         for result in results:
             exists = result.task.scores["val"].exists[file.architectures]
             accuracy = result.task.scores["val"].values[file.architectures[exists]]
             each = [rank_correlation(one[exists], accuracy).estimate for row in values for one in row]
-            spread[result.task.name] = float(np.std(each, ddof=1))
+            spread[result.task.name] = float(np.std(each, ddof=1)) if len(each) > 1 else float("nan")
         found.append(Stability(name, _agreement(values), _agreement(values.swapaxes(0, 1)), spread))
     return tuple(found)
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from nasbench_harness.statistics._checks import FloatArray, as_finite, check_confidence
 
 Coefficient = Literal["spearman", "kendall"]
+MIN_ARCHITECTURES = 10  # of an interval
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Correlation:
 
     Attributes:
         estimate: The coefficient; NaN if all scores or all values are equal.
-        low: Lower end of the interval; NaN if there were no resamples.
+        low: Lower end of the interval; NaN if there is none.
         high: Upper end.
     """
 
@@ -56,7 +57,8 @@ def rank_correlation(
 ) -> Correlation:
     """Returns the rank correlation of scores and values; missing scores rank last.
 
-    A resample draws architectures with replacement and ranks them again. Kendall's coefficient is tau-b.
+    A resample draws architectures with replacement and ranks them again. Kendall's coefficient is tau-b. There is no
+    interval for fewer than 10 architectures, nor if a resample has no coefficient, as all its scores are equal.
 
     Args:
         scores: larger is better, NaN if missing, shape (num_architectures,).
@@ -80,12 +82,15 @@ def rank_correlation(
         raise ValueError(f"scores have shape {x.shape} and values {y.shape}; both need (num_architectures,)")
     measure = _spearman if coefficient == "spearman" else _kendall
     estimate = measure(x, y)
-    if not num_resamples or np.isnan(estimate):
+    if not num_resamples or np.isnan(estimate) or len(x) < MIN_ARCHITECTURES:
         return Correlation(estimate, float("nan"), float("nan"))
     rng = np.random.default_rng(seed)
-    drawn = np.array([measure(x[rows], y[rows]) for rows in rng.integers(len(x), size=(num_resamples, len(x)))])
+    draws = (
+        rng.integers(len(x), size=len(x)) for _ in range(num_resamples)
+    )  # one at a time: all would fill the memory
+    drawn = np.array([measure(x[rows], y[rows]) for rows in draws])
     half = (1 - confidence) / 2
-    low, high = np.nanquantile(drawn, [half, 1 - half])
+    low, high = np.quantile(drawn, [half, 1 - half])
     return Correlation(estimate, float(low), float(high))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nasbench_harness.analysis.proxies import ProxyAnalysis, analyze_proxies
+from nasbench_harness.analysis.proxies import MIN_RESULTS, ProxyAnalysis, analyze_proxies
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.report.files import DEFAULT_FORMATS, write_report
 from nasbench_harness.report.provenance import StrategySource
@@ -45,7 +45,7 @@ def write_study_report(
 
 
 def _scores_of(sources: Sequence[StrategySource], tasks: Sequence[TaskView]) -> ProxyAnalysis | None:
-    """The shipped scores that hyperparameters of strategies name, on the tasks that have them."""
+    """The shipped scores that hyperparameters of strategies name, on the tasks that have a table of such cells."""
     used: dict[str, None] = {}
     means: dict[str, None] = {}
     for source in sources:
@@ -56,9 +56,16 @@ def _scores_of(sources: Sequence[StrategySource], tasks: Sequence[TaskView]) -> 
             used |= dict.fromkeys(names)
             if hyperparameter != "scores" and 1 < len(names) == len(set(names)):  # a strategy ranks by their mean
                 means["+".join(names)] = None
-    shown = [task.name for task in tasks if isinstance(task.space, NASBench201Space)]
+    shown = [task.name for task in tasks if _can_show(task)]
     if not used or not shown:
         return None
     file = read_scores()
     kept = replace(file, scores={name: file.scores[name] for name in used})
     return analyze_proxies(kept, shown, list(means), num_resamples=0)
+
+
+def _can_show(task: TaskView) -> bool:
+    """Whether scores can be compared with a table, which no run changes, of enough NAS-Bench-201 cells."""
+    if task.task.trained is not None or not isinstance(task.space, NASBench201Space):
+        return False
+    return int(task.task.scores["val"].exists.sum()) >= MIN_RESULTS

@@ -9,7 +9,9 @@ import pytest
 from kit.gains import welch
 
 from nasbench_harness import load_task, run
+from nasbench_harness.analysis.proxies import TOP_COUNTS, analyze_proxies
 from nasbench_harness.statistics import adjust
+from nasbench_harness.tables.score_files import read_scores
 
 FOLDER = Path(__file__).parents[2] / "results" / "proxies"
 TASKS = ("nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120")
@@ -57,6 +59,27 @@ def from_report(file, score, column):
         lines = (FOLDER / "report" / f"{file}_{task}.csv").read_text(encoding="utf-8").splitlines()[1:]
         found += [float(row[column]) for row in csv.DictReader(lines) if row["score"] == score]
     return found
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("task", TASKS)
+def test_the_report_holds_what_the_code_gives(task):
+    """All but the intervals."""
+    (result,) = analyze_proxies(read_scores(), [task], num_resamples=0).tasks
+    found = {entry.name: entry for entry in result.results}
+    for file in ("correlations", "picks"):
+        lines = (FOLDER / "report" / f"{file}_{task}.csv").read_text(encoding="utf-8").splitlines()[1:]
+        rows = {row["score"].partition(" (")[0]: row for row in csv.DictReader(lines)}
+        assert set(found) <= set(rows)
+        for name, entry in found.items():
+            numbers = dict(zip((f"top_{count}" for count in TOP_COUNTS), entry.top, strict=True))
+            if file == "correlations":
+                numbers = {"missing": entry.num_missing}
+                for coefficient, by_set in (("spearman", entry.spearman), ("kendall", entry.kendall)):
+                    for label, one in by_set.items():
+                        numbers[f"{coefficient}_{label.replace(' %', '').replace(' ', '_')}"] = one.estimate
+            for column, number in numbers.items():
+                assert float(rows[name][column]) == pytest.approx(number, abs=1e-9), (name, column)
 
 
 def test_the_page_quotes_the_report_about_picks():

@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,14 +10,18 @@ from kit.cases import fast_first
 from scipy.stats import spearmanr
 
 from nasbench_harness import Protocol, compare, load_task
+from nasbench_harness.analysis import proxies
 from nasbench_harness.analysis.proxies import analyze_proxies
 from nasbench_harness.cli import main
+from nasbench_harness.evaluation.task import Trained, make_task
 from nasbench_harness.report.provenance import StrategySource
 from nasbench_harness.report.render.text import to_markdown
 from nasbench_harness.report.sections.proxies import proxy_tables
+from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.studies import reporting
 from nasbench_harness.tables.proxies import shipped_scores
 from nasbench_harness.tables.score_files import ScoreFile, read_scores
+from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 SCORES = {"meco": 0.3, "swap": 1.0, "nwot": 3.0}
 
@@ -81,6 +86,58 @@ def test_stability_is_agreement_with_itself(analysis):
     assert by_name["meco"].initializations > by_name["swap"].initializations > by_name["nwot"].initializations
     assert by_name["meco"].batches > by_name["nwot"].batches
     assert by_name["nwot"].spread["nb201-cifar10"] > 0
+
+
+def test_equal_scores_of_other_batches_count_once(small):
+    """A score that reads no data is the same on every batch."""
+    scores = {"meco": small.scores["meco"][:, [0, 0]]}
+    columns = {"meco": {**small.provenance["columns"]["meco"], "data": "none"}}
+    file = replace(small, scores=scores, provenance={**small.provenance, "columns": columns})
+    (found,) = analyze_proxies(file, ["nb201-cifar10"], num_resamples=0).stability
+    accuracy = load_task("nb201-cifar10").scores["val"].values[file.architectures]
+    rho = [spearmanr(values, accuracy).statistic for values in scores["meco"][:, 0]]
+    assert found.spread["nb201-cifar10"] == pytest.approx(np.std(rho, ddof=1))
+    assert np.isnan(found.batches)
+    assert found.initializations < 1
+
+
+def task_of(values):
+    """A task with these values of the first NAS-Bench-201 cells, and nothing else."""
+    space, metric = NASBench201Space(), Metric("val_accuracy", "%", "maximize", "search")
+    everything = np.full((space.num_architectures, 1, 1), np.nan)
+    everything[: len(values), 0, 0] = values
+    dataset = Dataset("One", space, {"val_accuracy": MetricArray(metric, everything)})
+    return make_task(Table("mine", {"one": dataset}, Provenance("here", "1", "MIT")), "one")
+
+
+def test_a_table_with_gaps_is_named_and_has_sizes_beside(monkeypatch):
+    accuracy = load_task("nb201-cifar10").scores["val"].values[:40]
+    monkeypatch.setattr(proxies, "load_task", lambda _: task_of(accuracy))
+    file = read_scores()
+    analysis = analyze_proxies(replace(file, scores={"meco": file.scores["meco"]}), ["mine"], num_resamples=20)
+    (result,) = analysis.tasks
+    assert [entry.name for entry in result.results] == ["params", "flops", "meco"]
+    assert result.results[0].spearman["all"].estimate == pytest.approx(
+        spearmanr(shipped_scores()["params"][:40], accuracy).statistic
+    )
+    for table in proxy_tables(analysis)[:3]:
+        assert "the 40 architectures that have a result, among all 15,625 cells" in table.caption
+        assert ("tuned on NAS-Bench-201" in table.caption) == (not table.name.startswith("pairs"))
+    assert "(20 resamples; none for fewer than 10 architectures)" in proxy_tables(analysis)[0].caption
+    assert result.counts["top 10 %"] == 4
+    for entry in result.results:
+        assert np.isnan([entry.spearman["top 10 %"].low, entry.kendall["top 10 %"].low]).all()
+        assert np.isfinite(entry.spearman["all"].low)
+
+
+def test_a_study_shows_no_scores_on_tasks_of_few_results_or_without_a_table(monkeypatch):
+    monkeypatch.setattr(reporting, "analyze_proxies", lambda file, tasks, means, num_resamples: tasks)
+    sources = [StrategySource("mine", "mine", {"score": "nwot"})]
+    few, enough = (task_of(values).under(Protocol()) for values in ([1.0, 2.0], [1.0, 2.0, 3.0]))
+    trained = replace(enough, task=replace(enough.task, name="trained", trained=Trained(None, enough.task.scores)))
+    for tasks in ([few], [trained], [few, trained]):
+        assert reporting._scores_of(sources, tasks) is None
+    assert reporting._scores_of(sources, [few, trained, enough]) == ["mine-one"]
 
 
 def test_every_table_names_the_set_of_architectures(analysis):

@@ -39,6 +39,22 @@ def test_intervals_hold_the_estimate_and_repeat(coefficient):
     assert 0.05 < one.high - one.low < 0.5
 
 
+def test_few_architectures_and_undefined_resamples_have_no_interval():
+    assert np.isnan(rank_correlation(SCORES[:9], VALUES[:9], num_resamples=50).low)
+    assert rank_correlation(SCORES[:10], VALUES[:10], num_resamples=50).low < 1
+    one_differs = np.arange(10) == 4  # a third of the resamples leave this one out, and then all scores are equal
+    found = rank_correlation(one_differs, VALUES[:10], num_resamples=50)
+    assert np.isfinite(found.estimate)
+    assert np.isnan([found.low, found.high]).all()
+
+
+def test_resamples_are_drawn_one_at_a_time_from_one_stream():
+    rows = np.random.default_rng(5).integers(80, size=(30, 80))
+    each = [stats.spearmanr(SCORES[row], VALUES[row]).statistic for row in rows]
+    found = rank_correlation(SCORES, VALUES, num_resamples=30, seed=5)
+    assert [found.low, found.high] == pytest.approx(np.quantile(each, [0.025, 0.975]), abs=1e-12)
+
+
 @pytest.mark.thorough
 def test_intervals_cover():
     """True correlation of a bivariate normal: Spearman's is 6/π · asin(ρ/2)."""

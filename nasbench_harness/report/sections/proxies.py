@@ -7,6 +7,7 @@ import numpy as np
 from nasbench_harness.analysis.proxies import SETS, SIZES, TOP_COUNTS, ProxyAnalysis, ScoreResult, TaskResult
 from nasbench_harness.report.model import NOTHING, ReportCell, ReportColumn, ReportRow, ReportTable
 from nasbench_harness.statistics import Correlation
+from nasbench_harness.statistics.correlation import MIN_ARCHITECTURES
 
 _NUM_PAIRS = 10
 
@@ -36,15 +37,17 @@ def _correlations(analysis: ProxyAnalysis, result: TaskResult) -> ReportTable:
         for label in SETS:
             cells += [_correlation(entry.spearman[label]), _correlation(entry.kendall[label])]
         rows.append(ReportRow(tuple(cells), _block(entry)))
+    has_few = min(result.counts.values()) < MIN_ARCHITECTURES
+    fewer = f"; none for fewer than {MIN_ARCHITECTURES} architectures" if has_few else ""
     intervals = (
-        f" with 95 % bootstrap intervals over architectures ({analysis.num_resamples} resamples)"
+        f" with 95 % bootstrap intervals over architectures ({analysis.num_resamples} resamples{fewer})"
         if analysis.num_resamples
         else ""
     )
     caption = (
-        f"Rank correlation with the mean validation accuracy on {result.task.title} over {analysis.set_name}: "
+        f"Rank correlation with the mean validation accuracy on {result.task.title} over {_set(analysis, result)}: "
         f"Spearman's ρ and Kendall's τ-b{intervals}. Missing scores rank last. Size is the baseline. A sum of names is "
-        f"the mean of ranks. {_sentence(str(analysis.file.provenance.get('note', '')))}"
+        f"the mean of ranks.{_note(analysis)}"
     )
     return ReportTable(f"correlations_{result.task.name}", caption, tuple(columns), tuple(rows))
 
@@ -64,8 +67,8 @@ def _picks(analysis: ProxyAnalysis, result: TaskResult) -> ReportTable:
     rows.append(ReportRow((ReportCell("random search, best of as many evaluations"), *best), "references"))
     caption = (
         f"Mean validation accuracy on {result.task.title} of the architectures with the best scores among "
-        f"{analysis.set_name}; equal scores share places. A high rank correlation is no good pick: compare with size "
-        "and with random search, which evaluates its architectures and keeps the best."
+        f"{_set(analysis, result)}; equal scores share places. A high rank correlation is no good pick: compare with size "
+        f"and with random search, which evaluates its architectures and keeps the best.{_note(analysis)}"
     )
     return ReportTable(f"picks_{result.task.name}", caption, tuple(columns), tuple(rows))
 
@@ -75,7 +78,7 @@ def _pairs(analysis: ProxyAnalysis, result: TaskResult) -> ReportTable:
     rows = tuple(ReportRow((ReportCell(name), _number(value, 3))) for name, value in shown)
     caption = (
         f"Pairs of scores with the highest Spearman correlation of their mean rank on {result.task.title}, the best "
-        f"{len(shown)} of {len(result.pairs)}, over {analysis.set_name}. They were chosen with the same "
+        f"{len(shown)} of {len(result.pairs)}, over {_set(analysis, result)}. They were chosen with the same "
         "accuracies."
     )
     columns = (ReportColumn("pair", "pair", is_number=False), ReportColumn("spearman", "ρ"))
@@ -139,8 +142,18 @@ def _label(analysis: ProxyAnalysis, name: str) -> str:
     return f"{name} (N={macro['num_cells']}, C={macro['channels']})"
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
+def _set(analysis: ProxyAnalysis, result: TaskResult) -> str:
+    """The architectures of a task's tables, in words."""
+    count = result.counts["all"]
+    if count == len(analysis.file.architectures):
+        return analysis.set_name
+    return f"the {count:,} architectures that have a result, among {analysis.set_name}"
+
+
+def _note(analysis: ProxyAnalysis) -> str:
+    """The note of the file as one more sentence."""
+    text = str(analysis.file.provenance.get("note", ""))
+    return f" {text[:1].upper()}{text[1:]}." if text else ""
 
 
 def _key(label: str) -> str:
