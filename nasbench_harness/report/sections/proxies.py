@@ -67,8 +67,8 @@ def _picks(analysis: ProxyAnalysis, result: TaskResult) -> ReportTable:
     rows.append(ReportRow((ReportCell("random search, best of as many evaluations"), *best), "references"))
     caption = (
         f"Mean validation accuracy on {result.task.title} of the architectures with the best scores among "
-        f"{_set(analysis, result)}; equal scores share places. A high rank correlation is no good pick: compare with size "
-        f"and with random search, which evaluates its architectures and keeps the best.{_note(analysis)}"
+        f"{_set(analysis, result)}; equal scores share places. A high rank correlation is no good pick: compare with "
+        f"size and with random search, which evaluates its architectures and keeps the best.{_note(analysis)}"
     )
     return ReportTable(f"picks_{result.task.name}", caption, tuple(columns), tuple(rows))
 
