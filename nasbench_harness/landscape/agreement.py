@@ -22,7 +22,8 @@ class ReplicateNoise:
         std: Mean of their standard deviations (ddof 1).
         std_of_best: The same among the best tenth by noiseless value.
         rank_correlation: Spearman's, between two replicates, mean over pairs of replicates.
-        rank_correlation_of_best: The same among the best tenth.
+        rank_correlation_of_best: The same among the best tenth by the other replicates; NaN if there are none. A tenth
+            that the two replicates chose themselves would push their correlation down.
     """
 
     num_architectures: int
@@ -36,7 +37,7 @@ def replicate_noise(values: Floats, goodness: Floats) -> ReplicateNoise | None:
     """Noise of single replicates; None if no architecture has two.
 
     Args:
-        values: Replicates, shape (num_architectures, num_replicates), NaN if there is none.
+        values: Replicates, larger is better, shape (num_architectures, num_replicates), NaN if there is none.
         goodness: Noiseless quality, larger is better, shape (num_architectures,), NaN if there is none.
     """
     counts = (~np.isnan(values)).sum(axis=1)
@@ -48,18 +49,31 @@ def replicate_noise(values: Floats, goodness: Floats) -> ReplicateNoise | None:
     best = best_tenth(goodness)
     pairs = list(combinations(range(values.shape[1]), 2))
 
-    def mean_rank_correlation(among: Bools) -> float:
-        found = [spearman(values[among, first], values[among, second]) for first, second in pairs]
-        known = [value for value in found if not math.isnan(value)]
-        return float(np.mean(known)) if known else math.nan
-
+    found = [spearman(values[:, first], values[:, second]) for first, second in pairs]
+    among_best = [_spearman_of_best(values, first, second) for first, second in pairs]
     return ReplicateNoise(
         int(has_two.sum()),
         float(std[has_two].mean()),
         float(std[has_two & best].mean()) if (has_two & best).any() else math.nan,
-        mean_rank_correlation(np.ones(len(values), dtype=bool)),
-        mean_rank_correlation(best),
+        _mean_of_known(found),
+        _mean_of_known(among_best),
     )
+
+
+def _spearman_of_best(values: Floats, first: int, second: int) -> float:
+    """Correlation of two replicates among the best tenth by the mean of the others, of the rows that have all three."""
+    is_other = ~np.isin(np.arange(values.shape[1]), (first, second))
+    rows = values[~np.isnan(values[:, [first, second]]).any(axis=1)]
+    rows = rows[~np.isnan(rows[:, is_other]).all(axis=1)]
+    if not len(rows):
+        return math.nan
+    best = rows[best_tenth(np.nanmean(rows[:, is_other], axis=1))]
+    return spearman(best[:, first], best[:, second])
+
+
+def _mean_of_known(found: list[float]) -> float:
+    known = [value for value in found if not math.isnan(value)]
+    return float(np.mean(known)) if known else math.nan
 
 
 def best_tenth(goodness: Floats) -> Bools:

@@ -16,7 +16,13 @@ from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.landscape.agreement import ReplicateNoise, best_tenth, replicate_noise, spearman
 from nasbench_harness.landscape.choices import Quality, Shrinking, Values, quality_by_choice, shrink
 from nasbench_harness.landscape.effects import Effects, effects_of_decisions
-from nasbench_harness.landscape.optima import LocalOptima, fitness_distance, local_optima, nearest_optimum
+from nasbench_harness.landscape.optima import (
+    LocalOptima,
+    fitness_distance,
+    local_optima,
+    nearest_optimum,
+    share_of_known_neighbors,
+)
 from nasbench_harness.landscape.walks import Walks, random_walks
 from nasbench_harness.spaces import ListSpace, NASBench201Space, NASBenchGraphSpace, ProductSpace, SearchSpace
 from nasbench_harness.spaces.link_patterns import NUM_NODES
@@ -110,7 +116,7 @@ def landscape_of(task: TaskView, seed: int = 0) -> Landscape:
     choices = space.choices(np.arange(space.num_architectures))
     values = Values(means.values, is_maximized)
     distances = nearest_optimum(space, goodness, means.exists)
-    noise = replicate_noise(task.search.values[:, :, 0], quality)
+    noise = replicate_noise(sign * task.search.values[:, :, 0], quality)
     effects = effects_of_decisions(means.values, choices, space.num_choices)
     names = _choices(space)
     can_shrink = isinstance(space, ProductSpace | ListSpace) and not isinstance(space, RestrictedSpace)
@@ -130,7 +136,7 @@ def landscape_of(task: TaskView, seed: int = 0) -> Landscape:
         effects,
         quality_by_choice(values, choices, space.num_choices),
         shrink(values, choices, names) if can_shrink else [],
-        tuple(_notes(task, noise, effects, can_shrink)),
+        tuple(_notes(task, means.exists, noise, effects, can_shrink)),
     )
 
 
@@ -196,8 +202,16 @@ def _choices(space: SearchSpace) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(map(str, range(count))) for count in space.num_choices)
 
 
-def _notes(task: TaskView, noise: ReplicateNoise | None, effects: Effects | None, can_shrink: bool) -> list[str]:
+def _notes(
+    task: TaskView, exists: Bools, noise: ReplicateNoise | None, effects: Effects | None, can_shrink: bool
+) -> list[str]:
     notes = []
+    if not exists.all():
+        share = 100 * share_of_known_neighbors(task.space, exists)
+        notes.append(
+            f"optima, basins and steps of the whole space: only {share:.0f} % of the neighbors of architectures with a "
+            "value have one, and the others are left out"
+        )
     if noise is None:
         notes.append("noise of replicates: the table has one value for each architecture")
     if effects is None:
@@ -211,6 +225,8 @@ def _notes(task: TaskView, noise: ReplicateNoise | None, effects: Effects | None
         notes.append(
             "distances and quality by choice: read off the key, one of several descriptions of an architecture"
         )
+    if isinstance(task.space, RestrictedSpace):
+        notes.append("agreement with other data sets: only a whole space is compared with them")
     if not can_shrink:
         reason = (
             "choices are left out already"

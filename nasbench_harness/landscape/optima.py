@@ -51,6 +51,16 @@ def local_optima(space: SearchSpace, goodness: Ints, exists: Bools) -> LocalOpti
     return LocalOptima(optima, basins, num_steps / len(everyone))
 
 
+def share_of_known_neighbors(space: SearchSpace, exists: Bools) -> float:
+    """Share of the neighbors of architectures with a value that have a value themselves."""
+    num_known = num_all = 0
+    for chunk in _chunks(space.num_architectures):
+        neighbors = space.neighbors(chunk[exists[chunk]])
+        num_known += int((exists[neighbors] & (neighbors >= 0)).sum())
+        num_all += int((neighbors >= 0).sum())
+    return num_known / max(1, num_all)
+
+
 def nearest_optimum(space: SearchSpace, goodness: Ints, exists: Bools) -> Ints:
     """Number of decisions in which each architecture differs from the nearest of the best ones."""
     best = np.flatnonzero(exists & (goodness == goodness[exists].max()))

@@ -42,7 +42,7 @@ def _summary(landscape: Landscape) -> ReportTable:
         (f"mean of a random draw ({unit})", _number(whole.mean)),
         (f"mean of the best of {DRAWS} random draws ({unit})", _number(whole.best_of_draws)),
         ("local optima", _count(len(optima.architectures))),
-        ("basin of the first optimum (% of the space)", _number(_percent(landscape, int(optima.basins[0])), 1)),
+        (f"basin of the first optimum (% of {_everything(landscape)})", _basin(landscape, int(optima.basins[0]))),
         ("steps of steepest ascent, mean", _number(optima.mean_steps)),
         ("correlation of quality and distance to the optimum", _number(landscape.fitness_distance)),
         ("autocorrelation of a random walk after 1 step", _number(float(landscape.walks.autocorrelation[0]))),
@@ -54,7 +54,7 @@ def _summary(landscape: Landscape) -> ReportTable:
             (f"standard deviation of replicates, mean ({unit})", _number(noise.std, 3)),
             (f"the same among the best tenth ({unit})", _number(noise.std_of_best, 3)),
             ("rank correlation of two replicates", _number(noise.rank_correlation, 3)),
-            ("the same among the best tenth", _number(noise.rank_correlation_of_best, 3)),
+            ("the same among the best tenth by the other replicates", _number(noise.rank_correlation_of_best, 3)),
         ]
     metric = task.search.metric.name.replace("_", " ")
     epochs = "" if task.fidelity is None else f" after {task.fidelity} epochs"
@@ -79,14 +79,14 @@ def _optima(landscape: Landscape) -> ReportTable:
             _count(row),
             _number(float(values[row])),
             _number(regret),
-            _number(_percent(landscape, basin), 1),
+            _basin(landscape, basin),
         )
         rows.append(ReportRow(cells))
     count = len(optima.architectures)
     shown = f"the best {len(rows)} of them" if count > len(rows) else "all of them"
     caption = (
         f"{count} local optima: architectures without a strictly better neighbor, with exact ties; {shown}. "
-        "Basin: share of the space from which steepest ascent ends there."
+        f"Basin: share of {_everything(landscape)} from which steepest ascent ends there."
     )
     columns = (
         _text("architecture", "architecture"),
@@ -225,9 +225,9 @@ def _shrinkings(landscape: Landscape) -> ReportTable:
     caption = (
         "Shrinking: the space without some choices, in every decision that has them; each row is a task, "
         f"{landscape.task.name}{MARK}CHOICES. Loss: distance from the best of all to the best of the rest. Gain: of "
-        f"the mean of a random draw, and of the mean of the best of {DRAWS}. Bold: efficient, no other way loses less "
-        "and gains more. The rows were chosen by looking at this table: they show how good a space can be, not how to "
-        "find it."
+        f"the mean of a random draw, and of the mean of the best of {DRAWS}. Bold: efficient, no other way that was "
+        f"looked at is as good or better in loss and in gain of {DRAWS} draws, and better in one of them. The rows "
+        "were chosen by looking at this table: they show how good a space can be, not how to find it."
     )
     difference = _difference(landscape)
     columns = (
@@ -277,8 +277,12 @@ def _median(quality: Quality) -> float:
     return float(quality.quantiles[QUANTILES.index(50)])
 
 
-def _percent(landscape: Landscape, count: int) -> float:
-    return 100 * count / landscape.whole.num_architectures
+def _basin(landscape: Landscape, count: int) -> ReportCell:
+    return _number(100 * count / landscape.whole.num_architectures, 1)
+
+
+def _everything(landscape: Landscape) -> str:
+    return "the space" if landscape.exists.all() else "the architectures with a value"
 
 
 def _is_maximized(landscape: Landscape) -> bool:

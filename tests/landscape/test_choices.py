@@ -102,10 +102,22 @@ def test_noise_of_replicates():
     values = np.array([[1.0, 3.0], [5.0, 5.0], [9.0, np.nan]])
     found = replicate_noise(values, np.array([2.0, 5.0, 9.0]))
     assert (found.num_architectures, found.std) == (2, np.sqrt(2) / 2)
+    assert np.isnan(found.rank_correlation_of_best)  # no other replicate can choose the best tenth
     task = load_task("nb201-imagenet16-120").under(Protocol())
     noise = replicate_noise(task.search.values[:, :, 0], exact_means(task.search).values)
     assert noise.std == pytest.approx(0.541, abs=5e-4)  # as published beside the table
     assert noise.rank_correlation_of_best < noise.rank_correlation
+
+
+def test_replicates_do_not_choose_the_best_tenth_that_they_are_compared_in():
+    """Pure noise: among those with the largest mean, two replicates would be large in turn."""
+    values = np.random.default_rng(0).normal(size=(4_000, 3))
+    values[::5, 0] = np.nan  # such a row cannot compare the first replicate, nor choose by it
+    found = replicate_noise(values, np.nanmean(values, axis=1))
+    assert abs(found.rank_correlation) < 0.05
+    assert abs(found.rank_correlation_of_best) < 0.1
+    chosen = best_tenth(np.nanmean(values, axis=1))
+    assert spearman(values[chosen, 1], values[chosen, 2]) < -0.3
 
 
 def test_rank_correlation():

@@ -82,7 +82,26 @@ def test_a_restricted_space_is_not_shrunk_again():
     landscape = landscape_of(load_task("nb201-cifar10@without=none").under(Protocol()))
     assert landscape.effects is not None
     assert landscape.decisions == ("1←0", "2←0", "2←1", "3←0", "3←1", "3←2")
-    assert landscape.notes == ("shrinking: choices are left out already",)
+    assert landscape.notes == (
+        "agreement with other data sets: only a whole space is compared with them",
+        "shrinking: choices are left out already",
+    )
+
+
+def test_a_table_with_gaps_says_how_many_neighbors_it_knows(cifar100):
+    space = ProductSpace("letters", [["a", "b", "c"], ["d", "e", "f"]])
+    values = np.full((9, 1, 1), np.nan)
+    values[[0, 1, 8], 0, 0] = 1, 2, 3  # a-d, a-e and c-f: the first two are neighbors, of four each
+    landscape = landscape_of(task_of(space, values))
+    (note,) = (note for note in landscape.notes if note.startswith("optima"))
+    assert "only 17 % of the neighbors of architectures with a value have one" in note  # 2 of 12
+    summary, optima = landscape_tables(landscape)[:2]
+    assert note in summary.caption
+    assert "share of the architectures with a value from which" in optima.caption
+    assert any("(% of the architectures with a value)" in row.cells[0].text for row in summary.rows)
+    assert not any(note.startswith("optima") for note in cifar100.notes)
+    caption = next(table.caption for table in landscape_tables(cifar100) if table.name == "shrinking")
+    assert "no other way that was looked at is as good or better in loss and in gain of" in caption
 
 
 def test_fidelities_and_test():
