@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from inspect import getattr_static
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from nasbench_harness.arrays import AnyArray, Ints
 from nasbench_harness.engine.batches import Rules
 from nasbench_harness.engine.needs import granted_problem
 from nasbench_harness.engine.resolved import ResolvedStrategy
+from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.protocol import Protocol
@@ -26,7 +28,7 @@ from nasbench_harness.testing.contract import Contract, fail, global_generators_
 from nasbench_harness.testing.elsewhere import fail_for_reads, play_elsewhere
 from nasbench_harness.testing.playing import play_at_random_times, play_with_pending
 from nasbench_harness.testing.rules import rules_to_survive
-from nasbench_harness.testing.traces import trace_of
+from nasbench_harness.testing.traces import LOOKUPS, trace_of
 from nasbench_harness.testing.watching import watched
 from nasbench_harness.untrusted import first_line
 
@@ -67,7 +69,7 @@ class StrategyContract(Contract):
     @cached_property
     def spec(self) -> ResolvedStrategy:
         """The strategy, found and with all its hyperparameters."""
-        use = type(self).__dict__.get("strategy", self.strategy)
+        use = getattr_static(self, "strategy")  # a function stays a function
         use = use.__func__ if isinstance(use, staticmethod) else use
         return resolve(
             parse_strategy(use) if isinstance(use, str) else use if isinstance(use, StrategyRef) else StrategyRef(use)
@@ -75,7 +77,8 @@ class StrategyContract(Contract):
 
     def rules(self, **others: Any) -> dict[str, Any]:
         """Fields of the protocol of a trial, with all fidelities or with sources if the strategy needs them."""
-        chosen: dict[str, Any] = {"fidelity": "all"} if self.spec.needs.fidelities else {}
+        asks = self.spec.needs.fidelities and all(map(_has_fidelities, self.tasks))  # others are refused with a reason
+        chosen: dict[str, Any] = {"fidelity": "all"} if asks else {}
         if self.spec.needs.sources:
             chosen["sources"] = self.sources or sorted({name for task in self.tasks for name in sources_for(task)[:1]})
             chosen |= {"source_evaluations": self.source_evaluations, "source_cost": "reported"}
@@ -174,9 +177,9 @@ class StrategyContract(Contract):
             return play_with_pending(strategy, Ledger(task, rules.protocol, 0, part), part, num_fidelities)
 
         proposals = play(seeds)
-        for seed, rows in self.together[task.name].items():
-            spends_all = int((rows["status"] != Status.PROGRESS).sum()) == self.evaluations
-            if seed in proposals and spends_all and len(proposals[seed]) < budget:
+        early = np.array([seed for seed in seeds.tolist() if len(proposals[seed]) < budget], dtype=np.int64)
+        for seed, rows in (self.trace(early, task.name, evaluations=budget) if len(early) else {}).items():
+            if int((rows["status"] != Status.PROGRESS).sum()) == budget:
                 fail(
                     f"{budget} evaluations in the run with seed {seed}, which spends its budget with one worker",
                     f"{len(proposals[seed])}, then −1 with nothing pending",
@@ -210,7 +213,8 @@ class StrategyContract(Contract):
                     f"{2 if is_short else len(traces)} different traces on {task}",
                     f"{distinct}",
                     "equal runs make every interval too narrow",
-                    "a generator seeded with a constant; a deterministic strategy sets is_random = False",
+                    "a generator seeded with a constant; for a deterministic strategy subclass StrategyContract with "
+                    "is_random = False",
                 )
 
     def test_every_rule_of_a_protocol_is_survived(self) -> None:
@@ -249,6 +253,8 @@ class StrategyContract(Contract):
             if task.space.num_architectures < _MIN_ARCHITECTURES or not task.scores["val"].has_optimum:
                 continue
             optima = [view.optimum for view in task.scores.values()]
+            if _is_led_to(task.problem(Protocol(**self.rules())), optima, traces.values()):
+                continue
             first = [rows["architecture"][rows["architecture"] >= 0][:_FIRST_PROPOSALS] for rows in traces.values()]
             count = sum(bool(np.isin(proposals, optima).any()) for proposals in first)
             if count > len(traces) / 2:
@@ -256,7 +262,8 @@ class StrategyContract(Contract):
                     f"the optimum of {name} among the first {_FIRST_PROPOSALS} proposals in few of {len(traces)} runs",
                     f"in {count} of {len(traces)}",
                     f"chance finds one of {task.space.num_architectures:,} architectures in hardly any run",
-                    "the best architecture is written into the code, or read from the table",
+                    "the best architecture is written into the code, or read from the table; if free metrics that it "
+                    "looks up lead there together, name other tasks",
                 )
 
     def test_no_scores_are_read(self) -> None:
@@ -283,6 +290,21 @@ def note_on(contract: StrategyContract) -> str:
     return f"{early} of {len(counts)} runs end by themselves, {first}" if early else ""
 
 
+def _is_led_to(problem: Problem, optima: list[int], traces: Iterable[Mapping[str, AnyArray]]) -> bool:
+    """Whether an optimum is among the first by a free metric that runs looked up: no knowledge of the table."""
+    for name in sorted({name.removeprefix(LOOKUPS) for rows in traces for name in rows if name.startswith(LOOKUPS)}):
+        values = problem.lookup(name, np.arange(problem.space.num_architectures))
+        for signed in (values, -values):
+            if np.isin(np.argsort(signed, kind="stable")[:_FIRST_PROPOSALS], optima).any():
+                return True
+    return False
+
+
+def _has_fidelities(name: str) -> bool:
+    task = load_task(name)
+    return len(task.table.datasets[task.dataset].fidelities) > 1
+
+
 def _cause(spec: ResolvedStrategy, of_classes: str) -> str:
     """The usual cause of traces that are not those of the run alone, for the form of the strategy."""
     shared = f"a variable that one run changes and another reads, or {_OWN_GENERATOR}"
@@ -290,12 +312,21 @@ def _cause(spec: ResolvedStrategy, of_classes: str) -> str:
 
 
 def sources_for(task: str) -> list[str]:
-    """Other tasks with tables on the search space of a task, which can be its sources."""
+    """Other tasks of the same table and space, which can be sources of a task; if there are none, those of others."""
     whole, at, without = task.partition("@")
     space = load_task(task).space.description()
     names = [f"{name}{at}{without}" for name in embedded_task_names() if name != whole]
     alike = [name for name in names if name.partition("-")[0] == whole.partition("-")[0]]
-    return [name for name in alike if load_task(name).space.description() == space]
+    found = [name for name in alike if _space_of(name) == space]
+    return found or [name for name in names if name not in alike and _space_of(name) == space]
+
+
+def _space_of(task: str) -> dict[str, Any] | None:
+    """Description of a task's space; None if a choice that is left out is none of its choices."""
+    try:
+        return load_task(task).space.description()
+    except InvalidInputError:
+        return None
 
 
 def _same(found: dict[str, AnyArray], expected: dict[str, AnyArray], where: str, cause: str) -> None:

@@ -5,6 +5,9 @@ import pytest
 from kit.contracts import failures
 
 from nasbench_harness import Needs, declare, load_task
+from nasbench_harness.tables.extending import with_columns
+from nasbench_harness.tables.registration import register_table
+from nasbench_harness.tables.registry import load_table
 from nasbench_harness.testing import StrategyContract
 from nasbench_harness.testing.strategies import sources_for
 
@@ -127,3 +130,9 @@ def test_the_contract_finds_sources_for_each_task():
     assert sources_for("nb201-cifar10") == ["nb201-cifar100", "nb201-imagenet16-120"]
     assert sources_for("graph-proteins") == []
     assert sources_for("nb201-cifar100@without=none")[0] == "nb201-cifar10@without=none"
+
+
+@pytest.mark.thorough
+def test_a_table_without_a_fitting_task_gets_sources_of_other_tables(filled):
+    register_table(with_columns(load_table("nb201"), "cifar10", [], "mine", "a copy"))
+    assert sources_for("mine-cifar10") == ["nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120"]

@@ -1,0 +1,1 @@
+from kit.tables import cache, converted, filled  # noqa: F401 - fixtures
