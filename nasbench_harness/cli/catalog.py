@@ -21,6 +21,9 @@ They come from the docstrings, which name the file that holds them. Compare only
 Start with `gaussian-process`. After 150 evaluations it is better than both regularized evolution and local search on 11
 of 12 tasks. It is worse than local search on graph-proteins ([results](../results/strategies/against_evolution.csv)).
 Its settings were chosen on these tables, with other seeds.
+
+The default training-free scores, such as `meco+swap`, are tuned on NAS-Bench-201. `best-by-score` ends after one
+evaluation.
 """
 _COLUMNS = ("name", "algorithm", "paper", "needs", "CIFAR-10", "CIFAR-100", "ImageNet16-120", "evaluations", "seeds")
 _NUMBERS = re.compile(r"([\d.]+) / ([\d.]+) / ([\d.]+) %.* mean of ([\d,]+) seeds at ([\d,]+) evaluations")

@@ -11,6 +11,7 @@ from kit.gains import welch
 from nasbench_harness import load_task, run
 from nasbench_harness.analysis.proxies import TOP_COUNTS, analyze_proxies
 from nasbench_harness.statistics import adjust
+from nasbench_harness.studies.catalog import describe
 from nasbench_harness.tables.score_files import read_scores
 
 FOLDER = Path(__file__).parents[2] / "results" / "proxies"
@@ -103,6 +104,27 @@ def test_the_page_quotes_the_report_about_picks():
 
 
 def test_the_docs_say_what_the_prior_mean_did():
-    """``docs/proxies.md`` and the docstring of the Gaussian process claim no difference on all rows."""
-    rows = (FOLDER / "prior_mean.csv").read_text(encoding="utf-8").splitlines()[2:]
-    assert [row.rpartition(",")[2] for row in rows] == ["no difference"] * 6
+    """``docs/proxies.md`` and the docstring of the Gaussian process show no difference on all rows."""
+    rows = list(csv.DictReader((FOLDER / "prior_mean.csv").read_text(encoding="utf-8").splitlines()[1:]))
+    assert [row["verdict"] for row in rows] == ["no difference"] * 6
+    low, high = max(((float(row["low_pp"]), float(row["high_pp"])) for row in rows), key=lambda ends: ends[1] - ends[0])
+    assert f"{low:+.2f} to {high:+.2f} percentage points".replace("-", "−") in page()
+
+
+def test_the_page_quotes_the_time_of_scores():
+    rows = csv.DictReader((FOLDER / "speed.csv").read_text(encoding="utf-8").splitlines()[1:])
+    times = {row["score"]: float(row["fast_ms"]) for row in rows}
+    sentence = (
+        f"MeCo and SWAP together took {times['meco'] + times['swap']:.1f} ms, and synflow {times['synflow']:.1f} ms"
+    )
+    assert sentence in page()
+
+
+@pytest.mark.parametrize("name", ["best-by-score", "score-ordered", "score-seeded-evolution", "source-weighted-scores"])
+def test_default_scores_are_said_to_be_tuned(name):
+    assert "tuned on NAS-Bench-201" in " ".join(describe(name).text.split())
+
+
+def page():
+    """The page, each paragraph on one line."""
+    return " ".join((FOLDER.parents[1] / "docs" / "proxies.md").read_text(encoding="utf-8").split())

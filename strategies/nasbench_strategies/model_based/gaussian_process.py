@@ -18,7 +18,7 @@ serves all tasks. The settings were chosen on NAS-Bench-201, and the default ker
 NAS-Bench-Graph, so results on them are optimistic.
 
 Options: ``scores`` adds training-free scores as inputs, and ``prior`` as the mean of the process with a learned weight,
-which made no difference (results/proxies/prior_mean.csv). ``kernel="weisfeiler-lehman"`` compares subtrees of the
+which showed no difference (results/proxies/prior_mean.csv). ``kernel="weisfeiler-lehman"`` compares subtrees of the
 graph, as NAS-BOWL does (Ru, Wan, Dong and Osborne, ICLR 2021). ``local_search`` climbs the expected improvement, as in
 SMAC. Results with the last two are in results/strategies/variants.csv.
 

@@ -7,8 +7,9 @@ Mellor, Turner, Storkey and Crowley, "Neural Architecture Search without Trainin
     evaluate and return the one with the best score
 
 Deviations: the score is a column that was computed before (docs/proxies.md); its cost is declared per architecture.
-Several scores joined by "+" count by the mean of their ranks in the sample. One training is not enough: the strategy
-does not beat random search with 150.
+Several scores joined by "+" count by the mean of their ranks in the sample. The default scores are tuned on
+NAS-Bench-201, so results on it are optimistic. One training is not enough: the strategy does not beat random search
+with 150.
 
 Reference: 89.87 / 69.48 / 41.08 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).

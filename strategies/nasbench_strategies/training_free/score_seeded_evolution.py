@@ -9,8 +9,9 @@ Abdelfattah, Mehrotra, Dudziak and Lane, "Zero-Cost Proxies for Lightweight NAS"
             the child replaces the oldest member, whatever its value
 
 Deviations: the score is a column that was computed before (docs/proxies.md); its cost is declared per architecture.
-Several scores joined by "+" count by the mean of their ranks in the sample. The best scores are evaluated last, so that
-they live longest. An infeasible architecture counts as one without a value.
+Several scores joined by "+" count by the mean of their ranks in the sample. The default scores are tuned on
+NAS-Bench-201, so results on it are optimistic. The best scores are evaluated last, so that they live longest. An
+infeasible architecture counts as one without a value.
 
 Reference: 91.53 / 73.24 / 46.27 % (noiseless validation accuracy of the incumbent, CIFAR-10 / CIFAR-100 /
 ImageNet16-120, mean of 100 seeds at 150 evaluations; results/strategies).

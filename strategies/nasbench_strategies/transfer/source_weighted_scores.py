@@ -8,7 +8,8 @@ NeurIPS 2021 (scores as the inputs of a model).
     weights of the scores: ridge regression of the mean normal score of the losses on normal scores of the scores
     score another uniform sample, and evaluate it in the order of the weighted scores, until the budget ends
 
-The shrinkage was chosen on NAS-Bench-201; equal weights are hard to beat there.
+The shrinkage was chosen on NAS-Bench-201, and the scores are tuned on NAS-Bench-201. Equal weights are hard to beat
+there.
 
 Deviations: the scores are columns that were computed before (docs/proxies.md); their cost is declared per architecture.
 ``use_sources = false`` weights all scores alike, for a comparison without transfer.
