@@ -52,9 +52,10 @@ def table_from_api(
         return import_archive(Path(api.archive_dir), name, schedules=schedules, replace=replace, progress=progress)
     if name is not None:
         check_names(name, {"cifar10-valid-200": None})
-    source = _ApiObject(api)
+    source = _ApiObject(api, _MODULES[package])
     with tempfile.TemporaryDirectory() as folder:
-        table = read_source(source, Path(_file_name(api, package)), Path(folder), name, schedules, progress)
+        path = Path(api.filename or source.benchmark)
+        table = read_source(source, path, Path(folder), name, schedules, progress, replace=replace)
         return register_table(table, replace=replace)
 
 
@@ -64,8 +65,9 @@ class _ApiObject:
     kind: str = "official API object of"
     origin: Origin = ""  # the values of an object in memory may have been changed
 
-    def __init__(self, api: Any) -> None:
+    def __init__(self, api: Any, benchmark: str) -> None:
         self._api = api
+        self.benchmark = benchmark
 
     def num_architectures(self) -> int:
         """Number of architectures that it holds."""
@@ -101,11 +103,6 @@ def _package_of(api: Any) -> str:
             f"not of {type(api).__module__}.{type(api).__qualname__}"
         )
     return package
-
-
-def _file_name(api: Any, package: str) -> str:
-    """Name of the file that it was read from, else of the package; the importer reads the kind from its beginning."""
-    return str(api.filename or _MODULES[package])
 
 
 def _plain(value: Any) -> Any:

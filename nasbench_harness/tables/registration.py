@@ -52,10 +52,15 @@ def register_table(table: Table, *, replace: bool = False, spec: str = "") -> Ta
     stored = open_table(folder)
     verify_table(stored)
     if stored.digest != digest:
-        raise InvalidInputError(
-            f"there is another table named {table.name}: give this one another --name, or --replace that one"
-        )
+        raise name_is_taken(table.name)
     return stored
+
+
+def name_is_taken(name: str) -> InvalidInputError:
+    """The error for a name that belongs to a table with other content."""
+    return InvalidInputError(
+        f"there is another table named {name}: give this one another --name, or --replace that one"
+    )
 
 
 def remove_table(name: str) -> None:

@@ -276,6 +276,11 @@ def test_results_that_no_package_writes_are_refused(states, tmp_path):
         "train_losses holds something that is no number": lambda _, trial: trial["train_losses"].update({1: "1"}),
         "params holds something that is no number": lambda _, trial: trial.update(params="1"),
         "latency holds something that is no number": lambda _, trial: trial.update(latency=["1"]),
+        "latency is not finite": lambda _, trial: trial.update(latency=[0.1, np.inf]),
+        "params is negative or not finite": lambda _, trial: trial.update(params=-3.0),
+        "flop is negative or not finite": lambda _, trial: trial.update(flop=np.inf),
+        "are those of another data set": lambda _, trial: trial.update(name="cifar10"),
+        "of another data set or seed": lambda _, trial: trial.update(seed="0888"),
         "train_acc1es is of another kind": lambda _, trial: trial.update(train_acc1es=[1.0, 2.0, 3.0]),
         "epochs": lambda _, trial: trial.update(epochs=10**9),
         "epochs here and 3 before": lambda _, trial: trial.update(epochs=2),
@@ -283,6 +288,22 @@ def test_results_that_no_package_writes_are_refused(states, tmp_path):
         path = write_tar(tmp_path / "NATS.tar", members(changed(change)))
         with pytest.raises(TableError, match=message):
             read_archive(path, tmp_path / "work")
+
+
+def test_a_pipe_is_refused_and_does_not_hang(tmp_path):
+    os.mkfifo(tmp_path / "NATS.tar")
+    with pytest.raises(InvalidInputError, match="is a device or a pipe"):
+        read_archive(tmp_path / "NATS.tar", tmp_path / "work")
+
+
+def test_a_renamed_torch_file_is_still_nas_bench_201(states, tmp_path):
+    packed = pickle.dumps({"meta_archs": [NAME], "arch2infos": {0: {"less": states["12"]}}}, 2)
+    table = read_archive(zip_of(tmp_path / "nas201-v1_1.pth", packed), tmp_path / "work")
+    assert table.name == "nas-bench-201"
+    assert table.provenance.source.startswith("NAS-Bench-201, official archive nas201-v1_1.pth with 1 of")
+    both = pickle.dumps({"meta_archs": [NAME], "arch2infos": {0: {"less": states["12"], "12": states["12"]}}}, 2)
+    with pytest.raises(TableError, match="a training schedule that no official archive has"):
+        read_archive(zip_of(tmp_path / "both.pth", both), tmp_path / "work")
 
 
 def test_missing_measurements_are_missing_values(states, tmp_path):

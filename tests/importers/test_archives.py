@@ -5,6 +5,7 @@ import collections
 import pickle
 import shutil
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from nats_bench.api_size import NATSsize
 from nats_bench.api_topology import NATStopology
 
 from nasbench_harness.errors import InvalidInputError, TableError
+from nasbench_harness.importers.api import table_from_api
 from nasbench_harness.importers.archives import records
 from nasbench_harness.importers.archives.importer import import_archive, read_archive
 from nasbench_harness.spaces import NASBench201Space
@@ -173,8 +175,26 @@ def test_wrong_sizes_are_mended_as_the_package_mends_them(official_results, tmp_
 
 def test_a_schedule_can_be_left_out(folder, tmp_path):
     assert {name.rpartition("-")[2] for name in read_archive(folder, tmp_path, schedules=["12"]).datasets} == {"12"}
-    with pytest.raises(TableError, match="nothing to search by"):
-        read_archive(folder, tmp_path / "other", schedules=["90"])
+    assert set(read_archive(folder, tmp_path / "number", schedules=[12]).datasets) == {
+        "cifar10-valid-12",
+        "cifar100-12",
+        "imagenet16-120-12",
+    }
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_a_schedule_that_does_not_exist_is_refused_before_anything_is_read(kind, cells, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(records.RecordStore, "append", lambda *_: pytest.fail("nothing must be read"))
+    path = folder if kind == "folder" else tmp_path / "NATS-tss.pickle.pbz2"
+    if kind == "file":
+        write_pickle(path, single(*cells))
+    for schedules, message in (
+        (["90"], "has the training schedules 12, 200, not 90"),
+        (["12", "300", "x"], "has the training schedules 12, 200, not 300, x"),
+        ("12", r"schedules is a list, e\.g\. \['12'\]"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            read_archive(path, tmp_path / "other", schedules=schedules)
 
 
 class Interrupted(BaseException):
@@ -223,9 +243,34 @@ def test_an_imported_archive_is_a_table_like_any_other(folder, cache):
     assert sorted(path.name for path in (cache / "imported").iterdir()) == ["nats-tss"]
     assert table.provenance.version == "v1_0-3ffb9"
     assert "3 of 15,625 architectures" in table.provenance.source
-    with pytest.raises(InvalidInputError, match="there is another table named nats-tss"):
-        import_archive(folder)
+    assert import_archive(folder, schedules=["12"]).digest == table.digest
+    other = shutil.copytree(folder, folder.parent / "other")
+    (other / "000019.pickle.pbz2").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records.RecordStore, "append", lambda *_: pytest.fail("it must be refused before it is read"))
+        for path, schedules in ((folder, ()), (folder, ["200"]), (other, ["12"])):
+            with pytest.raises(InvalidInputError, match="there is another table named nats-tss"):
+                import_archive(path, schedules=schedules)
     assert import_archive(folder, replace=True).digest != table.digest
+
+
+@pytest.mark.thorough
+def test_the_package_of_an_object_decides_and_not_its_file(cells, cache):
+    api = topology(cells)
+    api.filename = "NAS-Bench-201-v1_1-096897.pth"
+    table = table_from_api(api, schedules=[12])
+    assert table.name == "nats-tss"
+    assert table.provenance.source.startswith("NATS-Bench, topology search space, official API object of NAS-Bench-201")
+    with pytest.raises(InvalidInputError, match="has the training schedules 12, 200, not 90"):
+        table_from_api(api, schedules=["90"])
+
+
+@pytest.mark.thorough
+def test_a_folder_is_named_where_the_user_stands(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder)
+    provenance = read_archive(Path(), tmp_path / "work", schedules=["12"]).provenance
+    assert (provenance.version, list(provenance.sha256)) == ("v1_0-3ffb9", ["NATS-tss-v1_0-3ffb9-simple"])
+    assert "official archive NATS-tss-v1_0-3ffb9-simple with" in provenance.source
 
 
 def test_a_damaged_archive_leaves_nothing_behind(folder, tmp_path, cache):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any
 
-from nasbench_harness.errors import TableError
+from nasbench_harness.errors import HarnessError, TableError
 from nasbench_harness.importers.archives.constructors import (
     ORDERED,
     PLACEHOLDER,
@@ -70,7 +70,7 @@ class DataPickle:
         self._references = References()
         try:
             return self._run()
-        except (TableError, OSError):
+        except (HarnessError, OSError):
             raise
         except Exception as error:  # bytes that are no pickle can raise nearly anything
             raise TableError(f"it is truncated or damaged ({type(error).__name__})") from error

@@ -18,7 +18,7 @@ from nasbench_harness.errors import InvalidInputError, TableError
 from nasbench_harness.importers.archives.machine import DataPickle
 from nasbench_harness.importers.archives.tar import members_of
 from nasbench_harness.tables.table import Origin
-from nasbench_harness.untrusted import one_line
+from nasbench_harness.untrusted import one_line, refuse_special_file
 
 # Receives the number of an architecture and a function that reads its results, {schedule: state}.
 OnArchitecture = Callable[[int, Callable[[], Any]], None]
@@ -36,6 +36,10 @@ class Source(Protocol):
     @property
     def kind(self) -> str:
         """The word for it in the provenance."""
+
+    @property
+    def benchmark(self) -> str:
+        """``NAS-Bench-201`` or ``NATS-Bench``."""
 
     @property
     def origin(self) -> Origin:
@@ -67,16 +71,17 @@ def recognize(path: Path) -> Source:
     if path.is_dir():
         return Members(path, _files_of(path))
     try:
+        refuse_special_file(path)
         with path.open("rb") as file:
             head = file.read(_TAR_MAGIC[0] + len(_TAR_MAGIC[1]))
     except OSError as error:
         raise InvalidInputError(f"cannot read {path}: {error.strerror}") from error
     if head.startswith(b"PK\x03\x04"):
-        return SinglePickle(path, _zip_reader, 0)
+        return SinglePickle(path, _zip_reader, 0, "NAS-Bench-201")
     if head.startswith(_LEGACY):
-        return SinglePickle(path, _plain_reader, _LEGACY_PICKLES)
+        return SinglePickle(path, _plain_reader, _LEGACY_PICKLES, "NAS-Bench-201")
     if head.startswith(b"BZh"):
-        return SinglePickle(path, _bz2_reader, 0)
+        return SinglePickle(path, _bz2_reader, 0, "NATS-Bench")
     if head[_TAR_MAGIC[0] :] == _TAR_MAGIC[1]:
         return Members(path, _members_by_name(path))
     compressed = " (unpack it first)" if head.startswith((b"\x1f\x8b", b"\xfd7zXZ", b"(\xb5/\xfd")) else ""
@@ -93,6 +98,7 @@ class SinglePickle:
     path: Path
     open: Callable[[Path], Any]
     num_leading: int
+    benchmark: str
     kind: str = "official archive"
     origin: Origin = "official"
 
@@ -127,6 +133,7 @@ class Members:
 
     path: Path
     members: dict[str, tuple[Path, int, int]]
+    benchmark: str = "NATS-Bench"
     kind: str = "official archive"
     origin: Origin = "official"
 
@@ -171,6 +178,8 @@ def _explained(path: Path) -> Iterator[None]:
     """Every fault of a file as one line."""
     try:
         yield
+    except InvalidInputError:  # of the caller, not of the file
+        raise
     except TableError as error:
         raise TableError(f"{path} cannot be read: {one_line(str(error))}") from error
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:

@@ -76,6 +76,9 @@ def _trial(schedule: str, dataset: str, seed: int, place: tuple[int, int], resul
     where = f"{dataset}, seed {seed}, {schedule} epochs"
     if type(result) is not dict:
         raise TableError(f"the results of {where} are missing")
+    # The packages write the seed as a text with leading zeros.
+    if result.get("name", dataset) != dataset or str(result.get("seed", seed)).lstrip("0") != str(seed).lstrip("0"):
+        raise TableError(f"the results of {where} are those of another data set or seed")
     epochs = _field(result, "epochs", int)
     if not 1 <= epochs <= _MOST_EPOCHS or not 0 <= seed < _LARGEST_SEED:
         raise TableError(f"the results of {where} have {epochs} epochs, or an impossible seed")
@@ -126,6 +129,8 @@ def _number(result: dict[Any, Any], name: str) -> float:
     value = result.get(name)
     if value is not None and type(value) not in (float, int):
         raise TableError(f"its field {name} holds something that is no number")
+    if value is not None and not 0 <= value < np.inf:
+        raise TableError(f"its field {name} is negative or not finite")
     return np.nan if value is None else float(value)
 
 
@@ -136,6 +141,8 @@ def _latency(result: dict[Any, Any]) -> float:
         return np.nan
     if type(measured) is not list or not set(map(type, measured)) <= {float, int}:
         raise TableError("its field latency holds something that is no number")
+    if not np.isfinite(measured).all():
+        raise TableError("its field latency is not finite")
     # From Python 3.12 on, sum() compensates its rounding: a table would depend on the Python that imports it.
     mean = float(np.cumsum(measured, dtype=np.float64)[-1]) / len(measured) if measured else np.nan
     return mean if mean > 0 else np.nan
