@@ -186,10 +186,12 @@ def _spread(fidelities: Sequence[int], column: MetricArray) -> list[int]:
 
 
 def _decisions(space: SearchSpace) -> tuple[str, ...]:
-    base = space.base if isinstance(space, RestrictedSpace) and space.num_decisions == len(EDGES) else space
-    if isinstance(base, NASBench201Space):
+    if isinstance(space, RestrictedSpace):
+        names = _decisions(space.base)
+        return tuple(names[position] for position in space.positions)
+    if isinstance(space, NASBench201Space):
         return tuple(f"{target}←{source}" for source, target in EDGES)
-    if isinstance(base, NASBenchGraphSpace):
+    if isinstance(space, NASBenchGraphSpace):
         return ("links", *(f"node {node}" for node in range(1, NUM_NODES + 1)))
     return tuple(str(position) for position in range(space.num_decisions))
 

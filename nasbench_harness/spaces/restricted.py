@@ -25,6 +25,12 @@ class RestrictedSpace(ProductSpace):
         space: The product.
         without: Names of the choices that are left out, in order of appearance in the decisions.
 
+    Attributes:
+        base: The product.
+        without: Names of the choices that are left out.
+        rows: Row of each architecture in the product, shape (num_architectures,).
+        positions: Position of each decision in the product.
+
     Raises:
         InvalidInputError: A name is not a choice or out of order, or fewer than two architectures are left.
 
@@ -41,6 +47,7 @@ class RestrictedSpace(ProductSpace):
         )
         kept = _kept_choices(space.name, space.decisions, self.without)
         free = [position for position, choices in enumerate(kept) if len(choices) > 1]
+        self.positions = tuple(free)
         sizes = np.array([len(kept[position]) for position in free], dtype=np.int64)
         weights = np.concatenate([np.cumprod(sizes[:0:-1])[::-1], [1]]).astype(np.int64)
         taken = _renumbered(space.choices(self.rows), kept)[:, free]

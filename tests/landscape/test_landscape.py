@@ -15,6 +15,7 @@ from nasbench_harness.landscape.analysis import landscape_of
 from nasbench_harness.landscape.files import _files, write_landscape
 from nasbench_harness.landscape.tables import landscape_tables
 from nasbench_harness.spaces import ListSpace, ProductSpace
+from nasbench_harness.spaces.restricted import RestrictedSpace
 from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 RESULTS = Path(__file__).parents[2] / "results" / "landscape"
@@ -86,6 +87,12 @@ def test_a_restricted_space_is_not_shrunk_again():
         "agreement with other data sets: only a whole space is compared with them",
         "shrinking: choices are left out already",
     )
+
+
+def test_decisions_of_a_restricted_space_keep_their_names():
+    space = RestrictedSpace(ProductSpace("letters", [["a", "b"], ["x", "y", "z"], ["a", "q"]]), ["b"])
+    landscape = landscape_of(task_of(space, np.arange(6.0)[:, None, None]))
+    assert landscape.decisions == ("1", "2")
 
 
 def test_a_table_with_gaps_says_how_many_neighbors_it_knows(cifar100):
