@@ -1,5 +1,6 @@
 """Published numbers: the presets pass on the published table, and a wrong rule fails."""
 
+import io
 import json
 import tomllib
 from dataclasses import replace
@@ -8,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kit.cases import fast_first
+from rich.console import Console
 
 from nasbench_harness.cli.reproducing import PRESETS as NAMES
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.importers.files.build import import_table
+from nasbench_harness.report.render.terminal import print_table
 from nasbench_harness.reproduction.presets import NASWOT, PRESETS, STEEPEST, TABLE4, TABLE5
-from nasbench_harness.reproduction.running import dataset_task, reproduce
+from nasbench_harness.reproduction.running import Measured, dataset_task, reproduce
 from nasbench_harness.reproduction.table import reproduction_json, reproduction_table
 from nasbench_harness.tables.proxies import shipped_scores
 from nasbench_harness.tables.registration import register_table
@@ -110,6 +113,25 @@ def test_runs_that_never_reach_the_optimum_fail_the_number(evaluations, all_arri
 
 
 @pytest.mark.thorough
+def test_a_clock_that_is_not_the_papers_is_named():
+    """The output and the page say what an official archive does not charge."""
+    page = " ".join((Path(__file__).parents[2] / "docs" / "reproduce.md").read_text(encoding="utf-8").split())
+    for preset in PRESETS.values():
+        has_clock = any(search.protocol.simulated_seconds for search in preset.searches)
+        assert ("one pass over the validation images" in preset.note) == has_clock
+        assert (
+            not has_clock or f"`{preset.name}`" in page.partition("also charge one pass")[0].rpartition("papers of")[2]
+        )
+
+
+def test_a_narrow_terminal_shows_the_tolerance():
+    (cell,) = STEEPEST.published
+    table = reproduction_table(STEEPEST, [Measured(cell, 3, 108.0, 5.0, 2.0, 85.28)])
+    console = Console(width=80, file=io.StringIO())
+    print_table(console, table, "local-search-steepest · nb201")
+    assert "pass (85.28)" in console.file.getvalue()
+
+
 def test_table_and_json_hold_the_same_numbers():
     rows = reproduce(STEEPEST, "nb201", num_runs=20)
     table = reproduction_table(STEEPEST, rows)

@@ -108,11 +108,14 @@ def _of_task(table: ReportTable, task: str) -> ReportTable:
 
 
 def _estimates_only(table: ReportTable) -> ReportTable:
-    """The table without standard deviations, quartiles, intervals and bounds."""
-    rows = [
-        replace(row, cells=(row.cells[0], *(replace(cell, text=_SPREAD.split(cell.text)[0]) for cell in row.cells[1:])))
-        for row in table.rows
-    ]
+    """The table without standard deviations, quartiles, intervals and bounds; columns of words stay whole."""
+    rows = []
+    for row in table.rows:
+        pairs = zip(row.cells, table.columns, strict=True)
+        cells = [
+            replace(cell, text=_SPREAD.split(cell.text)[0]) if column.is_number else cell for cell, column in pairs
+        ]
+        rows.append(replace(row, cells=(row.cells[0], *cells[1:])))
     return replace(table, rows=tuple(rows))
 
 
