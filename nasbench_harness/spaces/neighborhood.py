@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 
 import numpy as np
 
-from nasbench_harness.arrays import Ints
+from nasbench_harness.arrays import AnyArray, Ints
 
 _NUM_NEAREST = 8  # neighbors of an architecture that has fewer of its own, if the decisions allow as many
 
@@ -30,7 +31,7 @@ class Neighborhood:
     """
 
     def __init__(self, choices: Ints, num_choices: Ints) -> None:
-        self._choices = choices
+        self._choices, self._num_choices = choices, num_choices
         of_product = int((num_choices - 1).sum())  # neighbors of an architecture if no combination were missing
         self.num_nearest = min(_NUM_NEAREST, of_product, len(choices) - 1)
 
@@ -68,29 +69,38 @@ class Neighborhood:
         offsets = positions - ends[each, decisions] + self._counts_near[rows, decisions]
         offsets = offsets + (offsets >= places[rows, decisions])
         places_in_order = np.minimum(starts[rows, decisions] + offsets, len(self._choices) - 1)
-        near: Ints = orders[decisions, places_in_order]
+        near: Ints = orders[decisions, places_in_order].astype(np.int64)
         return near
 
     # For each decision, architectures sorted so that those that agree in all *other* decisions stand together.
     @cached_property
     def _groups(self) -> tuple[Ints, Ints, Ints, Ints]:
         """Order (num_decisions, n); start and size of each one's group and its place there, (n, num_decisions)."""
-        orders, starts, sizes, places = [], [], [], []
+        orders: list[Ints] = []
+        starts: list[Ints] = []
+        sizes: list[Ints] = []
+        places: list[Ints] = []
         for decision, taken in enumerate(self._choices.T):
-            others = np.delete(self._choices, decision, axis=1)
-            group = (
-                np.unique(others, axis=0, return_inverse=True)[1].reshape(-1) if others.size else np.zeros_like(taken)
-            )
+            group = self._group(decision)
             order = np.lexsort((taken, group))
             count = np.bincount(group)
             start = (np.cumsum(count) - count)[group]
             place = np.empty_like(order)
             place[order] = np.arange(len(order))
-            orders.append(order)
-            starts.append(start)
-            sizes.append(count[group])
-            places.append(place - start)
+            for parts, part in ((orders, order), (starts, start), (sizes, count[group]), (places, place - start)):
+                parts.append(part.astype(np.int32))  # half the memory
         return np.array(orders), np.array(starts).T, np.array(sizes).T, np.array(places).T
+
+    def _group(self, decision: int) -> Ints:
+        """A number for each architecture, the same if all decisions but one agree, shape (num_architectures,)."""
+        if math.prod(self._num_choices.tolist()) < 2**63:  # one number tells all choices
+            weights = np.concatenate([np.cumprod(self._num_choices[:0:-1])[::-1], [1]]).astype(np.int64)
+            weights[decision] = 0
+            group: Ints = np.unique(self._choices @ weights, return_inverse=True)[1]
+        else:
+            others = np.delete(self._choices, decision, axis=1)
+            group = np.unique(others, axis=0, return_inverse=True)[1].reshape(-1)
+        return group
 
     @cached_property
     def _counts_near(self) -> Ints:
@@ -104,7 +114,16 @@ class Neighborhood:
         return np.full((len(self._choices), self.num_nearest), -1, dtype=np.int32)
 
     def _find_nearest(self, row: int) -> Ints:
-        distance = (self._choices != self._choices[row]).sum(axis=1)
+        distance = np.zeros(len(self._choices), dtype=np.int32)
+        for taken in self._columns:
+            distance += taken != taken[row]
         distance[row] = self._choices.shape[1] + 1
-        nearest: Ints = np.argsort(distance, kind="stable")[: self.num_nearest]
+        farthest = np.partition(distance, self.num_nearest - 1)[self.num_nearest - 1]
+        near = np.flatnonzero(distance <= farthest)
+        nearest: Ints = near[np.argsort(distance[near], kind="stable")][: self.num_nearest]
         return nearest
+
+    @cached_property
+    def _columns(self) -> AnyArray:
+        """The choices by decision, (num_decisions, num_architectures)."""
+        return np.ascontiguousarray(self._choices.T, dtype=np.int32)

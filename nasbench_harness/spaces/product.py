@@ -17,6 +17,7 @@ from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces.base import RandomSource, SearchSpace, refuse_tuple
 
 MOST_ARCHITECTURES = 10_000_000  # a table has a row for each of them
+_MOST_NEIGHBORS = 1 << 23  # of all architectures together, 64 MB; a larger space finds them when they are asked for
 
 
 class ProductSpace(SearchSpace):
@@ -70,6 +71,7 @@ class ProductSpace(SearchSpace):
             raise InvalidInputError(f"space {name}: order is no permutation of 0 … {self.num_architectures - 1}")
         self._index_of_code[self._codes] = np.arange(self.num_architectures)
         self._classes_given = None if classes is None else checked_classes(name, classes, size)
+        self._is_tabulated = size * int((self._num_choices - 1).sum()) <= _MOST_NEIGHBORS
         # Column of the neighbor table where each decision's other choices begin.
         self._first_neighbor = np.concatenate([[0], np.cumsum(self._num_choices - 1)[:-1]])
         # The same for one architecture at a time: single items of lists cost a fraction of those of arrays.
@@ -97,14 +99,21 @@ class ProductSpace(SearchSpace):
     @cached_property
     def _neighbor_table(self) -> Ints:
         """Every neighbor of every architecture, shape (num_architectures, num_neighbors)."""
-        blocks = []
-        for decision, count in enumerate(self._num_choices):
-            taken = self._all_choices[:, decision, None]
-            others = np.arange(count - 1)[None, :]
-            others = others + (others >= taken)
-            codes = self._codes[:, None] + (others - taken) * self._weights[decision]
-            blocks.append(self._index_of_code[codes])
-        return read_only(np.concatenate(blocks, axis=1))
+        return read_only(self._neighbors_of(np.arange(self.num_architectures)))
+
+    def _neighbors_of(self, architectures: Ints) -> Ints:
+        """Their neighbors, shape (n, num_neighbors)."""
+        blocks = [
+            self._neighbor(architectures[:, None], decision, np.arange(count - 1)[None, :])
+            for decision, count in enumerate(self._num_choices.tolist())
+        ]
+        return np.concatenate(blocks, axis=1)
+
+    def _neighbor(self, architectures: Any, decisions: Any, offsets: Any) -> Any:
+        """Neighbors that take another choice at a decision; ``offsets`` count the choices that are not taken."""
+        taken = self._all_choices[architectures, decisions]
+        choices = offsets + (offsets >= taken)
+        return self._index_of_code[self._codes[architectures] + (choices - taken) * self._weights[decisions]]
 
     def choices(self, architectures: Ints) -> Ints:
         """Choice taken at each decision, shape (n, num_decisions)."""
@@ -129,13 +138,19 @@ class ProductSpace(SearchSpace):
     def mutate(self, parents: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
         """Change one decision, uniform, to one of its other choices, uniform: (len(runs),), two draws each."""
         if isinstance(parents, int | np.integer):
-            first, num_others = self._others_of_one[int(rng.uniform() * len(self._others_of_one))]
-            return self._neighbor_table.item(parents, first + int(rng.uniform() * num_others))
+            decision = int(rng.uniform() * len(self._others_of_one))
+            first, num_others = self._others_of_one[decision]
+            offset = int(rng.uniform() * num_others)
+            if self._is_tabulated:
+                return self._neighbor_table.item(parents, first + offset)
+            return int(self._neighbor(parents, decision, offset))
         refuse_tuple(parents)
         draws = rng.uniform(2, runs)
         decisions = (draws[:, 0] * self.num_decisions).astype(np.int64)
         offsets = (draws[:, 1] * (self._num_choices[decisions] - 1)).astype(np.int64)
-        return self._neighbor_table[parents, self._first_neighbor[decisions] + offsets]
+        if self._is_tabulated:
+            return self._neighbor_table[parents, self._first_neighbor[decisions] + offsets]
+        return self._neighbor(parents, decisions, offsets)
 
     def crossover(self, first: Any, second: Any, rng: RandomSource, runs: Ints | None = None) -> Any:
         """Take each decision from either parent with probability ½: (len(runs),), num_decisions draws each."""
@@ -151,9 +166,11 @@ class ProductSpace(SearchSpace):
     def neighbors(self, architectures: Any) -> Any:
         """Architectures one decision away, ascending by decision, then choice: (n, num_neighbors)."""
         if isinstance(architectures, int | np.integer):
-            return self._neighbor_table[architectures].tolist()
+            if self._is_tabulated:
+                return self._neighbor_table[architectures].tolist()
+            return self._neighbors_of(np.array([architectures]))[0].tolist()
         refuse_tuple(architectures)
-        return self._neighbor_table[architectures]
+        return self._neighbor_table[architectures] if self._is_tabulated else self._neighbors_of(architectures)
 
     def canonical(self, architectures: Ints) -> Ints:
         """Smallest index of the same network, shape (n,); the architecture itself unless classes were declared."""

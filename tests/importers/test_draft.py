@@ -7,6 +7,7 @@ import pytest
 
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.importers.files.build import read_table
+from nasbench_harness.importers.files.columns import guess
 from nasbench_harness.importers.files.draft import draft_spec
 
 CELLS = "arch,val_777,val_888,test_acc,latency_ms,train_seconds\n421211,80,,79,3.5,10\n334131,90,91,89,4.5,20\n"
@@ -63,8 +64,35 @@ def test_a_word_for_seconds_alone_is_a_cost(draft, name):
     assert (metric.role, metric.direction, metric.unit) == ("cost", "minimize", "s")
 
 
+def test_values_of_the_training_are_not_searched(draft):
+    csv = CELLS.replace("val_777,val_888,test_acc", "train_acc,val_acc,train_loss")
+    text, _, table = draft(csv)
+    roles = {name: column.metric.role for name, column in table.datasets["data"].columns.items()}
+    assert [name for name, role in roles.items() if role == "search"] == ["val_acc"]
+    assert (roles["train_acc"], roles["train_loss"]) == ("proxy", "proxy")
+    assert text.count('role = "proxy"  # CHECK') == 2
+    text, _, _ = draft(CELLS.replace("test_acc", "val_loss"))
+    assert text.count('role = "search"  # CHECK: the first metric of this role is the objective') == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "direction"),
+    [
+        ("training_steps", "", "maximize"),
+        ("test_time_s", "hardware", "minimize"),
+        ("inference_time_ms", "hardware", "minimize"),
+        ("train_time_s", "cost", "minimize"),
+        ("train_cost_s", "cost", "minimize"),
+        ("test_error", "test", "minimize"),
+    ],
+)
+def test_roles_of_names(name, role, direction):
+    assert guess(name)[:2] == (role, direction)
+
+
 def test_products_and_epochs(draft):
-    _, spec, table = draft(CURVES)
+    text, spec, table = draft(CURVES)
+    assert "[space.decisions]  # CHECK: columns and choices are those of the first 1,000 rows" in text
     assert spec["space"]["decisions"] == {"depth": ["2", "4", "8"], "width": ["16", "32"]}
     assert table.datasets["data"].fidelities == (1, 2, 3, 4, 5, 6)
     assert spec["datasets"]["data"]["metrics"]["val_acc"]["unit"] == "fraction"

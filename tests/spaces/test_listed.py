@@ -11,6 +11,7 @@ from scipy import stats
 from nasbench_harness.engine.streams import RunStream, RunStreams
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces import ListSpace, ProductSpace, from_description
+from nasbench_harness.spaces.neighborhood import Neighborhood
 
 FALSE_ALARM = 1e-6  # of a chi-square test, in other seeds
 
@@ -153,6 +154,18 @@ def test_decisions_with_a_value_of_its_own_in_every_row_cost_no_quadratic_memory
     children = space.mutate(rows, RunStreams(keys(20_000, 0)))
     assert (children != rows).all()
     assert len(np.unique(children)) > 12_000
+
+
+def test_neighbors_are_the_same_if_one_number_cannot_tell_all_choices():
+    choices = np.unique(np.random.default_rng(0).integers(0, 3, (300, 7)), axis=0)
+    rows = np.arange(len(choices))
+    found = [Neighborhood(choices, np.full(7, num_choices)) for num_choices in (3, 10_000)]
+    np.testing.assert_array_equal(found[0].num_own, found[1].num_own)
+    for position in range(found[0].most):
+        here = rows[position < found[0].count(rows)]
+        one, other = (each.at(here, np.full(len(here), position)) for each in found)
+        assert one.dtype == np.int64
+        np.testing.assert_array_equal(one, other)
 
 
 def test_sums_of_choices_beyond_64_bits():

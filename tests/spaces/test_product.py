@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nasbench_harness.engine.streams import RunStreams
+from nasbench_harness.engine.streams import RunStream, RunStreams
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.spaces import NASBench201Space, NASBenchGraphSpace, ProductSpace, from_description
 from nasbench_harness.spaces.nasbench_graph import PROTEINS_OPERATIONS
@@ -40,6 +40,27 @@ def test_choices_and_indices_are_one_to_one(space):
     assert len(np.unique(choices, axis=0)) == space.num_architectures == np.prod(space.num_choices)
     assert ((choices >= 0) & (choices < space.num_choices)).all()
     np.testing.assert_array_equal(space.from_choices(choices), everyone(space))
+
+
+@settings(deadline=None, max_examples=20)
+@given(spaces(), st.integers(0, 2**32))
+def test_a_space_without_a_table_of_neighbors_has_the_same_ones(space, seed):
+    alike = from_description(space.description())
+    vars(alike)["_is_tabulated"] = False  # as if it were large
+    np.testing.assert_array_equal(alike.neighbors(everyone(space)), space.neighbors(everyone(space)))
+    assert alike.neighbors(0) == space.neighbors(0)
+    keys = np.arange(seed, seed + space.num_architectures, dtype=np.uint64)
+    children = [each.mutate(everyone(space), RunStreams(keys)) for each in (alike, space)]
+    np.testing.assert_array_equal(*children)
+    first, second = RunStream(seed), RunStream(seed)
+    assert [alike.mutate(0, first) for _ in range(5)] == [space.mutate(0, second) for _ in range(5)]
+    assert "_neighbor_table" not in vars(alike)
+
+
+def test_a_large_space_needs_no_table_of_neighbors():
+    space = ProductSpace("large", [[str(choice) for choice in range(100)]] * 2 + [list("abcdefghij")])
+    assert space.neighbors(np.array([5])).shape == (1, 207)
+    assert "_neighbor_table" not in vars(space)
 
 
 def test_default_order_is_lexicographic():

@@ -19,7 +19,10 @@ _SEED = re.compile(rf"(?:^|{_GAP})(?:seed|replicate|rep|run|trial)[_-]?(\d{{1,9}
 _NUMBERS = (re.compile(r"(?<![A-Za-z0-9])(\d{1,9})$"), re.compile(r"(?<=[a-z])(\d{1,4})(?=$|_)"))
 # (pattern of the name, role, direction, free), the first that fits
 _ROLES = (
-    (r"(train|cost|time|seconds).*(_s|seconds|time)|cost|^(run)?_?(seconds?|secs|time)$", "cost", "minimize", False),
+    (r"(infer\w*|test).*(time|seconds)", "hardware", "minimize", True),
+    (r"(train|cost|time|seconds).*(_s$|seconds|time)|cost|^(run)?_?(seconds?|secs|time)$", "cost", "minimize", False),
+    (r"^train.*(loss|err|perplexity)", "proxy", "minimize", False),
+    (r"^train.*(acc|perf|score)", "proxy", "maximize", False),
     (r"latency|energy|param|flops|macs|size|memory", "hardware", "minimize", True),
     (r"test.*(loss|err|perplexity)", "test", "minimize", False),
     (r"test", "test", "maximize", False),

@@ -83,7 +83,12 @@ def _space(cells: Mapping[str, list[str]], numeric: Iterable[str]) -> tuple[list
         ]
         line = f"columns = {json.dumps(decisions)}  # CHECK: the columns that describe an architecture"
         return [*head, line], {keys[0], *decisions}
-    head = ["[space]", 'kind = "product"  # CHECK: all combinations of the choices below', "[space.decisions]  # CHECK"]
+    seen = f"columns and choices are those of the first {_NUM_ROWS:,} rows"
+    head = [
+        "[space]",
+        'kind = "product"  # CHECK: all combinations of the choices below',
+        f"[space.decisions]  # CHECK: {seen}",
+    ]
     lines = [f"{_text(name)} = {json.dumps(sorted(set(cells[name]), key=_order), ensure_ascii=False)}" for name in few]
     return [*head, *(lines or ["# CHECK: no column of a few choices was found: decision = [choices]"])], set(few)
 
@@ -134,8 +139,9 @@ def _dataset(
 
 def _metrics(dataset: str, groups: list[Group], cells: Mapping[str, list[str]]) -> list[str]:
     guesses = [guess(group.name) for group in groups]
-    if not any(role == "search" for role, _, _ in guesses):
-        guesses[0] = ("search", "maximize", False)
+    num_searched = sum(role == "search" for role, _, _ in guesses)
+    if not num_searched:
+        guesses[0] = ("search", guesses[0][1], False)
     lines: list[str] = []
     taken: set[str] = set()
     for group, (role, direction, is_free) in zip(groups, guesses, strict=True):
@@ -150,8 +156,8 @@ def _metrics(dataset: str, groups: list[Group], cells: Mapping[str, list[str]]) 
             lines.append('scale = "1/1000"  # CHECK: the file holds milliseconds')
         lines += [
             f'unit = "{unit}"' + ("  # CHECK: the name tells no unit" if unit == "1" and role in _SCORES else ""),
-            f'direction = "{direction}"',
-            f'role = "{role}"' if role else 'role = "proxy"  # CHECK: the name tells nothing',
+            f'direction = "{direction}"' + ("" if role else "  # CHECK: the name tells nothing"),
+            _role(role, num_searched),
         ]
         if is_free and role:
             lines.append("free = true  # strategies may read it without a query")
@@ -162,6 +168,15 @@ def _metrics(dataset: str, groups: list[Group], cells: Mapping[str, list[str]]) 
         if role == "cost" and any(other.is_by_epoch for other in groups) and not group.is_by_epoch:
             lines.append("proportional_to_epochs = true  # CHECK: the cost of the whole training, growing evenly")
     return lines
+
+
+def _role(role: str, num_searched: int) -> str:
+    doubt = {
+        "": "the name tells nothing",
+        "proxy": "training values compare no architectures",
+        "search": "" if num_searched == 1 else "the first metric of this role is the objective",
+    }.get(role)
+    return f'role = "{role or "proxy"}"' + (f"  # CHECK: {doubt}" if doubt else "")
 
 
 def _columns(group: Group) -> str:

@@ -49,7 +49,8 @@ def rows_of(spec: SpaceSpec, content: Content, name: str) -> tuple[SearchSpace, 
             f"the space has {space.num_architectures:,} architectures but the specification expects "
             f"{spec.num_architectures:,} (num_architectures)"
         )
-    refuse_repeated(content, rows, spec.key or next(iter(spec.decisions)))
+    lacks = "" if spec.key else "; does a column that describes it lack in decisions?"
+    refuse_repeated(content, rows, spec.key or next(iter(spec.decisions)), lacks)
     return space, rows
 
 
@@ -66,15 +67,15 @@ def key_rows(space: SearchSpace, content: Content, column: str, key_format: str)
     return _positions(content, column, keys, "is no architecture of the space " + space.name)
 
 
-def refuse_repeated(content: Content, rows: Ints, column: str) -> None:
-    """Raise InvalidInputError for the first row that repeats an earlier one."""
+def refuse_repeated(content: Content, rows: Ints, column: str, advice: str = "") -> None:
+    """Raise InvalidInputError for the first row that repeats an earlier one; ``advice`` ends the message."""
     order = np.argsort(rows, kind="stable")
     is_repeated = np.zeros(len(rows), dtype=bool)
     is_repeated[order[1:]] = rows[order[1:]] == rows[order[:-1]]
     content.refuse(
         is_repeated,
         column,
-        lambda row: f"the architecture stands in {content.place(int((rows == rows[row]).argmax()))} already",
+        lambda row: f"the architecture stands in {content.place(int((rows == rows[row]).argmax()))} already{advice}",
     )
 
 
