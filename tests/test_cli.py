@@ -333,6 +333,15 @@ def test_ranges_are_shown(cli):
     assert "sample_size = 10    1 … population_size" in cli("strategies", "info", "regularized-evolution").stdout
 
 
+@pytest.mark.parametrize("own", ["", '    """Of the function."""\n'])
+def test_a_strategy_of_ones_own_is_described_by_its_docstring_or_that_of_its_module(tmp_path, monkeypatch, own):
+    name = f"described{len(own)}"
+    (tmp_path / f"{name}.py").write_text(f'"""Of the module."""\ndef search(problem, rng):\n{own}    yield 1\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    done = CliRunner().invoke(main, ["strategies", "info", f"{name}:search"])
+    assert done.stdout == f"Of the {'function' if own else 'module'}.\n\nNo hyperparameters\n"
+
+
 @pytest.mark.parametrize("form", [(), ("--json",)])
 def test_a_strategy_is_described_without_a_package_that_it_needs(monkeypatch, form):
     monkeypatch.setitem(sys.modules, "torch", None)  # importing it fails

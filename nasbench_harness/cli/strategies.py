@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from inspect import cleandoc
 from typing import Any
 
 import click
@@ -70,7 +71,8 @@ def strategy_info(name: str, as_json: bool) -> None:
         )
         say(f"hyperparameters are not shown: {error}")
         return
-    text = (sys.modules[spec.target.__module__].__doc__ or "").strip() if ":" in name else describe(name).text
+    own = spec.target.__doc__ or sys.modules[spec.target.__module__].__doc__ or ""
+    text = cleandoc(own) if ":" in name else describe(name).text
     ranges = {key: str(allowed) for key, allowed in declared(spec.target, name).items()}
     if as_json:
         found = {"name": name, "description": text, "parameters": dict(spec.parameters), "ranges": ranges}

@@ -35,7 +35,7 @@ class OracleContract(Contract):
 
     @cached_property
     def queries(self) -> tuple[Ints, Ints, Ints]:
-        """Architectures, fidelities and replicates (some of which do not exist), shape (n,)."""
+        """Architectures, fidelities and replicates (some may not exist), shape (n,)."""
         rng = np.random.default_rng(0)
         architectures = rng.integers(self.num_architectures, size=min(64, 4 * self.num_architectures))
         fidelities = rng.integers(self.num_fidelities, size=len(architectures))

@@ -35,6 +35,11 @@ class SpaceContract(Contract):
         return self.make_space()
 
     @property
+    def has_all_combinations(self) -> bool:
+        """Whether each combination of choices is an architecture."""
+        return bool(np.prod(self.space.num_choices, dtype=np.float64) == self.space.num_architectures)
+
+    @property
     def architectures(self) -> Ints:
         """As many architectures as there are runs, spread over the space."""
         return np.linspace(0, self.space.num_architectures - 1, NUM_RUNS).astype(np.int64)
@@ -111,8 +116,7 @@ class SpaceContract(Contract):
 
     def test_mutate_never_returns_the_parent(self) -> None:
         """A mutation is another architecture, and one of the parent's neighbors."""
-        rng, archs = self.streams(), self.architectures
-        neighbors = self.space.neighbors(archs)
+        rng, archs, neighbors = self.streams(), self.architectures, self.space.neighbors(self.architectures)
         for _ in range(20):
             children = np.asarray(self.space.mutate(archs, rng))
             same, strange = children == archs, ~(neighbors == children[:, None]).any(axis=1)
@@ -122,6 +126,54 @@ class SpaceContract(Contract):
                     f"{int(same.sum())} children equal their parents, {int(strange.sum())} are no neighbors",
                     "a mutation that changes nothing wastes an evaluation and slows evolution down unseen",
                     "the new choice is drawn from all choices instead of the others",
+                )
+
+    def test_mutate_reaches_every_decision(self) -> None:
+        """Among many mutations every decision changes, if all combinations of choices exist."""
+        if not self.has_all_combinations:
+            return
+        rng, archs, changed = self.streams(), self.architectures, np.zeros(self.space.num_decisions, dtype=bool)
+        for _ in range(20):
+            children = np.asarray(self.space.mutate(archs, rng))
+            changed |= (self.space.choices(children) != self.space.choices(archs)).any(axis=0)
+        stuck = np.flatnonzero(~changed & (self.space.num_choices > 1))
+        if len(stuck):
+            fail(
+                "each decision changes in some of 4,000 mutations",
+                f"decision {stuck[0]} never does",
+                "evolution would search a part of the space",
+                "the decision is drawn from a range that is too small",
+            )
+
+    def test_crossover_takes_every_choice_from_a_parent(self) -> None:
+        """A child has no choice that neither parent has, if all combinations of choices exist."""
+        if not self.has_all_combinations:
+            return
+        first, second = self.architectures, self.architectures[::-1].copy()
+        families = first, second, np.asarray(self.space.crossover(first, second, self.streams()))
+        ours, theirs, child = map(self.space.choices, families)
+        strange = ((child != ours) & (child != theirs)).any(axis=1)
+        if strange.any():
+            fail(
+                "children whose choices are those of their parents",
+                f"{int(strange.sum())} of {len(strange)} have others",
+                "crossover would be sampling",
+                "indices are mixed instead of choices",
+            )
+
+    def test_neighbors_differ_in_one_decision(self) -> None:
+        """Neighbors ascend by decision, then by choice, if all combinations of choices exist."""
+        if not self.has_all_combinations:
+            return
+        some = self.architectures[::20]
+        for own, row in zip(some.tolist(), self.space.neighbors(some), strict=True):
+            expected = _neighbors(self.space, own)
+            if not np.array_equal(row[row >= 0], expected):
+                fail(
+                    f"neighbors of {own}: {expected[:8]}…",
+                    f"{row[:8]}…",
+                    "a local search that takes the first better one depends on their order",
+                    "choices vary before decisions, or two decisions change",
                 )
 
     def test_neighbors_are_distinct_others_padded_with_minus_one(self) -> None:
@@ -179,6 +231,9 @@ class SpaceContract(Contract):
         sums = np.stack([part.sum(axis=1) for part in np.split(hot, ends[:-1], axis=1)], axis=1)
         if not (sums == 1).all() or not np.isin(hot, (0, 1)).all():
             fail("exactly one 1 for each decision", f"sums {sums.min()} … {sums.max()}", "models read it", "an offset")
+        places = self.space.choices(self.architectures) + ends - self.space.num_choices
+        if not (np.take_along_axis(hot, places, axis=1) == 1).all():
+            fail("the 1 of a decision at its choice", "others", "models read it", "choices in another order")
 
     def test_canonical_names_a_member_of_the_class(self) -> None:
         """The canonical index is the smallest of the class, so that a class names itself."""
@@ -191,6 +246,8 @@ class SpaceContract(Contract):
                 "duplicates are counted by class",
                 "the class is numbered instead of named by its first member",
             )
+        if len(everyone) > 1 and not classes.any():
+            fail("several classes", "one", "all architectures would be repeats of one", "a constant")
 
     def test_inputs_are_never_changed(self) -> None:
         """No operator writes into its arguments."""
@@ -209,6 +266,18 @@ class SpaceContract(Contract):
         samples = self.architectures.tolist()
         if again.to_strings(samples) != self.space.to_strings(samples):
             fail("the same architectures in the same order", "others", "tables are cached with it", "an argument")
+
+
+def _neighbors(space: SearchSpace, architecture: int) -> Ints:
+    """Neighbors of an architecture, ascending by decision, then by choice."""
+    choices = space.choices(np.array([architecture]))[0].tolist()
+    others = [
+        [*choices[:at], other, *choices[at + 1 :]]
+        for at, number in enumerate(space.num_choices.tolist())
+        for other in range(number)
+        if other != choices[at]
+    ]
+    return np.asarray(space.from_choices(np.array(others)))
 
 
 def _one(key: int) -> RandomSource:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nasbench_harness.arrays import Floats
 from nasbench_harness.tables.cache import open_table, verify_table, write_table
 from nasbench_harness.tables.table import Dataset, MetricArray, Table
 from nasbench_harness.testing.contract import Contract, fail
@@ -70,6 +71,13 @@ class TableContract(Contract):
             complete = values[~np.isnan(values).any(axis=1)]
             if len(complete) >= 100 and (complete == complete[:, :1]).all():
                 fail(f"{name} has replicates that differ somewhere", "equal ones", "noise would vanish", "padding")
+            if len(complete) >= 100 and values.shape[1] > 2 and (share := _padded_share(complete)) > 0:
+                fail(
+                    f"{name} has a last replicate of its own",
+                    f"it repeats others in {share:.0%} of the rows",
+                    "noise would shrink",
+                    "padding: a replicate that is missing must be NaN",
+                )
 
     def test_values_lie_on_their_grid(self) -> None:
         """If a metric has a resolution, every single value is a multiple of it."""
@@ -110,3 +118,16 @@ class TableContract(Contract):
         provenance = self.table.provenance
         if not (provenance.source and provenance.version and provenance.license):
             fail("source, version and license", str(provenance), "they stand in every result", "left empty")
+
+
+def _padded_share(values: Floats) -> float:
+    """Share of rows whose last replicate repeats another one or their mean; 0 if chance may explain it.
+
+    Args:
+        values: Values of architectures with all replicates, shape (num_rows, num_replicates).
+    """
+    last, others = values[:, -1:], values[:, :-1]
+    repeats = (last == others).any(axis=1) | np.isclose(last[:, 0], others.mean(axis=1), rtol=0.0, atol=1e-9)
+    by_chance = float((values[:, 0] == values[:, 1]).mean()) * others.shape[1]
+    share = float(repeats.mean())
+    return share if share > 0.1 + 3 * by_chance else 0.0

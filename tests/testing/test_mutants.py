@@ -483,6 +483,35 @@ class NeighborsWithItself(NASBench201Space):
         return neighbors
 
 
+class FirstDecisionOnly(ProductSpace):
+    def mutate(self, parents, rng, runs=None):
+        children = np.asarray(self.choices(np.atleast_1d(parents))).copy()
+        children[:, 0] = 1 - children[:, 0]
+        found = self.from_choices(children)
+        return found if np.ndim(parents) else int(found[0])
+
+
+class CrossoverBySampling(ProductSpace):
+    def crossover(self, first, second, rng, runs=None):
+        return self.sample(rng, runs)
+
+
+class NeighborsInReverse(ProductSpace):
+    def neighbors(self, architectures):
+        found = super().neighbors(architectures)
+        return found[::-1] if isinstance(found, list) else found[:, ::-1]
+
+
+class HotInReverse(ProductSpace):
+    def one_hot(self, architectures):
+        return super().one_hot(architectures)[:, ::-1]
+
+
+class OneClass(ProductSpace):
+    def canonical(self, architectures):
+        return np.zeros_like(super().canonical(architectures))
+
+
 class Renumbered(ProductSpace):
     def from_string(self, text):
         return super().from_string(":".join(reversed(text.split(":"))))
@@ -499,6 +528,11 @@ def letters(kind):
         (OneStreamForAll, "a_draw_for_some_runs_leaves_the_others_alone"),
         (NeighborsWithItself, "neighbors_are_distinct_others_padded_with_minus_one"),
         (lambda: letters(Renumbered), "strings_come_back"),
+        (lambda: letters(FirstDecisionOnly), "mutate_reaches_every_decision"),
+        (lambda: letters(CrossoverBySampling), "crossover_takes_every_choice_from_a_parent"),
+        (lambda: letters(NeighborsInReverse), "neighbors_differ_in_one_decision"),
+        (lambda: letters(HotInReverse), "one_hot_marks_every_choice"),
+        (lambda: letters(OneClass), "canonical_names_a_member_of_the_class"),
     ],
 )
 def test_broken_spaces(make, rule):
@@ -576,9 +610,14 @@ def changed(**changes):
     return Table("t", {"one": Dataset("One", dataset.space, columns, dataset.fidelities)}, Provenance("s", "1", "MIT"))
 
 
+def padded(values):
+    return np.where(np.isnan(values), values[:, :1], values)
+
+
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
+        (padded, "replicates_that_exist_come_from_the_source"),
         (lambda values: values[:-1], "arrays_have_a_row_for_every_architecture"),
         (lambda values: np.repeat(values[:, :1], 3, axis=1), "replicates_that_exist_come_from_the_source"),
         (lambda values: values + 0.001, "values_lie_on_their_grid"),
