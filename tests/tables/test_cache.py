@@ -11,7 +11,7 @@ import pytest
 from kit.cases import fast_first
 from kit.files import rewrite
 
-from nasbench_harness.errors import TableError
+from nasbench_harness.errors import InvalidInputError, TableError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import make_task
 from nasbench_harness.tables import cache as cache_module
@@ -253,8 +253,12 @@ def test_the_folder_follows_the_environment(tmp_path, monkeypatch):
     assert cache_folder() == Path.home() / ".cache" / "nasbench-harness"
 
 
-def test_a_table_of_a_newer_version_is_explained(tiny, tmp_path):
+def test_a_table_of_a_newer_version_is_explained(tiny, tmp_path, monkeypatch):
     vars(tiny.datasets["one"].space)["description"] = lambda: {"kind": "space-of-tomorrow"}
+    with pytest.raises(InvalidInputError, match=r"table tiny cannot be kept: .* 'space-of-tomorrow'"):
+        write_table(tiny, tmp_path / "newer")
+    monkeypatch.setattr(cache_module, "table_from_metadata", lambda *_: tiny)  # as the newer version would accept it
     write_table(tiny, tmp_path / "newer")
+    monkeypatch.undo()
     with pytest.raises(TableError, match=r"unknown kind of search space 'space-of-tomorrow'"):
         open_table(tmp_path / "newer")
