@@ -233,8 +233,8 @@ class Recording:
         """FLOPs and parameters in millions and latency in seconds, those that the table has free of charge.
 
         Raises:
-            InvalidInputError: The protocol searches something else, or there is no such architecture.
-            MissingResultError: The table has no result of the architecture.
+            InvalidInputError: The protocol searches something else, there is no such architecture, or the table has no
+                result of it.
         """
         schedule, name = self._check_searched(dataset, hp)
         costs = self._plain.get_cost_info(self._index(index), name, schedule)

@@ -101,7 +101,7 @@ def test_the_check_on_known_devices_needs_two(cache, measured):
 def test_a_second_device_may_be_measured_on_the_same_architectures(cache, measured):
     """The first one has no values on which its own prediction could be judged, and no values to predict others from."""
     base = load_table("nb201")
-    phone = adapt_device(base, "cifar10", "phone_latency_ms", measured, name="nb201-phone").table
+    phone = adapt_device(base, "cifar10", "phone_latency_ms", measured, name="nb201-first-phone").table
     assert list(sources_of(phone, "cifar10", None, "pad_latency_ms")) == ["latency_ms"]
     both = ["latency_ms", "phone_latency_ms"]
     sources = sources_of(phone, "cifar10", both, "pad_latency_ms")

@@ -11,6 +11,7 @@ import sys
 import time
 from hashlib import sha256
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ import pytest
 from nasbench_harness.errors import HarnessError, TableError
 from nasbench_harness.importers.archives.records import RecordStore, work_folder
 from nasbench_harness.spaces import NASBench201Space
+from nasbench_harness.tables import cache as cache_module
 from nasbench_harness.tables.cache import open_table, write_table
 from nasbench_harness.tables.check import check_table
 from nasbench_harness.tables.registration import register_table, remove_table
@@ -126,12 +128,16 @@ def test_metadata_cannot_name_other_files(tiny, tmp_path, file):
 
 
 @pytest.mark.parametrize("text", ["two\nlines", "\x1b[2J", "<script>alert(1)</script>"])
-def test_texts_that_cannot_be_printed_are_refused(cache, tiny, tmp_path, text):
+def test_texts_that_cannot_be_printed_are_refused(cache, tiny, tmp_path, monkeypatch, text):
     for place in ("title", "unit", "source"):
         table = finite(tiny, **{place: text})
         with pytest.raises(HarnessError, match="write it as plain text on one line"):
             register_table(table)
-        write_table(table, tmp_path / place)
+        with pytest.raises(HarnessError, match=f"cannot be kept: .*{place} holds"):
+            write_table(table, tmp_path / place)
+        with monkeypatch.context() as patch:  # a program that writes without looking
+            patch.setattr(cache_module, "table_from_metadata", Mock())
+            write_table(table, tmp_path / place)
         with pytest.raises(TableError, match=f"{place} holds"):
             open_table(tmp_path / place)
 
@@ -212,6 +218,7 @@ def test_temporary_folders_of_dead_processes_are_removed(tiny, tmp_path):
     code = f"""
 import os, signal, sys
 from pathlib import Path
+from unittest.mock import Mock
 from nasbench_harness.tables import cache
 os.kill = os.kill
 folder = cache._temporary_folder(Path({str(tmp_path)!r}) / "tiny")
