@@ -18,7 +18,7 @@ _MOST_LISTED = 2**21  # grid steps whose numbers are listed, 32 MB
 _PART = 2**20  # values that are calculated with at once
 _DIGITS = 9  # of the largest mean, if a metric is on no grid
 _MOST_DIGITS = 15  # numbers of so many digits are exact
-_NOISE = 1e-9  # relative differences below this are float noise
+_NOISE = 1e-9  # differences below this, relative to the best or the typical size, are float noise
 _NUM_NEEDED = 10  # grid steps between the best architecture and the tenth percentile of the others
 
 
@@ -139,7 +139,8 @@ def _reach(means: Floats, direction: Direction) -> float:
     """Distance from the best mean that a tenth of the others do not exceed, or the nearest one; 0 if there is none."""
     best = means.max() if direction == "maximize" else means.min()
     distances = np.abs(means - best)
-    distances = np.sort(distances[distances > _NOISE * abs(best)])
+    typical = max(abs(best), float(np.median(np.abs(means))))  # the best may be 0, and noise beside it is none of it
+    distances = np.sort(distances[distances > _NOISE * typical])
     return float(distances[len(distances) // 10]) if len(distances) else 0.0
 
 

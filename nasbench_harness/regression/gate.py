@@ -6,6 +6,7 @@ statistical gate decides, in looks (see ``nasbench_harness.statistics.non_inferi
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -207,6 +208,12 @@ class _Candidate:
             raise InvalidInputError(
                 f"{subject.path} was saved on another table of {task} (digest {self.old.table[:8]}, now "
                 f"{self.task.table.digest[:8]}): save it again"
+            )
+        step = view.scores["val"].resolution
+        if not math.isclose(self.old.step, step, rel_tol=1e-9):
+            raise InvalidInputError(
+                f"{subject.path} counts the regrets on {task} in steps of {self.old.step:.6g}, and this version in "
+                f"steps of {step:.6g} {self.old.unit}: save it again"
             )
         self.margin = _margin(gate, metric, task)
         self.notes = _changed_parameters(subject)

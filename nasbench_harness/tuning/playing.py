@@ -24,7 +24,7 @@ from nasbench_harness.studies.batches import plan_batches
 from nasbench_harness.untrusted import first_line
 from nasbench_harness.workers import stop_workers, submit
 
-_IDENTITY = ("parameters", "task", "table", "first", "end")
+_IDENTITY = ("parameters", "task", "table", "step", "first", "end")  # regrets are counted in steps
 
 
 class Piece(NamedTuple):
@@ -188,7 +188,8 @@ class Player:
     def _head(self, piece: Piece) -> dict[str, Any]:
         """The part of an entry that says which runs it holds."""
         parameters = {**self._spec.parameters, **piece.setting}
-        values = (parameters, piece.task, self._digest(piece.task), piece.first, piece.end)
+        step = self._views[piece.task].resolution
+        values = (parameters, piece.task, self._digest(piece.task), step, piece.first, piece.end)
         return dict(zip(_IDENTITY, values, strict=True))
 
     def _key_of(self, piece: Piece) -> str:
@@ -241,5 +242,5 @@ def play_there(spec: ResolvedStrategy, digest: str, rules: Rules, piece: Piece) 
     return play_one(spec, open_task(piece.task, digest), rules, piece)
 
 
-def _key(parameters: Mapping[str, Any], task: str, table: str, first: int, end: int) -> str:
-    return json.dumps([parameters, task, table, first, end], sort_keys=True)
+def _key(parameters: Mapping[str, Any], task: str, table: str, step: float, first: int, end: int) -> str:
+    return json.dumps([parameters, task, table, step, first, end], sort_keys=True)

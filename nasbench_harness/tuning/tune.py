@@ -34,7 +34,8 @@ from nasbench_harness.tuning.sampling import configurations, describe_ranges, tu
 FIRST_SEEDS = 10  # without a budget
 TUNING_SEED = MAX_SEEDS  # no study has the seeds of tuning
 _MOST_TRIALS = 10_000
-_COUNTS = 2  # of a journal's lines: 1 left out reads of sources, and evaluations before a failure
+# Of a journal's lines: 1 left out reads of sources, and evaluations before a failure; 2 the size of a step of regret.
+_COUNTS = 3
 _PROTOCOL = Protocol()
 
 

@@ -178,6 +178,15 @@ def test_a_diverged_training_leaves_the_others_apart(task_of):
     assert maximized.regret(np.array([0, 1])).tolist() == pytest.approx([0.25, 0], rel=1e-3)
 
 
+def test_float_noise_beside_a_best_value_of_0_is_a_tie(task_of):
+    noise = 1 - 0.9999999999999999
+    report = task_of([[0], [noise], [0.3], [0.4]], metric=LOSS).scores["val"]
+    assert report.regret(np.arange(4)).tolist() == pytest.approx([0, 0, 0.3, 0.4])
+    score = Metric("score", "1", "maximize", "search")
+    report = task_of([[0], [-noise], [-0.3], [-0.5]], metric=score).scores["val"]
+    assert report.regret(np.arange(4)).tolist() == pytest.approx([0, 0, 0.3, 0.5])
+
+
 @pytest.mark.parametrize("metric", [LOSS, STEPS], ids=["gridless", "grid"])
 def test_a_value_beside_which_all_others_are_alike_is_refused(task_of, metric):
     with pytest.raises(TableError, match=r"holds 1e\+20, beside which the good .* with that value missing"):

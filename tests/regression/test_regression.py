@@ -297,6 +297,7 @@ def test_mistakes_are_refused_in_one_line(folder, tmp_path):
         ('"reference": "random-search"', '"reference": "gone:search"', "is an orphan .*no module 'gone'"),
         ('"given": {}', '"given": {"depth": 3}', "is an orphan .unknown hyperparameter 'depth'"),
         ('"table": "', '"table": "0', "was saved on another table of nb201-cifar100"),
+        ('"step": ', '"step": 1', "counts the regrets on nb201-cifar100 in steps of 10.*, and this version in"),
         ('"evaluations": 40', '"evaluation": 40', "unknown protocol field 'evaluation'"),
     ],
 )

@@ -112,7 +112,6 @@ def test_runs_that_never_reach_the_optimum_fail_the_number(evaluations, all_arri
     assert table.rows[0].cells[-1].text.startswith("pass" if all_arrive else "fail")
 
 
-@pytest.mark.thorough
 def test_a_clock_that_is_not_the_papers_is_named():
     """The output and the page say what an official archive does not charge."""
     page = " ".join((Path(__file__).parents[2] / "docs" / "reproduce.md").read_text(encoding="utf-8").split())
@@ -132,6 +131,7 @@ def test_a_narrow_terminal_shows_the_tolerance():
     assert "pass (85.28)" in console.file.getvalue()
 
 
+@pytest.mark.thorough
 def test_table_and_json_hold_the_same_numbers():
     rows = reproduce(STEEPEST, "nb201", num_runs=20)
     table = reproduction_table(STEEPEST, rows)

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from nasbench_harness import Needs, Proposals, Protocol, Range, Strategy, StrategyRef, compare, declare
 from nasbench_harness.cli import main
 from nasbench_harness.errors import HarnessError, InvalidInputError
+from nasbench_harness.journal import with_checksum, without_checksum
 from nasbench_harness.store.record import TuningRule
 from nasbench_harness.store.study_file import read_record, read_study_file
 from nasbench_harness.store.tuning import read_tuning, tuning_path
@@ -254,6 +255,21 @@ def test_a_journal_of_another_protocol_is_refused(tuned):
     tuned()
     with pytest.raises(InvalidInputError, match=r"belongs to other settings \(protocol\)"):
         tuned(protocol=Protocol(evaluations=30))
+
+
+@pytest.mark.thorough
+def test_regrets_in_steps_of_another_size_are_played_anew(tuned, tmp_path):
+    tuned()
+    before = files_of(tmp_path / "tuning")
+    path = tmp_path / "tuning" / "regularized-evolution.jsonl"
+    lines = [without_checksum(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    for entry in lines[1:]:  # as if an earlier version had counted in steps of ten times the size
+        entry.update(step=entry["step"] * 10, regrets=[regret // 10 for regret in entry["regrets"]])
+    text = "\n".join(json.dumps(with_checksum(entry)) for entry in lines) + "\n"
+    path.write_text(text, encoding="utf-8")
+    path.with_suffix(".toml").unlink()
+    tuned()
+    assert files_of(tmp_path / "tuning")["regularized-evolution.toml"] == before["regularized-evolution.toml"]
 
 
 def test_a_damaged_journal_is_refused(tuned, tmp_path):
