@@ -34,7 +34,7 @@ from nasbench_harness.trainer.proxies.inputs import make_batch
 
 BLOCK = 500  # architectures of a part
 _SECONDS_BETWEEN_TRIES = 0.1
-_OWN = re.compile(r"settings\.json|lock|[A-Za-z_]\w*-\d+-\d+-\d{5,}\.npy|\..+\.tmp")  # names in a folder of parts
+_OWN = re.compile(r"settings\.json|lock|\w+-\d+-\d+-\d{5,}\.npy|\..+\.tmp")  # names in a folder of parts
 NOTE = "macros and pairs were chosen with NAS-Bench-201 accuracies: tuned on NAS-Bench-201"
 
 
@@ -212,9 +212,10 @@ def _claim(folder: Path, text: str) -> None:
     settings = folder / "settings.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        other = next((path for path in folder.iterdir() if not _OWN.fullmatch(path.name)), None)
+        shown = (path for path in folder.iterdir() if not path.name.startswith("."))  # systems add hidden files
+        other = next((path for path in shown if not _OWN.fullmatch(path.name)), None)
         if other is not None:
-            raise InvalidInputError(f"{folder} holds {other.name}, which is no part: name another --out")
+            raise InvalidInputError(f"{folder} holds {other.name}, which is no part: remove it, or name another --out")
         if not _is_claimed(folder, text) and not any(folder.glob("*.npy")):
             write_whole(settings, text.encode())
     except OSError as error:

@@ -417,6 +417,18 @@ def test_a_folder_of_other_files_is_refused_and_stays(tmp_path):
     assert [path.name for path in mine.parent.iterdir()] == ["mine.txt"]
 
 
+def test_hidden_files_and_letters_of_any_language_stop_no_build(tmp_path):
+    parts = tmp_path / "a.parquet.parts"
+    parts.mkdir()
+    for name in (".DS_Store", "é-0-0-00000.npy"):  # a file of the system; a part of the score é
+        (parts / name).write_bytes(b"")
+    with pytest.raises(InvalidInputError, match="holds parts of other settings"):
+        build(plan(["params"]), tmp_path / "a.parquet", "command")
+    (parts / "é-0-0-00000.npy").unlink()
+    build(plan(["params"]), tmp_path / "a.parquet", "command")
+    assert [path.name for path in parts.iterdir()] == [".DS_Store"]
+
+
 def test_a_file_that_came_meanwhile_stays(tmp_path):
     out, mine = tmp_path / "a.parquet", tmp_path / "a.parquet.parts" / "mine.txt"
 
