@@ -121,7 +121,7 @@ def test_a_table_with_gaps_is_named_and_has_sizes_beside(monkeypatch):
         spearmanr(shipped_scores()["params"][:40], accuracy).statistic
     )
     for table in proxy_tables(analysis)[:3]:
-        assert "the 40 architectures that have a result, among all 15,625 cells" in table.caption
+        assert "the 40 architectures that have a result, of all 15,625 cells" in table.caption
         assert ("tuned on NAS-Bench-201" in table.caption) == (not table.name.startswith("pairs"))
     assert "(20 resamples; none for fewer than 10 architectures)" in proxy_tables(analysis)[0].caption
     assert result.counts["top 10 %"] == 4
@@ -273,3 +273,12 @@ def test_mistakes_are_one_line(arguments, message):
     assert result.exit_code == 2
     assert message in result.output
     assert result.output.count("\n") == 1
+
+
+def test_an_interval_is_none_if_a_resample_has_equal_scores_only(small):
+    scores = np.zeros_like(small.scores["meco"])
+    scores[..., 0] = 1.0
+    found = analyze_proxies(replace(small, scores={"meco": scores}), ["nb201-cifar10"], num_resamples=20)
+    assert "none if all scores of a resample are equal" in proxy_tables(found)[0].caption
+    whole = analyze_proxies(replace(small, scores={"meco": small.scores["meco"]}), ["nb201-cifar10"], num_resamples=2)
+    assert "of a resample are equal" not in proxy_tables(whole)[0].caption

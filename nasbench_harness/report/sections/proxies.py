@@ -38,9 +38,10 @@ def _correlations(analysis: ProxyAnalysis, result: TaskResult) -> ReportTable:
             cells += [_correlation(entry.spearman[label]), _correlation(entry.kendall[label])]
         rows.append(ReportRow(tuple(cells), _block(entry)))
     has_few = min(result.counts.values()) < MIN_ARCHITECTURES
-    fewer = f"; none for fewer than {MIN_ARCHITECTURES} architectures" if has_few else ""
+    few = f"; none for fewer than {MIN_ARCHITECTURES} architectures" if has_few else ""
+    none = "; none if all scores of a resample are equal" if _has_gap(result) else ""
     intervals = (
-        f" with 95 % bootstrap intervals over architectures ({analysis.num_resamples} resamples{fewer})"
+        f" with 95 % bootstrap intervals over architectures ({analysis.num_resamples} resamples{few}{none})"
         if analysis.num_resamples
         else ""
     )
@@ -147,13 +148,25 @@ def _set(analysis: ProxyAnalysis, result: TaskResult) -> str:
     count = result.counts["all"]
     if count == len(analysis.file.architectures):
         return analysis.set_name
-    return f"the {count:,} architectures that have a result, among {analysis.set_name}"
+    return f"the {count:,} architectures that have a result, of {analysis.set_name}"
 
 
 def _note(analysis: ProxyAnalysis) -> str:
     """The note of the file as one more sentence."""
     text = str(analysis.file.provenance.get("note", ""))
     return f" {text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _has_gap(result: TaskResult) -> bool:
+    """Whether a coefficient of enough architectures has no interval."""
+    found = [
+        coefficients[label]
+        for entry in result.results
+        for coefficients in (entry.spearman, entry.kendall)
+        for label in SETS
+        if result.counts[label] >= MIN_ARCHITECTURES
+    ]
+    return any(one is not None and not np.isnan(one.estimate) and np.isnan(one.low) for one in found)
 
 
 def _key(label: str) -> str:
