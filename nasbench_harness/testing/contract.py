@@ -82,7 +82,9 @@ def _failure(method: Callable[[], None], seconds: float | None) -> str:
     except BrokenContractError as error:
         return str(error)
     except HarnessError as error:
-        return f"{error or type(error).__name__}{place_in(error) if isinstance(error, StrategyError) else ''}"
+        text = str(error)
+        place = place_in(error) if isinstance(error, StrategyError) or not text else ""
+        return f"{text or type(error).__name__}{place}"
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # the code under test may raise anything

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from nasbench_harness.arrays import AnyArray
@@ -19,18 +19,19 @@ from nasbench_harness.testing.traces import SEEDS_ELSEWHERE, digest, trace_diges
 from nasbench_harness.testing.watching import watched
 
 _HASH_SEEDS = ("1", "4242")
-_OTHER_PROCESS = """
+_MARK = "played: "  # begins the line of the answer; programs print others
+_OTHER_PROCESS = f"""
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from nasbench_harness.testing.elsewhere import play_here
-print(json.dumps(play_here(*json.loads(sys.argv[2]))))
+print({_MARK!r} + json.dumps(play_here(*json.loads(sys.argv[2]))))
 """
 
 
 def play_here(
     reference: str, parameters: dict[str, Any], tasks: list[str], protocol: dict[str, Any]
-) -> tuple[dict[str, str], list[str]]:
-    """Digest of each task's traces, and everything that the strategy read on its own, its import included.
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Digest of each task's traces, and places of all reads of the strategy on its own, its import included.
 
     Args:
         reference: The strategy, which this process has not imported.
@@ -40,7 +41,7 @@ def play_here(
     """
     module = reference.partition(":")[0] if ":" in reference else strategy_entry_points()[reference].module
     with watched(module) as reads:
-        return {task: trace_digest(reference, parameters, task, protocol) for task in tasks}, list(reads)
+        return {task: trace_digest(reference, parameters, task, protocol) for task in tasks}, reads
 
 
 def play_elsewhere(
@@ -64,8 +65,9 @@ def play_elsewhere(
         command = [sys.executable, "-c", _OTHER_PROCESS, json.dumps(sys.path), json.dumps(arguments)]
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
-        lines = done.stdout.splitlines()  # a program that it starts may print before
-        there, reads = json.loads(lines[-1]) if done.returncode == 0 and lines else ({}, [])
+        lines = [line for line in done.stdout.splitlines() if line.startswith(_MARK)]
+        has_answer = done.returncode == 0 and lines
+        there, reads = json.loads(lines[-1].removeprefix(_MARK)) if has_answer else ({}, {})
         for task, expected in here.items():
             if there.get(task) != expected:
                 problem = (done.stderr.strip().splitlines() or ["nothing"])[-1][:200]
@@ -79,13 +81,14 @@ def play_elsewhere(
             fail_for_reads(reads)
 
 
-def fail_for_reads(reads: Iterable[str]) -> NoReturn:
-    """Raise a BrokenContractError that names reads of tables and scores."""
+def fail_for_reads(reads: Mapping[str, str]) -> NoReturn:
+    """Raise a BrokenContractError that names reads of tables and scores, and the place of the first."""
     fail(
         "a strategy that learns by evaluations and problem.lookup() alone",
-        f"it reads {', '.join(reads)}",
+        f"it reads {', '.join(reads)}, at {next(iter(reads.values()))}",
         "its results would say nothing: scores are for reports",
-        "load_task(…), load_table(…), a file, gc.get_objects() or frames in the strategy's code",
+        "load_task(…), load_table(…), a file, gc.get_objects() or frames in the strategy's code, or in a module that "
+        'its package imports: put this below if __name__ == "__main__", or in another package',
     )
 
 

@@ -8,6 +8,7 @@ another path, studies that the strategy runs itself, and everything that happens
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,12 +44,12 @@ _looking: list[bool] = []
 
 
 class _Watcher:
-    """Values that the code of one package read, in order, each once."""
+    """Values that the code of one package read, in order, with the place of the first read of each."""
 
     def __init__(self, module: str) -> None:
         self.package = module.partition(".")[0]
-        self.folders = tuple(map(str, _folders_of_values()))
-        self.reads: dict[str, None] = {}
+        self.folders = tuple(f"{folder}{os.sep}" for folder in _folders_of_values())
+        self.reads: dict[str, str] = {}
 
     def notice(self, event: str, arguments: tuple[Any, ...], frame: FrameType) -> None:
         """Look at an audit event; ``frame`` raised it."""
@@ -57,9 +58,16 @@ class _Watcher:
             if _package(frame) == "inspect":  # inspect.currentframe() asks for its caller
                 caller = frame.f_back
             if _package(caller) == self.package:
-                self.reads[f"{event}()"] = None
+                self.note(f"{event}()", caller)
         elif self.holds_values(path := str(arguments[0])) and self.is_direct(frame):
-            self.reads[f"the file {Path(path).name} of a table"] = None
+            self.note(f"the file {Path(path).name} of a table", frame)
+
+    def note(self, what: str, frame: FrameType | None) -> None:
+        """Note a read, with the innermost line of the strategy's package."""
+        while frame is not None and not self.is_own(frame):
+            frame = frame.f_back
+        if frame is not None:
+            self.reads.setdefault(what, f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
 
     def holds_values(self, path: str) -> bool:
         """Whether a file belongs to a table; code of the packages with tables does not."""
@@ -104,11 +112,12 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _read_attribute(held: Any, name: str) -> Any:
     is_problem = type(held) is Problem  # which strategies are given; its fields without a public name are not theirs
-    if not name.startswith("__") and (not is_problem or name.startswith("_")):
+    is_special = name.startswith("__") and not (is_problem and name == "__dict__")
+    if not is_special and (not is_problem or name.startswith("_")):
         frame = _caller()
         for watcher in _watchers:
             if watcher.is_own(frame) if is_problem else watcher.is_direct(frame):
-                watcher.reads[f"{name} of a {type(held).__name__}"] = None
+                watcher.note(f"{name} of a {type(held).__name__}", frame)
     return object.__getattribute__(held, name)
 
 
@@ -124,8 +133,8 @@ def _caller() -> FrameType | None:
 
 
 @contextmanager
-def watched(module: str) -> Iterator[dict[str, None]]:
-    """Collect reads by the code of a module's package that no strategy needs.
+def watched(module: str) -> Iterator[dict[str, str]]:
+    """Collect reads by the code of a module's package that no strategy needs, with the place of each.
 
     Args:
         module: The module that defines the strategy.

@@ -6,7 +6,7 @@ import pytest
 from nasbench_harness.evaluation.task import load_task
 from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.references import resolve
-from nasbench_harness.testing import StrategyContract
+from nasbench_harness.testing import StrategyContract, elsewhere
 from nasbench_harness.testing.contract import BrokenContractError
 from nasbench_harness.testing.traces import digest, trace_of
 
@@ -58,3 +58,19 @@ def test_the_digest_holds_fidelities_and_recommendations(name):
     rows = trace_of(spec, load_task("nb201-cifar10"), np.arange(1), {"evaluations": 3})[0]
     one, other = ({**rows, name: np.array([0, 0, last])} for last in (1, 2))
     assert digest([rows]) != digest([one]) != digest([other])
+
+
+@pytest.mark.thorough
+def test_prints_at_the_end_of_a_process_are_no_answer(tmp_path, monkeypatch):
+    (tmp_path / "waves.py").write_text(
+        "import atexit\n"
+        "atexit.register(print, 'bye')\n"
+        "def search(problem, rng):\n"
+        "    while True:\n"
+        "        yield problem.space.sample(rng)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("atexit.register", lambda *_: None)  # in this process only
+    monkeypatch.setattr(elsewhere, "_HASH_SEEDS", ("1",))
+    members = {"strategy": "waves:search", "tasks": ("nb201-cifar10",), "evaluations": 5}
+    type("Waves", (StrategyContract,), members)().test_another_process_and_hash_seed_give_the_same_trace()

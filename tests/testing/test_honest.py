@@ -48,6 +48,18 @@ def test_a_strategy_may_end_with_one_worker_and_with_several():
     assert failures(contract_of(EndsByItself), "evaluations_may_be_pending_and_finish_out_of_order") == {}
 
 
+class EndsEarlierWithSeveral(EndsByItself):
+    """Ends with the first ticket that arrives late."""
+
+    def tell(self, results):
+        self.left[(results.ticket >= 0) & (self.left < 3)] = 0
+
+
+def test_results_in_another_order_may_end_a_run_earlier():
+    rule = "evaluations_may_be_pending_and_finish_out_of_order"
+    assert failures(contract_of(EndsEarlierWithSeveral), rule) == {}
+
+
 def test_a_contract_of_a_function_is_inherited():
     base = type(contract_of(by_score))
     assert type("Inherited", (base,), {"tasks": ("nb201-cifar100",)})().spec.label.endswith(":by_score")

@@ -15,7 +15,7 @@ from kit.contracts import failures
 
 from nasbench_harness import Progress, Proposals, Strategy
 from nasbench_harness.engine.streams import RunStreams
-from nasbench_harness.errors import StrategyError
+from nasbench_harness.errors import InvalidInputError, StrategyError
 from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.oracle import TableOracle
 from nasbench_harness.evaluation.protocol import Protocol
@@ -263,6 +263,58 @@ def test_a_strategy_that_knows_the_optimum_is_named():
     found = of_strategy(knows_the_optimum, "the_optimum_is_not_known_from_the_start", "no_scores_are_read")
     assert "in 12 of 12" in found["the_optimum_is_not_known_from_the_start"]
     assert "no_scores_are_read" not in found
+
+
+def knows_the_optimum_and_looks_one_value_up(problem, rng):
+    problem.lookup("meco", [0])  # the optimum of CIFAR-100 is among the first by this score
+    yield 9_930
+    while True:
+        yield problem.space.sample(rng)
+
+
+def test_one_lookup_does_not_lead_to_the_optimum():
+    assert load_task("nb201-cifar100").scores["val"].optimum == 9_930
+    members = {"strategy": staticmethod(knows_the_optimum_and_looks_one_value_up), "tasks": ("nb201-cifar100",)}
+    rule = "the_optimum_is_not_known_from_the_start"
+    assert "in 12 of 12" in failures(type("Mutant", (StrategyContract,), members)(), rule)[rule]
+
+
+class StallsAndEnds(DrawsForAll):
+    """Generations of four; the next one begins only if the last ticket of one comes last. Ends after 150."""
+
+    def __init__(self, problem, rng):
+        super().__init__(problem, rng)
+        self.asked, self.told = np.zeros(rng.num_runs, dtype=np.int64), np.zeros(rng.num_runs, dtype=np.int64)
+        self.is_open = np.ones(rng.num_runs, dtype=bool)
+
+    def ask(self, idle):
+        architectures = np.full(len(idle), -1)
+        runs = np.flatnonzero(idle & self.is_open & (self.asked < 150))
+        architectures[runs] = self.problem.space.sample(self.rng, runs)
+        self.asked[runs] += 1
+        self.is_open[runs] = self.asked[runs] % 4 != 0
+        return Proposals(architectures)
+
+    def tell(self, results):
+        runs = np.flatnonzero(results.ticket >= 0)
+        self.told[runs] += 1
+        last = runs[results.ticket[runs] % 4 == 3]
+        self.is_open[last] = self.told[last] % 4 == 0
+
+
+def test_a_stall_with_several_workers_is_found_before_an_end_of_its_own():
+    rule = "evaluations_may_be_pending_and_finish_out_of_order"
+    assert "expected: 150 evaluations" in of_strategy(StallsAndEnds, rule)[rule]
+
+
+def raises_without_text(problem, rng):
+    yield problem.space.sample(rng)
+    raise InvalidInputError("")
+
+
+def test_an_error_of_the_package_without_text_is_a_finding():
+    found = of_strategy(raises_without_text)["it_can_be_played"]
+    assert found.startswith("InvalidInputError, at test_mutants.py:")
 
 
 def test_reads_of_the_harness_itself_are_no_findings():
@@ -614,10 +666,28 @@ def padded(values):
     return np.where(np.isnan(values), values[:, :1], values)
 
 
+def one_training(values):
+    """Half of the cells have one training, which stands for all."""
+    values[::2, 1:] = values[::2, :1]
+    return values
+
+
+def one_training_of_two(values):
+    return one_training(values[:, :2])
+
+
+def first_padded(values):
+    values[::2, 0] = values[::2, 1]
+    return values
+
+
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
         (padded, "replicates_that_exist_come_from_the_source"),
+        (one_training, "replicates_that_exist_come_from_the_source"),
+        (first_padded, "replicates_that_exist_come_from_the_source"),
+        (one_training_of_two, "replicates_that_exist_come_from_the_source"),
         (lambda values: values[:-1], "arrays_have_a_row_for_every_architecture"),
         (lambda values: np.repeat(values[:, :1], 3, axis=1), "replicates_that_exist_come_from_the_source"),
         (lambda values: values + 0.001, "values_lie_on_their_grid"),

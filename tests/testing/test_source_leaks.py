@@ -135,4 +135,8 @@ def test_the_contract_finds_sources_for_each_task():
 @pytest.mark.thorough
 def test_a_table_without_a_fitting_task_gets_sources_of_other_tables(filled):
     register_table(with_columns(load_table("nb201"), "cifar10", [], "mine", "a copy"))
-    assert sources_for("mine-cifar10") == ["nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120"]
+    register_table(with_columns(load_table("nb201"), "cifar10", [], "nb201-phone", "a copy"))
+    for task in ("mine-cifar10", "nb201-phone-cifar10"):  # not nb201-cifar10, which holds their own data
+        assert sources_for(task) == ["nb201-cifar100", "nb201-imagenet16-120"]
+    members = {"strategy": staticmethod(best_of_a_sample), "tasks": ("mine-cifar10",), "evaluations": 5}
+    assert failures(type("Copy", (StrategyContract,), members)(), "it_can_be_played") == {}

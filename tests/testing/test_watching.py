@@ -2,6 +2,7 @@
 
 import functools
 import pickle
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -66,6 +67,12 @@ def takes_the_free_values(problem, rng):
         yield problem.space.sample(rng) + 0 * int(latency[0])
 
 
+def takes_all_fields(problem, rng):
+    latency = vars(problem)["_free"]["latency_ms"]
+    while True:
+        yield problem.space.sample(rng) + 0 * int(latency[0])
+
+
 def reads_cells(problem, rng):
     with pytest.raises(InvalidInputError):
         read_cells(watching.TRAINED_CELLS)
@@ -80,6 +87,7 @@ def reads_cells(problem, rng):
         (reads_the_package, "the file cifar10.pkl of a table"),
         (climbs_the_traceback, "num_replicates of a TableOracle"),
         (takes_the_free_values, "_free of a Problem"),
+        (takes_all_fields, "__dict__ of a Problem"),
         (reads_cells, "the file tiny201.parquet of a table"),
     ],
 )
@@ -101,17 +109,34 @@ def test_a_strategy_that_looks_values_up_reads_nothing_else():
     assert of_strategy(honest, "no_scores_are_read") == {}
 
 
+def test_files_beside_the_folders_of_tables_are_no_tables(tmp_path, monkeypatch):
+    monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path / "cache"))
+    model, table = tmp_path / "cache-models" / "model.bin", tmp_path / "cache" / "table.bin"
+    for path in (model, table):
+        path.parent.mkdir()
+        path.write_bytes(b"values")
+    with watching.watched(__name__) as reads:
+        entry_points()  # reads a file of each distribution, the packages with tables among them
+        model.read_bytes()
+    assert reads == {}
+    with watching.watched(__name__) as reads:
+        table.read_bytes()
+    assert list(reads) == ["the file table.bin of a table"]
+
+
 @pytest.mark.thorough
-def test_scores_that_are_read_when_the_module_is_imported_are_named(tmp_path, monkeypatch):
-    (tmp_path / "early.py").write_text(
+def test_scores_that_are_read_when_the_package_is_imported_are_named_with_their_place(tmp_path, monkeypatch):
+    (tmp_path / "early").mkdir()
+    (tmp_path / "early" / "__init__.py").write_text("from early import plots\n")
+    (tmp_path / "early" / "plots.py").write_text(
         "from nasbench_harness import load_task\n"
         "GOOD = load_task('nb201-cifar10').scores['val'].values.argsort()[-200:].tolist()\n"
-        "def search(problem, rng):\n"
-        "    while True:\n"
-        "        yield rng.choice(GOOD)\n"
+    )
+    (tmp_path / "early" / "search.py").write_text(
+        "def search(problem, rng):\n    while True:\n        yield problem.space.sample(rng)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    members = {"strategy": "early:search", "tasks": ("nb201-cifar10",), "evaluations": 5}
+    members = {"strategy": "early.search:search", "tasks": ("nb201-cifar10",), "evaluations": 5}
     contract = type("Mutant", (StrategyContract,), members)()
-    with pytest.raises(BrokenContractError, match="it reads scores of a Task, values of a ScoreView"):
+    with pytest.raises(BrokenContractError, match=r"it reads scores of a Task, values of a ScoreView, at plots.py:2\n"):
         contract.test_another_process_and_hash_seed_give_the_same_trace()
