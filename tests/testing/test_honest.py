@@ -49,10 +49,15 @@ def test_a_strategy_may_end_with_one_worker_and_with_several():
 
 
 class EndsEarlierWithSeveral(EndsByItself):
-    """Ends with the first ticket that arrives late."""
+    """Ends after four proposals, if a result came after a later one."""
+
+    def __init__(self, problem, rng):
+        super().__init__(problem, rng)
+        self.last = np.full(rng.num_runs, -1)
 
     def tell(self, results):
-        self.left[(results.ticket >= 0) & (self.left < 3)] = 0
+        self.left[(results.ticket >= 0) & (results.ticket < self.last) & (self.left <= 4)] = 0
+        self.last = np.maximum(self.last, results.ticket)
 
 
 def test_results_in_another_order_may_end_a_run_earlier():
