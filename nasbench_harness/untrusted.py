@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from unicodedata import category
 
 from nasbench_harness.errors import InvalidInputError, UnknownNameError
 
@@ -36,6 +37,15 @@ def fault_of_text(text: str) -> str:
     if not text.isprintable():
         return "holds a line break, an escape sequence or another invisible character"
     return "holds an HTML tag" if _TAG.search(text) else ""
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text stays on its line and hides nothing; tabs and spaces of every kind may stand in it.
+
+    >>> is_plain("3" + chr(160) + "x"), is_plain("3" + chr(10) + "x")
+    (True, False)
+    """
+    return all(char.isprintable() or char == "\t" or category(char) == "Zs" for char in text)
 
 
 def one_line(text: str, longest: int = 400) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from nasbench_harness.arrays import Ints, read_only
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces.base import RandomSource, SearchSpace, refuse_tuple
+from nasbench_harness.untrusted import is_plain
 
 MOST_ARCHITECTURES = 10_000_000  # a table has a row for each of them
 _MOST_NEIGHBORS = 1 << 23  # of all architectures together, 64 MB; a larger space finds them when they are asked for
@@ -57,7 +58,7 @@ class ProductSpace(SearchSpace):
                     f"space {name}: decision {position} needs different names without {separator!r}, not "
                     f"{', '.join(names)}"
                 )
-        if not all(text.isprintable() for text in (name, separator, *chain.from_iterable(self.decisions))):
+        if not all(map(is_plain, (name, separator, *chain.from_iterable(self.decisions)))):
             raise InvalidInputError("the names of a space and its choices must be printable text on one line")
         size = math.prod(map(len, self.decisions))
         if size > MOST_ARCHITECTURES:
@@ -101,13 +102,14 @@ class ProductSpace(SearchSpace):
         """Every neighbor of every architecture, shape (num_architectures, num_neighbors)."""
         return read_only(self._neighbors_of(np.arange(self.num_architectures)))
 
-    def _neighbors_of(self, architectures: Ints) -> Ints:
-        """Their neighbors, shape (n, num_neighbors)."""
+    def _neighbors_of(self, architectures: Any) -> Ints:
+        """Their neighbors, shape (…, num_neighbors); ``architectures`` is all that can index an array."""
+        chosen = self._index_of_code[self._codes[architectures]][..., None]
         blocks = [
-            self._neighbor(architectures[:, None], decision, np.arange(count - 1)[None, :])
+            self._neighbor(chosen, decision, np.arange(count - 1))
             for decision, count in enumerate(self._num_choices.tolist())
         ]
-        return np.concatenate(blocks, axis=1)
+        return np.concatenate(blocks, axis=-1)
 
     def _neighbor(self, architectures: Any, decisions: Any, offsets: Any) -> Any:
         """Neighbors that take another choice at a decision; ``offsets`` count the choices that are not taken."""

@@ -57,6 +57,13 @@ def test_a_cost_is_in_seconds(draft):
     np.testing.assert_allclose(column.values, before.values / 1_000)
 
 
+def test_a_second_cost_is_a_proxy(draft):
+    text, _, table = draft(CELLS.replace("test_acc,latency_ms,train_seconds", "valid_time_s,params,train_time_s"))
+    roles = {name: column.metric.role for name, column in table.datasets["data"].columns.items()}
+    assert (roles["valid_time_s"], roles["train_time_s"]) == ("proxy", "cost")
+    assert 'role = "proxy"  # CHECK: only one metric can be the cost' in text
+
+
 @pytest.mark.parametrize("name", ["seconds", "time", "runtime", "run_time"])
 def test_a_word_for_seconds_alone_is_a_cost(draft, name):
     _, _, table = draft(CELLS.replace("train_seconds", name))
@@ -84,6 +91,12 @@ def test_values_of_the_training_are_not_searched(draft):
         ("train_time_s", "cost", "minimize"),
         ("train_cost_s", "cost", "minimize"),
         ("test_error", "test", "minimize"),
+        ("final_train_acc", "proxy", "maximize"),
+        ("acc_train", "proxy", "maximize"),
+        ("loss_training", "proxy", "minimize"),
+        ("latest_acc", "search", "maximize"),
+        ("latest_acc_time", "cost", "minimize"),
+        ("acc_test", "test", "maximize"),
     ],
 )
 def test_roles_of_names(name, role, direction):

@@ -16,7 +16,7 @@ from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import make_task
-from nasbench_harness.importers.files.build import extended_table, import_table, read_table
+from nasbench_harness.importers.files.build import extend_table, extended_table, import_table, read_table
 from nasbench_harness.tables.registry import load_table, task_names
 
 CSV = """a,b,val,test,cost
@@ -247,6 +247,7 @@ MISTAKES = {
     "wide delimiter": (CSV, 'delimiter = "é"' + SPEC, "a delimiter is one ASCII character, not 'é'"),
     "open text": (CSV, SPEC.replace('"nowhere"', '"CHECK: where"'), "source: it still says CHECK"),
     "colon in a choice": (CSV, SPEC.replace('"x", "y"', '"x:1", "y"'), "holds the separator ':': name another"),
+    "no separator": (CSV, SPEC.replace('"product"', '"product"\nseparator = ""'), "an empty separator needs key"),
     "two costs": (CSV, SPEC.replace('"test"\nunit', '"b"\nunit') + COST, "can be the cost, not train_cost_s and"),
     "escape sequence": (CSV, SPEC.replace('"product"', '"product"\nname = "a\\u001b[31m"'), "space.name: it holds"),
     "key as metric": (CSV, LIST.replace('"val"', '"a"'), "names architectures and cannot be a metric"),
@@ -357,7 +358,12 @@ def test_decisions_are_joined_by_their_names(cache, tmp_path, key):
     (tmp_path / "e.csv").write_text("op1,op2,energy\nx,y,5\n")
     (tmp_path / "e.toml").write_text(EXTEND.replace('"arch"', key))
     table = extended_table(base, tmp_path / "e.csv", tmp_path / "e.toml")
-    assert values(table, "energy_mj")[:, 0, 0].tolist() == pytest.approx([np.nan, 5, np.nan, np.nan], nan_ok=True)
+    expected = pytest.approx([np.nan, 5, np.nan, np.nan], nan_ok=True)
+    assert values(table, "energy_mj")[:, 0, 0].tolist() == expected
+    more = extend_table(base.name, tmp_path / "e.csv", tmp_path / "e.toml", "more")
+    (tmp_path / "e.toml").write_text((tmp_path / "e.toml").read_text().replace("energy_mj]", "power_mj]"))
+    most = extended_table(more, tmp_path / "e.csv", tmp_path / "e.toml", "most")
+    assert values(most, "power_mj")[:, 0, 0].tolist() == expected
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,8 @@ def test_a_space_without_a_table_of_neighbors_has_the_same_ones(space, seed):
     vars(alike)["_is_tabulated"] = False  # as if it were large
     np.testing.assert_array_equal(alike.neighbors(everyone(space)), space.neighbors(everyone(space)))
     assert alike.neighbors(0) == space.neighbors(0)
+    for few in ([0, 1], [], np.array(1), np.array([[0, 1]]), slice(2), everyone(space) == 1):
+        np.testing.assert_array_equal(alike.neighbors(few), space.neighbors(few))
     keys = np.arange(seed, seed + space.num_architectures, dtype=np.uint64)
     children = [each.mutate(everyone(space), RunStreams(keys)) for each in (alike, space)]
     np.testing.assert_array_equal(*children)
@@ -92,6 +94,18 @@ def test_bad_strings_are_refused(text):
 def test_names_that_cannot_round_trip_are_refused(decisions):
     with pytest.raises(InvalidInputError):
         ProductSpace("s", decisions)
+
+
+@pytest.mark.parametrize("space_of_its_own", ["\N{NO-BREAK SPACE}", "\t", "\N{EM SPACE}"])
+def test_spaces_of_every_kind_may_stand_in_names(space_of_its_own):
+    space = ProductSpace("s", [[f"3{space_of_its_own}x", "b"], ["c", "d"]], separator=space_of_its_own * 2)
+    assert from_description(space.description()).to_string(1) == space.to_string(1)
+
+
+@pytest.mark.parametrize("mark", ["\n", "\x1b[31m", "\N{LINE SEPARATOR}", "\N{ZERO WIDTH SPACE}"], ids=ascii)
+def test_names_that_leave_their_line_or_hide_are_refused(mark):
+    with pytest.raises(InvalidInputError, match="printable text on one line"):
+        ProductSpace("s", [[f"a{mark}", "b"], ["c", "d"]])
 
 
 @pytest.mark.parametrize("decisions", [[], [["a"]], [["a", "b"], []]], ids=["none", "one", "empty"])

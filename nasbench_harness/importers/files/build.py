@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace as changed
 from pathlib import Path
 
@@ -89,9 +91,10 @@ def extend_table(base: str, file: Path, spec: Path, name: str | None = None, *, 
         InvalidInputError: A mistake in one of the files, with its place; nothing was imported.
         TableError: The cache cannot be written.
     """
-    table = extended_table(load_table(base), file, spec, name)
+    old = load_table(base)
+    table = extended_table(old, file, spec, name)
     _check_scores(table, spec)
-    return register_table(table, replace=replace, spec=spec.read_text(encoding="utf-8"))
+    return register_table(table, replace=replace, spec=_with_decisions(spec, _decisions_of(old)))
 
 
 def extended_table(base: Table, file: Path, spec_path: Path, name: str | None = None) -> Table:
@@ -215,20 +218,28 @@ def _rows_in(base: Table, space: SearchSpace, content: Content, spec: ExtendSpec
     elif type(space) is not ProductSpace:
         raise InvalidInputError(f"an architecture of the space {space.name} is named by one column: give one as key")
     else:
-        names = _decisions_of(base)
+        names = spec.decisions or _decisions_of(base)
         rows = _rows_by_decisions(space, content, names if sorted(names) == sorted(spec.key) else spec.key)
     refuse_repeated(content, rows, spec.key[0])
     return rows
 
 
 def _decisions_of(base: Table) -> tuple[str, ...]:
-    """Names of a product's decisions, if the specification of the import is there."""
+    """Names of a product's decisions, if the specification that it was imported or extended with has them."""
     if base.folder is None or not (base.folder / SPEC).is_file():
         return ()
-    try:
+    with suppress(InvalidInputError):
         return tuple(read_spec(base.folder / SPEC, ImportSpec).space.decisions)
-    except InvalidInputError:  # that of an extension, or of an older version
-        return ()
+    with suppress(InvalidInputError):
+        return read_spec(base.folder / SPEC, ExtendSpec).decisions
+    return ()  # that of an older version
+
+
+def _with_decisions(spec: Path, names: tuple[str, ...]) -> str:
+    """Text of an extension's specification, with the names of the decisions, which a further extension needs."""
+    text = spec.read_text(encoding="utf-8")
+    is_complete = not names or bool(read_spec(spec, ExtendSpec).decisions)
+    return text if is_complete else f"decisions = {json.dumps(names, ensure_ascii=False)}\n{text}"
 
 
 def _rows_by_decisions(space: ProductSpace, content: Content, columns: tuple[str, ...]) -> Ints:

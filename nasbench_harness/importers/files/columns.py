@@ -19,13 +19,14 @@ _SEED = re.compile(rf"(?:^|{_GAP})(?:seed|replicate|rep|run|trial)[_-]?(\d{{1,9}
 _NUMBERS = (re.compile(r"(?<![A-Za-z0-9])(\d{1,9})$"), re.compile(r"(?<=[a-z])(\d{1,4})(?=$|_)"))
 # (pattern of the name, role, direction, free), the first that fits
 _ROLES = (
-    (r"(infer\w*|test).*(time|seconds)", "hardware", "minimize", True),
+    (r"(infer\w*|(?<![a-z])test).*(time|seconds)", "hardware", "minimize", True),
     (r"(train|cost|time|seconds).*(_s$|seconds|time)|cost|^(run)?_?(seconds?|secs|time)$", "cost", "minimize", False),
-    (r"^train.*(loss|err|perplexity)", "proxy", "minimize", False),
-    (r"^train.*(acc|perf|score)", "proxy", "maximize", False),
+    (r"^(?=.*(?<![a-z])train).*(loss|err|perplexity)", "proxy", "minimize", False),
+    (r"^(?=.*(?<![a-z])train).*(acc|perf|score)", "proxy", "maximize", False),
     (r"latency|energy|param|flops|macs|size|memory", "hardware", "minimize", True),
-    (r"test.*(loss|err|perplexity)", "test", "minimize", False),
-    (r"test", "test", "maximize", False),
+    (r"_(time|seconds)$", "cost", "minimize", False),
+    (r"^(?=.*(?<![a-z])test).*(loss|err|perplexity)", "test", "minimize", False),
+    (r"(?<![a-z])test", "test", "maximize", False),
     (r"loss|err|perplexity", "search", "minimize", False),
     (r"acc|val|perf|score", "search", "maximize", False),
 )

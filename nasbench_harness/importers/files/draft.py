@@ -142,6 +142,8 @@ def _metrics(dataset: str, groups: list[Group], cells: Mapping[str, list[str]]) 
     num_searched = sum(role == "search" for role, _, _ in guesses)
     if not num_searched:
         guesses[0] = ("search", guesses[0][1], False)
+    costs = [group.name for group, (role, _, _) in zip(groups, guesses, strict=True) if role == "cost"]
+    costs.sort(key=lambda name: "train" not in name.lower())
     lines: list[str] = []
     taken: set[str] = set()
     for group, (role, direction, is_free) in zip(groups, guesses, strict=True):
@@ -157,7 +159,7 @@ def _metrics(dataset: str, groups: list[Group], cells: Mapping[str, list[str]]) 
         lines += [
             f'unit = "{unit}"' + ("  # CHECK: the name tells no unit" if unit == "1" and role in _SCORES else ""),
             f'direction = "{direction}"' + ("" if role else "  # CHECK: the name tells nothing"),
-            _role(role, num_searched),
+            _role("second cost" if group.name in costs[1:] else role, num_searched),
         ]
         if is_free and role:
             lines.append("free = true  # strategies may read it without a query")
@@ -165,7 +167,7 @@ def _metrics(dataset: str, groups: list[Group], cells: Mapping[str, list[str]]) 
             lines.append("may_be_missing = true  # CHECK: cells are empty")
         if _has_marker(group, cells):
             lines.append("missing_value = -1  # CHECK: the only negative value")
-        if role == "cost" and any(other.is_by_epoch for other in groups) and not group.is_by_epoch:
+        if group.name in costs[:1] and any(other.is_by_epoch for other in groups) and not group.is_by_epoch:
             lines.append("proportional_to_epochs = true  # CHECK: the cost of the whole training, growing evenly")
     return lines
 
@@ -174,9 +176,10 @@ def _role(role: str, num_searched: int) -> str:
     doubt = {
         "": "the name tells nothing",
         "proxy": "training values compare no architectures",
+        "second cost": "only one metric can be the cost",
         "search": "" if num_searched == 1 else "the first metric of this role is the objective",
     }.get(role)
-    return f'role = "{role or "proxy"}"' + (f"  # CHECK: {doubt}" if doubt else "")
+    return f'role = "{"proxy" if role in ("", "second cost") else role}"' + (f"  # CHECK: {doubt}" if doubt else "")
 
 
 def _columns(group: Group) -> str:

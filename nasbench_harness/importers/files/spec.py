@@ -23,7 +23,7 @@ from pydantic import (
 
 from nasbench_harness.spaces.product import MOST_ARCHITECTURES
 from nasbench_harness.tables.table import OLD_ROLES, Direction, Role
-from nasbench_harness.untrusted import fault_of_text, first_mistake, is_name, read_toml
+from nasbench_harness.untrusted import fault_of_text, first_mistake, is_name, is_plain, read_toml
 
 UNCHECKED = "CHECK"  # begins the texts of a draft that only its user knows
 _MAX_EPOCH = 10**9
@@ -80,7 +80,7 @@ def _choices(value: Any) -> dict[str, tuple[str, ...]]:
             raise ValueError(f"{name} needs a list of at least two choices")
         if not all(isinstance(choice, str | int | float) and not isinstance(choice, bool) for choice in choices):
             raise ValueError(f"the choices of {name} must be texts or numbers")
-        if not all(str(choice).isprintable() for choice in choices):
+        if not all(is_plain(str(choice)) for choice in choices):
             raise ValueError(f"a choice of {name} holds a line break or another invisible character")
     return {name: tuple(map(str, choices)) for name, choices in value.items()}
 
@@ -152,6 +152,8 @@ class SpaceSpec(_Part):
             raise ValueError(f"the kind {self.kind} needs key = the column that names the architecture")
         if self.kind == "product" and not self.decisions:
             raise ValueError("the kind product needs decisions, e.g. decisions = { depth = [2, 4, 8] }")
+        if not (self.separator or self.key):
+            raise ValueError("an empty separator needs key = the column that names the architecture")
         size = math.prod(map(len, self.decisions.values()))
         if size > MOST_ARCHITECTURES:
             raise ValueError(
@@ -262,6 +264,7 @@ class ExtendSpec(_Part):
     Attributes:
         key: Column that names the architecture, or the columns of its decisions.
         key_format: As text (``string``), as the table's index, or as the short key (``digits``).
+        decisions: Names of the decisions of a product, in their order, if the table to extend does not know them.
     """
 
     name: str | None = None
@@ -270,6 +273,7 @@ class ExtendSpec(_Part):
     delimiter: _Delimiter = ","
     key: Annotated[tuple[str, ...], PlainValidator(_names)]
     key_format: Literal["digits", "string", "index"] = "string"
+    decisions: Annotated[tuple[str, ...], PlainValidator(_names)] = ()
     datasets: dict[str, ExtensionSpec] = Field(min_length=1)
 
 
