@@ -14,21 +14,19 @@ from nasbench_harness.arrays import AnyArray, Ints
 from nasbench_harness.engine.batches import Rules
 from nasbench_harness.engine.needs import granted_problem
 from nasbench_harness.engine.resolved import ResolvedStrategy
-from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.ledger import Ledger
 from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.protocol import Protocol
-from nasbench_harness.evaluation.source_tasks import same_data
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import Task, load_task, restricted_task
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.store.record import StrategyRef
 from nasbench_harness.studies.references import parse_strategy, resolve
-from nasbench_harness.tables.registry import embedded_task_names
 from nasbench_harness.testing.contract import Contract, fail, global_generators_untouched
 from nasbench_harness.testing.elsewhere import fail_for_reads, play_elsewhere
 from nasbench_harness.testing.playing import play_at_random_times, play_with_pending
 from nasbench_harness.testing.rules import rules_to_survive
+from nasbench_harness.testing.sources import sources_of
 from nasbench_harness.testing.traces import LOOKUPS, trace_of
 from nasbench_harness.testing.watching import watched
 from nasbench_harness.untrusted import first_line
@@ -76,12 +74,16 @@ class StrategyContract(Contract):
             parse_strategy(use) if isinstance(use, str) else use if isinstance(use, StrategyRef) else StrategyRef(use)
         )
 
+    @cached_property
+    def _sources(self) -> tuple[str, ...]:
+        return self.sources or sources_of(self.tasks)
+
     def rules(self, **others: Any) -> dict[str, Any]:
         """Fields of the protocol of a trial, with all fidelities or with sources if the strategy needs them."""
         asks = self.spec.needs.fidelities and all(map(_has_fidelities, self.tasks))  # others are refused with a reason
         chosen: dict[str, Any] = {"fidelity": "all"} if asks else {}
         if self.spec.needs.sources:
-            chosen["sources"] = self.sources or sorted({name for task in self.tasks for name in sources_for(task)[:1]})
+            chosen["sources"] = self._sources
             chosen |= {"source_evaluations": self.source_evaluations, "source_cost": "reported"}
         return {"evaluations": self.evaluations, **chosen, **others}
 
@@ -315,23 +317,6 @@ def _cause(spec: ResolvedStrategy, of_classes: str) -> str:
     """The usual cause of traces that are not those of the run alone, for the form of the strategy."""
     shared = f"a variable that one run changes and another reads, or {_OWN_GENERATOR}"
     return shared if spec.is_generator else f"{of_classes}, or {shared}"
-
-
-def sources_for(task: str) -> list[str]:
-    """Other tasks of the same space that can be sources of a task: those of its table, or if it has none of others."""
-    whole, at, without = task.partition("@")
-    space = load_task(task).space.description()
-    names = [f"{name}{at}{without}" for name in embedded_task_names() if name != whole]
-    fitting = [name for name in names if _space_of(name) == space and not same_data(name, task)]
-    return [name for name in fitting if load_task(name).table.name == load_task(task).table.name] or fitting
-
-
-def _space_of(task: str) -> dict[str, Any] | None:
-    """Description of a task's space; None if a choice that is left out is none of its choices."""
-    try:
-        return load_task(task).space.description()
-    except InvalidInputError:
-        return None
 
 
 def _same(found: dict[str, AnyArray], expected: dict[str, AnyArray], where: str, cause: str) -> None:

@@ -9,7 +9,7 @@ from nasbench_harness.tables.extending import with_columns
 from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.testing import StrategyContract
-from nasbench_harness.testing.strategies import sources_for
+from nasbench_harness.testing.sources import sources_for
 
 of_sources = declare(needs=Needs(sources=True))
 
@@ -138,5 +138,6 @@ def test_a_table_without_a_fitting_task_gets_sources_of_other_tables(filled):
     register_table(with_columns(load_table("nb201"), "cifar10", [], "nb201-phone", "a copy"))
     for task in ("mine-cifar10", "nb201-phone-cifar10"):  # not nb201-cifar10, which holds their own data
         assert sources_for(task) == ["nb201-cifar100", "nb201-imagenet16-120"]
-    members = {"strategy": staticmethod(best_of_a_sample), "tasks": ("mine-cifar10",), "evaluations": 5}
+    tasks = ("mine-cifar10", "nb201-cifar100")  # the first source of one is the data of the other
+    members = {"strategy": staticmethod(best_of_a_sample), "tasks": tasks, "evaluations": 5}
     assert failures(type("Copy", (StrategyContract,), members)(), "it_can_be_played") == {}
