@@ -14,7 +14,7 @@ from nasbench_harness.tables.registry import embedded_task_names
 
 def sources_of(tasks: Sequence[str]) -> tuple[str, ...]:
     """For each task the first of its sources that holds the data of no other task, sorted."""
-    chosen = set()
+    chosen: set[str] = set()
     for task in tasks:
         others = (name for name in sources_for(task) if not any(name != one and same_data(name, one) for one in tasks))
         chosen.update(islice(others, 1))
