@@ -93,7 +93,7 @@ def record(
     session = Recording(load_task(task), rules, study_seed, seed)
     path, run = (
         Path(out) / f"{label}.csv",
-        Run(session._task.name, seed, rules_of(rules, study_seed, session._task.name)),
+        Run(session._task.name, seed, rules_of(rules, study_seed, session._task)),
     )
     other_rows(path, run)  # a refusal after the search would lose it
     with suppress(BudgetSpentError):

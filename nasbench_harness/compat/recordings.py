@@ -39,6 +39,11 @@ def other_rows(path: Path, run: Run) -> list[dict[str, str]]:
         return []
     with path.open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) == _COLUMNS[:-1]:
+            raise InvalidInputError(
+                f"{path} was recorded by an earlier version and does not say its rules: move it, or record under "
+                "another label"
+            )
         if tuple(reader.fieldnames or ()) != _COLUMNS:
             raise InvalidInputError(f"{path} is no file of recordings: move it, or record under another label")
         rows = [row for row in reader if (row["task"], row["seed"]) != (run.task, str(run.seed))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -179,8 +179,16 @@ def _as_source(source: Task, protocol: Protocol) -> Protocol:
 
 
 def _architectures(task: Task) -> dict[str, Any]:
-    """Description of a task's space without the name, which tables of the same architectures choose freely."""
-    return {key: value for key, value in task.space.description().items() if key != "name"}
+    """Description of a task's space without the words that tables of the same architectures choose freely."""
+    return _without_words(task.space.description())
+
+
+def _without_words(description: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_words(value) if isinstance(value, Mapping) else value  # a smaller space holds its whole one
+        for key, value in description.items()
+        if key not in ("name", "separator")
+    }
 
 
 def _check_space(view: TaskView, source: Task) -> None:

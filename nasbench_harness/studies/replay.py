@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +16,7 @@ from nasbench_harness.engine.strategy import Proposals, Results, Strategy
 from nasbench_harness.errors import InvalidInputError, StoreError
 from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.protocol import Protocol
+from nasbench_harness.evaluation.task import Task
 from nasbench_harness.store.record import MIN_SEEDS, TraceRecord
 from nasbench_harness.store.segments import read_columns, read_record, write_segment
 from nasbench_harness.untrusted import one_line
@@ -229,23 +230,28 @@ class ReplayedTrace(ResolvedStrategy):
         return replay(self.trace.tasks[task], run_seeds, self.trace.source, task)
 
 
-def rules_of(protocol: Protocol, study_seed: int, task: str) -> str:
-    """Text of all that decides what a run on a task sees.
+def rules_of(protocol: Protocol, study_seed: int, task: Task) -> str:
+    """Text of all that decides what a run on a task sees: the table, too, but not the selection after the run.
 
-    >>> rules_of(Protocol(evaluations=20, noise="mean"), 7, "nb201-cifar10")
-    'study_seed 7, protocol {"evaluations": 20, "noise": "mean"}'
+    >>> from nasbench_harness.evaluation.task import load_task
+    >>> rules_of(Protocol(evaluations=20, noise="mean"), 7, load_task("nb201-cifar10")).rpartition(" ")[0]
+    'study_seed 7, protocol {"evaluations": 20, "noise": "mean"}, table'
     """
-    return f"study_seed {study_seed}, protocol {protocol.of_task(task).identity()}"
+    own = protocol.of_task(task.name)
+    default = task.table.metrics(task.dataset, "search")[0].metric.name
+    objectives = () if own.objectives == (default,) else own.objectives
+    seen = replace(own, objectives=objectives, selection="own")
+    return f"study_seed {study_seed}, protocol {seen.identity()}, table {task.table.digest[:8]}"
 
 
-def check_rules(trace: TraceRows, protocol: Protocol, study_seed: int) -> None:
+def check_rules(trace: TraceRows, protocol: Protocol, study_seed: int, tasks: Mapping[str, Task]) -> None:
     """Refuse recorded runs that saw other values than the study's runs see.
 
     Raises:
-        InvalidInputError: Runs were recorded under another protocol or study seed; the message names both.
+        InvalidInputError: Runs were recorded under another protocol, study seed or table; the message names both.
     """
     for task, found in trace.rules.items():
-        own = rules_of(protocol, study_seed, task)
+        own = rules_of(protocol, study_seed, tasks[task])
         for rules in found:
             if rules != own:
                 raise InvalidInputError(

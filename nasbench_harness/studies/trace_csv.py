@@ -30,6 +30,7 @@ from nasbench_harness.untrusted import bounded_lines, one_line, refuse_special_f
 T = TypeVar("T")
 _NAMES = ("architecture", "key", "index")
 _COLUMNS = ("task", "seed", "step", *_NAMES, "fidelity", "extra_cost_s", "recommended", "recorded_under")
+_OLD_RECORDING = ("task", "seed", "step", "index", "fidelity", "recommended")
 _LARGEST = 2**62
 _MOST_BYTES = 1 << 30
 _LONGEST_LINE = 1 << 16
@@ -84,7 +85,12 @@ def read_trace(path: Path, tasks: Mapping[str, TaskView], task: str | None = Non
         if stated is None
         else {known: tuple(sorted({stated[row] for row in rows_of[known]} - {""})) for known in runs}
     )
-    return TraceRows(runs, str(path), rules), [f"columns that are not read: {', '.join(unread)}"] if unread else []
+    notices = [f"columns that are not read: {', '.join(unread)}"] if unread else []
+    if tuple(cells.columns) == _OLD_RECORDING:
+        notices.append(
+            "a recording of an earlier version does not say its protocol and study seed: are they the study's?"
+        )
+    return TraceRows(runs, str(path), rules), notices
 
 
 def write_trace(tasks: Mapping[str, TaskView], trace: TraceRows) -> str:

@@ -36,7 +36,7 @@ def add_trace(study: Study, path: Path, label: str, task: str | None) -> tuple[T
     folder, record = study.folder, study.record
     rules = Rules(record.protocol, record.study_seed)
     trace, notices = read_trace(path, {entry.name: entry for entry in study.tasks}, task)
-    check_rules(trace, record.protocol, record.study_seed)
+    check_rules(trace, record.protocol, record.study_seed, {entry.name: entry.task for entry in study.tasks})
     notices += check_runs(trace, record.protocol, record.num_seeds)
     entry = trace.record(label)
     _check_trace(entry, record)

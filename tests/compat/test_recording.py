@@ -3,6 +3,7 @@
 import csv
 import random
 import threading
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -16,6 +17,7 @@ from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
 from nasbench_harness.evaluation.task import load_task, make_task
+from nasbench_harness.studies.replay import TraceRows, check_rules, rules_of
 
 TASK = "nb201-cifar10"
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -218,7 +220,36 @@ def test_a_study_with_other_rules_refuses_a_recording(tmp_path, other, theirs):
     assert study.labels == ["random-search"]
     # A file from elsewhere does not say what its runs saw.
     pd.read_csv(tmp_path / "mine.csv").drop(columns="recorded_under").to_csv(tmp_path / "elsewhere.csv", index=False)
-    assert study.add_trace(tmp_path / "elsewhere.csv", "mine") == []
+    (notice,) = study.add_trace(tmp_path / "elsewhere.csv", "mine")
+    assert "an earlier version does not say its protocol and study seed" in notice
+
+
+def test_a_study_with_the_same_rules_in_other_words_takes_a_recording(tmp_path):
+    record_runs(tmp_path, evaluations=3)
+    words = {"objectives": ["val_accuracy"], "selection": "incumbent"}
+    study = run(["random-search"], tasks=[TASK], seeds=10, out=tmp_path / "study", evaluations=3, **words)
+    assert study.add_trace(tmp_path / "mine.csv", "mine") == []
+
+
+def test_rules_name_the_table(tmp_path):
+    task = load_task(TASK)
+    other = replace(task, table=replace(task.table, digest="0" * 64))
+    ours, theirs = (rules_of(Protocol(evaluations=3), 0, each) for each in (task, other))
+    assert theirs.endswith(", table 00000000")
+    assert ours != theirs
+    trace = TraceRows({}, "mine.csv", {TASK: (theirs,)})
+    with pytest.raises(InvalidInputError, match=r"were recorded under .*, table 00000000, and the study has"):
+        check_rules(trace, Protocol(evaluations=3), 0, {TASK: task})
+
+
+def test_a_recording_of_an_earlier_version_is_named(tmp_path):
+    record_runs(tmp_path, [0], evaluations=3)
+    pd.read_csv(tmp_path / "mine.csv").drop(columns="recorded_under").to_csv(tmp_path / "mine.csv", index=False)
+    with (
+        pytest.raises(InvalidInputError, match=r"mine\.csv was recorded by an earlier version"),
+        record("mine", task=TASK, seed=1, out=tmp_path, evaluations=3),
+    ):
+        pytest.fail("the block must not start")
 
 
 def test_mistakes_are_refused_before_anything_runs(tmp_path):

@@ -20,7 +20,7 @@ from nasbench_harness.evaluation.source_tasks import (
     source_digests,
     with_sources,
 )
-from nasbench_harness.evaluation.task import Task, load_task, make_task
+from nasbench_harness.evaluation.task import Task, load_task, make_task, restricted_task
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.spaces import ProductSpace
 from nasbench_harness.store.identity import identity_of, study_id
@@ -169,8 +169,8 @@ def test_unknown_sources_are_refused():
         sources_of(rules=protocol("nb201-cifar1000"))
 
 
-def small_task(name, values, data=(), has_cost=False, space="small"):
-    space = ProductSpace(space, [["a", "b", "c"]] * 2)
+def small_task(name, values, data=(), has_cost=False, space="small", separator=":"):
+    space = ProductSpace(space, [["a", "b", "c"]] * 2, separator=separator)
     columns = {"val_accuracy": MetricArray(Metric("val_accuracy", "%", "maximize", "search", 0.01), values)}
     if has_cost:
         columns["train_cost_s"] = MetricArray(Metric("train_cost_s", "s", "minimize", "cost"), np.ones((9, 1, 1)))
@@ -220,6 +220,11 @@ def test_spaces_may_have_names_of_their_own(in_memory):
     in_memory["named-set"] = small_task("named", VALUES[::-1], data=("svhn",), space="other")
     check_sources([in_memory["one-set"].under(protocol("other-set"))])
     assert same_data("one-set", "named-set") == "is the data of named-set under another name (svhn)"
+    smaller = {f"{name}@without=c": restricted_task(in_memory[name].table, "set", "c") for name in in_memory}
+    in_memory.update(smaller)
+    check_sources([in_memory["one-set@without=c"].under(protocol("other-set@without=c"))])
+    in_memory["dashed-set"] = small_task("dashed", VALUES[::-1] + 0.02, data=("elsewhere",), separator="-")
+    check_sources([in_memory["one-set"].under(protocol("dashed-set"))])
 
 
 def test_coarse_values_that_agree_by_chance_are_no_copy(in_memory):
