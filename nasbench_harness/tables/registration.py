@@ -27,6 +27,7 @@ from nasbench_harness.untrusted import fault_of_text, is_name
 def register_table(table: Table, *, replace: bool = False, spec: str = "") -> Table:
     """Keep a table in the cache under its name; from then on its data sets are tasks like any other.
 
+    An import of a CSV or Parquet file has checked that runs can be scored; tasks of other tables check it when loaded.
     ``tables list`` prints the provenance's ``source``. Two processes may register the same table at once; both succeed.
 
     Args:

@@ -6,6 +6,7 @@ import pickle
 import shutil
 import tarfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ from nats_bench.api_topology import NATStopology
 
 from nasbench_harness.errors import InvalidInputError, TableError
 from nasbench_harness.importers.api import table_from_api
-from nasbench_harness.importers.archives import records
+from nasbench_harness.importers.archives import importer, records
 from nasbench_harness.importers.archives.importer import import_archive, read_archive
 from nasbench_harness.spaces import NASBench201Space
+from nasbench_harness.tables.registration import name_is_taken
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.testing import TableContract, run_contract
 
@@ -252,6 +254,27 @@ def test_an_imported_archive_is_a_table_like_any_other(folder, cache):
             with pytest.raises(InvalidInputError, match="there is another table named nats-tss"):
                 import_archive(path, schedules=schedules)
     assert import_archive(folder, replace=True).digest != table.digest
+
+
+def test_a_refused_import_keeps_the_rows_that_were_read(folder, cache, monkeypatch):
+    monkeypatch.setattr(records, "_CHECKPOINT_EVERY", 1)
+
+    def interrupt(done, _):
+        if done == 2:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        import_archive(folder, schedules=["12"], progress=interrupt)
+    (work,) = (cache / "imported").iterdir()
+    kept = {path.name: path.read_bytes() for path in work.glob("*.rows")}
+    assert kept
+    monkeypatch.setattr(importer, "_check_free", Mock(side_effect=name_is_taken("nats-tss")))  # taken meanwhile
+    with pytest.raises(InvalidInputError, match="there is another table named nats-tss"):
+        import_archive(folder, schedules=["12"])
+    assert {path.name: path.read_bytes() for path in work.glob("*.rows")} == kept
+    with pytest.raises(InvalidInputError, match="there is another table named nats-tss"):
+        import_archive(folder, schedules=["200"])  # nothing was read
+    assert list((cache / "imported").iterdir()) == [work]
 
 
 @pytest.mark.thorough

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nasbench_harness.arrays import Floats
-from nasbench_harness.errors import HarnessError, TableError
+from nasbench_harness.errors import HarnessError, InvalidInputError, TableError
 from nasbench_harness.files import try_lock
 from nasbench_harness.importers.archives.trials import Trial, row_length
 from nasbench_harness.tables.cache import refuse_link
@@ -34,7 +34,8 @@ def work_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """A folder for one import, locked against other processes.
 
     It is the first of ``prefix``, ``prefix-1``, … that nobody has locked, so an import continues an interrupted
-    one of the same archive stopped. It is removed at the end, but kept when the import is interrupted.
+    one of the same archive stopped. It is removed at the end, but kept when the import is interrupted. It is also kept
+    if the import is refused and rows were read: the same import with another name or --replace goes on with them.
 
     Raises:
         TableError: A symbolic link stands in place of the folder.
@@ -56,8 +57,9 @@ def work_folder(parent: Path, prefix: str) -> Iterator[Path]:
             raise TableError(f"{_MOST_IMPORTS} imports of this archive run already: wait for one of them")
         try:
             yield folder
-        except HarnessError:  # the rows so far are of no use
-            shutil.rmtree(folder, ignore_errors=True)
+        except HarnessError as error:  # a damaged archive: the rows so far are of no use
+            if not isinstance(error, InvalidInputError) or not any(folder.glob("*.rows")):
+                shutil.rmtree(folder, ignore_errors=True)
             raise
         shutil.rmtree(folder, ignore_errors=True)
 
