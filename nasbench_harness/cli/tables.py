@@ -299,7 +299,7 @@ def build_command(name: str, out: Path, shard: str) -> None:
         if missing := assemble(out, table_rules()):
             click.echo(f"{out}: this shard is complete; {missing:,} of {len(all_classes()):,} classes are missing")
             raise click.exceptions.Exit(1)
-    click.echo(f"{file}: complete; to use it: nasbench-harness tables import {shlex.quote(str(file))}")
+    click.echo(f"{file}: complete; to use it: nasbench-harness tables import {shlex.quote(str(file))} --name mine")
 
 
 @tables.command("remove")

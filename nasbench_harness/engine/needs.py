@@ -122,7 +122,7 @@ def _refusals(needs: Needs, task: TaskView, images: ImageSource | None) -> Itera
             f"the protocol reads task {task.name} at {task.fidelity} epochs only: use fidelity=all, or leave the "
             "strategy out"
             if num_stored > 1
-            else f"the table of task {task.name} has one: choose a task whose table has several"
+            else f"the table of task {task.name} has one: choose a task whose table has several, e.g. tiny201-animals8"
         )
         yield f"several fidelities, and {where}"
     if needs.sources and not task.sources:

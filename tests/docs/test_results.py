@@ -18,7 +18,7 @@ from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.store.record import ReportOptions
 from nasbench_harness.store.study_file import read_study_file
 from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, describe, families
-from nasbench_harness.tables.registry import embedded_task_names
+from nasbench_harness.tables.registry import default_task_names
 
 ROOT = Path(__file__).parents[2]
 TASKS = ("nb201-cifar10", "nb201-cifar100", "nb201-imagenet16-120")
@@ -67,7 +67,7 @@ def test_the_default_study_still_gives_what_results_hold(tmp_path):
 
 def test_the_suite_file_is_the_default_study():
     file = read_study_file(ROOT / "results" / "suites" / "default.toml")
-    assert list(file.tasks) == embedded_task_names()
+    assert list(file.tasks) == default_task_names()
     assert [entry.use for entry in file.strategies] == list(DEFAULT_STRATEGIES)
     assert (file.seeds, file.study_seed) == (DEFAULT_SEEDS, 0)
     assert Protocol.from_mapping(file.protocol, "the suite") == Protocol()
@@ -106,7 +106,7 @@ def test_against_random_search_the_strategies_win_where_they_should(tmp_path):
         kept.parent.mkdir(exist_ok=True)
         kept.write_text(text, encoding="utf-8")
     assert [(row[0], row[1]) for row in rows] == [
-        (strategy, task) for strategy in ("genetic-algorithm", "reinforce") for task in embedded_task_names()
+        (strategy, task) for strategy in ("genetic-algorithm", "reinforce") for task in default_task_names()
     ]
     beaten = {strategy: {row[1] for row in rows if row[0] == strategy and row[-1] == "yes"} for strategy, *_ in rows}
     assert len(beaten["genetic-algorithm"]) >= 11

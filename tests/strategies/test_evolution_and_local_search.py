@@ -15,7 +15,7 @@ from kit.gains import welch
 
 from nasbench_harness import load_task, run
 from nasbench_harness.statistics import adjust
-from nasbench_harness.tables.registry import embedded_task_names
+from nasbench_harness.tables.registry import default_task_names
 
 KEPT = Path(__file__).parents[2] / "results" / "strategies" / "against_evolution.csv"
 NAMES = ("gaussian-process", "tpe", "regularized-evolution", "local-search")
@@ -30,7 +30,7 @@ def kept_rows():
 @pytest.mark.slow
 def test_the_comparison_is_that_of_the_record(tmp_path):
     """All pairs on all tasks, Welch's test, two-sided, Holm's correction over pairs and tasks."""
-    folder, tasks = os.environ.get("NASBENCH_STRATEGIES_STUDY", tmp_path), embedded_task_names()
+    folder, tasks = os.environ.get("NASBENCH_STRATEGIES_STUDY", tmp_path), default_task_names()
     rules = {"evaluations": EVALUATIONS, "study_seed": STUDY_SEED}
     frame = run(NAMES, tasks, SEEDS, folder, **rules).frame()
     regrets = {key: rows.regret_pp.to_numpy() for key, rows in frame.groupby(["strategy", "task"])}

@@ -144,8 +144,8 @@ def statement_of(rows):
             if least < -TOLERATED
         ]
         parts.append(
-            f"On {GROUPS[group][0]} it is {'' if low >= -TOLERATED else 'not '}shown over all pairs (mean gain {mean:+.3f} pp) "
-            f"and for {len(by_target) - len(failing)} of {len(by_target)} targets"
+            f"On {GROUPS[group][0]} it is {'' if low >= -TOLERATED else 'not '}shown over all pairs "
+            f"(mean gain {mean:+.3f} pp) and for {len(by_target) - len(failing)} of {len(by_target)} targets"
             f"{', but not for ' if failing else ''}{' and '.join(failing)}."
         )
     return f"“`{WEIGHTED}` is never worse than no transfer by more than {TOLERATED} pp on average.” {' '.join(parts)}"

@@ -18,6 +18,7 @@ from nasbench_harness.tables import cache as cache_module
 from nasbench_harness.tables.check import check_table
 from nasbench_harness.tables.registration import register_table, remove_table
 from nasbench_harness.tables.registry import (
+    default_task_names,
     describe_table,
     embedded_task_names,
     load_table,
@@ -57,7 +58,7 @@ def test_compare_takes_imported_tasks_by_name_only(cache, tmp_path):
     assert set(named.frame()["task"]) == {"other-one"}
     assert "--tasks other-one" in named.command
     default = run(["random-search"], seeds=3, evaluations=4, out=tmp_path / "default")
-    assert list(default.record.tasks) == embedded_task_names()
+    assert list(default.record.tasks) == default_task_names()
     assert "--tasks" not in default.command
 
 

@@ -204,20 +204,21 @@ def test_files_that_are_no_such_table_are_refused_in_one_line(built, tmp_path):
 
 def test_the_command_imports_the_file_and_describes_it(built, cli, cache):
     environment = {"NASBENCH_HARNESS_CACHE": str(cache)}
-    done = cli("tables", "import", built[1], **environment)
-    assert (done.returncode, done.stdout.splitlines()[1].split()[0]) == (0, "tiny201-animals8")
-    shown = cli("tables", "info", "tiny201", **environment).stdout
+    done = cli("tables", "import", built[1], "--name", "mine", **environment)
+    assert (done.returncode, done.stdout.splitlines()[1].split()[0]) == (0, "mine-animals8")
+    shown = cli("tables", "info", "mine", **environment).stdout
     assert "for testing methods, not for claims about CIFAR" in shown
     assert "10 by default" in shown
     assert "No image comes with the table." in shown
     assert "test_accuracy (%): test" in shown
-    other = cli("tables", "import", built[1], "--name", "mine", **environment)
-    assert other.stdout.splitlines()[1].split()[0] == "mine-animals8"
+    other = cli("tables", "import", built[1], **environment)
+    assert other.returncode == 2
+    assert "give the imported one another name" in other.stderr
 
 
 def test_a_study_reads_the_last_epoch_unless_it_names_another(built, cache, tmp_path):
-    register_table(read_table(built[1]))
-    task = ["tiny201-animals8"]
+    register_table(read_table(built[1], "mine"))
+    task = ["mine-animals8"]
     study = run(["random-search", "regularized-evolution"], task, seeds=12, evaluations=20, out=tmp_path / "default")
     assert "Fidelity by default of the table: animals8 (8 × 8 pixels) 10 epochs." in study.table().caption
     early = run(["random-search"], task, seeds=12, evaluations=20, out=tmp_path / "early", fidelity=8)
@@ -256,11 +257,10 @@ def test_a_file_in_the_package_makes_the_task_appear_and_nothing_else(built, cac
         register_table(read_table(built[1]))
 
 
-def test_the_file_is_shipped_with_its_suite_or_not_at_all():
-    suite = Path(__file__).parents[2] / "results" / "suites" / "with-tiny201.toml"
-    assert suite.exists() == location.TRAINED_CELLS.is_file()
-    if suite.exists():
-        assert tomllib.loads(suite.read_text(encoding="utf-8"))["tasks"] == [*default_task_names(), "tiny201-animals8"]
+def test_the_suite_is_the_default_study_and_this_task():
+    suites = Path(__file__).parents[2] / "results" / "suites"
+    default, own = (tomllib.loads((suites / f"{name}.toml").read_text("utf-8")) for name in ("default", "with-tiny201"))
+    assert own == {**default, "tasks": [*default_task_names(), "tiny201-animals8"]}
 
 
 def test_the_table_is_opened_without_torch(built):

@@ -146,9 +146,9 @@ def test_the_sample_comes_last_and_its_trainings_are_counted(verified, tiny, mak
 
 
 def test_the_plan_names_the_sample(tiny, tmp_path, make_trainer, cache):
-    register_table(tiny.table)
-    assert load_table("tiny201").digest
-    run(["random-search"], ["tiny201-animals8"], seeds=30, evaluations=20, out=tmp_path / "study")
+    register_table(replace(tiny.table, name="mine"))
+    assert load_table("mine").digest
+    run(["random-search"], ["mine-animals8"], seeds=30, evaluations=20, out=tmp_path / "study")
     trainer = trainer_like(make_trainer, tiny)
     plan = prepare_verification(open_study(tmp_path / "study"), None, None, VerifyOptions(), trainer).plan()
     assert len(plan["sample"]) == 20

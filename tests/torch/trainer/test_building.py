@@ -13,11 +13,9 @@ from kit.files import largest_file
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.tables.cells_file import read_cells
-from nasbench_harness.tables.registration import register_table
 from nasbench_harness.tables.registry import load_table
-from nasbench_harness.tables.trained_cells import read_table
 from nasbench_harness.trainer import building, load_data, recipe_of, table_rules, train
-from nasbench_harness.trainer.assembling import assemble, part_files, table_file
+from nasbench_harness.trainer.assembling import part_files
 from nasbench_harness.trainer.building import ClassCurves, build_parts, class_order, part_path
 from nasbench_harness.trainer.task import trained_task
 
@@ -168,14 +166,8 @@ def test_the_invented_parts_of_other_tests_have_the_true_format(tmp_path, three_
     assert rules.digests["recipe"] == RULES.digests["recipe"]
 
 
-def test_the_oracle_answers_from_the_finished_table(tmp_path, monkeypatch):
-    monkeypatch.setenv("NASBENCH_HARNESS_CACHE", str(tmp_path / "cache"))
-    rules = table_rules()
-    rows, origin = invented_rows(), rules.digests["origin"]
-    write_part(part_path(tmp_path, 0), rows, origin=origin)
-    assert assemble(tmp_path, rules) == 0
-    load_table.cache_clear()
-    table = register_table(read_table(table_file(tmp_path)))
+def test_the_oracle_answers_from_the_finished_table():
+    table = load_table("tiny201")
     task = trained_task(recipe_of("animals8-10"), load_data("animals8"), num_processes=1, table="tiny201")
     cells = np.array([0, 7, 15_624])
     answers = task.trained.oracle.evaluate(cells, np.zeros(3, dtype=int), np.array([0, 1, 2]))  # trains nothing
@@ -201,7 +193,7 @@ def test_the_command_assembles_the_finished_parts_and_counts_missing_classes(tmp
     done = cli(*command, "2/33")
     assert done.returncode == 0
     assert done.stdout == (
-        "parts/tiny201.parquet: complete; to use it: nasbench-harness tables import parts/tiny201.parquet\n"
+        "parts/tiny201.parquet: complete; to use it: nasbench-harness tables import parts/tiny201.parquet --name mine\n"
     )
     for path in part_files(tmp_path / "parts"):
         path.unlink()  # the file is enough: nothing is trained again
