@@ -92,7 +92,7 @@ def compare(
     Args:
         strategies: Registered names, ``[label=]reference[(key=value, …)]``, classes or generator functions; default:
             five that finish in seconds.
-        tasks: Task names; default: all on the tables of installed packages. ``trained-animals8`` trains
+        tasks: Task names; default: all on the tables of installed packages but tiny201. ``trained-animals8`` trains
             what is asked for.
         seeds: Runs of each strategy on each task, seeds 0 … seeds − 1; default 200, with ``paper`` 500.
         out: Folder of the study; default ``nasbench-results/<study id>``.

@@ -176,9 +176,16 @@ def _extras() -> Iterator[Check]:
 
 def _tables() -> Iterator[Check]:
     from nasbench_harness.tables.check import check_table
-    from nasbench_harness.tables.registry import describe_table, table_entry_points, table_names
+    from nasbench_harness.tables.registry import (
+        default_task_names,
+        describe_table,
+        split_task_name,
+        table_entry_points,
+        table_names,
+    )
 
     core = {requirement.name for requirement in _requirements()}
+    default = {split_task_name(task)[0] for task in default_task_names()}
     for name in table_names():
         is_registered = name in table_entry_points()
         try:
@@ -191,7 +198,7 @@ def _tables() -> Iterator[Check]:
             yield Check("tables", name, "ok", f"{tasks}cached, digests right", is_needed=is_registered)
         elif verdict.state == "not cached":
             detail = f"{tasks}not cached yet: converted on first use"
-            yield Check("tables", name, "ok", detail, is_needed=True, must_convert=True)
+            yield Check("tables", name, "ok", detail, is_needed=True, must_convert=name in default)
         elif verdict.state == "missing":
             yield Check("tables", name, "missing", verdict.findings[0], verdict.advice, verdict.package in core)
         else:

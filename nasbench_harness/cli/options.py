@@ -92,7 +92,9 @@ def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="F1,F2,…",
             help="Instead of --strategies: the installed strategies of these families that can run here.",
         ),
-        click.option("--tasks", type=TASKS, metavar="T1,T2,…", help="Tasks. Default: all of installed packages."),
+        click.option(
+            "--tasks", type=TASKS, metavar="T1,T2,…", help="Tasks. Default: all of installed packages but tiny201."
+        ),
         click.option("--config", type=click.Path(path_type=Path), help="Study file (TOML); flags override it."),
         click.option("--seeds", type=int, help="Runs of each strategy on each task.  [default: 200]"),
         click.option("--study-seed", type=int, help="Seed of the whole study.  [default: 0]"),

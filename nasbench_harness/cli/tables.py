@@ -285,6 +285,7 @@ def build_command(name: str, out: Path, shard: str) -> None:
     the same --out. All classes take many CPU hours. The finished table is one file in --out, for tables import. Exit
     code 1 when classes are missing. Needs the extra torch.
     """
+    from nasbench_harness.tables.cells_file import read_cells
     from nasbench_harness.trainer import build_parts, table_rules
     from nasbench_harness.trainer.assembling import all_classes, assemble, table_file
 
@@ -299,6 +300,8 @@ def build_command(name: str, out: Path, shard: str) -> None:
         if missing := assemble(out, table_rules()):
             click.echo(f"{out}: this shard is complete; {missing:,} of {len(all_classes()):,} classes are missing")
             raise click.exceptions.Exit(1)
+    elif read_cells(file).record.digests != dict(table_rules().digests):
+        raise InvalidInputError(f"{file} has other rules, or another version of torch: name another --out")
     click.echo(f"{file}: complete; to use it: nasbench-harness tables import {shlex.quote(str(file))} --name mine")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from nasbench_harness.arrays import Ints
 from nasbench_harness.engine.resolved import ResolvedStrategy
 from nasbench_harness.engine.strategy import Needs
-from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.instances import labels_of
 from nasbench_harness.evaluation.problem import Problem, labeled_problem
 from nasbench_harness.evaluation.run_files import RunFiles
@@ -97,7 +97,7 @@ def granted_problem(
     if check is not None and spec.is_generator:
         try:
             check(problem, **spec.parameters)
-        except UnknownNameError as error:
+        except InvalidInputError as error:
             raise InvalidInputError(f"strategy {spec.label}: {error}") from error
     return problem
 
@@ -119,8 +119,9 @@ def _refusals(needs: Needs, task: TaskView, images: ImageSource | None) -> Itera
     if needs.fidelities and len(task.fidelities) < 2:
         num_stored = len(task.table.datasets[task.dataset].fidelities)
         where = (
-            f"the protocol reads task {task.name} at {task.fidelity} epochs only: use fidelity=all, or leave the "
-            "strategy out"
+            f"{'by default' if task.has_default_fidelity else 'the protocol reads'} task {task.name} "
+            f"{'is read ' if task.has_default_fidelity else ''}at {task.fidelity} epochs only: use fidelity=all, or "
+            "leave the strategy out"
             if num_stored > 1
             else f"the table of task {task.name} has one: choose a task whose table has several, e.g. tiny201-animals8"
         )

@@ -45,10 +45,7 @@ def caption_text(
     others = [entry.task.title.replace(_OTHER_SCORE, "") for entry in entries if _OTHER_SCORE in entry.task.title]
     if others:
         parts.append(f"Accuracy on {', '.join(others)} is ROC-AUC.")
-    defaults = [entry.task for entry in entries if entry.task.has_default_fidelity]
-    if defaults:
-        epochs = ", ".join(f"{task.title} {task.fidelity} epochs" for task in defaults)
-        parts.append(f"Fidelity by default of the table: {epochs}.")
+    parts += _default_fidelity_line(entries)
     left_out = [entry.task.name for entry in entries if entry.task.name in analysis.protocol.sources]
     if left_out:
         parts.append(f"No task is its own source (left out on {', '.join(left_out)}).")
@@ -149,7 +146,7 @@ def summary_text(analysis: Analysis, entries: Sequence[TaskAnalysis], *, has_int
     """
     number, estimand = runs_text(analysis, "run", entries), analysis.options.estimand
     cells = "The result" if number == "1 run" else _estimate(analysis, entries, deviation="std")
-    parts = [f"{cells} of {number}, {analysis.protocol.describe_budget()}."]
+    parts = [f"{cells} of {number}, {analysis.protocol.describe_budget()}.", *_default_fidelity_line(entries)]
     if any(comparison.has_marks for comparison in comparisons_of(entries)):
         test = "Welch"
         if estimand == "stochastic":
@@ -167,6 +164,13 @@ def summary_text(analysis: Analysis, entries: Sequence[TaskAnalysis], *, has_int
     if has_intervals and (without_width := _without_width(analysis, entries)):
         parts.append(f"{without_width}.")
     return " ".join(parts)
+
+
+def _default_fidelity_line(entries: Sequence[TaskAnalysis]) -> list[str]:
+    """The epochs that a table chose, because the protocol names none."""
+    defaults = [entry.task for entry in entries if entry.task.has_default_fidelity]
+    epochs = ", ".join(f"{task.title} {task.fidelity} epochs" for task in defaults)
+    return [f"Fidelity by default of the table: {epochs}."] if defaults else []
 
 
 def runs_text(analysis: Analysis, noun: str, tasks: Sequence[TaskAnalysis] | None = None) -> str:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any, TypeVar
 
+import numpy as np
+
 from nasbench_harness.engine.needs import granted_problem
-from nasbench_harness.errors import HarnessError, InvalidInputError
+from nasbench_harness.engine.resolved import ResolvedStrategy
+from nasbench_harness.errors import HarnessError, InvalidInputError, StrategyError
+from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.task import check_task_name, load_task
 from nasbench_harness.evaluation.task_names import all_task_names
@@ -19,6 +25,7 @@ from nasbench_harness.store.sources import check_task_exists
 from nasbench_harness.studies.catalog import DEFAULT_STRATEGIES, names_of, strategy_entry_points
 from nasbench_harness.studies.references import parse_strategy, resolve
 from nasbench_harness.tables.registry import default_task_names
+from nasbench_harness.untrusted import first_line
 
 Item = TypeVar("Item")
 
@@ -78,7 +85,7 @@ def usable_strategies(
         try:
             spec = resolve(StrategyRef(name))
             for view in views:
-                granted_problem(spec, view, images)
+                check_constructor(spec, granted_problem(spec, view, images), view.name)
         except HarnessError as error:
             left_out.append(f"left out: {error}")
         else:
@@ -88,8 +95,29 @@ def usable_strategies(
     return entries, left_out
 
 
+def check_constructor(spec: ResolvedStrategy, problem: Problem, task: str, study_seed: int = 0) -> None:
+    """Build a strategy once, so that one that cannot be built ends the command before any run.
+
+    Raises:
+        StrategyError: The constructor fails; names the place.
+        HarnessError: A hyperparameter has no sensible value, or none for this task.
+    """
+    try:
+        spec.make(problem, task, study_seed, np.arange(1))
+    except InvalidInputError as error:
+        raise InvalidInputError(f"strategy {spec.label}: {error}") from error
+    except HarnessError:
+        raise
+    except Exception as error:
+        place = extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        raise StrategyError(
+            f"strategy {spec.label} cannot be built for {task}: {type(error).__name__}: {first_line(error)} ({where})"
+        ) from error
+
+
 def task_list(tasks: Iterable[str] | None, folder: StudyFolder | None = None) -> list[str]:
-    """Names of tasks, checked; those on tables of installed packages if none are given.
+    """Names of tasks, checked; those on tables of installed packages but tiny201 if none are given.
 
     Args:
         tasks: Their names.

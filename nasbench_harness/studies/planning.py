@@ -6,7 +6,6 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from traceback import extract_tb
 
 import numpy as np
 
@@ -14,9 +13,8 @@ from nasbench_harness.engine.batches import Rules
 from nasbench_harness.engine.limits import check_limit
 from nasbench_harness.engine.needs import granted_problem
 from nasbench_harness.engine.resolved import ResolvedStrategy
-from nasbench_harness.errors import HarnessError, InvalidInputError, StrategyError, UnknownNameError
+from nasbench_harness.errors import InvalidInputError, UnknownNameError
 from nasbench_harness.evaluation.ledger import Ledger
-from nasbench_harness.evaluation.problem import Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.source_tasks import check_sources
 from nasbench_harness.evaluation.task import check_task_name
@@ -39,14 +37,13 @@ from nasbench_harness.store.study_file import StudyRequest
 from nasbench_harness.studies.analyzing import check_test_curves
 from nasbench_harness.studies.analyzing_in_workers import analyze_with_jobs
 from nasbench_harness.studies.batches import BatchPlan, BatchResult
-from nasbench_harness.studies.choosing import listed, strategy_refs, task_list
+from nasbench_harness.studies.choosing import check_constructor, listed, strategy_refs, task_list
 from nasbench_harness.studies.execution import execute
 from nasbench_harness.studies.notices import changed_hyperparameters, feasible_shares, initial_only
 from nasbench_harness.studies.outstanding import Outstanding, find_outstanding, write_record
 from nasbench_harness.studies.references import resolve_all
 from nasbench_harness.studies.study import Study, load_tasks, open_study
 from nasbench_harness.studies.tuned import equal_tuning
-from nasbench_harness.untrusted import first_line
 
 
 @dataclass(frozen=True)
@@ -181,7 +178,7 @@ def plan_study(
         Ledger(task.task, protocol, study_seed, np.arange(1))
         for spec in specs:
             problem = granted_problem(spec, task, images, (), study_seed)
-            _check_constructor(spec, problem, task.name, study_seed)
+            check_constructor(spec, problem, task.name, study_seed)
     _check_quoted(request.quoted, loaded)
     record = StudyRecord(
         tuple(StrategyRecord(spec.label, spec.reference, spec.parameters) for spec in specs),
@@ -213,25 +210,6 @@ def plan_study(
     if found.batches:
         found.notices[:0] = [*changed, *initial_only(specs, protocol), *feasible_shares(loaded)]
     return Plan(study, found, before, options)
-
-
-def _check_constructor(spec: ResolvedStrategy, problem: Problem, task: str, study_seed: int) -> None:
-    """Build a strategy once, so that one that cannot be built ends the command before any run.
-
-    Raises:
-        StrategyError: The constructor fails; names the place.
-        HarnessError: A hyperparameter has no sensible value.
-    """
-    try:
-        spec.make(problem, task, study_seed, np.arange(1))
-    except HarnessError:
-        raise
-    except Exception as error:
-        place = extract_tb(error.__traceback__)[-1]
-        where = f"{Path(place.filename).name}:{place.lineno}"
-        raise StrategyError(
-            f"strategy {spec.label} cannot be built for {task}: {type(error).__name__}: {first_line(error)} ({where})"
-        ) from error
 
 
 def training_images(request: StudyRequest) -> ImageSource | None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from nasbench_harness.spaces import NASBench201Space
-from nasbench_harness.tables.cells_file import TrainedCells, content_of, read_cells
+from nasbench_harness.tables.cells_file import CellsRecord, TrainedCells, content_of, read_cells
 from nasbench_harness.tables.location import TRAINED_CELLS
 from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
@@ -57,13 +57,20 @@ def table_of(cells: TrainedCells, name: str = NAME, sha256: Mapping[str, str] | 
         record.offered,
         record.seeds,
         default_fidelity=record.epochs,
-        notes=record.notes,
+        notes=(*record.notes, _origin(record)),
     )
     digests = {key: record.digests[key] for key in ("recipe", "data", "split")}
     provenance = Provenance(
         record.source, f"recipe {record.recipe['name']}", record.license, {**digests, **(sha256 or {})}
     )
     return Table(name, {record.dataset: dataset}, provenance)
+
+
+def _origin(record: CellsRecord) -> str:
+    """Versions, processors, dates and command of the trainings."""
+    versions = ", ".join(f"{package} {' and '.join(found)}" for package, found in record.versions.items())
+    days = " to ".join(dict.fromkeys(record.dates))
+    return f"trained with {versions} on {' and '.join(record.processors)}, {days}, by: {record.command}"
 
 
 def read_table(path: Path, name: str | None = None) -> Table:

@@ -131,8 +131,10 @@ class TrainerOracle(Oracle):
         Raises:
             HarnessError: The device's memory is too small for one architecture.
         """
-        num_kept = sum(1 for _ in self._folder.glob("*.json")) if self._folder.is_dir() else 0
-        most = max(0, self._space.num_architectures - num_kept)
+        names = [path.name for path in self._folder.glob("*.json")] if self._folder.is_dir() else []
+        num_kept, is_known = len(names), self._is_known.copy()
+        is_known[[self._space.from_key(name.partition("-")[0]) for name in names]] = True
+        most = int((~is_known).sum())
         most = most if num_queries is None else min(most, num_queries)
         median = int(np.argsort(self.cost_s, kind="stable")[len(self.cost_s) // 2])
         seconds = trainer.estimate_seconds(self._space.to_string(median), self._recipe, self._data, self._execution)

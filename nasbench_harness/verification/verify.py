@@ -242,6 +242,7 @@ def prepare(
     command: str,
     options: VerifyOptions,
     trainer: Trainer | None = None,
+    chosen: Ints | None = None,
 ) -> Preparation:
     """Check and plan everything before the first training.
 
@@ -254,6 +255,7 @@ def prepare(
         command: Named in every file.
         options: How to verify.
         trainer: The trainer; None: the package's own.
+        chosen: Choices of all searches, which are left out of the random sample; None: ``finals``.
 
     Raises:
         InvalidInputError: The task cannot be trained, torch or data is missing, or no verdict could be reached.
@@ -273,8 +275,8 @@ def prepare(
         design = replace(design, notes=(*design.notes, *own.notes))
         trainer = own
     if shares_rules(trainer.marks, task):
-        chosen = np.concatenate([finals, *design.controls])
-        design = replace(design, sample=draw_sample(task, chosen, study_seed))
+        left_out = np.concatenate([finals if chosen is None else chosen, *design.controls])
+        design = replace(design, sample=draw_sample(task, left_out, study_seed))
     return Preparation(task, design, trainer, options, study, study_seed, command)
 
 

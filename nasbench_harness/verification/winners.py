@@ -45,12 +45,14 @@ def prepare_verification(
         raise InvalidInputError("no strategies given: name at least one, or leave --strategies out")
     found = _task_to_verify(study, task)
     finals: list[Ints] = []
+    ends: list[Ints] = []  # of every search of the study, also of those that are not verified
     losses: dict[int, tuple[float, int]] = {}
     for runs in study.run_sets(task=found.name):
+        read = runs.read()
+        ends.append(read.final[read.has_result])
         if runs.label not in chosen:
             continue
-        read = runs.read()
-        finals.append(read.final[read.has_result])
+        finals.append(ends[-1])
         for architecture, (total, count) in observed_losses(runs.segments(), found).items():
             before = losses.get(architecture, (0.0, 0))
             losses[architecture] = (before[0] + total, before[1] + count)
@@ -68,6 +70,7 @@ def prepare_verification(
         command,
         options,
         trainer,
+        np.concatenate(ends),
     )
 
 

@@ -1,5 +1,6 @@
 """A strategy gets everything that it declares to need, or one line that names the missing thing and the way to it."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -104,6 +105,12 @@ def test_fidelities(needing, tiny, curves):
     )
     assert refusal(spec, curves.under(Protocol(fidelity=3))) == (
         "strategy Needy needs several fidelities, and the protocol reads task two-set at 3 epochs only: use "
+        "fidelity=all, or leave the strategy out"
+    )
+    dataset = replace(curves.table.datasets["set"], default_fidelity=9)
+    declared = make_task(replace(curves.table, datasets={"set": dataset}), "set")
+    assert refusal(spec, declared.under(Protocol())) == (
+        "strategy Needy needs several fidelities, and by default task two-set is read at 9 epochs only: use "
         "fidelity=all, or leave the strategy out"
     )
     for fidelity in ("all", "1,9"):

@@ -154,7 +154,7 @@ def test_files_have_the_same_bytes_again(cifar100, tmp_path):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("task", NB201)
+@pytest.mark.parametrize("task", [*NB201, "tiny201-animals8"])
 def test_results_hold_what_the_command_gives(task):
     """Text files only: pictures differ between versions of matplotlib, and the last digits between those of NumPy."""
     landscape, command = landscape_of(load_task(task).under(Protocol())), f"nasbench-harness tables landscape {task}"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from nasbench_harness.tables.cache import open_table
 from nasbench_harness.tables.registry import load_table, table_folder
@@ -56,9 +57,10 @@ def test_run_loads_numpy_and_pyarrow_only(tmp_path):
     assert not loaded.intersection(set(HEAVY) - {"numpy", "pyarrow"})
 
 
-def test_opening_a_table_costs_at_most_three_times_its_arrays_and_json():
-    load_table("nb201")
-    folder = table_folder("nb201")
+@pytest.mark.parametrize("name", ["nb201", "tiny201"])
+def test_opening_a_table_costs_at_most_three_times_its_arrays_and_json(name):
+    load_table(name)
+    folder = table_folder(name)
 
     def bare():
         json.loads((folder / "table.json").read_text(encoding="utf-8"))

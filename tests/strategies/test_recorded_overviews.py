@@ -50,7 +50,7 @@ def test_the_overview_is_the_report_of_compare(tmp_path):
     compare(entries, TASKS, 100, folder, evaluations=150)
     command = [sys.executable, "-m", "nasbench_harness", "report", str(folder), "--format", "png", "--format", "csv"]
     subprocess.run(command, check=True, capture_output=True)
-    files = ("anytime.png", "main.csv", "summary.csv")
+    files = ("anytime.png", "paper.csv", "summary.csv")
     if os.environ.get("NASBENCH_RECORD_RESULTS"):
         (KEPT / "overview").mkdir(exist_ok=True)
         for name in files:

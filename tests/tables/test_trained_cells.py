@@ -210,6 +210,8 @@ def test_the_command_imports_the_file_and_describes_it(built, cli, cache):
     assert "for testing methods, not for claims about CIFAR" in shown
     assert "10 by default" in shown
     assert "No image comes with the table." in shown
+    assert "trained with animal-shape-mnist" in shown
+    assert "by: nasbench-harness tables build tiny201" in shown
     assert "test_accuracy (%): test" in shown
     other = cli("tables", "import", built[1], **environment)
     assert other.returncode == 2
@@ -220,7 +222,9 @@ def test_a_study_reads_the_last_epoch_unless_it_names_another(built, cache, tmp_
     register_table(read_table(built[1], "mine"))
     task = ["mine-animals8"]
     study = run(["random-search", "regularized-evolution"], task, seeds=12, evaluations=20, out=tmp_path / "default")
-    assert "Fidelity by default of the table: animals8 (8 × 8 pixels) 10 epochs." in study.table().caption
+    said = "Fidelity by default of the table: animals8 (8 × 8 pixels) 10 epochs."
+    assert said in study.table().caption
+    assert said in study.table().summary
     early = run(["random-search"], task, seeds=12, evaluations=20, out=tmp_path / "early", fidelity=8)
     frames = [part.frame().query("strategy == 'random-search'") for part in (study, early)]
     whole, part = (frame["simulated_s"].to_numpy() for frame in frames)

@@ -155,6 +155,18 @@ def test_the_plan_names_the_sample(tiny, tmp_path, make_trainer, cache):
     assert plan["trainings"] == 80
 
 
+def test_the_sample_leaves_out_the_choices_of_searches_that_are_not_verified(tiny, tmp_path, make_trainer, cache):
+    register_table(replace(tiny.table, name="mine"))
+    names = ["random-search", "regularized-evolution"]
+    study = run(names, ["mine-animals8"], seeds=60, evaluations=60, out=tmp_path / "study")
+    chosen = np.concatenate([runs.read().final for runs in study.run_sets(task="mine-animals8")])
+    classes = tiny.space.canonical(np.arange(15_625))
+    plan = prepare_verification(study, None, [names[1]], VerifyOptions(), trainer_like(make_trainer, tiny)).plan()
+    others = {int(tiny.space.from_key(key)) for key in plan["sample"]}
+    assert len(others) == 20
+    assert not set(classes[list(others)]) & set(classes[chosen])
+
+
 def test_agreement_needs_two_cells_and_counts_the_spread(tiny):
     replicates = tiny.table.column("animals8", "val_accuracy").values[:, :, -1]
     found = agreement_of(tiny, [3, 5], [replicates[3], replicates[5]], replicates, 1.0)

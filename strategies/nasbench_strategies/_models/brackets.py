@@ -37,6 +37,22 @@ def rungs_of(fidelities: Sequence[int], eta: int, min_epochs: int) -> list[int]:
     return sorted(found)
 
 
+def rungs_on(problem: Problem, *, eta: int, min_epochs: int, **_: float) -> list[int]:
+    """The rungs of a search, at least two: on one every architecture is trained to the end, as in random search.
+
+    Raises:
+        InvalidInputError: The hyperparameters leave one rung.
+    """
+    rungs = rungs_of(problem.fidelities, eta, min_epochs)
+    if len(rungs) < 2:
+        raise InvalidInputError(
+            f"two rungs are needed, and eta={eta} with min_epochs={min_epochs} gives one "
+            f"({problem.fidelities[rungs[0]]} of {problem.fidelities[0]} to {problem.fidelities[-1]} epochs): choose a "
+            "smaller one of them"
+        )
+    return rungs
+
+
 def _ratio(epochs: float, target: float) -> float:
     return max(epochs / target, target / epochs)
 

@@ -23,7 +23,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from nasbench_harness import Bools, Needs, Problem, Proposals, Range, Results, RunStreams, Strategy
-from nasbench_strategies._models.brackets import NEW, Unseen, rungs_of
+from nasbench_strategies._models.brackets import NEW, Unseen, rungs_on
 
 
 class ASHA(Strategy):
@@ -47,7 +47,7 @@ class ASHA(Strategy):
         min_epochs: Annotated[int, Range(0)] = 0,
     ) -> None:
         super().__init__(problem, rng)
-        self._fidelities = rungs_of(problem.fidelities, eta, min_epochs)
+        self._fidelities = rungs_on(problem, eta=eta, min_epochs=min_epochs)
         self._rungs = [[_Rung(eta) for _ in self._fidelities] for _ in range(rng.num_runs)]
         self._level_of: list[dict[int, int]] = [{} for _ in range(rng.num_runs)]  # of each ticket
         self._num_asked = [0] * rng.num_runs

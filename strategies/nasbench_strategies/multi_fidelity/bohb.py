@@ -24,7 +24,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 
 from nasbench_harness import Bools, Ints, Needs, Problem, Proposals, Range, Results, RunStreams, Strategy
-from nasbench_strategies._models.brackets import Brackets, Unseen, hyperband_plans, rungs_of
+from nasbench_strategies._models.brackets import Brackets, Unseen, hyperband_plans, rungs_on
 from nasbench_strategies._models.kernel_density import KernelDensity
 
 
@@ -58,7 +58,7 @@ class BOHB(Strategy):
         super().__init__(problem, rng)
         self.random_fraction, self.good_fraction = random_fraction, good_fraction
         self.num_candidates = num_candidates
-        plans = hyperband_plans(rungs_of(problem.fidelities, eta, min_epochs), eta)
+        plans = hyperband_plans(rungs_on(problem, eta=eta, min_epochs=min_epochs), eta)
         self._brackets, self._unseen = Brackets(rng.num_runs, plans, eta), Unseen(problem, rng)
         # Of each run: architectures and losses by fidelity.
         self._results: list[dict[int, tuple[list[int], list[float]]]] = [{} for _ in range(rng.num_runs)]

@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from nasbench_harness import Bools, Needs, Problem, Proposals, Range, Results, RunStreams, Strategy
-from nasbench_strategies._models.brackets import Brackets, Unseen, hyperband_plans, rungs_of
+from nasbench_strategies._models.brackets import Brackets, Unseen, hyperband_plans, rungs_on
 
 
 class Hyperband(Strategy):
@@ -44,7 +44,7 @@ class Hyperband(Strategy):
         min_epochs: Annotated[int, Range(0)] = 0,
     ) -> None:
         super().__init__(problem, rng)
-        plans = hyperband_plans(rungs_of(problem.fidelities, eta, min_epochs), eta)
+        plans = hyperband_plans(rungs_on(problem, eta=eta, min_epochs=min_epochs), eta)
         self._brackets, self._unseen = Brackets(rng.num_runs, plans, eta), Unseen(problem, rng)
 
     def ask(self, idle: Bools) -> Proposals:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from nasbench_harness import Bools, Needs, Problem, Proposals, Range, Results, RunStreams, Strategy
-from nasbench_strategies._models.brackets import Brackets, Plan, Unseen, rungs_of
+from nasbench_strategies._models.brackets import Brackets, Plan, Unseen, rungs_on
 
 
 class SuccessiveHalving(Strategy):
@@ -44,7 +44,7 @@ class SuccessiveHalving(Strategy):
         min_epochs: Annotated[int, Range(0)] = 0,
     ) -> None:
         super().__init__(problem, rng)
-        rungs = rungs_of(problem.fidelities, eta, min_epochs)
+        rungs = rungs_on(problem, eta=eta, min_epochs=min_epochs)
         plan = Plan(num_architectures or eta ** (len(rungs) - 1), rungs)
         self._brackets, self._unseen = Brackets(rng.num_runs, [plan], eta), Unseen(problem, rng)
 

@@ -184,9 +184,9 @@ def test_a_table_of_small_images_is_measured_on_small_images(tmp_path):
     """The networks of the table's own recipe have one channel of 8 × 8 pixels."""
     write_parts(tmp_path)
     assemble(tmp_path, RULES)
-    register_table(read_table(table_file(tmp_path)))
+    register_table(read_table(table_file(tmp_path), "mine"))
     out = tmp_path / "j.jsonl"
-    found = measure_table("tiny201", architectures="7,8", out=out, name="tiny201-here", **SMALL)
+    found = measure_table("mine", architectures="7,8", out=out, name="mine-here", **SMALL)
     assert "images 8 × 8 in gray, batch 1" in found.table.provenance.source
     settings = json.loads(out.read_text(encoding="utf-8").splitlines()[0])["settings"]
     assert (settings["side"], settings["image_channels"], settings["num_classes"]) == (8, 1, 10)

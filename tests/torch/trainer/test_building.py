@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from kit.cells import RULES, invented_rows, write_part
+from kit.cells import RULES, invented_rows, write_part, write_parts
 from kit.files import largest_file
 
 from nasbench_harness.errors import InvalidInputError
@@ -15,7 +15,7 @@ from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.tables.cells_file import read_cells
 from nasbench_harness.tables.registry import load_table
 from nasbench_harness.trainer import building, load_data, recipe_of, table_rules, train
-from nasbench_harness.trainer.assembling import part_files
+from nasbench_harness.trainer.assembling import assemble, part_files, table_file
 from nasbench_harness.trainer.building import ClassCurves, build_parts, class_order, part_path
 from nasbench_harness.trainer.task import trained_task
 
@@ -174,6 +174,7 @@ def test_the_oracle_answers_from_the_finished_table():
     values = table.column("animals8", "val_accuracy").values
     np.testing.assert_array_equal(answers.values[:, 0], values[cells, [0, 1, 2], -1])
     np.testing.assert_array_equal(answers.cost_s, table.column("animals8", "train_cost_s").values[cells, 0, -1])
+    assert task.trained.oracle.forecast(None).startswith("trains at most 0 architectures")
     assert not task.table.folder.exists()
     with pytest.raises(InvalidInputError, match="rows of different rules are never mixed"):
         trained_task(recipe_of("animals8-1"), load_data("animals8"), table="tiny201")
@@ -198,7 +199,16 @@ def test_the_command_assembles_the_finished_parts_and_counts_missing_classes(tmp
     for path in part_files(tmp_path / "parts"):
         path.unlink()  # the file is enough: nothing is trained again
     assert cli(*command, "1/1").stdout == done.stdout
-    assert read_cells(tmp_path / "parts" / "tiny201.parquet").record.digests == dict(table_rules().digests)
+    file = tmp_path / "parts" / "tiny201.parquet"
+    assert read_cells(file).record.digests == dict(table_rules().digests)
+    write_parts(tmp_path)
+    assemble(tmp_path, RULES)
+    table_file(tmp_path).replace(file)  # of invented rules
+    done = cli(*command, "1/1")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: parts/tiny201.parquet has other rules, or another version of torch: name another --out\n",
+    )
 
 
 def test_the_command_wants_a_sensible_shard(cli):

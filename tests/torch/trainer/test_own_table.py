@@ -9,6 +9,7 @@ from nasbench_harness.tables.location import TRAINED_CELLS
 from nasbench_harness.trainer import load_data, recipe_of, table_rules
 from nasbench_harness.trainer.building import train_class
 from nasbench_harness.trainer.data.batches import DeviceImages
+from nasbench_harness.trainer.loop.devices import processor_name
 
 from .conftest import ON_CPU
 
@@ -16,7 +17,15 @@ NUM_AGAIN = 20
 
 
 def test_the_shipped_table_was_trained_by_the_rules_of_today():
-    assert read_cells(TRAINED_CELLS).record.digests == dict(table_rules().digests)
+    record, rules = read_cells(TRAINED_CELLS).record, dict(table_rules().digests)
+    if not is_same_torch(record):
+        rules.pop("origin")  # it holds the version of torch
+    assert rules.items() <= record.digests.items()
+
+
+def is_same_torch(record):
+    """Whether this version of torch trains as that of the table did: patches do."""
+    return {one.rpartition(".")[0] for one in record.versions["torch"]} == {torch.__version__.rpartition(".")[0]}
 
 
 @pytest.mark.slow
@@ -35,6 +44,8 @@ def test_random_cells_trained_again_have_the_same_bytes_or_differ_by_noise():
             num_equal += again.valid_correct == valid.tolist() and again.test_correct == test.tolist()
             differences.append((np.array(again.valid_correct)[-1] - valid[-1]).mean())
     print(f"{num_equal} of {NUM_AGAIN} cells have the same bytes")
+    if is_same_torch(cells.record) and cells.record.processors == (processor_name(),):
+        assert num_equal == NUM_AGAIN
     noise = np.sqrt(cells.valid_correct[:, -1].var(axis=1, ddof=1).mean() * 2 / 3)
     assert np.abs(differences).max() < 4 * noise
     assert abs(np.mean(differences)) < 4 * noise / np.sqrt(NUM_AGAIN)

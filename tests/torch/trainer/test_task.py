@@ -360,6 +360,8 @@ def test_what_will_be_trained_is_forecast_and_counted(tmp_path, recipe, tested, 
     assert learned == [1, 2, 3]
     assert oracle.forecast(20_000).startswith("trains at most 15,622 architectures")
     assert oracle.forecast(40).endswith("3 are kept from before")
+    again = TrainerOracle(SPACE, recipe, tested, tmp_path / "kept", num_processes=1)  # it has read no file yet
+    assert again.forecast(20_000).startswith("trains at most 15,622 architectures")
 
 
 def test_a_trained_task_has_cells(tested):
