@@ -176,18 +176,12 @@ def _extras() -> Iterator[Check]:
 
 def _tables() -> Iterator[Check]:
     from nasbench_harness.tables.check import check_table
-    from nasbench_harness.tables.registry import (
-        default_task_names,
-        describe_table,
-        split_task_name,
-        table_entry_points,
-        table_names,
-    )
+    from nasbench_harness.tables.registry import default_task_names, describe_table, table_entry_points, table_names
 
     core = {requirement.name for requirement in _requirements()}
-    default = {split_task_name(task)[0] for task in default_task_names()}
     for name in table_names():
         is_registered = name in table_entry_points()
+        is_default = any(task.startswith(f"{name}-") for task in default_task_names())
         try:
             verdict = check_table(name, with_source=False)
             tasks = f"{plural(len(describe_table(name)[1]), 'task')}, " if is_registered else "imported, "
@@ -198,7 +192,7 @@ def _tables() -> Iterator[Check]:
             yield Check("tables", name, "ok", f"{tasks}cached, digests right", is_needed=is_registered)
         elif verdict.state == "not cached":
             detail = f"{tasks}not cached yet: converted on first use"
-            yield Check("tables", name, "ok", detail, is_needed=True, must_convert=name in default)
+            yield Check("tables", name, "ok", detail, is_needed=True, must_convert=is_default)
         elif verdict.state == "missing":
             yield Check("tables", name, "missing", verdict.findings[0], verdict.advice, verdict.package in core)
         else:

@@ -123,7 +123,8 @@ def _refusals(needs: Needs, task: TaskView, images: ImageSource | None) -> Itera
             f"{'is read ' if task.has_default_fidelity else ''}at {task.fidelity} epochs only: use fidelity=all, or "
             "leave the strategy out"
             if num_stored > 1
-            else f"the table of task {task.name} has one: choose a task whose table has several, e.g. tiny201-animals8"
+            else f"the table of task {task.name} has one: choose a task whose table has several, e.g. "
+            "tiny201-animals8 with fidelity=all"
         )
         yield f"several fidelities, and {where}"
     if needs.sources and not task.sources:

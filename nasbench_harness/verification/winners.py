@@ -9,7 +9,7 @@ import numpy as np
 
 from nasbench_harness.analysis.runs import observed_losses
 from nasbench_harness.arrays import Ints
-from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.errors import InvalidInputError, StoreError, UnknownNameError
 from nasbench_harness.evaluation.view import TaskView
 from nasbench_harness.studies.study import Study
 from nasbench_harness.verification.running import Trainer
@@ -48,7 +48,12 @@ def prepare_verification(
     ends: list[Ints] = []  # of every search of the study, also of those that are not verified
     losses: dict[int, tuple[float, int]] = {}
     for runs in study.run_sets(task=found.name):
-        read = runs.read()
+        try:
+            read = runs.read()
+        except StoreError:
+            if runs.label in chosen:
+                raise
+            continue  # runs that are not complete, of a search that is not verified
         ends.append(read.final[read.has_result])
         if runs.label not in chosen:
             continue

@@ -101,7 +101,7 @@ def test_fidelities(needing, tiny, curves):
     spec = needing(fidelities=True)
     assert refusal(spec, tiny.under(Protocol())) == (
         "strategy Needy needs several fidelities, and the table of task tiny-set has one: choose a task whose table "
-        "has several, e.g. tiny201-animals8"
+        "has several, e.g. tiny201-animals8 with fidelity=all"
     )
     assert refusal(spec, curves.under(Protocol(fidelity=3))) == (
         "strategy Needy needs several fidelities, and the protocol reads task two-set at 3 epochs only: use "

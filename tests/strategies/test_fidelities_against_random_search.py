@@ -25,9 +25,9 @@ BUDGETS, BUDGETS_OF_OWN = (1_000, 3_000, 10_000), (300, 1_000, 3_000)  # 10 to 1
 COMMAND = "NASBENCH_RECORD_RESULTS=1 pytest -m slow tests/strategies/test_fidelities_against_random_search.py"
 
 
-def kept_rows():
+def kept_rows(path=KEPT):
     rows = defaultdict(list)
-    for row in csv.DictReader(KEPT.read_text(encoding="utf-8").splitlines()[1:]):
+    for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()[1:]):
         rows[row["strategy"]].append(row)
     return rows
 
@@ -91,3 +91,11 @@ def test_reference_lines_are_the_rows(name):
         f"1,000 / 3,000 / 10,000 epochs, mean of {SEEDS} seeds; results/strategies/fidelities.csv)."
     )
     assert describe(name).reference == expected
+
+
+def test_the_page_says_what_was_recorded_on_the_table_of_trained_cells():
+    rows = kept_rows(KEPT_OF_OWN)
+    verdicts = {name: [row["verdict"] for row in rows[f"{name}(eta=2)"]] for name in names_of(["multi-fidelity"])}
+    assert verdicts["bohb"] == ["better"] * len(BUDGETS_OF_OWN)
+    for name in ("asha", "hyperband", "successive-halving"):
+        assert verdicts[name] == ["not better"] * len(BUDGETS_OF_OWN)

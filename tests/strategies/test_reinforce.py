@@ -18,7 +18,7 @@ from nasbench_harness.engine.lifting import LiftedGenerators
 from nasbench_harness.engine.loop import run_batch
 from nasbench_harness.engine.strategy import Results
 from nasbench_harness.engine.streams import RunStreams, stream_keys
-from nasbench_harness.errors import InvalidInputError, UnknownNameError
+from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.problem import Budget, Problem
 from nasbench_harness.evaluation.protocol import Protocol
 from nasbench_harness.evaluation.status import Status
@@ -350,7 +350,7 @@ def test_the_reward_with_complexity_and_its_lookups_are_counted():
 
 def test_a_wrong_metric_is_refused_before_anything_runs(tmp_path):
     text = f"{NAME}(complexity='parms_m',complexity_target=0.5)"
-    with pytest.raises(UnknownNameError, match="unknown free metric 'parms_m': did you mean 'params_m'"):
+    with pytest.raises(InvalidInputError, match="unknown free metric 'parms_m': did you mean 'params_m'"):
         compare([text], ["nb201-cifar100"], 2, tmp_path / "study")
     assert not (tmp_path / "study").exists()
 

@@ -317,6 +317,17 @@ def test_the_statement_is_that_of_the_recorded_pairs():
     )
 
 
+def test_the_page_says_what_the_pairs_with_the_table_of_trained_cells_show():
+    page = " ".join((ROOT / "docs" / "transfer.md").read_text(encoding="utf-8").split())
+    rows = [row for row in kept_rows("pairs.csv") if OWN in (row["target"], row["source"])]
+    agreement = sorted(f"{float(row['spearman']):.2f}" for row in rows)
+    assert f"agree with them by {agreement[0][1:]} to {agreement[-1][1:]}" in page
+    gaining = [row for row in rows if row["strategy"] in ("source-ordered", "source-seeded-evolution")]
+    assert [row["verdict"] for row in gaining] == ["better"] * 12
+    assert not any(row["verdict"] == "worse" for row in rows)
+    assert f"Holm over all {len(kept_rows('pairs.csv'))} rows" in page
+
+
 def test_the_page_counts_pairs_by_agreement():
     """Of every strategy, and it names each row that is worse although the rankings agree."""
     page = " ".join((ROOT / "docs" / "transfer.md").read_text(encoding="utf-8").split())

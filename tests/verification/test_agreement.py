@@ -165,6 +165,10 @@ def test_the_sample_leaves_out_the_choices_of_searches_that_are_not_verified(tin
     others = {int(tiny.space.from_key(key)) for key in plan["sample"]}
     assert len(others) == 20
     assert not set(classes[list(others)]) & set(classes[chosen])
+    for path in (study.path / "runs" / "mine-animals8").glob("random-search-*/*"):
+        path.unlink()  # a search that is not verified need not be complete
+    again = open_study(tmp_path / "study")
+    assert prepare_verification(again, None, [names[1]], VerifyOptions(), trainer_like(make_trainer, tiny)).plan()
 
 
 def test_agreement_needs_two_cells_and_counts_the_spread(tiny):

@@ -45,10 +45,10 @@ def rungs_on(problem: Problem, *, eta: int, min_epochs: int, **_: float) -> list
     """
     rungs = rungs_of(problem.fidelities, eta, min_epochs)
     if len(rungs) < 2:
+        remedy = "choose a smaller one of them" if eta > 2 or min_epochs else "its epochs are too close to each other"
         raise InvalidInputError(
             f"two rungs are needed, and eta={eta} with min_epochs={min_epochs} gives one "
-            f"({problem.fidelities[rungs[0]]} of {problem.fidelities[0]} to {problem.fidelities[-1]} epochs): choose a "
-            "smaller one of them"
+            f"({problem.fidelities[rungs[0]]} of {problem.fidelities[0]} to {problem.fidelities[-1]} epochs): {remedy}"
         )
     return rungs
 
