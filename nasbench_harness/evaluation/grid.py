@@ -18,7 +18,7 @@ _MOST_LISTED = 2**21  # grid steps whose numbers are listed, 32 MB
 _PART = 2**20  # values that are calculated with at once
 _DIGITS = 9  # of the largest mean, if a metric is on no grid
 _MOST_DIGITS = 15  # numbers of so many digits are exact
-_NOISE = 1e-9  # differences below this, relative to the best or the typical size, are float noise
+_NOISE = 1e-9  # differences below this, relative to the best, are float noise
 _NUM_NEEDED = 10  # grid steps between the best architecture and the tenth percentile of the others
 
 
@@ -139,8 +139,11 @@ def _reach(means: Floats, direction: Direction) -> float:
     """Distance from the best mean that a tenth of the others do not exceed, or the nearest one; 0 if there is none."""
     best = means.max() if direction == "maximize" else means.min()
     distances = np.abs(means - best)
-    typical = max(abs(best), float(np.median(np.abs(means))))  # the best may be 0, and noise beside it is none of it
-    distances = np.sort(distances[distances > _NOISE * typical])
+    # The best may be 0; floating-point noise beside it is that of the large values.
+    noise = max(
+        _NOISE * abs(best), 64 * np.finfo(np.float64).eps * float(np.quantile(np.abs(means), 0.9, method="lower"))
+    )
+    distances = np.sort(distances[distances > noise])
     return float(distances[len(distances) // 10]) if len(distances) else 0.0
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from nasbench_harness.errors import InvalidInputError
 from nasbench_harness.evaluation.source_tasks import same_data
 from nasbench_harness.evaluation.task import load_task
-from nasbench_harness.tables.registry import embedded_task_names
+from nasbench_harness.tables.registry import default_task_names
 
 
 def sources_of(tasks: Sequence[str]) -> tuple[str, ...]:
@@ -24,10 +24,14 @@ def sources_of(tasks: Sequence[str]) -> tuple[str, ...]:
 def sources_for(task: str) -> list[str]:
     """Other tasks of the same space that can be sources of a task: those of its table, or if it has none of others."""
     whole, at, without = task.partition("@")
-    space = load_task(task).space.description()
-    names = [f"{name}{at}{without}" for name in embedded_task_names() if name != whole]
-    fitting = [name for name in names if _space_of(name) == space and not same_data(name, task)]
-    return [name for name in fitting if load_task(name).table.name == load_task(task).table.name] or fitting
+    space, prefix = load_task(task).space.description(), f"{load_task(task).table.name}-"
+    names = [f"{name}{at}{without}" for name in default_task_names() if name != whole]
+    for of_table in (True, False):  # other tables are read only if this one has no source
+        fitting = [name for name in names if name.startswith(prefix) == of_table]
+        fitting = [name for name in fitting if _space_of(name) == space and not same_data(name, task)]
+        if fitting:
+            return fitting
+    return []
 
 
 def _space_of(task: str) -> dict[str, Any] | None:

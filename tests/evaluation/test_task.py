@@ -182,6 +182,8 @@ def test_float_noise_beside_a_best_value_of_0_is_a_tie(task_of):
     noise = 1 - 0.9999999999999999
     report = task_of([[0], [noise], [0.3], [0.4]], metric=LOSS).scores["val"]
     assert report.regret(np.arange(4)).tolist() == pytest.approx([0, 0, 0.3, 0.4])
+    easy = task_of([*[[0]] * 60, *[[noise]] * 10, *[[0.3]] * 30], metric=LOSS).scores["val"]
+    assert set(easy.regret(np.arange(100)).round(9).tolist()) == {0.0, 0.3}
     score = Metric("score", "1", "maximize", "search")
     report = task_of([[0], [-noise], [-0.3], [-0.5]], metric=score).scores["val"]
     assert report.regret(np.arange(4)).tolist() == pytest.approx([0, 0, 0.3, 0.5])

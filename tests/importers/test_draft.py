@@ -97,6 +97,11 @@ def test_values_of_the_training_are_not_searched(draft):
         ("latest_acc", "search", "maximize"),
         ("latest_acc_time", "cost", "minimize"),
         ("acc_test", "test", "maximize"),
+        ("finalTestAcc", "test", "maximize"),
+        ("bestTestAccuracy", "test", "maximize"),
+        ("ImageNetTest", "test", "maximize"),
+        ("acctest", "test", "maximize"),
+        ("finalTrainAcc", "proxy", "maximize"),
     ],
 )
 def test_roles_of_names(name, role, direction):

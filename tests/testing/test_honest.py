@@ -65,6 +65,57 @@ def test_results_in_another_order_may_end_a_run_earlier():
     assert failures(contract_of(EndsEarlierWithSeveral), rule) == {}
 
 
+class Patient(Strategy):
+    """Climbs from the best architecture, and ends after 15 results without a better one."""
+
+    def __init__(self, problem, rng):
+        super().__init__(problem, rng)
+        self.best, self.parent = np.full(rng.num_runs, np.inf), np.full(rng.num_runs, -1)
+        self.since = np.zeros(rng.num_runs, dtype=np.int64)
+
+    def ask(self, idle):
+        architectures = np.full(len(idle), -1)
+        runs = np.flatnonzero(idle & (self.since < 15))
+        new, old = runs[self.parent[runs] < 0], runs[self.parent[runs] >= 0]
+        architectures[new] = self.problem.space.sample(self.rng, new)
+        architectures[old] = self.problem.space.mutate(self.parent[old], self.rng, old)
+        return Proposals(architectures)
+
+    def tell(self, results):
+        told = results.ticket >= 0
+        better = told & (results.losses < self.best)
+        self.best, self.parent = (
+            np.where(better, new, old)
+            for new, old in ((results.losses, self.best), (results.architectures, self.parent))
+        )
+        self.since = np.where(better, 0, self.since + told)
+
+
+def test_one_short_run_with_several_workers_is_no_stall():
+    contract = contract_of(Patient, evaluations=50)
+    assert failures(contract, "evaluations_may_be_pending_and_finish_out_of_order") == {}
+
+
+def climb_by_score(problem, rng):
+    """Ascent on a free metric from one architecture; its best ones come first."""
+    here, seen = problem.space.sample(rng), {}
+    while True:
+        near = problem.space.neighbors(np.array([here]))[0]
+        near = near[near >= 0]
+        seen |= dict(zip(near.tolist(), problem.lookup("synflow", near).tolist(), strict=True))
+        best = max(seen, key=seen.__getitem__)
+        if best == here:
+            break
+        here = best
+    for architecture in sorted(seen, key=seen.__getitem__, reverse=True):  # noqa: UP028 - a list takes no answers
+        yield architecture
+
+
+def test_a_climb_by_a_score_may_lead_to_the_optimum():
+    contract = contract_of(climb_by_score, "nb201-cifar100")
+    assert failures(contract, "the_optimum_is_not_known_from_the_start") == {}
+
+
 def test_a_contract_of_a_function_is_inherited():
     base = type(contract_of(by_score))
     assert type("Inherited", (base,), {"tasks": ("nb201-cifar100",)})().spec.label.endswith(":by_score")

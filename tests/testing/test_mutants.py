@@ -35,6 +35,7 @@ from nasbench_harness.testing import (
     playing,
     run_contract,
 )
+from nasbench_harness.testing.tables import _padded_share
 from nasbench_harness.testing.traces import trace_of
 from nasbench_harness.testing.watching import watched
 
@@ -679,6 +680,13 @@ def one_training_of_two(values):
 def first_padded(values):
     values[::2, 0] = values[::2, 1]
     return values
+
+
+@pytest.mark.parametrize(("images", "noise"), [(200, 0.2), (500, 0.2), (1_000, 0.2), (10_000, 0.5)])
+def test_replicates_with_little_noise_on_a_coarse_grid_are_honest(images, noise):
+    rng = np.random.default_rng(0)
+    exact = rng.normal(75, 10, (3_000, 1)) + rng.normal(0, noise, (3_000, 3))
+    assert _padded_share(np.round(exact * images / 100) * 100 / images) == 0
 
 
 @pytest.mark.parametrize(

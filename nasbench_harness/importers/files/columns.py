@@ -17,6 +17,7 @@ _EPOCH = re.compile(
 _SEED = re.compile(rf"(?:^|{_GAP})(?:seed|replicate|rep|run|trial)[_-]?(\d{{1,9}})(?![A-Za-z0-9])", re.IGNORECASE)
 # A number without a mark, at the end of the name or else behind a word.
 _NUMBERS = (re.compile(r"(?<![A-Za-z0-9])(\d{1,9})$"), re.compile(r"(?<=[a-z])(\d{1,4})(?=$|_)"))
+_TEST = r"(?:(?<![a-z])|acc|val|err|loss|score)test"  # no "fastest"
 # (pattern of the name, role, direction, free), the first that fits
 _ROLES = (
     (r"(infer\w*|(?<![a-z])test).*(time|seconds)", "hardware", "minimize", True),
@@ -25,8 +26,8 @@ _ROLES = (
     (r"^(?=.*(?<![a-z])train).*(acc|perf|score)", "proxy", "maximize", False),
     (r"latency|energy|param|flops|macs|size|memory", "hardware", "minimize", True),
     (r"_(time|seconds)$", "cost", "minimize", False),
-    (r"^(?=.*(?<![a-z])test).*(loss|err|perplexity)", "test", "minimize", False),
-    (r"(?<![a-z])test", "test", "maximize", False),
+    (rf"^(?=.*{_TEST}).*(loss|err|perplexity)", "test", "minimize", False),
+    (_TEST, "test", "maximize", False),
     (r"loss|err|perplexity", "search", "minimize", False),
     (r"acc|val|perf|score", "search", "maximize", False),
 )
@@ -65,8 +66,9 @@ class Group:
 
 def guess(name: str) -> tuple[str, str, bool]:
     """Role, direction and whether it is free, as a metric's name suggests; an empty role if it suggests none."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)  # of finalTestAcc
     for pattern, role, direction, is_free in _ROLES:
-        if re.search(pattern, name, re.IGNORECASE):
+        if re.search(pattern, words, re.IGNORECASE):
             return role, direction, is_free
     return "", "maximize", False
 
