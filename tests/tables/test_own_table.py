@@ -5,6 +5,7 @@ The report is written by: NASBENCH_RECORD_RESULTS=1 pytest tests/tables/test_own
 
 import csv
 import os
+import re
 from itertools import combinations
 from pathlib import Path
 
@@ -142,6 +143,13 @@ def test_the_report_is_that_of_the_file(cells):
 
 def test_the_shipped_file_is_small():
     assert TRAINED_CELLS.stat().st_size <= 1.5 * 2**20
+
+
+def test_new_trainings_agree_with_the_table_as_the_page_says():
+    text = (RESULTS / "verification" / "tiny201" / "verification.md").read_text(encoding="utf-8")
+    page = (RESULTS.parent / "docs" / "verification.md").read_text(encoding="utf-8")
+    found = re.search(r"no search chose: agrees \(trained − table (\S+ pp \[\S+, \S+\]), margin", text)[1]
+    assert f"agree with the table: {found}." in page
 
 
 def test_correct_images_are_possible_and_the_networks_learn(cells):
