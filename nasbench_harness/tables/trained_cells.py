@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from nasbench_harness.errors import TableError
 from nasbench_harness.spaces import NASBench201Space
 from nasbench_harness.tables.cells_file import CellsRecord, TrainedCells, content_of, read_cells
-from nasbench_harness.tables.location import TRAINED_CELLS
+from nasbench_harness.tables.location import TRAINED_CELLS, TRAINED_CELLS_SHA256
 from nasbench_harness.tables.table import Dataset, Metric, MetricArray, Provenance, Table
 
 DATASETS = {"animals8": "animals8 (8 × 8 pixels)"}
@@ -84,5 +85,11 @@ def read_table(path: Path, name: str | None = None) -> Table:
 
 
 def convert() -> Table:
-    """The table that comes with this package."""
+    """The table that comes with this package.
+
+    Raises:
+        TableError: The file is not the one that this package came with.
+    """
+    if hashlib.sha256(content_of(TRAINED_CELLS)).hexdigest() != TRAINED_CELLS_SHA256:
+        raise TableError(f"{TRAINED_CELLS} is damaged or was replaced: install {PACKAGE} again")
     return read_table(TRAINED_CELLS, NAME)

@@ -4,6 +4,7 @@ The report is written by: NASBENCH_RECORD_RESULTS=1 pytest tests/tables/test_own
 """
 
 import csv
+import json
 import os
 import re
 from itertools import combinations
@@ -13,8 +14,10 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
+from nasbench_harness.errors import TableError
 from nasbench_harness.landscape.agreement import replicate_noise, spearman
 from nasbench_harness.spaces import NASBench201Space
+from nasbench_harness.tables import trained_cells
 from nasbench_harness.tables.cells_file import read_cells
 from nasbench_harness.tables.location import TRAINED_CELLS
 from nasbench_harness.tables.registry import load_table
@@ -149,7 +152,29 @@ def test_new_trainings_agree_with_the_table_as_the_page_says():
     text = (RESULTS / "verification" / "tiny201" / "verification.md").read_text(encoding="utf-8")
     page = (RESULTS.parent / "docs" / "verification.md").read_text(encoding="utf-8")
     found = re.search(r"no search chose: agrees \(trained − table (\S+ pp \[\S+, \S+\]), margin", text)[1]
-    assert f"agree with the table: {found}." in page
+    assert f"agree with the table: {found}, a 90 % interval" in page
+
+
+def test_the_trial_of_the_recipe_gives_the_numbers_of_the_pages():
+    correct = {}
+    for line in (RESULTS / "tiny201" / "trial.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        correct.setdefault(row["a"], {}).update(zip(row["seeds"], row["v"][-1], strict=True))
+    values = np.array([[of_class[seed] for seed in range(6)] for of_class in correct.values()])
+    halves = kendalltau(values[:, :3].mean(axis=1), values[:, 3:].mean(axis=1)).statistic
+    singles = [kendalltau(values[:, one], values[:, other]).statistic for one, other in combinations(range(6), 2)]
+    assert (len(values), round(halves, 2), round(float(np.mean(singles)), 2)) == (100, 0.64, 0.49)
+    page = (RESULTS.parent / "docs" / "own-trainings.md").read_text(encoding="utf-8")
+    assert "was .64; between two single seeds it was .49." in page
+
+
+def test_a_damaged_file_is_no_table(tmp_path, monkeypatch):
+    content = bytearray(TRAINED_CELLS.read_bytes())
+    content[400_000] ^= 1
+    (tmp_path / "tiny201.parquet").write_bytes(content)
+    monkeypatch.setattr(trained_cells, "TRAINED_CELLS", tmp_path / "tiny201.parquet")
+    with pytest.raises(TableError, match=r"tiny201\.parquet is damaged or was replaced: install"):
+        trained_cells.convert()
 
 
 def test_correct_images_are_possible_and_the_networks_learn(cells):

@@ -45,7 +45,8 @@ def rungs_on(problem: Problem, *, eta: int, min_epochs: int, **_: float) -> list
     """
     rungs = rungs_of(problem.fidelities, eta, min_epochs)
     if len(rungs) < 2:
-        remedy = "choose a smaller one of them" if eta > 2 or min_epochs else "its epochs are too close to each other"
+        smaller = [name for name, value, least in (("eta", eta, 2), ("min_epochs", min_epochs, 0)) if value > least]
+        remedy = f"choose a smaller {' or '.join(smaller)}" if smaller else "its epochs are too close to each other"
         raise InvalidInputError(
             f"two rungs are needed, and eta={eta} with min_epochs={min_epochs} gives one "
             f"({problem.fidelities[rungs[0]]} of {problem.fidelities[0]} to {problem.fidelities[-1]} epochs): {remedy}"
