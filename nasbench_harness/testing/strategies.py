@@ -185,7 +185,9 @@ class StrategyContract(Contract):
         alone_too = self.trace(early, task.name, evaluations=budget) if len(early) else {}
         counts = {seed: int((rows["status"] != Status.PROGRESS).sum()) for seed, rows in alone_too.items()}
         # Its own end may depend on the order of results, so one short run is no stall.
-        stalls = bool(counts) and np.median([len(proposals[seed]) / count for seed, count in counts.items()]) < 0.5
+        stalls = (
+            bool(counts) and np.median([len(proposals[seed]) / max(count, 1) for seed, count in counts.items()]) < 0.5
+        )
         for seed, count in counts.items():
             if count == budget or (stalls and len(proposals[seed]) < count / 2):
                 fail(

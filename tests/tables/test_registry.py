@@ -111,15 +111,12 @@ def test_the_cache_folder_holds_the_version_of_the_source(cache, monkeypatch):
     assert table_folder("nb201").name.startswith("nb201-9.9-")
 
 
-def test_another_file_of_trained_cells_is_another_folder(cache, monkeypatch, tmp_path):
+def test_another_file_of_trained_cells_is_another_folder(cache, monkeypatch):
     """The version of this package does not change with each file."""
     folders = set()
-    for content in (b"one", b"two"):
-        (tmp_path / "cells").write_bytes(content)
-        monkeypatch.setattr(registry, "TRAINED_CELLS", tmp_path / "cells")
-        registry._digest_of_trained_cells.cache_clear()
+    for digest in ("0123456789", "9876543210"):
+        monkeypatch.setattr(registry, "TRAINED_CELLS_SHA256", digest)
         folders.add(table_folder("tiny201"))
-    registry._digest_of_trained_cells.cache_clear()
     assert len(folders) == 2
 
 

@@ -243,7 +243,8 @@ def shipped(monkeypatch, cache):
             monkeypatch.setattr(module, "TRAINED_CELLS", file)
         if file.exists():
             digest = hashlib.sha256(file.read_bytes()).hexdigest()
-            monkeypatch.setattr(trained_cells, "TRAINED_CELLS_SHA256", digest)
+            for module in (registry, trained_cells):
+                monkeypatch.setattr(module, "TRAINED_CELLS_SHA256", digest)
         registry.table_entry_points.cache_clear()
 
     yield ship
